@@ -1,0 +1,37 @@
+# `make demo` and `make test` set everything up themselves; they need Python 3.11 to 3.13 and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint format types clean
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(UV) || $(BIN)/python -m pip install --quiet uv
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet -e '.[dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/sapiens2-lit demo
+
+test: lint types
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# An editable install hides the mapped folders from mypy: check an installed tree.
+types: $(READY)
+	rm -rf .types
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --target .types .
+	MYPYPATH=.types $(BIN)/mypy -p sapiens2_lit
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .types build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,69 @@
+"""The contract between a head and everything that uses one."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+Batch = dict[str, Any]
+Outputs = Tensor | dict[str, Tensor]
+
+
+class Head(nn.Module, ABC):
+    """One task: a network on feature maps, its loss, its metrics and its pictures.
+
+    Built as `Head(embed_dim, **its own settings)`. Methods stand in this order in every head file:
+    settings, network, forward, loss, metrics, predict, draw.
+
+    Attributes:
+        targets: batch keys that the head learns from; a batch without them is skipped.
+        monitor: the metric that says how good the head is, and whether more of it is better.
+    """
+
+    targets: tuple[str, ...] = ()
+    monitor: tuple[str, str] = ("loss", "min")
+
+    @abstractmethod
+    def forward(self, features: list[Tensor]) -> Outputs:
+        """Feature maps [(B, C, h, w)], the deepest last, to raw outputs."""
+
+    @abstractmethod
+    def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Weighted loss terms, each a scalar; training minimises their sum."""
+
+    def metrics(self, data: Any = None) -> MetricCollection:
+        """Fresh metrics for one stage; `data` is the LightningDataModule in use, where there is one."""
+        return MetricCollection({})
+
+    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+        """Take one batch into `metrics`."""
+
+    @abstractmethod
+    def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """What a user gets, in the units of the conventions (see docs/conventions.md)."""
+
+    def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
+        """One sample's prediction, or its labels under the same keys, on an RGB uint8 image (H, W, 3)."""
+        return image
+
+
+class DecoderHead(Head):
+    """A head whose network is a decoder: a chain of named stages on the deepest feature map.
+
+    The stages become the head's own children, so that its parameters carry the released names
+    (`deconv_layers.0.weight`, `conv_pose.bias`).
+    """
+
+    def __init__(self, decoder: nn.Sequential) -> None:
+        super().__init__()
+        self.stages = tuple(name for name, _ in decoder.named_children())
+        for name, stage in decoder.named_children():
+            self.add_module(name, stage)
+
+    def forward(self, features: list[Tensor]) -> Outputs:
+        x = features[-1]
+        for name in self.stages:
+            x = self.get_submodule(name)(x)
+        return x
