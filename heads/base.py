@@ -15,7 +15,7 @@ class Head(nn.Module, ABC):
     """One task: a network on feature maps, its loss, its metrics and its pictures.
 
     Built as `Head(embed_dim, **its own settings)`. Methods stand in this order in every head file:
-    settings, network, forward, loss, metrics, predict, draw.
+    settings and network, forward, unflip, loss, metrics and update, predict, draw.
 
     Attributes:
         targets: batch keys that the head learns from; a batch without them is skipped.
@@ -29,12 +29,16 @@ class Head(nn.Module, ABC):
     def forward(self, features: list[Tensor]) -> Outputs:
         """Feature maps [(B, C, h, w)], the deepest last, to raw outputs."""
 
+    def unflip(self, outputs: Outputs) -> Outputs | None:
+        """Outputs of a mirrored image, mirrored back; None where the head has no flip test."""
+        return None
+
     @abstractmethod
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms, each a scalar; training minimises their sum."""
 
-    def metrics(self, data: Any = None) -> MetricCollection:
-        """Fresh metrics for one stage; `data` is the LightningDataModule in use, where there is one."""
+    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+        """Fresh metrics for one stage (train, validate, test); `data` is the LightningDataModule in use, if any."""
         return MetricCollection({})
 
     def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
@@ -42,7 +46,10 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """What a user gets, in the units of the conventions (see docs/conventions.md)."""
+        """What a user gets for each sample, in the units of docs/conventions.md.
+
+        In pixels of the original image where the batch has `affine`, else of the network's input.
+        """
 
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
         """One sample's prediction, or its labels under the same keys, on an RGB uint8 image (H, W, 3)."""

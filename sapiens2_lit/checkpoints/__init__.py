@@ -1,1 +1,21 @@
+"""Checkpoints: reading, renaming, loading and writing weights."""
 
+from sapiens2_lit.checkpoints.layouts import detect_layout, to_released, to_transformers
+from sapiens2_lit.checkpoints.reader import Weights, read_weights
+from sapiens2_lit.checkpoints.report import LoadReport, load_state
+from sapiens2_lit.checkpoints.tasks import backbone_state, released_state, task_state
+from sapiens2_lit.checkpoints.writer import write_weights
+
+__all__ = [
+    "LoadReport",
+    "Weights",
+    "backbone_state",
+    "detect_layout",
+    "load_state",
+    "read_weights",
+    "released_state",
+    "task_state",
+    "to_released",
+    "to_transformers",
+    "write_weights",
+]

@@ -1,1 +1,7 @@
+"""Metrics: torchmetrics classes, one file a family."""
 
+from sapiens2_lit.metrics.keypoint_ap import KeypointAP
+from sapiens2_lit.metrics.oks import oks_nms, person_score
+from sapiens2_lit.metrics.pck import PCK
+
+__all__ = ["PCK", "KeypointAP", "oks_nms", "person_score"]

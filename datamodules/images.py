@@ -1,0 +1,45 @@
+"""Photographs from disk as RGB, whatever their kind."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.errors import DataError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+
+
+def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
+    """Read a photograph as RGB uint8 (H, W, 3), turned upright as its EXIF orientation says.
+
+    Grey, palette, CMYK and 16-bit images are converted; an alpha channel is dropped, not composited.
+
+    Raises:
+        DataError: naming the file, if it is missing, empty, truncated or not an image.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: the image does not exist.") from None
+    except OSError as error:
+        raise DataError(f"{path}: the image cannot be read: {error.strerror or error}.") from error
+    if not data:
+        raise DataError(f"{path}: the image is empty (0 bytes); fetch it again.")
+    if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+        # libjpeg fills what is missing with grey; an end marker never occurs inside a scan
+        raise DataError(f"{path}: the JPEG is truncated after {len(data)} bytes; fetch it again.")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise DataError(f"{path}: the image cannot be decoded: {error}") from error
+    if image is None:
+        raise DataError(
+            f"{path}: {len(data)} bytes that cannot be decoded as an image: truncated or not an image "
+            f"(expected one of {', '.join(IMAGE_SUFFIXES)})."
+        )
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -1,0 +1,259 @@
+"""Pose data for Lightning: COCO keypoint files in, batches of crops and keypoints out."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any
+
+import lightning
+from torch.utils.data import DataLoader
+
+from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, read_coco
+from sapiens2_lit.datamodules.detections import read_boxes, read_detections
+from sapiens2_lit.datamodules.files import find_file, find_folder
+from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_unique_ids
+from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES
+from sapiens2_lit.datamodules.loading import (
+    TrainingLoader,
+    default_workers,
+    evaluation_loader,
+    training_loader,
+)
+from sapiens2_lit.datamodules.people import People, people_of_images
+from sapiens2_lit.datamodules.pose_dataset import PoseDataset
+from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.transforms.crop import BOX_PADDING
+from sapiens2_lit.transforms.pose import RELEASED, PoseAugmentation
+
+_STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+
+
+@dataclass(frozen=True)
+class PoseSource:
+    """One more dataset to train on, mixed with the first.
+
+    Attributes:
+        root: its folder.
+        annotations: its COCO file, looked up under `root`, then under `root`/annotations.
+        images: its images' folder under `root`.
+        weight: how often its people occur in an epoch: 2 twice, 0.5 a random half of them.
+    """
+
+    root: str
+    annotations: str = "annotations/train.json"
+    images: str = "images"
+    weight: float = 1.0
+
+
+class PoseDataModule(lightning.LightningDataModule):
+    """People from COCO keypoint files of any vocabulary, cropped one a sample.
+
+    A batch holds
+        image (B, 3, H, W) uint8: RGB.
+        keypoints (B, K, 3) float32: x, y in input pixels, v 0 unlabelled, 1 occluded, 2 visible; absent in
+            prediction.
+        affine (B, 2, 3) float32: original pixel -> input pixel.
+        box (B, 4) float32: x, y, w, h in original pixels.
+        score (B,) float32: the box's confidence, 1 for labelled ones.
+        image_id (B,) int64: as in `ground_truth`.
+        person (B,) int64: index in the stage's dataset.
+        sample, a list of str: image and annotation, for messages.
+
+    Args:
+        root: the dataset's folder.
+        skeleton: the vocabulary of the model, by name or file; labels are mapped to it by name.
+        image_size: (height, width) of the input.
+        train: COCO file to train on, looked up under `root`, then under `root`/annotations.
+        val: the one to validate on; null for no validation.
+        test: the one to test on.
+        predict: what to predict on: a COCO file with boxes, or an image, a folder or a glob of images, each
+            with the whole image as the box; looked up under `root`, then in the working directory.
+        images: folder under `root` that file names are relative to.
+        batch_size: people a batch, on each rank.
+        num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
+        augment: random variation of training samples; null for none.
+        box: training and validation boxes: `label` (the file's) or `keypoints` (tight around them).
+        padding: factor on the sides of boxes.
+        detections: COCO results to validate and test on, instead of labelled boxes.
+        detection_threshold: lowest score of a detection that counts.
+        sources: more datasets to train on, mixed with `train`.
+        weight: how often the people of `train` occur in an epoch, beside `sources`.
+        seed: of order and augmentation; null for the one of `seed_everything`, else 0.
+
+    Raises:
+        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        skeleton: str = "sociopticon308",
+        image_size: tuple[int, int] = (1024, 768),
+        *,
+        train: str = "annotations/train.json",
+        val: str | None = "annotations/val.json",
+        test: str | None = "annotations/test.json",
+        predict: str | None = None,
+        images: str = "images",
+        batch_size: int = 16,
+        num_workers: int | None = None,
+        augment: PoseAugmentation | None = RELEASED,
+        box: BoxSource = "label",
+        padding: float = BOX_PADDING,
+        detections: str | None = None,
+        detection_threshold: float = 0.0,
+        sources: Sequence[PoseSource] = (),
+        weight: float = 1.0,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise SettingError(f"data.batch_size is {batch_size}, expected 1 or more.")
+        if min(image_size) < 1:
+            raise SettingError(f"data.image_size is {image_size}, expected (height, width) in pixels.")
+        if not padding > 0:
+            raise SettingError(
+                f"data.padding is {padding}, expected a factor above 0, such as {BOX_PADDING}."
+            )
+        self.root = Path(root).expanduser()
+        self.skeleton = load_skeleton(skeleton)
+        self.image_size = (image_size[0], image_size[1])
+        self.annotations = {"train": train, "val": val, "test": test}
+        self.predict = predict
+        self.images = images
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.augment = augment
+        self.box = box
+        self.padding = padding
+        self.detections = detections
+        self.detection_threshold = detection_threshold
+        self.sources = list(sources)
+        self.weights = [weight, *(source.weight for source in self.sources)]
+        self.seed = seed
+        self.files: dict[str, list[CocoFile]] = {}
+        self.datasets: dict[str, PoseDataset] = {}
+
+    def setup(self, stage: str) -> None:
+        """Read what a stage (fit, validate, test, predict) needs and has not been read."""
+        find_folder(self.root, "data.root")
+        for name in _STAGES[stage]:
+            if name in self.datasets or (name == "val" and self.annotations["val"] is None):
+                continue
+            people = self._read_predict() if name == "predict" else self._read_labelled(name)
+            self.datasets[name] = PoseDataset(
+                people,
+                self.skeleton,
+                self.image_size,
+                augment=self.augment if name == "train" else None,
+                seed=self._seed(),
+                padding=self.padding,
+            )
+
+    def train_dataloader(self) -> TrainingLoader:
+        dataset = self.datasets["train"]
+        return training_loader(
+            dataset,
+            sizes=[len(people) for people in dataset.sources],
+            weights=self.weights,
+            batch_size=self.batch_size,
+            num_workers=self._workers(),
+            seed=self._seed(),
+            **self._ranks(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
+        return self._evaluation_loader("val") if "val" in self.datasets else []
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        return self._evaluation_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        return self._evaluation_loader("predict")
+
+    def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]]:
+        """All annotations of a stage that was set up, as a COCO dict in the skeleton's vocabulary.
+
+        Args:
+            stage: train, validate or test.
+
+        Raises:
+            SettingError: if the stage was not set up, or has no annotations.
+        """
+        name = "val" if stage == "validate" else stage
+        if name not in self.files:
+            raise SettingError(
+                f"no ground truth for '{stage}': found {sorted(self.files)}; call setup() first."
+            )
+        return build_ground_truth(self.files[name])
+
+    def _read_labelled(self, name: str) -> list[People]:
+        annotations = self.annotations[name]
+        if annotations is None:
+            raise SettingError(f"data.{name} is null: set it to a COCO file under {self.root}.")
+        folder = find_folder(self.root / self.images, "data.images")
+        files = [self._read_file(self.root, annotations, folder, f"data.{name}")]
+        for number, source in enumerate(self.sources if name == "train" else []):
+            setting = f"data.sources[{number}]"
+            root = find_folder(Path(source.root).expanduser(), f"{setting}.root")
+            folder = find_folder(root / source.images, f"{setting}.images")
+            files.append(self._read_file(root, source.annotations, folder, f"{setting}.annotations"))
+        self.files[name] = with_unique_ids(files)
+        if self.detections is not None and name != "train":
+            path = find_file(self.root, self.detections, "data.detections")
+            return [read_detections(path, self.files[name][0], threshold=self.detection_threshold)]
+        return [file.people for file in self.files[name]]
+
+    def _read_file(self, root: Path, annotations: str, folder: Path, setting: str) -> CocoFile:
+        path = find_file(root, annotations, setting)
+        file = read_coco(path, self.skeleton, folder, box=self.box)
+        if not len(file.usable):
+            skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())
+            raise DataError(f"{path} (`{setting}`): no labelled person; skipped: {skipped or 'nothing'}.")
+        return file
+
+    def _read_predict(self) -> list[People]:
+        if self.predict is None:
+            raise SettingError("data.predict is null: set it to a COCO file, an image, a folder or a glob.")
+        bases = (self.root, self.root / "annotations", Path())
+        places = [base / Path(self.predict).expanduser() for base in bases]
+        for place in places:
+            if place.suffix.lower() == ".json" and place.is_file():
+                return [read_boxes(place, find_folder(self.root / self.images, "data.images"))]
+            if paths := _find_images(place):
+                return [people_of_images(paths)]
+        raise DataError(
+            f"`data.predict` is {self.predict!r}, and there is no such COCO file or image (looked for "
+            f"{', '.join(map(str, dict.fromkeys(places)))}; images end in {', '.join(IMAGE_SUFFIXES)})."
+        )
+
+    def _evaluation_loader(self, name: str) -> DataLoader[Any]:
+        return evaluation_loader(
+            self.datasets[name], batch_size=self.batch_size, num_workers=self._workers(), **self._ranks()
+        )
+
+    def _seed(self) -> int:
+        return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed
+
+    def _workers(self) -> int:
+        if self.num_workers is not None:
+            return self.num_workers
+        return default_workers(1 if self.trainer is None else self.trainer.num_devices)
+
+    def _ranks(self) -> dict[str, int]:
+        """num_replicas and rank of data parallelism, which is not the world where models are split."""
+        return (self.trainer and self.trainer.distributed_sampler_kwargs) or {"num_replicas": 1, "rank": 0}
+
+
+def _find_images(place: Path) -> list[Path]:
+    """The image, those of a folder (and folders in it), or those that match a glob; sorted."""
+    if place.is_dir():
+        found = list(place.rglob("*"))
+    elif has_magic(str(place)):
+        found = [Path(name) for name in glob(str(place), recursive=True)]  # noqa: PTH207 - absolute patterns
+    else:
+        found = [place]
+    return sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())

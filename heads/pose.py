@@ -1,0 +1,110 @@
+"""Human pose: one heatmap a keypoint."""
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from sapiens2_lit.codecs import UDPHeatmapCodec
+from sapiens2_lit.decoders import build_decoder
+from sapiens2_lit.drawing import draw_keypoints
+from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
+from sapiens2_lit.losses import KeypointMSE
+from sapiens2_lit.metrics import PCK, KeypointAP, person_score
+from sapiens2_lit.skeletons import Skeleton, load_skeleton
+
+RELEASED_MAP_AREA = 256 * 192
+
+
+class PoseHead(DecoderHead):
+    """Keypoints of one person through heatmaps at a quarter of the input's size.
+
+    Args:
+        embed_dim: channels of the backbone's feature map.
+        skeleton: `coco17`, `coco_wholebody133`, `sociopticon308`, or a YAML file of your own.
+        decoder: `deconv` as in the released pose models, or `pixel_shuffle`.
+        sigma: standard deviation of a target's Gaussian in heatmap pixels on the released 256 x 192 map; on
+            maps of another size it is scaled along, but never below one pixel.
+        loss: named terms, modules called as `term(prediction, gx, gy, weight)`; the default is the released
+            mean squared error. Add `ohkm: {class_path: sapiens2_lit.losses.KeypointOHKM}` for hard keypoints.
+        draw_threshold: keypoints that score below it are not drawn.
+    """
+
+    targets = ("keypoints",)
+    monitor = ("AP", "max")
+
+    def __init__(
+        self,
+        embed_dim: int,
+        skeleton: str | Path | Skeleton = "sociopticon308",
+        decoder: Literal["deconv", "pixel_shuffle"] = "deconv",
+        sigma: float = 6.0,
+        loss: dict[str, nn.Module] | None = None,
+        draw_threshold: float = 0.3,
+    ) -> None:
+        vocabulary = load_skeleton(skeleton)
+        super().__init__(build_decoder("pose", embed_dim, vocabulary.num_keypoints, decoder))
+        self.skeleton = vocabulary
+        self.sigma = sigma
+        self.draw_threshold = draw_threshold
+        self.losses = nn.ModuleDict(loss or {"mse": KeypointMSE()})
+
+    def codec(self, heatmaps: Tensor, images: Tensor) -> UDPHeatmapCodec:
+        """The codec between (.., h, w) heatmaps and keypoints on (.., H, W) images."""
+        height, width = heatmaps.shape[-2:]
+        sigma = max(1.0, self.sigma * math.sqrt(height * width / RELEASED_MAP_AREA))
+        return UDPHeatmapCodec(tuple(images.shape[-2:]), (height, width), sigma)
+
+    def unflip(self, outputs: Outputs) -> Outputs:
+        assert isinstance(outputs, Tensor)
+        return outputs.flip(-1)[:, torch.tensor(self.skeleton.swap, device=outputs.device)]
+
+    def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        assert isinstance(outputs, Tensor)
+        gx, gy, weight = self.codec(outputs, batch["image"]).encode_separable(batch["keypoints"])
+        return {name: term(outputs, gx, gy, weight) for name, term in self.losses.items()}
+
+    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+        """PCK, and where `data` has ground truth for the stage, OKS average precision and recall."""
+        metrics: dict[str, Any] = {"pck": PCK()}
+        truth = data.ground_truth(stage) if hasattr(data, "ground_truth") and stage != "train" else None
+        if truth is not None:
+            metrics["ap"] = KeypointAP(self.skeleton, truth)
+        return MetricCollection(metrics, compute_groups=False)
+
+    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+        assert isinstance(outputs, Tensor)
+        keypoints = self.codec(outputs, batch["image"]).decode(outputs)
+        if "keypoints" in batch:
+            zoom = torch.linalg.det(batch["affine"][:, :, :2]).abs().sqrt()
+            metrics["pck"].update(keypoints, batch["keypoints"], batch["box"][:, 2:].amax(1) * zoom)
+        if "ap" in metrics:
+            original = to_original(keypoints, batch["affine"])
+            metrics["ap"].update(original, batch["image_id"], batch["score"], batch["person"])
+
+    def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Keypoints (B, K, 3) as x, y, score and a score (B,) for each person.
+
+        In pixels of the original image where the batch has the `affine` that led to the input, else of the input.
+        """
+        assert isinstance(outputs, Tensor)
+        keypoints = self.codec(outputs, batch["image"]).decode(outputs)
+        box_score = batch.get("score", keypoints.new_ones(len(keypoints)))
+        if "affine" in batch:
+            keypoints = to_original(keypoints, batch["affine"])
+        return {"keypoints": keypoints, "score": person_score(keypoints, box_score)}
+
+    def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
+        keypoints = prediction["keypoints"].cpu().float().numpy()
+        return draw_keypoints(image, keypoints, self.skeleton, threshold=self.draw_threshold)
+
+
+def to_original(keypoints: Tensor, affine: Tensor) -> Tensor:
+    """Keypoints (B, K, 3) from input pixels to original pixels; `affine` (B, 2, 3) leads the other way."""
+    linear, shift = affine[:, :, :2], affine[:, :, 2]
+    points = torch.linalg.solve(linear.float(), (keypoints[..., :2] - shift[:, None]).transpose(1, 2).float())
+    return torch.cat([points.transpose(1, 2), keypoints[..., 2:]], dim=2)

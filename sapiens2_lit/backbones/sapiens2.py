@@ -1,0 +1,207 @@
+"""The Sapiens2 vision transformer.
+
+Shape suffixes: b batch, n tokens, c channels, h and w rows and columns of the patch grid.
+"""
+
+import logging
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.backbones.layers import Block, RMSNorm, init_layer, init_normal
+from sapiens2_lit.backbones.rope import RopePeriods, rope_tables
+from sapiens2_lit.backbones.sizes import PATCH, WINDOW, BackboneSize, check_image_size, find_size
+from sapiens2_lit.backbones.tokenizer import WindowTokenizer
+from sapiens2_lit.checkpoints.reader import read_weights
+from sapiens2_lit.checkpoints.report import load_state
+from sapiens2_lit.checkpoints.tasks import NOT_BACKBONE, backbone_state
+from sapiens2_lit.errors import SettingError
+
+log = logging.getLogger(__name__)
+
+REGISTERS = 8
+PREFIX = 1 + REGISTERS  # tokens in front of the patches: class token, registers
+
+
+class PatchEmbed(nn.Module):
+    """Pixels of each patch to a token."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(3, width, kernel_size=PATCH, stride=PATCH)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.projection(images).flatten(2).transpose(1, 2)
+
+
+class Sapiens2(Backbone):
+    """Sapiens2 (Meta, 2026): a plain vision transformer for images of people, with released weights.
+
+    Args:
+        size: a name (`0.1b`, `0.4b`, `0.8b`, `1b`, `5b`; `nano`, never released), or a row of one's own.
+        image_size: (height, width) in pixels at which it is used. Both are multiples of 16, of 64 with the
+            window tokenizer. `forward` takes every such size; the released models were trained at 1024 x 768.
+        window_tokenizer: the 4K variant: 4 x 4 patches become one token, so an image of 4096 x 3072 gives the
+            64 x 48 map that 1024 x 768 gives without.
+        rope_dtype: in which positions are computed. The released code uses bfloat16, `transformers` and
+            `timm` float32; the outputs differ by about 1e-3.
+        weights: file, folder or hub id of pretrained weights, such as `facebook/sapiens2-pretrain-0.4b`.
+        out_indices: blocks whose maps `forward` returns, counted from 0 or, when negative, from the end; they
+            increase and end with the last block. Every map passes the final norm, as decoders on several
+            maps (DPT, UPerNet) want one scale for all.
+        activation_checkpointing: keep only the inputs of blocks for the backward pass and compute the rest
+            again: far less memory for a third more computation. May be switched at any time. The window
+            tokenizer always does so.
+
+    Raises:
+        SettingError: a setting is out of range; the message names it.
+        WeightsError: the weights are not found, or are not of this model.
+    """
+
+    def __init__(
+        self,
+        size: str | BackboneSize,
+        image_size: Sequence[int] = (1024, 768),
+        *,
+        window_tokenizer: bool = False,
+        rope_dtype: Literal["float32", "bfloat16"] = "float32",
+        weights: str | None = None,
+        out_indices: Sequence[int] = (-1,),
+        activation_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        if rope_dtype not in ("float32", "bfloat16"):
+            raise SettingError(f"rope_dtype: found {rope_dtype!r}, expected 'float32' or 'bfloat16'.")
+        self.size = find_size(size)
+        self.embed_dim = self.size.width
+        self.depth = self.size.depth
+        # One cell of the feature map, in input pixels.
+        self.patch_size = PATCH * WINDOW if window_tokenizer else PATCH
+        self.image_size = check_image_size(image_size, self.patch_size)
+        self.rope_dtype = torch.float32 if rope_dtype == "float32" else torch.bfloat16
+        self.out_indices = _resolve(out_indices, self.depth)
+        self.weights = weights
+        self.activation_checkpointing = activation_checkpointing
+
+        device = torch.get_default_device()
+        with torch.device("meta"):  # values come once, below, not first from every layer's constructor
+            self._build(window_tokenizer)
+        if device.type != "meta":
+            self.to_empty(device=device)
+            self.init_weights()
+            self.load_weights()
+
+    def _build(self, window_tokenizer: bool) -> None:
+        size = self.size
+        self.cls_token = nn.Parameter(torch.empty(1, 1, size.width))
+        self.storage_tokens = nn.Parameter(torch.empty(1, REGISTERS, size.width))
+        self.patch_embed = PatchEmbed(size.width)
+        self.rope_embed = RopePeriods(size.head_dim)
+        self.tokenizer = WindowTokenizer(size) if window_tokenizer else None
+        self.blocks = nn.ModuleList(
+            Block(size.width, size.heads, size.kv_heads(i), size.mlp_width) for i in range(size.depth)
+        )
+        self.ln1 = RMSNorm(size.width)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Normalised RGB (B, 3, H, W) -> contiguous maps (B, C, H/p, W/p) of `out_indices`, all normed.
+
+        Raises:
+            SettingError: H or W is no multiple of the patch size p (16; 64 with the window tokenizer).
+        """
+        grid = self._grid(images)
+        return [
+            self.ln1(x_bnc)[:, PREFIX:].transpose(1, 2).unflatten(2, grid).contiguous()
+            for x_bnc in self._run_blocks(images, self.out_indices)
+        ]
+
+    def forward_tokens(self, images: Tensor) -> Tensor:
+        """Normalised RGB (B, 3, H, W) -> class token, 8 registers and patches (B, 9 + H/p * W/p, C), normed.
+
+        Raises:
+            SettingError: as `forward`.
+        """
+        (x_bnc,) = self._run_blocks(images, (self.depth - 1,))
+        return self.ln1(x_bnc)
+
+    def _grid(self, images: Tensor) -> tuple[int, int]:
+        height, width = check_image_size(images.shape[-2:], self.patch_size)
+        return height // self.patch_size, width // self.patch_size
+
+    def _run_blocks(self, images: Tensor, wanted: tuple[int, ...]) -> list[Tensor]:
+        """The tokens after each of the `wanted` blocks."""
+        grid = self._grid(images)
+        x_bnc = self.patch_embed(images)
+        if self.tokenizer is not None:
+            x_bnc = self.tokenizer(x_bnc, (grid[0] * WINDOW, grid[1] * WINDOW))
+        batch = len(x_bnc)
+        prefix = [token.expand(batch, -1, -1) for token in (self.cls_token, self.storage_tokens)]
+        x_bnc = torch.cat([*prefix, x_bnc], dim=1)
+
+        kind = x_bnc.device.type
+        compute = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x_bnc.dtype
+        # The released bfloat16 positions also turn queries and keys in bfloat16.
+        out = torch.bfloat16 if self.rope_dtype == torch.bfloat16 else compute
+        rope = rope_tables(
+            grid, self.size.head_dim, prefix=PREFIX, dtype=self.rope_dtype, device=x_bnc.device, out=out
+        )
+        again = self.activation_checkpointing and torch.is_grad_enabled()
+        kept = []
+        for i, block in enumerate(self.blocks):
+            x_bnc = checkpoint(block, x_bnc, rope, use_reentrant=False) if again else block(x_bnc, rope)
+            if i in wanted:
+                kept.append(x_bnc)
+        return kept
+
+    def init_weights(self) -> None:
+        """Linear layers and tokens normal with deviation 0.02, biases 0, norms and LayerScale 1, in place."""
+        self.apply(init_layer)
+        init_normal(self.cls_token)
+        init_normal(self.storage_tokens)
+        self.rope_embed.init_weights()
+        if self.tokenizer is not None:
+            self.tokenizer.init_weights()
+
+    def load_weights(self) -> None:
+        """Load `self.weights`, if any, strictly, and log what was loaded.
+
+        Raises:
+            WeightsError: the weights are not found, or names or shapes differ; nothing is loaded then.
+        """
+        if self.weights is None:
+            return
+        found = read_weights(self.weights)
+        report = load_state(self, backbone_state(found.tensors), source=found.origin, ignore=NOT_BACKBONE)
+        log.info("%s", report.summary())
+
+    def layer_depth(self, name: str) -> int:
+        """0 for tokens, patch embedding and tokenizer, i + 1 for block i, depth + 1 for the final norm.
+
+        Raises:
+            KeyError: no parameter has such a name.
+        """
+        stage, *rest = name.removeprefix("backbone.").split(".")
+        if stage == "blocks" and rest and rest[0].isdecimal() and int(rest[0]) < self.depth:
+            return int(rest[0]) + 1
+        if stage in ("cls_token", "storage_tokens", "patch_embed", "tokenizer", "rope_embed"):
+            return 0
+        if stage == "ln1":
+            return self.depth + 1
+        raise KeyError(f"{name!r} is no parameter of Sapiens2.")
+
+
+def _resolve(out_indices: Sequence[int], depth: int) -> tuple[int, ...]:
+    """Indices counted from 0, checked."""
+    resolved = tuple(i + depth if i < 0 else i for i in out_indices)
+    increasing = all(a < b for a, b in pairwise(resolved))
+    if not resolved or not increasing or resolved[0] < 0 or resolved[-1] != depth - 1:
+        raise SettingError(
+            f"out_indices: found {list(out_indices)}, expected block numbers in increasing order, each once, "
+            f"from 0 to {depth - 1} (or -{depth} to -1), ending with the last block."
+        )
+    return resolved

@@ -1,0 +1,68 @@
+"""Fetch weights from the Hugging Face hub: from the local cache where they are there, else by network."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+
+from sapiens2_lit.errors import WeightsError
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+FILE_ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+# The usual name first, so that a repository with two copies of its weights gives one.
+PATTERNS = (
+    ["model.safetensors", "model.safetensors.index.json", "model-*.safetensors", "config.json"],
+    ["*.safetensors", "config.json"],
+)
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether `source` looks like `organisation/name` rather than a path to a file."""
+    return HUB_ID.fullmatch(source) is not None and not source.endswith(FILE_ENDINGS)
+
+
+def fetch(hub_id: str, find_files: Callable[[Path], list[Path]]) -> list[Path]:
+    """The local files with the weights of `hub_id`, downloaded if `find_files` finds none in the cache.
+
+    Raises:
+        WeightsError: the hub cannot be reached, has no such repository, refuses it, or it holds no weights.
+    """
+    try:
+        return find_files(Path(snapshot_download(hub_id, local_files_only=True)))
+    except (LocalEntryNotFoundError, WeightsError):
+        return _download(hub_id, find_files)
+    except HFValidationError as error:
+        raise WeightsError(f"weights: found {hub_id!r}, expected a hub id; {error}.") from error
+
+
+def _download(hub_id: str, find_files: Callable[[Path], list[Path]]) -> list[Path]:
+    page = f"https://huggingface.co/{hub_id}"
+    try:
+        for patterns in PATTERNS:
+            folder = Path(snapshot_download(hub_id, allow_patterns=patterns))
+            if any(folder.glob("*.safetensors")):
+                break
+        return find_files(folder)
+    except GatedRepoError as error:
+        raise WeightsError(
+            f"weights: {hub_id} wants its licence accepted: do so on {page}, run `hf auth login`, try again."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise WeightsError(
+            f"weights: found {hub_id!r}, which is no folder here and no repository on the hub that you may "
+            f"read; expected an id such as facebook/sapiens2-pretrain-0.4b ({page})."
+        ) from error
+    # LocalEntryNotFoundError is how the hub's client says that it has no connection.
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise WeightsError(
+            f"weights: {hub_id} is not in the local cache, and the hub cannot be reached. Where there is a "
+            f"network, run `hf download {hub_id} --local-dir FOLDER`, and give FOLDER as the weights here."
+        ) from error

@@ -1,0 +1,56 @@
+"""Names in released task files (`backbone.`, `decode_head.`) and our modules (`backbone.`, `heads.NAME.`)."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from sapiens2_lit.errors import WeightsError
+
+# What a task file, or a checkpoint of ours, holds besides the backbone.
+NOT_BACKBONE = {
+    "decode_head": "a task head; only the backbone is loaded",
+    "heads": "a task head; only the backbone is loaded",
+}
+
+
+def backbone_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with the prefix `backbone.` taken off, where there is one; others keep their names."""
+    return {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
+
+
+def task_state(tensors: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
+    """Our names for a released task file: its head becomes `heads.HEAD.`, a bare backbone gets its prefix."""
+    bare = not any(name.startswith("backbone.") for name in tensors)
+    renamed = {}
+    for name, tensor in tensors.items():
+        if name.startswith("decode_head."):
+            renamed[f"heads.{head}.{name.removeprefix('decode_head.')}"] = tensor
+        elif bare and not name.startswith("heads."):
+            renamed[f"backbone.{name}"] = tensor
+        else:
+            renamed[name] = tensor
+    return renamed
+
+
+def released_state(tensors: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
+    """Released names for our backbone and the one head called `head`; other heads are left out.
+
+    Raises:
+        WeightsError: there is no such head, or a tensor belongs neither to a backbone nor to a head.
+    """
+    heads = sorted({name.split(".")[1] for name in tensors if name.startswith("heads.")})
+    if head not in heads:
+        raise WeightsError(
+            f"head: found {head!r}, expected one of those present: {', '.join(heads) or 'none'}."
+        )
+    renamed = {}
+    for name, tensor in tensors.items():
+        if name.startswith(f"heads.{head}."):
+            renamed[f"decode_head.{name.removeprefix(f'heads.{head}.')}"] = tensor
+        elif name.startswith("backbone."):
+            renamed[name] = tensor
+        elif not name.startswith("heads."):
+            raise WeightsError(
+                f"weights: found the tensor {name!r}, expected `backbone.` or `heads.NAME.` in front."
+            )
+    return renamed

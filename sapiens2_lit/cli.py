@@ -1,0 +1,86 @@
+"""The command `sapiens2-lit`. What needs no torch answers without importing it."""
+
+import os
+import re
+import sys
+from argparse import ArgumentError
+from importlib.metadata import version
+
+from sapiens2_lit.config_files import find_config, shipped_configs, summary
+from sapiens2_lit.errors import SapiensError
+
+USAGE = """\
+usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
+
+  fit        train:                 sapiens2-lit fit --config pose_308.yaml --data.root DIR
+  validate   metrics on data.val:   sapiens2-lit validate --ckpt_path best --output RUN
+  test       metrics on data.test:  sapiens2-lit test --ckpt_path FILE --data.root DIR
+  predict    write predictions:     sapiens2-lit predict --ckpt_path FILE --data.predict IMAGES
+  configs    list the shipped configurations; `configs show NAME` prints one
+  demo       train on a few generated images and draw what was learnt
+
+Later --config files and options win over earlier ones. `sapiens2-lit fit --help` lists every option,
+`sapiens2-lit fit --config ... --print_config` prints the whole configuration of a run.
+"""
+TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 something to mend in data or settings, 2 wrong usage."""
+    args = sys.argv[1:] if args is None else list(args)
+    command, rest = (args[0], args[1:]) if args else ("--help", [])
+    try:
+        return dispatch(command, rest)
+    except SapiensError as error:
+        return fail(plain_message(error), status=1, cause=error)
+    except ArgumentError as error:
+        return fail(f"{error}\n`sapiens2-lit {command} --help` lists the options.", status=2, cause=error)
+
+
+def dispatch(command: str, rest: list[str]) -> int:
+    if command in TRAINER_COMMANDS:
+        from sapiens2_lit.run import run
+
+        run([command, *rest])
+    elif command == "configs":
+        return configs(rest)
+    elif command == "demo":
+        from sapiens2_lit.demo import demo
+
+        demo(rest)
+    elif command in ("--version", "-V"):
+        print_line(f"sapiens2-lit {version('sapiens2-lit')}")
+    elif command in ("--help", "-h", "help"):
+        print_line(USAGE)
+    else:
+        return fail(f"unknown command: {command}\n\n{USAGE}", status=2)
+    return 0
+
+
+def configs(rest: list[str]) -> int:
+    if not rest:
+        width = max(map(len, shipped_configs()))
+        for name in shipped_configs():
+            print_line(f"{name:{width}}  {summary(name)}")
+        return 0
+    if rest[0] == "show" and len(rest) == 2:
+        print_line(find_config(rest[1]).read_text())
+        return 0
+    return fail("usage: sapiens2-lit configs [show NAME]", status=2)
+
+
+def plain_message(error: SapiensError) -> str:
+    """The message without the traceback that a data loader's worker puts around it."""
+    found = re.findall(r"^sapiens2_lit\.errors\.\w+: (.*)\Z", str(error), flags=re.MULTILINE | re.DOTALL)
+    return found[-1].rstrip() if found else str(error)
+
+
+def print_line(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def fail(message: str, status: int, cause: BaseException | None = None) -> int:
+    if cause is not None and os.environ.get("SAPIENS2_LIT_TRACEBACK"):
+        raise cause
+    sys.stderr.write(f"\nerror: {message}\n")
+    return status

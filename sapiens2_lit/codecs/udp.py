@@ -1,0 +1,144 @@
+"""Keypoints to heatmaps and back, without a bias (UDP: Huang et al.; DARK: Zhang et al.; both CVPR 2020).
+
+Names end in their axes: b batch, k keypoint, w heatmap columns, p side of the patch around a peak; 1 and 2 as
+they are.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sapiens2_lit.codecs.peak import fit_gaussian, newton_step
+from sapiens2_lit.errors import SettingError
+
+
+@dataclass(frozen=True)
+class UDPHeatmapCodec:
+    """Translates between keypoints in input pixels and one Gaussian heatmap each, on the tensors' device.
+
+    A heatmap coordinate is x * (w - 1) / (W - 1): corner pixels lie on corner pixels.
+
+    Args:
+        input_size: (H, W) of the network's input.
+        heatmap_size: (h, w) of the heatmaps.
+        sigma: standard deviation of the Gaussian, in heatmap pixels; it is cut at three of them.
+        blur_kernel: side of the blur in front of the Newton step, odd.
+        blur_sigma: its standard deviation, in heatmap pixels.
+
+    Raises:
+        SettingError: a size below 2, a sigma that is not positive, an even kernel.
+    """
+
+    input_size: tuple[int, int]
+    heatmap_size: tuple[int, int]
+    sigma: float = 6.0
+    blur_kernel: int = 11
+    blur_sigma: float = 2.0
+
+    def __post_init__(self) -> None:
+        for key in ("input_size", "heatmap_size"):
+            size = getattr(self, key)
+            if len(size) != 2 or min(size) < 2:
+                raise SettingError(
+                    f"UDPHeatmapCodec: `{key}` is {size}, expected (height, width) from (2, 2) up."
+                )
+        for key in ("sigma", "blur_sigma"):
+            if not getattr(self, key) > 0:
+                raise SettingError(
+                    f"UDPHeatmapCodec: `{key}` is {getattr(self, key)}, expected a positive number."
+                )
+        if self.blur_kernel < 1 or self.blur_kernel % 2 == 0:
+            raise SettingError(
+                f"UDPHeatmapCodec: `blur_kernel` is {self.blur_kernel}, expected an odd number."
+            )
+
+    def encode_separable(self, keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Target heatmaps as factors: map = gy[..., :, None] * gx[..., None, :].
+
+        Args:
+            keypoints: (B, K, 3) x and y in input pixels, and v, positive where labelled.
+
+        Returns:
+            gx (B, K, w) and gy (B, K, h), of peak 1 and zero where unlabelled; weight (B, K), 1 where
+            labelled and the cut Gaussian touches the map, else 0. A labelled keypoint that is NaN gives NaN.
+        """
+        keypoints = _at_least_float32(keypoints)
+        labelled = keypoints[..., 2] > 0
+        stride_x, stride_y = self._strides()
+        height, width = self.heatmap_size
+        gx, touches_x = self._gaussian(keypoints[..., 0] / stride_x, width, labelled)
+        gy, touches_y = self._gaussian(keypoints[..., 1] / stride_y, height, labelled)
+        return gx, gy, (labelled & touches_x & touches_y).to(gx.dtype)
+
+    def encode(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
+        """Target heatmaps (B, K, h, w) and weight (B, K), for pictures; training needs the factors only."""
+        gx, gy, weight = self.encode_separable(keypoints)
+        return gy[..., :, None] * gx[..., None, :], weight
+
+    def decode(self, heatmaps: Tensor) -> Tensor:
+        """Keypoints (B, K, 3), x and y in input pixels and the peak as score, from heatmaps (B, K, h, w).
+
+        The pixel of the maximum is refined on its neighbourhood alone: in the interior by one Newton step on
+        the logarithm of the blurred map; where that neighbourhood leaves the map, by a fitted Gaussian (see
+        `peak`). A map without a peak stays within the neighbourhood of its largest pixel, and one that is
+        nowhere positive at that pixel.
+        """
+        height, width = self.heatmap_size
+        if heatmaps.ndim != 4 or tuple(heatmaps.shape[2:]) != self.heatmap_size:
+            raise SettingError(
+                f"UDPHeatmapCodec: heatmaps are {tuple(heatmaps.shape)}, expected (B, K, {height}, {width})."
+            )
+        # The largest row, then the largest pixel in it: three times as fast as one argmax over the map.
+        row_bk = heatmaps.amax(dim=3).argmax(dim=2)
+        line_bkw = heatmaps.gather(2, row_bk[..., None, None].expand(-1, -1, 1, width))[:, :, 0]
+        column_bk = line_bkw.argmax(dim=2)
+
+        radius = self.blur_kernel // 2 + 1  # the stencil's neighbours, and the reach of the blur around them
+        reach_p = torch.arange(-radius, radius + 1, device=heatmaps.device)
+        rows_bkp, columns_bkp = row_bk[..., None] + reach_p, column_bk[..., None] + reach_p
+        inside_bkpp = _within(rows_bkp, height)[..., :, None] & _within(columns_bkp, width)[..., None, :]
+        index = (
+            rows_bkp.clamp(0, height - 1)[..., :, None] * width
+            + columns_bkp.clamp(0, width - 1)[..., None, :]
+        )
+        patch_bkpp = _at_least_float32(heatmaps.flatten(2).gather(2, index.flatten(2)).view_as(index))
+        peak_bk = patch_bkpp[..., radius, radius]
+
+        interior_bk1 = inside_bkpp.flatten(2).all(dim=2, keepdim=True)
+        if self.sigma < self.blur_sigma:  # then the blur reaches beyond the cut on all sides
+            interior_bk1 = torch.zeros_like(interior_bk1)
+        newton_bk2 = newton_step(patch_bkpp, self.blur_kernel, self.blur_sigma)
+        fitted_bk2 = fit_gaussian(patch_bkpp, inside_bkpp, self.sigma)
+        limit = min(
+            float(radius), 3 * self.sigma
+        )  # no estimate leaves the neighbourhood that it was made from
+        step_bk2 = torch.where(interior_bk1, newton_bk2, fitted_bk2).clamp(-limit, limit)
+        stride_x, stride_y = self._strides()
+        x = (column_bk + step_bk2[..., 0]) * stride_x
+        y = (row_bk + step_bk2[..., 1]) * stride_y
+        return torch.stack([x, y, peak_bk], dim=2)
+
+    def _strides(self) -> tuple[float, float]:
+        """Input pixels per heatmap pixel along x and y."""
+        (input_height, input_width), (height, width) = self.input_size, self.heatmap_size
+        return (input_width - 1) / (width - 1), (input_height - 1) / (height - 1)
+
+    def _gaussian(self, mean: Tensor, length: int, labelled: Tensor) -> tuple[Tensor, Tensor]:
+        """One axis: the cut Gaussian (B, K, length) around `mean` (B, K), and whether it touches the map."""
+        place = torch.arange(length, device=mean.device, dtype=mean.dtype)
+        centre = torch.floor(mean + 0.5)  # the support is a square of whole pixels around the nearest one
+        # "not beyond" rather than "within": NaN must come through
+        beyond = (place - centre[..., None]).abs() > 3 * self.sigma
+        gaussian = torch.exp(-((place - mean[..., None]) ** 2) / (2 * self.sigma**2))
+        gaussian = gaussian.masked_fill(beyond | ~labelled[..., None], 0)
+        misses = (centre + 3 * self.sigma < 0) | (centre - 3 * self.sigma > length - 1)
+        return gaussian, ~misses
+
+
+def _within(index: Tensor, length: int) -> Tensor:
+    return (index >= 0) & (index < length)
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()

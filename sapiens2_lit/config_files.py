@@ -1,0 +1,57 @@
+"""Configurations by name: the working directory's own first, then those shipped with the package."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+from sapiens2_lit.errors import SettingError
+
+
+def shipped_folder() -> Path:
+    return Path(str(files("sapiens2_lit.configs")))
+
+
+def shipped_configs() -> list[str]:
+    """Names of the shipped configurations, complete runs before overlays."""
+    folder = shipped_folder()
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")]
+    return sorted(names, key=lambda name: (name.count("/"), name))
+
+
+def find_config(name: str) -> Path:
+    """The file that `--config NAME` means.
+
+    Raises:
+        SettingError: no such file here or among the shipped ones.
+    """
+    for path in (Path(name), shipped_folder() / name):
+        if path.is_file():
+            return path
+    known = "\n  ".join(shipped_configs())
+    raise SettingError(
+        f"--config {name}: no such file in the working directory, nor shipped under that name. Shipped:\n  {known}"
+    )
+
+
+def resolve_configs(args: list[str]) -> list[str]:
+    """Replace the value of every `--config` by the file it means."""
+    return list(_resolved(args))
+
+
+def _resolved(args: list[str]) -> Iterator[str]:
+    expecting = False
+    for arg in args:
+        if expecting:
+            expecting = False
+            yield str(find_config(arg))
+        elif arg.startswith("--config="):
+            yield f"--config={find_config(arg.removeprefix('--config='))}"
+        else:
+            expecting = arg in ("--config", "-c")
+            yield arg
+
+
+def summary(name: str) -> str:
+    """First comment line of a shipped configuration."""
+    first = (shipped_folder() / name).read_text().splitlines()[0]
+    return first.removeprefix("#").strip()

@@ -1,0 +1,27 @@
+"""The decoder of a task, with the channels and names of the released one."""
+
+from sapiens2_lit.decoders.deconv import DeconvDecoder
+from sapiens2_lit.decoders.pixel_shuffle import PixelShuffleDecoder
+from sapiens2_lit.decoders.presets import Kind, decoder_preset
+
+
+def build_decoder(
+    task: str, width: int, out_channels: int, kind: Kind
+) -> DeconvDecoder | PixelShuffleDecoder:
+    """A fresh decoder for a feature map `width` channels wide, whose last layer is called `conv_TASK`.
+
+    Raises:
+        SettingError: an unknown task or kind.
+    """
+    channels = decoder_preset(task, width, kind)
+    predictor = f"conv_{task}"
+    if kind == "deconv":
+        return DeconvDecoder(width, channels.upsample, channels.conv, out_channels, predictor)
+    return PixelShuffleDecoder(
+        width,
+        channels.upsample,
+        channels.conv,
+        out_channels,
+        predictor,
+        norm="rms" if task == "albedo" else "instance",  # as released
+    )

@@ -1,0 +1,16 @@
+"""Fresh values for decoders, and for any head made of convolutions."""
+
+from torch import nn
+
+from sapiens2_lit.backbones.layers import RMSNorm
+
+
+def init_decoder(module: nn.Module) -> None:
+    """Kaiming normal weights (fan-out, arXiv:1502.01852), zero biases, unit norms for all layers inside."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, RMSNorm):
+            nn.init.ones_(layer.weight)

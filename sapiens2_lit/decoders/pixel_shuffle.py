@@ -1,0 +1,87 @@
+"""The decoder of the released normal, pointmap, albedo and matting heads: convolutions, pixel shuffles."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+from torch import Tensor, nn
+
+from sapiens2_lit.backbones.layers import RMSNorm
+from sapiens2_lit.decoders.init import init_decoder
+from sapiens2_lit.decoders.predictor import checked_name
+from sapiens2_lit.errors import SettingError
+
+
+class ChannelRMSNorm(nn.Module):
+    """RMSNorm over the channels of each pixel of a map (B, C, H, W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = RMSNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x.movedim(1, -1)).movedim(-1, 1)
+
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {"instance": nn.InstanceNorm2d, "rms": ChannelRMSNorm}
+
+
+class PixelShuffleDecoder(nn.Sequential):
+    """(B, in_channels, h, w) -> (B, out_channels, h * stride, w * stride), in released names.
+
+    Args:
+        in_channels: channels of the feature map.
+        upsample_channels: of each stage: a convolution to four times as many, shuffled to twice the height
+            and width (arXiv:1609.05158).
+        conv_channels: of each 3 x 3 convolution that follows; may be empty.
+        out_channels: channels predicted.
+        predictor: name of the last layer, as `conv_normal`.
+        norm: `instance`, or `rms` as in the albedo head.
+
+    Attributes:
+        stride: 2 ** number of stages.
+
+    Raises:
+        SettingError: `norm` is neither, or `predictor` is no usable name.
+    """
+
+    input_conv: nn.Sequential
+    upsample_blocks: nn.Sequential
+    conv_layers: nn.Sequential
+
+    def __init__(
+        self,
+        in_channels: int,
+        upsample_channels: Sequence[int],
+        conv_channels: Sequence[int],
+        out_channels: int,
+        predictor: str,
+        norm: Literal["instance", "rms"] = "instance",
+    ) -> None:
+        super().__init__()
+        if norm not in NORMS:
+            raise SettingError(f"norm: found {norm!r}, expected one of {', '.join(NORMS)}.")
+        make_norm = NORMS[norm]
+        self.stride = 2 ** len(upsample_channels)
+        widths = [in_channels, *upsample_channels, *conv_channels]
+        self.input_conv = nn.Sequential(_conv3x3(in_channels, in_channels), make_norm(in_channels), nn.SiLU())
+        self.upsample_blocks = nn.Sequential(
+            *(
+                nn.Sequential(_conv3x3(a, 4 * b), nn.PixelShuffle(2), make_norm(b), nn.SiLU())
+                for a, b in pairwise(widths[: len(upsample_channels) + 1])
+            )
+        )
+        convs: list[nn.Module] = []
+        for a, b in pairwise(widths[len(upsample_channels) :]):
+            convs += [_conv3x3(a, b), make_norm(b), nn.SiLU()]
+        self.conv_layers = nn.Sequential(*convs)
+        self.add_module(checked_name(predictor, self), nn.Conv2d(widths[-1], out_channels, kernel_size=1))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Kaiming normal (fan-out) weights, zero biases, unit norms."""
+        init_decoder(self)
+
+
+def _conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)

@@ -1,0 +1,79 @@
+"""Channels of the released decoders, by task, kind and width of the backbone."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sapiens2_lit.errors import SettingError
+
+Kind = Literal["deconv", "pixel_shuffle"]
+REFERENCE_WIDTH = 1024  # narrower backbones without released heads get channels in proportion to this one
+SMALLEST_RELEASED = 768
+
+
+@dataclass(frozen=True)
+class DecoderChannels:
+    """Channels of a decoder: of the stages that enlarge, then of those that do not."""
+
+    upsample: tuple[int, ...]
+    conv: tuple[int, ...]
+
+
+# Each task's rows: backbones up to 1280 wide (0.1b, 0.4b, 0.8b), 1536 (1b), 2432 (5b).
+_POSE = (
+    DecoderChannels((1024, 768), (512, 512, 256)),
+    DecoderChannels((1536, 1024), (768, 512, 256)),
+    DecoderChannels((1024, 768), (512, 512, 256)),
+)
+_SEG = (DecoderChannels((512, 256, 128, 64), (64, 64)),) * 3
+_NORMAL = (
+    *(DecoderChannels((768, 512, 256, 128), (64, 32, 16)),) * 2,
+    DecoderChannels((1536, 768, 512, 256), (128, 64, 32)),
+)
+_POINTMAP = (
+    *(DecoderChannels((1536, 768, 512, 256), (64, 32, 16)),) * 2,
+    DecoderChannels((1536, 768, 768, 768), (128, 64, 32)),
+)
+_ALBEDO = (*_NORMAL[:2], DecoderChannels((1536, 768, 512, 256), (64, 32, 16)))
+# Not released: pose by pixel shuffle at the same stride; 3 x 3 convolutions are narrower than 1 x 1 ones.
+_POSE_SHUFFLE = (DecoderChannels((512, 384), (256, 256)),) * 3
+# Not released: classes keep the 64 channels in front of the predictor that the released head has.
+_SEG_SHUFFLE = (DecoderChannels((768, 512, 256, 128), (64, 64)),) * 3
+
+TABLE: dict[str, dict[Kind, tuple[DecoderChannels, ...]]] = {
+    "pose": {"deconv": _POSE, "pixel_shuffle": _POSE_SHUFFLE},
+    "seg": {"deconv": _SEG, "pixel_shuffle": _SEG_SHUFFLE},
+    "normal": {"deconv": _SEG, "pixel_shuffle": _NORMAL},
+    "pointmap": {"deconv": _SEG, "pixel_shuffle": _POINTMAP},
+    "albedo": {"deconv": _SEG, "pixel_shuffle": _ALBEDO},
+    "depth": {"deconv": _SEG, "pixel_shuffle": _NORMAL},
+    "matting": {"deconv": _SEG, "pixel_shuffle": _NORMAL},
+}
+
+
+def decoder_preset(task: str, width: int, kind: Kind) -> DecoderChannels:
+    """Channels of the decoder that was released for the task and a backbone `width` wide.
+
+    Kinds and widths that were not released get a row of the same total stride (4 for pose, 16 otherwise):
+    between two released widths the smaller one's, below 768 one in proportion, no wider than the backbone.
+
+    Raises:
+        SettingError: an unknown task or kind; the message lists the known ones.
+    """
+    kinds = TABLE.get(task)
+    if kinds is None:
+        raise SettingError(f"task: found {task!r}, expected one of {', '.join(TABLE)}.")
+    if kind not in kinds:
+        raise SettingError(f"kind: found {kind!r}, expected one of {', '.join(kinds)}.")
+    narrow, wide, widest = kinds[kind]
+    if width >= 2432:
+        return widest
+    if width >= 1536:
+        return wide
+    if width >= SMALLEST_RELEASED:
+        return narrow
+    return DecoderChannels(_scaled(narrow.upsample, width), _scaled(narrow.conv, width))
+
+
+def _scaled(channels: tuple[int, ...], width: int) -> tuple[int, ...]:
+    """In proportion to the width, as multiples of 8, from 8 to the width."""
+    return tuple(max(8, min(width, round(c * width / REFERENCE_WIDTH / 8) * 8)) for c in channels)

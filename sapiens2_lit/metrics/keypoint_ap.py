@@ -1,0 +1,218 @@
+"""Average precision and recall of poses, as COCO measures them, for any skeleton and its parts.
+
+Legend: P people labelled, N people found, K keypoints.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from faster_coco_eval import COCO, COCOeval_faster
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from sapiens2_lit.errors import DataError
+from sapiens2_lit.metrics.oks import oks_nms, person_score
+from sapiens2_lit.skeletons import Skeleton
+
+_MAX_PEOPLE = 20  # of one image, the best; COCO's setting for keypoints
+_HANDS = ("left_hand", "right_hand")
+# COCO: a person's outline covers about this share of the box; stands in where a file has no areas.
+_AREA_OF_BOX = 0.53
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """Labelled people as arrays: small to keep, quick to cut to a group of keypoints."""
+
+    images: frozenset[int]
+    keypoints: np.ndarray  # (P, K, 3) x, y, v
+    boxes: np.ndarray  # (P, 4) x, y, width, height
+    areas: np.ndarray  # (P,)
+    crowd: np.ndarray  # (P,) bool
+    image_id: np.ndarray  # (P,)
+
+
+class KeypointAP(Metric):
+    """OKS average precision and recall in original image pixels, of the skeleton and of each of its groups.
+
+    People are ranked by box score times mean keypoint score, and those found twice in an image are dropped
+    (OKS above 0.9). Results, in 0..1: AP, AP50, AP75 and AR of all keypoints; AP_body, AR_body, AP_feet, ...
+    of every group with a labelled keypoint, both hands as one group `hands`, and none of `other`. For a
+    group, people without a labelled keypoint of it are ignored, as COCO ignores people without keypoints.
+    All images of `ground_truth` count: where an evaluation is cut short, what was not looked at is missed.
+    Without a labelled keypoint anywhere the results are NaN.
+
+    Args:
+        skeleton: the vocabulary of predictions and ground truth, with the OKS sigmas.
+        ground_truth: a COCO dict in that vocabulary: `images[].id`; `annotations[]` with `keypoints` (K * 3),
+            `bbox`, `image_id`, and optionally `area` (else 0.53 of the box) and `iscrowd`.
+
+    Raises:
+        DataError: an annotation without a field, or with another number of keypoints.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    keypoints: list[Tensor]
+    image_id: list[Tensor]
+    box_score: list[Tensor]
+    person: list[Tensor]
+
+    def __init__(self, skeleton: Skeleton, ground_truth: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.skeleton = skeleton
+        self.truth = _read_truth(ground_truth, skeleton)
+        for state in ("keypoints", "image_id", "box_score", "person"):
+            self.add_state(state, [], dist_reduce_fx="cat")
+
+    def update(self, keypoints: Tensor, image_id: Tensor, box_score: Tensor, person: Tensor) -> None:
+        """Take one batch of predictions.
+
+        Args:
+            keypoints: (B, K, 3) x, y in original pixels, and score.
+            image_id: (B,) whole numbers, the ids of `ground_truth`'s images.
+            box_score: (B,) detector's scores, 1 for labelled boxes.
+            person: (B,) whole numbers that tell samples apart: a sample seen twice counts once.
+        """
+        self.keypoints.append(keypoints.detach().float())
+        self.image_id.append(image_id)
+        self.box_score.append(box_score.float())
+        self.person.append(person)
+
+    def compute(self) -> dict[str, Tensor]:
+        found = self.results()
+        everyone = tuple(range(self.skeleton.num_keypoints))
+        whole = self._evaluate(found, everyone)
+        results = {name: whole[name] for name in ("AP", "AP50", "AP75", "AR")}
+        for group, members in self._groups().items():
+            if not (self.truth.keypoints[:, members, 2] > 0).any():
+                continue
+            part = whole if members == everyone else self._evaluate(found, members)
+            results |= {f"AP_{group}": part["AP"], f"AR_{group}": part["AR"]}
+        return {name: torch.tensor(value, device=self.device) for name, value in results.items()}
+
+    def results(self) -> list[dict[str, Any]]:
+        """The people found, as in a COCO results file: image_id, category_id, keypoints (K * 3), score."""
+        if not self.keypoints:
+            return []
+        keypoints, scores, image_id = self._unique_people()
+        unknown = set(image_id.tolist()) - self.truth.images
+        if unknown:
+            raise DataError(f"ground truth: image_id {min(unknown)} of a prediction is not among `images`.")
+        results = []
+        for image in np.unique(image_id):
+            here = np.flatnonzero(image_id == image)
+            kept = here[oks_nms(keypoints[here], scores[here], np.array(self.skeleton.sigmas))]
+            for index in kept:
+                flat = keypoints[index].astype(np.float64).reshape(-1).tolist()
+                row = {"image_id": int(image), "category_id": 1, "keypoints": flat}
+                results.append({**row, "score": float(scores[index])})
+        return results
+
+    def _unique_people(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Keypoints (N, K, 3), scores (N,), image ids (N,), without the padding of distributed samplers."""
+        keypoints, image_id = dim_zero_cat(self.keypoints), dim_zero_cat(self.image_id)
+        box_score, person = dim_zero_cat(self.box_score), dim_zero_cat(self.person)
+        scores = person_score(keypoints, box_score)
+        _, first = np.unique(person.cpu().numpy(), return_index=True)
+        return keypoints.cpu().numpy()[first], scores.cpu().numpy()[first], image_id.cpu().numpy()[first]
+
+    def _groups(self) -> dict[str, tuple[int, ...]]:
+        groups = {
+            name: tuple(members)
+            for name, members in self.skeleton.groups.items()
+            if name not in (*_HANDS, "other")
+        }
+        hands = tuple(index for hand in _HANDS for index in self.skeleton.groups.get(hand, ()))
+        return {**groups, "hands": hands} if hands else groups
+
+    def _evaluate(self, found: Sequence[Mapping[str, Any]], members: tuple[int, ...]) -> dict[str, float]:
+        truth = COCO(_truth_dict(self.truth, members), print_function=_quiet)
+        if not found:
+            missed = any(person["num_keypoints"] and not person["iscrowd"] for person in truth.anns.values())
+            return dict.fromkeys(("AP", "AP50", "AP75", "AR"), 0.0 if missed else float("nan"))
+        columns = np.array(members)
+        rows = [
+            {**person, "keypoints": np.reshape(person["keypoints"], (-1, 3))[columns].reshape(-1).tolist()}
+            for person in found
+        ]
+        sigmas = [self.skeleton.sigmas[index] for index in members]
+        evaluation = COCOeval_faster(
+            truth, truth.loadRes(rows), "keypoints", print_function=_quiet, kpt_oks_sigmas=sigmas
+        )
+        evaluation.params.maxDets = [_MAX_PEOPLE]
+        evaluation.params.areaRng = [[0, 1e10]]
+        evaluation.params.areaRngLbl = ["all"]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        # first axis of both: OKS thresholds 0.5, 0.55, ... 0.95
+        precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
+        return {
+            "AP": _mean(precision),
+            "AP50": _mean(precision[0]),
+            "AP75": _mean(precision[5]),
+            "AR": _mean(recall),
+        }
+
+
+def _mean(values: np.ndarray) -> float:
+    """Mean of what could be measured; COCO marks the rest by -1."""
+    known = values[values > -1]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _read_truth(ground_truth: Mapping[str, Any], skeleton: Skeleton) -> _Truth:
+    people = ground_truth["annotations"]
+    keypoints = np.zeros((len(people), skeleton.num_keypoints, 3))
+    boxes = np.zeros((len(people), 4))
+    for row, person in enumerate(people):
+        where = f"ground truth: annotation {person.get('id')}"
+        for key in ("keypoints", "bbox", "image_id"):
+            if key not in person:
+                raise DataError(f"{where}: `{key}` is missing.")
+        if len(person["keypoints"]) != 3 * skeleton.num_keypoints:
+            raise DataError(
+                f"{where}: `keypoints` has {len(person['keypoints'])} numbers, expected "
+                f"{3 * skeleton.num_keypoints} (x, y, v for each keypoint of '{skeleton.name}')."
+            )
+        keypoints[row] = np.reshape(person["keypoints"], (-1, 3))
+        boxes[row] = person["bbox"]
+    areas = _AREA_OF_BOX * boxes[:, 2] * boxes[:, 3]
+    return _Truth(
+        images=frozenset(image["id"] for image in ground_truth["images"]),
+        keypoints=keypoints,
+        boxes=boxes,
+        areas=np.array([person.get("area", area) for person, area in zip(people, areas, strict=True)]),
+        crowd=np.array([bool(person.get("iscrowd", 0)) for person in people], dtype=bool),
+        image_id=np.array([person["image_id"] for person in people], dtype=np.int64),
+    )
+
+
+def _truth_dict(truth: _Truth, members: tuple[int, ...]) -> dict[str, Any]:
+    """COCO's form of the ground truth, cut to `members` among the keypoints."""
+    keypoints = truth.keypoints[:, np.array(members)]
+    counts = (keypoints[..., 2] > 0).sum(axis=1)
+    annotations = [
+        {
+            "id": row + 1,  # from 1: to COCO's matching, id 0 means "no match"
+            "image_id": int(truth.image_id[row]),
+            "category_id": 1,
+            "bbox": truth.boxes[row].tolist(),
+            "area": float(truth.areas[row]),
+            "iscrowd": int(truth.crowd[row]),
+            "keypoints": keypoints[row].reshape(-1).tolist(),
+            "num_keypoints": int(counts[row]),
+        }
+        for row in range(len(keypoints))
+    ]
+    images = [{"id": image} for image in sorted(truth.images)]
+    return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+
+
+def _quiet(*_: object) -> None:
+    """In place of the evaluation's own printing."""

@@ -1,0 +1,50 @@
+"""Share of keypoints that lie close enough to their labels."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class PCK(Metric):
+    """Percentage of correct keypoints, as a share in 0..1 (Yang and Ramanan, TPAMI 2013).
+
+    A labelled keypoint is correct where its prediction lies within a threshold times the longer side of the
+    person's box. Keypoints of all people are counted alike. Without any labelled keypoint the result is NaN:
+    nothing is known, and neither 0 nor 1 would say so. A prediction that is not finite is not correct.
+
+    Args:
+        thresholds: shares of the box's longer side, one result `PCK@threshold` each.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    correct: Tensor
+    labelled: Tensor
+
+    def __init__(self, thresholds: Sequence[float] = (0.05, 0.1)) -> None:
+        super().__init__()
+        self.thresholds = tuple(thresholds)
+        zeros = torch.zeros(len(self.thresholds), dtype=torch.int64)
+        self.add_state("correct", zeros, dist_reduce_fx="sum")
+        self.add_state("labelled", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, prediction: Tensor, target: Tensor, box_size: Tensor) -> None:
+        """Count one batch.
+
+        Args:
+            prediction: (B, K, >= 2) x, y in input pixels.
+            target: (B, K, 3) x, y in input pixels and v, positive where labelled.
+            box_size: (B,) longer side of each person's box in input pixels.
+        """
+        labelled = target[..., 2] > 0
+        distance = (prediction[..., :2].float() - target[..., :2].float()).norm(dim=-1) / box_size[:, None]
+        hits = [(labelled & (distance <= threshold)).sum() for threshold in self.thresholds]
+        self.correct += torch.stack(hits)
+        self.labelled += labelled.sum()
+
+    def compute(self) -> dict[str, Tensor]:
+        share = self.correct / self.labelled  # 0 / 0 is NaN, as documented
+        return {f"PCK@{threshold:g}": share[i] for i, threshold in enumerate(self.thresholds)}

@@ -1,0 +1,79 @@
+"""Parameter groups with layer-wise learning rates, and the learning-rate schedule."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from sapiens2_lit.backbones.base import Backbone
+
+
+def parameter_groups(backbone: Backbone, heads: nn.ModuleDict, layer_decay: float) -> list[dict[str, Any]]:
+    """Group the trainable parameters by learning rate and weight decay.
+
+    A parameter at depth d of n blocks learns at `layer_decay ** (n + 1 - d)` of the full rate (BEiT,
+    arXiv:2106.08254, appendix H): embeddings d = 0, block i d = i + 1, final norm and heads d = n + 1. Vectors
+    (biases, norms, scales) and learned tokens are exempt from weight decay.
+
+    Returns:
+        Groups for a torch optimizer, the slowest first. Besides `params` each has `name`, `lr_scale` (to be
+        multiplied into the optimizer's rate by `scale_learning_rates`) and, where exempt, `weight_decay: 0`.
+    """
+    top = backbone.depth + 1
+    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    named = [(backbone.layer_depth(name), parameter) for name, parameter in backbone.named_parameters()]
+    named += [(top, parameter) for parameter in heads.parameters()]
+    for depth, parameter in named:
+        if not parameter.requires_grad:
+            continue
+        decays = not is_vector_or_token(parameter)
+        if (depth, decays) not in groups:
+            label = "embeddings" if depth == 0 else "heads" if depth == top else f"block_{depth - 1:02d}"
+            group: dict[str, Any] = {"params": [], "name": label, "lr_scale": layer_decay ** (top - depth)}
+            groups[depth, decays] = group if decays else {**group, "name": f"{label}.plain", "weight_decay": 0.0}
+        groups[depth, decays]["params"].append(parameter)
+    return [groups[key] for key in sorted(groups)]
+
+
+def is_vector_or_token(parameter: nn.Parameter) -> bool:
+    """Whether weight decay should leave this alone: 1-D, or a token bank of shape (1, tokens, channels)."""
+    return parameter.ndim <= 1 or (parameter.ndim == 3 and parameter.shape[0] == 1)
+
+
+def scale_learning_rates(groups: list[dict[str, Any]]) -> None:
+    """Multiply each group's learning rate by its `lr_scale`, once, in place."""
+    for group in groups:
+        group["lr"] *= group.get("lr_scale", 1.0)
+
+
+def apply_settings(optimizer: Optimizer, scheduler: LambdaLR, settings: list[dict[str, Any]]) -> None:
+    """Set rates, decay and the rest of each group as configured, at the schedule's present step, in place.
+
+    Loading an optimizer's state brings the settings of the run that saved it along with its moments.
+    """
+    for index, (group, configured) in enumerate(zip(optimizer.param_groups, settings, strict=True)):
+        group.update({key: value for key, value in configured.items() if key != "params"})
+        group["initial_lr"] = configured["lr"]
+        group["lr"] = configured["lr"] * scheduler.lr_lambdas[index](scheduler.last_epoch)
+        scheduler.base_lrs[index] = configured["lr"]
+
+
+def warmup_then_linear(warmup_steps: int, total_steps: float) -> Callable[[int], float]:
+    """Learning-rate factor by optimizer step: from 1e-3 up to 1, then straight down to 0 at the last step.
+
+    The warm-up takes at most a tenth of the run, so that a short run still learns. An endless run
+    (`total_steps` infinite) stays at 1 after the warm-up.
+    """
+    warmup = min(warmup_steps, total_steps // 10)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return 1e-3 + (1 - 1e-3) * step / warmup
+        if math.isinf(total_steps):
+            return 1.0
+        return max(0.0, (total_steps - step) / max(1, total_steps - warmup))
+
+    return factor

@@ -1,0 +1,140 @@
+"""The commands that need a Trainer: fit, validate, test, predict, by LightningCLI."""
+
+import logging
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from sapiens2_lit.callbacks import LastCheckpoint, PredictionPictures, PredictionWriter, RunScalars
+from sapiens2_lit.config_files import resolve_configs
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.module import SapiensModule
+
+BEST = {
+    "checkpoint.monitor": "val/score",
+    "checkpoint.mode": "max",
+    "checkpoint.filename": "best-step={step}",
+    "checkpoint.auto_insert_metric_name": False,
+}
+
+
+def run(args: list[str]) -> "SapiensCLI":
+    """Run `[command, *options]`; returns the finished command line object with its trainer, model and data."""
+    quieten()
+    args = resolve_configs(with_saved_config(args))
+    return SapiensCLI(
+        SapiensModule,
+        L.LightningDataModule,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={"exit_on_error": False} | {name: {"exit_on_error": False} for name in COMMANDS},
+        args=args,
+    )
+
+
+COMMANDS = ("fit", "validate", "test", "predict")
+
+
+class SapiensCLI(LightningCLI):
+    """One run lives in `OUTPUT/version_N`: config.yaml, checkpoints/, TensorBoard's events.
+
+    `--ckpt_path last` or `best` means the newest run of `--output` that has one; `fit` goes on in its folder.
+    """
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--output", default="runs/default", help="Folder for the runs of this configuration.")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(BEST)
+        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+        parser.add_lightning_class_args(PredictionPictures, "pictures")
+        parser.add_lightning_class_args(RunScalars, "scalars")
+        parser.add_lightning_class_args(PredictionWriter, "writer")
+
+    def before_instantiate_classes(self) -> None:
+        settings = self.config[self.subcommand]
+        settings.ckpt_path = find_checkpoint(settings.ckpt_path, Path(settings.output))
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        settings = self.config[self.subcommand]
+        kwargs.setdefault("default_root_dir", settings.trainer.default_root_dir or settings.output)
+        if settings.trainer.logger in (None, True):
+            kwargs["logger"] = TensorBoardLogger(settings.output, name="", version=self.run_folder())
+        return super().instantiate_trainer(**kwargs)
+
+    def run_folder(self) -> str | None:
+        """Name of this run's folder under the output; None lets the logger count up."""
+        assert self.subcommand is not None
+        if self.subcommand != "fit":
+            return self.subcommand
+        settings = self.config.fit
+        run = run_of(settings.ckpt_path)
+        return run.name if run and run.parent.resolve() == Path(settings.output).resolve() else None
+
+    def after_instantiate_classes(self) -> None:
+        dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        self.model.config = dump[self.subcommand]
+
+
+def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
+    """The file that `--ckpt_path` means: itself, or with `last` and `best` that of the newest run of `output`.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if ckpt_path is None or Path(ckpt_path).exists() or "://" in ckpt_path:
+        return ckpt_path
+    if ckpt_path not in ("last", "best"):
+        raise SettingError(f"--ckpt_path {ckpt_path}: no such file (a path, or `last` or `best` of --output)")
+    pattern = "last.ckpt" if ckpt_path == "last" else "best*.ckpt"
+    found = list(output.glob(f"version_*/checkpoints/{pattern}"))
+    if not found:
+        raise SettingError(f"--ckpt_path {ckpt_path}: no {output}/version_*/checkpoints/{pattern} to continue from")
+    return str(max(found, key=lambda path: (version_number(path.parents[1]), path.stat().st_mtime)))
+
+
+def version_number(folder: Path) -> int:
+    number = re.search(r"\d+$", folder.name)
+    return int(number[0]) if number else -1
+
+
+def run_of(ckpt_path: str | None) -> Path | None:
+    """The run folder that a checkpoint of ours lies in."""
+    folder = Path(ckpt_path).parents[1] if ckpt_path and Path(ckpt_path).parent.name == "checkpoints" else None
+    return folder if folder and (folder / "config.yaml").is_file() else None
+
+
+def with_saved_config(args: list[str]) -> list[str]:
+    """Without any `--config`, evaluate a checkpoint by the configuration saved beside it."""
+    command, options = args[0], args[1:]
+    if command == "fit" or any(arg in ("-c", "--config") or arg.startswith("--config=") for arg in options):
+        return args
+    run = run_of(find_checkpoint(value_of(options, "--ckpt_path"), Path(value_of(options, "--output") or ".")))
+    return [command, "--config", str(run / "config.yaml"), *options] if run else args
+
+
+def value_of(options: list[str], name: str) -> str | None:
+    """The last value given for an option, as `--name value` or `--name=value`."""
+    value = None
+    for option, following in zip(options, [*options[1:], ""], strict=True):
+        if option == name:
+            value = following
+        elif option.startswith(f"{name}="):
+            value = option.removeprefix(f"{name}=")
+    return value
+
+
+def quieten() -> None:
+    """Drop advertisements and warnings that tell our users nothing they could act on."""
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch"):
+        logging.getLogger(name).addFilter(lambda record: "💡" not in record.getMessage())

@@ -1,0 +1,152 @@
+"""One 2 x 3 affine per sample: its algebra, and how it moves an image and its keypoints.
+
+A = [[a, b, c], [d, e, f]] in float64 maps a source pixel (x, y) to a target pixel. Sizes are (height, width),
+points (x, y), and pixel centres are integers: an image of width W covers -0.5 <= x < W - 0.5.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Affine = npt.NDArray[np.float64]
+
+# Bilinear sampling looks at 2 x 2 pixels: shrinking by more skips pixels, and fine texture aliases.
+_LARGEST_ALIAS_FREE_SHRINK = 2.0
+
+
+def scaling(x: float, y: float) -> Affine:
+    """The affine that multiplies coordinates by `x` and `y`."""
+    return np.array([[x, 0, 0], [0, y, 0]], dtype=np.float64)
+
+
+def translation(x: float, y: float) -> Affine:
+    """The affine that adds `x` and `y`, in pixels."""
+    return np.array([[1, 0, x], [0, 1, y]], dtype=np.float64)
+
+
+def rotation(degrees: float) -> Affine:
+    """The affine that turns about the origin, clockwise as seen (y points down)."""
+    angle = np.deg2rad(degrees)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[cosine, -sine, 0], [sine, cosine, 0]], dtype=np.float64)
+
+
+def mirror(width: int) -> Affine:
+    """The affine that flips an image of that width left to right."""
+    return np.array([[-1, 0, width - 1], [0, 1, 0]], dtype=np.float64)
+
+
+def resizing(x: float, y: float) -> Affine:
+    """The affine of resizing an image by `x` and `y`: x maps to s (x + 0.5) - 0.5."""
+    return np.array([[x, 0, 0.5 * x - 0.5], [0, y, 0.5 * y - 0.5]], dtype=np.float64)
+
+
+def compose(*affines: Affine) -> Affine:
+    """The affine that applies the last one first, as in `f(g(x))`."""
+    product = np.eye(3)
+    for affine in affines:
+        product = product @ np.vstack([affine, (0, 0, 1)])
+    return product[:2]
+
+
+def invert(affine: Affine) -> Affine:
+    """The affine that undoes `affine`."""
+    linear = np.linalg.inv(affine[:, :2])
+    return np.hstack([linear, -linear @ affine[:, 2:]])
+
+
+def is_mirrored(affine: Affine) -> bool:
+    """Whether `affine` turns left into right (det A < 0)."""
+    return bool(np.linalg.det(affine[:, :2]) < 0)
+
+
+def apply_affine(affine: Affine, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Map points (..., 2) in pixels."""
+    return points @ affine[:, :2].T + affine[:, 2]
+
+
+def warp_points(
+    points: npt.NDArray[np.floating], affine: Affine, size: tuple[int, int], swap: Sequence[int]
+) -> npt.NDArray[np.float32]:
+    """Map keypoints into an input image, with left and right swapped where the affine mirrors.
+
+    Args:
+        points: (K, 3) source pixels x, y and visibility v (0 unlabelled).
+        affine: source pixel -> input pixel.
+        size: (height, width) of the input image.
+        swap: the vocabulary's mirror partner of each keypoint.
+
+    Returns:
+        float32 (K, 3). Points that were unlabelled, or that fall outside the input image, are (0, 0, 0).
+    """
+    height, width = size
+    if is_mirrored(affine):
+        points = points[np.asarray(swap)]
+    mapped = apply_affine(affine, points[:, :2].astype(np.float64))
+    x, y = mapped.T
+    seen = (points[:, 2] > 0) & (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
+    warped = np.zeros((len(points), 3), dtype=np.float32)
+    warped[seen, :2] = mapped[seen]
+    warped[seen, 2] = points[seen, 2]
+    return warped
+
+
+def warp_image(
+    image: npt.NDArray[np.uint8],
+    affine: Affine,
+    size: tuple[int, int],
+    *,
+    interpolation: int = cv2.INTER_LINEAR,
+    border_value: float | Sequence[float] | None = 0,
+) -> npt.NDArray[np.uint8]:
+    """Resample an image once.
+
+    Shrinking by more than 2 would skip pixels, so the image is then reduced by area averaging first and the
+    affine compensated exactly; the points' affine does not change.
+
+    Args:
+        image: (h, w, 3) uint8.
+        affine: source pixel -> output pixel.
+        size: (height, width) of the output.
+        interpolation: one of OpenCV's, for the one resampling.
+        border_value: what lies outside the image: a number, one a channel, or None for the image's mean.
+    """
+    height, width = size
+    border = image.mean(axis=(0, 1)) if border_value is None else np.broadcast_to(border_value, (3,))
+    shrink = 1 / np.sqrt(abs(np.linalg.det(affine[:, :2])))
+    if shrink > _LARGEST_ALIAS_FREE_SHRINK:
+        image, affine = _reduce(image, affine, size, shrink)
+    warped = cv2.warpAffine(
+        image,
+        affine,
+        (width, height),
+        flags=interpolation,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=tuple(map(float, border)),
+    )
+    return np.asarray(warped, dtype=np.uint8)
+
+
+def _reduce(
+    image: npt.NDArray[np.uint8], affine: Affine, size: tuple[int, int], shrink: float
+) -> tuple[npt.NDArray[np.uint8], Affine]:
+    """Shrink the part of the image that the output shows; what is left to `affine` is about 1:1."""
+    height, width = size
+    corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
+    region = apply_affine(invert(affine), corners)
+    margin = 2 * shrink
+    limits = np.array([image.shape[1], image.shape[0]])
+    left, top = np.clip(np.floor(region.min(axis=0) - margin), 0, limits).astype(int)
+    right, bottom = np.clip(np.ceil(region.max(axis=0) + margin), 0, limits).astype(int)
+    if left >= right or top >= bottom:
+        return image, affine  # nothing of the image is shown
+    shown = image[top:bottom, left:right]
+    small_width = max(1, round(shown.shape[1] / shrink))
+    small_height = max(1, round(shown.shape[0] / shrink))
+    small = cv2.resize(shown, (small_width, small_height), interpolation=cv2.INTER_AREA)
+    to_small = compose(
+        resizing(small_width / shown.shape[1], small_height / shown.shape[0]), translation(-left, -top)
+    )
+    return np.asarray(small, dtype=np.uint8), compose(affine, invert(to_small))

@@ -1,0 +1,98 @@
+"""What happens to pixels alone: colour, blur and a dropped rectangle, by albumentations."""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.transforms.crop import check_probability
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PhotometricAugmentation:
+    """Settings of pixel augmentation; probabilities and `dropout_size` are those of the released pose models.
+
+    Attributes:
+        photometric: probability that colours change at all.
+        brightness: largest relative change of brightness, either way.
+        contrast: largest relative change of contrast, either way.
+        saturation: largest relative change of saturation, either way.
+        hue: largest turn of the hue, either way, as a fraction of the colour circle.
+        blur: probability of a box blur of 3 to 7 pixels.
+        median_blur: probability of a median blur of 3 to 7 pixels.
+        dropout: probability of one rectangle painted black; keypoints under it stay labelled.
+        dropout_size: smallest and largest side of that rectangle, as a fraction of the image's.
+    """
+
+    photometric: float = 0.8
+    brightness: float = 0.2
+    contrast: float = 0.5
+    saturation: float = 0.5
+    hue: float = 0.05
+    blur: float = 0.1
+    median_blur: float = 0.1
+    dropout: float = 1.0
+    dropout_size: tuple[float, float] = (0.2, 0.4)
+
+    def __post_init__(self) -> None:
+        for name in ("photometric", "blur", "median_blur", "dropout"):
+            check_probability(self, name)
+        for name, most in (("brightness", 1), ("contrast", 1), ("saturation", 1), ("hue", 0.5)):
+            if not 0 <= getattr(self, name) <= most:
+                raise SettingError(f"augment.{name} is {getattr(self, name)}, expected 0 to {most}.")
+        low, high = self.dropout_size
+        if not 0 < low <= high <= 1:
+            raise SettingError(
+                f"augment.dropout_size is {self.dropout_size}, expected 0 < smallest <= largest <= 1."
+            )
+
+    def build_pixels(self) -> Callable[[Image, np.random.Generator], Image]:
+        """A picklable function of an RGB uint8 image (H, W, 3) and a generator, which decides everything."""
+        if not any((self.photometric, self.blur, self.median_blur, self.dropout)):
+            return _keep
+        return _Pixels(self)
+
+
+def _keep(image: Image, rng: np.random.Generator) -> Image:
+    return image
+
+
+class _Pixels:
+    def __init__(self, settings: PhotometricAugmentation) -> None:
+        # albumentations takes seconds to import and asks the network for a newer version unless told not to;
+        # the variable stays set because worker processes may import it anew.
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+        import albumentations
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # it only warns of unknown arguments, and falls back to defaults
+            self.compose = albumentations.Compose(
+                [
+                    albumentations.ColorJitter(
+                        brightness=(1 - settings.brightness, 1 + settings.brightness),
+                        contrast=(1 - settings.contrast, 1 + settings.contrast),
+                        saturation=(1 - settings.saturation, 1 + settings.saturation),
+                        hue=(-settings.hue, settings.hue),
+                        p=settings.photometric,
+                    ),
+                    albumentations.Blur(blur_limit=(3, 7), p=settings.blur),
+                    albumentations.MedianBlur(blur_limit=(3, 7), p=settings.median_blur),
+                    albumentations.CoarseDropout(
+                        num_holes_range=(1, 1),
+                        hole_height_range=settings.dropout_size,
+                        hole_width_range=settings.dropout_size,
+                        fill=0,
+                        p=settings.dropout,
+                    ),
+                ]
+            )
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+        self.compose.set_random_seed(int(rng.integers(2**32)))
+        return self.compose(image=image)["image"]

@@ -1,0 +1,42 @@
+"""Augmentation for pose: random crops and pixels in one flat group of settings."""
+
+from dataclasses import dataclass
+
+from sapiens2_lit.transforms.crop import CropAugmentation
+from sapiens2_lit.transforms.photometric import PhotometricAugmentation
+
+
+@dataclass(frozen=True)
+class PoseAugmentation(CropAugmentation, PhotometricAugmentation):
+    """Everything random in a pose training sample.
+
+    Settable one by one, as in `--data.augment.rotation 40` or `--data.augment.flip 0`; `--data.augment null`
+    switches all of it off. The probabilities, `shift`, `scale`, `rotation` and `dropout_size` are the recipe
+    of the released Sapiens2 pose models; it does not settle the strength of the colours, and all ranges are
+    drawn uniformly here.
+
+    Attributes:
+        flip: probability of a mirror image, left and right keypoints swapped.
+        half_body: probability of a crop around the upper or lower half of the body.
+        shift: largest shift of the crop, as a fraction of the box, in x and in y.
+        shift_probability: how often it is shifted.
+        scale: smallest and largest factor on the crop's sides, uniformly; above 1 the person becomes smaller.
+        rotation: largest rotation in degrees, either way, uniformly.
+        rotation_probability: how often it is rotated.
+        photometric: probability that colours change at all.
+        brightness: largest relative change of brightness, either way.
+        contrast: largest relative change of contrast, either way.
+        saturation: largest relative change of saturation, either way.
+        hue: largest turn of the hue, either way, as a fraction of the colour circle.
+        blur: probability of a box blur of 3 to 7 pixels.
+        median_blur: probability of a median blur of 3 to 7 pixels.
+        dropout: probability of one rectangle painted black; keypoints under it stay labelled.
+        dropout_size: smallest and largest side of that rectangle, as a fraction of the image's.
+    """
+
+    def __post_init__(self) -> None:
+        CropAugmentation.__post_init__(self)
+        PhotometricAugmentation.__post_init__(self)
+
+
+RELEASED = PoseAugmentation()

@@ -1,0 +1,52 @@
+"""Pixel augmentation depends on its generator alone."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.transforms import PhotometricAugmentation, PoseAugmentation
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    rows, columns = np.mgrid[:96, :72]
+    return np.stack([rows + 100, columns + 150, 255 - rows], axis=2).astype(np.uint8)
+
+
+def test_same_generator_same_pixels_and_another_others(image):
+    augment = PhotometricAugmentation().build_pixels()
+    one = augment(image, np.random.default_rng(1))
+    np.testing.assert_array_equal(augment(image, np.random.default_rng(1)), one)
+    copy = pickle.loads(pickle.dumps(augment))  # as workers get it
+    np.testing.assert_array_equal(copy(image, np.random.default_rng(1)), one)
+    assert (augment(image, np.random.default_rng(2)) != one).any()
+
+
+def test_the_dropped_rectangle_has_the_released_size(image):
+    augment = PhotometricAugmentation(photometric=0, blur=0, median_blur=0).build_pixels()
+    for seed in range(20):
+        changed = (augment(image, np.random.default_rng(seed)) != image).any(axis=2)
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        assert changed[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all(), "one full rectangle"
+        assert 0.2 * 96 - 1 <= len(rows) <= 0.4 * 96 + 1
+        assert 0.2 * 72 - 1 <= len(columns) <= 0.4 * 72 + 1
+
+
+def test_everything_off_changes_nothing(image):
+    augment = PhotometricAugmentation(photometric=0, blur=0, median_blur=0, dropout=0).build_pixels()
+    assert augment(image, np.random.default_rng(0)) is image
+
+
+def test_photometric_strength_keeps_the_picture(image):
+    augment = PhotometricAugmentation(photometric=1, blur=0, median_blur=0, dropout=0).build_pixels()
+    changes = [np.abs(augment(image, np.random.default_rng(s)).astype(int) - image).mean() for s in range(30)]
+    assert 3 < np.median(changes) < 60
+
+
+@pytest.mark.parametrize("field", ["photometric", "dropout", "hue", "dropout_size"])
+def test_impossible_settings_name_the_field(field):
+    value = (0.5, 0.2) if field == "dropout_size" else 1.5
+    with pytest.raises(SettingError, match=f"augment.{field} is"):
+        PoseAugmentation(**{field: value})
