@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sapiens2_lit.datamodules import PoseDataModule
+from sapiens2_lit.datamodules.images import read_image
 from torch.utils.data import DataLoader, Dataset
 
 from sapiens2_lit.codecs import UDPHeatmapCodec
-from sapiens2_lit.datamodules import PoseDataModule
-from sapiens2_lit.datamodules.images import read_image
 
 SIZE, MAP, KEYPOINTS = (1024, 768), (256, 192), 308
 
@@ -31,7 +31,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--labels", default="wholebody.json")
     options = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
+    print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
+    )
     print("| measure | sapiens2-lit | alternative | ratio |\n|---|---|---|---|")
     decoding()
     data_path(options.data, options.labels)
@@ -42,7 +44,9 @@ def row(what: str, ours: float, theirs: float, unit: str) -> None:
     print(f"| {what} | {ours:.4g} {unit} | {theirs:.4g} {unit} | {ours / theirs:.3g} |", flush=True)
 
 
-def median_seconds(ours: Callable[[], object], theirs: Callable[[], object], repeats: int = 7) -> tuple[float, float]:
+def median_seconds(
+    ours: Callable[[], object], theirs: Callable[[], object], repeats: int = 7
+) -> tuple[float, float]:
     """Medians of two functions timed in turn, so that a drift of the machine's speed meets both."""
     times = np.empty((repeats, 2))
     for function in (ours, theirs):
@@ -91,7 +95,11 @@ class ProcessorPeople(Dataset):
         truth = data.ground_truth("validate")
         names = {image["id"]: image["file_name"] for image in truth["images"]}
         self.people = [
-            (Path(data.root) / "images" / names[annotation["image_id"]], annotation["bbox"], annotation["keypoints"])
+            (
+                Path(data.root) / "images" / names[annotation["image_id"]],
+                annotation["bbox"],
+                annotation["keypoints"],
+            )
             for annotation in truth["annotations"]
             if annotation["num_keypoints"] and not annotation["iscrowd"]
         ]
@@ -145,14 +153,17 @@ def training_step() -> None:
         results.append(receiver.recv())
         process.join()
     (time_with, memory_with), (time_without, memory_without) = results
-    print("\n| one step, 0.1b, 512 x 384, 2 people | with checkpointing | without | ratio |\n|---|---|---|---|")
+    print(
+        "\n| one step, 0.1b, 512 x 384, 2 people | with checkpointing | without | ratio |\n|---|---|---|---|"
+    )
     row("step time", time_with, time_without, "s")
     row("peak memory over weights and AdamW", memory_with, memory_without, "GB")
 
 
 def measure_step(checkpointing: bool, sender: Connection) -> None:
-    from sapiens2_lit.backbones import Sapiens2
     from sapiens2_lit.heads import PoseHead
+
+    from sapiens2_lit.backbones import Sapiens2
 
     backbone = Sapiens2("0.1b", (512, 384), activation_checkpointing=checkpointing)
     head = PoseHead(backbone.embed_dim)

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-
 from sapiens2_lit.datamodules.coco_tables import (
     ImageTable,
     find_vocabulary,
+    is_integer,
     read_image_table,
     read_lists,
     read_numbers,
@@ -18,6 +18,7 @@ from sapiens2_lit.datamodules.coco_tables import (
 )
 from sapiens2_lit.datamodules.files import Problems, absent_files
 from sapiens2_lit.datamodules.people import People, select
+
 from sapiens2_lit.skeletons import Skeleton
 
 BoxSource = Literal["label", "keypoints"]
@@ -55,7 +56,14 @@ class CocoFile:
         return select(self.everyone, self.usable)
 
 
-def read_coco(path: Path, skeleton: Skeleton, images: Path, *, box: BoxSource = "label") -> CocoFile:
+def read_coco(
+    path: Path,
+    skeleton: Skeleton,
+    images: Path,
+    *,
+    box: BoxSource = "label",
+    source: Skeleton | None = None,
+) -> CocoFile:
     """Read a COCO keypoint file: 17 points, COCO-WholeBody's fields, 308 or the user's own vocabulary.
 
     Keypoints are mapped to `skeleton` by name. Crowds and people without a labelled keypoint of it are no
@@ -66,6 +74,7 @@ def read_coco(path: Path, skeleton: Skeleton, images: Path, *, box: BoxSource = 
         skeleton: the vocabulary to map to.
         images: the folder that its file names are relative to.
         box: where the people's boxes come from: `bbox`, or the tight box of their keypoints.
+        source: the file's vocabulary, where its categories do not name it as `skeleton` does.
 
     Raises:
         DataError: with everything found wrong with the file (annotation, field, found, expected).
@@ -73,7 +82,7 @@ def read_coco(path: Path, skeleton: Skeleton, images: Path, *, box: BoxSource = 
     data = read_lists(path, ("images", "annotations", "categories"))
     problems = Problems(path)
     table = read_image_table(data["images"], problems)
-    source, categories, wholebody = find_vocabulary(data, skeleton, path)
+    source, categories, wholebody = find_vocabulary(data, skeleton, path, source)
     annotations, others = _of_categories(data, categories, problems)
     ids, rows, owners = _identify(annotations, table, problems)
     if not table.row:
@@ -112,6 +121,7 @@ def read_coco(path: Path, skeleton: Skeleton, images: Path, *, box: BoxSource = 
         score=np.ones(len(rows), dtype=np.float32),
         annotation_id=ids,
         points=points,
+        label=np.arange(len(rows)),
         columns=columns,
     )
     skipped = {reason: count for reason, count in skipped.items() if count}
@@ -172,13 +182,13 @@ def _identify(
     seen: set[int] = set()
     for number, annotation in enumerate(annotations):
         annotation_id, image_id = annotation.get("id"), annotation.get("image_id")
-        owner = f"annotation {annotation_id}" if type(annotation_id) is int else f"annotations[{number}]"
-        if type(annotation_id) is not int:
+        owner = f"annotation {annotation_id}" if is_integer(annotation_id) else f"annotations[{number}]"
+        if not is_integer(annotation_id):
             problems.add(owner, f"`id` is {annotation_id!r}, expected an integer")
             annotation_id = -1
         elif annotation_id in seen:
             problems.add(owner, "`id` is given twice, expected different ones")
-        if type(image_id) is not int or image_id not in table.row:
+        if not is_integer(image_id) or image_id not in table.row:
             problems.add(owner, f"`image_id` is {image_id!r}, expected the id of one of `images`")
             image_id = None
         seen.add(annotation_id)

@@ -1,18 +1,18 @@
 """The parts of a COCO keypoint file as arrays, with everything wrong in them noted.
 
-Problems are collected, not raised: a wrong row is zeroed and its problem added, so that one run reports
-them all. N annotations, S keypoints in the file's own vocabulary.
+Problems are collected, not raised: wrong entries become zeros and the caller raises at the end, so that one
+run reports them all. N annotations, S keypoints in the file's own vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
-
 from sapiens2_lit.datamodules.files import Problems, leaves_folder, read_json
+
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.skeletons import Skeleton, load_skeleton, skeleton_from_category
 
@@ -62,8 +62,8 @@ def read_image_table(images: list[Any], problems: Problems) -> ImageTable:
     for number, image in enumerate(images):
         image = image if isinstance(image, dict) else {}
         image_id, name = image.get("id"), image.get("file_name")
-        where = f"image {image_id}" if type(image_id) is int else f"images[{number}]"
-        if type(image_id) is not int:
+        where = f"image {image_id}" if is_integer(image_id) else f"images[{number}]"
+        if not is_integer(image_id):
             problems.add(where, f"`id` is {image_id!r}, expected an integer")
             continue
         if image_id in row:
@@ -76,7 +76,7 @@ def read_image_table(images: list[Any], problems: Problems) -> ImageTable:
             problems.add(where, f"`file_name` is {name!r}, expected a path inside the images folder")
             continue
         size = (image.get("width", 0), image.get("height", 0))
-        if not all(type(side) is int and side >= 0 for side in size):
+        if not all(is_integer(side) and side >= 0 for side in size):
             problems.add(where, f"`width`, `height` are {size}, expected integers in pixels")
             size = (0, 0)
         row[image_id] = len(ids)
@@ -92,9 +92,15 @@ def read_image_table(images: list[Any], problems: Problems) -> ImageTable:
 
 
 def find_vocabulary(
-    data: dict[str, list[Any]], skeleton: Skeleton, path: Path
+    data: dict[str, list[Any]], skeleton: Skeleton, path: Path, source: Skeleton | None = None
 ) -> tuple[Skeleton, list[Any], bool]:
     """What a file's keypoints are called.
+
+    Args:
+        data: the lists of the file.
+        skeleton: the vocabulary wanted.
+        path: the file, for messages.
+        source: its vocabulary, if not to be found in its categories.
 
     Returns:
         its vocabulary, the ids of the categories that have it, and whether COCO-WholeBody's fields hold it.
@@ -103,24 +109,18 @@ def find_vocabulary(
         DataError: if no category lists keypoints, several list different ones, or none of them is in
             `skeleton`.
     """
-    named = [c for c in data["categories"] if isinstance(c, dict) and isinstance(c.get("keypoints"), list)]
-    if not named:
+    categories = [category for category in data["categories"] if isinstance(category, dict)]
+    if source is None:
+        categories = [category for category in categories if isinstance(category.get("keypoints"), list)]
+    if not categories:
         raise DataError(f"{path}: `categories` has no entry with `keypoints`, the list of their names.")
-    people = [category for category in named if category.get("name") == "person"] or named
-    if any(category["keypoints"] != people[0]["keypoints"] for category in people):
-        names = [category.get("name") for category in people]
-        raise DataError(f"{path}: `categories` {names} have different `keypoints`, expected one vocabulary.")
-    source = skeleton_from_category(people[0], path.name)
-    body, whole = load_skeleton("coco17"), load_skeleton("coco_wholebody133")
-    wholebody = source.keypoints == body.keypoints and any(
-        isinstance(annotation, dict) and field in annotation
-        for annotation in data["annotations"]
-        for field, _, _ in _WHOLEBODY_PARTS
-    )
-    if wholebody and (skeleton.map_from(whole) >= 0).sum() > (skeleton.map_from(body) >= 0).sum():
-        source = whole
-    else:
-        wholebody = False
+    people = [category for category in categories if category.get("name") == "person"] or categories
+    if source is None:
+        if any(category["keypoints"] != people[0]["keypoints"] for category in people):
+            names = [category.get("name") for category in people]
+            raise DataError(f"{path}: `categories` {names} have different `keypoints`, expected the same.")
+        source = skeleton_from_category(people[0], path.name)
+    source, wholebody = _with_wholebody_fields(data["annotations"], source, skeleton)
     if not (skeleton.map_from(source) >= 0).any():
         theirs, ours = (", ".join(names[:4]) for names in (source.keypoints, skeleton.keypoints))
         raise DataError(
@@ -129,6 +129,21 @@ def find_vocabulary(
             "names."
         )
     return source, [category.get("id") for category in people], wholebody
+
+
+def _with_wholebody_fields(
+    annotations: list[Any], source: Skeleton, skeleton: Skeleton
+) -> tuple[Skeleton, bool]:
+    """COCO-WholeBody names 17 keypoints and has 133: the larger vocabulary, where `skeleton` has use for it."""
+    body, whole = load_skeleton("coco17"), load_skeleton("coco_wholebody133")
+    has_fields = source.keypoints == body.keypoints and any(
+        isinstance(annotation, dict) and field in annotation
+        for annotation in annotations
+        for field, _, _ in _WHOLEBODY_PARTS
+    )
+    if has_fields and (skeleton.map_from(whole) >= 0).sum() > (skeleton.map_from(body) >= 0).sum():
+        return whole, True
+    return source, False
 
 
 def read_points(
@@ -175,8 +190,13 @@ def read_numbers(
     for index in np.flatnonzero(~np.isfinite(array).all(axis=1)).tolist():
         place = int(np.flatnonzero(~np.isfinite(array[index]))[0])
         problems.add(owners[index], f"`{field}[{place}]` is {rows[index][place]!r}, expected a finite number")
-        array[index] = 0
+        array[index, ~np.isfinite(array[index])] = 0
     return array
+
+
+def is_integer(value: Any) -> TypeGuard[int]:
+    """Whether a JSON value is an integer that fits int64; true and false are not."""
+    return type(value) is int and abs(value) < 2**63
 
 
 def _number(entry: Any) -> float:
@@ -197,4 +217,3 @@ def _check_visibility(
             f"`{field}[{3 * place + 2}]`, the visibility of keypoint {place}, is "
             f"{visibility[index, place]:g}, expected 0 (unlabelled), 1 (occluded) or 2 (visible)",
         )
-        points[index] = 0

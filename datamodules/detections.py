@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from sapiens2_lit.datamodules.coco import CocoFile
-from sapiens2_lit.datamodules.coco_tables import read_image_table, read_lists, read_numbers
+from sapiens2_lit.datamodules.coco_tables import is_integer, read_image_table, read_lists, read_numbers
 from sapiens2_lit.datamodules.files import Problems, absent_files, read_json
 from sapiens2_lit.datamodules.people import People
+
 from sapiens2_lit.errors import DataError
 
 # A detection takes the labels of the person that it overlaps by more than this.
@@ -42,30 +42,33 @@ def read_detections(path: Path, file: CocoFile, *, threshold: float = 0.0) -> Pe
     problems.raise_if_any()
     row_of = {image_id: row for row, image_id in enumerate(file.everyone.image_id.tolist())}
     rows = np.array([_row(detection, row_of) for detection in detections], dtype=np.int64)
-    person = np.array([d.get("category_id", file.category_ids[0]) in file.category_ids for d in detections])
-    kept = (boxes[:, 2:] > 0).all(axis=1) & (scores >= threshold) & (rows >= 0) & person
+    people = [d.get("category_id", file.category_ids[0]) in file.category_ids for d in detections]
+    kept = (
+        (boxes[:, 2:] > 0).all(axis=1)
+        & (scores >= threshold)
+        & (rows >= 0)
+        & np.array(people, dtype=np.bool_)
+    )
     if not kept.any():
         raise DataError(
             f"{path}: none of its {len(detections)} boxes is a person scored {threshold:g} or more on an "
             f"image of {file.path}."
         )
     _log.info("%s: %d of %d boxes used", path, kept.sum(), len(kept))
-    boxes, scores, rows = boxes[kept].astype(np.float32), scores[kept].astype(np.float32), rows[kept]
-    match = _match(boxes, rows, file)
+    kept_boxes, rows = boxes[kept].astype(np.float32), rows[kept]
+    match = _match(kept_boxes, rows, file)
     everyone = file.everyone
-    assert everyone.points is not None
-    points = everyone.points[match]
-    points[match < 0] = 0
     return People(
         folder=everyone.folder,
         file_name=everyone.file_name,
         image_id=everyone.image_id,
         image_size=everyone.image_size,
         image=rows,
-        box=boxes,
-        score=scores,
+        box=kept_boxes,
+        score=scores[kept].astype(np.float32),
         annotation_id=np.where(match < 0, -1, everyone.annotation_id[match]),
-        points=points,
+        points=everyone.points,
+        label=match,
         columns=everyone.columns,
     )
 
@@ -94,7 +97,8 @@ def read_boxes(path: Path, images: Path) -> People:
     for name in sorted(absent_files(images, used)):
         problems.add("images", f"`file_name` {name!r} does not exist in {images}")
     problems.raise_if_any()
-    ids = [annotation.get("id", index) for index, annotation in enumerate(annotations)]
+    if not annotations:
+        raise DataError(f"{path}: `annotations` is empty, expected boxes to predict on.")
     return People(
         folder=images,
         file_name=table.file_name,
@@ -102,8 +106,8 @@ def read_boxes(path: Path, images: Path) -> People:
         image_size=table.size,
         image=rows,
         box=boxes.astype(np.float32),
-        score=np.array([annotation.get("score", 1.0) for annotation in annotations], dtype=np.float32),
-        annotation_id=np.array(ids, dtype=np.int64),
+        score=np.ones(len(rows), dtype=np.float32),
+        annotation_id=np.arange(len(rows)),
     )
 
 
@@ -126,7 +130,7 @@ def _scores(detections: list[dict[str, Any]], problems: Problems) -> npt.NDArray
 
 def _row(entry: dict[str, Any], row_of: Any) -> int:
     image_id = entry.get("image_id")
-    return row_of.get(image_id, -1) if type(image_id) is int else -1
+    return row_of.get(image_id, -1) if is_integer(image_id) else -1
 
 
 def _match(

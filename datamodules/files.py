@@ -79,7 +79,8 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        kind = "ends too early (truncated?)" if error.pos >= len(text.rstrip()) - 1 else "is not valid JSON"
+        ends = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
+        kind = "ends too early (truncated?)" if ends else "is not valid JSON"
         raise DataError(
             f"{path}: the file {kind}: {error.msg} at line {error.lineno}, column {error.colno} "
             f"(character {error.pos} of {len(text)})."

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-
 from sapiens2_lit.datamodules.coco import CocoFile
 from sapiens2_lit.datamodules.people import take_columns
 
@@ -76,7 +75,7 @@ def _annotation_dicts(file: CocoFile) -> list[dict[str, Any]]:
             file.area.tolist(),
             file.crowd.tolist(),
             (points[..., 2] > 0).sum(axis=1).tolist(),
-            points.reshape(len(points), -1).tolist(),
+            points.reshape(len(points), 3 * len(everyone.columns)).tolist(),
             strict=True,
         )
     ]

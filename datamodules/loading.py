@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
 
@@ -31,6 +32,10 @@ class TrainingSampler(DistributedSampler[Any]):
     """Keys (epoch, index) in an order that depends on the seed and the epoch, split evenly among ranks.
 
     It derives from DistributedSampler because Lightning then leaves it in place and tells it the epoch.
+
+    Attributes:
+        offset: what the epoch of the keys is ahead of the one told by `set_epoch`.
+        skip: how many of this rank's samples the next iteration leaves out.
 
     Args:
         dataset: the concatenation of one or more sources.
@@ -61,19 +66,17 @@ class TrainingSampler(DistributedSampler[Any]):
         self.counts = [round(size * weight) for size, weight in zip(sizes, weights, strict=True)]
         self.num_samples = sum(self.counts) // num_replicas
         self.total_size = self.num_samples * num_replicas
-        self._skip = 0
-
-    def skip(self, samples: int) -> None:
-        """Leave out this rank's first `samples` of the next iteration."""
-        self._skip = samples
+        self.offset = 0
+        self.skip = 0
 
     def __iter__(self) -> Iterator[Key]:
-        skip, self._skip = self._skip, 0
-        order = self._order()[self.rank : self.total_size : self.num_replicas]
-        return iter([(self.epoch, index) for index in order[skip:].tolist()])
+        skip, self.skip = self.skip, 0
+        epoch = self.epoch + self.offset
+        order = self._order(epoch)[self.rank : self.total_size : self.num_replicas]
+        return iter([(epoch, index) for index in order[skip:].tolist()])
 
-    def _order(self) -> np.ndarray:
-        rng = np.random.default_rng((self.seed, self.epoch))
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        rng = np.random.default_rng((self.seed, epoch))
         chosen, start = [np.empty(0, dtype=np.int64)], 0
         for size, count in zip(self.sizes, self.counts, strict=True):
             rounds = [rng.permutation(size) for _ in range(-(-count // size) if size else 0)]
@@ -88,27 +91,31 @@ class TrainingLoader(DataLoader[Any]):
     Batches that workers have made ahead of the training loop do not count as taken.
     """
 
-    _epoch = 0
-    _taken = 0
-    _resume: tuple[int, int] | None = None
+    _position: dict[str, int] | None = None
+    _resume: dict[str, int] | None = None
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # a generator, not DataLoader's iterator
         # Nothing happens until the first batch is asked for: Lightning makes the iterator of an epoch before
         # it tells the sampler which epoch it is.
-        sampler = self.sampler
-        self._epoch = getattr(sampler, "epoch", 0)
+        told, taken = getattr(self.sampler, "epoch", 0), 0
         resume, self._resume = self._resume, None
-        self._taken = resume[1] if resume is not None and resume[0] == self._epoch else 0
-        if isinstance(sampler, TrainingSampler):  # Lightning's overfit_batches puts in another
-            sampler.skip(self._taken * (self.batch_size or 1))
+        if isinstance(self.sampler, TrainingSampler):  # Lightning's overfit_batches puts in another
+            if resume is not None:
+                epoch = resume["epoch"]
+                if told == resume["told"]:
+                    taken = resume["batches"]
+                else:
+                    epoch += 1
+                self.sampler.offset = epoch - told  # Lightning may count an epoch too many after a restart
+            self.sampler.skip = taken * (self.batch_size or 1)
         for batch in super().__iter__():
-            self._taken += 1
+            taken += 1
+            self._position = self._state(told, taken)
             yield batch
 
     def state_dict(self) -> dict[str, int]:
         """Where the training loop is: epoch, batches taken in it, and what both numbers rest on."""
-        epoch, taken = self._resume or (self._epoch, self._taken)
-        return {"epoch": epoch, "batches": taken, **self._basis()}
+        return self._resume or self._position or self._state(getattr(self.sampler, "epoch", 0), 0)
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Go on after the state's last batch, with the next iteration of its epoch.
@@ -116,20 +123,24 @@ class TrainingLoader(DataLoader[Any]):
         With another batch size, number of ranks, seed or dataset the order of the samples is another: it then
         goes on after as many samples as were taken, and warns.
         """
-        taken, basis = state_dict["batches"], self._basis()
-        changed = {
-            name: (state_dict.get(name), value)
-            for name, value in basis.items()
-            if state_dict.get(name) != value
-        }
-        if changed and taken:
-            were = ", ".join(f"{name} was {before} and is {now}" for name, (before, now) in changed.items())
-            _log.warning("The training data changed since the checkpoint (%s): %s", were, _NOT_EXACT)
-            taken = taken * state_dict.get("global_batch_size", basis["global_batch_size"])
-            taken = min(taken // basis["global_batch_size"], len(self))
-        self._resume = (state_dict["epoch"], taken)
+        basis, state = self._basis(), dict(state_dict)
+        changed = [name for name in basis if state[name] != basis[name]]
+        if changed and state["batches"]:
+            were = ", ".join(f"{name} was {state[name]} and is {basis[name]}" for name in changed)
+            _log.warning(
+                "The training data changed since the checkpoint (%s): this epoch repeats some samples and "
+                "leaves out others; the following ones are whole.",
+                were,
+            )
+            samples = state["batches"] * state["global_batch_size"]
+            state["batches"] = min(samples // basis["global_batch_size"], len(self))
+        self._resume = state | basis
         if isinstance(self.sampler, TrainingSampler):
-            self.sampler.set_epoch(state_dict["epoch"])
+            self.sampler.set_epoch(state["told"])
+
+    def _state(self, told: int, taken: int) -> dict[str, int]:
+        offset = getattr(self.sampler, "offset", 0)
+        return {"epoch": told + offset, "told": told, "batches": taken, **self._basis()}
 
     def _basis(self) -> dict[str, int]:
         sampler = self.sampler
@@ -140,9 +151,6 @@ class TrainingLoader(DataLoader[Any]):
             "seed": getattr(sampler, "seed", 0),
             "samples": samples,
         }
-
-
-_NOT_EXACT = "this epoch repeats some samples and leaves out others; the following ones are whole."
 
 
 def training_loader(
@@ -169,7 +177,7 @@ def training_loader(
             f"samples: set it to {max(1, sampler.num_samples)} or less."
         )
     return TrainingLoader(
-        dataset, batch_size, sampler=sampler, drop_last=True, **_worker_settings(num_workers)
+        dataset, batch_size=batch_size, sampler=sampler, drop_last=True, **_worker_settings(num_workers)
     )
 
 
@@ -187,7 +195,7 @@ def evaluation_loader(
     all R ranks take the same number of steps. Metrics can tell a repeated sample by its index.
     """
     sampler: DistributedSampler[Any] = DistributedSampler(dataset, num_replicas, rank, shuffle=False)
-    return DataLoader(dataset, batch_size, sampler=sampler, **_worker_settings(num_workers))
+    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, **_worker_settings(num_workers))
 
 
 def default_workers(processes: int = 1) -> int:

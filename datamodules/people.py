@@ -1,7 +1,7 @@
 """The people of one annotation or detection file, as arrays.
 
 Arrays, not lists of objects: worker processes would copy objects one by one as they touch them.
-M images, N people, S keypoints in the file's own vocabulary, K in the skeleton's.
+M images, N people, P labelled ones, S keypoints in the file's own vocabulary, K in the skeleton's.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +24,8 @@ class People:
         box: (N, 4) float32 x, y, w, h in original pixels, or None for whole images.
         score: (N,) float32 confidence of the boxes.
         annotation_id: (N,) int64, or -1.
-        points: (N, S, 3) float32 labels in the file's vocabulary, or None.
+        points: (P, S, 3) float32 labels in the file's vocabulary, or None.
+        label: (N,) int64 row of each person's labels in `points`, or -1; None without `points`.
         columns: (K,) int64 index of each of the skeleton's keypoints in the file's vocabulary, or -1.
     """
 
@@ -37,6 +38,7 @@ class People:
     score: npt.NDArray[np.float32]
     annotation_id: npt.NDArray[np.int64]
     points: npt.NDArray[np.float32] | None = None
+    label: npt.NDArray[np.int64] | None = None
     columns: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -47,10 +49,15 @@ class People:
         return self.folder / str(self.file_name[self.image[row]])
 
     def keypoints(self, row: int) -> npt.NDArray[np.float32] | None:
-        """A person's labels (K, 3) in the skeleton's vocabulary, original pixels; None without labels."""
-        if self.points is None or self.columns is None:
+        """A person's labels (K, 3) in the skeleton's vocabulary, original pixels.
+
+        Zeros for a person without labels, None where nobody has any.
+        """
+        if self.points is None or self.columns is None or self.label is None:
             return None
-        return take_columns(self.points[row], self.columns)
+        if self.label[row] < 0:
+            return np.zeros((len(self.columns), 3), dtype=np.float32)
+        return take_columns(self.points[self.label[row]], self.columns)
 
 
 def take_columns(points: npt.NDArray[np.float32], columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -76,12 +83,12 @@ def people_of_images(paths: list[Path]) -> People:
 
 
 def select(people: People, rows: npt.NDArray[np.int64]) -> People:
-    """Some of the people, in the order of `rows`."""
+    """Some of the people, in the order of `rows`; labels are shared, not copied."""
     return replace(
         people,
         image=people.image[rows],
         box=None if people.box is None else people.box[rows],
         score=people.score[rows],
         annotation_id=people.annotation_id[rows],
-        points=None if people.points is None else people.points[rows],
+        label=None if people.label is None else people.label[rows],
     )

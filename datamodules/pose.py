@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from torch.utils.data import DataLoader
-
 from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, read_coco
 from sapiens2_lit.datamodules.detections import read_boxes, read_detections
 from sapiens2_lit.datamodules.files import find_file, find_folder
@@ -23,8 +21,10 @@ from sapiens2_lit.datamodules.loading import (
 )
 from sapiens2_lit.datamodules.people import People, people_of_images
 from sapiens2_lit.datamodules.pose_dataset import PoseDataset
+from torch.utils.data import DataLoader
+
 from sapiens2_lit.errors import DataError, SettingError
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.skeletons import Skeleton, load_skeleton
 from sapiens2_lit.transforms.crop import BOX_PADDING
 from sapiens2_lit.transforms.pose import RELEASED, PoseAugmentation
 
@@ -40,12 +40,14 @@ class PoseSource:
         annotations: its COCO file, looked up under `root`, then under `root`/annotations.
         images: its images' folder under `root`.
         weight: how often its people occur in an epoch: 2 twice, 0.5 a random half of them.
+        skeleton: its vocabulary, where its categories do not name the keypoints as the model's does.
     """
 
     root: str
     annotations: str = "annotations/train.json"
     images: str = "images"
     weight: float = 1.0
+    skeleton: str | None = None
 
 
 class PoseDataModule(lightning.LightningDataModule):
@@ -64,7 +66,8 @@ class PoseDataModule(lightning.LightningDataModule):
 
     Args:
         root: the dataset's folder.
-        skeleton: the vocabulary of the model, by name or file; labels are mapped to it by name.
+        skeleton: the vocabulary of the model, by name or file; labels are mapped to it by name. Null means that
+            of the pose head on the command line, else `sociopticon308`.
         image_size: (height, width) of the input.
         train: COCO file to train on, looked up under `root`, then under `root`/annotations.
         val: the one to validate on; null for no validation.
@@ -90,7 +93,7 @@ class PoseDataModule(lightning.LightningDataModule):
     def __init__(
         self,
         root: str,
-        skeleton: str = "sociopticon308",
+        skeleton: str | None = None,
         image_size: tuple[int, int] = (1024, 768),
         *,
         train: str = "annotations/train.json",
@@ -119,7 +122,7 @@ class PoseDataModule(lightning.LightningDataModule):
                 f"data.padding is {padding}, expected a factor above 0, such as {BOX_PADDING}."
             )
         self.root = Path(root).expanduser()
-        self.skeleton = load_skeleton(skeleton)
+        self.skeleton = load_skeleton(skeleton or "sociopticon308")
         self.image_size = (image_size[0], image_size[1])
         self.annotations = {"train": train, "val": val, "test": test}
         self.predict = predict
@@ -200,16 +203,25 @@ class PoseDataModule(lightning.LightningDataModule):
             setting = f"data.sources[{number}]"
             root = find_folder(Path(source.root).expanduser(), f"{setting}.root")
             folder = find_folder(root / source.images, f"{setting}.images")
-            files.append(self._read_file(root, source.annotations, folder, f"{setting}.annotations"))
+            vocabulary = None if source.skeleton is None else load_skeleton(source.skeleton)
+            annotations = source.annotations
+            files.append(self._read_file(root, annotations, folder, f"{setting}.annotations", vocabulary))
         self.files[name] = with_unique_ids(files)
         if self.detections is not None and name != "train":
             path = find_file(self.root, self.detections, "data.detections")
             return [read_detections(path, self.files[name][0], threshold=self.detection_threshold)]
         return [file.people for file in self.files[name]]
 
-    def _read_file(self, root: Path, annotations: str, folder: Path, setting: str) -> CocoFile:
+    def _read_file(
+        self,
+        root: Path,
+        annotations: str,
+        folder: Path,
+        setting: str,
+        vocabulary: Skeleton | None = None,
+    ) -> CocoFile:
         path = find_file(root, annotations, setting)
-        file = read_coco(path, self.skeleton, folder, box=self.box)
+        file = read_coco(path, self.skeleton, folder, box=self.box, source=vocabulary)
         if not len(file.usable):
             skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())
             raise DataError(f"{path} (`{setting}`): no labelled person; skipped: {skipped or 'nothing'}.")

@@ -6,13 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.codecs import UDPHeatmapCodec
 from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.drawing import draw_keypoints
-from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.losses import KeypointMSE
 from sapiens2_lit.metrics import PCK, KeypointAP, person_score
 from sapiens2_lit.skeletons import Skeleton, load_skeleton
@@ -65,6 +66,11 @@ class PoseHead(DecoderHead):
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         assert isinstance(outputs, Tensor)
+        if batch["keypoints"].shape[1] != outputs.shape[1]:
+            raise SettingError(
+                f"data.skeleton: labels have {batch['keypoints'].shape[1]} keypoints, the head's {self.skeleton.name} "
+                f"has {outputs.shape[1]}; give the data the skeleton of the head"
+            )
         gx, gy, weight = self.codec(outputs, batch["image"]).encode_separable(batch["keypoints"])
         return {name: term(outputs, gx, gy, weight) for name, term in self.losses.items()}
 

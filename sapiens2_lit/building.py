@@ -63,7 +63,11 @@ def match_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         for name in sorted(own.keys() & tensors.keys())
         if tensors[name].shape != own[name].shape
     ]
-    parts = [("missing in the checkpoint", missing), ("unknown here", unexpected), ("of another shape", shapes)]
+    parts = [
+        ("missing in the checkpoint", missing),
+        ("unknown here", unexpected),
+        ("of another shape", shapes),
+    ]
     if lines := [f"{len(names)} {what}: {'; '.join(names[:5])}" for what, names in parts if names]:
         raise WeightsError(
             "the checkpoint is of another model:\n  " + "\n  ".join(lines) + "\n"

@@ -23,13 +23,23 @@ def demo(args: list[str]) -> None:
     from sapiens2_lit.drawing import contact_sheet
     from sapiens2_lit.run import run
 
-    command = ["fit", "--config", "demo.yaml", "--data.root", str(root), "--output", str(options.output / "runs")]
+    command = [
+        "fit",
+        "--config",
+        "demo.yaml",
+        "--data.root",
+        str(root),
+        "--output",
+        str(options.output / "runs"),
+    ]
     cli = run([*command, "--trainer.max_steps", str(options.steps)])
     (metrics,) = cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
     batch = next(iter(cli.datamodule.val_dataloader()))
     head = dict(cli.model.named_heads())["pose"]
     outputs = cli.model.to("cpu").eval().evaluate(batch["image"])["pose"]
-    prediction = head.predict(outputs.detach(), {key: value for key, value in batch.items() if key != "affine"})
+    prediction = head.predict(
+        outputs.detach(), {key: value for key, value in batch.items() if key != "affine"}
+    )
     pictures = [compare(head, batch, prediction, index) for index in range(min(8, len(batch["image"])))]
     path = options.output / "predictions.png"
     cv2.imwrite(str(path), contact_sheet(pictures, columns=2)[..., ::-1])

@@ -1,5 +1,6 @@
 """The LightningModule: one backbone, any number of heads."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.building import build, load_task_file, match_state
@@ -20,6 +21,7 @@ from sapiens2_lit.optim import apply_settings, parameter_groups, scale_learning_
 from sapiens2_lit.parallel import compile_blocks
 
 Stage = str  # "train", "validate" or "test", as Lightning's commands name them
+ADAMW = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1)
 LOG_NAMES = {"train": "train", "validate": "val", "test": "test"}
 
 
@@ -50,7 +52,7 @@ class SapiensModule(L.LightningModule):
         *,
         weights: str | None = None,
         reinitialize: list[str] | None = None,
-        optimizer: OptimizerCallable = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1),
+        optimizer: OptimizerCallable = ADAMW,
         layer_decay: float = 0.8,
         warmup_steps: int = 500,
         flip_test: bool = True,
@@ -73,6 +75,7 @@ class SapiensModule(L.LightningModule):
         self.backbone: Backbone | None = None
         self.heads = nn.ModuleDict()
         self.metrics: dict[Stage, dict[str, MetricCollection]] = {}
+        self.losses: dict[str, MeanMetric] = {}
         self.config: dict[str, Any] = {}  # what the command line built this from; saved in every checkpoint
         self._unchecked: tuple[Tensor, list[str]] | None = None
         self._group_settings: list[dict[str, Any]] = []
@@ -129,11 +132,15 @@ class SapiensModule(L.LightningModule):
         loss = torch.stack(list(terms.values())).sum()
         self._unchecked = (loss.detach(), batch.get("sample", []))
         self.log("train/loss", loss.detach(), prog_bar=True)
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=len(terms) > 1)
+        self.log_dict(
+            {f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=len(terms) > 1
+        )
         return loss
 
     def learning_heads(self, batch: Batch) -> list[tuple[str, Head]]:
-        found = [(name, head) for name, head in self.named_heads() if all(key in batch for key in head.targets)]
+        found = [
+            (name, head) for name, head in self.named_heads() if all(key in batch for key in head.targets)
+        ]
         if not found:
             needs = {name: head.targets for name, head in self.named_heads()}
             raise SettingError(f"no head can learn from a batch with {sorted(batch)}; the heads need {needs}")
@@ -160,7 +167,10 @@ class SapiensModule(L.LightningModule):
             )
 
     def configure_gradient_clipping(
-        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
     ) -> None:
         if gradient_clip_algorithm == "value":
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
@@ -212,6 +222,7 @@ class SapiensModule(L.LightningModule):
         self.metrics[stage] = {
             name: head.metrics(data, stage).to(self.device) for name, head in self.named_heads()
         }
+        self.losses = {name: MeanMetric().to(self.device) for name in self.heads}
 
     def evaluation_step(self, batch: Batch, stage: Stage) -> dict[str, Outputs]:
         outputs = self.evaluate(batch["image"])
@@ -221,20 +232,28 @@ class SapiensModule(L.LightningModule):
                 terms = head.loss(outputs[name], batch)
                 named = {f"{log}/{name}/{term}": value for term, value in terms.items()}
                 self.log_dict(named, batch_size=size, sync_dist=True)
+                self.losses[name].update(torch.stack(list(terms.values())).sum(), size)
             head.update(self.metrics[stage][name], outputs[name], batch)
         return outputs
 
     def finish_metrics(self, stage: Stage) -> None:
-        """Log every metric, and as `val/score` the mean over heads of their monitored one, higher is better."""
-        scores = []
+        """Log every metric and the score: the mean over heads of how good each is, higher is better.
+
+        How good a head is says the metric that it names (`monitor`); without a value of it, minus its loss.
+        """
+        log, scores = LOG_NAMES[stage], []
         for name, head in self.named_heads():
             values = self.metrics[stage][name].compute()
-            self.log_dict({f"{LOG_NAMES[stage]}/{name}/{key}": value for key, value in values.items()})
+            if self.losses[name].update_called:
+                values["loss"] = self.losses[name].compute()
+            self.log_dict({f"{log}/{name}/{key}": value for key, value in values.items()})
             key, mode = head.monitor
+            if key not in values or math.isnan(values[key]):
+                key, mode = "loss", "min"
             if key in values:
                 scores.append(float(values[key]) * (1.0 if mode == "max" else -1.0))
         if scores:
-            self.log(f"{LOG_NAMES[stage]}/score", sum(scores) / len(scores), prog_bar=True)
+            self.log(f"{log}/score", sum(scores) / len(scores), prog_bar=True)
         self.metrics.pop(stage)
 
     # -------------------------------------------------------------- checkpoints

@@ -33,7 +33,9 @@ def parameter_groups(backbone: Backbone, heads: nn.ModuleDict, layer_decay: floa
         if (depth, decays) not in groups:
             label = "embeddings" if depth == 0 else "heads" if depth == top else f"block_{depth - 1:02d}"
             group: dict[str, Any] = {"params": [], "name": label, "lr_scale": layer_decay ** (top - depth)}
-            groups[depth, decays] = group if decays else {**group, "name": f"{label}.plain", "weight_decay": 0.0}
+            groups[depth, decays] = (
+                group if decays else {**group, "name": f"{label}.plain", "weight_decay": 0.0}
+            )
         groups[depth, decays]["params"].append(parameter)
     return [groups[key] for key in sorted(groups)]
 

@@ -1,18 +1,28 @@
 """The commands that need a Trainer: fit, validate, test, predict, by LightningCLI."""
 
 import logging
+import os
 import re
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import yaml
+from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
-from sapiens2_lit.callbacks import LastCheckpoint, PredictionPictures, PredictionWriter, RunScalars
+from sapiens2_lit.callbacks import (
+    LastCheckpoint,
+    PredictionPictures,
+    PredictionWriter,
+    RunProgressBar,
+    RunScalars,
+)
 from sapiens2_lit.config_files import resolve_configs
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.module import SapiensModule
@@ -22,12 +32,14 @@ BEST = {
     "checkpoint.mode": "max",
     "checkpoint.filename": "best-step={step}",
     "checkpoint.auto_insert_metric_name": False,
+    "checkpoint.save_on_train_epoch_end": False,  # after validation, when the score is there
 }
 
 
 def run(args: list[str]) -> "SapiensCLI":
     """Run `[command, *options]`; returns the finished command line object with its trainer, model and data."""
-    quieten()
+    set_up_messages()
+    sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
     args = resolve_configs(with_saved_config(args))
     return SapiensCLI(
         SapiensModule,
@@ -51,7 +63,9 @@ class SapiensCLI(LightningCLI):
     """
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--output", default="runs/default", help="Folder for the runs of this configuration.")
+        parser.add_argument(
+            "--output", default="runs/default", help="Folder for the runs of this configuration."
+        )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(BEST)
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
@@ -62,12 +76,19 @@ class SapiensCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
         settings.ckpt_path = find_checkpoint(settings.ckpt_path, Path(settings.output))
+        settings.weights_only = settings.weights_only is not False  # a checkpoint may come from a stranger
+        share_settings(settings)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         settings = self.config[self.subcommand]
         kwargs.setdefault("default_root_dir", settings.trainer.default_root_dir or settings.output)
         if settings.trainer.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(settings.output, name="", version=self.run_folder())
+        if settings.trainer.enable_progress_bar is not False:
+            kwargs["callbacks"] = [
+                *own_callbacks(self.config_init[self.subcommand].trainer),
+                RunProgressBar(),
+            ]
         return super().instantiate_trainer(**kwargs)
 
     def run_folder(self) -> str | None:
@@ -84,6 +105,24 @@ class SapiensCLI(LightningCLI):
         self.model.config = dump[self.subcommand]
 
 
+def share_settings(settings: Namespace) -> None:
+    """Tell the backbone the data's image size and the data the pose head's skeleton, so that one place decides."""
+    data = settings.data.get("init_args", Namespace())
+    backbone = settings.model.backbone.get("init_args", Namespace())
+    if "image_size" in data and "image_size" in backbone:
+        backbone.image_size = data.image_size
+    for head in settings.model.heads.values():
+        skeleton = head.get("init_args", Namespace()).get("skeleton")
+        if skeleton is not None and "skeleton" in data and data.skeleton is None:
+            data.skeleton = skeleton
+
+
+def own_callbacks(trainer: Namespace) -> list[L.Callback]:
+    """The callbacks that the user's configuration lists."""
+    callbacks = trainer.callbacks or []
+    return callbacks if isinstance(callbacks, list) else [callbacks]
+
+
 def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
     """The file that `--ckpt_path` means: itself, or with `last` and `best` that of the newest run of `output`.
 
@@ -97,7 +136,9 @@ def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
     pattern = "last.ckpt" if ckpt_path == "last" else "best*.ckpt"
     found = list(output.glob(f"version_*/checkpoints/{pattern}"))
     if not found:
-        raise SettingError(f"--ckpt_path {ckpt_path}: no {output}/version_*/checkpoints/{pattern} to continue from")
+        raise SettingError(
+            f"--ckpt_path {ckpt_path}: no {output}/version_*/checkpoints/{pattern} to continue from"
+        )
     return str(max(found, key=lambda path: (version_number(path.parents[1]), path.stat().st_mtime)))
 
 
@@ -108,7 +149,9 @@ def version_number(folder: Path) -> int:
 
 def run_of(ckpt_path: str | None) -> Path | None:
     """The run folder that a checkpoint of ours lies in."""
-    folder = Path(ckpt_path).parents[1] if ckpt_path and Path(ckpt_path).parent.name == "checkpoints" else None
+    folder = (
+        Path(ckpt_path).parents[1] if ckpt_path and Path(ckpt_path).parent.name == "checkpoints" else None
+    )
     return folder if folder and (folder / "config.yaml").is_file() else None
 
 
@@ -117,7 +160,9 @@ def with_saved_config(args: list[str]) -> list[str]:
     command, options = args[0], args[1:]
     if command == "fit" or any(arg in ("-c", "--config") or arg.startswith("--config=") for arg in options):
         return args
-    run = run_of(find_checkpoint(value_of(options, "--ckpt_path"), Path(value_of(options, "--output") or ".")))
+    run = run_of(
+        find_checkpoint(value_of(options, "--ckpt_path"), Path(value_of(options, "--output") or "."))
+    )
     return [command, "--config", str(run / "config.yaml"), *options] if run else args
 
 
@@ -132,9 +177,26 @@ def value_of(options: list[str], name: str) -> str | None:
     return value
 
 
-def quieten() -> None:
-    """Drop advertisements and warnings that tell our users nothing they could act on."""
-    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch"):
-        logging.getLogger(name).addFilter(lambda record: "💡" not in record.getMessage())
+NOISE = (
+    "LightningCLI's args parameter",
+    ".*LeafSpec.*is deprecated",
+    "Checkpoint directory .* exists and is not empty",  # a run that goes on
+    "The dirpath has changed from",  # an evaluation writes no checkpoints
+)
+
+
+def set_up_messages() -> None:
+    """Show our own messages; drop advertisements and warnings that tell users nothing they could act on."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # what Lightning calls, not we
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message=message)
+    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
+        logging.getLogger(f"lightning.pytorch.{name}").addFilter(is_no_noise)
+    ours = logging.getLogger("sapiens2_lit")
+    ours.setLevel(logging.INFO if rank_zero_only.rank == 0 else logging.WARNING)
+    if not ours.handlers:
+        ours.addHandler(logging.StreamHandler())
+
+
+def is_no_noise(record: logging.LogRecord) -> bool:
+    return not any(noise in record.getMessage() for noise in ("💡", "`weights_only` was not set"))

@@ -41,7 +41,7 @@ def turn(points: np.ndarray, centre: np.ndarray, angle: float) -> np.ndarray:
 def draw_figure(image: np.ndarray, points: np.ndarray, height: float, rng: np.random.Generator) -> None:
     """Draw a figure whose keypoints lie at `points` (17, 2), in place."""
     skin, shirt, trousers = (tuple(map(int, rng.integers(40, 256, 3))) for _ in range(3))
-    xy = [tuple(int(round(value * 16)) for value in point) for point in points]  # 4 fractional bits
+    xy = [tuple(round(float(value) * 16) for value in point) for point in points]  # 4 fractional bits
     thick = max(1, int(height * 0.045))
     cv2.fillPoly(image, [np.array([xy[5], xy[6], xy[12], xy[11]])], shirt, cv2.LINE_AA, shift=4)
     for a, b in LIMBS:

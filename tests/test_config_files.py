@@ -19,7 +19,9 @@ def test_own_files_win_over_shipped_ones(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_every_form_of_the_option_is_resolved() -> None:
-    resolved = resolve_configs(["fit", "--config", "pose_17.yaml", "-c", "size/test.yaml", "--config=size/1b.yaml", "--x", "1"])
+    resolved = resolve_configs(
+        ["fit", "--config", "pose_17.yaml", "-c", "size/test.yaml", "--config=size/1b.yaml", "--x", "1"]
+    )
     assert [Path(a.removeprefix("--config=")).name for a in resolved] == [
         "fit", "--config", "pose_17.yaml", "-c", "test.yaml", "1b.yaml", "--x", "1",
     ]  # fmt: skip

@@ -7,16 +7,18 @@ import lightning as L
 import pytest
 import torch
 from safetensors.torch import save_file
+from sapiens2_lit.heads import PoseHead
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints import released_state
 from sapiens2_lit.errors import SettingError, TrainingError, WeightsError
-from sapiens2_lit.heads import PoseHead
 from sapiens2_lit.module import SapiensModule
 
 
 def make(skeleton: str = "coco17", **settings) -> SapiensModule:
-    module = SapiensModule(partial(Sapiens2, "test"), {"pose": partial(PoseHead, skeleton=skeleton)}, **settings)
+    module = SapiensModule(
+        partial(Sapiens2, "test"), {"pose": partial(PoseHead, skeleton=skeleton)}, **settings
+    )
     module.configure_model()
     return module.eval()
 
@@ -68,7 +70,9 @@ def test_reinitialize_without_weights_is_an_error() -> None:
 
 
 def test_checkpoint_of_another_head_names_the_shapes() -> None:
-    with pytest.raises(WeightsError, match=r"heads\.pose\.conv_pose\.bias: \(133,\) in the checkpoint, \(17,\) here"):
+    with pytest.raises(
+        WeightsError, match=r"heads\.pose\.conv_pose\.bias: \(133,\) in the checkpoint, \(17,\) here"
+    ):
         make().on_load_checkpoint({"state_dict": make("coco_wholebody133").state_dict()})
 
 
@@ -93,7 +97,13 @@ class OneBatch(torch.utils.data.Dataset):
             keypoints[3, 0] = float("nan")
         affine, box = torch.eye(3)[:2], torch.tensor([0.0, 0.0, 48.0, 64.0])
         image = torch.zeros(3, 64, 48, dtype=torch.uint8)
-        return {"image": image, "keypoints": keypoints, "affine": affine, "box": box, "sample": f"person-{index}.jpg"}
+        return {
+            "image": image,
+            "keypoints": keypoints,
+            "affine": affine,
+            "box": box,
+            "sample": f"person-{index}.jpg",
+        }
 
 
 def test_loss_that_is_not_finite_stops_before_the_weights_and_names_the_samples() -> None:

@@ -28,7 +28,11 @@ def test_rates_decay_from_the_heads_to_the_embeddings(groups) -> None:
     assert rate[id(backbone.ln1.weight)] == 1.0
     for index, block in enumerate(backbone.blocks):
         assert rate[id(block.attn.wq.weight)] == 0.5 ** (backbone.depth - index)
-    assert rate[id(backbone.cls_token)] == rate[id(backbone.patch_embed.projection.weight)] == 0.5 ** (backbone.depth + 1)
+    assert (
+        rate[id(backbone.cls_token)]
+        == rate[id(backbone.patch_embed.projection.weight)]
+        == 0.5 ** (backbone.depth + 1)
+    )
 
 
 def test_vectors_and_tokens_do_not_decay(groups) -> None:

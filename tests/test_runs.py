@@ -39,9 +39,20 @@ def scalar(run: Path, name: str) -> dict[int, float]:
 @pytest.mark.parametrize(
     ("config", "labels"), [("pose_308.yaml", "wholebody.json"), ("pose_133.yaml", "wholebody.json"), ("pose_17.yaml", "person_keypoints.json")]
 )  # fmt: skip
-def test_shipped_configs_train_on_real_photographs(config: str, labels: str, coco_tiny: Path, tmp_path: Path) -> None:
+def test_shipped_configs_train_on_real_photographs(
+    config: str, labels: str, coco_tiny: Path, tmp_path: Path
+) -> None:
     command = ["fit", "--config", config, "--config", "size/test.yaml", "--data.root", str(coco_tiny), *QUIET]
-    command += ["--data.train", labels, "--data.val", labels, "--trainer.max_steps", "4", "--output", str(tmp_path)]
+    command += [
+        "--data.train",
+        labels,
+        "--data.val",
+        labels,
+        "--trainer.max_steps",
+        "4",
+        "--output",
+        str(tmp_path),
+    ]
     assert main([*command, "--data.num_workers", "0"]) == 0
     run = tmp_path / "version_0"
     assert sorted(path.name for path in (run / "checkpoints").iterdir())[-1] == "last.ckpt"
@@ -66,7 +77,9 @@ def test_killed_run_goes_on_as_if_never_killed(figures: Path, tmp_path: Path) ->
 
     args = ["fit", *TINY, *QUIET, "--data.root", figures, "--output", tmp_path / "killed", *options]
     program = f"import torch; torch.set_num_threads(1); from sapiens2_lit.cli import main; main({[str(a) for a in args]!r})"
-    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     last = tmp_path / "killed" / "version_0" / "checkpoints" / "last.ckpt"
     while process.poll() is None and steps_done(last) < 4:
         time.sleep(0.01)
@@ -96,7 +109,9 @@ def test_command_line_wins_over_the_checkpoint(figures: Path, tmp_path: Path) ->
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["optimizer"]["init_args"]["lr"] == 0.5
 
 
-def test_evaluation_finds_the_saved_configuration(figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_evaluation_finds_the_saved_configuration(
+    figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     run = fit(tmp_path, figures, "--trainer.max_steps", 3)
     (best,) = (run / "checkpoints").glob("best*.ckpt")
     assert main(["validate", "--ckpt_path", str(best), "--trainer.enable_progress_bar", "false"]) == 0
@@ -131,10 +146,14 @@ class BrightnessHead(Head):
 '''
 
 
-def test_custom_head_is_one_file_and_one_line(figures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_custom_head_is_one_file_and_one_line(
+    figures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("brightness.py").write_text(CUSTOM_HEAD)
-    Path("own.yaml").write_text("model: {heads: {bright: {class_path: brightness.BrightnessHead, init_args: {weight: 2.0}}}}")
+    Path("own.yaml").write_text(
+        "model: {heads: {bright: {class_path: brightness.BrightnessHead, init_args: {weight: 2.0}}}}"
+    )
     run = fit(tmp_path, figures, "--config", "own.yaml", "--trainer.max_steps", 3)
     assert set(scalar(run, "train/bright/l1")) == {0, 1, 2}
     names = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]

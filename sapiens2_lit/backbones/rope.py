@@ -98,7 +98,8 @@ class RopePeriods(nn.Module):
     def __init__(self, head_dim: int) -> None:
         super().__init__()
         self.head_dim = head_dim
-        self.register_buffer("periods", rope_periods(head_dim, torch.float32))
+        self.register_buffer("periods", torch.empty(head_dim // 4))
 
     def init_weights(self) -> None:
+        """The periods by the formula, in place."""
         self.periods.copy_(rope_periods(self.head_dim, torch.float32))

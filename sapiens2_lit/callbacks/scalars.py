@@ -11,8 +11,8 @@ class RunScalars(L.Callback):
     Layer-wise decay makes dozens of groups whose rates are fixed multiples of each other: two say it all.
     """
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         for group in {id(group): group for group in (groups[0], groups[-1])}.values():

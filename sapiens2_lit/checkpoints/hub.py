@@ -49,8 +49,7 @@ def _download(hub_id: str, find_files: Callable[[Path], list[Path]]) -> list[Pat
         for patterns in PATTERNS:
             folder = Path(snapshot_download(hub_id, allow_patterns=patterns))
             if any(folder.glob("*.safetensors")):
-                break
-        return find_files(folder)
+                return find_files(folder)
     except GatedRepoError as error:
         raise WeightsError(
             f"weights: {hub_id} wants its licence accepted: do so on {page}, run `hf auth login`, try again."
@@ -62,7 +61,13 @@ def _download(hub_id: str, find_files: Callable[[Path], list[Path]]) -> list[Pat
         ) from error
     # LocalEntryNotFoundError is how the hub's client says that it has no connection.
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise WeightsError(
-            f"weights: {hub_id} is not in the local cache, and the hub cannot be reached. Where there is a "
-            f"network, run `hf download {hub_id} --local-dir FOLDER`, and give FOLDER as the weights here."
-        ) from error
+        raise WeightsError(f"weights: the hub cannot be reached, and {_how_to_go_on(hub_id)}") from error
+    # Also without a connection: the client then hands out whatever it has of the repository.
+    raise WeightsError(f"weights: no .safetensors in {page}, or no network, and {_how_to_go_on(hub_id)}")
+
+
+def _how_to_go_on(hub_id: str) -> str:
+    return (
+        f"{hub_id} is neither a folder here nor in the local cache. Where there is a network, run "
+        f"`hf download {hub_id} --local-dir FOLDER`, and give FOLDER as the weights here."
+    )

@@ -84,40 +84,29 @@ class UDPHeatmapCodec:
         `peak`). A map without a peak stays within the neighbourhood of its largest pixel, and one that is
         nowhere positive at that pixel.
         """
-        height, width = self.heatmap_size
-        if heatmaps.ndim != 4 or tuple(heatmaps.shape[2:]) != self.heatmap_size:
+        if heatmaps.ndim != 4 or tuple(heatmaps.shape[2:]) != tuple(self.heatmap_size):
+            height, width = self.heatmap_size
             raise SettingError(
                 f"UDPHeatmapCodec: heatmaps are {tuple(heatmaps.shape)}, expected (B, K, {height}, {width})."
             )
-        # The largest row, then the largest pixel in it: three times as fast as one argmax over the map.
-        row_bk = heatmaps.amax(dim=3).argmax(dim=2)
-        line_bkw = heatmaps.gather(2, row_bk[..., None, None].expand(-1, -1, 1, width))[:, :, 0]
-        column_bk = line_bkw.argmax(dim=2)
-
-        radius = self.blur_kernel // 2 + 1  # the stencil's neighbours, and the reach of the blur around them
-        reach_p = torch.arange(-radius, radius + 1, device=heatmaps.device)
-        rows_bkp, columns_bkp = row_bk[..., None] + reach_p, column_bk[..., None] + reach_p
-        inside_bkpp = _within(rows_bkp, height)[..., :, None] & _within(columns_bkp, width)[..., None, :]
-        index = (
-            rows_bkp.clamp(0, height - 1)[..., :, None] * width
-            + columns_bkp.clamp(0, width - 1)[..., None, :]
-        )
-        patch_bkpp = _at_least_float32(heatmaps.flatten(2).gather(2, index.flatten(2)).view_as(index))
-        peak_bk = patch_bkpp[..., radius, radius]
+        row_bk, column_bk = _largest_pixel(heatmaps)
+        radius = (
+            self.blur_kernel // 2 + 1
+        )  # the Newton step's neighbours, and the reach of the blur around them
+        patch_bkpp, inside_bkpp = _patches(heatmaps, row_bk, column_bk, radius)
 
         interior_bk1 = inside_bkpp.flatten(2).all(dim=2, keepdim=True)
         if self.sigma < self.blur_sigma:  # then the blur reaches beyond the cut on all sides
             interior_bk1 = torch.zeros_like(interior_bk1)
         newton_bk2 = newton_step(patch_bkpp, self.blur_kernel, self.blur_sigma)
         fitted_bk2 = fit_gaussian(patch_bkpp, inside_bkpp, self.sigma)
-        limit = min(
-            float(radius), 3 * self.sigma
-        )  # no estimate leaves the neighbourhood that it was made from
+        limit = min(float(radius), 3 * self.sigma)
         step_bk2 = torch.where(interior_bk1, newton_bk2, fitted_bk2).clamp(-limit, limit)
+
         stride_x, stride_y = self._strides()
         x = (column_bk + step_bk2[..., 0]) * stride_x
         y = (row_bk + step_bk2[..., 1]) * stride_y
-        return torch.stack([x, y, peak_bk], dim=2)
+        return torch.stack([x, y, patch_bkpp[..., radius, radius]], dim=2)
 
     def _strides(self) -> tuple[float, float]:
         """Input pixels per heatmap pixel along x and y."""
@@ -134,6 +123,25 @@ class UDPHeatmapCodec:
         gaussian = gaussian.masked_fill(beyond | ~labelled[..., None], 0)
         misses = (centre + 3 * self.sigma < 0) | (centre - 3 * self.sigma > length - 1)
         return gaussian, ~misses
+
+
+def _largest_pixel(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column (B, K) of each map's maximum, the first of several."""
+    # The largest row, then the largest pixel in it: three times as fast as one argmax over the map.
+    row_bk = heatmaps.amax(dim=3).argmax(dim=2)
+    place = row_bk[..., None, None].expand(-1, -1, 1, heatmaps.shape[3])
+    return row_bk, heatmaps.gather(2, place)[:, :, 0].argmax(dim=2)
+
+
+def _patches(heatmaps: Tensor, row_bk: Tensor, column_bk: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """Squares (B, K, P, P) around one pixel of each map, and which of their pixels lie on the map."""
+    height, width = heatmaps.shape[2:]
+    reach_p = torch.arange(-radius, radius + 1, device=heatmaps.device)
+    rows_bkp1, columns_bk1p = row_bk[..., None, None] + reach_p[:, None], column_bk[..., None, None] + reach_p
+    inside_bkpp = _within(rows_bkp1, height) & _within(columns_bk1p, width)
+    index = rows_bkp1.clamp(0, height - 1) * width + columns_bk1p.clamp(0, width - 1)
+    patch_bkpp = heatmaps.flatten(2).gather(2, index.flatten(2)).view_as(index)
+    return _at_least_float32(patch_bkpp), inside_bkpp
 
 
 def _within(index: Tensor, length: int) -> Tensor:

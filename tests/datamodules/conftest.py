@@ -36,7 +36,7 @@ def write_dataset(
     change: Callable[[Dataset], Any] | None = None,
     names: tuple[str, ...] = ("train.json", "val.json"),
 ) -> Path:
-    """`people` on `images` photographs of noise; `change` may spoil the annotations before they are written."""
+    """`people` on `images` photographs of noise; `change` may spoil the annotations before writing."""
     rng = np.random.default_rng(0)
     (root / "images").mkdir(parents=True, exist_ok=True)
     (root / "annotations").mkdir(exist_ok=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faster_coco_eval import COCO
-
 from sapiens2_lit.datamodules.coco import read_coco
 from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_unique_ids
+
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.skeletons import load_skeleton
 
@@ -97,6 +97,14 @@ def test_own_vocabularies_map_by_name(dataset):
         DataError, match=r"none of its 3 keypoints \(a, b, c, ...\) is in the skeleton 'coco17'"
     ):
         read(dataset(change=rename))
+
+
+def test_the_vocabulary_may_be_given_where_the_file_names_none(dataset):
+    root = dataset(change=lambda data: data["categories"][0].pop("keypoints"))
+    people = read(root, source=BODY).people
+    assert (people.keypoints(0)[:, 2] == 2).all()
+    with pytest.raises(DataError, match="`keypoints` has 51 entries, expected a list of 399"):
+        read(root, source=load_skeleton("coco_wholebody133"))
 
 
 @needs_shared

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pytest
-
 from sapiens2_lit.datamodules.coco import read_coco
 from sapiens2_lit.datamodules.detections import box_iou, read_boxes, read_detections
+
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.skeletons import load_skeleton
 
@@ -54,7 +54,7 @@ def test_threshold_category_and_unknown_images_are_skipped(tmp_path, file):
     ]
     people = read_detections(write(tmp_path, [*others, kept]), file, threshold=0.5)
     assert len(people) == 1
-    with pytest.raises(DataError, match="none of its 4 boxes is a person scored 0.5 or more"):
+    with pytest.raises(DataError, match=r"none of its 4 boxes is a person scored 0.5 or more"):
         read_detections(write(tmp_path, others), file, threshold=0.5)
 
 
@@ -72,6 +72,14 @@ def test_bad_detections_are_refused(tmp_path, file, spoiled, message):
     with pytest.raises(DataError, match=message) as caught:
         read_detections(path, file)
     assert str(path) in str(caught.value)
+
+
+def test_nothing_to_look_at(tmp_path, file, dataset):
+    with pytest.raises(DataError, match="none of its 0 boxes"):
+        read_detections(write(tmp_path, []), file)
+    root = dataset(people=0)
+    with pytest.raises(DataError, match="`annotations` is empty"):
+        read_boxes(root / "annotations" / "train.json", root / "images")
 
 
 def test_not_a_list(tmp_path, file):

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from sapiens2_lit.heads import PoseHead
 from sapiens2_lit.heads.pose import to_original
+
 from sapiens2_lit.losses import KeypointMSE, KeypointOHKM
 from sapiens2_lit.skeletons import load_skeleton
 
@@ -46,7 +46,10 @@ def test_perfect_heatmaps_have_no_loss_and_all_keypoints_right() -> None:
     assert float(head.loss(outputs, labels)["mse"]) < 1e-6
     metrics = head.metrics()
     head.update(metrics, outputs, labels)
-    assert {name: float(value) for name, value in metrics.compute().items()} == {"PCK@0.05": 1.0, "PCK@0.1": 1.0}
+    assert {name: float(value) for name, value in metrics.compute().items()} == {
+        "PCK@0.05": 1.0,
+        "PCK@0.1": 1.0,
+    }
 
 
 def test_predictions_come_in_pixels_of_the_original_image() -> None:
