@@ -61,7 +61,8 @@ def _download(hub_id: str, find_files: Callable[[Path], list[Path]]) -> list[Pat
         ) from error
     # LocalEntryNotFoundError is how the hub's client says that it has no connection.
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise WeightsError(f"weights: the hub cannot be reached, and {_how_to_go_on(hub_id)}") from error
+        reason = str(error).partition("\n")[0]
+        raise WeightsError(f"weights: download failed ({reason}); {_how_to_go_on(hub_id)}") from error
     # Also without a connection: the client then hands out whatever it has of the repository.
     raise WeightsError(f"weights: no .safetensors in {page}, or no network, and {_how_to_go_on(hub_id)}")
 
