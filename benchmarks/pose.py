@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sapiens2_lit.datamodules import PoseDataModule
-from sapiens2_lit.datamodules.images import read_image
 from torch.utils.data import DataLoader, Dataset
 
 from sapiens2_lit.codecs import UDPHeatmapCodec
+from sapiens2_lit.datamodules import PoseDataModule
+from sapiens2_lit.datamodules.images import read_image
 
 SIZE, MAP, KEYPOINTS = (1024, 768), (256, 192), 308
 
@@ -161,9 +161,8 @@ def training_step() -> None:
 
 
 def measure_step(checkpointing: bool, sender: Connection) -> None:
-    from sapiens2_lit.heads import PoseHead
-
     from sapiens2_lit.backbones import Sapiens2
+    from sapiens2_lit.heads import PoseHead
 
     backbone = Sapiens2("0.1b", (512, 384), activation_checkpointing=checkpointing)
     head = PoseHead(backbone.embed_dim)

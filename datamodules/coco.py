@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from sapiens2_lit.datamodules.coco_tables import (
     ImageTable,
     find_vocabulary,
@@ -18,7 +19,6 @@ from sapiens2_lit.datamodules.coco_tables import (
 )
 from sapiens2_lit.datamodules.files import Problems, absent_files
 from sapiens2_lit.datamodules.people import People, select
-
 from sapiens2_lit.skeletons import Skeleton
 
 BoxSource = Literal["label", "keypoints"]

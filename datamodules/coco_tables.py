@@ -11,8 +11,8 @@ from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
-from sapiens2_lit.datamodules.files import Problems, leaves_folder, read_json
 
+from sapiens2_lit.datamodules.files import Problems, leaves_folder, read_json
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.skeletons import Skeleton, load_skeleton, skeleton_from_category
 

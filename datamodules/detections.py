@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from sapiens2_lit.datamodules.coco import CocoFile
 from sapiens2_lit.datamodules.coco_tables import is_integer, read_image_table, read_lists, read_numbers
 from sapiens2_lit.datamodules.files import Problems, absent_files, read_json
 from sapiens2_lit.datamodules.people import People
-
 from sapiens2_lit.errors import DataError
 
 # A detection takes the labels of the person that it overlaps by more than this.

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+
 from sapiens2_lit.datamodules.coco import CocoFile
 from sapiens2_lit.datamodules.people import take_columns
 

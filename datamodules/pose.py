@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+from torch.utils.data import DataLoader
+
 from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, read_coco
 from sapiens2_lit.datamodules.detections import read_boxes, read_detections
 from sapiens2_lit.datamodules.files import find_file, find_folder
@@ -21,8 +23,6 @@ from sapiens2_lit.datamodules.loading import (
 )
 from sapiens2_lit.datamodules.people import People, people_of_images
 from sapiens2_lit.datamodules.pose_dataset import PoseDataset
-from torch.utils.data import DataLoader
-
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.skeletons import Skeleton, load_skeleton
 from sapiens2_lit.transforms.crop import BOX_PADDING

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sapiens2_lit.datamodules.images import read_image
-from sapiens2_lit.datamodules.loading import Key, sample_generator
-from sapiens2_lit.datamodules.people import People
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sapiens2_lit.datamodules.images import read_image
+from sapiens2_lit.datamodules.loading import Key, sample_generator
+from sapiens2_lit.datamodules.people import People
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.skeletons import Skeleton
 from sapiens2_lit.transforms.crop import (

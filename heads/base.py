@@ -7,6 +7,8 @@ import numpy as np
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from sapiens2_lit.decoders import init_decoder
+
 Batch = dict[str, Any]
 Outputs = Tensor | dict[str, Tensor]
 
@@ -24,6 +26,10 @@ class Head(nn.Module, ABC):
 
     targets: tuple[str, ...] = ()
     monitor: tuple[str, str] = ("loss", "min")
+
+    def init_weights(self) -> None:
+        """Give every parameter its fresh value, in place: Kaiming, fan-out, zero biases."""
+        init_decoder(self)
 
     @abstractmethod
     def forward(self, features: list[Tensor]) -> Outputs:

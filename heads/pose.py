@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.codecs import UDPHeatmapCodec
-from sapiens2_lit.decoders import build_decoder
+from sapiens2_lit.decoders import build_decoder, init_decoder
 from sapiens2_lit.drawing import draw_keypoints
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
 from sapiens2_lit.losses import KeypointMSE
 from sapiens2_lit.metrics import PCK, KeypointAP, person_score
 from sapiens2_lit.skeletons import Skeleton, load_skeleton
@@ -53,12 +53,22 @@ class PoseHead(DecoderHead):
         self.sigma = sigma
         self.draw_threshold = draw_threshold
         self.losses = nn.ModuleDict(loss or {"mse": KeypointMSE()})
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Kaiming for the decoder; the last layer starts near zero (Xiao et al., ECCV 2018).
+
+        With Kaiming there too, heatmaps start with values of about 2 where targets are 0 nearly everywhere, and
+        the first hundreds of steps go into unlearning them.
+        """
+        init_decoder(self)
+        nn.init.normal_(self.get_parameter("conv_pose.weight"), std=1e-3)
 
     def codec(self, heatmaps: Tensor, images: Tensor) -> UDPHeatmapCodec:
         """The codec between (.., h, w) heatmaps and keypoints on (.., H, W) images."""
         height, width = heatmaps.shape[-2:]
         sigma = max(1.0, self.sigma * math.sqrt(height * width / RELEASED_MAP_AREA))
-        return UDPHeatmapCodec(tuple(images.shape[-2:]), (height, width), sigma)
+        return UDPHeatmapCodec((images.shape[-2], images.shape[-1]), (height, width), sigma)
 
     def unflip(self, outputs: Outputs) -> Outputs:
         assert isinstance(outputs, Tensor)

@@ -10,7 +10,7 @@ from sapiens2_lit.stick_figures import write_dataset
 
 
 def demo(args: list[str]) -> None:
-    """Write stick figures, fit `demo.yaml` on them, print a table and save `predictions.png`."""
+    """Write stick figures, fit pose on them, print a table and save `predictions.png`."""
     parser = ArgumentParser("sapiens2-lit demo", description=demo.__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder for images and the run")
     parser.add_argument("--steps", type=int, default=600, help="optimizer steps")
@@ -23,16 +23,10 @@ def demo(args: list[str]) -> None:
     from sapiens2_lit.drawing import contact_sheet
     from sapiens2_lit.run import run
 
-    command = [
-        "fit",
-        "--config",
-        "demo.yaml",
-        "--data.root",
-        str(root),
-        "--output",
-        str(options.output / "runs"),
-    ]
-    cli = run([*command, "--trainer.max_steps", str(options.steps)])
+    command = f"fit --config pose_17.yaml --config size/nano.yaml --data.root {root} --output {options.output / 'runs'}"
+    command += f" --trainer.max_steps {options.steps}"
+    sys.stdout.write(f"sapiens2-lit {command}\n")
+    cli = run(command.split())
     (metrics,) = cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
     batch = next(iter(cli.datamodule.val_dataloader()))
     head = dict(cli.model.named_heads())["pose"]

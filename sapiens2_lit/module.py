@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, MetricCollection
 
 from sapiens2_lit.backbones.base import Backbone
@@ -147,7 +148,8 @@ class SapiensModule(L.LightningModule):
         return found
 
     def logs_now(self) -> bool:
-        return (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by Lightning's logger connector
+        return (self.trainer.global_step + 1) % every == 0
 
     @torch.no_grad()
     def log_train_metrics(self, name: str, head: Head, outputs: Outputs, batch: Batch) -> None:
@@ -185,12 +187,13 @@ class SapiensModule(L.LightningModule):
         scale_learning_rates(optimizer.param_groups)
         self._group_settings = [{**group, "params": None} for group in optimizer.param_groups]
         factor = warmup_then_linear(self.warmup_steps, self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def on_train_start(self) -> None:
         """After a checkpoint has brought its optimizer state: this run's settings win over those it was saved with."""
         for optimizer, config in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
+            assert isinstance(config.scheduler, LambdaLR)
             apply_settings(optimizer, config.scheduler, self._group_settings)
 
     # --------------------------------------------------------------- evaluation

@@ -1,10 +1,7 @@
 """The commands that need a Trainer: fit, validate, test, predict, by LightningCLI."""
 
-import logging
-import os
 import re
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,6 @@ from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
 
 from sapiens2_lit.callbacks import (
     LastCheckpoint,
@@ -25,6 +21,7 @@ from sapiens2_lit.callbacks import (
 )
 from sapiens2_lit.config_files import resolve_configs
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.messages import set_up_messages
 from sapiens2_lit.module import SapiensModule
 
 BEST = {
@@ -66,12 +63,10 @@ class SapiensCLI(LightningCLI):
         parser.add_argument(
             "--output", default="runs/default", help="Folder for the runs of this configuration."
         )
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_class_arguments(ModelCheckpoint, "checkpoint")
         parser.set_defaults(BEST)
-        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
-        parser.add_lightning_class_args(PredictionPictures, "pictures")
-        parser.add_lightning_class_args(RunScalars, "scalars")
-        parser.add_lightning_class_args(PredictionWriter, "writer")
+        parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
+        parser.add_class_arguments(PredictionPictures, "pictures")
 
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
@@ -84,12 +79,23 @@ class SapiensCLI(LightningCLI):
         kwargs.setdefault("default_root_dir", settings.trainer.default_root_dir or settings.output)
         if settings.trainer.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(settings.output, name="", version=self.run_folder())
-        if settings.trainer.enable_progress_bar is not False:
-            kwargs["callbacks"] = [
-                *own_callbacks(self.config_init[self.subcommand].trainer),
-                RunProgressBar(),
-            ]
+        kwargs["callbacks"] = self.callbacks()
         return super().instantiate_trainer(**kwargs)
+
+    def callbacks(self) -> list[L.Callback]:
+        """The user's own callbacks, and those that every run has."""
+        built = self.config_init[self.subcommand]
+        callbacks = built.trainer.callbacks or []
+        callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
+        if built.trainer.enable_progress_bar is not False:
+            callbacks.append(RunProgressBar())
+        if self.subcommand == "predict":
+            callbacks.append(PredictionWriter())
+        if self.subcommand == "fit":
+            callbacks += [RunScalars(), built.pictures]
+            if built.trainer.enable_checkpointing is not False:
+                callbacks += [built.checkpoint, built.last_checkpoint]
+        return callbacks
 
     def run_folder(self) -> str | None:
         """Name of this run's folder under the output; None lets the logger count up."""
@@ -115,12 +121,6 @@ def share_settings(settings: Namespace) -> None:
         skeleton = head.get("init_args", Namespace()).get("skeleton")
         if skeleton is not None and "skeleton" in data and data.skeleton is None:
             data.skeleton = skeleton
-
-
-def own_callbacks(trainer: Namespace) -> list[L.Callback]:
-    """The callbacks that the user's configuration lists."""
-    callbacks = trainer.callbacks or []
-    return callbacks if isinstance(callbacks, list) else [callbacks]
 
 
 def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
@@ -175,28 +175,3 @@ def value_of(options: list[str], name: str) -> str | None:
         elif option.startswith(f"{name}="):
             value = option.removeprefix(f"{name}=")
     return value
-
-
-NOISE = (
-    "LightningCLI's args parameter",
-    ".*LeafSpec.*is deprecated",
-    "Checkpoint directory .* exists and is not empty",  # a run that goes on
-    "The dirpath has changed from",  # an evaluation writes no checkpoints
-)
-
-
-def set_up_messages() -> None:
-    """Show our own messages; drop advertisements and warnings that tell users nothing they could act on."""
-    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # what Lightning calls, not we
-    for message in NOISE:
-        warnings.filterwarnings("ignore", message=message)
-    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
-        logging.getLogger(f"lightning.pytorch.{name}").addFilter(is_no_noise)
-    ours = logging.getLogger("sapiens2_lit")
-    ours.setLevel(logging.INFO if rank_zero_only.rank == 0 else logging.WARNING)
-    if not ours.handlers:
-        ours.addHandler(logging.StreamHandler())
-
-
-def is_no_noise(record: logging.LogRecord) -> bool:
-    return not any(noise in record.getMessage() for noise in ("💡", "`weights_only` was not set"))

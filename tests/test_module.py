@@ -7,11 +7,11 @@ import lightning as L
 import pytest
 import torch
 from safetensors.torch import save_file
-from sapiens2_lit.heads import PoseHead
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints import released_state
 from sapiens2_lit.errors import SettingError, TrainingError, WeightsError
+from sapiens2_lit.heads import PoseHead
 from sapiens2_lit.module import SapiensModule
 
 

@@ -26,7 +26,7 @@ class LastCheckpoint(Checkpoint):
 
     def save(self, trainer: L.Trainer) -> None:
         step = trainer.global_step
-        if trainer.fast_dev_run or trainer.sanity_checking or step in (0, self.saved_step):
+        if getattr(trainer, "fast_dev_run", 0) or trainer.sanity_checking or step in (0, self.saved_step):
             return
         self.saved_step = step
         trainer.save_checkpoint(self.path(trainer))

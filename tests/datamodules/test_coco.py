@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faster_coco_eval import COCO
+
 from sapiens2_lit.datamodules.coco import read_coco
 from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_unique_ids
-
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.skeletons import load_skeleton
 

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pytest
+
 from sapiens2_lit.datamodules.coco import read_coco
 from sapiens2_lit.datamodules.detections import box_iou, read_boxes, read_detections
-
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.skeletons import load_skeleton
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from sapiens2_lit.datamodules.images import read_image
 
+from sapiens2_lit.datamodules.images import read_image
 from sapiens2_lit.errors import DataError
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "coco_wholebody_tiny" / "images"

@@ -7,6 +7,8 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import Dataset
+
 from sapiens2_lit.datamodules.loading import (
     TrainingSampler,
     collate,
@@ -15,8 +17,6 @@ from sapiens2_lit.datamodules.loading import (
     sample_generator,
     training_loader,
 )
-from torch.utils.data import Dataset
-
 from sapiens2_lit.errors import DataError, SettingError
 
 

@@ -10,8 +10,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser
 from PIL import Image
-from sapiens2_lit.datamodules import PoseDataModule, PoseSource
 
+from sapiens2_lit.datamodules import PoseDataModule, PoseSource
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms import PoseAugmentation
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from sapiens2_lit.heads import PoseHead
 from sapiens2_lit.heads.pose import to_original
-
 from sapiens2_lit.losses import KeypointMSE, KeypointOHKM
 from sapiens2_lit.skeletons import load_skeleton
 

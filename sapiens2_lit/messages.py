@@ -1,0 +1,31 @@
+"""What the command line shows on the way: our messages, and of the libraries' those that help."""
+
+import logging
+import os
+import warnings
+
+NOISE = (
+    "LightningCLI's args parameter",
+    ".*LeafSpec.*is deprecated",
+    "Checkpoint directory .* exists and is not empty",  # a run that goes on
+    "Be aware that when using `ckpt_path`, callbacks",  # an evaluation writes no checkpoints
+    "The number of training batches .* is smaller than the logging interval",  # steps count across epochs
+    "Total length of `list` across ranks is zero",  # data.val: null
+)
+
+
+def set_up_messages() -> None:
+    """Show our own messages; drop advertisements and warnings that tell users nothing they could act on."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # what Lightning calls, not we
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message=message)
+    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
+        logging.getLogger(f"lightning.pytorch.{name}").addFilter(is_no_noise)
+    ours = logging.getLogger("sapiens2_lit")
+    ours.setLevel(logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.WARNING)
+    if not ours.handlers:
+        ours.addHandler(logging.StreamHandler())
+
+
+def is_no_noise(record: logging.LogRecord) -> bool:
+    return not any(noise in record.getMessage() for noise in ("💡", "`weights_only` was not set"))
