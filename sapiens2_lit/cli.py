@@ -5,6 +5,7 @@ import re
 import sys
 from argparse import ArgumentError
 from importlib.metadata import version
+from textwrap import dedent
 
 from sapiens2_lit.config_files import find_config, shipped_configs, summary
 from sapiens2_lit.errors import SapiensError
@@ -33,8 +34,11 @@ def main(args: list[str] | None = None) -> int:
         return dispatch(command, rest)
     except SapiensError as error:
         return fail(plain_message(error), status=1, cause=error)
-    except ArgumentError as error:
-        return fail(f"{error}\n`sapiens2-lit {command} --help` lists the options.", status=2, cause=error)
+    except (ArgumentError, ValueError) as error:
+        if not isinstance(error, ArgumentError) and not str(error).startswith("Does not validate"):
+            raise
+        hint = f"`sapiens2-lit {command} --help` lists the options."
+        return fail(f"{without_unions(str(error))}\n{hint}", status=2, cause=error)
 
 
 def dispatch(command: str, rest: list[str]) -> int:
@@ -73,6 +77,13 @@ def plain_message(error: SapiensError) -> str:
     """The message without the traceback that a data loader's worker puts around it."""
     found = re.findall(r"^sapiens2_lit\.errors\.\w+: (.*)\Z", str(error), flags=re.MULTILINE | re.DOTALL)
     return found[-1].rstrip() if found else str(error)
+
+
+def without_unions(message: str) -> str:
+    """What jsonargparse found wrong, without what it says of every type that a setting might have had as well."""
+    noise = r"(- )?(Does not validate|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>)"
+    lines = [line for line in message.splitlines() if not re.match(rf"\s*{noise}", line)]
+    return dedent("\n".join(re.sub(r"^(\s*)- ", r"\1", line) for line in lines)) or message
 
 
 def print_line(text: str) -> None:
