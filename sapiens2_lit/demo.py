@@ -1,5 +1,6 @@
 """`sapiens2-lit demo`: train on generated images, print what was learnt and draw it."""
 
+import shlex
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -13,7 +14,7 @@ def demo(args: list[str]) -> None:
     """Write stick figures, fit pose on them, print a table and save `predictions.png`."""
     parser = ArgumentParser("sapiens2-lit demo", description=demo.__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder for images and the run")
-    parser.add_argument("--steps", type=int, default=600, help="optimizer steps")
+    parser.add_argument("--steps", type=int, default=300, help="optimizer steps")
     options = parser.parse_args(args)
     root = options.output / "stick_figures"
     if not (root / "annotations" / "val.json").is_file():
@@ -23,10 +24,11 @@ def demo(args: list[str]) -> None:
     from sapiens2_lit.drawing import contact_sheet
     from sapiens2_lit.run import run
 
-    command = f"fit --config pose_17.yaml --config size/nano.yaml --data.root {root} --output {options.output / 'runs'}"
-    command += f" --trainer.max_steps {options.steps}"
-    sys.stdout.write(f"sapiens2-lit {command}\n")
-    cli = run(command.split())
+    command = ["fit", "--config", "pose_17.yaml", "--config", "size/nano.yaml", "--data.root", str(root)]
+    command += ["--output", str(options.output / "runs"), "--trainer.max_steps", str(options.steps)]
+    command += ["--data.augment.rotation", "30", "--data.augment.half_body", "0"]  # all figures stand
+    sys.stdout.write(f"sapiens2-lit {shlex.join(command)}\n")
+    cli = run(command)
     (metrics,) = cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
     batch = next(iter(cli.datamodule.val_dataloader()))
     head = dict(cli.model.named_heads())["pose"]

@@ -154,6 +154,8 @@ class SapiensModule(L.LightningModule):
     @torch.no_grad()
     def log_train_metrics(self, name: str, head: Head, outputs: Outputs, batch: Batch) -> None:
         metrics = head.metrics().to(self.device)
+        for metric in metrics.values():
+            metric.sync_on_compute = False  # type: ignore[union-attr]  # this rank's batch alone: no waiting for others
         head.update(metrics, outputs, batch)
         self.log_dict({f"train/{name}/{key}": value for key, value in metrics.compute().items()})
 
@@ -247,16 +249,15 @@ class SapiensModule(L.LightningModule):
         log, scores = LOG_NAMES[stage], []
         for name, head in self.named_heads():
             values = self.metrics[stage][name].compute()
-            if self.losses[name].update_called:
-                values["loss"] = self.losses[name].compute()
-            self.log_dict({f"{log}/{name}/{key}": value for key, value in values.items()})
+            values["loss"] = self.losses[name].compute()
+            self.log_dict({f"{log}/{name}/{key}": value for key, value in values.items()}, sync_dist=True)
             key, mode = head.monitor
             if key not in values or math.isnan(values[key]):
                 key, mode = "loss", "min"
-            if key in values:
+            if not math.isnan(values[key]):
                 scores.append(float(values[key]) * (1.0 if mode == "max" else -1.0))
         if scores:
-            self.log(f"{log}/score", sum(scores) / len(scores), prog_bar=True)
+            self.log(f"{log}/score", sum(scores) / len(scores), prog_bar=True, sync_dist=True)
         self.metrics.pop(stage)
 
     # -------------------------------------------------------------- checkpoints

@@ -98,7 +98,7 @@ class KeypointAP(Metric):
 
     def results(self) -> list[dict[str, Any]]:
         """The people found, as in a COCO results file: image_id, category_id, keypoints (K * 3), score."""
-        if not self.keypoints:
+        if len(self.keypoints) == 0:  # a list of batches, or one tensor once ranks were gathered
             return []
         keypoints, scores, image_id = self._unique_people()
         unknown = set(image_id.tolist()) - self.truth.images
