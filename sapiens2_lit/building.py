@@ -26,7 +26,7 @@ def build(
     else:
         with torch.device("meta"):
             backbone = make_backbone()
-        backbone.to_empty(device=torch.get_default_device())
+        backbone.to_empty(device=torch.empty(0).device)
         backbone.init_weights()
     return backbone, {name: make(backbone.embed_dim) for name, make in make_heads.items()}
 

@@ -88,7 +88,7 @@ class Sapiens2(Backbone):
         self.weights = weights
         self.activation_checkpointing = activation_checkpointing
 
-        device = torch.get_default_device()
+        device = torch.empty(0).device  # under `with torch.device(...)` too, which older releases do not tell
         with torch.device("meta"):  # values come once, below, not first from every layer's constructor
             self._build(window_tokenizer)
         if device.type != "meta":
