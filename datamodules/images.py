@@ -10,7 +10,8 @@ from sapiens2_lit.errors import DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG_SCAN = 0xDA
 
 
 def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
@@ -30,8 +31,8 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
         raise DataError(f"{path}: the image cannot be read: {error.strerror or error}.") from error
     if not data:
         raise DataError(f"{path}: the image is empty (0 bytes); fetch it again.")
-    if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
-        # libjpeg fills what is missing with grey; an end marker never occurs inside a scan
+    if data.startswith(_JPEG_START) and _jpeg_is_truncated(data):
+        # libjpeg would fill what is missing with grey
         raise DataError(f"{path}: the JPEG is truncated after {len(data)} bytes; fetch it again.")
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
@@ -43,3 +44,20 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
             f"(expected one of {', '.join(IMAGE_SUFFIXES)})."
         )
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _jpeg_is_truncated(data: bytes) -> bool:
+    """Whether no end marker follows the start of the first scan.
+
+    Inside a scan it cannot occur; behind it phones append videos, whose bytes may be anything.
+    """
+    place = len(_JPEG_START)
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker == _JPEG_SCAN:
+            return data.find(_JPEG_END, place) < 0
+        if marker == 0xFF:  # padding
+            place += 1
+        else:  # a segment: two bytes of marker, then its length, which counts its own two bytes
+            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return True

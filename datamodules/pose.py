@@ -142,7 +142,8 @@ class PoseDataModule(lightning.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read what a stage (fit, validate, test, predict) needs and has not been read."""
-        find_folder(self.root, "data.root")
+        if stage != "predict":
+            find_folder(self.root, "data.root")
         for name in _STAGES[stage]:
             if name in self.datasets or (name == "val" and self.annotations["val"] is None):
                 continue

@@ -47,6 +47,8 @@ class PoseHead(DecoderHead):
         loss: dict[str, nn.Module] | None = None,
         draw_threshold: float = 0.3,
     ) -> None:
+        if not sigma > 0:
+            raise SettingError(f"PoseHead: sigma is {sigma}, expected a positive number of heatmap pixels")
         vocabulary = load_skeleton(skeleton)
         super().__init__(build_decoder("pose", embed_dim, vocabulary.num_keypoints, decoder))
         self.skeleton = vocabulary

@@ -62,6 +62,12 @@ class SapiensModule(L.LightningModule):
         super().__init__()
         if not heads:
             raise SettingError("model.heads: no head given; name at least one, such as pose")
+        for setting, value, most in (
+            ("layer_decay", layer_decay, 1.0),
+            ("warmup_steps", warmup_steps, math.inf),
+        ):
+            if not 0 <= value <= most:
+                raise SettingError(f"model.{setting}: found {value}, expected 0 to {most}")
         if reinitialize and not weights:
             raise SettingError(f"model.reinitialize: {reinitialize} has no effect without model.weights")
         self.make_backbone = backbone
@@ -78,7 +84,9 @@ class SapiensModule(L.LightningModule):
         self.metrics: dict[Stage, dict[str, MetricCollection]] = {}
         self.losses: dict[str, MeanMetric] = {}
         self.config: dict[str, Any] = {}  # what the command line built this from; saved in every checkpoint
-        self._unchecked: tuple[Tensor, list[str]] | None = None
+        self._window: list[
+            tuple[Tensor, list[str]]
+        ] = []  # losses of this step, unread: reading waits for the device
         self._group_settings: list[dict[str, Any]] = []
 
     def configure_model(self) -> None:
@@ -108,6 +116,10 @@ class SapiensModule(L.LightningModule):
     def named_heads(self) -> list[tuple[str, Head]]:
         return list(self.heads.items())  # type: ignore[arg-type]  # ModuleDict knows nn.Module only
 
+    def full_precision(self) -> torch.autocast:
+        """Metrics and predictions are made of coordinates, which half precision would move by pixels."""
+        return torch.autocast(self.device.type, enabled=False)
+
     def evaluate(self, images: Tensor) -> dict[str, Outputs]:
         """Raw outputs of every head, averaged with the mirrored image's where the head can."""
         outputs = self(images)
@@ -131,7 +143,7 @@ class SapiensModule(L.LightningModule):
             if self.logs_now():
                 self.log_train_metrics(name, head, outputs, batch)
         loss = torch.stack(list(terms.values())).sum()
-        self._unchecked = (loss.detach(), batch.get("sample", []))
+        self._window.append((loss.detach(), batch.get("sample", [])))
         self.log("train/loss", loss.detach(), prog_bar=True)
         self.log_dict(
             {f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=len(terms) > 1
@@ -148,27 +160,17 @@ class SapiensModule(L.LightningModule):
         return found
 
     def logs_now(self) -> bool:
-        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by Lightning's logger connector
-        return (self.trainer.global_step + 1) % every == 0
+        every = getattr(self.trainer, "log_every_n_steps", 0)
+        return every > 0 and (self.trainer.global_step + 1) % every == 0
 
     @torch.no_grad()
     def log_train_metrics(self, name: str, head: Head, outputs: Outputs, batch: Batch) -> None:
         metrics = head.metrics().to(self.device)
         for metric in metrics.values():
-            metric.sync_on_compute = False  # type: ignore[union-attr]  # this rank's batch alone: no waiting for others
-        head.update(metrics, outputs, batch)
+            metric.sync_on_compute = False  # this rank's batch alone: no waiting for others
+        with self.full_precision():
+            head.update(metrics, outputs, batch)
         self.log_dict({f"train/{name}/{key}": value for key, value in metrics.compute().items()})
-
-    def on_after_backward(self) -> None:
-        """Stop before a loss that is not finite reaches the weights; late, so that the device need not wait."""
-        assert self._unchecked is not None
-        loss, samples = self._unchecked
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"loss is {loss.item()} at step {self.trainer.global_step}; the weights are untouched.\n"
-                "Samples of this batch:\n  " + "\n  ".join(samples) + "\n"
-                "Look at their labels, or lower the learning rate (--model.optimizer.lr)."
-            )
 
     def configure_gradient_clipping(
         self,
@@ -176,12 +178,39 @@ class SapiensModule(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        if gradient_clip_algorithm == "value":
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-            return
+        by_norm = gradient_clip_algorithm != "value" and gradient_clip_val
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(parameters, gradient_clip_val or float("inf"))
+        norm = nn.utils.clip_grad_norm_(parameters, float(gradient_clip_val or 0) if by_norm else math.inf)
         self.log("train/gradient_norm", norm)
+        self.check_finite(norm)
+        if not by_norm:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def check_finite(self, norm: Tensor) -> None:
+        """Stop before gradients that are not finite reach the weights.
+
+        The norm is the same on every rank, so that all stop, and it is read once a step.
+
+        Raises:
+            TrainingError: naming the samples whose loss is not finite.
+        """
+        window, self._window = self._window, []
+        scaled = (
+            getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        )  # it skips such steps itself
+        if (scaled and all(loss.isfinite() for loss, _ in window)) or norm.isfinite():
+            return
+        samples = [sample for loss, names in window if not loss.isfinite() for sample in names]
+        found = (
+            "a loss is not finite"
+            if samples
+            else "gradients are not finite, though this process's losses are"
+        )
+        raise TrainingError(
+            f"step {self.trainer.global_step}: {found}; this step changed no weights.\n"
+            + "".join(f"  {sample}\n" for sample in samples)
+            + "Look at the labels of these samples, or lower the learning rate (--model.optimizer.lr)."
+        )
 
     def configure_optimizers(self) -> Any:
         assert self.backbone is not None
@@ -220,14 +249,15 @@ class SapiensModule(L.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, dict[str, Tensor]]:
         outputs = self.evaluate(batch["image"])
-        return {name: head.predict(outputs[name], batch) for name, head in self.named_heads()}
+        with self.full_precision():
+            return {name: head.predict(outputs[name], batch) for name, head in self.named_heads()}
 
     def start_metrics(self, stage: Stage) -> None:
         data = getattr(self.trainer, "datamodule", None)
         self.metrics[stage] = {
             name: head.metrics(data, stage).to(self.device) for name, head in self.named_heads()
         }
-        self.losses = {name: MeanMetric().to(self.device) for name in self.heads}
+        self.losses = {name: MeanMetric(nan_strategy="disable").to(self.device) for name in self.heads}
 
     def evaluation_step(self, batch: Batch, stage: Stage) -> dict[str, Outputs]:
         outputs = self.evaluate(batch["image"])
@@ -238,7 +268,8 @@ class SapiensModule(L.LightningModule):
                 named = {f"{log}/{name}/{term}": value for term, value in terms.items()}
                 self.log_dict(named, batch_size=size, sync_dist=True)
                 self.losses[name].update(torch.stack(list(terms.values())).sum(), size)
-            head.update(self.metrics[stage][name], outputs[name], batch)
+            with self.full_precision():
+                head.update(self.metrics[stage][name], outputs[name], batch)
         return outputs
 
     def finish_metrics(self, stage: Stage) -> None:

@@ -69,7 +69,7 @@ def warmup_then_linear(warmup_steps: int, total_steps: float) -> Callable[[int],
     The warm-up takes at most a tenth of the run, so that a short run still learns. An endless run
     (`total_steps` infinite) stays at 1 after the warm-up.
     """
-    warmup = min(warmup_steps, total_steps // 10)
+    warmup = warmup_steps if math.isinf(total_steps) else min(warmup_steps, total_steps // 10)
 
     def factor(step: int) -> float:
         if step < warmup:

@@ -72,7 +72,17 @@ class SapiensCLI(LightningCLI):
         settings = self.config[self.subcommand]
         settings.ckpt_path = find_checkpoint(settings.ckpt_path, Path(settings.output))
         settings.weights_only = settings.weights_only is not False  # a checkpoint may come from a stranger
+        if self.subcommand != "fit" and settings.ckpt_path is None and settings.model.weights is None:
+            raise SettingError(
+                f"{self.subcommand}: nothing is trained yet; give --ckpt_path or --model.weights"
+            )
+        if settings.trainer.precision in ("bf16-true", "16-true"):
+            raise SettingError(
+                f"trainer.precision: {settings.trainer.precision} also rounds positions and labels; use "
+                f"{settings.trainer.precision.replace('true', 'mixed')}"
+            )
         share_settings(settings)
+        validate_in_steps(settings.trainer)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         settings = self.config[self.subcommand]
@@ -121,6 +131,18 @@ def share_settings(settings: Namespace) -> None:
         skeleton = head.get("init_args", Namespace()).get("skeleton")
         if skeleton is not None and "skeleton" in data and data.skeleton is None:
             data.skeleton = skeleton
+
+
+def validate_in_steps(trainer: Namespace) -> None:
+    """Unless told otherwise, validate ten times a run and at least every 500 optimizer steps.
+
+    By epochs, few images would be validated without end and a million hardly ever.
+    """
+    if trainer.max_steps > 0 and trainer.val_check_interval is None and trainer.check_val_every_n_epoch == 1:
+        trainer.check_val_every_n_epoch = None
+        trainer.val_check_interval = (
+            min(500, max(1, trainer.max_steps // 10)) * trainer.accumulate_grad_batches
+        )
 
 
 def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:

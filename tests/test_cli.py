@@ -15,6 +15,10 @@ FIT = [
     "size/test.yaml",
     "--trainer.enable_progress_bar",
     "false",
+    "--trainer.accelerator",
+    "cpu",
+    "--trainer.devices",
+    "1",
 ]
 
 

@@ -17,6 +17,7 @@ from sapiens2_lit.cli import main
 
 TINY = ["--config", "pose_17.yaml", "--config", "size/test.yaml", "--data.num_workers", "0"]
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+QUIET += ["--trainer.accelerator", "cpu", "--trainer.devices", "1"]
 
 
 def fit(output: Path, root: Path, *options: object) -> Path:
@@ -67,22 +68,22 @@ def test_shipped_configs_train_on_real_photographs(
 
 
 def test_killed_run_goes_on_as_if_never_killed(figures: Path, tmp_path: Path) -> None:
-    options = ["--trainer.max_steps", 14, "--data.batch_size", 2, "--trainer.accumulate_grad_batches", 2]
-    options += ["--last_checkpoint.every_n_steps", 1]
+    """Twice, with gradients accumulated and validation in the middle of an epoch."""
+    options = ["--trainer.max_steps", 14, "--data.batch_size", 2, "--trainer.accumulate_grad_batches", 4]
+    options += ["--last_checkpoint.every_n_steps", 1, "--trainer.val_check_interval", 5]
+    options += ["--trainer.check_val_every_n_epoch", "null"]
     whole = scalar(fit(tmp_path / "whole", figures, *options), "train/loss")
 
     args = ["fit", *TINY, *QUIET, "--data.root", figures, "--output", tmp_path / "killed", *options]
-    program = f"from sapiens2_lit.cli import main; main({[str(arg) for arg in args]!r})"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
     last = tmp_path / "killed" / "version_0" / "checkpoints" / "last.ckpt"
-    while process.poll() is None and steps_done(last) < 4:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-    reached = steps_done(last)
-    assert 4 <= reached < 14
+    for end, resume in ((4, []), (9, ["--ckpt_path", "last"])):
+        command = [sys.executable, "-m", "sapiens2_lit", *map(str, args), *resume]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while process.poll() is None and steps_done(last) < end:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+        assert end <= steps_done(last) < 14
 
     run = fit(tmp_path / "killed", figures, *options, "--ckpt_path", "last")
     assert run.name == "version_0", "a continued run stays in its folder"
@@ -120,6 +121,21 @@ def test_evaluation_finds_the_saved_configuration(
     keypoints = torch.tensor([record["pose"]["keypoints"] for record in predictions])
     assert keypoints.shape == (18, 17, 3)
     assert keypoints.isfinite().all()
+
+
+def test_half_precision_trains_validates_and_predicts(figures: Path, tmp_path: Path) -> None:
+    run = fit(tmp_path, figures, "--trainer.max_steps", 2, "--trainer.precision", "bf16-mixed")
+    assert "val/pose/AP" in events(run).Tags()["scalars"]
+    options = ["--output", str(tmp_path), "--data.predict", str(figures / "images"), *QUIET]
+    assert main(["predict", "--ckpt_path", "last", *options]) == 0
+    assert len(json.loads((tmp_path / "predict" / "predictions.json").read_text())) == 18
+
+
+def test_nothing_is_measured_without_trained_weights(
+    figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["validate", *TINY, *QUIET, "--data.root", str(figures), "--output", str(tmp_path)]) == 1
+    assert "--ckpt_path" in capsys.readouterr().err
 
 
 def test_small_model_learns_fourteen_people_by_heart(coco_tiny: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import lightning as L
 import numpy as np
 import torch
@@ -43,7 +44,8 @@ class PredictionPictures(L.Callback):
             if trainer.sanity_checking or len(drawn) >= self.num_samples:
                 continue
             in_input_pixels = {key: value for key, value in batch.items() if key != "affine"}
-            prediction = head.predict(outputs[name], in_input_pixels)
+            with pl_module.full_precision():
+                prediction = head.predict(outputs[name], in_input_pixels)
             count = min(len(batch["image"]), self.num_samples - len(drawn))
             drawn += [compare(head, batch, prediction, index) for index in range(count)]
 
@@ -64,4 +66,10 @@ def compare(head: Head, batch: Batch, prediction: dict[str, torch.Tensor], index
     if all(key in batch for key in head.targets):
         views["labels"] = head.draw(image, {key: batch[key][index] for key in head.targets})
     views["prediction"] = head.draw(image, {key: value[index] for key, value in prediction.items()})
-    return side_by_side(list(views.values()), titles=list(views))
+    return side_by_side([shrink(view) for view in views.values()], titles=list(views))
+
+
+def shrink(image: np.ndarray) -> np.ndarray:
+    """At most 384 pixels high: TensorBoard keeps every picture of a run."""
+    scale = 384 / image.shape[0]
+    return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -54,6 +54,6 @@ class PredictionWriter(BasePredictionWriter):
 def as_lists(tensors: dict[str, torch.Tensor]) -> dict[str, list[Any]]:
     """Each tensor as nested lists of numbers rounded to what its float32 holds of a pixel."""
     return {
-        key: (value.double().mul(1e4).round().div(1e4) if value.is_floating_point() else value).tolist()
+        key: (value.cpu().double().mul(1e4).round().div(1e4) if value.is_floating_point() else value).tolist()
         for key, value in tensors.items()
     }

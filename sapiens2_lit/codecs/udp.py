@@ -89,10 +89,14 @@ class UDPHeatmapCodec:
             raise SettingError(
                 f"UDPHeatmapCodec: heatmaps are {tuple(heatmaps.shape)}, expected (B, K, {height}, {width})."
             )
+        # Matrix products in bfloat16 would move keypoints by pixels.
+        with torch.autocast(heatmaps.device.type, enabled=False):
+            return self._decode(heatmaps)
+
+    def _decode(self, heatmaps: Tensor) -> Tensor:
         row_bk, column_bk = _largest_pixel(heatmaps)
-        radius = (
-            self.blur_kernel // 2 + 1
-        )  # the Newton step's neighbours, and the reach of the blur around them
+        # The Newton step's neighbours, and the reach of the blur around them.
+        radius = self.blur_kernel // 2 + 1
         patch_bkpp, inside_bkpp = _patches(heatmaps, row_bk, column_bk, radius)
 
         interior_bk1 = inside_bkpp.flatten(2).all(dim=2, keepdim=True)

@@ -196,3 +196,13 @@ def everywhere(input_size: tuple[int, int]) -> torch.Tensor:
     places[50:80] = 0.04 * places[50:80] + 0.96 * places[50:80].round()
     points = places * torch.tensor([width - 1.0, height - 1.0])
     return torch.cat([points, torch.ones(120, 1)], dim=1)[None]
+
+
+def test_autocast_does_not_move_keypoints():
+    """Validation decodes where the network ran in half precision; a product of matrices there costs pixels."""
+    codec = UDPHeatmapCodec((1024, 768), (256, 192))
+    keypoints = torch.rand(1, 40, 3) * torch.tensor([767.0, 1023.0, 2.0])
+    heatmaps, _ = codec.encode(keypoints)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = codec.decode(heatmaps)
+    torch.testing.assert_close(found, codec.decode(heatmaps), atol=0, rtol=0)

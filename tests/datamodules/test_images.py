@@ -120,3 +120,12 @@ def test_real_photographs_agree_with_pillow():
     for path in sorted(SHARED.glob("*.jpg")):
         expected = np.asarray(Image.open(path).convert("RGB"))
         assert np.abs(read_image(path).astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_photos_with_a_video_behind_them_are_whole(tmp_path, picture, seed):
+    path = tmp_path / "motion.jpg"
+    Image.fromarray(picture).save(path, quality=98)
+    whole = read_image(path)
+    path.write_bytes(path.read_bytes() + np.random.default_rng(seed).bytes(500_000))
+    assert np.array_equal(read_image(path), whole)
