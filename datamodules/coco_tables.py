@@ -114,6 +114,8 @@ def find_vocabulary(
         categories = [category for category in categories if isinstance(category.get("keypoints"), list)]
     if not categories:
         raise DataError(f"{path}: `categories` has no entry with `keypoints`, the list of their names.")
+    if source is None:
+        categories = _closest(categories, skeleton)
     people = [category for category in categories if category.get("name") == "person"] or categories
     if source is None:
         if any(category["keypoints"] != people[0]["keypoints"] for category in people):
@@ -129,6 +131,12 @@ def find_vocabulary(
             "names."
         )
     return source, [category.get("id") for category in people], wholebody
+
+
+def _closest(categories: list[Any], skeleton: Skeleton) -> list[Any]:
+    """The categories that share most keypoints with the skeleton: a file may have horses beside people."""
+    shared = [len({*map(str, category["keypoints"])} & {*skeleton.keypoints}) for category in categories]
+    return [category for category, count in zip(categories, shared, strict=True) if count == max(shared)]
 
 
 def _with_wholebody_fields(

@@ -121,6 +121,10 @@ class PoseDataModule(lightning.LightningDataModule):
             raise SettingError(
                 f"data.padding is {padding}, expected a factor above 0, such as {BOX_PADDING}."
             )
+        if num_workers is not None and num_workers < 0:
+            raise SettingError(f"data.num_workers is {num_workers}, expected 0 or more, or null.")
+        if detection_threshold and detections is None:
+            raise SettingError("data.detection_threshold has no effect without data.detections.")
         self.root = Path(root).expanduser()
         self.skeleton = load_skeleton(skeleton or "sociopticon308")
         self.image_size = (image_size[0], image_size[1])

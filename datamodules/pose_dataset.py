@@ -91,7 +91,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
             "image_id": torch.tensor(people.image_id[people.image[row]]),
             "person": torch.tensor(index),
             "affine": torch.tensor(affine, dtype=torch.float32),
-            "sample": f"{people.path(row)} annotation {people.annotation_id[row]}",
+            "sample": name_of(people, row),
         }
         if points is not None:
             mapped = warp_points(points, affine, self.image_size, self.skeleton.swap)
@@ -127,3 +127,9 @@ class PoseDataset(Dataset[dict[str, Any]]):
             if half is not None:
                 box, padding = half, HALF_BODY_PADDING
         return crop_affine(box, self.image_size, variation, padding=padding)
+
+
+def name_of(people: People, row: int) -> str:
+    """What messages and results call a person: the image, and the annotation where there is one."""
+    annotation = people.annotation_id[row]
+    return f"{people.path(row)} annotation {annotation}" if annotation >= 0 else str(people.path(row))

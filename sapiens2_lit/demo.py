@@ -26,7 +26,7 @@ def demo(args: list[str]) -> None:
 
     command = ["fit", "--config", "pose_17.yaml", "--config", "size/nano.yaml", "--data.root", str(root)]
     command += ["--output", str(options.output / "runs"), "--trainer.max_steps", str(options.steps)]
-    command += ["--trainer.devices", "1"]
+    command += ["--trainer.devices", "1", "--model.heads.pose.draw_threshold", "0.1"]
     command += ["--data.augment.rotation", "30", "--data.augment.half_body", "0"]  # all figures stand
     sys.stdout.write(f"sapiens2-lit {shlex.join(command)}\n")
     cli = run(command)

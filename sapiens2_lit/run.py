@@ -81,6 +81,8 @@ class SapiensCLI(LightningCLI):
                 f"trainer.precision: {settings.trainer.precision} also rounds positions and labels; use "
                 f"{settings.trainer.precision.replace('true', 'mixed')}"
             )
+        if self.subcommand == "predict":
+            settings.return_predictions = False  # they are written batch by batch
         share_settings(settings)
         validate_in_steps(settings.trainer)
 
@@ -129,8 +131,13 @@ def share_settings(settings: Namespace) -> None:
         backbone.image_size = data.image_size
     for head in settings.model.heads.values():
         skeleton = head.get("init_args", Namespace()).get("skeleton")
-        if skeleton is not None and "skeleton" in data and data.skeleton is None:
-            data.skeleton = skeleton
+        if skeleton is None or "skeleton" not in data:
+            continue
+        if data.skeleton not in (None, skeleton):
+            raise SettingError(
+                f"data.skeleton is {data.skeleton}, but the head predicts {skeleton}: give one of them"
+            )
+        data.skeleton = skeleton
 
 
 def validate_in_steps(trainer: Namespace) -> None:
@@ -156,7 +163,7 @@ def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
     if ckpt_path not in ("last", "best"):
         raise SettingError(f"--ckpt_path {ckpt_path}: no such file (a path, or `last` or `best` of --output)")
     pattern = "last.ckpt" if ckpt_path == "last" else "best*.ckpt"
-    found = list(output.glob(f"version_*/checkpoints/{pattern}"))
+    found = [*output.glob(f"version_*/checkpoints/{pattern}"), *output.glob(f"checkpoints/{pattern}")]
     if not found:
         raise SettingError(
             f"--ckpt_path {ckpt_path}: no {output}/version_*/checkpoints/{pattern} to continue from"

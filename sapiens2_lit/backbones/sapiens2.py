@@ -153,7 +153,11 @@ class Sapiens2(Backbone):
         again = self.activation_checkpointing and torch.is_grad_enabled()
         kept = []
         for i, block in enumerate(self.blocks):
-            x_bnc = checkpoint(block, x_bnc, rope, use_reentrant=False) if again else block(x_bnc, rope)
+            x_bnc = (
+                checkpoint(block, x_bnc, rope, use_reentrant=False, preserve_rng_state=False)
+                if again
+                else block(x_bnc, rope)
+            )
             if i in wanted:
                 kept.append(x_bnc)
         return kept

@@ -52,4 +52,4 @@ class WindowTokenizer(nn.Module):
         return x_wtc[:, 0]
 
     def _encode_again(self, windows_wtc: Tensor) -> Tensor:
-        return checkpoint(self._encode, windows_wtc, use_reentrant=False)
+        return checkpoint(self._encode, windows_wtc, use_reentrant=False, preserve_rng_state=False)
