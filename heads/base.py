@@ -80,3 +80,12 @@ class DecoderHead(Head):
         for name in self.stages:
             x = self.get_submodule(name)(x)
         return x
+
+
+def average(a: Outputs, b: Outputs) -> Outputs:
+    """Mean of two heads' outputs of the same form."""
+    if isinstance(a, dict):
+        assert isinstance(b, dict)
+        return {key: (value + b[key]) / 2 for key, value in a.items()}
+    assert isinstance(b, Tensor)
+    return (a + b) / 2

@@ -16,7 +16,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.building import build, load_task_file, match_state
 from sapiens2_lit.errors import SettingError, TrainingError
-from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.heads.base import Batch, Head, Outputs, average
 from sapiens2_lit.images import normalize
 from sapiens2_lit.optim import apply_settings, parameter_groups, scale_learning_rates, warmup_then_linear
 from sapiens2_lit.parallel import compile_blocks
@@ -298,12 +298,3 @@ class SapiensModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         match_state(self, checkpoint["state_dict"])
-
-
-def average(a: Outputs, b: Outputs) -> Outputs:
-    """Mean of two heads' outputs of the same form."""
-    if isinstance(a, dict):
-        assert isinstance(b, dict)
-        return {key: (value + b[key]) / 2 for key, value in a.items()}
-    assert isinstance(b, Tensor)
-    return (a + b) / 2
