@@ -76,9 +76,15 @@ def test_killed_run_goes_on_as_if_never_killed(figures: Path, tmp_path: Path) ->
 
     args = ["fit", *TINY, *QUIET, "--data.root", figures, "--output", tmp_path / "killed", *options]
     last = tmp_path / "killed" / "version_0" / "checkpoints" / "last.ckpt"
+    one_thread = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+    }  # as this process: sums of more threads round otherwise
     for end, resume in ((4, []), (9, ["--ckpt_path", "last"])):
         command = [sys.executable, "-m", "sapiens2_lit", *map(str, args), *resume]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=one_thread
+        )
         while process.poll() is None and steps_done(last) < end:
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
