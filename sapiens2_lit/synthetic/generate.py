@@ -1,0 +1,27 @@
+"""Images of synthetic people by seed and index."""
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.synthetic.frame import Frame
+from sapiens2_lit.synthetic.render import render
+from sapiens2_lit.synthetic.scene import sample_scene
+
+
+def generate(seed: int, index: int, size: tuple[int, int], people: tuple[int, int] = (1, 1)) -> Frame:
+    """One image with all its labels, the same for the same arguments.
+
+    Args:
+        seed: of the dataset, 0 or more.
+        index: of the image, 0 or more.
+        size: (height, width) in pixels.
+        people: least and greatest number of people; the first one is framed.
+
+    Raises:
+        SettingError: an argument out of its range.
+    """
+    if seed < 0 or index < 0:
+        raise SettingError(f"seed {seed}, index {index}: expected 0 or more")
+    if min(size) < 1:
+        raise SettingError(f"size is {size}, expected (height, width) in pixels")
+    if not 1 <= people[0] <= people[1]:
+        raise SettingError(f"people is {people}, expected the least and the greatest number, 1 or more")
+    return render(sample_scene(seed, index, size, people))

@@ -1,0 +1,91 @@
+"""Scenes: who stands where, seen by which camera, in which light, before what."""
+
+import numpy as np
+
+from sapiens2_lit.synthetic.background import sample_background
+from sapiens2_lit.synthetic.camera import Camera, frame_points
+from sapiens2_lit.synthetic.light import sample_light
+from sapiens2_lit.synthetic.parts import Array, Person
+from sapiens2_lit.synthetic.people import sample_person
+from sapiens2_lit.synthetic.render import Scene
+
+# How much of the main person is framed, by the landmarks that it reaches down to, and how often.
+SHOTS: dict[str, tuple[tuple[str, ...], float]] = {
+    "whole": ((), 0.7),
+    "knees": (("left_knee", "right_knee"), 0.12),
+    "waist": (("left_hip", "right_hip"), 0.12),
+    "head": (("left_shoulder", "right_shoulder"), 0.06),
+}
+
+
+def sample_scene(seed: int, index: int, size: tuple[int, int], people: tuple[int, int] = (1, 1)) -> Scene:
+    """A scene that depends on its arguments alone.
+
+    Args:
+        seed, index: which of the endlessly many.
+        size: (height, width) of the image in pixels.
+        people: least and greatest number of people; the first is framed, the others stand around.
+    """
+    rng = np.random.default_rng((seed, index))
+    count = int(rng.integers(people[0], people[1] + 1))
+    crowd = [turned(sample_person(rng), facing(rng)) for _ in range(count)]
+    placed = [crowd[0]]
+    for person in crowd[1:]:
+        side, away = rng.choice([-1, 1]) * rng.uniform(0.35, 1.4), rng.uniform(-1.8, 0.7)
+        placed.append(shifted(person, (side, 0.0, away)))
+    camera = sample_camera(rng, placed[0], size)
+    light = sample_light(rng)
+    feet = np.stack([person.landmarks[name].position for person in placed for name in FEET])
+    return Scene(placed, camera, light, sample_background(rng, camera, light, feet))
+
+
+FEET = ("left_ankle", "right_ankle", "left_big_toe", "right_big_toe")
+
+
+def sample_camera(rng: np.random.Generator, person: Person, size: tuple[int, int]) -> Camera:
+    """A camera that frames all of a person or the upper part of one."""
+    names, chances = zip(*((name, chance) for name, (_, chance) in SHOTS.items()), strict=True)
+    lowest, _ = SHOTS[str(rng.choice(names, p=chances))]
+    points = outline(person)
+    if lowest:
+        bound = min(person.landmarks[name].position[1] for name in lowest)
+        points = points[points[:, 1] >= bound]
+    return frame_points(
+        points,
+        size,
+        rng,
+        field_of_view=np.radians(np.exp(rng.uniform(np.log(18), np.log(75)))),
+        fill=rng.uniform(0.7, 0.97),
+        elevation=np.radians(rng.normal(6, 10)),
+        roll=np.radians(rng.normal(0, 4) + (rng.uniform() < 0.1) * rng.normal(0, 15)),
+    )
+
+
+def outline(person: Person) -> Array:
+    """(N, 3) the most distant points of every part along the world's axes."""
+    ends = []
+    for part in person.parts:
+        reach = np.linalg.norm(part.frame[:3, :3], axis=1)
+        for radius, along in zip(part.radii, (0.0, part.length), strict=True):
+            centre = part.frame[:3, 3] + along * part.frame[:3, 1]
+            spread = np.diag(reach) * radius
+            ends += [centre + spread, centre - spread]
+    return np.concatenate(ends)
+
+
+def facing(rng: np.random.Generator) -> float:
+    """Radians by which a person is turned from the camera: mostly little, at times any."""
+    return float(rng.normal(0, 0.6) if rng.uniform() < 0.7 else rng.uniform(-np.pi, np.pi))
+
+
+def turned(person: Person, angle: float) -> Person:
+    cos, sin = np.cos(angle), np.sin(angle)
+    transform = np.eye(4)
+    transform[:3, :3] = [[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]
+    return person.moved(transform)
+
+
+def shifted(person: Person, by: tuple[float, float, float]) -> Person:
+    transform = np.eye(4)
+    transform[:3, 3] = by
+    return person.moved(transform)
