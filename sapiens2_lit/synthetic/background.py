@@ -8,6 +8,7 @@ from sapiens2_lit.synthetic.light import Light, to_linear, to_srgb
 from sapiens2_lit.synthetic.parts import Array
 
 SHADOW = 0.35  # metres over which the shadow of a foot fades
+UPWARDS, FORWARDS = np.array([[0.0, 1.0, 0.0]]), np.array([[0.0, 0.0, 1.0]])
 
 
 def sample_background(
@@ -85,35 +86,35 @@ def place(
     rng: np.random.Generator, camera: Camera, light: Light, feet: Array | None, *, outdoors: bool
 ) -> Array:
     """A floor at y = 0 with a pattern and shadows, and behind it a wall or the sky."""
-    height, width = camera.size
-    rays = np.stack(np.broadcast_arrays(camera.columns[None], camera.rows[:, None], 1.0), axis=-1)
-    rays = rays.reshape(-1, 3) @ camera.pose[:3, :3]
+    turn = camera.pose[:3, :3].astype(np.float32)
+    columns, rows = camera.columns.astype(np.float32), camera.rows.astype(np.float32)[:, None]
+    x, y, z = (
+        turn[0, i] * columns + turn[1, i] * rows + turn[2, i] for i in range(3)
+    )  # (H, W) rays in the world
     eye = -camera.pose[:3, 3] @ camera.pose[:3, :3]
-    wall = -rng.uniform(0.6, 5.0) if not outdoors else -rng.uniform(8.0, 60.0)
+    wall = -rng.uniform(8.0, 60.0) if outdoors else -rng.uniform(0.6, 5.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        down = np.where(rays[:, 1] < 0, -eye[1] / rays[:, 1], np.inf)
-        back = np.where(rays[:, 2] < 0, (wall - eye[2]) / rays[:, 2], np.inf)
-    floor = down <= back
+        down = np.where(y < 0, -np.float32(eye[1]) / y, np.inf)
+        back = np.where(z < 0, np.float32(wall - eye[2]) / z, np.inf)
+    floor, far = down <= back, np.minimum(down, back)
+    far = np.where(np.isfinite(far), far, 0)
     # How far apart neighbouring pixels meet a surface, in metres: patterns finer than that fade.
-    slant = np.where(floor, np.abs(rays[:, 1]), np.abs(rays[:, 2])) / np.linalg.norm(rays, axis=1)
-    apart = np.minimum(down, back) / camera.intrinsics[0, 0] / np.maximum(slant, 1e-6)
-    hit = eye + rays * np.where(np.isfinite(np.minimum(down, back)), np.minimum(down, back), 0)[:, None]
+    slant = np.abs(np.where(floor, y, z)) / np.sqrt(x * x + y * y + z * z)
+    apart = far / np.float32(camera.intrinsics[0, 0]) / np.maximum(slant, 1e-6)
+    across, along = eye[0] + far * x, np.where(floor, eye[2] + far * z, eye[1] + far * y)
 
-    result = np.empty_like(rays)
-    result[floor] = to_linear(pattern(rng, hit[floor][:, (0, 2)], apart[floor])) * light.shading(
-        np.array([[0.0, 1, 0]])
-    )
+    result = np.empty((*camera.size, 3), dtype=np.float32)
+    ground = to_linear(pattern(rng, across[floor], along[floor], apart[floor])) * light.shading(UPWARDS)
     if feet is not None:
-        away = np.linalg.norm(hit[floor][:, None, (0, 2)] - feet[None, :, (0, 2)], axis=2).min(1)
-        result[floor] *= 1 - 0.6 * np.exp(-((away / SHADOW) ** 2))[:, None]
+        away = np.min([np.hypot(across[floor] - foot[0], along[floor] - foot[2]) for foot in feet], axis=0)
+        ground *= 1 - 0.6 * np.exp(-((away / SHADOW) ** 2))[:, None]
+    result[floor] = ground
     if outdoors:
-        behind = sky(rng, camera.size).reshape(-1, 3)[~floor]
+        result[~floor] = sky(rng, camera.size)[~floor]
     else:
-        behind = to_linear(pattern(rng, hit[~floor][:, :2], apart[~floor])) * light.shading(
-            np.array([[0.0, 0, 1]])
-        )
-    result[~floor] = behind
-    return to_srgb(result * np.exp(0.05 * noise(rng, camera.size)).reshape(-1, 1)).reshape(height, width, 3)
+        behind = pattern(rng, across[~floor], along[~floor], apart[~floor])
+        result[~floor] = to_linear(behind) * light.shading(FORWARDS)
+    return to_srgb(result * np.exp(0.05 * noise(rng, camera.size))[..., None])
 
 
 def sky(rng: np.random.Generator, size: tuple[int, int]) -> Array:
@@ -127,13 +128,14 @@ def sky(rng: np.random.Generator, size: tuple[int, int]) -> Array:
     return to_linear(np.clip(picture, 0, 1))
 
 
-def pattern(rng: np.random.Generator, points: Array, apart: Array) -> Array:
-    """sRGB (N, 3) of a surface at points (N, 2) in metres, `apart` (N,) from their neighbours."""
+def pattern(rng: np.random.Generator, across: Array, along: Array, apart: Array) -> Array:
+    """sRGB (N, 3) of a surface at places (N,), (N,) in metres that are `apart` (N,) from their neighbours."""
     first, second = color(rng), color(rng)
     second = first + (second - first) * rng.uniform(0.1, 0.8)
     scale = rng.uniform(0.15, 1.0)
     turn = rng.uniform(0, np.pi / 2) * rng.integers(0, 2)
-    u, v = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ points.T / scale
+    cos, sin = np.cos(turn) / scale, np.sin(turn) / scale
+    u, v = across * cos - along * sin, across * sin + along * cos
     kind = rng.choice(["plain", "tiles", "planks", "stripes"])
     if kind == "plain":
         share = 0.5 + 0.2 * np.sin(1.7 * u + np.sin(2.3 * v)) * np.sin(1.3 * v + 1.0)

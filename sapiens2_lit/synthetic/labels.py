@@ -58,10 +58,11 @@ def locate(
     seen = paint_points(parts, quadrics.part[quadric[hit]], placed[hit] * (depth / placed[:, 2])[hit, None])[
         1
     ]
-    shown = dict(zip(hit.tolist(), seen.tolist(), strict=True))
-    found = {}
-    for index, (name, landmark) in enumerate(landmarks.items()):
-        visible = shown.get(index) in landmark.labels
-        v = (VISIBLE if visible else OCCLUDED) if inside[index] else 0.0
-        found[name] = np.append(pixels[index] if inside[index] else (0.0, 0.0), v)
-    return found
+    names = list(landmarks)
+    shown = [
+        label in landmarks[names[place]].labels
+        for place, label in zip(hit.tolist(), seen.tolist(), strict=True)
+    ]
+    found = np.column_stack([pixels, np.full(len(names), OCCLUDED)]) * inside[:, None]
+    found[hit[shown], 2] = VISIBLE
+    return dict(zip(names, found, strict=True))

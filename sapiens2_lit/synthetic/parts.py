@@ -65,10 +65,16 @@ class Person:
 
     def moved(self, transform: Array) -> "Person":
         frames = transform @ np.stack([part.frame for part in self.parts])
-        return Person(
-            [Part(frame, p.length, p.radii, p.paint) for frame, p in zip(frames, self.parts, strict=True)],
-            {name: landmark.moved(transform) for name, landmark in self.landmarks.items()},
-        )
+        parts = [Part(frame, p.length, p.radii, p.paint) for frame, p in zip(frames, self.parts, strict=True)]
+        if not self.landmarks:
+            return Person(parts)
+        positions = np.stack([landmark.position for landmark in self.landmarks.values()])
+        positions = positions @ transform[:3, :3].T + transform[:3, 3]
+        landmarks = {
+            name: Landmark(position, landmark.depth, landmark.labels)
+            for position, (name, landmark) in zip(positions, self.landmarks.items(), strict=True)
+        }
+        return Person(parts, landmarks)
 
 
 def plain(color: npt.ArrayLike, label: int) -> Paint:
@@ -139,8 +145,10 @@ def paint_points(
     albedo, labels = np.empty_like(points), np.empty(len(points), dtype=np.uint8)
     order = np.argsort(part, kind="stable")
     found, starts = np.unique(part[order], return_index=True)
-    for number, places in zip(found.tolist(), np.split(order, starts)[1:], strict=True):
-        inverse = np.linalg.inv(parts[number].frame)
+    if not len(found):
+        return albedo, labels
+    inverses = np.linalg.inv(np.stack([parts[number].frame for number in found.tolist()]))
+    for number, inverse, places in zip(found.tolist(), inverses, np.split(order, starts)[1:], strict=True):
         own = points[places] @ inverse[:3, :3].T + inverse[:3, 3]
         albedo[places], labels[places] = parts[number].paint(own)
     return albedo, labels

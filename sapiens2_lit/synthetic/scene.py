@@ -18,6 +18,10 @@ SHOTS: dict[str, tuple[tuple[str, ...], float]] = {
 }
 
 
+FEET = ("left_ankle", "right_ankle", "left_big_toe", "right_big_toe")
+APART = 0.8  # metres between two people's middles
+
+
 def sample_scene(seed: int, index: int, size: tuple[int, int], people: tuple[int, int] = (1, 1)) -> Scene:
     """A scene that depends on its arguments alone.
 
@@ -29,17 +33,23 @@ def sample_scene(seed: int, index: int, size: tuple[int, int], people: tuple[int
     rng = np.random.default_rng((seed, index))
     count = int(rng.integers(people[0], people[1] + 1))
     crowd = [turned(sample_person(rng), facing(rng)) for _ in range(count)]
-    placed = [crowd[0]]
-    for person in crowd[1:]:
-        side, away = rng.choice([-1, 1]) * rng.uniform(0.35, 1.4), rng.uniform(-1.8, 0.7)
-        placed.append(shifted(person, (side, 0.0, away)))
+    placed = [shifted(person, place) for person, place in zip(crowd, sample_places(rng, count), strict=True)]
     camera = sample_camera(rng, placed[0], size)
     light = sample_light(rng)
     feet = np.stack([person.landmarks[name].position for person in placed for name in FEET])
     return Scene(placed, camera, light, sample_background(rng, camera, light, feet))
 
 
-FEET = ("left_ankle", "right_ankle", "left_big_toe", "right_big_toe")
+def sample_places(rng: np.random.Generator, count: int) -> list[Array]:
+    """Where `count` people stand on the floor: the first at the origin, the others beside and mostly behind."""
+    places, reach = [np.zeros(3)], 1.0
+    while len(places) < count:
+        place = np.array([rng.uniform(-1.3, 1.3), 0.0, rng.uniform(-1.8, 0.7)]) * reach
+        if min(np.linalg.norm(place - other) for other in places) > APART:
+            places.append(place)
+        else:
+            reach *= 1.02  # there is room for any number
+    return places
 
 
 def sample_camera(rng: np.random.Generator, person: Person, size: tuple[int, int]) -> Camera:
@@ -85,7 +95,7 @@ def turned(person: Person, angle: float) -> Person:
     return person.moved(transform)
 
 
-def shifted(person: Person, by: tuple[float, float, float]) -> Person:
+def shifted(person: Person, by: Array) -> Person:
     transform = np.eye(4)
     transform[:3, 3] = by
     return person.moved(transform)

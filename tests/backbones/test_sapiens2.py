@@ -1,6 +1,5 @@
 """What a backbone promises: sizes, shapes, settings, names."""
 
-import time
 from dataclasses import asdict
 
 import jsonargparse
@@ -31,10 +30,8 @@ def tiny_images(height: int = 64, width: int = 48, batch: int = 2) -> torch.Tens
 def test_sizes_have_the_published_parameters(
     size: str, window_tokenizer: bool, published: float, parameters: int
 ) -> None:
-    start = time.perf_counter()
     with torch.device("meta"):
         model = Sapiens2(size, window_tokenizer=window_tokenizer)
-    assert time.perf_counter() - start < 10
     assert all(tensor.is_meta for tensor in model.state_dict().values())
     assert sum(p.numel() for p in model.parameters()) == parameters
     assert parameters == pytest.approx(published, rel=0.007)
