@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 # Points (N, 3) on a part's surface, in the part's own frame -> sRGB colours (N, 3) in 0..1 and classes (N,) uint8.
-Paint = Callable[[Array], tuple[Array, npt.NDArray[np.uint8]]]
+# Named once, since closures evaluate their annotations each time they are made.
+Painted = tuple[Array, npt.NDArray[np.uint8]]
+Paint = Callable[[Array], Painted]
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def plain(color: npt.ArrayLike, label: int) -> Paint:
     """One sRGB colour, 0..1, and one class all over."""
     rgb = np.asarray(color, dtype=np.float64)
 
-    def paint(points: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
+    def paint(points: Array) -> Painted:
         return np.broadcast_to(rgb, points.shape), np.full(len(points), label, dtype=np.uint8)
 
     return paint

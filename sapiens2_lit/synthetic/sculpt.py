@@ -11,8 +11,7 @@ import numpy as np
 
 from sapiens2_lit.synthetic.bones import JOINTS
 from sapiens2_lit.synthetic.classes import BodyClass
-from sapiens2_lit.synthetic.parts import Array, Landmark, Paint, Part, Person
-from sapiens2_lit.synthetic.textures import Painted
+from sapiens2_lit.synthetic.parts import Array, Landmark, Paint, Painted, Part, Person
 
 Triple = tuple[float, float, float]
 

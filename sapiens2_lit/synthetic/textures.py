@@ -6,12 +6,10 @@ from colorsys import hsv_to_rgb
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.synthetic.parts import Array, Paint
+from sapiens2_lit.synthetic.parts import Array, Paint, Painted
 
 # Points (N, 3) in metres -> sRGB colours (N, 3) in 0..1.
 Texture = Callable[[Array], Array]
-# Colours (N, 3) and classes (N,); named once, since closures evaluate their annotations each time they are made.
-Painted = tuple[Array, npt.NDArray[np.uint8]]
 # Points (N, 3) in metres -> which of them (N,).
 Where = Callable[[Array], npt.NDArray[np.bool_]]
 
