@@ -1,5 +1,6 @@
 """Photographs from disk as RGB, whatever their kind."""
 
+from glob import glob, has_magic
 from pathlib import Path
 
 import cv2
@@ -44,6 +45,17 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
             f"(expected one of {', '.join(IMAGE_SUFFIXES)})."
         )
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def find_images(place: Path) -> list[Path]:
+    """The image, those of a folder (and folders in it), or those that match a glob; sorted."""
+    if place.is_dir():
+        found = list(place.rglob("*"))
+    elif has_magic(str(place)):
+        found = [Path(name) for name in glob(str(place), recursive=True)]  # noqa: PTH207 - absolute patterns
+    else:
+        found = [place]
+    return sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
 def _jpeg_is_truncated(data: bytes) -> bool:

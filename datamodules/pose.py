@@ -1,34 +1,29 @@
 """Pose data for Lightning: COCO keypoint files in, batches of crops and keypoints out."""
 
-import os
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
-import lightning
-from torch.utils.data import DataLoader
+import numpy as np
 
+from sapiens2_lit.classes import load_classes
+from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
 from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, read_coco
 from sapiens2_lit.datamodules.detections import read_boxes, read_detections
 from sapiens2_lit.datamodules.files import find_file, find_folder
 from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_unique_ids
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES
-from sapiens2_lit.datamodules.loading import (
-    TrainingLoader,
-    default_workers,
-    evaluation_loader,
-    training_loader,
-)
+from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
 from sapiens2_lit.datamodules.people import People, people_of_images
 from sapiens2_lit.datamodules.pose_dataset import PoseDataset
+from sapiens2_lit.datamodules.rasters import MaskFolder, RasterFolder, stem_of
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.skeletons import Skeleton, load_skeleton
 from sapiens2_lit.transforms.crop import BOX_PADDING
 from sapiens2_lit.transforms.pose import RELEASED, PoseAugmentation
 
-_STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,7 @@ class PoseSource:
         images: its images' folder under `root`.
         weight: how often its people occur in an epoch: 2 twice, 0.5 a random half of them.
         skeleton: its vocabulary, where its categories do not name the keypoints as the model's does.
+        masks: its masks' folder under `root`, of the classes of `data.classes`; read where `data.masks` is given.
     """
 
     root: str
@@ -48,9 +44,10 @@ class PoseSource:
     images: str = "images"
     weight: float = 1.0
     skeleton: str | None = None
+    masks: str = "masks"
 
 
-class PoseDataModule(lightning.LightningDataModule):
+class PoseDataModule(ImageDataModule):
     """People from COCO keypoint files of any vocabulary, cropped one a sample.
 
     A batch holds
@@ -62,6 +59,8 @@ class PoseDataModule(lightning.LightningDataModule):
         score (B,) float32: the box's confidence, 1 for labelled ones.
         image_id (B,) int64: as in `ground_truth`.
         person (B,) int64: index in the stage's dataset.
+        segmentation (B, H, W) int64: class index of each pixel, 255 where nothing counts; with `masks` alone, absent in
+            prediction.
         sample, a list of str: image and annotation, for messages.
 
     Args:
@@ -75,6 +74,10 @@ class PoseDataModule(lightning.LightningDataModule):
         predict: what to predict on: a COCO file with boxes, or an image, a folder or a glob of images, each
             with the whole image as the box; looked up under `root`, then in the working directory.
         images: folder under `root` that file names are relative to.
+        masks: folder under `root` with a png for each image, of the same stem, whose values are classes: brings
+            `segmentation` along; null for none.
+        classes: the vocabulary of the masks, by name or file. Null means that of the segmentation head on the command
+            line, else `body29`.
         batch_size: people a batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         augment: random variation of training samples; null for none.
@@ -101,6 +104,8 @@ class PoseDataModule(lightning.LightningDataModule):
         test: str | None = "annotations/test.json",
         predict: str | None = None,
         images: str = "images",
+        masks: str | None = None,
+        classes: str | None = None,
         batch_size: int = 16,
         num_workers: int | None = None,
         augment: PoseAugmentation | None = RELEASED,
@@ -112,27 +117,21 @@ class PoseDataModule(lightning.LightningDataModule):
         weight: float = 1.0,
         seed: int | None = None,
     ) -> None:
-        super().__init__()
-        if batch_size < 1:
-            raise SettingError(f"data.batch_size is {batch_size}, expected 1 or more.")
-        if min(image_size) < 1:
-            raise SettingError(f"data.image_size is {image_size}, expected (height, width) in pixels.")
+        super().__init__(image_size, batch_size, num_workers, seed)
         if not padding > 0:
             raise SettingError(
                 f"data.padding is {padding}, expected a factor above 0, such as {BOX_PADDING}."
             )
-        if num_workers is not None and num_workers < 0:
-            raise SettingError(f"data.num_workers is {num_workers}, expected 0 or more, or null.")
         if detection_threshold and detections is None:
             raise SettingError("data.detection_threshold has no effect without data.detections.")
         self.root = Path(root).expanduser()
         self.skeleton = load_skeleton(skeleton or "sociopticon308")
-        self.image_size = (image_size[0], image_size[1])
         self.annotations = {"train": train, "val": val, "test": test}
         self.predict = predict
         self.images = images
-        self.batch_size = batch_size
-        self.num_workers = num_workers
+        self.masks = masks
+        self.classes = None if masks is None else load_classes(classes or "body29")
+        self.without_masks = masks is None and classes is not None
         self.augment = augment
         self.box = box
         self.padding = padding
@@ -140,15 +139,15 @@ class PoseDataModule(lightning.LightningDataModule):
         self.detection_threshold = detection_threshold
         self.sources = list(sources)
         self.weights = [weight, *(source.weight for source in self.sources)]
-        self.seed = seed
         self.files: dict[str, list[CocoFile]] = {}
-        self.datasets: dict[str, PoseDataset] = {}
 
     def setup(self, stage: str) -> None:
         """Read what a stage (fit, validate, test, predict) needs and has not been read."""
         if stage != "predict":
             find_folder(self.root, "data.root")
-        for name in _STAGES[stage]:
+        if stage == "fit" and self.without_masks:
+            _log.warning("data.masks is null: a head that predicts classes learns nothing from this data.")
+        for name in STAGES[stage]:
             if name in self.datasets or (name == "val" and self.annotations["val"] is None):
                 continue
             people = self._read_predict() if name == "predict" else self._read_labelled(name)
@@ -157,30 +156,13 @@ class PoseDataModule(lightning.LightningDataModule):
                 self.skeleton,
                 self.image_size,
                 augment=self.augment if name == "train" else None,
-                seed=self._seed(),
+                seed=self.seed,
                 padding=self.padding,
+                rasters=[] if name == "predict" else self._find_masks(people),
             )
 
-    def train_dataloader(self) -> TrainingLoader:
-        dataset = self.datasets["train"]
-        return training_loader(
-            dataset,
-            sizes=[len(people) for people in dataset.sources],
-            weights=self.weights,
-            batch_size=self.batch_size,
-            num_workers=self._workers(),
-            seed=self._seed(),
-            **self._ranks(),
-        )
-
-    def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
-        return self._evaluation_loader("val") if "val" in self.datasets else []
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        return self._evaluation_loader("test")
-
-    def predict_dataloader(self) -> DataLoader[Any]:
-        return self._evaluation_loader("predict")
+    def train_sources(self) -> tuple[list[int], list[float]]:
+        return [len(people) for people in self.datasets["train"].sources], self.weights
 
     def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]]:
         """All annotations of a stage that was set up, as a COCO dict in the skeleton's vocabulary.
@@ -217,6 +199,20 @@ class PoseDataModule(lightning.LightningDataModule):
             return [read_detections(path, self.files[name][0], threshold=self.detection_threshold)]
         return [file.people for file in self.files[name]]
 
+    def _find_masks(self, people: Sequence[People]) -> list[list[RasterFolder]]:
+        """The masks of each source, after checking that all images have theirs."""
+        if self.masks is None or self.classes is None:
+            return []
+        places = [(self.root, self.masks, "data.masks")]
+        for number, source in enumerate(self.sources):
+            places.append((Path(source.root).expanduser(), source.masks, f"data.sources[{number}].masks"))
+        folders: list[list[RasterFolder]] = []
+        for (root, masks, setting), table in zip(places, people, strict=False):
+            folder = MaskFolder(root / masks, self.classes, setting)
+            folder.check(stem_of(name) for name in table.file_name[np.unique(table.image)].tolist())
+            folders.append([folder])
+        return folders
+
     def _read_file(
         self,
         root: Path,
@@ -240,37 +236,9 @@ class PoseDataModule(lightning.LightningDataModule):
         for place in places:
             if place.suffix.lower() == ".json" and place.is_file():
                 return [read_boxes(place, find_folder(self.root / self.images, "data.images"))]
-            if paths := _find_images(place):
+            if paths := find_images(place):
                 return [people_of_images(paths)]
         raise DataError(
             f"`data.predict` is {self.predict!r}, and there is no such COCO file or image (looked for "
             f"{', '.join(map(str, dict.fromkeys(places)))}; images end in {', '.join(IMAGE_SUFFIXES)})."
         )
-
-    def _evaluation_loader(self, name: str) -> DataLoader[Any]:
-        return evaluation_loader(
-            self.datasets[name], batch_size=self.batch_size, num_workers=self._workers(), **self._ranks()
-        )
-
-    def _seed(self) -> int:
-        return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self.seed is None else self.seed
-
-    def _workers(self) -> int:
-        if self.num_workers is not None:
-            return self.num_workers
-        return default_workers(1 if self.trainer is None else self.trainer.num_devices)
-
-    def _ranks(self) -> dict[str, int]:
-        """num_replicas and rank of data parallelism, which is not the world where models are split."""
-        return (self.trainer and self.trainer.distributed_sampler_kwargs) or {"num_replicas": 1, "rank": 0}
-
-
-def _find_images(place: Path) -> list[Path]:
-    """The image, those of a folder (and folders in it), or those that match a glob; sorted."""
-    if place.is_dir():
-        found = list(place.rglob("*"))
-    elif has_magic(str(place)):
-        found = [Path(name) for name in glob(str(place), recursive=True)]  # noqa: PTH207 - absolute patterns
-    else:
-        found = [place]
-    return sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())

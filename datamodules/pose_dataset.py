@@ -1,4 +1,4 @@
-"""People as training and evaluation samples: a crop of the image and the keypoints in it."""
+"""People as training and evaluation samples: a crop of the image, the keypoints and the dense labels in it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from sapiens2_lit.datamodules.images import read_image
 from sapiens2_lit.datamodules.loading import Key, sample_generator
 from sapiens2_lit.datamodules.people import People
+from sapiens2_lit.datamodules.rasters import RasterFolder, read_rasters, stem_of, warp_rasters
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.skeletons import Skeleton
 from sapiens2_lit.transforms.crop import (
@@ -39,6 +40,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
         augment: random variation, or None.
         seed: what the variation depends on, besides epoch and index.
         padding: factor on the sides of people's boxes.
+        rasters: for each source its dense labels, of the whole images; empty for none.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class PoseDataset(Dataset[dict[str, Any]]):
         augment: PoseAugmentation | None = None,
         seed: int = 0,
         padding: float = BOX_PADDING,
+        rasters: Sequence[Sequence[RasterFolder]] = (),
     ) -> None:
         self.sources = list(sources)
+        self.rasters = list(rasters) or [()] * len(self.sources)
         self.skeleton = skeleton
         self.image_size = image_size
         self.augment = augment
@@ -74,6 +78,9 @@ class PoseDataset(Dataset[dict[str, Any]]):
         source = int(np.searchsorted(self.ends, index, side="right"))
         people, row = self.sources[source], index - int(self.ends[source]) + len(self.sources[source])
         image = self._read(people, row)
+        name = str(people.file_name[people.image[row]])
+        rasters = self.rasters[source]
+        labels = read_rasters(rasters, people.path(row), stem_of(name), (image.shape[0], image.shape[1]))
         box = np.array((0, 0, image.shape[1], image.shape[0])) if people.box is None else people.box[row]
         points = people.keypoints(row)
 
@@ -92,6 +99,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
             "person": torch.tensor(index),
             "affine": torch.tensor(affine, dtype=torch.float32),
             "sample": name_of(people, row),
+            **warp_rasters(rasters, labels, affine, self.image_size),
         }
         if points is not None:
             mapped = warp_points(points, affine, self.image_size, self.skeleton.swap)

@@ -1,4 +1,4 @@
-"""Predictions as pictures: keypoints on an image, images beside each other; all are RGB uint8 (H, W, 3)."""
+"""Predictions as pictures: keypoints and classes on an image, images beside each other; all RGB uint8 (H, W, 3)."""
 
 import math
 from collections.abc import Sequence
@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from sapiens2_lit.classes import IGNORED, Classes
 from sapiens2_lit.skeletons import Skeleton
 
 _SHIFT = 4  # OpenCV draws at 1/16 pixel
 _BACKGROUND = 24
 _TEXT = 235
+_READABLE = 256  # pixels of height from which names fit beside a picture
 
 
 def draw_keypoints(
@@ -53,6 +55,49 @@ def draw_keypoints(
     for index in sorted(np.flatnonzero(shown), key=lambda place: -radii[place]):
         _dot(picture, points[index], radii[index], skeleton.colors[index])
     return picture
+
+
+def draw_segmentation(
+    image: np.ndarray, labels: np.ndarray, classes: Classes, opacity: float = 0.6, legend: bool | None = None
+) -> np.ndarray:
+    """A copy of `image` with each pixel tinted in the colour of its class, and the classes' names beside it.
+
+    The background keeps the image's colours; pixels that do not count are darkened.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        labels: (H, W) class of each pixel, 255 for those that do not count.
+        classes: their vocabulary.
+        opacity: of the colours, 0 to 1.
+        legend: whether a column on the right names the classes that occur; by default where the image is at least 256
+            pixels high, since on smaller ones the names could not be read.
+    """
+    labels = np.asarray(labels, dtype=np.uint8)
+    assert labels.shape == image.shape[:2], f"image {image.shape}, labels {labels.shape}"
+    tinted = cv2.addWeighted(np.ascontiguousarray(image), 1 - opacity, classes.palette()[labels], opacity, 0)
+    picture = np.where((labels == classes.background)[..., None], image, tinted)
+    picture = np.where((labels == IGNORED)[..., None], image // 4, picture)
+    if legend or (legend is None and len(image) >= _READABLE):
+        found = np.unique(labels).tolist()
+        shown = [index for index in found if index < classes.num_classes and index != classes.background]
+        return np.concatenate([picture, draw_legend(shown, classes, len(image))], axis=1)
+    return picture
+
+
+def draw_legend(shown: Sequence[int], classes: Classes, height: int) -> np.ndarray:
+    """A column `height` pixels high with the colours and names of the classes `shown`, as many as there is room for."""
+    row = max(9, height // max(30, len(shown)))
+    scale = row / 32
+    widths = [cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] for name in classes.names]
+    column = np.full((height, 2 * row + max(widths), 3), _BACKGROUND, dtype=np.uint8)
+    for place, index in enumerate(shown[: height // row]):
+        top = place * row
+        column[top + row // 6 : top + row - row // 6, row // 3 : row + row // 3] = classes.colors[index]
+        at = (row + 2 * row // 3, top + round(0.7 * row))
+        weight = max(1, round(1.5 * scale))
+        name = classes.names[index]
+        cv2.putText(column, name, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (_TEXT,) * 3, weight, cv2.LINE_AA)
+    return column
 
 
 def side_by_side(images: Sequence[np.ndarray], titles: Sequence[str] | None = None) -> np.ndarray:

@@ -267,7 +267,7 @@ class SapiensModule(L.LightningModule):
                 terms = head.loss(outputs[name], batch)
                 named = {f"{log}/{name}/{term}": value for term, value in terms.items()}
                 self.log_dict(named, batch_size=size, sync_dist=True)
-                self.losses[name].update(torch.stack(list(terms.values())).sum(), size)
+                self.losses[name].update(torch.stack(list(terms.values())).sum().expand(size))
             with self.full_precision():
                 head.update(self.metrics[stage][name], outputs[name], batch)
         return outputs

@@ -124,20 +124,21 @@ class SapiensCLI(LightningCLI):
 
 
 def share_settings(settings: Namespace) -> None:
-    """Tell the backbone the data's image size and the data the pose head's skeleton, so that one place decides."""
+    """Tell the backbone the data's image size, and the data the heads' skeleton and classes: one place decides each."""
     data = settings.data.get("init_args", Namespace())
     backbone = settings.model.backbone.get("init_args", Namespace())
     if "image_size" in data and "image_size" in backbone:
         backbone.image_size = data.image_size
     for head in settings.model.heads.values():
-        skeleton = head.get("init_args", Namespace()).get("skeleton")
-        if skeleton is None or "skeleton" not in data:
-            continue
-        if data.skeleton not in (None, skeleton):
-            raise SettingError(
-                f"data.skeleton is {data.skeleton}, but the head predicts {skeleton}: give one of them"
-            )
-        data.skeleton = skeleton
+        for vocabulary in ("skeleton", "classes"):
+            predicted = head.get("init_args", Namespace()).get(vocabulary)
+            if predicted is None or vocabulary not in data:
+                continue
+            if data[vocabulary] not in (None, predicted):
+                raise SettingError(
+                    f"data.{vocabulary} is {data[vocabulary]}, but the head predicts {predicted}: give one of them"
+                )
+            data[vocabulary] = predicted
 
 
 def validate_in_steps(trainer: Namespace) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sapiens2_lit.drawing import contact_sheet, draw_keypoints, side_by_side
+from sapiens2_lit.classes import load_classes
+from sapiens2_lit.drawing import contact_sheet, draw_keypoints, draw_segmentation, side_by_side
 from sapiens2_lit.skeletons import load_skeleton
 
 
@@ -85,3 +86,34 @@ def test_titles_stand_above_images_of_any_size(size):
     assert (picture[:bar] > 100).any()
     with pytest.raises(ValueError):
         side_by_side([left, right], titles=["one"])
+
+
+def test_classes_tint_the_image_and_the_background_does_not(image):
+    classes = load_classes("body29")
+    labels = np.zeros(image.shape[:2], np.uint8)
+    labels[10:20, 10:30], labels[40:50, 40:60], labels[60:, 60:] = 6, 15, 255
+    before = image.copy()
+    picture = draw_segmentation(image, labels, classes, opacity=0.5)
+    assert (image == before).all() and picture.dtype == np.uint8 and picture.shape == image.shape
+    changed = (picture != before).any(axis=2)
+    assert (changed == (labels != 0)).all()
+    for index in (6, 15):
+        expected = 0.5 * 128 + 0.5 * np.array(classes.colors[index])
+        assert np.abs(picture[labels == index] - expected).max() <= 1
+    assert (picture[labels == 255] < 64).all()
+
+
+def test_the_legend_shows_the_colours_that_occur_beside_readable_pictures():
+    classes = load_classes("body29")
+    picture = np.full((512, 384, 3), 128, np.uint8)
+    labels = np.zeros((512, 384), np.uint8)
+    labels[100:200, 100:200] = classes.names.index("Hair")
+    drawn = draw_segmentation(picture, labels, classes)
+    column = drawn[:, 384:]
+    assert len(drawn) == 512 and column.shape[1] > 50
+    shown = {index for index, color in enumerate(classes.colors) if (column == color).all(axis=2).any()}
+    assert shown == {classes.names.index("Hair")}
+    assert draw_segmentation(picture, labels, classes, legend=False).shape == picture.shape
+    every = np.arange(512 * 384, dtype=np.int64).reshape(512, 384) % 29
+    column = draw_segmentation(picture, every, classes)[:, 384:]
+    assert all((column == color).all(axis=2).any() for color in classes.colors[1:])

@@ -43,7 +43,7 @@ def blend(rng: np.random.Generator, size: tuple[int, int], cells: int) -> Array:
     base = color(rng)
     light = rng.normal(0, rng.uniform(0.03, 0.2), (cells, cells, 1))
     grid = np.clip(base + light + rng.normal(0, 0.04, (cells, cells, 3)), 0, 1)
-    return cv2.resize(grid, size[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(grid, size[::-1], interpolation=cv2.INTER_CUBIC), dtype=np.float64)
 
 
 def noise(rng: np.random.Generator, size: tuple[int, int], octaves: int = 4) -> Array:
@@ -103,7 +103,7 @@ def place(
     apart = far / np.float32(camera.intrinsics[0, 0]) / np.maximum(slant, 1e-6)
     across, along = eye[0] + far * x, np.where(floor, eye[2] + far * z, eye[1] + far * y)
 
-    result = np.empty((*camera.size, 3), dtype=np.float32)
+    result = np.empty((*camera.size, 3))
     ground = to_linear(pattern(rng, across[floor], along[floor], apart[floor])) * light.shading(UPWARDS)
     if feet is not None:
         away = np.min([np.hypot(across[floor] - foot[0], along[floor] - foot[2]) for foot in feet], axis=0)

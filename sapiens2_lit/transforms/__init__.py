@@ -1,7 +1,14 @@
 """Augmentation: one warp for the image and every label, and pixels."""
 
 from sapiens2_lit.transforms.crop import CropAugmentation, CropVariation, crop_affine
-from sapiens2_lit.transforms.geometric import apply_affine, compose, invert, warp_image, warp_points
+from sapiens2_lit.transforms.geometric import (
+    apply_affine,
+    compose,
+    invert,
+    warp_image,
+    warp_labels,
+    warp_points,
+)
 from sapiens2_lit.transforms.photometric import PhotometricAugmentation
 from sapiens2_lit.transforms.pose import PoseAugmentation
 
@@ -15,5 +22,6 @@ __all__ = [
     "crop_affine",
     "invert",
     "warp_image",
+    "warp_labels",
     "warp_points",
 ]

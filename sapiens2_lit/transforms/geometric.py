@@ -1,4 +1,4 @@
-"""One 2 x 3 affine per sample: its algebra, and how it moves an image and its keypoints.
+"""One 2 x 3 affine per sample: its algebra, and how it moves an image, its keypoints and its class maps.
 
 A = [[a, b, c], [d, e, f]] in float64 maps a source pixel (x, y) to a target pixel. Sizes are (height, width),
 points (x, y), and pixel centres are integers: an image of width W covers -0.5 <= x < W - 0.5.
@@ -127,6 +127,35 @@ def warp_image(
         borderValue=tuple(map(float, border)),
     )
     return np.asarray(warped, dtype=np.uint8)
+
+
+def warp_labels(
+    labels: npt.NDArray[np.uint8],
+    affine: Affine,
+    size: tuple[int, int],
+    swap: npt.NDArray[np.uint8],
+    *,
+    outside: int,
+) -> npt.NDArray[np.uint8]:
+    """Resample a class map: each pixel takes the class of the source pixel that its centre falls on.
+
+    Args:
+        labels: (h, w) class of each source pixel.
+        affine: source pixel -> output pixel.
+        size: (height, width) of the output.
+        swap: (256,) class of each class's pixels in a mirrored image; used where the affine mirrors.
+        outside: class of pixels outside the source.
+    """
+    height, width = size
+    warped = cv2.warpAffine(
+        labels,
+        affine,
+        (width, height),
+        flags=cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(float(outside),),
+    )
+    return np.asarray(swap[warped] if is_mirrored(affine) else warped, dtype=np.uint8)
 
 
 def _reduce(

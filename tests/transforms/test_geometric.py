@@ -16,6 +16,7 @@ from sapiens2_lit.transforms.geometric import (
     scaling,
     translation,
     warp_image,
+    warp_labels,
     warp_points,
 )
 
@@ -160,3 +161,49 @@ def test_points_outside_the_input_or_unlabelled_are_zero():
     np.testing.assert_allclose(warped[:, 2], [2, 0, 0, 0, 0, 1])
     assert not warped[1:5].any()
     assert warped.dtype == np.float32
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_labels_are_those_under_each_pixels_centre(seed: int):
+    rng = np.random.default_rng(seed)
+    affine = random_affine(rng)
+    labels = np.kron(rng.integers(0, 9, (30, 25), dtype=np.uint8), np.ones((8, 8), np.uint8))
+    swap = rng.permutation(256).astype(np.uint8)
+    warped = warp_labels(labels, affine, (128, 96), swap, outside=200)
+    rows, columns = np.mgrid[:128, :96]
+    source = apply_affine(invert(affine), np.stack([columns, rows], axis=-1).astype(np.float64))
+    x, y = np.rint(source).astype(int).transpose(2, 0, 1)
+    inside = (x >= 0) & (x < labels.shape[1]) & (y >= 0) & (y < labels.shape[0])
+    expected = np.where(inside, labels[y.clip(0, labels.shape[0] - 1), x.clip(0, labels.shape[1] - 1)], 200)
+    expected = swap[expected] if is_mirrored(affine) else expected
+    near_edge = (np.abs(source % 1 - 0.5) < 0.01).any(axis=-1)  # OpenCV counts in 1/1024 pixels
+    assert inside.mean() > 0.2, "else little is tested"
+    assert near_edge.mean() < 0.1
+    np.testing.assert_array_equal(warped[~near_edge], expected[~near_edge])
+
+
+def test_mirroring_labels_twice_is_the_identity_and_once_swaps():
+    labels = np.random.default_rng(2).integers(0, 4, (40, 30), dtype=np.uint8)
+    swap = np.arange(256, dtype=np.uint8)
+    swap[[1, 2]] = 2, 1
+    once = warp_labels(labels, mirror(30), (40, 30), swap, outside=255)
+    np.testing.assert_array_equal(once, swap[labels[:, ::-1]])
+    np.testing.assert_array_equal(warp_labels(once, mirror(30), (40, 30), swap, outside=255), labels)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_labels_and_image_stay_together(seed: int):
+    """A disc in the image and its mask, warped apart, still agree but for the rim."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:300, :260]
+    mask = ((columns - 130) ** 2 + (rows - 140) ** 2 < 80**2).astype(np.uint8)
+    image = np.repeat(255 * mask[..., None], 3, axis=2)
+    affine = crop_affine(
+        (40, 50, 180, 190), (128, 96), CropVariation(rotation=rng.uniform(-180, 180), flip=seed > 1)
+    )
+    by_label = warp_labels(mask, affine, (128, 96), np.arange(256, dtype=np.uint8), outside=0)
+    by_image = warp_image(image, affine, (128, 96))[..., 0]
+    rim = (by_image > 0) & (by_image < 255)
+    assert by_label.sum() > 1000
+    assert rim.mean() < 0.1
+    np.testing.assert_array_equal(by_label[~rim] == 1, by_image[~rim] == 255)

@@ -1,0 +1,118 @@
+"""What the datamodules here share: stages, loaders that resume exactly, seeds and workers."""
+
+import os
+from collections.abc import Sized
+from typing import Any
+
+import lightning
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from sapiens2_lit.datamodules.loading import (
+    TrainingLoader,
+    default_workers,
+    evaluation_loader,
+    training_loader,
+)
+from sapiens2_lit.errors import SettingError
+
+STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+
+
+class ImageDataModule(lightning.LightningDataModule):
+    """Datasets by name (train, val, test, predict), which `setup` fills, and their loaders.
+
+    Args:
+        image_size: (height, width) of the input.
+        batch_size: samples a batch, on each rank.
+        num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
+        seed: of order and augmentation; null for the one of `seed_everything`, else 0.
+
+    Raises:
+        SettingError: naming the setting, what was found and what was expected.
+    """
+
+    def __init__(
+        self, image_size: tuple[int, int], batch_size: int, num_workers: int | None, seed: int | None
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise SettingError(f"data.batch_size is {batch_size}, expected 1 or more.")
+        if min(image_size) < 1:
+            raise SettingError(f"data.image_size is {image_size}, expected (height, width) in pixels.")
+        if num_workers is not None and num_workers < 0:
+            raise SettingError(f"data.num_workers is {num_workers}, expected 0 or more, or null.")
+        self.image_size = (image_size[0], image_size[1])
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self._seed = seed
+        self.datasets: dict[str, Any] = {}
+
+    @property
+    def seed(self) -> int:
+        return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
+
+    def train_sources(self) -> tuple[list[int], list[float]]:
+        """Number of training samples of each source, and how often they occur in an epoch."""
+        return [len(self.datasets["train"])], [1.0]
+
+    def train_dataloader(self) -> TrainingLoader:
+        sizes, weights = self.train_sources()
+        return training_loader(
+            self.datasets["train"],
+            sizes=sizes,
+            weights=weights,
+            batch_size=self.batch_size,
+            num_workers=self._workers(),
+            seed=self.seed,
+            **self._ranks(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
+        return self._evaluation_loader("val") if "val" in self.datasets else []
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        return self._evaluation_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        return self._evaluation_loader("predict")
+
+    def _evaluation_loader(self, name: str) -> DataLoader[Any]:
+        ranks = self._ranks()
+        dataset = Shard(self.datasets[name], **ranks) if ranks["num_replicas"] > 1 else self.datasets[name]
+        return evaluation_loader(dataset, batch_size=self.batch_size, num_workers=self._workers(), **ranks)
+
+    def _workers(self) -> int:
+        if self.num_workers is not None:
+            return self.num_workers
+        return default_workers(1 if self.trainer is None else self.trainer.num_devices)
+
+    def _ranks(self) -> dict[str, int]:
+        """num_replicas and rank of data parallelism, which is not the world where models are split."""
+        return (self.trainer and self.trainer.distributed_sampler_kwargs) or {"num_replicas": 1, "rank": 0}
+
+
+class Shard(Dataset[dict[str, Any]]):
+    """An evaluation dataset as one of several ranks sees it: each sample says whether it is this rank's to count.
+
+    Where samples do not divide evenly among ranks, the loader gives the first ones again (`evaluation_loader`); without
+    `counted` metrics that sum over pixels would count them twice.
+
+    Args:
+        dataset: the whole.
+        num_replicas: number of ranks.
+        rank: this one; sample i is its own where i % num_replicas is rank.
+    """
+
+    def __init__(self, dataset: Dataset[dict[str, Any]], num_replicas: int, rank: int) -> None:
+        self.dataset = dataset
+        self.num_replicas = num_replicas
+        self.rank = rank
+
+    def __len__(self) -> int:
+        assert isinstance(self.dataset, Sized)
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        own = index % self.num_replicas == self.rank
+        return {**self.dataset[index], "counted": torch.tensor(own)}

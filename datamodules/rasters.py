@@ -1,0 +1,192 @@
+"""Dense labels on disk: folders with one file for each image, matched by stem, and how they follow an affine.
+
+One class a kind of label. A further kind (normals, depth) is a subclass with its own `key`, `suffixes`, `read`
+and `warp`.
+"""
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sapiens2_lit.classes import IGNORED, Classes
+from sapiens2_lit.datamodules.files import Problems, absent_files, find_folder
+from sapiens2_lit.errors import DataError
+from sapiens2_lit.transforms.geometric import Affine, warp_labels
+
+_SHOWN_VALUES = 8
+
+
+class RasterFolder(ABC):
+    """The labels of one kind in a folder.
+
+    Attributes:
+        key: of the batch.
+        suffixes: of its files, the preferred one first.
+
+    Args:
+        folder: where they are.
+        setting: what led here, for messages.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+
+    key: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+
+    def __init__(self, folder: Path, setting: str) -> None:
+        self.folder = find_folder(folder, setting)
+
+    @abstractmethod
+    def read(self, image: Path, stem: str, size: tuple[int, int]) -> npt.NDArray[Any]:
+        """The label of an image of `size` (height, width), upright, in its own pixels.
+
+        Raises:
+            DataError: naming the file, what was found and what was expected.
+        """
+
+    @abstractmethod
+    def warp(self, label: npt.NDArray[Any], affine: Affine, size: tuple[int, int]) -> Tensor:
+        """The label as the network sees it: `affine` leads from its pixels to those of an input of `size`."""
+
+    def path(self, stem: str) -> Path:
+        """The file of a stem, the first that exists; where none does, the one that is expected."""
+        places = [self.folder / f"{stem}{suffix}" for suffix in self.suffixes]
+        return next((place for place in places if place.is_file()), places[0])
+
+    def check(self, stems: Iterable[str]) -> None:
+        """Check that each stem has its file.
+
+        Raises:
+            DataError: naming those that are missing.
+        """
+        absent = sorted(set(stems))
+        for suffix in self.suffixes:
+            missing = absent_files(self.folder, [f"{stem}{suffix}" for stem in absent])
+            absent = [stem for stem in absent if f"{stem}{suffix}" in missing]
+        problems = Problems(self.folder)
+        for stem in absent:
+            expected = " or ".join(f"{stem}{suffix}" for suffix in self.suffixes)
+            problems.add(stem, f"the image has no `{self.key}` label, expected {expected} here")
+        problems.raise_if_any()
+
+
+class MaskFolder(RasterFolder):
+    """Class maps: png of one channel, each value a class (or what the vocabulary's `remap` says).
+
+    Palette images are read as their indices, whatever the colours.
+
+    Args:
+        folder: where they are.
+        classes: their vocabulary.
+        setting: what led here, for messages.
+    """
+
+    key = "segmentation"
+    suffixes = (".png",)
+
+    def __init__(self, folder: Path, classes: Classes, setting: str = "data.masks") -> None:
+        super().__init__(folder, setting)
+        self.classes = classes
+        self._lookup = classes.lookup()
+        self._swap = classes.swap_table()
+
+    def read(self, image: Path, stem: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """(h, w) uint8 class indices, IGNORED where pixels do not count."""
+        path = self.path(stem)
+        values = read_indices(path)
+        if values.shape != size:
+            turned = " (turned: photographs count as upright)" if values.shape == size[::-1] else ""
+            raise DataError(
+                f"{path}: the mask is {values.shape[1]} x {values.shape[0]}{turned}, its image {image} is "
+                f"{size[1]} x {size[0]} (width x height): make the mask of the image's size, by nearest neighbour."
+            )
+        found = self._lookup[values]
+        if found.min(initial=0) < 0:
+            self._fail_on_values(path, np.unique(values[found < 0]))
+        return found.astype(np.uint8)
+
+    def warp(self, label: npt.NDArray[Any], affine: Affine, size: tuple[int, int]) -> Tensor:
+        """(H, W) int64; outside the image nothing counts, left and right are swapped where the affine mirrors."""
+        warped = warp_labels(label, affine, size, self._swap, outside=IGNORED)
+        return torch.from_numpy(warped.astype(np.int64))
+
+    def _fail_on_values(self, path: Path, unknown: npt.NDArray[np.uint8]) -> None:
+        shown = ", ".join(map(str, unknown[:_SHOWN_VALUES].tolist()))
+        rest = f" and {len(unknown) - _SHOWN_VALUES} more" if len(unknown) > _SHOWN_VALUES else ""
+        if self.classes.remap:
+            expected = "only values that its `remap` lists, or its `ignore_index`: add them there"
+        else:
+            ignored = ", ".join(map(str, self.classes.ignored_values))
+            expected = (
+                f"0..{self.classes.num_classes - 1}, or {ignored} where nothing counts. Masks of another coding need a "
+                "classes file with `remap` (docs/segmentation.md)"
+            )
+        raise DataError(
+            f"{path}: the mask has the values {shown}{rest}; {self.classes.name} expects {expected}."
+        )
+
+
+def read_indices(path: Path) -> npt.NDArray[np.uint8]:
+    """The values (h, w) of an image of one channel, or the indices of a palette image.
+
+    Raises:
+        DataError: the file is missing, broken, not of one channel, or its values do not fit into 8 bits.
+    """
+    try:
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            mode, values = image.mode, np.asarray(image)
+    except FileNotFoundError:
+        raise DataError(f"{path}: the mask does not exist.") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path}: the mask cannot be read as png, truncated or not an image: {error}"
+        ) from error
+    if values.ndim != 2:
+        raise DataError(
+            f"{path}: the mask has {values.shape[2]} channels ({mode}), expected one, whose values are classes. If its "
+            "colours stand for classes, write the index of each pixel's class as an 8-bit grey png."
+        )
+    if mode == "L":  # Pillow stretches grey of 2 and 4 bits to 0..255
+        values = values // {2: 85, 4: 17}.get(_grey_bits(data), 1)
+    if values.max(initial=0) > 255 or values.min(initial=0) < 0:
+        raise DataError(
+            f"{path}: the mask ({mode}) has values up to {values.max()}, expected classes of 0..255."
+        )
+    return values.astype(np.uint8)
+
+
+def _grey_bits(data: bytes) -> int:
+    """Bits of a pixel as a png's header says; 8 for any other file."""
+    return data[24] if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR" else 8
+
+
+def stem_of(name: str | Path) -> str:
+    """A file's name without its suffix, folders included: what labels are matched by."""
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
+def read_rasters(
+    rasters: Sequence[RasterFolder], image: Path, stem: str, size: tuple[int, int]
+) -> dict[str, npt.NDArray[Any]]:
+    """Every kind of label of one image, by its key in the batch."""
+    return {raster.key: raster.read(image, stem, size) for raster in rasters}
+
+
+def warp_rasters(
+    rasters: Sequence[RasterFolder],
+    labels: dict[str, npt.NDArray[Any]],
+    affine: Affine,
+    size: tuple[int, int],
+) -> dict[str, Tensor]:
+    """The labels of `read_rasters` as the network sees them."""
+    return {raster.key: raster.warp(labels[raster.key], affine, size) for raster in rasters}

@@ -1,0 +1,120 @@
+"""Endless synthetic people for Lightning, generated on the way, with exact labels of every task."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sapiens2_lit.classes import load_classes
+from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
+from sapiens2_lit.datamodules.synthetic_dataset import (
+    TARGETS,
+    SyntheticDataset,
+    build_ground_truth,
+    find_source,
+)
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.skeletons import load_skeleton
+
+# Where the indices of a stage begin: training never comes to what is validated or tested on.
+_STARTS = {"train": 0, "val": 1 << 40, "test": 1 << 41}
+
+
+class SyntheticDataModule(ImageDataModule):
+    """Whole pictures of synthetic people, new ones in every epoch; nothing is read from disk.
+
+    A batch holds the keys of docs/conventions.md: `image`, the `targets`, and always `valid`, `intrinsics`, `affine`
+    (the identity), `box`, `score`, `image_id`, `person` and `sample`. Keypoints and box are those of the largest
+    person in the picture; dense labels are of all people.
+
+    Args:
+        image_size: (height, width) of the pictures.
+        skeleton: the vocabulary of the keypoints, by name or file, known points found by name. Null means that of the
+            pose head on the command line, else `sociopticon308`.
+        targets: labels, of keypoints, segmentation, normal, pointmap, depth, albedo, alpha, foreground.
+        people: least and greatest number of people in a picture.
+        samples_per_epoch: pictures an epoch, over all ranks.
+        val_samples: pictures to validate on, always the same ones; none of them is trained on.
+        test_samples: pictures to test on, others again.
+        batch_size: pictures a batch, on each rank.
+        num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
+        seed: another one, other people; null for the one of `seed_everything`, else 0.
+
+    Raises:
+        SettingError: naming the setting, what was found and what was expected.
+    """
+
+    def __init__(
+        self,
+        image_size: tuple[int, int] = (1024, 768),
+        skeleton: str | None = None,
+        targets: Sequence[str] = TARGETS,
+        people: tuple[int, int] = (1, 1),
+        *,
+        samples_per_epoch: int = 1024,
+        val_samples: int = 64,
+        test_samples: int = 64,
+        batch_size: int = 16,
+        num_workers: int | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(image_size, batch_size, num_workers, seed)
+        counts = {
+            "samples_per_epoch": samples_per_epoch,
+            "val_samples": val_samples,
+            "test_samples": test_samples,
+        }
+        for name, value in counts.items():
+            if value < 1:
+                raise SettingError(f"data.{name} is {value}, expected 1 or more.")
+        if not 1 <= people[0] <= people[1]:
+            raise SettingError(
+                f"data.people is {people}, expected the least and the greatest number, 1 or more."
+            )
+        if not targets or (unknown := sorted(set(targets) - set(TARGETS))):
+            found = ", ".join(unknown) if targets else "empty"
+            raise SettingError(f"data.targets: {found}; expected some of {', '.join(TARGETS)}.")
+        self.skeleton = load_skeleton(skeleton or "sociopticon308")
+        find_source(self.skeleton)  # a vocabulary without a known point is an error now, not in a worker
+        self.classes = load_classes("body29")
+        self.targets = tuple(targets)
+        self.people = (people[0], people[1])
+        self.counts = {"train": samples_per_epoch, "val": val_samples, "test": test_samples}
+
+    def setup(self, stage: str) -> None:
+        """Make the datasets of a stage: fit, validate or test.
+
+        Raises:
+            SettingError: the stage is predict; there is nobody to predict on.
+        """
+        if stage == "predict":
+            raise SettingError(
+                "SyntheticDataModule has no data to predict on; use PoseDataModule with data.predict."
+            )
+        for name in STAGES[stage]:
+            self.datasets.setdefault(
+                name,
+                SyntheticDataset(
+                    self.counts[name],
+                    self.image_size,
+                    self.skeleton,
+                    self.targets,
+                    self.people,
+                    self.seed,
+                    _STARTS[name],
+                ),
+            )
+
+    def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]]:
+        """The largest person of each picture of a stage (validate, test), as a COCO dict in the skeleton's vocabulary.
+
+        It renders these pictures: boxes and visibility are seen, not known beforehand.
+
+        Raises:
+            SettingError: the stage was not set up, or is train, which has no end.
+        """
+        name = "val" if stage == "validate" else stage
+        if name not in self.datasets or name == "train":
+            raise SettingError(
+                f"no ground truth for '{stage}': expected validate or test after setup(), found "
+                f"{sorted(self.datasets)}."
+            )
+        return build_ground_truth(self.datasets[name])

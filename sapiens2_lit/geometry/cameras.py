@@ -1,0 +1,180 @@
+"""Pinhole cameras: projection, intrinsics of a warped image, the canonical camera, focal length from points.
+
+Camera frame: x right, y down, z forward, metres. Pixel centres are integers: an image of width W covers
+-0.5 <= u < W - 0.5. Intrinsics K = [[fx, skew, cx], [0, fy, cy], [0, 0, 1]] map x / z, y / z, 1 to u, v, 1.
+
+Legend: B batch, H and W pixels; u, v pixel coordinates, x, y, z metres.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+CANONICAL_FOCAL = 768.0  # pixels, at CANONICAL_SIZE: arXiv:2307.10984 calls it the canonical camera
+CANONICAL_SIZE = (1024, 768)
+
+
+def pixel_grid(size: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates u (1, W) and v (H, 1) of the pixel centres, of the type and on the device of `like`."""
+    height, width = size
+    u = torch.arange(width, dtype=like.dtype, device=like.device)
+    v = torch.arange(height, dtype=like.dtype, device=like.device)
+    return u[None, :], v[:, None]
+
+
+def pixel_rays(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 2, H, W) x / z and y / z of what each pixel shows, from intrinsics (B, 3, 3)."""
+    u_1w, v_h1 = pixel_grid(size, intrinsics)
+    fx, skew, cx, fy, cy = (
+        intrinsics[:, i, j, None, None] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2))
+    )
+    y = ((v_h1 - cy) / fy).expand(-1, *size)
+    return torch.stack([(u_1w - cx - skew * y) / fx, y], dim=1)
+
+
+def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
+    """Point map (B, 3, H, W) from depth along z (B, 1, H, W) and intrinsics (B, 3, 3)."""
+    rays_b2hw = pixel_rays(intrinsics, (depth.shape[-2], depth.shape[-1]))
+    return torch.cat([rays_b2hw * depth, depth], dim=1)
+
+
+def project(points: Tensor, intrinsics: Tensor) -> Tensor:
+    """Pixels u, v (B, 2, H, W) of a point map (B, 3, H, W); points in the camera's plane, z = 0, have none."""
+    x, y = (points[:, :2] / points[:, 2:]).unbind(dim=1)
+    fx, skew, cx, fy, cy = (
+        intrinsics[:, i, j, None, None] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2))
+    )
+    return torch.stack([fx * x + skew * y + cx, fy * y + cy], dim=1)
+
+
+def warp_intrinsics(intrinsics: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
+    """The camera of an image that was warped by a 2-D affine: A K = K' Q.
+
+    K' is upper triangular with a positive diagonal, Q orthogonal: points and normals in the new camera's frame are
+    Q times the old ones. A is affine, so Q turns about the line of sight, with a reflection where A mirrors, and the RQ
+    decomposition has this closed form. Scaling both axes alike leaves no skew.
+
+    Args:
+        intrinsics: (..., 3, 3), upper triangular, last row 0, 0, 1.
+        affine: (..., 2, 3), old pixel -> new pixel, invertible.
+
+    Returns:
+        K' (..., 3, 3) and Q (..., 3, 3), in the wider type of the two.
+    """
+    dtype = torch.promote_types(intrinsics.dtype, affine.dtype)
+    intrinsics, affine = intrinsics.to(dtype), affine.to(dtype)
+    linear = _times(affine[..., :2], intrinsics[..., :2, :2])
+    centre = _times(affine[..., :2], intrinsics[..., :2, 2:])[..., 0] + affine[..., 2]
+    first, second = linear[..., 0, :], linear[..., 1, :]
+    fy = torch.linalg.vector_norm(second, dim=-1)
+    q_y = second / fy[..., None]
+    across = torch.stack([q_y[..., 1], -q_y[..., 0]], dim=-1)
+    along = (first * across).sum(dim=-1)
+    q_x = torch.where(along[..., None] < 0, -across, across)
+    zero, one = torch.zeros_like(fy), torch.ones_like(fy)
+    warped = [
+        along.abs(),
+        (first * q_y).sum(dim=-1),
+        centre[..., 0],
+        zero,
+        fy,
+        centre[..., 1],
+        zero,
+        zero,
+        one,
+    ]
+    turn = [q_x[..., 0], q_x[..., 1], zero, q_y[..., 0], q_y[..., 1], zero, zero, zero, one]
+    shape = (*fy.shape, 3, 3)
+    return torch.stack(warped, dim=-1).reshape(shape), torch.stack(turn, dim=-1).reshape(shape)
+
+
+def rotate_vectors(vectors: Tensor, turn: Tensor) -> Tensor:
+    """Q times each vector of a map (B, 3, H, W), Q (B, 3, 3): points or normals in the frame of a warped image."""
+    return (turn[:, :, :, None, None] * vectors[:, None]).sum(dim=2)
+
+
+def canonical_focal(size: tuple[int, int]) -> float:
+    """Focal length in pixels of the canonical camera for images of a size (height, width).
+
+    768 at 1024 x 768, and elsewhere in proportion to the square root of the area: resizing an image then changes no
+    canonical point, and a landscape image has the same camera as a portrait one.
+    """
+    height, width = size
+    return CANONICAL_FOCAL * math.sqrt(height * width / (CANONICAL_SIZE[0] * CANONICAL_SIZE[1]))
+
+
+def canonical_scale(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B,) factor s = canonical focal length / fx from metres to canonical units: target = s (X, Y, Z).
+
+    Args:
+        intrinsics: (B, 3, 3) of the image as the network sees it.
+        size: (height, width) of that image.
+    """
+    return canonical_focal(size) / intrinsics[:, 0, 0]
+
+
+def intrinsics_from_focal(focal: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 3, 3) of square pixels with focal lengths (B,), seen through the middle of an image (height, width)."""
+    height, width = size
+    intrinsics = torch.zeros(len(focal), 3, 3, dtype=focal.dtype, device=focal.device)
+    intrinsics[:, 0, 0] = intrinsics[:, 1, 1] = focal
+    intrinsics[:, 0, 2], intrinsics[:, 1, 2], intrinsics[:, 2, 2] = (width - 1) / 2, (height - 1) / 2, 1
+    return intrinsics
+
+
+def focal_from_field_of_view(angle: Tensor, length: int) -> Tensor:
+    """Focal length in pixels from a field of view in radians across `length` pixels, seen through their middle."""
+    return length / (2 * torch.tan(angle / 2))
+
+
+def field_of_view(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 2) horizontal and vertical field of view in radians, from border to border through the principal point."""
+    extent = torch.tensor([size[1], size[0]], dtype=intrinsics.dtype, device=intrinsics.device)
+    focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], dim=1)
+    before = intrinsics[:, :2, 2] + 0.5
+    return torch.atan(before / focal) + torch.atan((extent - before) / focal)
+
+
+def recover_focal(
+    points: Tensor, valid: Tensor, *, principal: Tensor | None = None, shift: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Focal length, and a shift along z, that put the points of a map onto their own pixels, by least squares.
+
+    Square pixels without skew: X = (Z + shift) (u - cx) / f, Y = (Z + shift) (v - cy) / f. The distance of X and Y from
+    the right side is least, which is linear in 1 / f and shift / f. Noise of the points hardly biases f without shift.
+
+    Args:
+        points: (B, 3, H, W) in any one unit.
+        valid: (B, 1, H, W) bool, the points that count; the others may hold anything.
+        principal: (B, 2) cx, cy; the middle of the image where absent.
+        shift: whether the depth may be off by a constant; it needs points of different depths.
+
+    Returns:
+        (B,) focal length in pixels and (B,) shift in the unit of the points, 0 unless asked for. NaN where the
+        points do not determine them: none counts, all at one depth, or behind the camera.
+    """
+    points = torch.where(valid, points, 0)
+    u_1w, v_h1 = pixel_grid((points.shape[-2], points.shape[-1]), points)
+    if principal is None:
+        principal = points.new_tensor([(points.shape[-1] - 1) / 2, (points.shape[-2] - 1) / 2])[None]
+    u = u_1w - principal[:, 0, None, None]
+    v = v_h1 - principal[:, 1, None, None]
+    x, y, z = points.unbind(dim=1)
+    lever = torch.where(valid[:, 0], u.square() + v.square(), 0)
+    moment = u * x + v * y
+    middle = (lever * z).sum(dim=(1, 2)) / lever.sum(dim=(1, 2)) if shift else torch.zeros_like(x[:, 0, 0])
+    relief = torch.where(valid[:, 0], z - middle[:, None, None], 0)
+    energy = (lever * relief.square()).sum(dim=(1, 2))
+    inverse = (relief * moment).sum(dim=(1, 2)) / energy
+    # rounding alone gives a plane seen head-on a relief, of this size at most
+    floor = (8 * torch.finfo(z.dtype).eps) ** 2 * (lever * z.square()).sum(dim=(1, 2))
+    focal = torch.where((energy > floor) & (inverse > 0), 1 / inverse, torch.nan)
+    if not shift:
+        return focal, 0 * focal
+    return focal, moment.sum(dim=(1, 2)) / lever.sum(dim=(1, 2)) * focal - middle
+
+
+def _times(left: Tensor, right: Tensor) -> Tensor:
+    """Matrix product of small matrices without matmul, which would lose digits under autocast and TF32."""
+    return (left[..., :, :, None] * right[..., None, :, :]).sum(dim=-2)

@@ -1,0 +1,66 @@
+"""Surface normals of point maps, and the two frames in which files hold them.
+
+Normals point towards the camera: z < 0 in the camera's frame (x right, y down, z forward).
+
+Legend: B batch, H and W pixels.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Difference = Literal["forward", "central"]
+
+
+def area_vectors(points: Tensor, difference: Difference = "forward") -> Tensor:
+    """(B, 3, H, W) vectors along the normals, as long as the area that the differences span.
+
+    At the borders the difference inside is repeated; `normals_support` says where nothing was repeated.
+
+    Args:
+        points: (B, 3, H, W), at least 2 x 2 pixels, 3 x 3 for central differences.
+        difference: `forward` to the next pixel, or `central` between the two neighbours, which commutes with flips.
+    """
+    reach = 1 if difference == "forward" else 2
+    before, after = (0, 1) if difference == "forward" else (1, 1)
+    right = points[..., :, reach:] - points[..., :, :-reach]
+    down = points[..., reach:, :] - points[..., :-reach, :]
+    right = F.pad(right, (before, after, 0, 0), mode="replicate")
+    down = F.pad(down, (0, 0, before, after), mode="replicate")
+    return torch.linalg.cross(down, right, dim=1)
+
+
+def normals_support(valid: Tensor, difference: Difference = "forward") -> Tensor:
+    """Where each point that a normal is made of counts, from valid (B, 1, H, W) bool; same shape."""
+    supported = valid.clone()
+    supported[..., :, :-1] &= valid[..., :, 1:]
+    supported[..., :-1, :] &= valid[..., 1:, :]
+    supported[..., :, -1] = supported[..., -1, :] = False
+    if difference == "central":
+        supported[..., :, 1:] &= valid[..., :, :-1]
+        supported[..., 1:, :] &= valid[..., :-1, :]
+        supported[..., :, 0] = supported[..., 0, :] = False
+    return supported
+
+
+def normals_from_points(
+    points: Tensor, valid: Tensor, difference: Difference = "forward"
+) -> tuple[Tensor, Tensor]:
+    """Unit normals (B, 3, H, W) of a point map, and where they exist (B, 1, H, W); zero elsewhere.
+
+    Args:
+        points: (B, 3, H, W) in the camera's frame, any unit.
+        valid: (B, 1, H, W) bool; points that do not count may hold anything.
+        difference: `forward` to the next pixel, or `central` between the two neighbours, which commutes with flips.
+    """
+    vectors = area_vectors(torch.where(valid, points, 0), difference)
+    length = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    known = normals_support(valid, difference) & (length > 0)
+    return torch.where(known, vectors, 0) / torch.where(known, length, 1), known
+
+
+def swap_frame(vectors: Tensor) -> Tensor:
+    """OpenCV's frame (y down, z forward) to OpenGL's (y up, z towards the viewer), or back; channels at dim -3."""
+    return vectors * vectors.new_tensor([1, -1, -1])[:, None, None]

@@ -1,0 +1,65 @@
+"""Losses of albedo, sRGB in 0..1. Predictions may leave the range.
+
+Legend: B batch, H and W pixels.
+"""
+
+from torch import Tensor
+
+from sapiens2_lit.losses.masked import DenseTerm, masked_mean, squared_gradient
+
+_DARK = 0.1  # sum of rgb under which a colour is more noise than hue
+
+
+class AlbedoL1(DenseTerm):
+    """`weight` times the mean absolute error, summed over the three channels, as released."""
+
+    def __init__(self, weight: float = 2.0) -> None:
+        super().__init__(weight)
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        return masked_mean((prediction - target).abs(), valid)
+
+
+class AlbedoGradient(DenseTerm):
+    """`weight` times half the mean squared forward difference of the error, along x plus along y, as released.
+
+    A difference counts where both its ends do.
+    """
+
+    def __init__(self, weight: float = 2.0) -> None:
+        super().__init__(weight)
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        return squared_gradient(prediction - target, valid) / 2
+
+
+class AlbedoChromaticity(DenseTerm):
+    """`weight` times the mean absolute error of rgb over its sum: the colour without its brightness.
+
+    The sum counts as 0.1 at least, so that dark pixels weigh less and no gradient is larger than 10. The released form
+    clamps the prediction to 0..1, which ends its gradient outside, and adds 1e-6 to the sum, which makes that of a
+    black prediction a million times larger than others.
+
+    Args:
+        weight: factor of this term.
+        released: the released form.
+    """
+
+    def __init__(self, weight: float = 1.0, released: bool = False) -> None:
+        super().__init__(weight)
+        self.released = released
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        if self.released:
+            error = _released(prediction.clamp(0, 1)) - _released(target)
+        else:
+            error = _chromaticity(prediction) - _chromaticity(target)
+        return masked_mean(error.abs(), valid)
+
+
+def _chromaticity(colour: Tensor) -> Tensor:
+    return colour / colour.sum(dim=1, keepdim=True).clamp(min=_DARK)
+
+
+def _released(colour: Tensor) -> Tensor:
+    return colour / (colour.sum(dim=1, keepdim=True) + 1e-6)

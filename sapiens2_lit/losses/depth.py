@@ -1,0 +1,149 @@
+"""Losses of depth along z, metric or relative.
+
+Relative depth has neither unit nor zero: its label is scaled to 0..1 between the nearest and farthest pixel that
+counts.
+
+Legend: B batch, H and W pixels.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.geometry import relative_depth, standardize_depth
+from sapiens2_lit.losses.masked import DenseTerm, absolute_gradient, coarsen, masked_mean, positive
+
+_LEAST_RATIO = 0.1  # of prediction to target; below it the logarithm goes on as a straight line
+_RELATIVE_OFFSET = 0.1  # lifts relative depth off 0, where it has no logarithm
+
+
+class SiLog(DenseTerm):
+    """`weight` times the scale-invariant error of the logarithm of depth (Eigen et al., arXiv:1406.2283).
+
+    sqrt(mean d² - variance * mean(d)² + eps²) - eps, d = log(target) - log(prediction), over each sample's pixels
+    that count; then the mean over samples that have any. Where a prediction is less than a tenth of its target,
+    or negative, the logarithm goes on as its tangent, so that it finds the way back. A label that counts and is
+    not positive makes the loss NaN or infinite.
+
+    The released form has no eps, hence a NaN gradient where nothing is wrong, and none of a prediction that is
+    not positive.
+
+    Args:
+        weight: factor of this term.
+        variance: 1 to be blind to scale, 0 to measure it fully.
+        eps: error under which the loss is smooth, in logarithms.
+        relative: labels are scaled to 0..1 and predictions learn that; both are lifted by 0.1 before the logarithm.
+        released: the released form.
+
+    Raises:
+        SettingError: a setting is out of its range, or `relative` meets `released`.
+    """
+
+    hidden = (1.0,)
+
+    def __init__(
+        self,
+        weight: float = 1.0,
+        variance: float = 0.5,
+        eps: float = 1e-3,
+        relative: bool = False,
+        released: bool = False,
+    ) -> None:
+        super().__init__(weight)
+        name = type(self).__name__
+        if not 0 <= variance <= 1:
+            raise SettingError(f"{name}: `variance` is {variance}, expected a number from 0 to 1.")
+        if relative and released:
+            raise SettingError(
+                f"{name}: `relative` and `released` exclude each other, expected at most one true."
+            )
+        self.variance = variance
+        self.eps = positive(eps, f"{name}: `eps`")
+        self.relative = relative
+        self.released = released
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        if self.relative:
+            prediction = prediction + _RELATIVE_OFFSET
+            target = relative_depth(target, valid) + _RELATIVE_OFFSET
+        eps = None if self.released else self.eps
+        return scale_invariant_log(prediction, target, valid, self.variance, eps)
+
+
+class ScaleShiftInvariantL1(DenseTerm):
+    """`weight` times the mean absolute error of relative depth: MiDaS (arXiv:1907.01341).
+
+    Prediction and label are each freed of their scale and shift: minus the median, over the mean absolute deviation
+    from it. It takes any depth as a label, and predicts depth without scale and shift.
+
+    Args:
+        weight: factor of this term.
+    """
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        error = standardize_depth(prediction, valid) - standardize_depth(target, valid)
+        return masked_mean(error.abs(), valid)
+
+
+class GradientMatching(DenseTerm):
+    """`weight` times the mean absolute forward difference of the error, summed over scales: MegaDepth, MiDaS.
+
+    It keeps edges where the label has them (arXiv:1804.00607). Each scale halves the one before by averaging
+    pixels that count.
+
+    Args:
+        weight: factor of this term.
+        scales: how many, the finest first.
+        relative: free prediction and label of scale and shift first, as `ScaleShiftInvariantL1` does; else the error is
+            in the label's unit.
+
+    Raises:
+        SettingError: `scales` is less than 1.
+    """
+
+    def __init__(self, weight: float = 0.5, scales: int = 4, relative: bool = False) -> None:
+        super().__init__(weight)
+        if scales < 1:
+            raise SettingError(f"GradientMatching: `scales` is {scales}, expected 1 or more.")
+        self.scales = scales
+        self.relative = relative
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        if self.relative:
+            prediction, target = standardize_depth(prediction, valid), standardize_depth(target, valid)
+        error = prediction - target
+        total = absolute_gradient(error, valid)
+        for scale in range(1, self.scales):
+            coarse, count = coarsen(error, valid, 2**scale)
+            total = total + absolute_gradient(coarse, count > 0)
+        return total
+
+
+def scale_invariant_log(
+    prediction: Tensor, target: Tensor, valid: Tensor, variance: float, eps: float | None
+) -> Tensor:
+    """Scalar: `SiLog` of depth (B, 1, H, W), which is 1 at pixels that do not count; without eps the released form."""
+    count = valid.sum(dim=(1, 2, 3)).clamp(min=1)
+    some = valid.any(dim=3).any(dim=2).any(dim=1)
+    if eps is None:
+        error = torch.log(target) - torch.log(prediction)
+    else:
+        error = -log_ratio(
+            prediction / torch.where(target < 0, torch.nan, target)
+        )  # the sign must not get lost
+    error = torch.where(valid, error, 0)
+    mean = error.sum(dim=(1, 2, 3)) / count
+    # mean d² - v mean(d)², written so that rounding cannot make it negative
+    around = torch.where(valid, error - mean[:, None, None, None], 0).square().sum(dim=(1, 2, 3)) / count
+    square = around + (1 - variance) * mean.square()
+    smooth = eps or 0.0
+    each = torch.where(some, square + smooth**2, 1).sqrt() - smooth  # the root of 0 has no gradient
+    return torch.where(some, each, 0).sum() / some.sum().clamp(min=1)
+
+
+def log_ratio(ratio: Tensor) -> Tensor:
+    """Logarithm of prediction / target, continued below 0.1 by its tangent: finite, and rising, for every number."""
+    below = math.log(_LEAST_RATIO) + (ratio - _LEAST_RATIO) / _LEAST_RATIO
+    return torch.where(ratio > _LEAST_RATIO, torch.log(ratio.clamp(min=_LEAST_RATIO)), below)

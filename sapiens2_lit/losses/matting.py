@@ -1,0 +1,94 @@
+"""Losses of mattes: alpha in 0..1, and premultiplied foreground, in 0..1 too.
+
+No training recipe was released. These are the usual ones of image matting, for alpha alone where labels have no
+foreground.
+
+Legend: B batch, H and W pixels.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.losses.masked import DenseTerm, absolute_gradient, coarsen, masked_mean
+
+
+class AlphaL1(DenseTerm):
+    """`weight` times the mean absolute error of alpha (B, 1, H, W)."""
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        return masked_mean((prediction - target).abs(), valid)
+
+
+class AlphaGradient(DenseTerm):
+    """`weight` times the mean absolute forward difference of alpha's error (B, 1, H, W).
+
+    It wants edges as sharp as they are. A difference counts where both its ends do.
+    """
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        return absolute_gradient(prediction - target, valid)
+
+
+class AlphaLaplacian(DenseTerm):
+    """`weight` times the absolute Laplacian pyramid of alpha's error (B, 1, H, W), level i times 2^i.
+
+    Context-aware matting (Hou and Liu, arXiv:1909.09725). Sums of all levels are divided by the number of pixels
+    that count. The pyramid averages blocks of 2 x 2 pixels that count, and interpolates linearly between blocks.
+
+    Args:
+        weight: factor of this term.
+        levels: of the pyramid, the coarsest holds what is left.
+
+    Raises:
+        SettingError: `levels` is less than 1.
+    """
+
+    def __init__(self, weight: float = 1.0, levels: int = 5) -> None:
+        super().__init__(weight)
+        if levels < 1:
+            raise SettingError(f"AlphaLaplacian: `levels` is {levels}, expected 1 or more.")
+        self.levels = levels
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        total = prediction.new_zeros(())
+        for level, (band, counts) in enumerate(laplacian_pyramid(prediction - target, valid, self.levels)):
+            total = total + 2**level * torch.where(counts, band, 0).abs().sum()
+        return total / valid.sum().clamp(min=1)
+
+
+class ForegroundL1(DenseTerm):
+    """`weight` times the mean absolute error of the premultiplied foreground (B, 3, H, W), summed over channels.
+
+    Premultiplied, a foreground that nobody sees (alpha 0) is black and needs no mask of its own.
+    """
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        return masked_mean((prediction - target).abs(), valid)
+
+
+class CompositeL1(DenseTerm):
+    """`weight` times the mean absolute error of F + (1 - alpha) B, summed over channels, on black and on white B.
+
+    Takes premultiplied rgb and alpha as four channels (B, 4, H, W). A composite is linear in B: one that is right
+    on black and on white is right on every background.
+    """
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        assert prediction.shape[1] == 4, f"{prediction.shape[1]} channels, expected rgb and alpha"
+        error = prediction - target
+        on_black, on_white = error[:, :3], error[:, :3] - error[:, 3:]
+        return masked_mean((on_black.abs() + on_white.abs()) / 2, valid)
+
+
+def laplacian_pyramid(values: Tensor, valid: Tensor, levels: int) -> list[tuple[Tensor, Tensor]]:
+    """Bands (B, C, h, w), finest first, and where they count; interpolated and added up they give `values` back."""
+    bands = []
+    for _ in range(levels - 1):
+        coarse, count = coarsen(values, valid, 2)
+        height, width = values.shape[2:]
+        raised = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
+        bands.append((values - raised[..., :height, :width], valid))
+        values, valid = coarse, count > 0
+    return [*bands, (values, valid)]

@@ -1,0 +1,73 @@
+"""Losses of surface normals. Targets are unit vectors; predictions need not be, their length means nothing.
+
+Legend: B batch, H and W pixels.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sapiens2_lit.losses.masked import DenseTerm, masked_mean, squared_gradient
+
+_SHORTEST = (
+    1e-3  # predictions shorter than this are not stretched to unit length: their gradient would explode
+)
+
+
+class NormalCosine(DenseTerm):
+    """`weight` times the mean of 1 - cos of the angle between prediction and target, as released."""
+
+    hidden = (0.0, 0.0, -1.0)
+
+    def __init__(self, weight: float = 10.0) -> None:
+        super().__init__(weight)
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        return masked_mean(1 - (unit(prediction) * target).sum(dim=1, keepdim=True), valid)
+
+
+class NormalL1(DenseTerm):
+    """`weight` times the mean absolute error, summed over the three components, as released."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__(weight)
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        return masked_mean((prediction - target).abs(), valid)
+
+
+class NormalGradient(DenseTerm):
+    """`weight` times the mean squared forward difference of the error, along x plus along y, as released.
+
+    A difference counts where both its ends do.
+    """
+
+    def __init__(self, weight: float = 10.0) -> None:
+        super().__init__(weight)
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        return squared_gradient(prediction - target, valid)
+
+
+class NormalAngle(DenseTerm):
+    """`weight` times the mean angle between prediction and target, in radians.
+
+    The gradient does not fade as the angle does, unlike that of 1 - cos: fine detail keeps improving. The angle
+    comes from 2 atan2(|p - t|, |p + t|) (Kahan): arccos has no gradient at 0 and few digits near it.
+    """
+
+    hidden = (0.0, 0.0, -1.0)
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__(weight)
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        direction = unit(prediction)
+        apart = torch.linalg.vector_norm(direction - target, dim=1, keepdim=True)
+        along = torch.linalg.vector_norm(direction + target, dim=1, keepdim=True)
+        return masked_mean(2 * torch.atan2(apart, along), valid)
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Vectors (B, 3, H, W) at unit length; those shorter than 1e-3 are multiplied by 1000."""
+    return F.normalize(vectors, dim=1, eps=_SHORTEST)

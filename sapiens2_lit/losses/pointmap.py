@@ -1,0 +1,250 @@
+"""Losses of point maps (B, 3, H, W) in the camera's frame, in canonical units or metres.
+
+Terms are called as `term(points, target, valid, intrinsics)`; the term of the scale branch as `term(scale,
+target_scale)`. With d the mean z of a sample's label, several compare points / d, so that near and far people
+weigh alike.
+
+Legend: B batch, H and W pixels; x, y, z components of points, all in one unit.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.geometry import align, area_vectors, normals_support, pixel_rays
+from sapiens2_lit.losses.depth import scale_invariant_log
+from sapiens2_lit.losses.masked import coarsen, masked_mean, positive, prepare, soften
+
+_LIMIT = 4.0  # of |error| / d: above it the released losses stop, ours grow as the logarithm
+_SMALLEST_AREA = (
+    0.1  # share of the label's area under which a predicted surface element counts as shrunken, not turned
+)
+
+
+class PointTerm(nn.Module):
+    """`weight` times a loss of point maps, in float32 at least, also under autocast.
+
+    Where nothing counts it is 0 with a gradient of 0. A NaN prediction at a pixel that counts makes it NaN. The
+    `released` forms that look at neighbours that do not count do so for predictions that are NaN there, too.
+
+    Args:
+        weight: factor of this term, 0 or more.
+        released: the released form, where it differs.
+
+    Raises:
+        SettingError: the weight is negative or not finite.
+    """
+
+    hidden: tuple[float, ...] | None = (0.0, 0.0, 1.0)
+
+    def __init__(self, weight: float = 1.0, released: bool = False) -> None:
+        super().__init__()
+        self.weight = positive(weight, f"{type(self).__name__}: `weight`", zero=True)
+        self.released = released
+
+    def forward(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
+        """Scalar, from points and target (B, 3, H, W), valid (B, 1, H, W) bool and intrinsics (B, 3, 3)."""
+        with torch.autocast(points.device.type, enabled=False):
+            points, target = prepare(points, target, valid, self.hidden)
+            return self.weight * self.value(points, target, valid, intrinsics.to(points.dtype))
+
+    def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
+        """The loss without its weight; what a subclass defines."""
+        raise NotImplementedError
+
+    def limited(self, error: Tensor) -> Tensor:
+        """|error| of each component, where large growing slowly, or, as released, neither growing nor teaching."""
+        return error.abs().clamp(max=_LIMIT) if self.released else soften(error.abs(), _LIMIT)
+
+
+class PointL1(PointTerm):
+    """`weight` times the mean absolute error of points / d, summed over x, y, z."""
+
+    def __init__(self, weight: float = 2.0, released: bool = False) -> None:
+        super().__init__(weight, released)
+
+    def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
+        return masked_mean(self.limited((points - target) / mean_depth(target, valid)), valid)
+
+
+class PointMultiscaleL1(PointTerm):
+    """`weight` times the mean absolute error of points / d at coarse scales, summed over x, y, z, averaged over scales.
+
+    Blocks of pixels that count are averaged; a block weighs as much as it has such pixels. Noise averages out
+    there, while the shape at large, which moves no single pixel much, shows. The released form enlarges both maps
+    by 2 instead, which takes four times the memory and holds nothing that the finest scale does not.
+
+    Args:
+        weight: factor of this term.
+        factors: block sizes in pixels; those larger than the image see its mean.
+        released: the released form.
+
+    Raises:
+        SettingError: a factor is less than 2, or there is none.
+    """
+
+    def __init__(
+        self, weight: float = 1.0, factors: Sequence[int] = (4, 16, 64), released: bool = False
+    ) -> None:
+        super().__init__(weight, released)
+        if not factors or min(factors) < 2:
+            raise SettingError(
+                f"PointMultiscaleL1: `factors` is {list(factors)}, expected numbers of 2 or more."
+            )
+        self.factors = tuple(factors)
+        if released:
+            self.hidden = None
+
+    def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
+        depth = mean_depth(target, valid)
+        if self.released:
+            finer = F.interpolate(
+                (points - target) / depth, scale_factor=2, mode="bilinear", align_corners=False
+            )
+            double = valid.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+            return masked_mean(self.limited(finer), double)
+        total = points.new_zeros(())
+        for factor in self.factors:
+            coarse, count = coarsen((points - target) / depth, valid, factor)
+            total = total + (count * self.limited(coarse)).sum() / valid.sum().clamp(min=1)
+        return total / len(self.factors)
+
+
+class PointCentroidL1(PointTerm):
+    """`weight` times the mean absolute error of points / d about each side's own centroid: shape without position."""
+
+    def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
+        error = (points - target) / mean_depth(target, valid)
+        return masked_mean(self.limited(error - sample_mean(error, valid)), valid)
+
+
+class PointSiLog(PointTerm):
+    """`weight` times the scale-invariant logarithmic error of z; see `sapiens2_lit.losses.SiLog`.
+
+    Args:
+        weight: factor of this term.
+        variance: 1 to be blind to scale, 0 to measure it fully.
+        eps: error under which the loss is smooth, in logarithms.
+        released: the released form, without eps.
+
+    Raises:
+        SettingError: a setting is out of its range.
+    """
+
+    def __init__(
+        self, weight: float = 1.0, variance: float = 0.5, eps: float = 1e-3, released: bool = False
+    ) -> None:
+        super().__init__(weight, released)
+        if not 0 <= variance <= 1:
+            raise SettingError(f"PointSiLog: `variance` is {variance}, expected a number from 0 to 1.")
+        self.variance = variance
+        self.eps = positive(eps, "PointSiLog: `eps`")
+
+    def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
+        eps = None if self.released else self.eps
+        return scale_invariant_log(points[:, 2:], target[:, 2:], valid, self.variance, eps)
+
+
+class PointIntrinsics(PointTerm):
+    """`weight` times the mean of |X - Z (u - cx) / fx| + |Y - Z (v - cy) / fy|: each point on its own pixel's ray.
+
+    In the unit of the points, as released; the target plays no part.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__(weight)
+
+    def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
+        rays = pixel_rays(intrinsics, (points.shape[-2], points.shape[-1]))
+        return masked_mean((points[:, :2] - rays * points[:, 2:]).abs(), valid)
+
+
+class PointNormal(PointTerm):
+    """`weight` times the mean of 1 - cos, plus mean absolute error, between the normals of both surfaces.
+
+    Normals come from forward differences whose ends all count. A predicted surface element smaller than a tenth
+    of the label's is not stretched to unit length: otherwise the gradient of a point map that is still flat and
+    tiny would have no bound.
+
+    The released form takes normals of every pixel that counts, also from neighbours that do not, and repeats the
+    last difference at the borders.
+
+    Args:
+        weight: factor of this term.
+        released: the released form.
+    """
+
+    def __init__(self, weight: float = 2.0, released: bool = False) -> None:
+        super().__init__(weight, released)
+        if released:
+            self.hidden = None
+
+    def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
+        surface, truth = area_vectors(points), area_vectors(target)
+        if self.released:
+            normal, true_normal = F.normalize(surface, dim=1), F.normalize(truth, dim=1)
+        else:
+            area = torch.linalg.vector_norm(truth, dim=1, keepdim=True)
+            valid = normals_support(valid) & (area > 0)
+            area = torch.where(valid, area, 1)
+            surface, truth = torch.where(valid, surface, 0), torch.where(valid, truth, 0)
+            own = torch.linalg.vector_norm(surface, dim=1, keepdim=True)
+            normal = surface / torch.maximum(own, _SMALLEST_AREA * area)
+            true_normal = truth / area
+        cosine = (normal * true_normal).sum(dim=1, keepdim=True)
+        apart = (normal - true_normal).abs().mean(dim=1, keepdim=True)
+        return masked_mean(1 - cosine + apart, valid)
+
+
+class PointAligned(PointTerm):
+    """`weight` times the mean absolute error of points / d after the best scale and shift, summed over x, y, z.
+
+    For labels without metric scale: the affine-invariant loss of MoGe (arXiv:2410.19115). The alignment is solved
+    for each sample and held fixed; absolute values in it make outliers of the label harmless.
+
+    Args:
+        weight: factor of this term.
+        shift: whether labels also lack the place of zero depth, so that a shift along z is solved for.
+        robust: absolute values in the alignment, else squares.
+    """
+
+    def __init__(self, weight: float = 1.0, shift: bool = True, robust: bool = True) -> None:
+        super().__init__(weight)
+        self.shift = shift
+        self.robust = robust
+
+    def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
+        found = align(points, target, valid, shift="z" if self.shift else "none", robust=self.robust)
+        return masked_mean(self.limited((found.apply(points) - target) / mean_depth(target, valid)), valid)
+
+
+class PointScale(nn.Module):
+    """`weight` times the mean absolute error of the predicted scale, canonical focal length over fx.
+
+    Called as `term(scale, target_scale)` with two tensors of one shape, (B,) or (B, 1).
+    """
+
+    def __init__(self, weight: float = 4.0) -> None:
+        super().__init__()
+        self.weight = positive(weight, "PointScale: `weight`", zero=True)
+
+    def forward(self, scale: Tensor, target_scale: Tensor) -> Tensor:
+        """Scalar, in float32 at least."""
+        assert scale.shape == target_scale.shape, f"scale {(*scale.shape,)}, target {(*target_scale.shape,)}"
+        dtype = torch.promote_types(scale.dtype, torch.float32)
+        return self.weight * (scale.to(dtype) - target_scale.to(dtype)).abs().mean()
+
+
+def mean_depth(target: Tensor, valid: Tensor) -> Tensor:
+    """(B, 1, 1, 1) mean z of each sample's points that count; 1 where none does."""
+    depth = sample_mean(target[:, 2:], valid)
+    return torch.where(valid.any(dim=3, keepdim=True).any(dim=2, keepdim=True), depth, 1)
+
+
+def sample_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """(B, C, 1, 1) mean of each sample's pixels that count; 0 where none does."""
+    total = torch.where(valid, values, 0).sum(dim=(2, 3), keepdim=True)
+    return total / valid.sum(dim=(2, 3), keepdim=True).clamp(min=1)

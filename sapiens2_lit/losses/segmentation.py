@@ -1,0 +1,131 @@
+"""Losses of class logits against class maps.
+
+Logits of 29 classes at 1024 x 768 are 91 MB in float32, and a softmax, its square and its gradient are as much each.
+So the terms are computed a few samples at a time and again in the backward pass, which keeps the logits alone.
+
+Legend: B batch, C classes, H and W pixels; n samples of a chunk.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from sapiens2_lit.classes import IGNORED, load_classes
+from sapiens2_lit.errors import SettingError
+
+_CHUNK = 2**24  # elements of logits that are worked on at once: 64 MB in float32
+
+
+class CrossEntropy(nn.Module):
+    """`weight` times the mean over all pixels of the class-weighted cross-entropy.
+
+    Ignored pixels count in the mean, as zeros, and class weights do not divide it: so the released models were trained.
+
+    Args:
+        weight: factor of this term.
+        class_weights: one for each class, or a vocabulary, by name or file, whose weights count; null for 1 everywhere.
+
+    Raises:
+        SettingError: a weight is negative.
+    """
+
+    def __init__(self, weight: float = 1.0, class_weights: list[float] | str | Path | None = None) -> None:
+        super().__init__()
+        self.weight = weight
+        self.class_weights: tuple[float, ...] | None = None
+        if isinstance(class_weights, str | Path):
+            self.class_weights = load_classes(class_weights).weights
+        elif class_weights is not None:
+            self.class_weights = check_weights(class_weights, "CrossEntropy: `class_weights`")
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Scalar, from logits (B, C, H, W) and labels (B, H, W) int64, 255 ignored."""
+        weights = None
+        if self.class_weights is not None:
+            if len(self.class_weights) != logits.shape[1]:
+                raise SettingError(
+                    f"CrossEntropy: `class_weights` has {len(self.class_weights)} entries, expected "
+                    f"{logits.shape[1]}, one for each class that the head predicts."
+                )
+            weights = torch.tensor(self.class_weights, device=logits.device)
+
+        def mean_n(logits_nchw: Tensor, labels_nhw: Tensor) -> Tensor:
+            each = None if weights is None else weights.to(logits_nchw.dtype)
+            losses = F.cross_entropy(logits_nchw, labels_nhw, each, ignore_index=IGNORED, reduction="none")
+            return losses.mean(dim=(1, 2))
+
+        return self.weight * _by_chunks(mean_n, logits, labels).mean()
+
+
+class Dice(nn.Module):
+    """`weight` times 1 - Dice, averaged over the foreground classes that a sample shows, then over samples.
+
+    With p the softmax at pixels that count and t the labels, Dice is (2 sum pt + eps) / (sum p² + sum t² + eps): V-Net
+    (arXiv:1606.04797). A sample that shows none of these classes has no loss.
+
+    Args:
+        weight: factor of this term.
+        background: index of the class that is left out, or null.
+        eps: keeps classes of few pixels from extreme gradients.
+    """
+
+    def __init__(self, weight: float = 1.0, background: int | None = 0, eps: float = 1e-3) -> None:
+        super().__init__()
+        if not eps > 0:
+            raise SettingError(f"Dice: `eps` is {eps}, expected a number above 0.")
+        self.weight = weight
+        self.background = background
+        self.eps = eps
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Scalar, from logits (B, C, H, W) and labels (B, H, W) int64, 255 ignored."""
+        return self.weight * _by_chunks(self._loss_n, logits, labels).mean()
+
+    def _loss_n(self, logits_nchw: Tensor, labels_nhw: Tensor) -> Tensor:
+        classes = torch.arange(logits_nchw.shape[1], device=logits_nchw.device)
+        labels_n1hw = labels_nhw[:, None]
+        p_nchw = logits_nchw.softmax(dim=1) * (labels_n1hw != IGNORED)
+        t_nchw = labels_n1hw == classes[:, None, None]
+        both_nc = (p_nchw * t_nchw).sum(dim=(2, 3))
+        count_nc = t_nchw.sum(dim=(2, 3))
+        dice_nc = (2 * both_nc + self.eps) / (p_nchw.square().sum(dim=(2, 3)) + count_nc + self.eps)
+        shown_nc = count_nc > 0
+        if self.background is not None:
+            shown_nc[:, self.background] = False
+        return ((1 - dice_nc) * shown_nc).sum(dim=1) / shown_nc.sum(dim=1).clamp(min=1)
+
+
+def check_weights(weights: Sequence[float], where: str) -> tuple[float, ...]:
+    """The weights as floats.
+
+    Raises:
+        SettingError: one is negative or not finite, or all are 0.
+    """
+    values = tuple(float(weight) for weight in weights)
+    if not all(0 <= value < float("inf") for value in values) or not any(values):
+        raise SettingError(f"{where} is {list(weights)}, expected numbers of 0 or more, not all 0.")
+    return values
+
+
+def _by_chunks(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor) -> Tensor:
+    """`loss`, which gives each sample its own, (B,), in float32 at least and outside autocast."""
+    assert logits.shape[2:] == labels.shape[1:], f"logits {tuple(logits.shape)}, labels {tuple(labels.shape)}"
+
+    def in_float32(logits_nchw: Tensor, labels_nhw: Tensor) -> Tensor:
+        with torch.autocast(logits.device.type, enabled=False):
+            return loss(logits_nchw.to(torch.promote_types(logits.dtype, torch.float32)), labels_nhw)
+
+    step = max(1, _CHUNK // max(1, logits[0].numel()))
+    if step >= len(logits):
+        return in_float32(logits, labels)
+    # `split`, not slices: the backward pass of each slice would allocate a gradient of the whole.
+    return torch.cat(
+        [
+            checkpoint(in_float32, *chunk, use_reentrant=False, preserve_rng_state=False)
+            for chunk in zip(logits.split(step), labels.split(step), strict=True)
+        ]
+    )

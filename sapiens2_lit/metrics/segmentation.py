@@ -1,0 +1,82 @@
+"""How well class maps agree with their labels."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from sapiens2_lit.classes import IGNORED
+from sapiens2_lit.errors import SettingError
+
+
+class SegmentationIoU(Metric):
+    """Intersection over union, class accuracy and pixel accuracy over all pixels of all images, as shares in 0..1.
+
+    From one matrix of counts, summed over batches and processes:
+        mIoU: mean over classes that occur in the labels or in the predictions.
+        mIoU_with_absent: mean over all classes; those that never occur count as 0, as in the released evaluation.
+        foreground_mIoU: `mIoU` without the background.
+        mAcc: mean over labelled classes of the share of their pixels that is found.
+        accuracy: share of all pixels.
+    Where no pixel is labelled, all are NaN: nothing is known.
+
+    Args:
+        num_classes: C.
+        background: index of the class left out of `foreground_mIoU`, or None.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    confusion: Tensor  # (C, C): label, prediction
+
+    def __init__(self, num_classes: int, background: int | None = 0) -> None:
+        super().__init__()
+        if background is not None and not 0 <= background < num_classes:
+            raise SettingError(
+                f"SegmentationIoU: `background` is {background}, expected 0..{num_classes - 1}."
+            )
+        self.num_classes = num_classes
+        self.background = background
+        zeros = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+        self.add_state("confusion", zeros, dist_reduce_fx="sum")
+
+    def update(self, prediction: Tensor, labels: Tensor) -> None:
+        """Count one batch of class maps (B, H, W) of any integer type; labels of 255 are left out.
+
+        Raises:
+            SettingError: a label is no class.
+        """
+        counted = labels != IGNORED
+        label, found = labels[counted].long(), prediction[counted].long()
+        # A label beyond the classes lands beyond the matrix: it shows in the number of bins, without a further wait.
+        counts = torch.bincount(label * self.num_classes + found, minlength=self.num_classes**2)
+        if len(counts) > self.num_classes**2:
+            raise SettingError(
+                f"segmentation labels hold class {int(label.max())}, the head predicts {self.num_classes} classes, "
+                f"0..{self.num_classes - 1}: give the data the classes of the head."
+            )
+        self.confusion += counts.view_as(self.confusion)
+
+    def per_class(self) -> Tensor:
+        """(C,) intersection over union of each class; NaN for those that never occur."""
+        hits, union = self._hits_and_union()
+        return hits / union  # 0 / 0 is NaN, as documented
+
+    def compute(self) -> dict[str, Tensor]:
+        hits, union = self._hits_and_union()
+        iou, labelled = hits / union, self.confusion.sum(dim=1)
+        known = torch.where(labelled.sum() > 0, 1.0, torch.nan)
+        foreground = torch.ones_like(labelled, dtype=torch.bool)
+        if self.background is not None:
+            foreground[self.background] = False
+        return {
+            "mIoU": iou.nanmean() * known,
+            "mIoU_with_absent": (hits / union.clamp(min=1)).mean() * known,
+            "foreground_mIoU": iou[foreground].nanmean() * known,
+            "mAcc": (hits / labelled).nanmean() * known,
+            "accuracy": hits.sum() / labelled.sum(),
+        }
+
+    def _hits_and_union(self) -> tuple[Tensor, Tensor]:
+        hits = self.confusion.diagonal()
+        return hits, self.confusion.sum(dim=0) + self.confusion.sum(dim=1) - hits

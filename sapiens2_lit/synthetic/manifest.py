@@ -1,0 +1,128 @@
+"""`dataset.json`: by which settings a folder was generated. A folder holds one dataset, never a mixture."""
+
+import json
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.synthetic.files import write_file
+from sapiens2_lit.synthetic.layout import TASKS, meanings
+
+GENERATOR = 1  # raised whenever a seed comes to mean other pictures
+NAME = "dataset.json"
+LARGEST_SIDE = 8192
+MOST_PEOPLE = 20
+MOST_IMAGES = 1_000_000  # stems have six digits
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides every picture and label of a dataset, but how many there are.
+
+    Attributes:
+        size: (height, width) in pixels.
+        people: least and greatest number of people in a picture.
+        seed: 0 or more.
+        tasks: for which labels are written, in the order of `TASKS`.
+
+    Raises:
+        SettingError: naming the option, what was found and what was expected.
+    """
+
+    size: tuple[int, int] = (512, 384)
+    people: tuple[int, int] = (1, 1)
+    seed: int = 0
+    tasks: tuple[str, ...] = TASKS
+
+    def __post_init__(self) -> None:
+        if not all(16 <= side <= LARGEST_SIDE for side in self.size):
+            found = " ".join(map(str, self.size))
+            raise SettingError(f"--size {found}: expected height and width of 16 to {LARGEST_SIDE} pixels")
+        if not 1 <= self.people[0] <= self.people[1] <= MOST_PEOPLE:
+            found = " ".join(map(str, self.people))
+            raise SettingError(
+                f"--people {found}: expected a number, or the least and the greatest one, from 1 to {MOST_PEOPLE}"
+            )
+        if self.seed < 0:
+            raise SettingError(f"--seed {self.seed}: expected 0 or more")
+        unknown = [task for task in self.tasks if task not in TASKS]
+        if unknown or not self.tasks:
+            found = " ".join(unknown) or "(nothing)"
+            raise SettingError(f"--tasks {found}: expected all, or some of {', '.join(TASKS)}")
+        object.__setattr__(self, "tasks", tuple(task for task in TASKS if task in self.tasks))
+
+    def options(self) -> dict[str, str]:
+        """The settings as the options of the command that stand for them."""
+        numbers = self.people if self.people[0] < self.people[1] else self.people[:1]
+        return {
+            "size": f"--size {self.size[0]} {self.size[1]}",
+            "people": f"--people {' '.join(map(str, numbers))}",
+            "seed": f"--seed {self.seed}",
+            "tasks": f"--tasks {'all' if self.tasks == TASKS else ' '.join(self.tasks)}",
+        }
+
+
+def write_manifest(root: Path, settings: Settings, num: int) -> None:
+    """Write `dataset.json`, which says that annotations and splits list the first `num` samples."""
+    content = {
+        "generator": "sapiens2-lit synth",
+        "generator_version": GENERATOR,
+        "sapiens2_lit": version("sapiens2-lit"),
+        "num": num,
+        **asdict(settings),
+        "frame": "opencv",
+        "frame_meaning": "camera frame of normals and points: x right, y down, z forward",
+        "folders": meanings(settings.tasks),
+    }
+    write_file(root, NAME, json.dumps(content, indent=2).encode())
+
+
+def read_manifest(root: Path) -> tuple[Settings, int] | None:
+    """Settings and number of samples of the dataset in `root`; None if `root` is not there or empty.
+
+    Raises:
+        SettingError: `root` holds something else, or the dataset of another generator.
+    """
+    path = root / NAME
+    elsewhere = "choose a new or an empty folder"
+    if root.exists() and not root.is_dir():
+        raise SettingError(f"{root} is a file: {elsewhere}")
+    if not path.is_file():
+        if root.is_dir() and any(root.iterdir()):
+            raise SettingError(f"{root} is not empty and has no {NAME} of this command: {elsewhere}")
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        made_by = data["generator_version"]
+        if made_by != GENERATOR:
+            raise SettingError(
+                f"{path}: `generator_version` is {made_by}, this one's is {GENERATOR} and draws other people: "
+                f"{elsewhere}"
+            )
+        settings = Settings(tuple(data["size"]), tuple(data["people"]), data["seed"], tuple(data["tasks"]))
+        return settings, int(data["num"])
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise SettingError(
+            f"{path} is not one that `sapiens2-lit synth` wrote ({type(error).__name__}: {error}): {elsewhere}"
+        ) from error
+
+
+def check_same(root: Path, found: Settings, asked: Settings, existing: int, num: int) -> None:
+    """Refuse to go on with other settings than those of the `existing` samples, or to have fewer of them.
+
+    Raises:
+        SettingError: naming `dataset.json`, the field, what was found, what was asked for, and what to do.
+    """
+    path = root / NAME
+    for field, option in found.options().items():
+        if getattr(found, field) != getattr(asked, field):
+            raise SettingError(
+                f"{path}: `{field}` was {option}, now {asked.options()[field]} is asked for: go on with {option}, "
+                "or choose another folder"
+            )
+    if num < existing:
+        raise SettingError(
+            f"{path}: there are {existing} samples already, --num {num} asks for fewer: give --num {existing} or "
+            "more, or choose another folder"
+        )

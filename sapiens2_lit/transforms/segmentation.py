@@ -1,0 +1,120 @@
+"""Augmentation for segmentation: random views and pixels in one flat group of settings."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.classes import IGNORED
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.transforms.crop import check_probability
+from sapiens2_lit.transforms.geometric import Affine, compose, resizing, warp_labels
+from sapiens2_lit.transforms.photometric import Image, PhotometricAugmentation
+from sapiens2_lit.transforms.whole_image import WholeImageAugmentation, fit_affine
+
+_TRIES = 10  # views drawn at most until one is mixed enough
+_COARSE = 1 / 8  # of the input's sides: enough to tell shares of classes
+_KEEP = np.arange(256, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
+    """Everything random in a segmentation training sample.
+
+    Settable one by one, as in `--data.augment.rotation 20`; `--data.augment null` switches all of it off. Scale,
+    rotation, flip, blur and noise are the recipe of the released Sapiens2 segmentation models, whose background
+    replacement is not here. There three in ten samples are crops in which no class takes more than 75 %; here every
+    view that does not fit is a crop, and three in ten are held to those 75 %.
+
+    Attributes:
+        flip: probability of a mirror image, left and right classes swapped.
+        scale: smallest and largest factor on the size at which the whole image fits, uniformly; what is too large is
+            cropped, what is too small is padded with pixels that do not count.
+        rotation: largest rotation in degrees, either way, uniformly.
+        rotation_probability: how often it is rotated.
+        mixed: how often the view must be mixed: others are drawn, up to ten, until no class takes too much of it.
+        largest_share: of a mixed view's pixels that one class may take.
+        photometric: probability that colours change at all.
+        brightness: largest relative change of brightness, either way.
+        contrast: largest relative change of contrast, either way.
+        saturation: largest relative change of saturation, either way.
+        hue: largest turn of the hue, either way, as a fraction of the colour circle.
+        blur: probability of a box blur of 3 to 7 pixels.
+        median_blur: probability of a median blur of 3 to 7 pixels.
+        noise: probability of Gaussian noise.
+        noise_variance: smallest and largest variance of that noise, of values 0..255, uniformly.
+        dropout: probability of one rectangle painted black; its pixels stay labelled.
+        dropout_size: smallest and largest side of that rectangle, as a fraction of the image's.
+    """
+
+    blur: float = 0.3
+    median_blur: float = 0.0
+    dropout: float = 0.0
+    mixed: float = 0.3
+    largest_share: float = 0.75
+    noise: float = 0.3
+    noise_variance: tuple[float, float] = (5.0, 20.0)
+
+    def __post_init__(self) -> None:
+        WholeImageAugmentation.__post_init__(self)
+        PhotometricAugmentation.__post_init__(self)
+        for name in ("mixed", "noise"):
+            check_probability(self, name)
+        if not 0 < self.largest_share <= 1:
+            raise SettingError(f"augment.largest_share is {self.largest_share}, expected a share, 0 to 1.")
+        low, high = self.noise_variance
+        if not 0 <= low <= high:
+            raise SettingError(
+                f"augment.noise_variance is {self.noise_variance}, expected 0 <= smallest <= largest."
+            )
+
+    def choose(
+        self,
+        image_size: tuple[int, int],
+        size: tuple[int, int],
+        labels: Mapping[str, npt.NDArray[Any]],
+        rng: np.random.Generator,
+    ) -> Affine:
+        """The affine of one sample; its `segmentation` decides which views are mixed.
+
+        Of ten views none of which is mixed, the last one is taken.
+        """
+        tries = _TRIES if rng.random() < self.mixed and "segmentation" in labels else 1
+        for _ in range(tries):
+            affine = fit_affine(image_size, size, self.sample_view(rng))
+            if tries == 1 or largest_share(labels["segmentation"], affine, size) <= self.largest_share:
+                break
+        return affine
+
+    def build_pixels(self) -> Callable[[Image, np.random.Generator], Image]:
+        colors = PhotometricAugmentation.build_pixels(self)
+        return _WithNoise(colors, self.noise, self.noise_variance) if self.noise else colors
+
+
+def largest_share(labels: npt.NDArray[np.uint8], affine: Affine, size: tuple[int, int]) -> float:
+    """Share of the largest class among the pixels of a view that count, looked at coarsely; 1 where none does."""
+    height, width = (max(1, round(side * _COARSE)) for side in size)
+    coarse = compose(resizing(width / size[1], height / size[0]), affine)
+    seen = warp_labels(labels, coarse, (height, width), _KEEP, outside=IGNORED)
+    counts = np.bincount(seen.ravel(), minlength=256)[:IGNORED]
+    return float(counts.max() / counts.sum()) if counts.any() else 1.0
+
+
+@dataclass(frozen=True)
+class _WithNoise:
+    colors: Callable[[Image, np.random.Generator], Image]
+    probability: float
+    variance: tuple[float, float]
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+        image = self.colors(image, rng)
+        chance, variance = rng.random(), rng.uniform(*self.variance)
+        if chance >= self.probability:
+            return image
+        noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(np.sqrt(variance))
+        return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+
+
+RELEASED = SegmentationAugmentation()

@@ -1,0 +1,110 @@
+"""The whole image in the input, and its random variation in training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.transforms.crop import check_probability
+from sapiens2_lit.transforms.geometric import Affine, compose, mirror, rotation, scaling, translation
+
+
+@dataclass(frozen=True)
+class WholeImageVariation:
+    """How one view of an image differs from the plain one; the default does not.
+
+    Attributes:
+        flip: left to right.
+        scale: factor on the size at which the whole image fits.
+        rotation: degrees, about the middle of the view.
+        place: in x and y, -1 to 1. Where the image is larger than the input, which part of it is seen; where it is
+            smaller, where it lies: 0 in the middle, -1 and 1 at an edge.
+    """
+
+    flip: bool = False
+    scale: float = 1.0
+    rotation: float = 0.0
+    place: tuple[float, float] = (0.0, 0.0)
+
+
+PLAIN = WholeImageVariation()
+
+
+def fit_affine(
+    image_size: tuple[int, int], size: tuple[int, int], variation: WholeImageVariation = PLAIN
+) -> Affine:
+    """The affine that shows an image in the input, its aspect kept, as large as the whole of it fits.
+
+    Args:
+        image_size: (height, width) of the image.
+        size: (height, width) of the input.
+        variation: scale, rotation, place and flip to apply.
+
+    Returns:
+        float64 (2, 3), image pixel -> input pixel.
+    """
+    (image_height, image_width), (height, width) = image_size, size
+    scale = variation.scale * min(height / image_height, width / image_width)
+    # The image point in the middle of the view: within the image where it is larger, so that some of it is always seen.
+    x = (image_width - 1 + variation.place[0] * (image_width - width / scale)) / 2
+    y = (image_height - 1 + variation.place[1] * (image_height - height / scale)) / 2
+    affine = compose(
+        translation((width - 1) / 2, (height - 1) / 2),
+        scaling(scale, scale),
+        rotation(variation.rotation),
+        translation(-x, -y),
+    )
+    return compose(mirror(width), affine) if variation.flip else affine
+
+
+@dataclass(frozen=True)
+class WholeImageAugmentation:
+    """Settings of random views of whole images; the defaults are those of the released segmentation models.
+
+    Attributes:
+        flip: probability of a mirror image, left and right classes swapped.
+        scale: smallest and largest factor on the size at which the whole image fits, uniformly; what is too large is
+            cropped, what is too small is padded with pixels that do not count.
+        rotation: largest rotation in degrees, either way, uniformly.
+        rotation_probability: how often it is rotated.
+    """
+
+    flip: float = 0.5
+    scale: tuple[float, float] = (0.4, 2.0)
+    rotation: float = 60.0
+    rotation_probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "rotation_probability"):
+            check_probability(self, name)
+        low, high = self.scale
+        if not 0 < low <= high:
+            raise SettingError(f"augment.scale is {self.scale}, expected 0 < smallest <= largest.")
+        if not 0 <= self.rotation <= 180:
+            raise SettingError(f"augment.rotation is {self.rotation}, expected degrees, 0 to 180.")
+
+    def sample_view(self, rng: np.random.Generator) -> WholeImageVariation:
+        """Draw one variation. It takes as many numbers from `rng` whatever the settings are."""
+        flip, rotation_chance = rng.random(2)
+        x, y, rotation_part = rng.uniform(-1, 1, 3)
+        scale = rng.uniform(*self.scale)
+        rotated = rotation_chance < self.rotation_probability
+        return WholeImageVariation(
+            flip=bool(flip < self.flip),
+            scale=float(scale),
+            rotation=float(rotation_part * self.rotation) if rotated else 0.0,
+            place=(float(x), float(y)),
+        )
+
+    def choose(
+        self,
+        image_size: tuple[int, int],
+        size: tuple[int, int],
+        labels: Mapping[str, npt.NDArray[Any]],
+        rng: np.random.Generator,
+    ) -> Affine:
+        """The affine of one sample, whose labels in the image's own pixels are `labels`."""
+        return fit_affine(image_size, size, self.sample_view(rng))

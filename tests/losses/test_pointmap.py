@@ -1,0 +1,253 @@
+"""Losses of point maps: golden values of the released forms, and what the default forms do better."""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.geometry import unproject
+from sapiens2_lit.losses.pointmap import (
+    PointAligned,
+    PointCentroidL1,
+    PointIntrinsics,
+    PointL1,
+    PointMultiscaleL1,
+    PointNormal,
+    PointScale,
+    PointSiLog,
+)
+
+GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden" / "losses.json"
+golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden numbers at {GOLDEN}")
+RELEASED = [
+    (PointL1(released=True), "L1Loss"),
+    (PointMultiscaleL1(released=True), "MultiscaleL1Loss"),
+    (PointSiLog(released=True), "SiLogLoss_on_z"),
+    (PointIntrinsics(), "IntrinsicsConsistency"),
+    (PointCentroidL1(released=True), "ShiftInvariantL1"),
+    (PointNormal(released=True), "Normal"),
+]
+DEFAULT = [
+    PointL1(),
+    PointMultiscaleL1(),
+    PointCentroidL1(),
+    PointSiLog(),
+    PointIntrinsics(),
+    PointNormal(),
+    PointAligned(),
+    PointAligned(shift=False, robust=False),
+]
+TERMS = [*DEFAULT, *(term for term, _ in RELEASED)]
+INTRINSICS = torch.tensor([[[40.0, 0, 12], [0, 42, 16], [0, 0, 1]], [[50, 0, 11], [0, 50, 15], [0, 0, 1]]])
+
+
+def normal(name, shape):
+    return torch.from_numpy(
+        np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
+    )
+
+
+def problem():
+    def points(name):
+        return 0.3 * normal(name, (2, 3, 32, 24)) + torch.tensor([0, 0, 2.5])[:, None, None]
+
+    prediction = points("pointmap.pred").requires_grad_()
+    return prediction, points("pointmap.target"), normal("mask", (2, 1, 32, 24)) > -0.5
+
+
+def surface(size=(32, 24)):
+    """A smooth point map that fits INTRINSICS, with a round mask."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, size[0]), torch.linspace(-1, 1, size[1]), indexing="ij")
+    depth = (2.5 - 0.4 * torch.cos(1.5 * x) * torch.cos(y))[None, None].expand(2, 1, *size)
+    valid = (x.square() + y.square() < 0.8)[None, None].expand(2, 1, *size)
+    return unproject(depth, INTRINSICS), valid
+
+
+@golden
+@pytest.mark.parametrize(("term", "name"), RELEASED)
+def test_released_terms_are_golden_in_value_and_gradient(term, name):
+    prediction, target, valid = problem()
+    expected = json.loads(GOLDEN.read_text())[f"pointmap.{name}"]
+    loss = term(prediction, target, valid, INTRINSICS)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected["value"], rel=1e-5)
+    assert prediction.grad.norm().item() == pytest.approx(expected["grad_l2"], rel=1e-5)
+    assert prediction.grad.abs().sum().item() == pytest.approx(expected["grad_abs_sum"], rel=1e-5)
+
+
+@golden
+def test_scale_is_golden_in_value_and_gradient():
+    expected = json.loads(GOLDEN.read_text())["pointmap.ScaleL1"]
+    target = torch.tensor([1.3, 0.8])
+    scale = (1.1 * target + 0.05).requires_grad_()
+    loss = PointScale()(scale, target)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected["value"], rel=1e-5)
+    assert scale.grad.norm().item() == pytest.approx(expected["grad_l2"], rel=1e-5)
+
+
+@golden
+@pytest.mark.parametrize(("term", "name"), [(PointL1(), "L1Loss"), (PointCentroidL1(), "ShiftInvariantL1")])
+def test_default_terms_equal_the_released_ones_on_ordinary_errors(term, name):
+    loss = term(*problem(), INTRINSICS)
+    assert loss.item() == pytest.approx(json.loads(GOLDEN.read_text())[f"pointmap.{name}"]["value"], rel=1e-5)
+
+
+@pytest.mark.parametrize("term", TERMS)
+@pytest.mark.parametrize("hole", [torch.nan, torch.inf])
+def test_labels_that_do_not_count_may_hold_anything(term, hole):
+    prediction, target, valid = problem()
+    loss = term(prediction, torch.where(valid, target, hole), valid, INTRINSICS)
+    loss.backward()
+    assert loss.isfinite() and prediction.grad.isfinite().all() and prediction.grad.norm() > 0
+    # the value is that of any other content; the released neighbours are taken as zeros
+    expected = term(prediction, torch.where(valid, target, 0), valid, INTRINSICS)
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("term", DEFAULT)
+def test_nothing_that_does_not_count_plays_a_part(term):
+    """Neither the label nor the prediction there: unlike in the released multiscale and normals."""
+    prediction, target, valid = problem()
+    expected = term(prediction, target, valid, INTRINSICS)
+    expected.backward()
+    assert not prediction.grad[~valid.expand_as(prediction)].any()
+    elsewhere = torch.where(valid, prediction, -7.0), torch.where(valid, target, 3.0)
+    torch.testing.assert_close(term(*elsewhere, valid, INTRINSICS), expected)
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_without_valid_pixels_loss_and_gradient_are_zero(term):
+    prediction, target, valid = problem()
+    loss = term(prediction, target * torch.nan, torch.zeros_like(valid), INTRINSICS)
+    loss.backward()
+    assert loss.item() == 0 and torch.equal(prediction.grad, torch.zeros_like(prediction))
+
+
+@pytest.mark.parametrize("term", DEFAULT)
+def test_an_exact_prediction_has_no_loss_and_finite_gradients(term):
+    target, valid = surface()
+    prediction = target.clone().requires_grad_()
+    loss = term(prediction, target, valid, INTRINSICS)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=2e-6) and prediction.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("term", DEFAULT)
+@pytest.mark.parametrize("start", [0.0, 1e-4, -1.0, 1e3])
+def test_no_prediction_is_beyond_teaching(term, start):
+    """All points at one place, nearly so, behind the camera, or far away: a finite loss and a gradient of use."""
+    target, valid = surface()
+    prediction = (start * (1 + 1e-3 * normal("start", target.shape))).requires_grad_()
+    loss = term(prediction, target, valid, INTRINSICS)
+    loss.backward()
+    assert loss.isfinite() and prediction.grad.isfinite().all()
+    # all at one place, points lie on every ray and span no surface: these two leave it to the other terms
+    assert prediction.grad.norm() > 0 or (isinstance(term, PointIntrinsics | PointNormal) and start == 0)
+
+
+def test_outliers_teach_where_the_released_clamp_lets_them_go():
+    target, valid = surface()
+    far = target + torch.tensor([0.0, 0.0, 100.0])[:, None, None]
+    gradients = []
+    for released in (False, True):
+        prediction = far.clone().requires_grad_()
+        PointL1(released=released)(prediction, target, valid, INTRINSICS).backward()
+        gradients.append(prediction.grad[:, 2].abs().sum().item())
+    near = (target + 0.01).requires_grad_()
+    PointL1()(near, target, valid, INTRINSICS).backward()
+    assert gradients[1] == 0 and 0 < gradients[0] < 0.2 * near.grad[:, 2].abs().sum().item()
+
+
+def test_coarse_scales_forgive_noise_and_see_the_shape():
+    target, valid = surface((64, 64))
+    noise = 0.1 * normal("noise", target.shape)
+    term = PointMultiscaleL1(factors=(8,))
+    noisy = term(target + noise, target, valid, INTRINSICS) / term(target + 0.1, target, valid, INTRINSICS)
+    fine = PointMultiscaleL1(released=True)
+    released = fine(target + noise, target, valid, INTRINSICS) / fine(target + 0.1, target, valid, INTRINSICS)
+    assert noisy < 0.2 and released > 2 * noisy
+    # a shift is the same at every scale
+    expected = PointL1(weight=1)(target + 0.1, target, valid, INTRINSICS)
+    torch.testing.assert_close(PointMultiscaleL1()(target + 0.1, target, valid, INTRINSICS), expected)
+
+
+def test_silhouettes_do_not_bend_the_default_normals():
+    """Zeros beyond the silhouette, as labels have them, turn the released normals there; ours leave them out."""
+    target, valid = surface()
+    label = torch.where(valid, target, 0)
+    prediction = target  # exact, and smooth beyond the silhouette
+    assert PointNormal()(prediction, label, valid, INTRINSICS).item() < 1e-5
+    assert PointNormal(released=True)(prediction, label, valid, INTRINSICS).item() > 0.05
+
+
+def test_normals_see_orientation_not_place():
+    target, valid = surface()
+    moved = 3 * target + torch.tensor([1.0, -2.0, 4.0])[:, None, None]
+    assert PointNormal()(moved, target, valid, INTRINSICS).item() < 1e-4
+    flat = target.clone()
+    flat[:, 2] = 2.5
+    assert PointNormal()(flat, target, valid, INTRINSICS).item() > 0.05
+
+
+def test_centroid_l1_is_blind_to_place():
+    target, valid = surface()
+    moved = target + torch.tensor([1.0, -2.0, 4.0])[:, None, None]
+    assert PointCentroidL1()(moved, target, valid, INTRINSICS).item() < 1e-5
+    assert PointCentroidL1()(1.1 * target, target, valid, INTRINSICS).item() > 0.01
+
+
+def test_intrinsics_hold_for_every_depth_and_no_other_camera():
+    target, valid = surface()
+    assert PointIntrinsics()(1.7 * target, target, valid, INTRINSICS).item() < 1e-5
+    assert PointIntrinsics()(target, target, valid, INTRINSICS.flip(0)).item() > 0.01
+
+
+@pytest.mark.parametrize("robust", [False, True])
+def test_aligned_points_are_blind_to_scale_and_shift_of_the_label(robust):
+    target, valid = surface()
+    prediction = target + 0.01 * normal("noise", target.shape)
+    term = PointAligned(robust=robust)
+    loss = term(prediction, target, valid, INTRINSICS)
+    for scale, shift in ((0.2, 3.0), (4.0, 0.0)):
+        away = scale * prediction + torch.tensor([0, 0, shift])[:, None, None]
+        torch.testing.assert_close(term(away, target, valid, INTRINSICS), loss, rtol=1e-3, atol=1e-6)
+    assert term(target + torch.tensor([0.5, 0, 0])[:, None, None], target, valid, INTRINSICS) > 10 * loss
+
+
+def test_training_turns_a_hollow_face_round():
+    """Inside out, z of the wrong sign about its middle: squares alone would fit it with a negative scale and rest."""
+    target, valid = surface()
+    middle = target[:, 2:].mean()
+    prediction = torch.cat([target[:, :2], 2 * middle - target[:, 2:]], dim=1).requires_grad_()
+    term = PointAligned(robust=False)
+    first = term(prediction, target, valid, INTRINSICS).item()
+    for _ in range(60):
+        loss = term(prediction, target, valid, INTRINSICS)
+        (gradient,) = torch.autograd.grad(loss, prediction)
+        with torch.no_grad():
+            prediction -= 0.02 * gradient.sign()
+    assert loss.item() < 0.2 * first
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_autocast_changes_nothing(term):
+    prediction, target, valid = problem()
+    half = prediction.detach().bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = term(half, target, valid, INTRINSICS)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, term(half.float(), target, valid, INTRINSICS))
+
+
+def test_settings_that_make_no_sense_are_refused():
+    with pytest.raises(SettingError, match=r"PointMultiscaleL1: `factors` is \[1\]"):
+        PointMultiscaleL1(factors=[1])
+    with pytest.raises(SettingError, match=r"PointSiLog: `variance` is 2"):
+        PointSiLog(variance=2)
+    with pytest.raises(SettingError, match=r"PointScale: `weight` is -1"):
+        PointScale(weight=-1)
