@@ -17,8 +17,9 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   validate   metrics on data.val:   sapiens2-lit validate --ckpt_path best --output RUN
   test       metrics on data.test:  sapiens2-lit test --ckpt_path FILE --data.root DIR
   predict    write predictions:     sapiens2-lit predict --ckpt_path FILE --data.predict IMAGES
+  synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
   configs    list the shipped configurations; `configs show NAME` prints one
-  demo       train on a few generated images and draw what was learnt
+  demo       train on a few hundred generated images and draw what was learnt
 
 Later --config files and options win over earlier ones. `sapiens2-lit fit --help` lists every option,
 `sapiens2-lit fit --config ... --print_config` prints the whole configuration of a run.
@@ -28,6 +29,8 @@ TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
 
 def main(args: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 something to mend in data or settings, 2 wrong usage."""
+    # Threads of torch that wait for each other sleep: spinning, they take the CPU that the loader's processes need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     args = sys.argv[1:] if args is None else list(args)
     command, rest = (args[0], args[1:]) if args else ("--help", [])
     try:
@@ -48,6 +51,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         run([command, *rest])
     elif command == "configs":
         return configs(rest)
+    elif command == "synth":
+        from sapiens2_lit.synthetic.command import synth
+
+        return synth(rest)
     elif command == "demo":
         from sapiens2_lit.demo import demo
 

@@ -1,6 +1,10 @@
 """What every test may use: threads, shared files, generated data."""
 
+import json
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read by torch when it is imported, as by the command
 
 import pytest
 import torch
@@ -25,9 +29,14 @@ def coco_tiny() -> Path:
 
 @pytest.fixture(scope="session")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve stick figures for training and six for validation, as a COCO dataset."""
-    from sapiens2_lit.stick_figures import write_dataset
+    """Twelve synthetic people for training and six for validation, with the 17 keypoints of COCO."""
+    from sapiens2_lit.synthetic.dataset import make_dataset
+    from sapiens2_lit.synthetic.manifest import Settings
+    from sapiens2_lit.synthetic.records import coco_dict, read_record
 
-    root = tmp_path_factory.mktemp("figures")
-    write_dataset(root, {"train": 12, "val": 6}, size=(96, 72))
+    root, size = tmp_path_factory.mktemp("figures"), (96, 72)
+    make_dataset(root, 18, Settings(size=size, tasks=("pose",)), workers=1, progress=False)
+    for name, indices in (("train", range(12)), ("val", range(12, 18))):
+        people = coco_dict({index: read_record(root, index) for index in indices}, "coco17", size)
+        (root / "annotations" / f"{name}.json").write_text(json.dumps(people))
     return root

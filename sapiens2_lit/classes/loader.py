@@ -15,7 +15,6 @@ not another class.
 """
 
 import colorsys
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
@@ -28,7 +27,7 @@ from sapiens2_lit.classes.classes import IGNORED, Classes, Color
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.skeletons.defaults import guess_swap
 
-SHIPPED = ("body29",)
+SHIPPED = {"body29": "body29.json", "body3": "body3.yaml"}
 IGNORE_NAME = "ignore"
 
 _FILE_KEYS = {"name", "classes", "swaps", "weights", "background", "ignore_index", "remap"}
@@ -37,7 +36,7 @@ _GOLDEN_ANGLE = 0.381966  # of the colour circle: neighbours differ as much as t
 
 
 def load_classes(source: str | Path | Classes) -> Classes:
-    """A class vocabulary by shipped name (body29) or from a .yaml or .json file.
+    """A class vocabulary by shipped name (body29, body3) or from a .yaml or .json file.
 
     Raises:
         SettingError: an unknown name, a file that is not there or not readable, or one whose contents do not
@@ -65,8 +64,8 @@ def load_classes(source: str | Path | Classes) -> Classes:
 
 @lru_cache
 def _load_shipped(name: str) -> Classes:
-    text = resources.files("sapiens2_lit.classes").joinpath(f"{name}.json").read_text(encoding="utf-8")
-    return _parse(json.loads(text), f"{name}.json", default_name=name)
+    text = resources.files("sapiens2_lit.classes").joinpath(SHIPPED[name]).read_text(encoding="utf-8")
+    return _parse(yaml.safe_load(text), SHIPPED[name], default_name=name)  # JSON is YAML
 
 
 def _parse(data: Any, where: str, default_name: str) -> Classes:

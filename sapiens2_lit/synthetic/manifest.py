@@ -89,7 +89,7 @@ def read_manifest(root: Path) -> tuple[Settings, int] | None:
     if root.exists() and not root.is_dir():
         raise SettingError(f"{root} is a file: {elsewhere}")
     if not path.is_file():
-        if root.is_dir() and any(root.iterdir()):
+        if root.is_dir() and any(not entry.name.startswith(".") for entry in root.iterdir()):
             raise SettingError(f"{root} is not empty and has no {NAME} of this command: {elsewhere}")
         return None
     try:
@@ -102,7 +102,9 @@ def read_manifest(root: Path) -> tuple[Settings, int] | None:
             )
         settings = Settings(tuple(data["size"]), tuple(data["people"]), data["seed"], tuple(data["tasks"]))
         return settings, int(data["num"])
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except SettingError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise SettingError(
             f"{path} is not one that `sapiens2-lit synth` wrote ({type(error).__name__}: {error}): {elsewhere}"
         ) from error

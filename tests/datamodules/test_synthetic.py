@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from sapiens2_lit.cli import main
 from sapiens2_lit.datamodules import PoseDataModule, SyntheticDataModule
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import PoseHead
@@ -186,3 +187,30 @@ def test_the_written_dataset_says_what_the_generator_says(tmp_path: Path):
         seen = found[:, 2] > 0
         np.testing.assert_allclose(found[seen, :2], expected[seen], atol=0.05)
         assert set(np.unique(sample["segmentation"])) <= {*np.unique(generated.frame(8).segmentation), 255}
+
+
+def test_it_trains_by_the_command(tmp_path: Path):
+    """Two heads on people that no disk has seen."""
+    (tmp_path / "endless.yaml").write_text(
+        f"""
+output: {tmp_path}/runs
+trainer: {{max_steps: 2, accelerator: cpu, devices: 1, enable_progress_bar: false, num_sanity_val_steps: 0}}
+model:
+  backbone: {{class_path: sapiens2_lit.backbones.Sapiens2, init_args: {{size: test, weights: null}}}}
+  heads:
+    pose: {{class_path: sapiens2_lit.heads.PoseHead, init_args: {{skeleton: coco17}}}}
+    seg: {{class_path: sapiens2_lit.heads.SegmentationHead}}
+data:
+  class_path: sapiens2_lit.datamodules.SyntheticDataModule
+  init_args:
+    image_size: [64, 48]
+    targets: [keypoints, segmentation]
+    people: [1, 2]
+    samples_per_epoch: 4
+    val_samples: 2
+    batch_size: 2
+    num_workers: 0
+"""
+    )
+    assert main(["fit", "--config", str(tmp_path / "endless.yaml")]) == 0
+    assert list((tmp_path / "runs" / "version_0" / "checkpoints").glob("best*.ckpt"))
