@@ -60,19 +60,18 @@ class Ear:
         center = np.array([side * self.center[0], *self.center[1:]])
         semi_axes = (0.024, self.size, self._half_width / np.cos(self.flare))
         part = ellipsoid(center, semi_axes, plain(color, BodyClass.FACE_NECK), rotation=axes)
-        return replace(part, paint=EarPaint(part.frame, self, color))
+        return replace(part, paint=EarPaint(self, color), chart=part.frame)
 
 
 @dataclass(frozen=True)
 class EarPaint:
-    """Skin with the ear's rim, folds and hollow painted on; `frame` (4, 4) is the part's in the head's."""
+    """Skin with the ear's rim, folds and hollow painted on, in the head's frame."""
 
-    frame: Array
     ear: Ear
     color: Array
 
     def __call__(self, points: Array) -> tuple[Array, Labels]:
-        u, v = self.ear.chart(points @ self.frame[:3, :3].T + self.frame[:3, 3])
+        u, v = self.ear.chart(points)
         shade = np.ones(len(u))
         radius = np.hypot(u, v)
         groove = (np.abs(radius - 0.72) < 0.07) & ((v > 0.15) | (u < -0.35)) & (v > -0.45)

@@ -52,25 +52,22 @@ class Complexion:
 
 @dataclass(frozen=True)
 class SkinPaint:
-    """Paint of one part of a head's skin.
+    """Paint of a head's skin, in the head's frame in head heights.
 
     Attributes:
-        frame: (4, 4) the part's own frame in the head's, in head heights.
         face: features, in the frontal chart.
         complexion: colours.
         scalp: where hair grows, if any does.
     """
 
-    frame: Array
     face: Face
     complexion: Complexion
     scalp: Scalp | None
 
-    def __call__(self, points: Array) -> tuple[Array, Labels]:
-        head = points @ self.frame[:3, :3].T + self.frame[:3, 3]
+    def __call__(self, head: Array) -> tuple[Array, Labels]:
         x, y, z = head.T
         rgb = self._skin(x, y, z)
-        labels = np.full(len(points), BodyClass.FACE_NECK, dtype=np.uint8)
+        labels = np.full(len(head), BodyClass.FACE_NECK, dtype=np.uint8)
         if self.scalp is not None:
             hairy = np.flatnonzero(self.scalp.covers(head))
             rgb[hairy] = hair_tone(self.scalp.color, head[hairy])

@@ -73,14 +73,12 @@ def hair_tone(color: Array, head: Array) -> Array:
 
 @dataclass(frozen=True)
 class HairPaint:
-    """Strands on a part whose own frame in the head's is `frame` (4, 4)."""
+    """Strands of hair, in the head's frame."""
 
-    frame: Array
     color: Array
 
-    def __call__(self, points: Array) -> tuple[Array, Labels]:
-        rgb = hair_tone(self.color, points @ self.frame[:3, :3].T + self.frame[:3, 3])
-        return rgb, np.full(len(points), BodyClass.HAIR, dtype=np.uint8)
+    def __call__(self, head: Array) -> tuple[Array, Labels]:
+        return hair_tone(self.color, head), np.full(len(head), BodyClass.HAIR, dtype=np.uint8)
 
 
 def sample_hair_color(rng: np.random.Generator, *, darkness: float, child: bool) -> Array:
@@ -97,7 +95,8 @@ def sample_hair_color(rng: np.random.Generator, *, darkness: float, child: bool)
 
 
 def _paint(parts: list[Part], color: Array) -> list[Part]:
-    return [replace(part, paint=HairPaint(part.frame, color)) for part in parts]
+    paint = HairPaint(color)
+    return [replace(part, paint=paint, chart=part.frame) for part in parts]
 
 
 _bare = plain((0, 0, 0), BodyClass.HAIR)  # replaced as soon as a part's frame is known

@@ -1,68 +1,85 @@
 """Keypoints with visibility, boxes and areas of the people of an image."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.skeletons import SHIPPED, load_skeleton
 from sapiens2_lit.synthetic.camera import Camera
 from sapiens2_lit.synthetic.frame import PersonLabels
-from sapiens2_lit.synthetic.parts import Array, Landmark, Part, Person, paint_points
+from sapiens2_lit.synthetic.parts import Array, Person
 from sapiens2_lit.synthetic.raycast import cast_points
-from sapiens2_lit.synthetic.shapes import Quadrics
+from sapiens2_lit.synthetic.shapes import Indices, Quadrics
 
 VISIBLE, OCCLUDED = 2.0, 1.0
 NEAREST = 0.05  # metres in front of the camera; what is nearer, or behind, is not in the image
 
 
-def label_people(
-    people: list[Person],
-    parts: list[Part],
-    quadrics: Quadrics,
-    camera: Camera,
-    instance: npt.NDArray[np.uint8],
-) -> list[PersonLabels]:
-    """Labels of those of `people`, in the camera's frame, that have a pixel in `instance` (H, W)."""
-    labels = []
-    for number, person in enumerate(people, start=1):
-        row, column = np.nonzero(instance == number)
-        if not len(row):
-            continue
-        least, most = np.array([column.min(), row.min()]), np.array([column.max(), row.max()])
-        box = np.concatenate([least - 0.5, most - least + 1.0])
-        points = locate(person.landmarks, parts, quadrics, camera)
-        keypoints = {
-            name: np.array([points[key] for key in load_skeleton(name).keypoints]) for name in SHIPPED
-        }
-        labels.append(PersonLabels(keypoints, box, len(row), number))
-    return labels
+@dataclass(frozen=True)
+class Sights:
+    """What the camera sees on its way to all landmarks of all people, in order; N of them, M of which may be seen.
 
-
-def locate(
-    landmarks: dict[str, Landmark], parts: list[Part], quadrics: Quadrics, camera: Camera
-) -> dict[str, Array]:
-    """x, y in pixels and v (3,) of each landmark; all 0 for those outside the image.
-
-    A landmark is visible if the nearest surface on the way to it is of one of its classes, and not further in
-    front of it than its depth.
+    Attributes:
+        pixels: (N, 2) x and y.
+        inside: (N,) in the image.
+        hit: (M,) those whose ray meets a surface that is not too far in front of them.
+        part: (M,) the parts that they meet.
+        points: (M, 3) where, in the camera's frame.
     """
-    positions = np.stack([landmark.position for landmark in landmarks.values()])
+
+    pixels: Array
+    inside: npt.NDArray[np.bool_]
+    hit: Indices
+    part: Indices
+    points: Array
+
+
+def sight(people: list[Person], quadrics: Quadrics, camera: Camera) -> Sights:
+    """Cast a ray to every landmark of people in the camera's frame."""
+    landmarks = [landmark for person in people for landmark in person.landmarks.values()]
+    positions = np.stack([landmark.position for landmark in landmarks])
     before = positions[:, 2] > NEAREST
     placed = np.where(before[:, None], positions, (0.0, 0.0, 1.0))
     pixels = camera.pixels(placed)
     limit = np.array([camera.size[1], camera.size[0]]) - 0.5
     inside = before & (pixels >= -0.5).all(1) & (pixels < limit).all(1)
     depth, quadric = cast_points(quadrics, placed)
-    allowed = np.array([landmark.depth for landmark in landmarks.values()])
+    allowed = np.array([landmark.depth for landmark in landmarks])
     length = np.linalg.norm(placed, axis=1) / placed[:, 2]  # of a ray for each metre of depth
     hit = np.flatnonzero(inside & np.isfinite(depth) & ((placed[:, 2] - depth) * length <= allowed))
-    seen = paint_points(parts, quadrics.part[quadric[hit]], placed[hit] * (depth / placed[:, 2])[hit, None])[
-        1
-    ]
-    names = list(landmarks)
+    points = placed[hit] * (depth[hit] / placed[hit, 2])[:, None]
+    return Sights(pixels, inside, hit, quadrics.part[quadric[hit]], points)
+
+
+def label_people(
+    people: list[Person],
+    sights: Sights,
+    classes: npt.NDArray[np.uint8],
+    instance: npt.NDArray[np.uint8],
+) -> list[PersonLabels]:
+    """Labels of those of `people`, in the camera's frame, that have a pixel in `instance` (H, W).
+
+    A landmark is visible if the nearest surface on the way to it is of one of its classes, and not further in
+    front of it than its depth; `classes` (M,) are those of the surfaces in `sights`.
+    """
+    landmarks = [landmark for person in people for landmark in person.landmarks.values()]
     shown = [
-        label in landmarks[names[place]].labels
-        for place, label in zip(hit.tolist(), seen.tolist(), strict=True)
+        label in landmarks[place].labels for place, label in zip(sights.hit, classes.tolist(), strict=True)
     ]
-    found = np.column_stack([pixels, np.full(len(names), OCCLUDED)]) * inside[:, None]
-    found[hit[shown], 2] = VISIBLE
-    return dict(zip(names, found, strict=True))
+    found = np.column_stack([sights.pixels, np.full(len(landmarks), OCCLUDED)]) * sights.inside[:, None]
+    found[sights.hit[shown], 2] = VISIBLE
+    labels, start = [], 0
+    for number, person in enumerate(people, start=1):
+        points = dict(zip(person.landmarks, found[start:], strict=False))
+        start += len(points)
+        row, column = np.nonzero(instance == number)
+        if not len(row):
+            continue
+        least, most = np.array([column.min(), row.min()]), np.array([column.max(), row.max()])
+        box = np.concatenate([least - 0.5, most - least + 1.0])
+        keypoints = {
+            name: np.array([points[key] for key in load_skeleton(name).keypoints]) for name in SHIPPED
+        }
+        labels.append(PersonLabels(keypoints, box, len(row), number))
+    return labels

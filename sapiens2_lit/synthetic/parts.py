@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-# Points (N, 3) on a part's surface, in the part's own frame -> sRGB colours (N, 3) in 0..1 and classes (N,) uint8.
+# Points (N, 3) on a part's surface, in the part's chart -> sRGB colours (N, 3) in 0..1 and classes (N,) uint8.
 # Named once, since closures evaluate their annotations each time they are made.
 Painted = tuple[Array, npt.NDArray[np.uint8]]
 Paint = Callable[[Array], Painted]
@@ -26,13 +26,15 @@ class Part:
         frame: (4, 4), from the part's own frame to the person's (later the world's or the camera's).
         length: distance of the two spheres' centres in the part's own frame; 0 for one sphere or ellipsoid.
         radii: of the two spheres in the part's own frame.
-        paint: colour and class of points on its surface.
+        paint: colour and class of points on its surface. Parts that share a paint share its cost.
+        chart: (4, 4), from the part's own frame to the coordinates that the paint sees.
     """
 
     frame: Array
     length: float
     radii: tuple[float, float]
     paint: Paint
+    chart: Array = field(default_factory=lambda: np.eye(4))
 
     def moved(self, transform: Array) -> "Part":
         """The part after a further (4, 4) transform."""
@@ -67,7 +69,10 @@ class Person:
 
     def moved(self, transform: Array) -> "Person":
         frames = transform @ np.stack([part.frame for part in self.parts])
-        parts = [Part(frame, p.length, p.radii, p.paint) for frame, p in zip(frames, self.parts, strict=True)]
+        parts = [
+            Part(frame, p.length, p.radii, p.paint, p.chart)
+            for frame, p in zip(frames, self.parts, strict=True)
+        ]
         if not self.landmarks:
             return Person(parts)
         positions = np.stack([landmark.position for landmark in self.landmarks.values()])
@@ -143,14 +148,21 @@ def ellipsoid(
 def paint_points(
     parts: list[Part], part: npt.NDArray[np.int64], points: Array
 ) -> tuple[Array, npt.NDArray[np.uint8]]:
-    """sRGB albedo (N, 3) and classes (N,) of surface points (N, 3) of parts `part` (N,)."""
+    """sRGB albedo (N, 3) and classes (N,) of surface points (N, 3) of parts `part` (N,); each paint is called once."""
     albedo, labels = np.empty_like(points), np.empty(len(points), dtype=np.uint8)
     order = np.argsort(part, kind="stable")
     found, starts = np.unique(part[order], return_index=True)
     if not len(found):
         return albedo, labels
-    inverses = np.linalg.inv(np.stack([parts[number].frame for number in found.tolist()]))
-    for number, inverse, places in zip(found.tolist(), inverses, np.split(order, starts)[1:], strict=True):
-        own = points[places] @ inverse[:3, :3].T + inverse[:3, 3]
-        albedo[places], labels[places] = parts[number].paint(own)
+    seen = [parts[number] for number in found.tolist()]
+    charts = np.stack([one.chart for one in seen]) @ np.linalg.inv(np.stack([one.frame for one in seen]))
+    charted = np.empty_like(points)
+    shares: dict[int, list[npt.NDArray[np.int64]]] = {}
+    for one, chart, places in zip(seen, charts, np.split(order, starts)[1:], strict=True):
+        charted[places] = points[places] @ chart[:3, :3].T + chart[:3, 3]
+        shares.setdefault(id(one.paint), []).append(places)
+    paints = {id(one.paint): one.paint for one in seen}
+    for name, share in shares.items():
+        places = np.concatenate(share)
+        albedo[places], labels[places] = paints[name](charted[places])
     return albedo, labels

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from sapiens2_lit.synthetic.camera import Camera
 from sapiens2_lit.synthetic.frame import Frame
-from sapiens2_lit.synthetic.labels import label_people
+from sapiens2_lit.synthetic.labels import label_people, sight
 from sapiens2_lit.synthetic.light import Light, to_linear, to_srgb
 from sapiens2_lit.synthetic.parts import Array, Person, paint_points
 from sapiens2_lit.synthetic.raycast import SIDE, EdgeRays, cast_edges, cast_image
@@ -54,7 +54,10 @@ def render(scene: Scene) -> Frame:
     y = np.concatenate([camera.rows[row], edges.y[fine]])
     points = np.stack([x * z, y * z, z], axis=1)
     normals = quadrics.normals(which, points)
-    albedo, labels = paint_points(parts, quadrics.part[which], points)
+    sights = sight(people, quadrics, camera)
+    part = np.concatenate([quadrics.part[which], sights.part])
+    albedo, labels = paint_points(parts, part, np.concatenate([points, sights.points]))
+    albedo = albedo[: len(points)]
     shading = scene.light.shading(normals @ camera.pose[:3, :3])
     colors = to_srgb(to_linear(albedo) * shading)
 
@@ -77,7 +80,7 @@ def render(scene: Scene) -> Frame:
         foreground=foreground.astype(np.float32),
         valid=valid,
         intrinsics=camera.intrinsics,
-        people=label_people(people, parts, quadrics, camera, instance),
+        people=label_people(people, sights, labels[len(points) :], instance),
     )
 
 

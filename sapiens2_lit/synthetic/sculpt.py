@@ -11,7 +11,7 @@ import numpy as np
 
 from sapiens2_lit.synthetic.bones import JOINTS
 from sapiens2_lit.synthetic.classes import BodyClass
-from sapiens2_lit.synthetic.parts import Array, Landmark, Paint, Painted, Part, Person
+from sapiens2_lit.synthetic.parts import Array, Landmark, Paint, Part, Person
 
 Triple = tuple[float, float, float]
 
@@ -119,12 +119,9 @@ class Sculptor:
         return Person(self.parts, self.landmarks)
 
     def _add(self, bone: str, local: Array, length: float, radii: tuple[float, float], paint: Paint) -> None:
-        turned, moved = local[:3, :3].T, local[:3, 3] + self._origins[bone]
-
-        def painted(points: Array) -> Painted:
-            return paint(points @ turned + moved)
-
-        self.parts.append(Part(self.bones[bone] @ local, length, radii, painted))
+        chart = local.copy()
+        chart[:3, 3] += self._origins[bone]
+        self.parts.append(Part(self.bones[bone] @ local, length, radii, paint, chart))
 
 
 def sided(side: str, name: str) -> BodyClass:

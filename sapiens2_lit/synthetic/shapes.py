@@ -79,10 +79,15 @@ class Quadrics:
         return cls(part, matrix, vector, total, axis, low, high, box)
 
     @cached_property
+    def along(self) -> tuple[Array, Array]:
+        """What rays d = (x, y, 1) meet, by quadric: (6, Q) d'Gd as factors of x², y², 1, xy, x, y; (3, Q) g'd."""
+        return binary_form(self.matrix), np.ascontiguousarray(self.vector.T)
+
+    @cached_property
     def discriminant(self) -> Array:
-        """(Q, 6): of rays (x, y, 1), the factors of x², y², 1, 2xy, 2x, 2y in (g'd)² - c d'Gd."""
-        form = self.vector[:, :, None] * self.vector[:, None] - self.constant[:, None, None] * self.matrix
-        return form[:, (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
+        """(6, Q): (g'd)² - c d'Gd in the same factors."""
+        outer = self.vector[:, :, None] * self.vector[:, None]
+        return binary_form(outer - self.constant[:, None, None] * self.matrix)
 
     def depths(self, which: Indices, x: Array, y: Array) -> Array:
         """Depth z at which rays (x, y, 1) from the origin enter quadrics, pair by pair.
@@ -94,20 +99,19 @@ class Quadrics:
         Returns:
             (N, ...) depths; infinite where the ray misses the part's share of the quadric.
         """
-        spread = (slice(None), *(None,) * (x.ndim - 1))
-        form = self.discriminant[which]
-        inside = (form[:, 0][spread] * x + 2 * form[:, 4][spread]) * x
-        inside += (form[:, 1][spread] * y + 2 * (form[:, 3][spread] * x + form[:, 5][spread])) * y
-        inside += form[:, 2][spread]
+        factors = self.discriminant[:, which].reshape(6, -1, *(1,) * (x.ndim - 1))
+        inside = (factors[0] * x + factors[3] * y + factors[4]) * x
+        inside += (factors[1] * y + factors[5]) * y
+        inside += factors[2]
         depth = np.full(x.shape, NO_HIT)
         hit = np.nonzero(inside > 0)
-        quadric = which[hit[0]]
-        rays = np.stack([x[hit], y[hit], np.ones(len(quadric))], axis=1)
-        across = np.einsum("nij,ni,nj->n", self.matrix[quadric], rays, rays)
-        towards = np.einsum("ni,ni->n", self.vector[quadric], rays)
+        quadric, x, y = which[hit[0]], x[hit], y[hit]
+        square, linear = self.along
+        a, b, axis = square[:, quadric], linear[:, quadric], self.axis[quadric].T
+        across = (a[0] * x + a[3] * y + a[4]) * x + (a[1] * y + a[5]) * y + a[2]
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = -(towards + np.sqrt(inside[hit])) / across
-            own = found * np.einsum("ni,ni->n", self.axis[quadric, :3], rays) + self.axis[quadric, 3]
+            found = -(b[0] * x + b[1] * y + b[2] + np.sqrt(inside[hit])) / across
+            own = found * (axis[0] * x + axis[1] * y + axis[2]) + axis[3]
             there = (found > 0) & (own >= self.low[quadric]) & (own <= self.high[quadric])
         depth[hit] = np.where(there, found, NO_HIT)
         return depth
@@ -116,6 +120,11 @@ class Quadrics:
         """Outward unit normals (N, 3) of quadrics `which` (N,) at points (N, 3) on them."""
         gradient = np.einsum("nij,nj->ni", self.matrix[which], points) + self.vector[which]
         return gradient / np.linalg.norm(gradient, axis=1, keepdims=True)
+
+
+def binary_form(matrix: Array) -> Array:
+    """(6, Q): d'Md of rays d = (x, y, 1) as factors of x², y², 1, xy, x, y, for symmetric M (Q, 3, 3)."""
+    return matrix[:, (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)].T * np.array([1.0, 1, 1, 2, 2, 2])[:, None]
 
 
 def intersect(part: Part, origins: Array, directions: Array) -> Array:

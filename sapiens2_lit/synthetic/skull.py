@@ -61,5 +61,6 @@ def skin_parts(face: Face, build: Build, complexion: Complexion, scalp: Scalp | 
     ):
         semi_axes = (0.92 * mouth.half_width, 0.95 * height, 0.06)
         parts.append(ellipsoid((0, mouth.y + middle, 0.356), semi_axes, bare))
-    parts = [replace(part, paint=SkinPaint(part.frame, face, complexion, None)) for part in parts]
-    return [replace(skull, paint=SkinPaint(skull.frame, face, complexion, scalp)), *parts]
+    skin = SkinPaint(face, complexion, None)
+    parts = [replace(part, paint=skin, chart=part.frame) for part in parts]
+    return [replace(skull, paint=SkinPaint(face, complexion, scalp), chart=skull.frame), *parts]

@@ -48,7 +48,7 @@ def with_eyes(shape: HeadShape, **changes: float) -> HeadShape:
 
 def painted(shape: HeadShape, xy: Array) -> tuple[Array, Array]:
     """Colours and classes of the skin at points (N, 2) of the frontal chart."""
-    paint = SkinPaint(np.eye(4), shape.face, shape.complexion, None)
+    paint = SkinPaint(shape.face, shape.complexion, None)
     return paint(np.column_stack([xy, np.full(len(xy), 0.4)]))
 
 
@@ -239,7 +239,7 @@ def test_paint_gives_colors_in_range_and_classes_of_heads() -> None:
         assert len(person.parts) <= 52
         for part in person.parts:
             points = surface_samples(part, rng)
-            colors, labels = part.paint(points)
+            colors, labels = part.paint(points @ part.chart[:3, :3].T + part.chart[:3, 3])
             assert colors.shape == points.shape
             assert labels.shape == (len(points),)
             assert labels.dtype == np.uint8

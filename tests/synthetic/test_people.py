@@ -160,7 +160,7 @@ def test_paints_give_colours_and_classes_of_their_side(seed):
     seen = set()
     for part in person.parts:
         own = surface(part, 60, rng)
-        colors, labels = part.paint(own)
+        colors, labels = part.paint(own @ part.chart[:3, :3].T + part.chart[:3, 3])
         assert colors.shape == (60, 3)
         assert labels.shape == (60,)
         assert labels.dtype == np.uint8
