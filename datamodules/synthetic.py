@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from sapiens2_lit.classes import load_classes
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
 from sapiens2_lit.datamodules.synthetic_dataset import (
@@ -13,9 +16,12 @@ from sapiens2_lit.datamodules.synthetic_dataset import (
 )
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.synthetic.frame import MOST_PEOPLE
 
 # Where the indices of a stage begin: training never comes to what is validated or tested on.
 _STARTS = {"train": 0, "val": 1 << 40, "test": 1 << 41}
+_COUNTED = 32  # pictures in which classes are counted, and their size: seconds in all
+_COUNTED_SIZE = (192, 144)
 
 
 class SyntheticDataModule(ImageDataModule):
@@ -30,7 +36,7 @@ class SyntheticDataModule(ImageDataModule):
         skeleton: the vocabulary of the keypoints, by name or file, known points found by name. Null means that of the
             pose head on the command line, else `sociopticon308`.
         targets: labels, of keypoints, segmentation, normal, pointmap, depth, albedo, alpha, foreground.
-        people: least and greatest number of people in a picture.
+        people: least and greatest number of people in a picture, 20 at most.
         samples_per_epoch: pictures an epoch, over all ranks.
         val_samples: pictures to validate on, always the same ones; none of them is trained on.
         test_samples: pictures to test on, others again.
@@ -57,6 +63,8 @@ class SyntheticDataModule(ImageDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__(image_size, batch_size, num_workers, seed)
+        if self.seed < 0:
+            raise SettingError(f"data.seed is {self.seed}, expected 0 or more.")
         counts = {
             "samples_per_epoch": samples_per_epoch,
             "val_samples": val_samples,
@@ -65,9 +73,9 @@ class SyntheticDataModule(ImageDataModule):
         for name, value in counts.items():
             if value < 1:
                 raise SettingError(f"data.{name} is {value}, expected 1 or more.")
-        if not 1 <= people[0] <= people[1]:
+        if not 1 <= people[0] <= people[1] <= MOST_PEOPLE:
             raise SettingError(
-                f"data.people is {people}, expected the least and the greatest number, 1 or more."
+                f"data.people is {people}, expected the least and the greatest number, from 1 to {MOST_PEOPLE}."
             )
         if not targets or (unknown := sorted(set(targets) - set(TARGETS))):
             found = ", ".join(unknown) if targets else "empty"
@@ -102,6 +110,17 @@ class SyntheticDataModule(ImageDataModule):
                     _STARTS[name],
                 ),
             )
+
+    def count_classes(self) -> npt.NDArray[np.int64]:
+        """(C,) pixels of each class in small versions of the first training pictures, 32 of them at most."""
+        length = min(_COUNTED, self.counts["train"])
+        few = SyntheticDataset(
+            length, _COUNTED_SIZE, self.skeleton, ("segmentation",), self.people, self.seed
+        )
+        counts = sum(
+            np.bincount(few.frame(index).segmentation.ravel(), minlength=256) for index in range(length)
+        )
+        return np.asarray(counts)[: self.classes.num_classes]
 
     def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]]:
         """The largest person of each picture of a stage (validate, test), as a COCO dict in the skeleton's vocabulary.

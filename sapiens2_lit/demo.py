@@ -11,6 +11,7 @@ import torch
 
 from sapiens2_lit.datamodules.synthetic_dataset import main_person
 from sapiens2_lit.drawing import contact_sheet, draw_keypoints, draw_segmentation, side_by_side
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import PoseHead, SegmentationHead
 from sapiens2_lit.module import SapiensModule
 from sapiens2_lit.run import SapiensCLI, run
@@ -26,6 +27,7 @@ CONFIG = "quickstart.yaml"
 PEOPLE = Settings(size=(256, 192), tasks=("pose", "segmentation"))
 METRICS = ("pose/PCK@0.05", "pose/PCK@0.1", "pose/AP", "seg/mIoU", "seg/foreground_mIoU")
 DRAWN = 8
+FEWEST = 20  # pictures: a tenth is tested on, another validated on, and quickstart.yaml takes batches of 16
 
 
 def demo(args: list[str]) -> None:
@@ -37,6 +39,10 @@ def demo(args: list[str]) -> None:
     )
     parser.add_argument("--steps", type=int, help="optimizer steps (as many as quickstart.yaml says)")
     options = parser.parse_args(args)
+    if options.num < FEWEST:
+        raise SettingError(f"--num {options.num}: expected {FEWEST} or more, of which a tenth is held out")
+    if options.steps is not None and options.steps < 1:
+        raise SettingError(f"--steps {options.steps}: expected 1 or more")
     root = options.output / "people"
     say(f"people: {root}")
     make_dataset(root, options.num, PEOPLE)
@@ -98,11 +104,11 @@ def compare(
     views = {
         "image": frame.image,
         "keypoints": draw_keypoints(frame.image, person.keypoints[skeleton.name], skeleton),
-        "predicted": draw_keypoints(frame.image, keypoints, skeleton, pose.draw_threshold),
+        "predicted keypoints": draw_keypoints(frame.image, keypoints, skeleton, pose.draw_threshold),
         "classes": draw_segmentation(frame.image, truth, classes, legend=False),
-        "predicted ": draw_segmentation(frame.image, warped, classes, legend=False),
+        "predicted classes": draw_segmentation(frame.image, warped, classes, legend=False),
     }
-    return side_by_side(list(views.values()), titles=[title.strip() for title in views])
+    return side_by_side(list(views.values()), titles=list(views))
 
 
 def say(text: str) -> None:

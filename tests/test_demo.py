@@ -18,3 +18,13 @@ def test_it_generates_trains_measures_and_draws(tmp_path: Path, capsys: pytest.C
     sheet = cv2.imread(str(tmp_path / "predictions.png"))
     assert sheet.shape[0] > 256
     assert sheet.shape[1] > 2 * 5 * 192
+
+
+def test_too_few_pictures_are_refused_before_any_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["demo", "--output", str(tmp_path / "demo"), "--num", "9"]) == 1
+    assert "--num 9: expected 20 or more" in capsys.readouterr().err
+    assert main(["demo", "--output", str(tmp_path / "demo"), "--steps", "0"]) == 1
+    assert "--steps 0: expected 1 or more" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()

@@ -62,12 +62,21 @@ def test_few_samples_have_no_validation(tmp_path: Path, capsys: pytest.CaptureFi
     }  # fmt: skip
 
 
+def test_its_advice_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    root = tmp_path / "my people"
+    assert main(["synth", str(root), "--num", "1", "--tasks", "pose", "all", *SMALL]) == 0
+    printed = capsys.readouterr().out
+    assert f"--data.root '{root}'" in printed
+    assert "normals" in printed
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
         (["--num", "0"], "--num 0: expected 1"),
         (["--size", "0", "48"], "--size 0 48"),
         (["--people", "2", "1"], "--people 2 1"),
+        (["--people", "0"], "--people 0: expected"),
         (["--people", "1", "2", "3"], "--people 1 2 3: expected one or two numbers"),
         (["--tasks", "smell"], "--tasks smell"),
         (["--seed", "-1"], "--seed -1"),

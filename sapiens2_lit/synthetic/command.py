@@ -1,5 +1,6 @@
 """`sapiens2-lit synth`: a dataset of synthetic people on disk."""
 
+import shlex
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -20,6 +21,11 @@ training, one for validation, one for testing."""
 CONFIGS = {
     "pose": "pose_308.yaml",
     "segmentation": "segmentation_29.yaml",
+    "normal": "normal.yaml",
+    "depth": "depth.yaml",
+    "pointmap": "pointmap.yaml",
+    "albedo": "albedo.yaml",
+    "matting": "matting.yaml",
 }  # what trains on each task's labels
 STOPPED = 130  # what a shell calls a command that Ctrl-C ended
 
@@ -53,7 +59,7 @@ def synth(args: list[str]) -> int:
         size=(options.size[0], options.size[1]),
         people=(options.people[0], options.people[-1]),
         seed=options.seed,
-        tasks=TASKS if options.tasks == ["all"] else tuple(options.tasks),
+        tasks=TASKS if "all" in options.tasks else tuple(options.tasks),
     )
     root = options.out.expanduser()
     try:
@@ -80,8 +86,8 @@ def report(root: Path, num: int, made: int, settings: Settings) -> str:
         f"{root}: {num} samples, {made} of them new: {', '.join(folders)}",
         f"look at {root / 'preview.png'}",
     ]
-    config = next((name for task, name in CONFIGS.items() if task in settings.tasks), None)
-    if config is not None:
-        validation = "" if num > 8 else " --data.val null"  # the ninth is the first to validate on
-        lines.append(f"next: sapiens2-lit fit --config {config} --data.root {root}{validation}")
+    command = f"sapiens2-lit fit --config {CONFIGS[settings.tasks[0]]} --data.root {shlex.quote(str(root))}"
+    if num <= 8:  # the ninth is the first to validate on
+        command += f" --data.val null --data.batch_size {min(num, 4)}"
+    lines.append(f"next: {command}")
     return "\n".join(lines) + "\n"

@@ -14,11 +14,11 @@ import cv2
 from tqdm import tqdm
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.synthetic.files import write_file
+from sapiens2_lit.synthetic.files import sole_writer, write_file
 from sapiens2_lit.synthetic.generate import generate
 from sapiens2_lit.synthetic.layout import encoded
 from sapiens2_lit.synthetic.manifest import MOST_IMAGES, Settings, check_same, read_manifest, write_manifest
-from sapiens2_lit.synthetic.records import assemble, record, record_path, recorded
+from sapiens2_lit.synthetic.records import assemble, assembled, record, record_path, recorded
 
 JOBS_AT_ONCE = 2048  # that wait in memory
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -39,16 +39,22 @@ def make_dataset(
         progress: show a bar with images per second.
 
     Raises:
-        SettingError: a setting out of its range, a folder that holds something else, or one that cannot be
-            written.
+        SettingError: a setting out of its range, a folder that holds something else, that another process is
+            writing to, or that cannot be written.
     """
     root = Path(root).expanduser()
     if not 1 <= num <= MOST_IMAGES:
         raise SettingError(f"--num {num}: expected 1 to {MOST_IMAGES}")
     if workers is not None and workers < 1:
         raise SettingError(f"--workers {workers}: expected 1 or more")
+    with sole_writer(root):
+        return _complete(root, num, settings, workers or _cpus(), progress)
+
+
+def _complete(root: Path, num: int, settings: Settings, workers: int, progress: bool) -> int:
+    """Make what is missing of the first `num` samples; returns how many that were."""
     found = read_manifest(root)
-    done = recorded(root)
+    done = recorded(root, settings.tasks)
     if found is None:
         write_manifest(root, settings, 0)
         described = 0
@@ -57,9 +63,9 @@ def make_dataset(
         check_same(root, found[0], settings, max(described, max(done, default=-1) + 1), num)
     missing = [index for index in range(num) if index not in done]
     with tqdm(total=num, initial=num - len(missing), unit="image", disable=not progress) as bar:
-        for _ in _made(root, missing, settings, workers or _cpus()):
+        for _ in _made(root, missing, settings, workers):
             bar.update()
-    if missing or described != num:
+    if missing or described != num or not assembled(root, settings.tasks):
         assemble(root, settings, num)
     return len(missing)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+MOST_PEOPLE = 20  # in a picture; `Frame.instance` has room for 255, time and memory for fewer
+
 
 @dataclass(frozen=True)
 class PersonLabels:

@@ -1,7 +1,7 @@
 """Images of synthetic people by seed and index."""
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.synthetic.frame import Frame
+from sapiens2_lit.synthetic.frame import MOST_PEOPLE, Frame
 from sapiens2_lit.synthetic.render import render
 from sapiens2_lit.synthetic.scene import sample_scene
 
@@ -13,7 +13,7 @@ def generate(seed: int, index: int, size: tuple[int, int], people: tuple[int, in
         seed: of the dataset, 0 or more.
         index: of the image, 0 or more.
         size: (height, width) in pixels.
-        people: least and greatest number of people; the first one is framed.
+        people: least and greatest number of people, 20 at most; the first one is framed.
 
     Raises:
         SettingError: an argument out of its range.
@@ -22,6 +22,8 @@ def generate(seed: int, index: int, size: tuple[int, int], people: tuple[int, in
         raise SettingError(f"seed {seed}, index {index}: expected 0 or more")
     if min(size) < 1:
         raise SettingError(f"size is {size}, expected (height, width) in pixels")
-    if not 1 <= people[0] <= people[1]:
-        raise SettingError(f"people is {people}, expected the least and the greatest number, 1 or more")
+    if not 1 <= people[0] <= people[1] <= MOST_PEOPLE:
+        raise SettingError(
+            f"people is {people}, expected the least and the greatest number, from 1 to {MOST_PEOPLE}"
+        )
     return render(sample_scene(seed, index, size, people))

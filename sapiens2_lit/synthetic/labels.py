@@ -47,9 +47,14 @@ def sight(people: list[Person], quadrics: Quadrics, camera: Camera) -> Sights:
     depth, quadric = cast_points(quadrics, placed)
     allowed = np.array([landmark.depth for landmark in landmarks])
     length = np.linalg.norm(placed, axis=1) / placed[:, 2]  # of a ray for each metre of depth
-    hit = np.flatnonzero(inside & np.isfinite(depth) & ((placed[:, 2] - depth) * length <= allowed))
+    before_it = np.where(np.isfinite(depth), placed[:, 2] - depth, np.inf) * length
+    part = quadrics.part[quadric]
+    own = np.repeat(np.arange(len(people)), [len(person.landmarks) for person in people])
+    owner = np.repeat(np.arange(len(people)), [len(person.parts) for person in people])
+    # A point beside its own limb's outline may have anything behind it, even another person of the right class.
+    hit = np.flatnonzero(inside & (np.abs(before_it) <= allowed) & (owner[part] == own))
     points = placed[hit] * (depth[hit] / placed[hit, 2])[:, None]
-    return Sights(pixels, inside, hit, quadrics.part[quadric[hit]], points)
+    return Sights(pixels, inside, hit, part[hit], points)
 
 
 def label_people(

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.synthetic.files import write_file
+from sapiens2_lit.synthetic.frame import MOST_PEOPLE
 from sapiens2_lit.synthetic.layout import TASKS, meanings
 
 GENERATOR = 1  # raised whenever a seed comes to mean other pictures
 NAME = "dataset.json"
 LARGEST_SIDE = 8192
-MOST_PEOPLE = 20
 MOST_IMAGES = 1_000_000  # stems have six digits
 
 
@@ -40,7 +40,7 @@ class Settings:
             found = " ".join(map(str, self.size))
             raise SettingError(f"--size {found}: expected height and width of 16 to {LARGEST_SIDE} pixels")
         if not 1 <= self.people[0] <= self.people[1] <= MOST_PEOPLE:
-            found = " ".join(map(str, self.people))
+            found = " ".join(map(str, dict.fromkeys(self.people)))
             raise SettingError(
                 f"--people {found}: expected a number, or the least and the greatest one, from 1 to {MOST_PEOPLE}"
             )

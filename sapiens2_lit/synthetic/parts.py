@@ -89,7 +89,7 @@ def plain(color: npt.ArrayLike, label: int) -> Paint:
     rgb = np.asarray(color, dtype=np.float64)
 
     def paint(points: Array) -> Painted:
-        return np.broadcast_to(rgb, points.shape), np.full(len(points), label, dtype=np.uint8)
+        return np.tile(rgb, (len(points), 1)), np.full(len(points), label, dtype=np.uint8)
 
     return paint
 

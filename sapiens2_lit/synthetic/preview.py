@@ -13,7 +13,7 @@ from sapiens2_lit.synthetic.frame import Frame
 from sapiens2_lit.synthetic.layout import TASKS
 
 Picture = npt.NDArray[np.uint8]
-TALLEST = 320  # pixels of a view
+TALLEST, WIDEST, NARROWEST = 320, 320, 96  # pixels of a view
 EMPTY = 40  # grey of what has no label
 SQUARE = 12  # pixels of a checkerboard's side
 
@@ -42,7 +42,7 @@ def views(frame: Frame, tasks: Sequence[str] = TASKS) -> dict[str, Picture]:
     if "matting" in tasks:
         found["alpha"] = np.repeat(to_bytes(frame.alpha)[..., None], 3, axis=2)
         found["foreground"] = foreground_view(frame)
-    return {title: shrink(view) for title, view in found.items()}
+    return {title: fit(view) for title, view in found.items()}
 
 
 def keypoints_view(frame: Frame) -> Picture:
@@ -105,10 +105,10 @@ def on_grey(colors: Picture, valid: npt.NDArray[np.bool_]) -> Picture:
     return np.where(valid[..., None], colors, EMPTY).astype(np.uint8)
 
 
-def shrink(view: Picture) -> Picture:
-    scale = TALLEST / view.shape[0]
-    if scale >= 1:
-        return view
-    return np.asarray(
-        cv2.resize(view, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), dtype=np.uint8
-    )
+def fit(view: Picture) -> Picture:
+    """The view no larger than fits a sheet, and wide enough for its title."""
+    height, width = view.shape[:2]
+    scale = max(min(TALLEST / height, WIDEST / width, 1.0), NARROWEST / width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    method = cv2.INTER_AREA if scale <= 1 else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(view, size, interpolation=method), dtype=np.uint8)

@@ -1,15 +1,17 @@
 """From one record a sample to annotation files and splits, which never need a picture rendered again."""
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.skeletons import load_skeleton
 from sapiens2_lit.synthetic.files import write_file
-from sapiens2_lit.synthetic.frame import Frame
-from sapiens2_lit.synthetic.layout import SPLITS, VOCABULARIES, split_of, stem
-from sapiens2_lit.synthetic.manifest import MOST_PEOPLE, Settings, write_manifest
+from sapiens2_lit.synthetic.frame import MOST_PEOPLE, Frame
+from sapiens2_lit.synthetic.layout import SPLITS, VOCABULARIES, folders_of, split_of, stem
+from sapiens2_lit.synthetic.manifest import Settings, write_manifest
 
 FOLDER = "records"
 
@@ -34,9 +36,29 @@ def record_path(index: int) -> str:
     return f"{FOLDER}/{stem(index)}.json"
 
 
-def recorded(root: Path) -> set[int]:
-    """Indices of the samples that are whole: a record is written last."""
-    return {int(path.stem) for path in (root / FOLDER).glob("[0-9]*.json")}
+def recorded(root: Path, tasks: tuple[str, ...]) -> set[int]:
+    """Indices of the samples that are whole: a record is written last, and no file of it was deleted since."""
+    found = _indices(root / FOLDER, ".json")
+    for name, folder in folders_of(tasks).items():
+        found &= _indices(root / name, folder.suffix)
+    return found
+
+
+def _indices(folder: Path, suffix: str) -> set[int]:
+    """Indices of the samples that have a file in a folder; files of other names are not ours."""
+    if not folder.is_dir():
+        return set()
+    ours = re.compile(f"([0-9]{{6}}){re.escape(suffix)}")
+    with os.scandir(folder) as entries:
+        return {int(match[1]) for entry in entries if (match := ours.fullmatch(entry.name))}
+
+
+def assembled(root: Path, tasks: tuple[str, ...]) -> bool:
+    """Whether annotations and splits are there, of however many samples."""
+    names = [f"splits/{split}.txt" for split in SPLITS]
+    if "pose" in tasks:
+        names += [f"annotations/{split}{ending}.json" for split in SPLITS for ending in VOCABULARIES]
+    return all((root / name).is_file() for name in names)
 
 
 def assemble(root: Path, settings: Settings, num: int) -> None:
@@ -94,8 +116,13 @@ def read_record(root: Path, index: int) -> dict[str, Any]:
     path = root / record_path(index)
     try:
         data: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        for person in data["people"]:
+            for vocabulary in VOCABULARIES.values():
+                _ = person["keypoints"][vocabulary][2]
+            _ = person["number"], person["bbox"], person["area"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise SettingError(
-            f"{path} cannot be read ({error}): delete it and run the command again, which makes the sample anew"
+            f"{path} cannot be read ({type(error).__name__}: {error}): delete it and run the command again, which "
+            "makes the sample anew"
         ) from error
     return data

@@ -152,12 +152,12 @@ def view_boxes(parts: list[Part]) -> Array:
     """What the spheres at a part's two ends cover: (P, 2, 4) least and greatest x / z, least and greatest y / z.
 
     The outline of an ellipsoid with dual quadric AA' - cc' touches the line x = s z where (1, 0, -s) is on it. One
-    that reaches behind the camera covers everything.
+    that reaches behind the camera covers everything, a part that is all behind it nothing.
     """
     frames = np.stack([part.frame for part in parts])
     length = np.array([part.length for part in parts])
     radii = np.array([part.radii for part in parts])
-    ends = []
+    ends, behind = [], []
     for end in (0, 1):
         centre = frames[:, :3, 3] + frames[:, :3, 1] * (length * end)[:, None]
         spread = frames[:, :3, :3] * radii[:, end, None, None]
@@ -169,7 +169,10 @@ def view_boxes(parts: list[Part]) -> Array:
             half = np.sqrt(np.maximum(middle**2 - dual[:, row, row] / dual[:, 2, 2], 0))
             sides += [np.where(before, middle - half, -np.inf), np.where(before, middle + half, np.inf)]
         ends.append(np.stack(sides, axis=1))
-    return np.stack(ends, axis=1)
+        behind.append((dual[:, 2, 2] < 0) & (centre[:, 2] < 0))
+    boxes = np.stack(ends, axis=1)
+    boxes[np.all(behind, axis=0)] = (np.inf, -np.inf, np.inf, -np.inf)  # would cost a test at every pixel
+    return boxes
 
 
 def hull(boxes: Array) -> Array:

@@ -12,6 +12,7 @@ import pytest
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.synthetic.dataset import make_dataset
+from sapiens2_lit.synthetic.files import sole_writer
 from sapiens2_lit.synthetic.manifest import GENERATOR, Settings
 from sapiens2_lit.synthetic.records import recorded
 
@@ -87,6 +88,48 @@ def test_only_what_is_missing_is_made(made: Path, tmp_path: Path) -> None:
     assert make(root) == 2
     assert contents(root) == contents(made)
     assert (root / "images" / "000003.jpg").stat().st_mtime_ns == before
+
+
+def test_what_was_deleted_is_made_again(made: Path, tmp_path: Path) -> None:
+    root = copy(made, tmp_path)
+    (root / "images" / "000003.jpg").unlink()
+    (root / "normals" / "000007.png").unlink()
+    assert make(root) == 2
+    for name in ("annotations/val_17.json", "splits/train.txt"):
+        (root / name).unlink()
+    assert make(root) == 0
+    assert contents(root) == contents(made)
+
+
+def test_files_of_other_names_are_left_alone(made: Path, tmp_path: Path) -> None:
+    root = copy(made, tmp_path)
+    (root / "records" / "000001 copy.json").write_text("mine")
+    assert make(root) == 0
+    assert (root / "records" / "000001 copy.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "{}", "[]", '{"people": [{"number": 0}]}', '{"people": [{"keypoints": []}]}']
+)
+def test_a_damaged_record_is_named(made: Path, tmp_path: Path, text: str) -> None:
+    root = copy(made, tmp_path)
+    record = root / "records" / "000002.json"
+    record.write_text(text)
+    with pytest.raises(
+        SettingError, match=r"000002.json cannot be read .*: delete it and run the command again"
+    ):
+        make(root, NUM + 1)
+    record.unlink()
+    assert make(root, NUM + 1) == 1
+
+
+def test_two_processes_do_not_write_to_one_folder(made: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl", reason="no locks on this system")
+    root = copy(made, tmp_path)
+    expected = "another process is generating people there: wait for it"
+    with sole_writer(root), pytest.raises(SettingError, match=expected):
+        make(root, NUM + 1)
+    assert make(root) == 0
 
 
 def test_a_dataset_that_grows_keeps_its_splits(made: Path, tmp_path: Path) -> None:
@@ -181,7 +224,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, workers: int) -
     (root / "images").rmdir()
     (root / "images").write_text("a file where a folder should be")
     with pytest.raises(
-        SettingError, match=r"images/00000[1-3].jpg cannot be written: .*the same command goes on"
+        SettingError, match=r"images/00000[0-3].jpg cannot be written: .*the same command goes on"
     ):
         make_dataset(root, 4, SETTINGS, workers=workers, progress=False)
 
@@ -221,15 +264,15 @@ def test_a_killed_run_leaves_whole_files_and_no_processes(tmp_path: Path) -> Non
     ]
     process = subprocess.Popen([*command, "--seed", "3", "--workers", "2"], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while len(recorded(killed)) < 5 and time.monotonic() < deadline:
+    while len(recorded(killed, SETTINGS.tasks)) < 5 and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     time.sleep(1.0)  # its workers notice and end
-    done = recorded(killed)
+    done = recorded(killed, SETTINGS.tasks)
     assert len(done) >= 5
     time.sleep(0.5)
-    assert recorded(killed) == done, "workers go on without their parent"
+    assert recorded(killed, SETTINGS.tasks) == done, "workers go on without their parent"
     assert not (killed / "annotations").exists()
 
     with pytest.raises(SettingError, match="samples already"):

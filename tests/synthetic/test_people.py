@@ -9,9 +9,11 @@ from sapiens2_lit.synthetic.camera import look_at
 from sapiens2_lit.synthetic.classes import BodyClass
 from sapiens2_lit.synthetic.clothes import sample_outfit
 from sapiens2_lit.synthetic.collisions import collides, torso_ellipsoids
+from sapiens2_lit.synthetic.gestures import BOTH, SINGLE
 from sapiens2_lit.synthetic.parts import paint_points
 from sapiens2_lit.synthetic.people import ACTIVITIES, build_body, lowest, sample_person, sample_pose
 from sapiens2_lit.synthetic.physique import phalanges, rest_pose, sample_physique
+from sapiens2_lit.synthetic.poses import STANCES
 from sapiens2_lit.synthetic.raycast import cast_points
 from sapiens2_lit.synthetic.shapes import Quadrics
 
@@ -216,3 +218,7 @@ def test_people_are_made_of_few_parts():
 
 def test_hands_are_only_reached_through_the_body():
     assert all(HANDS[f"{side}_{finger}1"].parent == f"{side}_wrist" for side in SIDES for finger in FINGERS)
+
+
+def test_every_stance_has_gestures():
+    assert set(STANCES) == set(BOTH) == set(SINGLE)

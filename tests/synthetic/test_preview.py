@@ -13,13 +13,13 @@ from sapiens2_lit.synthetic.preview import EMPTY, TALLEST, preview, views
 
 @pytest.fixture(scope="module")
 def frame() -> Frame:
-    return generate(0, 1, (96, 72))
+    return generate(0, 1, (128, 96))
 
 
 def test_every_label_has_a_view_of_its_own(frame: Frame) -> None:
     found = views(frame)
     assert len(found) == 9
-    assert all(view.shape == (96, 72, 3) and view.dtype == np.uint8 for view in found.values())
+    assert all(view.shape == (128, 96, 3) and view.dtype == np.uint8 for view in found.values())
     pictures = [view.tobytes() for view in found.values()]
     assert len(set(pictures)) == 9
     assert sum(len(views(frame, (task,))) - 1 for task in TASKS) == 8
@@ -65,4 +65,10 @@ def test_large_pictures_are_shrunk_and_rows_kept_apart(frame: Frame) -> None:
     assert {view.shape for view in views(large).values()} == {(TALLEST, 240, 3)}
     one, two = preview([frame]), preview([frame, frame])
     assert two.shape[0] > 2 * one.shape[0]
-    assert two.shape[1] == one.shape[1] > 9 * 72
+    assert two.shape[1] == one.shape[1] > 9 * 96
+
+
+@pytest.mark.parametrize("size", [(16, 16), (40, 400), (400, 40)])
+def test_views_have_room_for_their_titles_and_fit_a_sheet(size: tuple[int, int]) -> None:
+    for view in views(generate(0, 0, size)).values():
+        assert 96 <= view.shape[1] <= 320

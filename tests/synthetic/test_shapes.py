@@ -92,3 +92,9 @@ def test_rays_from_anywhere_agree_with_rays_from_the_origin(rays: np.ndarray) ->
 def test_a_part_around_the_camera_covers_everything() -> None:
     (box,) = hull(view_boxes([ellipsoid((0, 0, 0), (1, 1, 1), GREY)]))
     assert box.tolist() == [-np.inf, np.inf, -np.inf, np.inf]
+
+
+def test_a_part_behind_the_camera_covers_nothing() -> None:
+    (box,) = hull(view_boxes([rounded_cone((0, 0, -3), (1, 0, -2), (0.3, 0.2), GREY)]))
+    assert box[0] > box[1]
+    assert box[2] > box[3]
