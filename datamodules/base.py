@@ -14,6 +14,7 @@ from sapiens2_lit.datamodules.loading import (
     evaluation_loader,
     training_loader,
 )
+from sapiens2_lit.datamodules.seeded import SEED, SeededPixels
 from sapiens2_lit.errors import SettingError
 
 STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
@@ -46,6 +47,8 @@ class ImageDataModule(lightning.LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self._seed = seed
+        self.augment: Any = None  # of training samples
+        self._device_steps: list[Any] | None = None
         self.datasets: dict[str, Any] = {}
 
     @property
@@ -58,8 +61,9 @@ class ImageDataModule(lightning.LightningDataModule):
 
     def train_dataloader(self) -> TrainingLoader:
         sizes, weights = self.train_sources()
+        dataset = self.datasets["train"]
         return training_loader(
-            self.datasets["train"],
+            SeededPixels(dataset, self.seed) if getattr(self.augment, "on_device", False) else dataset,
             sizes=sizes,
             weights=weights,
             batch_size=self.batch_size,
@@ -76,6 +80,21 @@ class ImageDataModule(lightning.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Any]:
         return self._evaluation_loader("predict")
+
+    def transfer_batch_to_device(
+        self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
+    ) -> dict[str, Any]:
+        """A batch on the device; its pixels are varied there where `augment.on_device` says so."""
+        seeds = batch.pop(SEED, None)  # stays on the host, which decides what is done
+        batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        if seeds is not None:
+            # imported here: kornia takes seconds that other runs need not wait
+            from sapiens2_lit.transforms.device import augment_batch, device_steps
+
+            if self._device_steps is None:
+                self._device_steps = device_steps(self.augment.pixel_steps())
+            batch["image"] = augment_batch(batch["image"], seeds, self._device_steps)
+        return batch
 
     def _evaluation_loader(self, name: str) -> DataLoader[Any]:
         ranks = self._ranks()

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sapiens2_lit.classes import load_classes
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
+from sapiens2_lit.datamodules.class_counts import count_classes
 from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, read_coco
 from sapiens2_lit.datamodules.detections import read_boxes, read_detections
 from sapiens2_lit.datamodules.files import find_file, find_folder
@@ -17,7 +19,7 @@ from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_uniqu
 from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
 from sapiens2_lit.datamodules.people import People, people_of_images
 from sapiens2_lit.datamodules.pose_dataset import PoseDataset
-from sapiens2_lit.datamodules.rasters import MaskFolder, RasterFolder, stem_of
+from sapiens2_lit.datamodules.rasters import LabelSource, MaskFolder, stem_of
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.skeletons import Skeleton, load_skeleton
 from sapiens2_lit.transforms.crop import BOX_PADDING
@@ -180,6 +182,23 @@ class PoseDataModule(ImageDataModule):
             )
         return build_ground_truth(self.files[name])
 
+    def count_classes(self) -> npt.NDArray[np.int64]:
+        """(C,) pixels of each class in the training images' masks, of 2000 of them at most; after `setup("fit")`.
+
+        Raises:
+            SettingError: there are no masks.
+        """
+        if self.classes is None:
+            raise SettingError("data.masks is null: there are no masks to count for class_weights: auto.")
+        dataset = self.datasets["train"]
+        masks = [
+            (label, stem_of(name))
+            for people, labels in zip(dataset.sources, dataset.rasters, strict=True)
+            for label in labels
+            for name in people.file_name[np.unique(people.image)].tolist()
+        ]
+        return count_classes(masks, self.classes.num_classes)
+
     def _read_labelled(self, name: str) -> list[People]:
         annotations = self.annotations[name]
         if annotations is None:
@@ -199,14 +218,14 @@ class PoseDataModule(ImageDataModule):
             return [read_detections(path, self.files[name][0], threshold=self.detection_threshold)]
         return [file.people for file in self.files[name]]
 
-    def _find_masks(self, people: Sequence[People]) -> list[list[RasterFolder]]:
+    def _find_masks(self, people: Sequence[People]) -> list[list[LabelSource]]:
         """The masks of each source, after checking that all images have theirs."""
         if self.masks is None or self.classes is None:
             return []
         places = [(self.root, self.masks, "data.masks")]
         for number, source in enumerate(self.sources):
             places.append((Path(source.root).expanduser(), source.masks, f"data.sources[{number}].masks"))
-        folders: list[list[RasterFolder]] = []
+        folders: list[list[LabelSource]] = []
         for (root, masks, setting), table in zip(places, people, strict=False):
             folder = MaskFolder(root / masks, self.classes, setting)
             folder.check(stem_of(name) for name in table.file_name[np.unique(table.image)].tolist())

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sapiens2_lit.datamodules.images import read_image
+from sapiens2_lit.datamodules.labels import read_rasters, warp_rasters
 from sapiens2_lit.datamodules.loading import Key, sample_generator
 from sapiens2_lit.datamodules.people import People
-from sapiens2_lit.datamodules.rasters import RasterFolder, read_rasters, stem_of, warp_rasters
+from sapiens2_lit.datamodules.rasters import LabelSource, stem_of
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.skeletons import Skeleton
 from sapiens2_lit.transforms.crop import (
@@ -52,7 +53,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
         augment: PoseAugmentation | None = None,
         seed: int = 0,
         padding: float = BOX_PADDING,
-        rasters: Sequence[Sequence[RasterFolder]] = (),
+        rasters: Sequence[Sequence[LabelSource]] = (),
     ) -> None:
         self.sources = list(sources)
         self.rasters = list(rasters) or [()] * len(self.sources)

@@ -1,12 +1,12 @@
 """Dense labels on disk: folders with one file for each image, matched by stem, and how they follow an affine.
 
-One class a kind of label. A further kind (normals, depth) is a subclass with its own `key`, `suffixes`, `read`
-and `warp`.
+One class a kind of label. A further kind is a subclass with its own `key`, `suffixes`, `read` and `warp`; what is not
+a class map but numbers (normals, depth) is a `FieldFolder` (fields.py).
 """
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -24,11 +24,40 @@ from sapiens2_lit.transforms.geometric import Affine, warp_labels
 _SHOWN_VALUES = 8
 
 
-class RasterFolder(ABC):
-    """The labels of one kind in a folder.
+class LabelSource(ABC):
+    """The labels of one kind, one for each image.
 
     Attributes:
         key: of the batch.
+    """
+
+    key: ClassVar[str]
+
+    @abstractmethod
+    def read(self, image: Path, stem: str, size: tuple[int, int]) -> Any:
+        """The label of an image of `size` (height, width), upright, in its own pixels.
+
+        Raises:
+            DataError: naming the file, what was found and what was expected.
+        """
+
+    @abstractmethod
+    def warp(self, label: Any, affine: Affine, size: tuple[int, int]) -> Tensor:
+        """The label as the network sees it: `affine` leads from its pixels to those of an input of `size`."""
+
+    @abstractmethod
+    def check(self, stems: Iterable[str]) -> None:
+        """Check that each stem has its label.
+
+        Raises:
+            DataError: naming those that are missing.
+        """
+
+
+class RasterFolder(LabelSource):
+    """The labels of one kind in a folder, a file each.
+
+    Attributes:
         suffixes: of its files, the preferred one first.
 
     Args:
@@ -39,23 +68,10 @@ class RasterFolder(ABC):
         DataError: there is no such folder.
     """
 
-    key: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
 
     def __init__(self, folder: Path, setting: str) -> None:
         self.folder = find_folder(folder, setting)
-
-    @abstractmethod
-    def read(self, image: Path, stem: str, size: tuple[int, int]) -> npt.NDArray[Any]:
-        """The label of an image of `size` (height, width), upright, in its own pixels.
-
-        Raises:
-            DataError: naming the file, what was found and what was expected.
-        """
-
-    @abstractmethod
-    def warp(self, label: npt.NDArray[Any], affine: Affine, size: tuple[int, int]) -> Tensor:
-        """The label as the network sees it: `affine` leads from its pixels to those of an input of `size`."""
 
     def path(self, stem: str) -> Path:
         """The file of a stem, the first that exists; where none does, the one that is expected."""
@@ -63,11 +79,7 @@ class RasterFolder(ABC):
         return next((place for place in places if place.is_file()), places[0])
 
     def check(self, stems: Iterable[str]) -> None:
-        """Check that each stem has its file.
-
-        Raises:
-            DataError: naming those that are missing.
-        """
+        """Check that each stem has its file; raises DataError naming those that are missing."""
         absent = sorted(set(stems))
         for suffix in self.suffixes:
             missing = absent_files(self.folder, [f"{stem}{suffix}" for stem in absent])
@@ -77,6 +89,11 @@ class RasterFolder(ABC):
             expected = " or ".join(f"{stem}{suffix}" for suffix in self.suffixes)
             problems.add(stem, f"the image has no `{self.key}` label, expected {expected} here")
         problems.raise_if_any()
+
+    def without_image(self, stems: Iterable[str]) -> list[str]:
+        """The stems of files here whose image is not among `stems`, sorted."""
+        files = (path for path in self.folder.rglob("*") if path.suffix in self.suffixes)
+        return sorted({stem_of(path.relative_to(self.folder).as_posix()) for path in files} - set(stems))
 
 
 class MaskFolder(RasterFolder):
@@ -109,6 +126,15 @@ class MaskFolder(RasterFolder):
                 f"{path}: the mask is {values.shape[1]} x {values.shape[0]}{turned}, its image {image} is "
                 f"{size[1]} x {size[0]} (width x height): make the mask of the image's size, by nearest neighbour."
             )
+        return self._to_classes(path, values)
+
+    def count(self, stem: str) -> npt.NDArray[np.int64]:
+        """(C,) number of pixels of each class in a stem's mask, whatever the size of its image."""
+        path = self.path(stem)
+        found = self._to_classes(path, read_indices(path))
+        return np.bincount(found.ravel(), minlength=256)[: self.classes.num_classes].astype(np.int64)
+
+    def _to_classes(self, path: Path, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         found = self._lookup[values]
         if found.min(initial=0) < 0:
             self._fail_on_values(path, np.unique(values[found < 0]))
@@ -173,20 +199,3 @@ def _grey_bits(data: bytes) -> int:
 def stem_of(name: str | Path) -> str:
     """A file's name without its suffix, folders included: what labels are matched by."""
     return PurePosixPath(name).with_suffix("").as_posix()
-
-
-def read_rasters(
-    rasters: Sequence[RasterFolder], image: Path, stem: str, size: tuple[int, int]
-) -> dict[str, npt.NDArray[Any]]:
-    """Every kind of label of one image, by its key in the batch."""
-    return {raster.key: raster.read(image, stem, size) for raster in rasters}
-
-
-def warp_rasters(
-    rasters: Sequence[RasterFolder],
-    labels: dict[str, npt.NDArray[Any]],
-    affine: Affine,
-    size: tuple[int, int],
-) -> dict[str, Tensor]:
-    """The labels of `read_rasters` as the network sees them."""
-    return {raster.key: raster.warp(labels[raster.key], affine, size) for raster in rasters}

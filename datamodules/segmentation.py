@@ -1,19 +1,19 @@
 """Segmentation data for Lightning: folders of images and masks in, whole images out."""
 
-from pathlib import Path
+import numpy as np
+import numpy.typing as npt
 
 from sapiens2_lit.classes import load_classes
-from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
-from sapiens2_lit.datamodules.dense_dataset import DenseDataset
-from sapiens2_lit.datamodules.files import find_folder
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
-from sapiens2_lit.datamodules.rasters import MaskFolder
-from sapiens2_lit.datamodules.splits import SPLIT_FILES, images_by_stem, split_stems
-from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.datamodules.backgrounds import Backgrounds, MaskCutout
+from sapiens2_lit.datamodules.class_counts import count_classes
+from sapiens2_lit.datamodules.dense import DenseDataModule
+from sapiens2_lit.datamodules.rasters import LabelSource, MaskFolder, stem_of
+from sapiens2_lit.datamodules.splits import SPLIT_FILES
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.segmentation import RELEASED, SegmentationAugmentation
 
 
-class SegmentationDataModule(ImageDataModule):
+class SegmentationDataModule(DenseDataModule):
     """Whole images and their class maps, matched by file stem.
 
     Training sees random views; validation, test and prediction the whole image, its aspect kept and the rest of the
@@ -37,6 +37,9 @@ class SegmentationDataModule(ImageDataModule):
             directory.
         images: folder under `root` with the images, in folders of its own if you like.
         masks: folder under `root` with a png for each image, of the same stem.
+        backgrounds: folder under `root`, or an absolute one, with photographs without people: what is of the
+            background's class in training samples is replaced by parts of them; null for none.
+        background_probability: how often, where there are `backgrounds`.
         batch_size: images a batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         augment: random variation of training samples; null for none.
@@ -58,52 +61,48 @@ class SegmentationDataModule(ImageDataModule):
         predict: str | None = None,
         images: str = "images",
         masks: str = "masks",
+        backgrounds: str | None = None,
+        background_probability: float = 0.8,
         batch_size: int = 4,
         num_workers: int | None = None,
         augment: SegmentationAugmentation | None = RELEASED,
         seed: int | None = None,
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed)
-        self.root = Path(root).expanduser()
+        super().__init__(
+            root,
+            image_size,
+            train=train,
+            val=val,
+            test=test,
+            predict=predict,
+            images=images,
+            valids=None,
+            min_valid=0,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            augment=augment,
+            seed=seed,
+        )
         self.classes = load_classes(classes or "body29")
-        self.splits = {"train": train, "val": val, "test": test}
-        self.predict = predict
-        self.images = images
         self.masks = masks
-        self.augment = augment
+        self.backgrounds = backgrounds
+        self.background_probability = background_probability
 
-    def setup(self, stage: str) -> None:
-        """Find the images of a stage (fit, validate, test, predict) and check that each has its mask."""
-        if stage != "predict":
-            find_folder(self.root, "data.root")
-        for name in STAGES[stage]:
-            if name in self.datasets or (name == "val" and self.splits["val"] is None):
-                continue
-            self.datasets[name] = self._read_predict() if name == "predict" else self._read_labelled(name)
+    def find_labels(self) -> list[LabelSource]:
+        return [MaskFolder(self.root / self.masks, self.classes)]
 
-    def _read_labelled(self, name: str) -> DenseDataset:
-        folder = find_folder(self.root / self.images, "data.images")
-        masks = MaskFolder(self.root / self.masks, self.classes)
-        found = images_by_stem(folder)
-        stems = split_stems(self.root, found, self.splits, name)
-        masks.check(stems)
-        return DenseDataset(
-            folder,
-            [found[stem] for stem in stems],
-            [masks],
-            self.image_size,
-            augment=self.augment if name == "train" else None,
-            seed=self.seed,
-        )
+    def count_classes(self) -> npt.NDArray[np.int64]:
+        """(C,) pixels of each class in the training masks, of 2000 of them at most; after `setup("fit")`."""
+        masks, names = self.datasets["train"].rasters[0], self.datasets["train"].names.tolist()
+        return count_classes([(masks, stem_of(name)) for name in names], self.classes.num_classes)
 
-    def _read_predict(self) -> DenseDataset:
-        if self.predict is None:
-            raise SettingError("data.predict is null: set it to an image, a folder or a glob.")
-        places = [base / Path(self.predict).expanduser() for base in (self.root, Path())]
-        for place in places:
-            if paths := find_images(place):
-                return DenseDataset(Path(), [str(path) for path in paths], [], self.image_size)
-        raise DataError(
-            f"`data.predict` is {self.predict!r}, and there is no such image (looked for "
-            f"{', '.join(map(str, dict.fromkeys(places)))}; images end in {', '.join(IMAGE_SUFFIXES)})."
-        )
+    def find_backgrounds(self) -> Backgrounds | None:
+        if self.backgrounds is None:
+            return None
+        if self.classes.background is None:
+            raise SettingError(
+                f"data.backgrounds is {self.backgrounds!r}, but {self.classes.name} has no background: name the "
+                "class by `background` in its file."
+            )
+        cutout = MaskCutout(self.classes.background)
+        return Backgrounds(self.root / self.backgrounds, cutout, self.background_probability)

@@ -17,7 +17,7 @@ class Head(nn.Module, ABC):
     """One task: a network on feature maps, its loss, its metrics and its pictures.
 
     Built as `Head(embed_dim, **its own settings)`. Methods stand in this order in every head file:
-    settings and network, forward, unflip, loss, metrics and update, predict, draw.
+    settings and network, prepare, forward, unflip, loss, metrics and update, predict, draw.
 
     Attributes:
         targets: batch keys that the head learns from; a batch without them is skipped.
@@ -34,6 +34,14 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, features: list[Tensor]) -> Outputs:
         """Feature maps [(B, C, h, w)], the deepest last, to raw outputs."""
+
+    def prepare(self, data: Any) -> None:
+        """Learn from the training data what the loss needs beforehand, such as how frequent classes are.
+
+        Called on every process when a training starts, after `data`, the LightningDataModule in use (None if there is
+        none), was set up and before the first step; not when one is resumed or in evaluation: what was learned lives in
+        buffers, which checkpoints keep. It must come to the same values everywhere.
+        """
 
     def unflip(self, outputs: Outputs) -> Outputs | None:
         """Outputs of a mirrored image, mirrored back; None where the head has no flip test."""

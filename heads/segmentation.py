@@ -1,11 +1,11 @@
 """Segmentation: one class a pixel."""
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
@@ -14,23 +14,26 @@ from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.drawing import draw_segmentation
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
-from sapiens2_lit.losses import CrossEntropy, Dice
+from sapiens2_lit.heads.dense import at_input_size
+from sapiens2_lit.losses import BalancedCrossEntropy, CrossEntropy, Dice
 from sapiens2_lit.losses.segmentation import check_weights
 from sapiens2_lit.metrics import SegmentationIoU
 
+ClassWeights = Literal["released", "none", "auto"] | list[float]
 
-class SegmentationHead(DecoderHead):
-    """Logits of every class at the input's size.
+_log = logging.getLogger(__name__)
+
+
+class ClassHead(DecoderHead):
+    """Logits of every class by any network; all of segmentation but the network itself.
 
     Args:
-        embed_dim: channels of the backbone's feature map.
-        classes: `body29`, the released 29 classes, or a YAML file of your own.
-        decoder: `deconv` as in the released segmentation models, or `pixel_shuffle`.
-        loss: named terms, modules called as `term(logits, labels)` with (B, C, H, W) and (B, H, W), 255 ignored; the
-            default is the released one: weighted cross-entropy and Dice.
-        class_weights: of the default cross-entropy: `released` (those of the vocabulary; of body29 the released
-            recipe's), `none` (1 everywhere), or one for each class.
+        network: stages from the backbone's feature map to logits, which are brought to the input's size.
+        classes: the vocabulary.
+        loss: named terms, or None for the default ones.
+        class_weights: of the default cross-entropy.
         opacity: of the classes' colours in pictures, 0 to 1.
+        per_class: score every class in validation and test, too.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -41,26 +44,61 @@ class SegmentationHead(DecoderHead):
 
     def __init__(
         self,
-        embed_dim: int,
-        classes: str | Path | Classes = "body29",
-        decoder: Literal["deconv", "pixel_shuffle"] = "deconv",
-        loss: dict[str, nn.Module] | None = None,
-        class_weights: Literal["released", "none"] | list[float] = "released",
-        opacity: float = 0.6,
+        network: nn.Sequential,
+        classes: Classes,
+        loss: dict[str, nn.Module] | None,
+        class_weights: ClassWeights,
+        opacity: float,
+        per_class: bool,
     ) -> None:
-        vocabulary = load_classes(classes)
+        name = type(self).__name__
         if loss is not None and class_weights != "released":
             raise SettingError(
-                "SegmentationHead: `class_weights` has no effect beside `loss`; give it to the term, as in "
+                f"{name}: `class_weights` has no effect beside `loss`; give it to the term, as in "
                 "{class_path: sapiens2_lit.losses.CrossEntropy, init_args: {class_weights: body29}}."
             )
         if not 0 <= opacity <= 1:
-            raise SettingError(f"SegmentationHead: `opacity` is {opacity}, expected 0 to 1.")
-        super().__init__(build_decoder("seg", embed_dim, vocabulary.num_classes, decoder))
-        self.classes = vocabulary
+            raise SettingError(f"{name}: `opacity` is {opacity}, expected 0 to 1.")
+        super().__init__(network)
+        self.classes = classes
         self.opacity = opacity
-        self.losses = nn.ModuleDict(loss or default_loss(vocabulary, class_weights))
+        self.per_class = per_class
+        self.losses = nn.ModuleDict(loss or default_loss(classes, class_weights, name))
         self.init_weights()
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        self.init_losses()
+
+    def init_losses(self) -> None:
+        for term in self.balanced_terms():
+            term.init_weights()
+
+    def balanced_terms(self) -> list[BalancedCrossEntropy]:
+        return [term for term in self.losses.values() if isinstance(term, BalancedCrossEntropy)]
+
+    def prepare(self, data: Any) -> None:
+        """Count the classes of the training masks, where `class_weights` is `auto`.
+
+        Raises:
+            SettingError: `data` has no masks to count.
+            DataError: a mask cannot be read.
+        """
+        if not (terms := self.balanced_terms()):
+            return
+        self.check_classes(data)
+        if not hasattr(data, "count_classes"):
+            raise SettingError(
+                f"{type(self).__name__}: `class_weights` is auto, but {type(data).__name__} has no `count_classes()`, "
+                "which counts the training masks: give one weight for each class."
+            )
+        counts = data.count_classes().tolist()
+        if absent := [name for name, count in zip(self.classes.names, counts, strict=True) if not count]:
+            _log.warning("class_weights: auto: no mask shows %s; weight 1 is taken.", ", ".join(absent))
+        for term in terms:
+            term.set_counts(counts)
+        weights = zip(self.classes.names, terms[0].balance.tolist(), strict=True)
+        _log.info("class_weights: auto: %s", ", ".join(f"{name} {weight:.3g}" for name, weight in weights))
 
     def unflip(self, outputs: Outputs) -> Outputs:
         assert isinstance(outputs, Tensor)
@@ -68,22 +106,32 @@ class SegmentationHead(DecoderHead):
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         logits, labels = at_input_size(outputs, batch), batch["segmentation"]
-        return {name: term(logits, labels) for name, term in self.losses.items()}
+        with torch.autocast(logits.device.type, enabled=False):
+            return {
+                # ours see to float32 themselves, a chunk at a time; others would add up pixels in half precision
+                name: term(logits if isinstance(term, CrossEntropy | Dice) else logits.float(), labels)
+                for name, term in self.losses.items()
+            }
 
     def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
-        """Intersection over union and accuracies.
+        """Intersection over union, Dice and accuracies; of each class but in training, if `per_class`.
 
         Raises:
             SettingError: the labels of `data` are of other classes.
         """
+        self.check_classes(data)
+        names = self.classes.names if self.per_class and stage != "train" else None
+        scores = SegmentationIoU(self.classes.num_classes, self.classes.background, names)
+        return MetricCollection({"segmentation": scores}, compute_groups=False)
+
+    def check_classes(self, data: Any) -> None:
+        """Raise SettingError where the labels of `data` are of other classes."""
         labelled = getattr(data, "classes", None)
         if labelled is not None and labelled.names != self.classes.names:
             raise SettingError(
                 f"data.classes: the labels are of {labelled.name} ({labelled.num_classes} classes), the head predicts "
                 f"{self.classes.name} ({self.classes.num_classes}); give the data the classes of the head."
             )
-        scores = SegmentationIoU(self.classes.num_classes, self.classes.background)
-        return MetricCollection({"segmentation": scores}, compute_groups=False)
 
     def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
         """Take one batch into `metrics`, but for samples that another process counts."""
@@ -105,32 +153,59 @@ class SegmentationHead(DecoderHead):
         return draw_segmentation(image, labels, self.classes, opacity=self.opacity)
 
 
-def default_loss(classes: Classes, class_weights: str | list[float]) -> dict[str, nn.Module]:
+class SegmentationHead(ClassHead):
+    """Logits of every class at the input's size.
+
+    Args:
+        embed_dim: channels of the backbone's feature map.
+        classes: `body29`, the released 29 classes, or a YAML file of your own.
+        decoder: `deconv` as in the released segmentation models, or `pixel_shuffle`.
+        loss: named terms, modules called as `term(logits, labels)` with (B, C, H, W) and (B, H, W), 255 ignored; the
+            default is the released one: weighted cross-entropy and Dice.
+        class_weights: of the default cross-entropy: `released` (those of the vocabulary; of body29 the released
+            recipe's), `none` (1 everywhere), `auto` (counted in the training masks), or one for each class.
+        opacity: of the classes' colours in pictures, 0 to 1.
+        per_class: score every class in validation and test, too.
+
+    Raises:
+        SettingError: naming the setting, what was found and what was expected.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        classes: str | Path | Classes = "body29",
+        decoder: Literal["deconv", "pixel_shuffle"] = "deconv",
+        loss: dict[str, nn.Module] | None = None,
+        class_weights: ClassWeights = "released",
+        opacity: float = 0.6,
+        per_class: bool = True,
+    ) -> None:
+        vocabulary = load_classes(classes)
+        network = build_decoder("seg", embed_dim, vocabulary.num_classes, decoder)
+        super().__init__(network, vocabulary, loss, class_weights, opacity, per_class)
+
+
+def default_loss(classes: Classes, class_weights: ClassWeights, head: str) -> dict[str, nn.Module]:
     """The released terms for the classes.
 
     Raises:
         SettingError: the weights are neither a known name nor one a class.
     """
+    dice = Dice(background=classes.background)
+    if class_weights == "auto":
+        return {"cross_entropy": BalancedCrossEntropy(classes.num_classes), "dice": dice}
     if isinstance(class_weights, str):
         if class_weights not in ("released", "none"):
             raise SettingError(
-                f"SegmentationHead: `class_weights` is '{class_weights}', expected released, none or a list."
+                f"{head}: `class_weights` is '{class_weights}', expected released, none, auto or a list."
             )
         weights = list(classes.weights) if class_weights == "released" else None
     else:
-        weights = list(check_weights(class_weights, "SegmentationHead: `class_weights`"))
+        weights = list(check_weights(class_weights, f"{head}: `class_weights`"))
         if len(weights) != classes.num_classes:
             raise SettingError(
-                f"SegmentationHead: `class_weights` has {len(weights)} entries, expected {classes.num_classes}, one "
+                f"{head}: `class_weights` has {len(weights)} entries, expected {classes.num_classes}, one "
                 f"for each class of {classes.name}."
             )
-    return {"cross_entropy": CrossEntropy(class_weights=weights), "dice": Dice(background=classes.background)}
-
-
-def at_input_size(outputs: Outputs, batch: Batch) -> Tensor:
-    """Logits (B, C, H, W) of the images' size, which a backbone of another stride than 16 does not give by itself."""
-    assert isinstance(outputs, Tensor)
-    size = batch["image"].shape[-2:]
-    if outputs.shape[-2:] == size:
-        return outputs
-    return F.interpolate(outputs, size, mode="bilinear", align_corners=False)
+    return {"cross_entropy": CrossEntropy(class_weights=weights), "dice": dice}

@@ -45,7 +45,14 @@ def load_task_file(module: nn.Module, source: str, heads: list[str], reinitializ
             f"model.weights: {found.origin} is a task file with one head, here are {len(heads)} "
             f"({', '.join(heads)}); load the backbone alone by model.backbone.weights"
         )
-    tensors = task_state(found.tensors, heads[0]) if released else found.tensors
+    tensors = found.tensors
+    if released:  # without what a loss has counted in the data
+        own = {
+            name: value
+            for name, value in module.state_dict().items()
+            if name.startswith(f"heads.{heads[0]}.losses.")
+        }
+        tensors = own | task_state(found.tensors, heads[0])
     log.info("%s", load_state(module, tensors, source=found.origin, reinitialize=reinitialize).summary())
 
 

@@ -62,10 +62,8 @@ class SapiensModule(L.LightningModule):
         super().__init__()
         if not heads:
             raise SettingError("model.heads: no head given; name at least one, such as pose")
-        for setting, value, most in (
-            ("layer_decay", layer_decay, 1.0),
-            ("warmup_steps", warmup_steps, math.inf),
-        ):
+        limits = (("layer_decay", layer_decay, 1.0), ("warmup_steps", warmup_steps, math.inf))
+        for setting, value, most in limits:
             if not 0 <= value <= most:
                 raise SettingError(f"model.{setting}: found {value}, expected 0 to {most}")
         if reinitialize and not weights:
@@ -84,9 +82,7 @@ class SapiensModule(L.LightningModule):
         self.metrics: dict[Stage, dict[str, MetricCollection]] = {}
         self.losses: dict[str, MeanMetric] = {}
         self.config: dict[str, Any] = {}  # what the command line built this from; saved in every checkpoint
-        self._window: list[
-            tuple[Tensor, list[str]]
-        ] = []  # losses of this step, unread: reading waits for the device
+        self._window: list[tuple[Tensor, list[str]]] = []  # losses of this step; to read one is to wait
         self._group_settings: list[dict[str, Any]] = []
 
     def configure_model(self) -> None:
@@ -195,9 +191,8 @@ class SapiensModule(L.LightningModule):
             TrainingError: naming the samples whose loss is not finite.
         """
         window, self._window = self._window, []
-        scaled = (
-            getattr(self.trainer.precision_plugin, "scaler", None) is not None
-        )  # it skips such steps itself
+        # A scaler skips such steps itself.
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
         if (scaled and all(loss.isfinite() for loss, _ in window)) or norm.isfinite():
             return
         samples = [sample for loss, names in window if not loss.isfinite() for sample in names]
@@ -220,6 +215,11 @@ class SapiensModule(L.LightningModule):
         factor = warmup_then_linear(self.warmup_steps, self.trainer.estimated_stepping_batches)
         scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def on_fit_start(self) -> None:
+        if not self.trainer.ckpt_path:  # else the checkpoint brings what the heads have learned of the data
+            for _, head in self.named_heads():
+                head.prepare(getattr(self.trainer, "datamodule", None))
 
     def on_train_start(self) -> None:
         """After a checkpoint has brought its optimizer state: this run's settings win over those it was saved with."""

@@ -124,14 +124,15 @@ class SapiensCLI(LightningCLI):
 
 
 def share_settings(settings: Namespace) -> None:
-    """Tell the backbone the data's image size, and the data the heads' skeleton and classes: one place decides each."""
+    """Tell backbone and heads the data's image size, and the data the heads' vocabularies: one place decides each."""
     data = settings.data.get("init_args", Namespace())
-    backbone = settings.model.backbone.get("init_args", Namespace())
-    if "image_size" in data and "image_size" in backbone:
-        backbone.image_size = data.image_size
-    for head in settings.model.heads.values():
+    heads = [head.get("init_args", Namespace()) for head in settings.model.heads.values()]
+    for network in (settings.model.backbone.get("init_args", Namespace()), *heads):
+        if "image_size" in data and "image_size" in network:
+            network.image_size = data.image_size
+    for head in heads:
         for vocabulary in ("skeleton", "classes"):
-            predicted = head.get("init_args", Namespace()).get(vocabulary)
+            predicted = head.get(vocabulary)
             if predicted is None or vocabulary not in data:
                 continue
             if data[vocabulary] not in (None, predicted):
@@ -139,6 +140,18 @@ def share_settings(settings: Namespace) -> None:
                     f"data.{vocabulary} is {data[vocabulary]}, but the head predicts {predicted}: give one of them"
                 )
             data[vocabulary] = predicted
+        share_relative(head, data)
+
+
+def share_relative(head: Namespace, data: Namespace) -> None:
+    """Depth is relative for both or for neither: the head decides."""
+    if "relative" not in head or "relative" not in data:
+        return
+    if data.relative and not head.relative:
+        raise SettingError(
+            "data.relative is true, but the head predicts metres: set model.heads.NAME.relative, too"
+        )
+    data.relative = head.relative
 
 
 def validate_in_steps(trainer: Namespace) -> None:

@@ -52,9 +52,12 @@ def test_shipped_config_trains_validates_and_predicts(
     assert torch.tensor(logged["train/loss"]).isfinite().all()
     assert {
         "train/seg/cross_entropy", "train/seg/dice", "train/seg/mIoU", "val/seg/loss", "val/seg/mIoU",
-        "val/seg/foreground_mIoU", "val/seg/mAcc", "val/seg/accuracy",
+        "val/seg/foreground_mIoU", "val/seg/mAcc", "val/seg/accuracy", "val/seg/mDice",
     } <= set(logged)  # fmt: skip
     assert logged["val/score"] == logged["val/seg/mIoU"]
+    each = [values[-1] for name, values in logged.items() if name.startswith("val/seg/IoU/")]
+    assert np.mean(each) == pytest.approx(logged["val/seg/mIoU"][-1], abs=1e-5)
+    assert not any(name.startswith("train/seg/IoU/") for name in logged)
     assert yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]["classes"] == "body29"
     options = ["--output", str(tmp_path / "runs"), *QUIET]
     assert main(["validate", "--ckpt_path", "best", *options]) == 0
@@ -63,6 +66,19 @@ def test_shipped_config_trains_validates_and_predicts(
     predictions = json.loads((tmp_path / "runs" / "predict" / "predictions.json").read_text())
     assert len(predictions) == 8
     assert np.array(predictions[0]["seg"]["segmentation"]).shape == (64, 48)
+
+
+def test_pixels_may_vary_on_the_device(folder: Path, tmp_path: Path) -> None:
+    """The same run twice: the same losses, and not those of the loader's variation."""
+    command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/test.yaml", *QUIET]
+    command += ["--data.root", str(folder), "--trainer.max_steps", "3", "--data.augment.photometric", "1"]
+    losses = []
+    for run, on_device in (("one", "true"), ("other", "true"), ("loader", "false")):
+        options = ["--data.augment.on_device", on_device, "--output", str(tmp_path / run)]
+        assert main([*command, *options]) == 0
+        losses.append(scalars(tmp_path / run / "version_0")["train/loss"])
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
 
 
 def test_pose_and_segmentation_train_together(figures: Path, tmp_path: Path) -> None:

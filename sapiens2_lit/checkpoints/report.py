@@ -207,7 +207,13 @@ def _hints(report: LoadReport) -> list[str]:
             "the file is in the transformers layout without a config.json that says which task it is."
         )
     other = [name for name in report.mismatched if "blocks." not in name and not name.endswith("cls_token")]
-    if other and not widths:
+    scale = [name.rpartition(".1.")[0] for name in other if name.endswith("scale_final_layer.1.weight")]
+    if scale and not widths:
+        hints.append(
+            "the scale branch of a point map head belongs to the image size that it was trained at, 1024 x 768 where "
+            f"it was released: use that, or train it anew for this image size: reinitialize: [{scale[0]}]"
+        )
+    elif other and not widths:
         stem = other[0].rpartition(".")[0]
         hints.append(f"to train a layer of another shape anew, list it: reinitialize: [{stem}]")
     return hints

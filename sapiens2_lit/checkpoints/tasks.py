@@ -45,6 +45,8 @@ def released_state(tensors: Mapping[str, Tensor], head: str) -> dict[str, Tensor
         )
     renamed = {}
     for name, tensor in tensors.items():
+        if name.startswith(f"heads.{head}.losses."):
+            continue  # what a loss has counted in the data is nobody's weight
         if name.startswith(f"heads.{head}."):
             renamed[f"decode_head.{name.removeprefix(f'heads.{head}.')}"] = tensor
         elif name.startswith("backbone."):

@@ -4,6 +4,9 @@ from sapiens2_lit.decoders.deconv import DeconvDecoder
 from sapiens2_lit.decoders.pixel_shuffle import PixelShuffleDecoder
 from sapiens2_lit.decoders.presets import Kind, decoder_preset
 
+# Albedo as released. Depth was not; InstanceNorm would take from it how large a person is in the picture.
+RMS_TASKS = ("albedo", "depth")
+
 
 def build_decoder(
     task: str, width: int, out_channels: int, kind: Kind
@@ -23,5 +26,5 @@ def build_decoder(
         channels.conv,
         out_channels,
         predictor,
-        norm="rms" if task == "albedo" else "instance",  # as released
+        norm="rms" if task in RMS_TASKS else "instance",
     )

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from sapiens2_lit.classes import IGNORED, load_classes
 from sapiens2_lit.errors import SettingError
 
+_RAREST = 1e-4  # share of pixels below which a class is not made up for any more
 _CHUNK = 2**24  # elements of logits that are worked on at once: 64 MB in float32
 
 
@@ -44,14 +45,12 @@ class CrossEntropy(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Scalar, from logits (B, C, H, W) and labels (B, H, W) int64, 255 ignored."""
-        weights = None
-        if self.class_weights is not None:
-            if len(self.class_weights) != logits.shape[1]:
-                raise SettingError(
-                    f"CrossEntropy: `class_weights` has {len(self.class_weights)} entries, expected "
-                    f"{logits.shape[1]}, one for each class that the head predicts."
-                )
-            weights = torch.tensor(self.class_weights, device=logits.device)
+        weights = self.weights_on(logits.device)
+        if weights is not None and len(weights) != logits.shape[1]:
+            raise SettingError(
+                f"{type(self).__name__}: `class_weights` has {len(weights)} entries, expected "
+                f"{logits.shape[1]}, one for each class that the head predicts."
+            )
 
         def mean_n(logits_nchw: Tensor, labels_nhw: Tensor) -> Tensor:
             each = None if weights is None else weights.to(logits_nchw.dtype)
@@ -59,6 +58,47 @@ class CrossEntropy(nn.Module):
             return losses.mean(dim=(1, 2))
 
         return self.weight * _by_chunks(mean_n, logits, labels).mean()
+
+    def weights_on(self, device: torch.device) -> Tensor | None:
+        """(C,) weights of the classes, or None for 1 everywhere."""
+        return None if self.class_weights is None else torch.tensor(self.class_weights, device=device)
+
+
+class BalancedCrossEntropy(CrossEntropy):
+    """Cross-entropy with class weights from how many pixels each class has in the training masks.
+
+    The weights are set when training starts (`Head.prepare`) and kept in checkpoints; 1 everywhere before that.
+
+    Args:
+        num_classes: C.
+        weight: factor of this term.
+    """
+
+    balance: Tensor  # (C,)
+
+    def __init__(self, num_classes: int, weight: float = 1.0) -> None:
+        super().__init__(weight)
+        self.register_buffer("balance", torch.ones(num_classes))
+
+    def init_weights(self) -> None:
+        """1 for every class, in place."""
+        self.balance.fill_(1.0)
+
+    def set_counts(self, counts: Sequence[int]) -> None:
+        """Take the weights from the number of pixels of each class.
+
+        Raises:
+            SettingError: not one number a class, or no pixel at all.
+        """
+        if len(counts) != len(self.balance):
+            raise SettingError(
+                f"BalancedCrossEntropy: pixels of {len(counts)} classes were counted, expected {len(self.balance)} "
+                "(`num_classes`): give the data the classes of the head."
+            )
+        self.balance.copy_(torch.tensor(balanced_weights(counts)))
+
+    def weights_on(self, device: torch.device) -> Tensor:
+        return self.balance.to(device)
 
 
 class Dice(nn.Module):
@@ -97,6 +137,26 @@ class Dice(nn.Module):
         if self.background is not None:
             shown_nc[:, self.background] = False
         return ((1 - dice_nc) * shown_nc).sum(dim=1) / shown_nc.sum(dim=1).clamp(min=1)
+
+
+def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
+    """Class weights from pixel counts: 1 / sqrt(share of all pixels), scaled so that the mean over pixels is 1.
+
+    So the loss keeps its size beside other terms. The root lies between no balance and that of Eigen and Fergus
+    (arXiv:1411.4734), which gives a few pixels of lips as much say as half an image of background. A class with less
+    than one pixel in 10 000 weighs as if it had that many; a class that was not seen weighs 1.
+
+    Raises:
+        SettingError: no pixel was counted.
+    """
+    shares = torch.tensor(counts, dtype=torch.float64)
+    if not shares.sum() > 0:
+        raise SettingError("class_weights: auto: the training masks have no pixel that counts.")
+    shares = shares / shares.sum()
+    weights = shares.clamp(min=_RAREST).rsqrt()
+    weights /= (shares * weights).sum()
+    weights[shares == 0] = 1.0
+    return tuple(weights.tolist())
 
 
 def check_weights(weights: Sequence[float], where: str) -> tuple[float, ...]:

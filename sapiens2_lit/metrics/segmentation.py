@@ -1,5 +1,7 @@
 """How well class maps agree with their labels."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -9,19 +11,25 @@ from sapiens2_lit.errors import SettingError
 
 
 class SegmentationIoU(Metric):
-    """Intersection over union, class accuracy and pixel accuracy over all pixels of all images, as shares in 0..1.
+    """Intersection over union, Dice, class and pixel accuracy over all pixels of all images, as shares in 0..1.
 
     From one matrix of counts, summed over batches and processes:
         mIoU: mean over classes that occur in the labels or in the predictions.
         mIoU_with_absent: mean over all classes; those that never occur count as 0, as in the released evaluation.
         foreground_mIoU: `mIoU` without the background.
+        mDice: mean over the classes of `mIoU` of 2 hits / (labelled + predicted), which is 2 IoU / (1 + IoU).
         mAcc: mean over labelled classes of the share of their pixels that is found.
         accuracy: share of all pixels.
+        IoU/NAME, Dice/NAME: of each class that occurs, if `names` are given; the others are absent.
     Where no pixel is labelled, all are NaN: nothing is known.
 
     Args:
         num_classes: C.
         background: index of the class left out of `foreground_mIoU`, or None.
+        names: of the C classes, to score each; None for means alone.
+
+    Raises:
+        SettingError: `background` is no class, or there are not C names.
     """
 
     is_differentiable = False
@@ -29,14 +37,21 @@ class SegmentationIoU(Metric):
     full_state_update = False
     confusion: Tensor  # (C, C): label, prediction
 
-    def __init__(self, num_classes: int, background: int | None = 0) -> None:
+    def __init__(
+        self, num_classes: int, background: int | None = 0, names: Sequence[str] | None = None
+    ) -> None:
         super().__init__()
+        if names is not None and len(names) != num_classes:
+            raise SettingError(
+                f"SegmentationIoU: `names` has {len(names)} entries, expected {num_classes}, one a class."
+            )
         if background is not None and not 0 <= background < num_classes:
             raise SettingError(
                 f"SegmentationIoU: `background` is {background}, expected 0..{num_classes - 1}."
             )
         self.num_classes = num_classes
         self.background = background
+        self.names = None if names is None else tuple(names)
         zeros = torch.zeros(num_classes, num_classes, dtype=torch.int64)
         self.add_state("confusion", zeros, dist_reduce_fx="sum")
 
@@ -65,6 +80,7 @@ class SegmentationIoU(Metric):
     def compute(self) -> dict[str, Tensor]:
         hits, union = self._hits_and_union()
         iou, labelled = hits / union, self.confusion.sum(dim=1)
+        dice = 2 * hits / (union + hits)
         known = torch.where(labelled.sum() > 0, 1.0, torch.nan)
         foreground = torch.ones_like(labelled, dtype=torch.bool)
         if self.background is not None:
@@ -73,8 +89,22 @@ class SegmentationIoU(Metric):
             "mIoU": iou.nanmean() * known,
             "mIoU_with_absent": (hits / union.clamp(min=1)).mean() * known,
             "foreground_mIoU": iou[foreground].nanmean() * known,
+            "mDice": dice.nanmean() * known,
             "mAcc": (hits / labelled).nanmean() * known,
             "accuracy": hits.sum() / labelled.sum(),
+            **self._by_name("IoU", iou * known),
+            **self._by_name("Dice", dice * known),
+        }
+
+    def _by_name(self, score: str, values: Tensor) -> dict[str, Tensor]:
+        """The score of each class that occurs. The same classes on every process: counts are summed by then."""
+        if self.names is None:
+            return {}
+        absent = values.isnan().tolist()
+        return {
+            f"{score}/{name}": value
+            for name, value, unseen in zip(self.names, values, absent, strict=True)
+            if not unseen
         }
 
     def _hits_and_union(self) -> tuple[Tensor, Tensor]:

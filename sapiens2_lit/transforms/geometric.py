@@ -5,6 +5,7 @@ points (x, y), and pixel centres are integers: an image of width W covers -0.5 <
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -115,9 +116,7 @@ def warp_image(
     """
     height, width = size
     border = image.mean(axis=(0, 1)) if border_value is None else np.broadcast_to(border_value, (3,))
-    shrink = 1 / np.sqrt(abs(np.linalg.det(affine[:, :2])))
-    if shrink > _LARGEST_ALIAS_FREE_SHRINK:
-        image, affine = _reduce(image, affine, size, shrink)
+    image, affine = reduce_first(image, affine, size)
     warped = cv2.warpAffine(
         image,
         affine,
@@ -158,10 +157,20 @@ def warp_labels(
     return np.asarray(swap[warped] if is_mirrored(affine) else warped, dtype=np.uint8)
 
 
-def _reduce(
-    image: npt.NDArray[np.uint8], affine: Affine, size: tuple[int, int], shrink: float
-) -> tuple[npt.NDArray[np.uint8], Affine]:
-    """Shrink the part of the image that the output shows; what is left to `affine` is about 1:1."""
+def reduce_first(
+    image: npt.NDArray[Any], affine: Affine, size: tuple[int, int]
+) -> tuple[npt.NDArray[Any], Affine]:
+    """An image to sample by `affine` without skipping pixels: itself, or where it shrinks by more than 2 the part of it
+    that the output shows, reduced by area averaging, with what is left to the affine, about 1:1.
+
+    Args:
+        image: (h, w) or (h, w, C), uint8 or float32.
+        affine: source pixel -> output pixel.
+        size: (height, width) of the output.
+    """
+    shrink = 1 / np.sqrt(abs(np.linalg.det(affine[:, :2])))
+    if shrink <= _LARGEST_ALIAS_FREE_SHRINK:
+        return image, affine
     height, width = size
     corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
     region = apply_affine(invert(affine), corners)
@@ -178,4 +187,4 @@ def _reduce(
     to_small = compose(
         resizing(small_width / shown.shape[1], small_height / shown.shape[0]), translation(-left, -top)
     )
-    return np.asarray(small, dtype=np.uint8), compose(affine, invert(to_small))
+    return np.asarray(small, dtype=image.dtype), compose(affine, invert(to_small))

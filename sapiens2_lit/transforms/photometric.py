@@ -2,16 +2,13 @@
 
 import os
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.crop import check_probability
-
-Image = npt.NDArray[np.uint8]
+from sapiens2_lit.transforms.pixels import Chain, Image, PixelFunction
 
 
 @dataclass(frozen=True)
@@ -28,6 +25,7 @@ class PhotometricAugmentation:
         median_blur: probability of a median blur of 3 to 7 pixels.
         dropout: probability of one rectangle painted black; keypoints under it stay labelled.
         dropout_size: smallest and largest side of that rectangle, as a fraction of the image's.
+        on_device: whether pixels are varied on the training device instead of in the loader.
     """
 
     photometric: float = 0.8
@@ -39,6 +37,7 @@ class PhotometricAugmentation:
     median_blur: float = 0.1
     dropout: float = 1.0
     dropout_size: tuple[float, float] = (0.2, 0.4)
+    on_device: bool = False
 
     def __post_init__(self) -> None:
         for name in ("photometric", "blur", "median_blur", "dropout"):
@@ -52,19 +51,24 @@ class PhotometricAugmentation:
                 f"augment.dropout_size is {self.dropout_size}, expected 0 < smallest <= largest <= 1."
             )
 
-    def build_pixels(self) -> Callable[[Image, np.random.Generator], Image]:
-        """A picklable function of an RGB uint8 image (H, W, 3) and a generator, which decides everything."""
-        if not any((self.photometric, self.blur, self.median_blur, self.dropout)):
-            return _keep
-        return _Pixels(self)
+    def pixel_steps(self) -> tuple[PixelFunction, ...]:
+        """What happens to pixels, in this order; each of them has its equal in device.py."""
+        used = any((self.photometric, self.blur, self.median_blur, self.dropout))
+        return (Photometric(self),) if used else ()
+
+    def build_pixels(self) -> PixelFunction:
+        """What the loader does, which is nothing where it is done `on_device`.
+
+        A picklable function of an RGB uint8 image (H, W, 3) and a generator, which decides everything.
+        """
+        return Chain(() if self.on_device else self.pixel_steps())
 
 
-def _keep(image: Image, rng: np.random.Generator) -> Image:
-    return image
+class Photometric:
+    """Colour, blur and a dropped rectangle, as the settings say."""
 
-
-class _Pixels:
     def __init__(self, settings: PhotometricAugmentation) -> None:
+        self.settings = settings
         # albumentations takes seconds to import and asks the network for a newer version unless told not to;
         # the variable stays set because worker processes may import it anew.
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -95,4 +99,4 @@ class _Pixels:
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         self.compose.set_random_seed(int(rng.integers(2**32)))
-        return self.compose(image=image)["image"]
+        return np.asarray(self.compose(image=image)["image"])

@@ -32,6 +32,7 @@ class PoseAugmentation(CropAugmentation, PhotometricAugmentation):
         median_blur: probability of a median blur of 3 to 7 pixels.
         dropout: probability of one rectangle painted black; keypoints under it stay labelled.
         dropout_size: smallest and largest side of that rectangle, as a fraction of the image's.
+        on_device: whether pixels are varied on the training device instead of in the loader.
     """
 
     def __post_init__(self) -> None:

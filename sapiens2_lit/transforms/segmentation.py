@@ -1,6 +1,6 @@
 """Augmentation for segmentation: random views and pixels in one flat group of settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from sapiens2_lit.classes import IGNORED
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.crop import check_probability
 from sapiens2_lit.transforms.geometric import Affine, compose, resizing, warp_labels
-from sapiens2_lit.transforms.photometric import Image, PhotometricAugmentation
+from sapiens2_lit.transforms.photometric import PhotometricAugmentation
+from sapiens2_lit.transforms.pixels import Noise, PixelFunction
 from sapiens2_lit.transforms.whole_image import WholeImageAugmentation, fit_affine
 
 _TRIES = 10  # views drawn at most until one is mixed enough
@@ -24,9 +25,9 @@ class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
     """Everything random in a segmentation training sample.
 
     Settable one by one, as in `--data.augment.rotation 20`; `--data.augment null` switches all of it off. Scale,
-    rotation, flip, blur and noise are the recipe of the released Sapiens2 segmentation models, whose background
-    replacement is not here. There three in ten samples are crops in which no class takes more than 75 %; here every
-    view that does not fit is a crop, and three in ten are held to those 75 %.
+    rotation, flip, blur and noise are the recipe of the released Sapiens2 segmentation models; other backgrounds are
+    settings of the datamodule, since they need photographs. There three in ten samples are crops in which no class
+    takes more than 75 %; here every view that does not fit is a crop, and three in ten are held to those 75 %.
 
     Attributes:
         flip: probability of a mirror image, left and right classes swapped.
@@ -47,6 +48,7 @@ class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
         noise_variance: smallest and largest variance of that noise, of values 0..255, uniformly.
         dropout: probability of one rectangle painted black; its pixels stay labelled.
         dropout_size: smallest and largest side of that rectangle, as a fraction of the image's.
+        on_device: whether pixels are varied on the training device instead of in the loader.
     """
 
     blur: float = 0.3
@@ -88,9 +90,9 @@ class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
                 break
         return affine
 
-    def build_pixels(self) -> Callable[[Image, np.random.Generator], Image]:
-        colors = PhotometricAugmentation.build_pixels(self)
-        return _WithNoise(colors, self.noise, self.noise_variance) if self.noise else colors
+    def pixel_steps(self) -> tuple[PixelFunction, ...]:
+        noise = (Noise(self.noise, self.noise_variance),) if self.noise else ()
+        return (*PhotometricAugmentation.pixel_steps(self), *noise)
 
 
 def largest_share(labels: npt.NDArray[np.uint8], affine: Affine, size: tuple[int, int]) -> float:
@@ -100,21 +102,6 @@ def largest_share(labels: npt.NDArray[np.uint8], affine: Affine, size: tuple[int
     seen = warp_labels(labels, coarse, (height, width), _KEEP, outside=IGNORED)
     counts = np.bincount(seen.ravel(), minlength=256)[:IGNORED]
     return float(counts.max() / counts.sum()) if counts.any() else 1.0
-
-
-@dataclass(frozen=True)
-class _WithNoise:
-    colors: Callable[[Image, np.random.Generator], Image]
-    probability: float
-    variance: tuple[float, float]
-
-    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
-        image = self.colors(image, rng)
-        chance, variance = rng.random(), rng.uniform(*self.variance)
-        if chance >= self.probability:
-            return image
-        noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(np.sqrt(variance))
-        return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
 
 
 RELEASED = SegmentationAugmentation()

@@ -18,8 +18,11 @@ from sapiens2_lit.metrics.depth import DepthErrors
 from sapiens2_lit.metrics.matting import MattingErrors
 from sapiens2_lit.metrics.normal import NormalAngles
 from sapiens2_lit.metrics.pointmap import CameraErrors, PointErrors, SurfaceAngles
+from sapiens2_lit.metrics.segmentation import SegmentationIoU
 
+CLASSES = ("none", "arm", "leg")
 METRICS = {
+    "segmentation": lambda: SegmentationIoU(3, names=CLASSES),
     "normal": NormalAngles,
     "points": PointErrors,
     "points, scaled": lambda: PointErrors("scale"),
@@ -45,6 +48,8 @@ def batch(name: str, seed: int, samples: int) -> tuple:
     if name == "camera":
         focal = 20 + 10 * noise(1)[:, 0, 0, :2]
         return (*(intrinsics_from_focal(f, SIZE) for f in focal.unbind(dim=1)), SIZE)
+    if name == "segmentation":  # each batch shows two of three classes
+        return (noise(1)[:, 0] > 0.5).long() + seed % 2, (noise(1)[:, 0] > 0.5).long() + seed % 2
     channels = 1 if name.startswith(("depth", "matting", "boundary")) else 3
     target = 0.1 + 0.8 * noise(channels)
     prediction, valid = (target + 0.2 * noise(channels) - 0.1).clamp(0, 1), noise(1) > 0.3

@@ -49,6 +49,7 @@ def test_counted_by_hand() -> None:
             "foreground_mIoU": (1 / 2 + 1 + 0) / 3,
             "mAcc": (1 / 2 + 2 / 3 + 1) / 3,
             "accuracy": 4 / 6,
+            "mDice": (2 / 3 + 2 / 3 + 1 + 0) / 4,
         }
     )
 
@@ -75,3 +76,34 @@ def test_labels_beyond_the_classes_are_an_error() -> None:
     metric = SegmentationIoU(3)
     with pytest.raises(SettingError, match="labels hold class 7, the head predicts 3"):
         metric.update(torch.zeros(1, 1, 2, dtype=torch.uint8), torch.tensor([[[0, 7]]]))
+
+
+def test_each_class_that_occurs_is_scored_by_name() -> None:
+    labels = torch.tensor([[[0, 0, 1, 1], [1, 2, 255, 255]]])
+    found = torch.tensor([[[0, 1, 1, 1], [3, 2, 2, 0]]])
+    metric = SegmentationIoU(6, names=["none", "arm", "leg", "hat", "shoe", "sock"])
+    metric.update(found, labels)
+    scores = {name: value.item() for name, value in metric.compute().items() if "/" in name}
+    assert scores == pytest.approx(
+        {
+            "IoU/none": 1 / 2, "IoU/arm": 2 / 4, "IoU/leg": 1, "IoU/hat": 0,
+            "Dice/none": 2 / 3, "Dice/arm": 4 / 6, "Dice/leg": 1, "Dice/hat": 0,
+        }
+    )  # fmt: skip
+    assert metric.compute()["mDice"].item() == pytest.approx((2 / 3 + 4 / 6 + 1 + 0) / 4)
+    with pytest.raises(SettingError, match="`names` has 2 entries, expected 3"):
+        SegmentationIoU(3, names=["none", "arm"])
+
+
+def test_dice_is_the_f1_score_of_a_class() -> None:
+    rng = np.random.default_rng(1)
+    labels, found = (torch.from_numpy(rng.integers(0, 4, (2, 9, 7))) for _ in range(2))
+    metric = SegmentationIoU(4, names=["a", "b", "c", "d"])
+    metric.update(found, labels)
+    scores = metric.compute()
+    for index, name in enumerate("abcd"):
+        hits = ((found == index) & (labels == index)).sum().item()
+        precision, recall = hits / (found == index).sum().item(), hits / (labels == index).sum().item()
+        assert scores[f"Dice/{name}"].item() == pytest.approx(2 * precision * recall / (precision + recall))
+        iou = scores[f"IoU/{name}"].item()
+        assert scores[f"Dice/{name}"].item() == pytest.approx(2 * iou / (1 + iou))

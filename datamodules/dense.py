@@ -1,0 +1,163 @@
+"""What the datamodules of dense tasks share: folders of images and labels in, whole images out."""
+
+import logging
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from sapiens2_lit.datamodules.backgrounds import Backgrounds
+from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
+from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset
+from sapiens2_lit.datamodules.fields import ValidFolder
+from sapiens2_lit.datamodules.files import find_folder
+from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
+from sapiens2_lit.datamodules.rasters import LabelSource, RasterFolder
+from sapiens2_lit.datamodules.splits import SPLIT_FILES, images_by_stem, split_stems
+from sapiens2_lit.errors import DataError, SettingError
+
+_SHOWN_STEMS = 10
+
+_log = logging.getLogger(__name__)
+
+
+class DenseDataModule(ImageDataModule, ABC):
+    """Whole images and their dense labels, matched by file stem.
+
+    Training sees random views; validation, test and prediction the whole image, its aspect kept and the rest of the
+    input black and not counted. A subclass says which labels there are.
+
+    Args:
+        root: the dataset's folder.
+        image_size: (height, width) of the input.
+        train: file with the stems to train on, one a line, looked up under `root`, then under `root`/splits. Where none
+            of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
+        val: those to validate on; null for no validation.
+        test: those to test on.
+        predict: what to predict on: an image, a folder or a glob of images; looked up under `root`, then in the working
+            directory.
+        images: folder under `root` with the images, in folders of its own if you like.
+        valids: folder under `root` with a png for each image, 0 where labels do not count; null if there is none, and
+            used if it is there.
+        min_valid: least number of pixels that must count; samples with fewer are left out, counted and reported.
+        batch_size: images a batch, on each rank.
+        num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
+        augment: random variation of training samples; null for none.
+        seed: of order and augmentation; null for the one of `seed_everything`, else 0.
+
+    Raises:
+        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        image_size: tuple[int, int] = (1024, 768),
+        *,
+        train: str | None = SPLIT_FILES["train"],
+        val: str | None = SPLIT_FILES["val"],
+        test: str | None = SPLIT_FILES["test"],
+        predict: str | None = None,
+        images: str = "images",
+        valids: str | None = "valids",
+        min_valid: int = 16,
+        batch_size: int = 4,
+        num_workers: int | None = None,
+        augment: Augmentation | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(image_size, batch_size, num_workers, seed)
+        if min_valid < 0:
+            raise SettingError(f"data.min_valid is {min_valid}, expected a number of pixels, 0 or more.")
+        self.root = Path(root).expanduser()
+        self.splits = {"train": train, "val": val, "test": test}
+        self.predict = predict
+        self.images = images
+        self.valids = valids
+        self.min_valid = min_valid
+        self.augment = augment
+
+    @abstractmethod
+    def find_labels(self) -> list[LabelSource]:
+        """The kinds of labels that every image of train, val and test has.
+
+        Raises:
+            SettingError, DataError: a folder is missing, or settings contradict each other.
+        """
+
+    def find_backgrounds(self) -> Backgrounds | None:
+        """What to put behind people in training."""
+        return None
+
+    def setup(self, stage: str) -> None:
+        """Find the images of a stage (fit, validate, test, predict) and check that each has its labels."""
+        if stage != "predict":
+            find_folder(self.root, "data.root")
+        for name in STAGES[stage]:
+            if name in self.datasets or (name == "val" and self.splits["val"] is None):
+                continue
+            self.datasets[name] = self._read_predict() if name == "predict" else self._read_labelled(name)
+
+    def teardown(self, stage: str) -> None:
+        """Report how many samples were left out, or had values that did not count."""
+        for name in STAGES.get(stage, ()):
+            dataset = self.datasets.get(name)
+            if isinstance(dataset, DenseDataset):
+                _report(name, dataset)
+
+    def find_valids(self) -> ValidFolder | None:
+        """Where labels count. The default folder need not be there, another one must."""
+        if self.valids is None or (self.valids == "valids" and not (self.root / self.valids).exists()):
+            return None
+        return ValidFolder(self.root / self.valids)
+
+    def _read_labelled(self, name: str) -> DenseDataset:
+        folder = find_folder(self.root / self.images, "data.images")
+        labels = self.find_labels()
+        found = images_by_stem(folder)
+        stems = split_stems(self.root, found, self.splits, name)
+        for label in labels:
+            label.check(stems)
+            if isinstance(label, RasterFolder) and not self.datasets:  # once, not for every split
+                _warn_of_labels_without_image(label, found)
+        return DenseDataset(
+            folder,
+            [found[stem] for stem in stems],
+            labels,
+            self.image_size,
+            training=name == "train",
+            augment=self.augment if name == "train" else None,
+            backgrounds=self.find_backgrounds() if name == "train" else None,
+            seed=self.seed,
+            min_valid=self.min_valid,
+        )
+
+    def _read_predict(self) -> DenseDataset:
+        if self.predict is None:
+            raise SettingError("data.predict is null: set it to an image, a folder or a glob.")
+        places = [base / Path(self.predict).expanduser() for base in (self.root, Path())]
+        for place in places:
+            if paths := find_images(place):
+                return DenseDataset(Path(), [str(path) for path in paths], [], self.image_size)
+        raise DataError(
+            f"`data.predict` is {self.predict!r}, and there is no such image (looked for "
+            f"{', '.join(map(str, dict.fromkeys(places)))}; images end in {', '.join(IMAGE_SUFFIXES)})."
+        )
+
+
+def _warn_of_labels_without_image(labels: RasterFolder, images: dict[str, str]) -> None:
+    alone = labels.without_image(images)
+    if alone:
+        shown = ", ".join(alone[:_SHOWN_STEMS]) + (", ..." if len(alone) > _SHOWN_STEMS else "")
+        _log.warning("%s: %d labels have no image and are not used: %s", labels.folder, len(alone), shown)
+
+
+def _report(name: str, dataset: DenseDataset) -> None:
+    if dataset.skipped.count:
+        _log.warning(
+            "%s: %d of %d samples were left out, fewer than %d pixels of them count (data.min_valid).",
+            name, dataset.skipped.count, len(dataset), dataset.min_valid,
+        )  # fmt: skip
+    if dataset.infinite.count:
+        _log.warning(
+            "%s: %d of %d samples have labels that are NaN or infinite in places; these pixels do not count.",
+            name, dataset.infinite.count, len(dataset),
+        )  # fmt: skip

@@ -1,0 +1,72 @@
+"""Depth for Lightning: folders of images and depth maps in, whole images out."""
+
+from typing import Any
+
+from sapiens2_lit.datamodules.cameras import find_cameras
+from sapiens2_lit.datamodules.dense import DenseDataModule
+from sapiens2_lit.datamodules.depths import DepthFolder, check_unit
+from sapiens2_lit.datamodules.rasters import LabelSource
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
+
+
+class DepthDataModule(DenseDataModule):
+    """Whole images and their depth, matched by file stem.
+
+    A batch holds
+        image (B, 3, H, W) uint8: RGB.
+        depth (B, 1, H, W) float32: along z, in metres, or if relative in the files' unit; 0 where not valid.
+        valid (B, 1, H, W) bool: where the depth counts.
+        intrinsics (B, 3, 3) float32, with `cameras` or `field_of_view`: of the image as the network sees it.
+        affine (B, 2, 3) float32: original pixel -> input pixel.
+        counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
+        sample, a list of str: the image, for messages.
+    In prediction there are image, affine and sample alone.
+
+    Args:
+        root: the dataset's folder.
+        image_size: (height, width) of the input.
+        depths: folder under `root` with npy, npz or png of 16 bits for each image; 0, NaN and infinity do not count.
+        unit: metres of one unit of the files, such as 0.001 for millimetres. Null: 1 for floats; integers need one.
+        relative: depth of an unknown scale, of any unit; larger is farther all the same. The head has such a
+            setting, too.
+        cameras: folder under `root` with intrinsics for each image (json, txt), or one such file for all; null for
+            none.
+        field_of_view: degrees across the longer side of every image, instead of `cameras`.
+        augment: random variation of training samples; null for none.
+        shared: the settings of `DenseDataModule`.
+
+    Raises:
+        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        image_size: tuple[int, int] = (1024, 768),
+        *,
+        depths: str = "depths",
+        unit: float | None = None,
+        relative: bool = False,
+        cameras: str | None = None,
+        field_of_view: float | None = None,
+        augment: DenseAugmentation | None = RELEASED,
+        **shared: Any,
+    ) -> None:
+        super().__init__(root, image_size, augment=augment, **shared)
+        check_unit(unit)
+        if relative and unit is not None:
+            raise SettingError(
+                f"data.unit is {unit}, which has no effect with data.relative: set one of them."
+            )
+        self.depths = depths
+        self.unit = unit
+        self.relative = relative
+        self.cameras = cameras
+        self.field_of_view = field_of_view
+
+    def find_labels(self) -> list[LabelSource]:
+        cameras = find_cameras(self.root, self.cameras, self.field_of_view)
+        folder, valids = self.root / self.depths, self.find_valids()
+        depths = DepthFolder(folder, self.unit, relative=self.relative, valids=valids)
+        return [depths] if cameras is None else [depths, cameras]

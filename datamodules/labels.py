@@ -1,0 +1,60 @@
+"""All labels of an image, read together, and through one affine together."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sapiens2_lit.datamodules.fields import Field, FieldFolder
+from sapiens2_lit.datamodules.rasters import LabelSource
+from sapiens2_lit.geometry import warp_intrinsics
+from sapiens2_lit.transforms.geometric import Affine
+
+
+def read_rasters(
+    rasters: Sequence[LabelSource], image: Path, stem: str, size: tuple[int, int]
+) -> dict[str, Any]:
+    """Every kind of label of one image, by its key in the batch."""
+    return {raster.key: raster.read(image, stem, size) for raster in rasters}
+
+
+def warp_rasters(
+    rasters: Sequence[LabelSource], labels: Mapping[str, Any], affine: Affine, size: tuple[int, int]
+) -> dict[str, Tensor]:
+    """The labels of `read_rasters` as the network sees them.
+
+    Fields become what the warped image's camera sees (A K = K' Q); without `intrinsics` among the labels, pixels are
+    taken to be square. What does not count is 0 in fields that `valid` speaks of, and NaN in the others.
+    """
+    warped = {raster.key: raster.warp(labels[raster.key], affine, size) for raster in rasters}
+    fields = [raster for raster in rasters if isinstance(raster, FieldFolder)]
+    if not fields:
+        return warped
+    camera = torch.from_numpy(labels.get("intrinsics", np.eye(3)))
+    intrinsics, turn = (
+        matrix.to(torch.float32) for matrix in warp_intrinsics(camera, torch.from_numpy(affine))
+    )
+    for field in fields:
+        values = field.settle(warped[field.key], turn, intrinsics)
+        if field.partial:
+            counts = values.sum(dim=0, keepdim=True).isfinite()
+            warped["valid"] = counts & warped.get("valid", counts)
+        warped[field.key] = values
+    for field in fields:
+        if field.partial:
+            warped[field.key] = torch.where(warped["valid"], warped[field.key], 0)
+    return warped
+
+
+def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> int | None:
+    """The number of pixels that count in that field of an image in which fewest do; None without such fields."""
+    fields = [raster.key for raster in rasters if isinstance(raster, FieldFolder) and raster.partial]
+    return min((int(labels[key].valid.sum()) for key in fields), default=None)
+
+
+def not_finite(labels: Mapping[str, Any]) -> int:
+    """The number of values of an image's fields that are NaN or infinite where they should count."""
+    return sum(label.not_finite for label in labels.values() if isinstance(label, Field))

@@ -1,0 +1,69 @@
+"""Mattes for Lightning: folders of images, alphas and foregrounds in, whole images out."""
+
+from typing import Any
+
+from sapiens2_lit.datamodules.backgrounds import Backgrounds, MatteCutout
+from sapiens2_lit.datamodules.colours import AlphaFolder, ForegroundFolder
+from sapiens2_lit.datamodules.dense import DenseDataModule
+from sapiens2_lit.datamodules.rasters import LabelSource
+from sapiens2_lit.transforms.dense import COLOURLESS, ViewAugmentation
+
+
+class MattingDataModule(DenseDataModule):
+    """Whole images and their mattes, matched by file stem: image = foreground + (1 - alpha) background.
+
+    A batch holds
+        image (B, 3, H, W) uint8: RGB.
+        alpha (B, 1, H, W) float32: the people's share of a pixel, 0..1; NaN outside the image, where nothing counts.
+        foreground (B, 3, H, W) float32, with `foregrounds`: sRGB in 0..1, premultiplied.
+        affine (B, 2, 3) float32: original pixel -> input pixel.
+        counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
+        sample, a list of str: the image, for messages.
+    In prediction there are image, affine and sample alone.
+
+    Args:
+        root: the dataset's folder.
+        image_size: (height, width) of the input.
+        alphas: folder under `root` with png of one channel, 8 or 16 bits, or npy, npz in 0..1 for each image.
+        foregrounds: folder under `root` with png, npy or npz of the people's colour; null for none.
+        premultiplied: whether the foregrounds' colours are multiplied by alpha.
+        backgrounds: folder under `root`, or an absolute one, with photographs without people, to put behind those of
+            training samples; null for none.
+        background_probability: how often, where there are `backgrounds`.
+        augment: random variation of training samples, none of it in colour; null for none.
+        shared: the settings of `DenseDataModule`.
+
+    Raises:
+        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        image_size: tuple[int, int] = (1024, 768),
+        *,
+        alphas: str = "alphas",
+        foregrounds: str | None = "foregrounds",
+        premultiplied: bool = True,
+        backgrounds: str | None = None,
+        background_probability: float = 0.8,
+        augment: ViewAugmentation | None = COLOURLESS,
+        **shared: Any,
+    ) -> None:
+        super().__init__(root, image_size, augment=augment, valids=None, min_valid=0, **shared)
+        self.alphas = alphas
+        self.foregrounds = foregrounds
+        self.premultiplied = premultiplied
+        self.backgrounds = backgrounds
+        self.background_probability = background_probability
+
+    def find_labels(self) -> list[LabelSource]:
+        alphas = AlphaFolder(self.root / self.alphas)
+        if self.foregrounds is None:
+            return [alphas]
+        return [alphas, ForegroundFolder(self.root / self.foregrounds, alphas, self.premultiplied)]
+
+    def find_backgrounds(self) -> Backgrounds | None:
+        if self.backgrounds is None:
+            return None
+        return Backgrounds(self.root / self.backgrounds, MatteCutout(), self.background_probability)

@@ -1,0 +1,61 @@
+"""Surface normals for Lightning: folders of images and normals in, whole images out."""
+
+from typing import Any
+
+from sapiens2_lit.datamodules.cameras import find_cameras
+from sapiens2_lit.datamodules.dense import DenseDataModule
+from sapiens2_lit.datamodules.normals import Frame, NormalFolder
+from sapiens2_lit.datamodules.rasters import LabelSource
+from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
+
+
+class NormalDataModule(DenseDataModule):
+    """Whole images and their surface normals, matched by file stem.
+
+    A batch holds
+        image (B, 3, H, W) uint8: RGB.
+        normal (B, 3, H, W) float32: unit vectors towards the camera, x right, y down, z forward; 0 where not valid.
+        valid (B, 1, H, W) bool: where the normal counts.
+        intrinsics (B, 3, 3) float32, with `cameras` or `field_of_view`: of the image as the network sees it.
+        affine (B, 2, 3) float32: original pixel -> input pixel.
+        counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
+        sample, a list of str: the image, for messages.
+    In prediction there are image, affine and sample alone.
+
+    Args:
+        root: the dataset's folder.
+        image_size: (height, width) of the input.
+        normals: folder under `root` with npy, npz or png (n + 1) / 2 of 8 or 16 bits for each image.
+        frame: of the files: `opencv` (x right, y down, z forward) or `opengl` (y up, z towards the viewer).
+        cameras: folder under `root` with intrinsics for each image (json, txt), or one such file for all; null where
+            there are none: pixels are then taken to be square, which matters to rotated views alone.
+        field_of_view: degrees across the longer side of every image, instead of `cameras`.
+        augment: random variation of training samples; null for none.
+        shared: the settings of `DenseDataModule`.
+
+    Raises:
+        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        image_size: tuple[int, int] = (1024, 768),
+        *,
+        normals: str = "normals",
+        frame: Frame = "opencv",
+        cameras: str | None = None,
+        field_of_view: float | None = None,
+        augment: DenseAugmentation | None = RELEASED,
+        **shared: Any,
+    ) -> None:
+        super().__init__(root, image_size, augment=augment, **shared)
+        self.normals = normals
+        self.frame = frame
+        self.cameras = cameras
+        self.field_of_view = field_of_view
+
+    def find_labels(self) -> list[LabelSource]:
+        cameras = find_cameras(self.root, self.cameras, self.field_of_view)
+        normals = NormalFolder(self.root / self.normals, self.frame, self.find_valids())
+        return [normals] if cameras is None else [normals, cameras]

@@ -1,0 +1,83 @@
+"""Point maps for Lightning: folders of images, points or depth, and cameras in, whole images out."""
+
+from typing import Any
+
+from sapiens2_lit.datamodules.cameras import find_cameras
+from sapiens2_lit.datamodules.dense import DenseDataModule
+from sapiens2_lit.datamodules.depths import PointmapFolder, UnprojectedFolder, check_unit
+from sapiens2_lit.datamodules.normals import Frame
+from sapiens2_lit.datamodules.rasters import LabelSource
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
+
+
+class PointmapDataModule(DenseDataModule):
+    """Whole images, their point maps and cameras, matched by file stem.
+
+    A batch holds
+        image (B, 3, H, W) uint8: RGB.
+        pointmap (B, 3, H, W) float32: metres, x right, y down, z forward, on the rays of `intrinsics`; 0 where not
+            valid.
+        valid (B, 1, H, W) bool: where it counts.
+        intrinsics (B, 3, 3) float32: of the image as the network sees it.
+        affine (B, 2, 3) float32: original pixel -> input pixel.
+        counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
+        sample, a list of str: the image, for messages.
+    In prediction there are image, affine and sample alone.
+
+    Args:
+        root: the dataset's folder.
+        image_size: (height, width) of the input.
+        pointmaps: folder under `root` with npy or npz for each image; null to take `depths`.
+        depths: folder under `root` with depth along z instead of points: npy, npz or png of 16 bits.
+        frame: of the point maps: `opencv` (x right, y down, z forward) or `opengl` (y up, z towards the viewer).
+        unit: metres of one unit of the files, such as 0.001 for millimetres. Null: 1 for floats; integers need one.
+        cameras: folder under `root` with intrinsics for each image (json, txt), or one such file for all; null to take
+            `field_of_view`.
+        field_of_view: degrees across the longer side of every image, instead of `cameras`.
+        augment: random variation of training samples; null for none.
+        shared: the settings of `DenseDataModule`.
+
+    Raises:
+        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        image_size: tuple[int, int] = (1024, 768),
+        *,
+        pointmaps: str | None = "pointmaps",
+        depths: str | None = None,
+        frame: Frame = "opencv",
+        unit: float | None = None,
+        cameras: str | None = "cameras",
+        field_of_view: float | None = None,
+        augment: DenseAugmentation | None = RELEASED,
+        **shared: Any,
+    ) -> None:
+        super().__init__(root, image_size, augment=augment, **shared)
+        check_unit(unit)
+        if (pointmaps is None) == (depths is None):
+            raise SettingError(
+                f"data.pointmaps is {pointmaps!r} and data.depths {depths!r}: set one of them to a folder, the other "
+                "to null."
+            )
+        self.pointmaps = pointmaps
+        self.depths = depths
+        self.frame = frame
+        self.unit = unit
+        self.cameras = cameras
+        self.field_of_view = field_of_view
+
+    def find_labels(self) -> list[LabelSource]:
+        cameras = find_cameras(self.root, self.cameras, self.field_of_view)
+        if cameras is None:
+            raise SettingError(
+                "data.cameras and data.field_of_view are null: point maps need intrinsics, set one of them."
+            )
+        valids = self.find_valids()
+        if self.depths is not None:
+            return [UnprojectedFolder(self.root / self.depths, self.unit, valids=valids), cameras]
+        assert self.pointmaps is not None
+        return [PointmapFolder(self.root / self.pointmaps, cameras, self.frame, self.unit, valids), cameras]

@@ -1,0 +1,67 @@
+"""Albedo: the colour that light has not touched."""
+
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from sapiens2_lit.decoders import build_decoder
+from sapiens2_lit.dense_drawing import channels_last, draw_beside
+from sapiens2_lit.heads.base import Batch, Outputs
+from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms
+from sapiens2_lit.losses import AlbedoChromaticity, AlbedoGradient, AlbedoL1
+from sapiens2_lit.metrics import AlbedoErrors
+
+
+class AlbedoHead(DenseHead):
+    """sRGB in 0..1 at the input's size. The network may leave the range in training; predictions are clamped.
+
+    Args:
+        embed_dim: channels of the backbone's feature map.
+        decoder: `pixel_shuffle`, with RMSNorm as in the released recipe (weights were never published), or `deconv`.
+        loss: named terms, modules called as `term(albedo, target, valid)` with (B, 3, H, W), (B, 3, H, W) and
+            (B, 1, H, W); the default is 2 absolute, 2 gradient and 1 chromaticity error.
+        released_loss: the default terms in their released form, which clamps inside the chromaticity.
+
+    Raises:
+        SettingError: `loss` and `released_loss` are both given.
+    """
+
+    targets = ("albedo",)
+    monitor = ("psnr", "max")
+    key = "albedo"
+
+    def __init__(
+        self,
+        embed_dim: int,
+        decoder: Literal["deconv", "pixel_shuffle"] = "pixel_shuffle",
+        loss: Terms | None = None,
+        released_loss: bool = False,
+    ) -> None:
+        terms = choose_terms("AlbedoHead", loss, released_loss, default_terms)
+        super().__init__(build_decoder("albedo", embed_dim, 3, decoder), terms, start=(0.5, 0.5, 0.5))
+
+    def unflip(self, outputs: Outputs) -> Outputs:
+        assert isinstance(outputs, Tensor)
+        return outputs.flip(-1)
+
+    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+        """PSNR, SSIM and errors, as they are and blind to brightness."""
+        return MetricCollection({"albedo": AlbedoErrors()}, compute_groups=False)
+
+    def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """sRGB (B, 3, H, W) in 0..1 at the size of the network's input."""
+        return {"albedo": self.field(outputs, batch).clamp(0, 1)}
+
+    def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
+        return draw_beside(image, channels_last(prediction["albedo"]))
+
+
+def default_terms(released: bool) -> Terms:
+    """The released weights; `released` chooses their form too."""
+    return {
+        "l1": AlbedoL1(),
+        "gradient": AlbedoGradient(),
+        "chromaticity": AlbedoChromaticity(released=released),
+    }

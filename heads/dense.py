@@ -1,0 +1,118 @@
+"""What heads of dense fields share: maps of the input's size, pixels that count, a sensible start.
+
+Legend: B batch, C channels, H and W pixels of the input.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
+
+Terms = dict[str, nn.Module]
+
+
+class FieldHead(DecoderHead):
+    """A head whose last layer stays out of autocast: bfloat16 has steps of 1 cm at 2 m, which surfaces would show."""
+
+    def forward(self, features: list[Tensor]) -> Outputs:
+        x = features[-1]
+        for name in self.stages[:-1]:
+            x = self.get_submodule(name)(x)
+        last = self.get_submodule(self.stages[-1])
+        assert isinstance(last, nn.Conv2d)
+        with torch.autocast(x.device.type, enabled=False):
+            return last(x.to(last.weight.dtype))
+
+
+class DenseHead(FieldHead):
+    """A head whose decoder gives one field (B, C, H, W), learned where `valid` says so.
+
+    Args:
+        decoder: the network.
+        losses: named terms, called as `term(field, target, valid)`.
+        start: what the decoder of a fresh head predicts, one value a channel.
+
+    Attributes:
+        key: of the field, in batches and in predictions.
+    """
+
+    key: str
+
+    def __init__(self, decoder: nn.Sequential, losses: Terms, start: Sequence[float]) -> None:
+        super().__init__(decoder)
+        self.losses = nn.ModuleDict(losses)
+        self.start = tuple(start)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Kaiming, fan-out, zero biases; the last layer so that a fresh head predicts about `start` everywhere.
+
+        With Kaiming there too, the first hundreds of steps would go into unlearning large random values.
+        """
+        super().init_weights()
+        start_at(self.get_submodule(self.stages[-1]), self.start)
+
+    def field(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """The field (B, C, H, W) that losses and metrics see, float32, at the input's size."""
+        return at_input_size(outputs, batch).float()
+
+    def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        field, valid = self.field(outputs, batch), valid_pixels(batch)
+        return {name: term(field, batch[self.key], valid) for name, term in self.losses.items()}
+
+    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+        """Take one batch into `metrics`, but for samples that another process counts."""
+        if self.key in batch:
+            valid = counted_pixels(valid_pixels(batch), batch)
+            metrics.update(self.predict(outputs, batch)[self.key], batch[self.key], valid)
+
+
+def choose_terms(head: str, loss: Terms | None, released: bool, default: Callable[[bool], Terms]) -> Terms:
+    """The terms of `loss`, or where it is None the default ones, in the released form or not.
+
+    Raises:
+        SettingError: both were asked for, or `loss` is empty.
+    """
+    if loss is None:
+        return default(released)
+    if released:
+        raise SettingError(
+            f"{head}: `released_loss` has no effect beside `loss`; give `released: true` to its terms."
+        )
+    if not loss:
+        raise SettingError(f"{head}: `loss` is empty, expected one term or more, or null for the default.")
+    return loss
+
+
+def start_at(layer: nn.Module, values: Sequence[float], std: float = 0.1) -> None:
+    """Let a last layer predict about `values`, one a channel; `std` of its weights is how much the rest may add."""
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    assert layer.bias is not None
+    nn.init.normal_(layer.weight, std=std)
+    with torch.no_grad():
+        layer.bias.copy_(torch.tensor(values))
+
+
+def at_input_size(outputs: Outputs, batch: Batch) -> Tensor:
+    """A field (B, C, H, W) of the images' size, which a backbone of another stride than 16 does not give by itself."""
+    assert isinstance(outputs, Tensor)
+    size = batch["image"].shape[-2:]
+    if outputs.shape[-2:] == size:
+        return outputs
+    return F.interpolate(outputs, size, mode="bilinear", align_corners=False)
+
+
+def valid_pixels(batch: Batch) -> Tensor:
+    """(B, 1, H, W) bool: where dense labels count; everywhere, if the batch does not say."""
+    image = batch["image"]
+    return batch.get("valid", torch.ones_like(image[:, :1], dtype=torch.bool))
+
+
+def counted_pixels(valid: Tensor, batch: Batch) -> Tensor:
+    """`valid` (B, 1, H, W) without the samples that another process counts."""
+    return valid & batch["counted"][:, None, None, None] if "counted" in batch else valid

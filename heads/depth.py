@@ -1,0 +1,105 @@
+"""Depth along z: metric, or relative to the nearest and the farthest point."""
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from sapiens2_lit.decoders import build_decoder
+from sapiens2_lit.dense_drawing import channels_last, draw_depth
+from sapiens2_lit.geometry import relative_depth
+from sapiens2_lit.heads.base import Batch, Outputs
+from sapiens2_lit.heads.dense import (
+    DenseHead,
+    Terms,
+    choose_terms,
+    counted_pixels,
+    valid_pixels,
+)
+from sapiens2_lit.losses import GradientMatching, SiLog
+from sapiens2_lit.metrics import DepthErrors
+
+_START = 3.0  # metres: a person who fills the picture
+
+
+class DepthHead(DenseHead):
+    """Depth along the line of sight's axis, z, at the input's size.
+
+    Of metric depth the network gives the logarithm: near and far are as easily reached. Relative depth is a sigmoid, 0
+    at the nearest point that counts and 1 at the farthest; its labels may be of any unit and zero.
+
+    Args:
+        embed_dim: channels of the backbone's feature map.
+        relative: predict relative depth; labels are scaled to 0..1 sample by sample.
+        decoder: `pixel_shuffle` or `deconv`; no depth model of the second generation was released.
+        loss: named terms, modules called as `term(depth, target, valid)` with three (B, 1, H, W); the default is the
+            scale-invariant logarithmic error, and 0.5 of gradient matching.
+        released_loss: the scale-invariant logarithmic error alone, in its released form.
+
+    Raises:
+        SettingError: `loss` and `released_loss` are both given, or `relative` and `released_loss` are.
+    """
+
+    targets = ("depth",)
+    key = "depth"
+
+    def __init__(
+        self,
+        embed_dim: int,
+        relative: bool = False,
+        decoder: Literal["deconv", "pixel_shuffle"] = "pixel_shuffle",
+        loss: Terms | None = None,
+        released_loss: bool = False,
+    ) -> None:
+        terms = choose_terms(
+            "DepthHead", loss, released_loss, lambda released: default_terms(relative, released)
+        )
+        start = 0.0 if relative else math.log(_START)
+        super().__init__(build_decoder("depth", embed_dim, 1, decoder), terms, start=(start,))
+        self.relative = relative
+        self.monitor = ("affine_abs_rel" if relative else "abs_rel", "min")
+
+    def field(self, outputs: Outputs, batch: Batch) -> Tensor:
+        field = super().field(outputs, batch)
+        return field.sigmoid() if self.relative else field.exp()
+
+    def unflip(self, outputs: Outputs) -> Outputs:
+        assert isinstance(outputs, Tensor)
+        return outputs.flip(-1)
+
+    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+        """Errors as they are and after scale and shift are fitted; of metric depth also after the scale alone is."""
+        metrics: dict[str, Any] = {"depth": DepthErrors(), "affine": DepthErrors("affine")}
+        if not self.relative:
+            metrics["scale"] = DepthErrors("scale")
+        return MetricCollection(metrics, compute_groups=False)
+
+    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+        """Take one batch into `metrics`, but for samples that another process counts.
+
+        Relative depth is measured against labels scaled to 0..1, and fitted to the labels as they are.
+        """
+        if "depth" not in batch:
+            return
+        depth, target = self.field(outputs, batch), batch["depth"]
+        valid = counted_pixels(valid_pixels(batch), batch)
+        for name, metric in metrics.items():
+            scaled = self.relative and name == "depth"
+            metric.update(depth, relative_depth(target, valid) if scaled else target, valid)
+
+    def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Depth (B, 1, H, W) at the size of the network's input: metres, or 0..1 if relative."""
+        return {"depth": self.field(outputs, batch)}
+
+    def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
+        return draw_depth(image, channels_last(prediction["depth"])[..., 0])
+
+
+def default_terms(relative: bool, released: bool) -> Terms:
+    """The scale-invariant error, and gradients unless released."""
+    terms: Terms = {"scale_invariant": SiLog(relative=relative, released=released)}
+    if not released:
+        terms["gradient_matching"] = GradientMatching(relative=relative)
+    return terms

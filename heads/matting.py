@@ -1,0 +1,98 @@
+"""Mattes: how much of each pixel is person, and of what colour that part is."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from sapiens2_lit.decoders import build_decoder
+from sapiens2_lit.dense_drawing import channels_last, draw_matte
+from sapiens2_lit.heads.base import Batch, Outputs
+from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms, counted_pixels
+from sapiens2_lit.losses import AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1
+from sapiens2_lit.metrics import MattingErrors
+
+
+class MattingHead(DenseHead):
+    """Alpha and premultiplied foreground at the input's size, four sigmoids: composite = foreground + (1 - alpha) B.
+
+    Labels are alpha, and foreground where there is one. An alpha that is NaN does not count. The batch's `valid` plays
+    no part: it says where people are, and a matte is about where they are not, too.
+
+    Args:
+        embed_dim: channels of the backbone's feature map.
+        decoder: `pixel_shuffle` as in the released matting model, or `deconv`.
+        loss: named terms of alpha, modules called as `term(alpha, target, valid)` with three (B, 1, H, W); the
+            default is absolute, gradient and Laplacian pyramid error. No recipe was released.
+        colour_loss: named terms of (B, 4, H, W) premultiplied rgb and alpha, for batches with a foreground; the default
+            is the error of composites on black and on white. Empty for none: then only alpha is learned.
+        connectivity: measure connectivity in validation and test, which takes the CPU 0.1 s for an image.
+
+    Raises:
+        SettingError: `loss` is empty.
+    """
+
+    targets = ("alpha",)
+    monitor = ("sad", "min")
+    key = "alpha"
+
+    def __init__(
+        self,
+        embed_dim: int,
+        decoder: Literal["deconv", "pixel_shuffle"] = "pixel_shuffle",
+        loss: Terms | None = None,
+        colour_loss: Terms | None = None,
+        connectivity: bool = True,
+    ) -> None:
+        terms = choose_terms("MattingHead", loss, False, lambda _: default_terms())
+        super().__init__(build_decoder("matting", embed_dim, 4, decoder), terms, start=(0.0, 0.0, 0.0, 0.0))
+        self.colour_losses = torch.nn.ModuleDict(
+            {"composite": CompositeL1()} if colour_loss is None else colour_loss
+        )
+        self.connectivity = connectivity
+
+    def field(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Premultiplied rgb and alpha (B, 4, H, W) in 0..1."""
+        return super().field(outputs, batch).sigmoid()
+
+    def unflip(self, outputs: Outputs) -> Outputs:
+        assert isinstance(outputs, Tensor)
+        return outputs.flip(-1)
+
+    def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        matte, alpha = self.field(outputs, batch), batch["alpha"]
+        valid = alpha.isfinite()
+        terms = {name: term(matte[:, 3:], alpha, valid) for name, term in self.losses.items()}
+        if "foreground" in batch:
+            target = torch.cat([batch["foreground"], alpha], dim=1)
+            terms |= {name: term(matte, target, valid) for name, term in self.colour_losses.items()}
+        return terms
+
+    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+        """SAD, MSE, gradient and, outside training, connectivity."""
+        errors = MattingErrors(self.connectivity and stage != "train")
+        return MetricCollection({"matting": errors}, compute_groups=False)
+
+    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+        """Take one batch into `metrics`, but for samples that another process counts."""
+        if "alpha" in batch:
+            valid = counted_pixels(batch["alpha"].isfinite(), batch)
+            metrics.update(self.field(outputs, batch)[:, 3:], batch["alpha"], valid)
+
+    def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Alpha (B, 1, H, W) and premultiplied foreground (B, 3, H, W), 0..1, at the size of the network's input."""
+        matte = self.field(outputs, batch)
+        return {"alpha": matte[:, 3:], "foreground": matte[:, :3]}
+
+    def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
+        alpha = channels_last(prediction["alpha"])
+        if "foreground" in prediction:
+            return draw_matte(channels_last(prediction["foreground"]), alpha)
+        return draw_matte(image / 255 * alpha, alpha)
+
+
+def default_terms() -> Terms:
+    """Of alpha, and of its edges at every scale."""
+    return {"alpha": AlphaL1(), "alpha_gradient": AlphaGradient(), "alpha_laplacian": AlphaLaplacian()}

@@ -1,0 +1,64 @@
+"""Surface normals: one unit vector a pixel, in the camera's frame."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from sapiens2_lit.decoders import build_decoder
+from sapiens2_lit.dense_drawing import channels_last, draw_normals
+from sapiens2_lit.heads.base import Batch, Outputs
+from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms
+from sapiens2_lit.losses import NormalCosine, NormalGradient, NormalL1
+from sapiens2_lit.metrics import NormalAngles
+
+
+class NormalHead(DenseHead):
+    """Normals at the input's size: x right, y down, z away from the camera, so that they face it with z < 0.
+
+    Args:
+        embed_dim: channels of the backbone's feature map.
+        decoder: `pixel_shuffle` as in the released normal models, or `deconv`.
+        loss: named terms, modules called as `term(normals, target, valid)` with (B, 3, H, W), (B, 3, H, W) and
+            (B, 1, H, W); the default is the released one: 10 cosine, 1 absolute and 10 gradient error. Add
+            `angle: {class_path: sapiens2_lit.losses.NormalAngle}` for the angle itself.
+
+    Raises:
+        SettingError: `loss` is empty.
+    """
+
+    targets = ("normal",)
+    monitor = ("mean_angle", "min")
+    key = "normal"
+
+    def __init__(
+        self,
+        embed_dim: int,
+        decoder: Literal["deconv", "pixel_shuffle"] = "pixel_shuffle",
+        loss: Terms | None = None,
+    ) -> None:
+        terms = choose_terms("NormalHead", loss, False, lambda _: default_terms())
+        facing = (0.0, 0.0, -1.0)  # the camera
+        super().__init__(build_decoder("normal", embed_dim, 3, decoder), terms, start=facing)
+
+    def unflip(self, outputs: Outputs) -> Outputs:
+        assert isinstance(outputs, Tensor)
+        return outputs.flip(-1) * outputs.new_tensor([-1, 1, 1])[:, None, None]
+
+    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+        """Angles to the labels."""
+        return MetricCollection({"normal": NormalAngles()}, compute_groups=False)
+
+    def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Unit vectors (B, 3, H, W) at the size of the network's input, in the frame of its camera."""
+        return {"normal": F.normalize(self.field(outputs, batch), dim=1)}
+
+    def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
+        return draw_normals(image, channels_last(prediction["normal"]))
+
+
+def default_terms() -> Terms:
+    """The released ones, which had no defect."""
+    return {"cosine": NormalCosine(), "l1": NormalL1(), "gradient": NormalGradient()}

@@ -1,0 +1,115 @@
+"""Segmentation by a decoder of segmentation_models_pytorch: the worked example of using somebody else's decoder.
+
+Such decoders take several feature maps. A backbone gives them by `out_indices`, all as fine as each other, since a
+plain transformer has no pyramid; a decoder made for pyramids gets them resized.
+"""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sapiens2_lit.classes import Classes, load_classes
+from sapiens2_lit.decoders import init_decoder
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.heads.base import Outputs
+from sapiens2_lit.heads.segmentation import ClassHead, ClassWeights
+
+_MAPS = 4
+_CELL = 16  # pixels along a cell of the feature map, for which the decoders' strides are meant
+
+
+class SMPHead(ClassHead):
+    """Logits of every class by DPT (arXiv:2103.13413) or UPerNet (arXiv:1807.10221) on four feature maps.
+
+    The backbone must give four: `model.backbone.init_args.out_indices: [5, 11, 17, 23]` for a depth of 24.
+
+    Args:
+        embed_dim: channels of each of the backbone's feature maps.
+        classes: `body29`, or a YAML file of your own.
+        decoder: `dpt` or `upernet`.
+        channels: of the decoder's maps.
+        loss: named terms, as of `SegmentationHead`.
+        class_weights: of the default cross-entropy, as of `SegmentationHead`.
+        opacity: of the classes' colours in pictures, 0 to 1.
+        per_class: score every class in validation and test, too.
+
+    Raises:
+        SettingError: naming the setting, what was found and what was expected.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        classes: str | Path | Classes = "body29",
+        decoder: Literal["dpt", "upernet"] = "dpt",
+        channels: int = 256,
+        loss: dict[str, nn.Module] | None = None,
+        class_weights: ClassWeights = "released",
+        opacity: float = 0.6,
+        per_class: bool = True,
+    ) -> None:
+        if channels < 1:
+            raise SettingError(f"SMPHead: `channels` is {channels}, expected 1 or more.")
+        vocabulary = load_classes(classes)
+        network: OrderedDict[str, nn.Module] = OrderedDict(
+            decoder=build_dpt(embed_dim, channels)
+            if decoder == "dpt"
+            else build_upernet(embed_dim, channels),
+            conv_seg=nn.Conv2d(channels, vocabulary.num_classes, kernel_size=1),
+        )
+        super().__init__(nn.Sequential(network), vocabulary, loss, class_weights, opacity, per_class)
+        self.kind = decoder
+
+    def init_weights(self) -> None:
+        """The decoder keeps its authors' start; the last layer gets ours."""
+        self.init_losses()
+        init_decoder(self.get_submodule("conv_seg"))
+
+    def forward(self, features: list[Tensor]) -> Outputs:
+        """Four maps (B, C, h, w), the deepest last, to logits at 8 (dpt) or 4 (upernet) times their size.
+
+        Raises:
+            SettingError: the backbone gives another number of maps.
+        """
+        if len(features) != _MAPS:
+            raise SettingError(
+                f"SMPHead: the backbone gives {len(features)} feature maps, expected {_MAPS}: set its `out_indices` to "
+                "four blocks spread over its depth, the last one included, such as [5, 11, 17, 23] of 24."
+            )
+        decoder, conv_seg = self.get_submodule("decoder"), self.get_submodule("conv_seg")
+        if self.kind == "dpt":
+            return conv_seg(decoder(list(features), [None] * _MAPS))
+        # UPerNet wants strides of 4, 8, 16 and 32, after two finer maps that it skips
+        pyramid = [
+            F.interpolate(feature, scale_factor=scale, mode="bilinear") if scale != 1 else feature
+            for feature, scale in zip(features, (4, 2, 1, 0.5), strict=True)
+        ]
+        return conv_seg(decoder([features[0], features[0], *pyramid]))
+
+
+def build_dpt(embed_dim: int, channels: int) -> nn.Module:
+    """DPT without class tokens."""
+    # imported here: it brings timm along, and takes seconds that other heads need not wait
+    from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder
+
+    return DPTDecoder(
+        encoder_out_channels=(embed_dim,) * _MAPS,
+        encoder_output_strides=(_CELL,) * _MAPS,
+        encoder_has_prefix_tokens=False,
+        readout="ignore",
+        intermediate_channels=(channels,) * _MAPS,
+        fusion_channels=channels,
+    )
+
+
+def build_upernet(embed_dim: int, channels: int) -> nn.Module:
+    """UPerNet on maps of one width."""
+    from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
+
+    skipped = (embed_dim, embed_dim)
+    return UPerNetDecoder(
+        encoder_channels=(*skipped, *(embed_dim,) * _MAPS), encoder_depth=1 + _MAPS, decoder_channels=channels
+    )

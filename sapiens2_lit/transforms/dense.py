@@ -1,0 +1,179 @@
+"""Augmentation for normals, point maps, depth, albedo and mattes: views and pixels in flat groups of settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.transforms.crop import check_probability
+from sapiens2_lit.transforms.geometric import Affine, compose, translation
+from sapiens2_lit.transforms.photometric import PhotometricAugmentation
+from sapiens2_lit.transforms.pixels import Noise, PixelFunction, Resample, Solarize
+from sapiens2_lit.transforms.whole_image import WholeImageVariation, fit_affine
+
+
+@dataclass(frozen=True)
+class ViewAugmentation:
+    """Random views without change of colour: for labels that are colours themselves, albedo and mattes.
+
+    Settable one by one, as in `--data.augment.flip 0.5`; `--data.augment null` switches all of it off. The defaults are
+    the recipe of the released Sapiens2 albedo models. A photograph's colours are what tells albedo from light: to shift
+    them and not the label would teach the network to be wrong.
+
+    Attributes:
+        flip: probability of a mirror image.
+        scale: smallest and largest factor on the size at which the whole view fits, uniformly; what is too large is
+            cut, what is too small is padded with pixels that do not count.
+        scale_probability: how often it is scaled.
+        crop: probability that a random rectangle of the image is shown, as large as it fits, instead of all of it.
+        crop_area: smallest and largest share of the image that the rectangle covers, uniformly.
+        crop_aspect: smallest and largest width over height of the rectangle, uniformly in the logarithm.
+        rotation: largest rotation in degrees, either way, uniformly; the released recipe has none.
+        rotation_probability: how often it is rotated, where `rotation` is not 0.
+        noise: probability of Gaussian noise.
+        noise_variance: smallest and largest variance of that noise, of values 0..255, uniformly.
+    """
+
+    flip: float = 0.3
+    scale: tuple[float, float] = (0.5, 2.0)
+    scale_probability: float = 0.3
+    crop: float = 0.3
+    crop_area: tuple[float, float] = (0.4, 1.0)
+    crop_aspect: tuple[float, float] = (0.5, 2.0)
+    rotation: float = 0.0
+    rotation_probability: float = 0.5
+    noise: float = 0.2
+    noise_variance: tuple[float, float] = (5.0, 20.0)
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "scale_probability", "crop", "rotation_probability", "noise"):
+            check_probability(self, name)
+        for name in ("scale", "crop_aspect"):
+            _check_range(self, name, above=0)
+        _check_range(self, "crop_area", above=0, most=1)
+        _check_range(self, "noise_variance")
+        if not 0 <= self.rotation <= 180:
+            raise SettingError(f"augment.rotation is {self.rotation}, expected degrees, 0 to 180.")
+
+    def choose(
+        self,
+        image_size: tuple[int, int],
+        size: tuple[int, int],
+        labels: Mapping[str, Any],
+        rng: np.random.Generator,
+    ) -> Affine:
+        """The affine of one sample. It takes as many numbers from `rng` whatever the settings are.
+
+        Args:
+            image_size: (height, width) of the image.
+            size: (height, width) of the input.
+            labels: of the image; they decide nothing here.
+            rng: source of the choice.
+        """
+        flip, scale_chance, crop_chance, rotation_chance = rng.random(4)
+        x, y, left, top, rotation_part = rng.uniform(-1, 1, 5)
+        scale, area = rng.uniform(*self.scale), rng.uniform(*self.crop_area)
+        aspect = np.exp(rng.uniform(*np.log(self.crop_aspect)))
+        variation = WholeImageVariation(
+            flip=bool(flip < self.flip),
+            scale=float(scale) if scale_chance < self.scale_probability else 1.0,
+            rotation=float(rotation_part * self.rotation)
+            if rotation_chance < self.rotation_probability
+            else 0.0,
+            place=(float(x), float(y)),
+        )
+        if crop_chance >= self.crop:
+            return fit_affine(image_size, size, variation)
+        height, width = image_size
+        pixels = area * height * width
+        shown_width = int(np.clip(round(np.sqrt(pixels * aspect)), 1, width))
+        shown_height = int(np.clip(round(np.sqrt(pixels / aspect)), 1, height))
+        corner = translation(
+            -(1 + left) / 2 * (width - shown_width), -(1 + top) / 2 * (height - shown_height)
+        )
+        return compose(fit_affine((shown_height, shown_width), size, variation), corner)
+
+    def build_pixels(self) -> PixelFunction:
+        """A picklable function of an RGB uint8 image (H, W, 3) and a generator, which decides everything."""
+        return Noise(self.noise, self.noise_variance)
+
+
+@dataclass(frozen=True)
+class DenseAugmentation(ViewAugmentation, PhotometricAugmentation):
+    """Everything random in a training sample of normals, point maps or depth.
+
+    Settable one by one, as in `--data.augment.flip 0.5`; `--data.augment null` switches all of it off. Probabilities
+    and ranges are the recipe of the released Sapiens2 normal and point map models, which settles neither the strength
+    of the colours nor that of blur and noise.
+
+    Attributes:
+        flip: probability of a mirror image.
+        scale: smallest and largest factor on the size at which the whole view fits, uniformly; what is too large is
+            cut, what is too small is padded with pixels that do not count.
+        scale_probability: how often it is scaled.
+        crop: probability that a random rectangle of the image is shown, as large as it fits, instead of all of it.
+        crop_area: smallest and largest share of the image that the rectangle covers, uniformly.
+        crop_aspect: smallest and largest width over height of the rectangle, uniformly in the logarithm.
+        rotation: largest rotation in degrees, either way, uniformly; the released recipe has none.
+        rotation_probability: how often it is rotated, where `rotation` is not 0.
+        photometric: probability that colours change at all.
+        brightness: largest relative change of brightness, either way.
+        contrast: largest relative change of contrast, either way.
+        saturation: largest relative change of saturation, either way.
+        hue: largest turn of the hue, either way, as a fraction of the colour circle.
+        blur: probability of a box blur of 3 to 7 pixels.
+        median_blur: probability of a median blur of 3 to 7 pixels.
+        resample: probability that the input is resized to a smaller size and back.
+        resample_size: smallest and largest share of both sides of that size, uniformly.
+        solarize: probability that values from 128 on are inverted.
+        noise: probability of Gaussian noise.
+        noise_variance: smallest and largest variance of that noise, of values 0..255, uniformly.
+        dropout: probability of one rectangle painted black; its pixels stay labelled.
+        dropout_size: smallest and largest side of that rectangle, as a fraction of the image's.
+        on_device: whether pixels are varied on the training device instead of in the loader.
+    """
+
+    blur: float = 0.3
+    median_blur: float = 0.0
+    dropout: float = 0.0
+    noise: float = 0.3
+    resample: float = 0.2
+    resample_size: tuple[float, float] = (0.1, 0.7)
+    solarize: float = 0.3
+
+    def __post_init__(self) -> None:
+        ViewAugmentation.__post_init__(self)
+        PhotometricAugmentation.__post_init__(self)
+        for name in ("resample", "solarize"):
+            check_probability(self, name)
+        _check_range(self, "resample_size", above=0, most=1)
+
+    def pixel_steps(self) -> tuple[PixelFunction, ...]:
+        """What happens to pixels, in this order."""
+        return (
+            *PhotometricAugmentation.pixel_steps(self),
+            Resample(self.resample, self.resample_size),
+            Solarize(self.solarize),
+            Noise(self.noise, self.noise_variance),
+        )
+
+    def build_pixels(self) -> PixelFunction:
+        return PhotometricAugmentation.build_pixels(self)
+
+
+def _check_range(settings: object, name: str, *, above: float | None = None, most: float = np.inf) -> None:
+    """Raise SettingError where the field called `name` is no (smallest, largest) within bounds."""
+    low, high = getattr(settings, name)
+    low_enough = low >= 0 if above is None else low > above
+    if not (low_enough and low <= high <= most):
+        bound = "0 <=" if above is None else f"{above} <"
+        limit = "" if np.isinf(most) else f" <= {most}"
+        raise SettingError(
+            f"augment.{name} is {getattr(settings, name)}, expected {bound} smallest <= largest{limit}."
+        )
+
+
+RELEASED = DenseAugmentation()
+COLOURLESS = ViewAugmentation()

@@ -1,0 +1,69 @@
+"""Degradations of pixels: noise, a low resolution, solarisation. Functions of an image and a generator, picklable."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+PixelFunction = Callable[[Image, np.random.Generator], Image]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One function after the other."""
+
+    steps: tuple[PixelFunction, ...]
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+        for step in self.steps:
+            image = step(image, rng)
+        return image
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise of a variance (of values 0..255) drawn uniformly from a range, with a probability."""
+
+    probability: float
+    variance: tuple[float, float]
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+        chance, variance = rng.random(), rng.uniform(*self.variance)
+        if chance >= self.probability:
+            return image
+        noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(np.sqrt(variance))
+        return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Resample:
+    """Resize to a share of both sides, drawn uniformly from a range, and back, with a probability."""
+
+    probability: float
+    share: tuple[float, float]
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+        chance, share = rng.random(), rng.uniform(*self.share)
+        if chance >= self.probability:
+            return image
+        height, width = image.shape[:2]
+        small = (max(1, round(width * share)), max(1, round(height * share)))
+        reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+        return np.asarray(
+            cv2.resize(reduced, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8
+        )
+
+
+@dataclass(frozen=True)
+class Solarize:
+    """Invert values from 128 on, with a probability."""
+
+    probability: float
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+        if rng.random() >= self.probability:
+            return image
+        return np.where(image < 128, image, 255 - image).astype(np.uint8)

@@ -1,0 +1,308 @@
+"""Dense labels from disk: what is wrong with a file is said, with its name, what was found and what was expected."""
+
+import json
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sapiens2_lit.datamodules.arrays import read_array
+from sapiens2_lit.datamodules.cameras import CameraFolder, FieldOfView, find_cameras, read_camera
+from sapiens2_lit.datamodules.colours import AlbedoFolder, AlphaFolder, ForegroundFolder
+from sapiens2_lit.datamodules.depths import DepthFolder, PointmapFolder
+from sapiens2_lit.datamodules.fields import Field, FieldFolder, ValidFolder
+from sapiens2_lit.datamodules.normals import NormalFolder
+from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.geometry import field_of_view
+
+SIZE = (20, 30)
+CAMERA = [[40.0, 0.0, 14.5], [0.0, 40.0, 9.5], [0.0, 0.0, 1.0]]
+IMAGE = Path("a.jpg")
+
+
+def read(folder: FieldFolder, values: np.ndarray, suffix: str = ".npy") -> Field:
+    path = folder.folder / f"a{suffix}"
+    if suffix == ".npy":
+        np.save(path, values)
+    else:
+        cv2.imwrite(str(path), values[..., ::-1] if values.ndim == 3 else values)
+    return folder.read(IMAGE, "a", SIZE)
+
+
+def towards(share: float = 1.0) -> np.ndarray:
+    """Normals of which a share faces the camera."""
+    normals = np.zeros((*SIZE, 3), np.float32)
+    normals[..., 2] = 1
+    normals.reshape(-1, 3)[: round(share * 600), 2] = -1
+    return normals
+
+
+def plane(depth: float = 2.0) -> np.ndarray:
+    v, u = np.mgrid[:20, :30].astype(np.float32)
+    return np.stack([(u - 14.5) / 40 * depth, (v - 9.5) / 40 * depth, np.full_like(u, depth)], axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (towards(0.2), r"a.npy: 80% of the normals face away .* says, 'opencv'; set it to 'opengl'"),
+        (
+            towards() * 0.5,
+            r"100% of the normals are not unit vectors \(median length 0.50\); expected length 1",
+        ),
+        (towards() * 255, r"not unit vectors \(median length 255.00\)"),
+        (towards()[:10], r"the label is 30 x 10, its image a.jpg is 30 x 20 \(width x height\)"),
+        (towards().transpose(1, 0, 2), r"the label is 20 x 30 \(turned: .*\), its image a.jpg is 30 x 20"),
+        (towards().transpose(2, 0, 1), r"\(channels come last: transpose it\)"),
+        (towards()[..., :2], r"the label has 2 channels, expected 3"),
+        (towards()[..., 2], r"the label has 1 channels, expected 3"),
+        (towards()[None], r"has the shape \(1, 20, 30, 3\), expected \(height, width\) or"),
+        (towards().astype(np.complex64), r"holds complex64, expected real numbers"),
+    ],
+)
+def test_what_are_no_normals_is_said(tmp_path, values, message):
+    with pytest.raises(DataError, match=message):
+        read(NormalFolder(tmp_path), values)
+
+
+def test_normals_that_are_not_there_do_not_count(tmp_path):
+    folder = NormalFolder(tmp_path)
+    assert not read(folder, np.zeros((*SIZE, 3), np.float32)).valid.any()
+    broken = towards()
+    broken[0, :5] = np.nan
+    broken[1, :5] = 0.6 * broken[1, :5]  # an edge that somebody interpolated
+    broken[2] = 0
+    field = read(folder, broken)
+    assert field.not_finite == 5
+    assert field.valid.sum() == 600 - 5 - 5 - 30
+    black = np.zeros((*SIZE, 3), np.uint16)
+    black[5:, :, :2], black[5:, :, 2] = 32768, 0
+    assert read(NormalFolder(tmp_path), black, ".npy").valid.sum() == 15 * 30
+    assert read(NormalFolder(tmp_path, frame="opengl"), -towards()).valid.all()
+
+
+@pytest.mark.parametrize(
+    ("values", "settings", "message"),
+    [
+        (np.full(SIZE, -1.5), {}, r"a.npy: 600 pixels have negative depth, down to -1.5; expected distances"),
+        (
+            np.full(SIZE, 2000, np.uint16),
+            {},
+            r"depth in uint16 and data.unit is null: .* 0.001 for millimetres",
+        ),
+        (np.full(SIZE, 2000.0), {}, r"the median depth is 2000 m, expected less than 100 m: set data.unit"),
+        (np.full(SIZE, 2000.0), {"unit": 0.1}, r"the median depth is 200 m"),
+        (np.full((10, 15), 2.0), {}, r"the label is 15 x 10, its image a.jpg is 30 x 20"),
+        (np.full((*SIZE, 3), 2.0), {}, r"the label has 3 channels, expected 1"),
+        (np.full(SIZE, -2.0), {"relative": True}, r"negative depth"),
+    ],
+)
+def test_what_is_no_depth_is_said(tmp_path, values, settings, message):
+    with pytest.raises(DataError, match=message):
+        read(DepthFolder(tmp_path, **settings), values)
+
+
+def test_depth_of_any_unit_and_without_one(tmp_path):
+    millimetres = np.full(SIZE, 2500, np.uint16)
+    millimetres[0] = 0
+    for suffix in (".png", ".npy"):
+        field = read(DepthFolder(tmp_path, unit=0.001), millimetres, suffix)
+        np.testing.assert_allclose(field.values[field.valid], 2.5)
+        assert field.valid.sum() == 19 * 30
+        (tmp_path / f"a{suffix}").unlink()
+    relative = read(DepthFolder(tmp_path, relative=True), millimetres)
+    assert relative.values[relative.valid].max() == 2500
+    odd = np.full(SIZE, 2.0)
+    odd[0, :3], odd[0, 3:7], odd[1, :2] = np.nan, np.inf, -np.inf
+    field = read(DepthFolder(tmp_path), odd)
+    assert field.not_finite == 9
+    assert field.valid.sum() == 591
+
+
+def test_sentinels_outside_valids_do_no_harm(tmp_path):
+    for name in ("depths", "valids", "normals"):
+        (tmp_path / name).mkdir()
+    mask = np.zeros(SIZE, np.uint8)
+    mask[:5] = 255
+    Image.fromarray(mask).save(tmp_path / "valids" / "a.png")
+    valids = ValidFolder(tmp_path / "valids")
+    depth = np.where(mask > 0, 2.0, -1.0)
+    assert read(DepthFolder(tmp_path / "depths", valids=valids), depth).valid.sum() == 150
+    normals = np.where(mask[..., None] > 0, towards(), towards(0))
+    assert read(NormalFolder(tmp_path / "normals", valids=valids), normals).valid.sum() == 150
+    with pytest.raises(DataError, match="75% of the normals face away"):
+        read(NormalFolder(tmp_path / "normals"), normals)
+    (tmp_path / "valids" / "a.png").unlink()
+    with pytest.raises(DataError, match=r"a: the image has no `valid` label, expected a.png here"):
+        DepthFolder(tmp_path / "depths", valids=valids).check(["a"])
+
+
+def pointmaps(root: Path, camera: object = CAMERA, **settings) -> PointmapFolder:
+    for name in ("cameras", "pointmaps"):
+        (root / name).mkdir(exist_ok=True)
+    (root / "cameras" / "a.json").write_text(json.dumps(camera))
+    return PointmapFolder(root / "pointmaps", CameraFolder(root / "cameras"), **settings)
+
+
+def test_point_maps_must_fit_their_camera(tmp_path):
+    field = read(pointmaps(tmp_path), plane())
+    assert field.valid.all()
+    np.testing.assert_array_equal(field.values, 2)
+    flipped = plane() * np.array([1, -1, -1], np.float32)
+    assert read(pointmaps(tmp_path, frame="opengl"), flipped).valid.all()
+    with pytest.raises(DataError, match=r"100% of the points lie behind the camera: .* set it to 'opengl'"):
+        read(pointmaps(tmp_path), flipped)
+    double = {"intrinsics": (np.array(CAMERA) * [[2], [2], [1]]).tolist(), "width": 30, "height": 20}
+    with pytest.raises(DataError, match=r"the points lie .* pixels off .* not those of the 30 x 20 pixels"):
+        read(pointmaps(tmp_path, double), plane())
+    with pytest.raises(DataError, match=r"the median depth is 2000 m"):
+        read(pointmaps(tmp_path), plane(2000))
+    np.testing.assert_allclose(read(pointmaps(tmp_path, unit=0.001), plane(2000)).values, 2)
+    with pytest.raises(DataError, match=r"points in int32 and data.unit is null"):
+        read(pointmaps(tmp_path), (plane(2) * 1000).astype(np.int32))
+    odd = plane()
+    odd[0], odd[1, :4] = 0, np.nan
+    field = read(pointmaps(tmp_path), odd)
+    assert (field.valid.sum(), field.not_finite) == (600 - 30 - 4, 4)
+    with pytest.raises(DataError, match=r"b.json: the file does not exist"):
+        np.save(tmp_path / "pointmaps" / "b.npy", plane())
+        pointmaps(tmp_path).read(IMAGE, "b", SIZE)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[[1, 2], [3, 4]]", r"a.json: no intrinsics in it, expected 3 x 3 numbers, \[\[fx"),
+        ('{"k": 1}', r"no intrinsics in it"),
+        ('{"K": "fx"}', r"no intrinsics in it"),
+        ("[[40, 0, 14.5], [0, 40, 9.5], [0, 0, 2]]", r"the intrinsics are .* expected .* fx and fy above 0"),
+        ("[[-40, 0, 14.5], [0, 40, 9.5], [0, 0, 1]]", r"fx and fy above 0"),
+        ("[[NaN, 0, 14.5], [0, 40, 9.5], [0, 0, 1]]", r"the intrinsics are \[\[nan"),
+        ("[[40, 0, 14.5], [0", r"a.json: the file ends too early"),
+        (
+            "[[80, 0, 29.5], [0, 80, 19.5], [0, 0, 1]]",
+            r"the principal point \(29.5, 19.5\) is the middle of an image of 60 x 40, a.jpg is 30 x 20: .* another",
+        ),
+        (
+            json.dumps({"intrinsics": CAMERA, "width": 60, "height": 40}),
+            r"the intrinsics are of an image of 60 x 40 \(width x height\), a.jpg is 30 x 20",
+        ),
+    ],
+)
+def test_what_is_no_camera_is_said(tmp_path, content, message):
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_camera(path, IMAGE, SIZE)
+
+
+def test_cameras_in_every_form(tmp_path):
+    (tmp_path / "cameras").mkdir()
+    (tmp_path / "cameras" / "a.json").write_text(json.dumps({"K": CAMERA, "width": 30, "height": 20}))
+    (tmp_path / "cameras" / "b.txt").write_text("40 0 14.5\n0, 40, 9.5\n0 0 1\n")
+    (tmp_path / "camera.json").write_text(json.dumps(CAMERA))
+    folder = find_cameras(tmp_path, "cameras", None)
+    single = find_cameras(tmp_path, "camera.json", None)
+    folder.check(["a", "b"])
+    single.check(["anything"])
+    for found in (
+        folder.read(IMAGE, "a", SIZE),
+        folder.read(IMAGE, "b", SIZE),
+        single.read(IMAGE, "z", SIZE),
+    ):
+        np.testing.assert_array_equal(found, CAMERA)
+    with pytest.raises(
+        DataError, match=r"c: the image has no `intrinsics` label, expected c.json or c.txt here"
+    ):
+        folder.check(["a", "c"])
+    crop = {"intrinsics": [[40, 0, 29.5], [0, 40, 19.5], [0, 0, 1]], "width": 30, "height": 20}
+    (tmp_path / "cameras" / "a.json").write_text(json.dumps(crop))
+    assert folder.read(IMAGE, "a", SIZE)[0, 2] == 29.5, "who says the size is believed"
+    (tmp_path / "cameras" / "b.txt").write_text("40 0 14.5 x")
+    with pytest.raises(DataError, match=r"b.txt: the camera cannot be read, expected nine numbers"):
+        folder.read(IMAGE, "b", SIZE)
+
+
+def test_a_field_of_view_is_a_camera(tmp_path):
+    for size in (SIZE, SIZE[::-1]):
+        camera = FieldOfView(60).read(IMAGE, "a", size)
+        angles = torch.rad2deg(field_of_view(torch.from_numpy(camera)[None], size))[0]
+        assert angles.max() == pytest.approx(60)
+    with pytest.raises(SettingError, match=r"data.field_of_view is 0, expected degrees"):
+        FieldOfView(0)
+    with pytest.raises(SettingError, match=r"set one of them to null"):
+        find_cameras(tmp_path, "cameras", 60)
+    with pytest.raises(DataError, match=r"cameras does not exist: .* data.field_of_view to degrees"):
+        find_cameras(tmp_path, "cameras", None)
+    assert find_cameras(tmp_path, None, None) is None
+
+
+def test_colours_are_checked(tmp_path):
+    albedo = np.random.default_rng(0).random((*SIZE, 3)).astype(np.float32) * 0.9 + 0.05
+    albedo[0] = 0
+    assert read(AlbedoFolder(tmp_path), albedo).valid.sum() == 570
+    with pytest.raises(
+        DataError, match=r"values from 0 to 2.\d+, expected 0..1 for floats \(0..255 only as int"
+    ):
+        read(AlbedoFolder(tmp_path), albedo * 3)
+    with pytest.raises(DataError, match=r"values from -"):
+        read(AlbedoFolder(tmp_path), albedo - 0.5)
+    (tmp_path / "a.npy").unlink()
+    with pytest.raises(DataError, match=r"a.png: the label has 3 channels, expected 1"):
+        read(AlphaFolder(tmp_path), (albedo * 255).astype(np.uint8), ".png")
+    deep = read(AlphaFolder(tmp_path), np.full(SIZE, 13107, np.uint16), ".png")
+    np.testing.assert_allclose(deep.values, 0.2, atol=1e-6)
+    (tmp_path / "foregrounds").mkdir()
+    straight = np.full((*SIZE, 3), 200, np.uint8)
+    folder = ForegroundFolder(tmp_path / "foregrounds", AlphaFolder(tmp_path))
+    with pytest.raises(DataError, match=r"100% of the pixels are brighter than their alpha, .* to false"):
+        read(folder, straight, ".png")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_objects_are_never_unpickled(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    ran = tmp_path / "ran"
+
+    class Trap:
+        def __reduce__(self):
+            return (Path.touch, (ran,))
+
+    objects = np.array([Trap()], dtype=object)
+    np.save(path, objects) if suffix == ".npy" else np.savez(path, depth=objects)
+    with pytest.raises(DataError, match=r"holds Python objects, which are never loaded"):
+        read_array(path, "depth")
+    assert not ran.exists()
+    (tmp_path / "b.npy").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(DataError, match=r"b.npy: "):
+        read_array(tmp_path / "b.npy", "depth")
+    assert not ran.exists()
+
+
+def test_broken_files_are_named(tmp_path):
+    np.save(tmp_path / "a.npy", towards())
+    np.savez(tmp_path / "a.npz", normal=towards())
+    np.savez(tmp_path / "two.npz", one=towards(), two=towards())
+    cv2.imwrite(
+        str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    )
+    for name in ("a.npy", "a.npz", "a.png"):
+        path = tmp_path / name
+        whole = path.read_bytes()
+        for broken in (b"", b"nothing", whole[:40], whole[: len(whole) // 2], whole[:-20]):
+            path.write_bytes(broken)
+            with pytest.raises(DataError, match=rf"{name}: .*(cannot be read, truncated|no whole png)"):
+                read_array(path, "normal")
+    with pytest.raises(
+        DataError, match=r"two.npz: the file holds the arrays one, two, expected one, or one named `normal`"
+    ):
+        read_array(tmp_path / "two.npz", "normal")
+    with pytest.raises(DataError, match=r"none.npy: the normal label does not exist"):
+        read_array(tmp_path / "none.npy", "normal")
+    (tmp_path / "c.exr").write_bytes(b"v/1\x01")
+    with pytest.raises(DataError, match=r"convert it to npz"):
+        read_array(tmp_path / "c.exr", "depth")
