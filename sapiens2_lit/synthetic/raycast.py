@@ -10,7 +10,7 @@ from sapiens2_lit.synthetic.camera import Camera
 from sapiens2_lit.synthetic.parts import Array
 from sapiens2_lit.synthetic.shapes import NO_HIT, Indices, Quadrics
 
-PAIRS_AT_ONCE = 300_000  # rays times quadrics, which bounds the memory
+PAIRS_AT_ONCE = 100_000  # rays times quadrics, which bounds the memory
 SIDE = 3  # rays a pixel at edges are SIDE x SIDE, odd so that the centre is one of them
 
 

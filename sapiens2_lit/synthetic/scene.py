@@ -32,12 +32,13 @@ def sample_scene(seed: int, index: int, size: tuple[int, int], people: tuple[int
     """
     rng = np.random.default_rng((seed, index))
     count = int(rng.integers(people[0], people[1] + 1))
-    crowd = [turned(sample_person(rng), facing(rng)) for _ in range(count)]
-    placed = [shifted(person, place) for person, place in zip(crowd, sample_places(rng, count), strict=True)]
-    camera = sample_camera(rng, placed[0], size)
+    crowd = [(sample_person(rng), facing(rng)) for _ in range(count)]
+    spots = sample_places(rng, count)
+    group = [placed(person, angle, spot) for (person, angle), spot in zip(crowd, spots, strict=True)]
+    camera = sample_camera(rng, group[0], size)
     light = sample_light(rng)
-    feet = np.stack([person.landmarks[name].position for person in placed for name in FEET])
-    return Scene(placed, camera, light, sample_background(rng, camera, light, feet))
+    feet = np.stack([person.landmarks[name].position for person in group for name in FEET])
+    return Scene(group, camera, light, sample_background(rng, camera, light, feet))
 
 
 def sample_places(rng: np.random.Generator, count: int) -> list[Array]:
@@ -72,15 +73,16 @@ def sample_camera(rng: np.random.Generator, person: Person, size: tuple[int, int
 
 
 def outline(person: Person) -> Array:
-    """(N, 3) the most distant points of every part along the world's axes."""
+    """(N, 3) the most distant points of the spheres at every part's ends, along the world's axes."""
+    frames = np.stack([part.frame for part in person.parts])
+    reach = np.sqrt((frames[:, :3, :3] ** 2).sum(2))
     ends = []
-    for part in person.parts:
-        reach = np.linalg.norm(part.frame[:3, :3], axis=1)
-        for radius, along in zip(part.radii, (0.0, part.length), strict=True):
-            centre = part.frame[:3, 3] + along * part.frame[:3, 1]
-            spread = np.diag(reach) * radius
-            ends += [centre + spread, centre - spread]
-    return np.concatenate(ends)
+    for end, lengths in ((0, np.zeros(len(frames))), (1, np.array([part.length for part in person.parts]))):
+        radii = np.array([part.radii[end] for part in person.parts])
+        centres = frames[:, :3, 3] + frames[:, :3, 1] * lengths[:, None]
+        spread = np.eye(3) * (reach * radii[:, None])[:, None]
+        ends += [centres[:, None] + spread, centres[:, None] - spread]
+    return np.concatenate(ends).reshape(-1, 3)
 
 
 def facing(rng: np.random.Generator) -> float:
@@ -88,14 +90,10 @@ def facing(rng: np.random.Generator) -> float:
     return float(rng.normal(0, 0.6) if rng.uniform() < 0.7 else rng.uniform(-np.pi, np.pi))
 
 
-def turned(person: Person, angle: float) -> Person:
+def placed(person: Person, angle: float, place: Array) -> Person:
+    """The person turned by `angle` radians from the viewer and moved to `place` (3,)."""
     cos, sin = np.cos(angle), np.sin(angle)
     transform = np.eye(4)
     transform[:3, :3] = [[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]
-    return person.moved(transform)
-
-
-def shifted(person: Person, by: Array) -> Person:
-    transform = np.eye(4)
-    transform[:3, 3] = by
+    transform[:3, 3] = place
     return person.moved(transform)
