@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.errors import SettingError
-
-Color = tuple[int, int, int]
+from sapiens2_lit.vocabulary_file import Color
 
 IGNORED = 255  # the class of pixels that do not count, in every batch
 _UNKNOWN = -1

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from sapiens2_lit.errors import SettingError
-
-Color = tuple[int, int, int]
+from sapiens2_lit.vocabulary_file import Color
 
 
 @dataclass(frozen=True)
