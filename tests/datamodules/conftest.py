@@ -1,4 +1,4 @@
-"""Small COCO datasets on disk, of 17 keypoints, drawn on the spot."""
+"""Small COCO datasets on disk, of 17 keypoints, drawn on the spot; synthetic people with every label."""
 
 import json
 from collections.abc import Callable
@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.synthetic.dataset import make_dataset
+from sapiens2_lit.synthetic.manifest import Settings
 
 Dataset = dict[str, Any]
 
@@ -64,3 +66,11 @@ def write_dataset(
 def dataset(tmp_path: Path) -> Callable[..., Path]:
     """Writes a dataset: `dataset(people=6, images=3, change=None, names=...) -> its root`."""
     return lambda **settings: write_dataset(tmp_path / "data", **settings)
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten synthetic pictures with all labels, as `sapiens2-lit synth` writes them."""
+    root = tmp_path_factory.mktemp("people")
+    make_dataset(root, 10, Settings(size=(64, 48)), workers=1, progress=False)
+    return root

@@ -1,7 +1,6 @@
 """Dense labels from disk: what is wrong with a file is said, with its name, what was found and what was expected."""
 
 import json
-import pickle
 from pathlib import Path
 
 import cv2
@@ -10,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from sapiens2_lit.datamodules.arrays import read_array
 from sapiens2_lit.datamodules.cameras import CameraFolder, FieldOfView, find_cameras, read_camera
 from sapiens2_lit.datamodules.colours import AlbedoFolder, AlphaFolder, ForegroundFolder
 from sapiens2_lit.datamodules.depths import DepthFolder, PointmapFolder
@@ -261,48 +259,3 @@ def test_colours_are_checked(tmp_path):
     folder = ForegroundFolder(tmp_path / "foregrounds", AlphaFolder(tmp_path))
     with pytest.raises(DataError, match=r"100% of the pixels are brighter than their alpha, .* to false"):
         read(folder, straight, ".png")
-
-
-@pytest.mark.parametrize("suffix", [".npy", ".npz"])
-def test_objects_are_never_unpickled(tmp_path, suffix):
-    path = tmp_path / f"a{suffix}"
-    ran = tmp_path / "ran"
-
-    class Trap:
-        def __reduce__(self):
-            return (Path.touch, (ran,))
-
-    objects = np.array([Trap()], dtype=object)
-    np.save(path, objects) if suffix == ".npy" else np.savez(path, depth=objects)
-    with pytest.raises(DataError, match=r"holds Python objects, which are never loaded"):
-        read_array(path, "depth")
-    assert not ran.exists()
-    (tmp_path / "b.npy").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(DataError, match=r"b.npy: "):
-        read_array(tmp_path / "b.npy", "depth")
-    assert not ran.exists()
-
-
-def test_broken_files_are_named(tmp_path):
-    np.save(tmp_path / "a.npy", towards())
-    np.savez(tmp_path / "a.npz", normal=towards())
-    np.savez(tmp_path / "two.npz", one=towards(), two=towards())
-    cv2.imwrite(
-        str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
-    )
-    for name in ("a.npy", "a.npz", "a.png"):
-        path = tmp_path / name
-        whole = path.read_bytes()
-        for broken in (b"", b"nothing", whole[:40], whole[: len(whole) // 2], whole[:-20]):
-            path.write_bytes(broken)
-            with pytest.raises(DataError, match=rf"{name}: .*(cannot be read, truncated|no whole png)"):
-                read_array(path, "normal")
-    with pytest.raises(
-        DataError, match=r"two.npz: the file holds the arrays one, two, expected one, or one named `normal`"
-    ):
-        read_array(tmp_path / "two.npz", "normal")
-    with pytest.raises(DataError, match=r"none.npy: the normal label does not exist"):
-        read_array(tmp_path / "none.npy", "normal")
-    (tmp_path / "c.exr").write_bytes(b"v/1\x01")
-    with pytest.raises(DataError, match=r"convert it to npz"):
-        read_array(tmp_path / "c.exr", "depth")

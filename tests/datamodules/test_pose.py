@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch import seed_everything
 from PIL import Image
 
 from sapiens2_lit.datamodules import PoseDataModule, PoseSource
@@ -259,91 +258,6 @@ def test_predicting_on_images_and_on_boxes(dataset, monkeypatch):
         set_up(root, "predict", predict="nothing")
     with pytest.raises(SettingError, match=r"data.predict is null"):
         set_up(root, "predict")
-
-
-class Watcher(LightningModule):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = torch.nn.Linear(1, 1)
-        self.validated: list[int] = []
-        self.predicted: list[int] = []
-
-    def training_step(self, batch, batch_idx):
-        return self.layer(batch["score"][:, None]).mean()
-
-    def validation_step(self, batch, batch_idx):
-        self.validated += batch["person"].tolist()
-
-    def predict_step(self, batch, batch_idx):
-        self.predicted += batch["person"].tolist()
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-def test_lightning_runs_every_stage(dataset, tmp_path):
-    data = module(dataset(), predict="images", test="val.json", batch_size=4)
-    quiet = {
-        "logger": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "accelerator": "cpu",
-    }
-    trainer = Trainer(
-        default_root_dir=tmp_path, max_epochs=1, num_sanity_val_steps=0, enable_checkpointing=False, **quiet
-    )
-    watcher = Watcher()
-    trainer.fit(watcher, datamodule=data)
-    assert watcher.validated == list(range(6))
-    trainer.predict(watcher, datamodule=data, return_predictions=False)
-    assert watcher.predicted == [0, 1, 2]
-    alone = Watcher()
-    trainer = Trainer(default_root_dir=tmp_path, max_epochs=1, enable_checkpointing=False, **quiet)
-    trainer.fit(alone, datamodule=module(dataset(), val=None))
-    assert trainer.global_step == 2
-    assert alone.validated == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ([], PoseAugmentation()),
-        (["--data.augment.rotation", "40"], PoseAugmentation(rotation=40)),
-        (["--data.augment.flip", "0"], PoseAugmentation(flip=0)),
-        (["--data.augment.scale", "[0.8, 1.2]"], PoseAugmentation(scale=(0.8, 1.2))),
-        (["--data.augment", "null"], None),
-    ],
-)
-def test_augmentation_is_set_from_the_command_line(arguments, expected):
-    parser = LightningArgumentParser()
-    parser.add_lightning_class_args(PoseDataModule, "data", subclass_mode=True)
-    common = ["--data", "sapiens2_lit.datamodules.PoseDataModule", "--data.root", "x"]
-    settings = parser.instantiate(parser.parse_args(common + arguments))
-    assert settings.data.augment == expected
-
-
-def test_sources_are_set_from_yaml(tmp_path):
-    parser = LightningArgumentParser()
-    parser.add_lightning_class_args(PoseDataModule, "data", subclass_mode=True)
-    sources = '[{"root": "a", "weight": 0.5}, {"root": "b", "annotations": "c.json"}]'
-    common = ["--data", "sapiens2_lit.datamodules.PoseDataModule", "--data.root", "x"]
-    data = parser.instantiate(parser.parse_args([*common, "--data.sources", sources])).data
-    assert data.sources == [PoseSource("a", weight=0.5), PoseSource("b", "c.json")]
-    assert data.weights == [1.0, 0.5, 1.0]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"batch_size": 0}, "data.batch_size is 0"),
-        ({"image_size": (0, 5)}, "data.image_size is"),
-        ({"padding": 0}, "data.padding is 0"),
-        ({"skeleton": "horse"}, "skeleton 'horse' is unknown"),
-    ],
-)
-def test_impossible_settings_name_the_field(tmp_path, settings, message):
-    with pytest.raises(SettingError, match=message):
-        module(tmp_path, **settings)
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared photographs are not here")
