@@ -64,18 +64,18 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
     def to_sample(self, frame: Frame, index: int, row: int) -> dict[str, Tensor | str]:
         """A frame with the keys of the batch, unbatched."""
         fields: dict[str, npt.NDArray[Any]] = {
-            "segmentation": frame.segmentation.astype(np.int64),
-            "normal": channels_first(frame.normal),
-            "pointmap": channels_first(frame.pointmap),
-            "depth": frame.depth[None],
-            "albedo": channels_first(frame.albedo),
-            "alpha": frame.alpha[None],
-            "foreground": channels_first(frame.foreground),
+            "segmentation": frame.segmentation,
+            "normal": frame.normal,
+            "pointmap": frame.pointmap,
+            "depth": frame.depth[..., None],
+            "albedo": frame.albedo,
+            "alpha": frame.alpha[..., None],
+            "foreground": frame.foreground,
         }
         person = main_person(frame)
         sample: dict[str, Tensor | str] = {
             "image": torch.from_numpy(channels_first(frame.image)),
-            **{name: torch.from_numpy(field) for name, field in fields.items() if name in self.targets},
+            **{name: to_tensor(field) for name, field in fields.items() if name in self.targets},
             "valid": torch.from_numpy(frame.valid[None]),
             "intrinsics": torch.tensor(frame.intrinsics, dtype=torch.float32),
             "affine": torch.eye(2, 3),
@@ -122,6 +122,11 @@ def main_person(frame: Frame) -> PersonLabels | None:
 def box_of(person: PersonLabels | None, size: tuple[int, int]) -> npt.NDArray[np.float64]:
     """x, y, w, h of a person, or of the whole picture (height, width)."""
     return np.array([-0.5, -0.5, size[1], size[0]]) if person is None else person.box
+
+
+def to_tensor(field: npt.NDArray[Any]) -> Tensor:
+    """Classes (H, W) as int64, or a field (H, W, C) with its channels first."""
+    return torch.from_numpy(field.astype(np.int64) if field.ndim == 2 else channels_first(field))
 
 
 def channels_first(field: npt.NDArray[Any]) -> npt.NDArray[Any]:
