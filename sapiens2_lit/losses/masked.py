@@ -6,6 +6,7 @@ value or in the gradient, so both sides are replaced there before anything is co
 Legend: B batch, C channels, H and W pixels.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from sapiens2_lit.errors import SettingError
 
 
-class DenseTerm(nn.Module):
+class DenseTerm(nn.Module, ABC):
     """`weight` times a loss of a dense field, in float32 at least, also under autocast.
 
     Called as `term(prediction, target, valid)` with (B, C, H, W), (B, C, H, W) and (B, 1, H, W) bool; the result is a
@@ -42,9 +43,9 @@ class DenseTerm(nn.Module):
             prediction, target = prepare(prediction, target, valid, self.hidden)
             return self.weight * self.value(prediction, target, valid)
 
+    @abstractmethod
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """The loss without its weight; what a subclass defines."""
-        raise NotImplementedError
 
 
 def positive(number: float, where: str, *, zero: bool = False) -> float:

@@ -7,6 +7,7 @@ weigh alike.
 Legend: B batch, H and W pixels; x, y, z components of points, all in one unit.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -24,7 +25,7 @@ _SMALLEST_AREA = (
 )
 
 
-class PointTerm(nn.Module):
+class PointTerm(nn.Module, ABC):
     """`weight` times a loss of point maps, in float32 at least, also under autocast.
 
     Where nothing counts it is 0 with a gradient of 0. A NaN prediction at a pixel that counts makes it NaN. The
@@ -51,9 +52,9 @@ class PointTerm(nn.Module):
             points, target = prepare(points, target, valid, self.hidden)
             return self.weight * self.value(points, target, valid, intrinsics.to(points.dtype))
 
+    @abstractmethod
     def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
         """The loss without its weight; what a subclass defines."""
-        raise NotImplementedError
 
     def limited(self, error: Tensor) -> Tensor:
         """|error| of each component, where large growing slowly, or, as released, neither growing nor teaching."""
