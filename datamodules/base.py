@@ -55,6 +55,10 @@ class ImageDataModule(lightning.LightningDataModule):
     def seed(self) -> int:
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
 
+    def has_split(self, name: str) -> bool:
+        """Whether the settings do not leave out train, val or test by null."""
+        return True
+
     def train_sources(self) -> tuple[list[int], list[float]]:
         """Number of training samples of each source, and how often they occur in an epoch."""
         return [len(self.datasets["train"])], [1.0]
