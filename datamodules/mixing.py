@@ -100,6 +100,7 @@ class MixedLoader:
         schedule: `round_robin`, `proportional` or `all`.
         weights: by `proportional`, factors on datasets' numbers of batches; 1 for those not named.
         seed: what the drawn order depends on, besides the epoch.
+        resume: the state to go on from, if Lightning brings none: it does not at the end of an epoch.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class MixedLoader:
         schedule: Schedule,
         weights: Mapping[str, float] | None = None,
         seed: int = 0,
+        resume: dict[str, Any] | None = None,
     ) -> None:
         self.streams = {name: Stream(loader) for name, loader in loaders.items()}
         self.schedule = schedule
@@ -118,6 +120,7 @@ class MixedLoader:
         self._offset = 0  # what our epoch is ahead of the one that Lightning tells
         self._position = {"epoch": 0, "told": 0, "step": 0}
         self._resumes = False
+        self._resume = resume
 
     def __len__(self) -> int:
         """Steps of an epoch."""
@@ -127,6 +130,8 @@ class MixedLoader:
         # Nothing happens until the first step is asked for: Lightning makes the iterator of an epoch before it tells
         # which epoch it is.
         told, taken = self.sampler.epoch, 0
+        if self._resume is not None:
+            self.load_state_dict(self._resume)
         if self._resumes:
             self._resumes, epoch = False, self._position["epoch"]
             if told == self._position["told"]:
@@ -174,10 +179,10 @@ class MixedLoader:
                 were,
             )
             self._position["step"] = min(self._position["step"], len(self))
+        self._resume = None
         for name, state in state_dict["datasets"].items():
             if name in self.streams:
                 self.streams[name].load_state_dict(state)
-        self.sampler.set_epoch(self._position["told"])
         self._resumes = True
 
     def close(self) -> None:

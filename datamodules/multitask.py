@@ -84,6 +84,8 @@ class MultitaskDataModule(lightning.LightningDataModule):
         self.num_workers = num_workers
         self._seed = seed
         self._loaders: list[MixedLoader | MixedEvaluation] = []
+        self._training: MixedLoader | None = None
+        self._resume: dict[str, Any] | None = None
         for name, data in datasets.items():
             self._hand_down(name, data, batch_size, root)
 
@@ -168,13 +170,14 @@ class MultitaskDataModule(lightning.LightningDataModule):
                 "`train` instead."
             )
         loaders = {name: data.train_dataloader() for name, data in self.datasets.items()}
-        mixed = MixedLoader(loaders, self.schedule, self.weights, self.seed)
+        mixed = MixedLoader(loaders, self.schedule, self.weights, self.seed, self._resume)
         for name, loader in loaders.items():
             _log.info(
                 "%s: %d batches of %d samples; an epoch of %d steps takes %d.",
                 name, len(loader), loader.batch_size, len(mixed), mixed.counts[name],
             )  # fmt: skip
         self._loaders.append(mixed)
+        self._training, self._resume = mixed, None
         return mixed
 
     def val_dataloader(self) -> MixedEvaluation | list[DataLoader[Any]]:
@@ -185,6 +188,13 @@ class MultitaskDataModule(lightning.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Any]:
         return self.datasets[self._predicting()].predict_dataloader()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where training is in each dataset: Lightning forgets the loader's own state at the end of an epoch."""
+        return {} if self._training is None else {"mixture": self._training.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._resume = state_dict.get("mixture")
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
