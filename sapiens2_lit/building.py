@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.checkpoints import load_state, read_weights, task_state
+from sapiens2_lit.checkpoints import is_under, load_state, read_weights, task_state
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head
 
@@ -31,29 +31,64 @@ def build(
     return backbone, {name: make(backbone.embed_dim) for name, make in make_heads.items()}
 
 
-def load_task_file(module: nn.Module, source: str, heads: list[str], reinitialize: tuple[str, ...]) -> None:
+def load_task_file(
+    module: nn.Module,
+    source: str,
+    heads: list[str],
+    reinitialize: tuple[str, ...],
+    leave_out: tuple[str, ...] = (),
+) -> None:
     """Load a released task file, or weights of ours, strictly into a module with `backbone` and `heads`.
 
+    The one head of a released file is that head of the module which is not in `reinitialize`.
+
+    Args:
+        heads: names of the module's heads.
+        reinitialize: leading parts of the module's names that keep their fresh values.
+        leave_out: leading parts of the file's names that the module does not have and that are not loaded.
+
     Raises:
-        SettingError: a released file has one head, and here are several.
-        WeightsError: the file is not found, or does not fit outside `reinitialize`.
+        SettingError: it is not clear which head a released file's is; or `leave_out` names nothing in the file, or what
+            the module has.
+        WeightsError: the file is not found, or does not fit outside `reinitialize` and `leave_out`.
     """
     found = read_weights(source)
-    released = any(name.startswith("decode_head.") for name in found.tensors)
-    if released and len(heads) != 1:
-        raise SettingError(
-            f"model.weights: {found.origin} is a task file with one head, here are {len(heads)} "
-            f"({', '.join(heads)}); load the backbone alone by model.backbone.weights"
-        )
     tensors = found.tensors
-    if released:  # without what a loss has counted in the data
-        own = {
+    if any(name.startswith("decode_head.") for name in tensors):
+        known = [name for name in heads if f"heads.{name}" not in reinitialize]
+        if len(known) != 1:
+            raise SettingError(
+                f"model.weights: {found.origin} is a task file with one head, here are {len(known)} to load "
+                f"({', '.join(known)}); list the new ones, as in model.reinitialize: [heads.{heads[-1]}], or load the "
+                "backbone alone by model.backbone.weights"
+            )
+        own = {  # what a loss has counted in the data is not in such files
             name: value
             for name, value in module.state_dict().items()
-            if name.startswith(f"heads.{heads[0]}.losses.")
+            if name.startswith(f"heads.{known[0]}.losses.")
         }
-        tensors = own | task_state(found.tensors, heads[0])
-    log.info("%s", load_state(module, tensors, source=found.origin, reinitialize=reinitialize).summary())
+        tensors = own | task_state(tensors, known[0])
+    check_left_out(leave_out, tensors, module, found.origin)
+    ignore = dict.fromkeys(leave_out, "left out, as asked")
+    report = load_state(module, tensors, source=found.origin, reinitialize=reinitialize, ignore=ignore)
+    log.info("%s", report.summary())
+
+
+def check_left_out(
+    leave_out: tuple[str, ...], tensors: Mapping[str, Tensor], module: nn.Module, origin: str
+) -> None:
+    """Raise SettingError where an entry names nothing in the file, or something that the module has."""
+    for prefix in leave_out:
+        if not any(is_under(name, prefix) for name in tensors):
+            known = sorted({".".join(name.split(".")[:2]) for name in tensors if name.startswith("heads.")})
+            raise SettingError(
+                f"model.leave_out: {prefix!r} names nothing in {origin}; its heads are "
+                f"{', '.join(known) or 'none'}."
+            )
+        if any(is_under(name, prefix) for name in nn.Module.state_dict(module)):
+            raise SettingError(
+                f"model.leave_out: the model has {prefix!r}; to train it anew, list it in model.reinitialize."
+            )
 
 
 def match_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -39,6 +39,7 @@ class SapiensModule(L.LightningModule):
             whole into backbone and head in place of the backbone's own `weights`.
         reinitialize: prefixes of parameters, such as `heads.pose.conv_pose`, that keep their fresh values although
             `weights` has others, of whatever shape. Anything else that does not fit is an error.
+        leave_out: prefixes of what `weights` has and this model does not, such as `heads.seg`, to do without.
         optimizer: makes the optimizer from parameter groups.
         layer_decay: factor on the learning rate for each block further from the heads.
         warmup_steps: optimizer steps of linear warm-up, at most a tenth of the run; then linear to 0.
@@ -53,6 +54,7 @@ class SapiensModule(L.LightningModule):
         *,
         weights: str | None = None,
         reinitialize: list[str] | None = None,
+        leave_out: list[str] | None = None,
         optimizer: OptimizerCallable = ADAMW,
         layer_decay: float = 0.8,
         warmup_steps: int = 500,
@@ -66,12 +68,14 @@ class SapiensModule(L.LightningModule):
         for setting, value, most in limits:
             if not 0 <= value <= most:
                 raise SettingError(f"model.{setting}: found {value}, expected 0 to {most}")
-        if reinitialize and not weights:
-            raise SettingError(f"model.reinitialize: {reinitialize} has no effect without model.weights")
+        for setting, prefixes in (("reinitialize", reinitialize), ("leave_out", leave_out)):
+            if prefixes and not weights:
+                raise SettingError(f"model.{setting}: {prefixes} has no effect without model.weights")
         self.make_backbone = backbone
         self.make_heads = heads
         self.weights = weights
         self.reinitialize = tuple(reinitialize or ())
+        self.leave_out = tuple(leave_out or ())
         self.optimizer = optimizer
         self.layer_decay = layer_decay
         self.warmup_steps = warmup_steps
@@ -94,7 +98,7 @@ class SapiensModule(L.LightningModule):
         )
         self.heads.update(heads)
         if self.weights and not resuming:
-            load_task_file(self, self.weights, list(heads), self.reinitialize)
+            load_task_file(self, self.weights, list(heads), self.reinitialize, self.leave_out)
         if self.compile_blocks:
             compile_blocks(self.backbone)
 

@@ -17,7 +17,7 @@ from sapiens2_lit.datamodules import (
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.heads.pose import to_original
 from sapiens2_lit.metrics import KeypointAP
-from sapiens2_lit.transforms import SegmentationAugmentation
+from sapiens2_lit.transforms.segmentation import SegmentationAugmentation
 
 SIZE = (64, 48)
 
@@ -160,7 +160,7 @@ def test_one_dataset_predicts(people: Path):
     data.setup("predict")
     batches = [data.transfer_batch_to_device(b, torch.device("cpu"), 0) for b in data.predict_dataloader()]
     assert sum(len(batch["image"]) for batch in batches) == 10
-    with pytest.raises(SettingError, match="data.predict is null, and no dataset has one"):
+    with pytest.raises(SettingError, match=r"data\.predict is null, and no dataset has one"):
         build().setup("predict")
     with pytest.raises(SettingError, match="none of only can predict"):
         MultitaskDataModule({"only": SyntheticDataModule()}, predict="images").setup("predict")
