@@ -93,6 +93,17 @@ class MultitaskDataModule(lightning.LightningDataModule):
     def seed(self) -> int:
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
 
+    @property
+    def ranks_agree(self) -> bool:
+        """All processes take the same dataset at every step, so that they train the same heads."""
+        return all(data.ranks_agree for data in self.datasets.values())
+
+    def train_samples(self) -> int | None:
+        """Number of training samples of all datasets, after `setup("fit")`; None before."""
+        counts = [data.train_samples() for data in self.datasets.values()]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
     # ------------------------------------------------------- what heads ask of the data
 
     @property

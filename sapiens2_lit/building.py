@@ -32,27 +32,23 @@ def build(
 
 
 def load_task_file(
-    module: nn.Module,
-    source: str,
-    heads: list[str],
-    reinitialize: tuple[str, ...],
-    leave_out: tuple[str, ...] = (),
+    module: nn.Module, source: str, reinitialize: tuple[str, ...] = (), drop: tuple[str, ...] = ()
 ) -> None:
     """Load a released task file, or weights of ours, strictly into a module with `backbone` and `heads`.
 
     The one head of a released file is that head of the module which is not in `reinitialize`.
 
     Args:
-        heads: names of the module's heads.
-        reinitialize: leading parts of the module's names that keep their fresh values.
-        leave_out: leading parts of the file's names that the module does not have and that are not loaded.
+        reinitialize: names or leading parts of names that keep their fresh values.
+        drop: those of the file that are left out; the module has none of them.
 
     Raises:
-        SettingError: it is not clear which head a released file's is; or `leave_out` names nothing in the file, or what
-            the module has.
-        WeightsError: the file is not found, or does not fit outside `reinitialize` and `leave_out`.
+        SettingError: it is not clear which head a released file's is; or `drop` names nothing in the file, or what the
+            module has.
+        WeightsError: the file is not found, or does not fit outside `reinitialize` and `drop`.
     """
-    found = read_weights(source)
+    backbone, heads = module.get_submodule("backbone"), list(module.get_submodule("heads")._modules)
+    found = read_weights(source, backbone=getattr(backbone, "weights", None))
     tensors = found.tensors
     if any(name.startswith("decode_head.") for name in tensors):
         known = [name for name in heads if f"heads.{name}" not in reinitialize]
@@ -68,37 +64,40 @@ def load_task_file(
             if name.startswith(f"heads.{known[0]}.losses.")
         }
         tensors = own | task_state(tensors, known[0])
-    check_left_out(leave_out, tensors, module, found.origin)
-    ignore = dict.fromkeys(leave_out, "left out, as asked")
-    report = load_state(module, tensors, source=found.origin, reinitialize=reinitialize, ignore=ignore)
+    network = nn.ModuleDict({"backbone": backbone, "heads": module.get_submodule("heads")})
+    check_dropped(drop, tensors, network, found.origin)
+    ignore = dict.fromkeys(drop, "dropped, as asked")
+    report = load_state(network, tensors, source=found.origin, reinitialize=reinitialize, ignore=ignore)
     log.info("%s", report.summary())
 
 
-def check_left_out(
-    leave_out: tuple[str, ...], tensors: Mapping[str, Tensor], module: nn.Module, origin: str
+def check_dropped(
+    drop: tuple[str, ...], tensors: Mapping[str, Tensor], module: nn.Module, origin: str
 ) -> None:
     """Raise SettingError where an entry names nothing in the file, or something that the module has."""
-    for prefix in leave_out:
+    for prefix in drop:
         if not any(is_under(name, prefix) for name in tensors):
             known = sorted({".".join(name.split(".")[:2]) for name in tensors if name.startswith("heads.")})
             raise SettingError(
-                f"model.leave_out: {prefix!r} names nothing in {origin}; its heads are "
-                f"{', '.join(known) or 'none'}."
+                f"model.drop: {prefix!r} names nothing in {origin}; its heads are {', '.join(known) or 'none'}."
             )
         if any(is_under(name, prefix) for name in nn.Module.state_dict(module)):
             raise SettingError(
-                f"model.leave_out: the model has {prefix!r}; to train it anew, list it in model.reinitialize."
+                f"model.drop: the model has {prefix!r}; to train it anew, list it in model.reinitialize."
             )
 
 
-def match_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def match_state(module: nn.Module, tensors: Mapping[str, Tensor], left_out: frozenset[str]) -> None:
     """Check that a checkpoint belongs to this model before anything of it is loaded.
+
+    Args:
+        left_out: names that the checkpoint says it need not hold, because the pretrained backbone has them.
 
     Raises:
         WeightsError: names or shapes differ; lists them and says what to look at.
     """
-    own = module.state_dict()
-    missing = sorted(own.keys() - tensors.keys())
+    own = nn.Module.state_dict(module)
+    missing = sorted(own.keys() - tensors.keys() - left_out)
     unexpected = sorted(tensors.keys() - own.keys())
     shapes = [
         f"{name}: {tuple(tensors[name].shape)} in the checkpoint, {tuple(own[name].shape)} here"

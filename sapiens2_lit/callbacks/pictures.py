@@ -41,11 +41,7 @@ class PredictionPictures(L.Callback):
         assert isinstance(pl_module, SapiensModule)
         for name, head in pl_module.named_heads():
             drawn = self.drawn.setdefault(name, [])
-            if (
-                trainer.sanity_checking
-                or len(drawn) >= self.num_samples
-                or labels_others(pl_module, name, batch)
-            ):
+            if name not in outputs or trainer.sanity_checking or len(drawn) >= self.num_samples:
                 continue
             in_input_pixels = {key: value for key, value in batch.items() if key != "affine"}
             with pl_module.full_precision():
@@ -61,12 +57,6 @@ class PredictionPictures(L.Callback):
                     sheet = contact_sheet(pictures, columns=2)
                     logger.experiment.add_image(f"val/{name}", sheet, trainer.global_step, dataformats="HWC")
         self.drawn = {}
-
-
-def labels_others(module: SapiensModule, name: str, batch: Batch) -> bool:
-    """Whether a batch has other heads' labels and none of this one's: another dataset's show more."""
-    labelled = {other for other, head in module.named_heads() if all(key in batch for key in head.targets)}
-    return bool(labelled) and name not in labelled
 
 
 def compare(head: Head, batch: Batch, prediction: dict[str, torch.Tensor], index: int) -> np.ndarray:

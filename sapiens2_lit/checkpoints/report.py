@@ -227,7 +227,7 @@ def _hints_of_heads(report: LoadReport) -> list[str]:
     if new := sorted({_head_of(name) for name in report.missing} - known - {""}):
         hints.append(f"to train heads that the file lacks anew, list them: reinitialize: [{', '.join(new)}]")
     if spare := sorted({_head_of(name) for name in report.unexpected} - known - {""}):
-        hints.append(f"to leave out heads that the model lacks, list them: leave_out: [{', '.join(spare)}]")
+        hints.append(f"to do without heads that the model lacks, list them: drop: [{', '.join(spare)}]")
     return hints
 
 

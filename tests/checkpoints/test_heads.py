@@ -1,4 +1,4 @@
-"""Heads of a multitask checkpoint: taken out, added, left out; never silently."""
+"""Heads of a multitask checkpoint: taken out, added, dropped; never silently."""
 
 from functools import partial
 from pathlib import Path
@@ -86,28 +86,28 @@ def test_a_head_is_added_to_a_task_file(trained: SapiensModule, checkpoint: str,
     assert same_head(grown, trained, "normal")
 
 
-def test_heads_are_left_out_where_asked_alone(trained: SapiensModule, checkpoint: str) -> None:
-    with pytest.raises(WeightsError, match=r"leave_out: \[heads\.normal, heads\.seg\]"):
+def test_heads_are_dropped_where_asked_alone(trained: SapiensModule, checkpoint: str) -> None:
+    with pytest.raises(WeightsError, match=r"drop: \[heads\.normal, heads\.seg\]"):
         make("pose", weights=checkpoint)
-    less = make("pose", weights=checkpoint, leave_out=["heads.seg", "heads.normal"])
+    less = make("pose", weights=checkpoint, drop=["heads.seg", "heads.normal"])
     assert same_head(less, trained, "pose")
     assert {name.split(".")[1] for name in less.state_dict() if name.startswith("heads.")} == {"pose"}
-    with pytest.raises(WeightsError, match=r"leave_out: \[heads\.seg\]"):
-        make("pose", weights=checkpoint, leave_out=["heads.normal"])
+    with pytest.raises(WeightsError, match=r"drop: \[heads\.seg\]"):
+        make("pose", weights=checkpoint, drop=["heads.normal"])
 
 
 @pytest.mark.parametrize(
-    ("leave_out", "expected"),
+    ("drop", "expected"),
     [
         (["heads.hand"], r"'heads\.hand' names nothing in .*heads\.normal, heads\.pose, heads\.seg"),
         (["heads.pose"], r"the model has 'heads\.pose'; .*model\.reinitialize"),
     ],
 )
-def test_what_cannot_be_left_out_is_said(leave_out: list[str], expected: str, checkpoint: str) -> None:
+def test_what_cannot_be_dropped_is_said(drop: list[str], expected: str, checkpoint: str) -> None:
     with pytest.raises(SettingError, match=expected):
-        make("pose", "seg", "normal", weights=checkpoint, leave_out=leave_out)
+        make("pose", "seg", "normal", weights=checkpoint, drop=drop)
 
 
-def test_leaving_out_needs_weights() -> None:
-    with pytest.raises(SettingError, match="leave_out"):
-        make("pose", leave_out=["heads.seg"])
+def test_dropping_needs_weights() -> None:
+    with pytest.raises(SettingError, match="drop"):
+        make("pose", drop=["heads.seg"])
