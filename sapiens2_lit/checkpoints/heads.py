@@ -22,7 +22,8 @@ def take_head(checkpoint: str | Path, head: str, path: str | Path, *, backbone: 
             longer where it was.
 
     Raises:
-        WeightsError: there is no such head, no whole backbone beside it, or the backbone that it belongs to is not found.
+        WeightsError: there is no such head, no whole backbone beside it, or the backbone that it belongs to is not
+            found.
     """
     found = read_weights(checkpoint, backbone=backbone)
     tensors = released_state(found.tensors, head)
