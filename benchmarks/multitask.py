@@ -151,7 +151,7 @@ def networks(joint: bool) -> list[nn.Module]:
 
 
 def serve(joint: bool, pipe: Connection) -> None:
-    """Predict one image whenever asked, and answer with the seconds, of the clock and of the CPUs; at the end with the peak memory in GB."""
+    """Predict an image when asked, answer with the seconds of clock and CPUs; at the end with the peak memory in GB."""
     torch.set_num_threads(2)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     modules = networks(joint)
