@@ -7,7 +7,6 @@ the metric on held-out people, and the same metric of a constant that the traini
 """
 
 import os
-import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,16 +15,27 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from sapiens2_lit.drawing import contact_sheet, side_by_side
 from sapiens2_lit.geometry import unproject
+from sapiens2_lit.module import SapiensModule
 from sapiens2_lit.run import run
 from sapiens2_lit.synthetic.dataset import make_dataset
+from sapiens2_lit.synthetic.files import write_file
+from sapiens2_lit.synthetic.layout import png
 from sapiens2_lit.synthetic.manifest import Settings
 
 Batch = dict[str, Any]
-SIZE = (96, 64)
+STEPS, NUM = 600, 1000
+DRAWN, ZOOM = 4, 2  # people in a picture, and how much larger than the network sees them
+SETTINGS = [
+    *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
+    *("--trainer.enable_model_summary", "false", "--pictures.num_samples", "0"),
+    *("--data.num_workers", "1", "--data.val", "null", "--data.augment", "null"),
+]
 
 
 def mean(batches: Iterable[Batch], key: str, valid: bool = True) -> Tensor:
@@ -103,17 +113,18 @@ TASKS = {
 }
 
 
-def learn(task: Task, root: Path, output: Path, steps: int) -> tuple[float, float, float]:
-    """Metric of the trained head and of the constant, and minutes of training."""
-    command = ["fit", "--config", task.config, "--config", "size/nano.yaml", "--data.root", str(root)]
-    command += ["--output", str(output), "--trainer.max_steps", str(steps), "--trainer.devices", "1"]
-    command += ["--trainer.accelerator", "cpu", "--data.image_size", f"[{SIZE[0]}, {SIZE[1]}]"]
-    command += ["--data.augment", "null", "--data.num_workers", "1", "--data.val", "null"]
-    command += ["--model.optimizer.lr", "2e-3", "--model.warmup_steps", "30", "--pictures.num_samples", "0"]
-    command += ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-    start = time.perf_counter()
-    cli = run(command)
-    minutes = (time.perf_counter() - start) / 60
+def command(task: Task, root: Path, output: Path, steps: int) -> list[str]:
+    """What a user would type after `sapiens2-lit`."""
+    options = ["fit", "--config", task.config, "--config", "size/pico.yaml", "--data.root", str(root)]
+    options += ["--output", str(output), "--trainer.max_steps", str(steps), "--trainer.devices", "1"]
+    return [*options, *SETTINGS]
+
+
+def learn(task: Task, root: Path, output: Path, steps: int) -> tuple[float, float, float, np.ndarray]:
+    """Metric of the trained head, that of the constant, CPU minutes of training, and a picture of held-out people."""
+    before = cpu_minutes()
+    cli = run(command(task, root, output, steps))
+    minutes = cpu_minutes() - before
     (found,) = cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
 
     head = dict(cli.model.named_heads())[task.head]
@@ -122,24 +133,54 @@ def learn(task: Task, root: Path, output: Path, steps: int) -> tuple[float, floa
     chosen = metrics[task.member]
     for batch in cli.datamodule.test_dataloader():
         chosen.update(*task.predict(constant, batch))
-    return found[f"test/{task.head}/{task.metric}"], float(chosen.compute()[task.metric]), minutes
+    picture = draw(cli.model, task.head, next(iter(cli.datamodule.test_dataloader())))
+    write_file(output, "predictions.png", png(picture))
+    trained = float(found[f"test/{task.head}/{task.metric}"])
+    return trained, float(chosen.compute()[task.metric]), minutes, picture
+
+
+def cpu_minutes() -> float:
+    """Of this process and of the loaders that have ended: on a shared machine the clock says little."""
+    return sum(os.times()[:4]) / 60
+
+
+def draw(model: SapiensModule, name: str, batch: Batch) -> np.ndarray:
+    """The first people of a batch, one a row: image, labels, predictions where labels count."""
+    head = dict(model.named_heads())[name]
+    batch = {key: value[:DRAWN] for key, value in batch.items()}
+    with torch.no_grad():
+        predicted = head.predict(model.to("cpu").eval().evaluate(batch["image"])[name], batch)
+    pictures = []
+    for row, image in enumerate(batch["image"].permute(0, 2, 3, 1).numpy()):
+        views = [image]
+        for fields in (batch, predicted):
+            own = {key: fields[key][row] for key in predicted if key in fields}
+            if "valid" in batch and "alpha" not in own:
+                own = {key: field * batch["valid"][row] if field.ndim == 3 else field for key, field in own.items()}
+            views.append(head.draw(image, own))
+        pictures += [view.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1) for view in views]
+    titles = ["image", f"{name}: labels", "predicted"]
+    columns = [contact_sheet(pictures[column::3], columns=1) for column in range(3)]
+    return side_by_side(columns, titles=titles)
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--num", type=int, default=500, help="pictures, of which a tenth is held out")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--num", type=int, default=NUM, help="pictures, of which a tenth is held out")
     parser.add_argument("--output", type=Path, default=Path("runs/learn"))
     options = parser.parse_args()
     root = options.output / "people"
     make_dataset(root, options.num, Settings(size=(192, 128)))
-    rows = []
+    rows, pictures = [], []
     for name in options.tasks:
-        trained, constant, minutes = learn(TASKS[name], root, options.output / name, options.steps)
+        trained, constant, minutes, picture = learn(TASKS[name], root, options.output / name, options.steps)
         rows.append(f"| {name} | {TASKS[name].metric} | {trained:.3f} | {constant:.3f} | {minutes:.1f} |")
+        pictures.append(picture)
         print(rows[-1], flush=True)
-    print("\n| task | metric | trained | constant | minutes |\n|---|---|---|---|---|\n" + "\n".join(rows))
+    write_file(options.output, "predictions.png", png(contact_sheet(pictures, columns=3)))
+    print("\n| task | metric | trained | constant | CPU minutes |\n|---|---|---|---|---|\n" + "\n".join(rows))
 
 
 if __name__ == "__main__":
