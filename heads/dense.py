@@ -23,10 +23,7 @@ class FieldHead(DecoderHead):
         x = features[-1]
         for name in self.stages[:-1]:
             x = self.get_submodule(name)(x)
-        last = self.get_submodule(self.stages[-1])
-        assert isinstance(last, nn.Conv2d)
-        with torch.autocast(x.device.type, enabled=False):
-            return last(x.to(last.weight.dtype))
+        return outside_autocast(self.get_submodule(self.stages[-1]), x)
 
 
 class DenseHead(FieldHead):
@@ -87,6 +84,12 @@ def choose_terms(head: str, loss: Terms | None, released: bool, default: Callabl
     if not loss:
         raise SettingError(f"{head}: `loss` is empty, expected one term or more, or null for the default.")
     return loss
+
+
+def outside_autocast(layer: nn.Module, x: Tensor) -> Tensor:
+    """What a layer makes of `x` in the precision of its own weights."""
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.to(next(layer.parameters()).dtype))
 
 
 def start_at(layer: nn.Module, values: Sequence[float], std: float = 0.1) -> None:
