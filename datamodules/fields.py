@@ -119,6 +119,9 @@ class FieldFolder(RasterFolder):
         """
         return values
 
+    def count_valid(self, label: Field) -> int | None:
+        return int(label.valid.sum()) if self.partial else None
+
     def check(self, stems: Iterable[str]) -> None:
         """Check that each stem has its file, and its file in `valids`; raises DataError naming those missing."""
         stems = list(stems)

@@ -47,6 +47,10 @@ class LabelSource(ABC):
     def warp(self, label: Any, affine: Affine, size: tuple[int, int]) -> Tensor:
         """The label as the network sees it: `affine` leads from its pixels to those of an input of `size`."""
 
+    def count_valid(self, label: Any) -> int | None:
+        """How many pixels of a label that `read` gave count; None where that is no question."""
+        return None
+
     @abstractmethod
     def check(self, stems: Iterable[str]) -> None:
         """Check that each stem has its label.
@@ -167,6 +171,9 @@ class MaskFolder(RasterFolder):
         """(H, W) int64; outside the image nothing counts, left and right are swapped where the affine mirrors."""
         warped = warp_labels(label, affine, size, self._swap, outside=IGNORED)
         return torch.from_numpy(warped.astype(np.int64))
+
+    def count_valid(self, label: npt.NDArray[Any]) -> int:
+        return int((label != IGNORED).sum())
 
     def _fail_on_values(self, path: Path, unknown: npt.NDArray[np.uint8]) -> None:
         shown = ", ".join(map(str, unknown[:_SHOWN_VALUES].tolist()))
