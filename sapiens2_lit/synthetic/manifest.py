@@ -128,7 +128,7 @@ def check_finished(root: Path) -> None:
     assert found is not None
     options = " ".join(found[0].options().values())
     raise DataError(
-        f"{root}: `{COMMAND}` was stopped here, or is still at work, and has written no splits. Finish it first; it goes "
+        f"{root}: `{COMMAND}` was stopped here, or is still at work, and has written no splits. Finish it: it goes "
         f"on where it stopped: {COMMAND} {shlex.quote(str(root))} --num NUMBER {options}"
     )
 
