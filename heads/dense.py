@@ -23,7 +23,10 @@ class FieldHead(DecoderHead):
         x = features[-1]
         for name in self.stages[:-1]:
             x = self.get_submodule(name)(x)
-        return outside_autocast(self.get_submodule(self.stages[-1]), x)
+        last = self.get_submodule(self.stages[-1])
+        assert isinstance(last, nn.Conv2d)
+        with torch.autocast(x.device.type, enabled=False):
+            return last(x.to(last.weight.dtype))
 
 
 class DenseHead(FieldHead):
