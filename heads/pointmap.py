@@ -69,6 +69,7 @@ class PointmapHead(FieldHead):
 
     targets = ("pointmap", "intrinsics")
     monitor = ("l2", "min")
+    partial = True
 
     def __init__(
         self,
