@@ -22,10 +22,12 @@ class Head(nn.Module, ABC):
     Attributes:
         targets: batch keys that the head learns from; a batch without them is skipped.
         monitor: the metric that says how good the head is, and whether more of it is better.
+        partial: whether its labels count only where `valid` of the batch says so.
     """
 
     targets: tuple[str, ...] = ()
     monitor: tuple[str, str] = ("loss", "min")
+    partial: bool = False
 
     def init_weights(self) -> None:
         """Give every parameter its fresh value, in place: Kaiming, fan-out, zero biases."""
