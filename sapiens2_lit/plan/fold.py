@@ -64,6 +64,7 @@ class Folds:
         self.blocks, self.times = list(blocks), times
         self.share = gradient_share
         self.births: list[tuple[int, int]] = []  # of what each block made in the forward pass
+        self.ended: set[int] = set()  # blocks whose forward pass is through
         self.backward: int | None = None  # the block whose backward pass is running
         self.kept: Counter[str] = Counter()  # what the other blocks of its run keep meanwhile
         self.weights = {p: n for block, n in zip(self.blocks, times, strict=True) for p in block.parameters()}
@@ -87,10 +88,12 @@ class Folds:
             self.live.watch()
 
     def end(self, index: int, output: Tensor) -> None:
-        first, last = self.births[index]
-        if first < last:
+        if index in self.ended:
             return  # computed again
-        self.births[index] = (first, self.live.births)
+        self.ended.add(index)
+        first, _ = self.births[index]
+        # without gradients, the output lives until the next block has taken it, and nothing is kept
+        self.births[index] = (first, self.live.births if output.requires_grad else first)
         kept = self.others(index)
         self.live.consider(add(self.live.highest(), kept))  # in the last of the run
         self.live.elsewhere += kept
