@@ -31,14 +31,21 @@ def build(
     return backbone, {name: make(backbone.embed_dim) for name, make in make_heads.items()}
 
 
-def load_task_file(module: nn.Module, source: str, heads: list[str], reinitialize: tuple[str, ...]) -> None:
+def load_task_file(
+    module: nn.Module, source: str, reinitialize: tuple[str, ...] = (), drop: tuple[str, ...] = ()
+) -> None:
     """Load a released task file, or weights of ours, strictly into a module with `backbone` and `heads`.
+
+    Args:
+        reinitialize: names or leading parts of names that keep their fresh values.
+        drop: those of the file that are left out.
 
     Raises:
         SettingError: a released file has one head, and here are several.
-        WeightsError: the file is not found, or does not fit outside `reinitialize`.
+        WeightsError: the file is not found, or does not fit outside `reinitialize` and `drop`.
     """
-    found = read_weights(source)
+    backbone, heads = module.get_submodule("backbone"), list(module.get_submodule("heads")._modules)
+    found = read_weights(source, backbone=getattr(backbone, "weights", None))
     released = any(name.startswith("decode_head.") for name in found.tensors)
     if released and len(heads) != 1:
         raise SettingError(
@@ -53,17 +60,23 @@ def load_task_file(module: nn.Module, source: str, heads: list[str], reinitializ
             if name.startswith(f"heads.{heads[0]}.losses.")
         }
         tensors = own | task_state(found.tensors, heads[0])
-    log.info("%s", load_state(module, tensors, source=found.origin, reinitialize=reinitialize).summary())
+    network = nn.ModuleDict({"backbone": backbone, "heads": module.get_submodule("heads")})
+    ignore = dict.fromkeys(drop, "dropped, as asked")
+    report = load_state(network, tensors, source=found.origin, reinitialize=reinitialize, ignore=ignore)
+    log.info("%s", report.summary())
 
 
-def match_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def match_state(module: nn.Module, tensors: Mapping[str, Tensor], left_out: frozenset[str]) -> None:
     """Check that a checkpoint belongs to this model before anything of it is loaded.
+
+    Args:
+        left_out: names that the checkpoint says it need not hold, because the pretrained backbone has them.
 
     Raises:
         WeightsError: names or shapes differ; lists them and says what to look at.
     """
-    own = module.state_dict()
-    missing = sorted(own.keys() - tensors.keys())
+    own = nn.Module.state_dict(module)
+    missing = sorted(own.keys() - tensors.keys() - left_out)
     unexpected = sorted(tensors.keys() - own.keys())
     shapes = [
         f"{name}: {tuple(tensors[name].shape)} in the checkpoint, {tuple(own[name].shape)} here"
