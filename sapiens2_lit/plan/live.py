@@ -80,11 +80,6 @@ class LiveBytes(TorchDispatchMode):
                 found[storage.purpose] += storage.counted
         return found
 
-    def most(self) -> tuple[str, Mapping[str, int]]:
-        """The phase with the most bytes alive, and these by purpose."""
-        phase = max(self._highest, key=self._highest.__getitem__)
-        return phase, self.peak[phase]
-
     def watch(self) -> None:
         """Begin to look for a highest point of its own; `highest` tells it."""
         self._local = (-1, {})

@@ -4,7 +4,6 @@ import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,21 +19,7 @@ from sapiens2_lit.plan.kernels import gpu_kernels
 from sapiens2_lit.plan.live import LiveBytes
 
 
-@dataclass(frozen=True)
-class StepMemory:
-    """The fullest moment of a step.
-
-    Attributes:
-        phase: when it is: `backbone`, `head NAME`, `loss NAME` or `backward`.
-        purposes: bytes by what they are for; parameters and states of the optimizer are not in here.
-    """
-
-    phase: str
-    purposes: Mapping[str, int]
-
-    @property
-    def total(self) -> int:
-        return sum(self.purposes.values())
+Moments = dict[str, Counter[str]]  # of each phase the fullest moment: bytes by what they are for
 
 
 def play_step(
@@ -49,8 +34,10 @@ def play_step(
     gradient_share: float = 1.0,
     gpu: bool = True,
     fold: bool = True,
-) -> StepMemory:
+) -> Moments:
     """The memory of one step of forward and backward pass, the gradients' included, without spending any.
+
+    Parameters and states of the optimizer are not in it.
 
     Args:
         backbone: with `requires_grad` of its parameters as in training; on any device, also meta. It stays as it is.
@@ -63,6 +50,9 @@ def play_step(
         gradient_share: share of each gradient that stays on this device when it is ready, as with FSDP2.
         gpu: with the kernels of a GPU; else as on a CPU.
         fold: play one of each run of equal blocks, which is as exact and many times as fast.
+
+    Returns:
+        The fullest moments of the phases `backbone`, `head NAME`, `loss NAME` and `backward`.
     """
     whole, times = fold_blocks(backbone) if fold else (backbone, [])
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
@@ -89,7 +79,7 @@ def play_step(
                 loss.backward()
                 folds.end_backward()
             del loss
-        return StepMemory(*live.most())
+        return {phase: by_kind(purposes) for phase, purposes in live.peak.items()}
 
 
 def forward(
