@@ -1,8 +1,7 @@
 """How much memory a training takes on each device: what it holds all the time, and the fullest moment of a step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from torch import nn
@@ -11,7 +10,7 @@ from torch.optim import Optimizer
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.ema import EMA
 from sapiens2_lit.plan.launch import Launch
-from sapiens2_lit.plan.states import MakeOptimizer, state_bytes, work_bytes
+from sapiens2_lit.plan.states import state_bytes, work_bytes
 from sapiens2_lit.plan.step import by_kind, play_step
 
 GIB = 2**30
@@ -82,10 +81,10 @@ def estimate(module: Trained, launch: Launch) -> MemoryEstimate:
     `backward` (what is made in it), `update` (in the optimizer's step) and `allowance` (context, NCCL, fragments).
     """
     assert module.backbone is not None, "configure_model() has not run"
-    parameters = list(chain(module.backbone.parameters(), module.heads.parameters()))
-    held = held_bytes(module, parameters, launch)
-    trained = [p for p in parameters if p.requires_grad]
-    gradients = 0 if launch.offload else sum(launch.held(p) * p.element_size() for p in trained)
+    held = held_bytes(module, launch)
+    trained = [p for p in parameters_of(module) if p.requires_grad]
+    share = gradient_share(launch)
+    gradients = round(share * sum(p.numel() * p.element_size() for p in trained))
     gathered = gathered_bytes(module, launch)
     phases = play_step(
         module.backbone,
@@ -95,7 +94,7 @@ def estimate(module: Trained, launch: Launch) -> MemoryEstimate:
         autocast=launch.autocast,
         weights=launch.weights,
         keep_gradients=launch.accumulate > 1,
-        gradient_share=gradient_share(launch),
+        gradient_share=share,
         gpu=launch.gpu,
     )
     moments = {phase: {**held, "gathered": gathered, **sizes} for phase, sizes in phases.items()}
@@ -103,10 +102,23 @@ def estimate(module: Trained, launch: Launch) -> MemoryEstimate:
     return MemoryEstimate(launch, moments)
 
 
-def held_bytes(module: Trained, parameters: list[nn.Parameter], launch: Launch) -> dict[str, int]:
+def on_more(module: Trained, found: MemoryEstimate, devices: int) -> MemoryEstimate:
+    """A sharded estimate for another number of devices: of what a step makes, the gradients alone depend on it."""
+    launch = replace(found.launch, devices=devices)
+    held = held_bytes(module, launch)
+    change = gradient_share(launch) / gradient_share(found.launch)
+    moments = {
+        phase: {**parts, **held, "gradients": round(parts.get("gradients", 0) * change)}
+        for phase, parts in found.moments.items()
+    }
+    return MemoryEstimate(launch, moments)
+
+
+def held_bytes(module: Trained, launch: Launch) -> dict[str, int]:
     """What a device holds all the time, by part."""
     if launch.offload:
         return {}
+    parameters = parameters_of(module)
     trained = [p for p in parameters if p.requires_grad]
     states = state_bytes(module.optimizer, trained)
     held = {
@@ -120,32 +132,40 @@ def held_bytes(module: Trained, parameters: list[nn.Parameter], launch: Launch) 
     return held
 
 
+def parameters_of(module: Trained) -> list[nn.Parameter]:
+    assert module.backbone is not None
+    return [*module.backbone.parameters(), *module.heads.parameters()]
+
+
 def gradient_share(launch: Launch) -> float:
-    """Bytes of a finished gradient that stay here, for each byte of it that the backward pass makes."""
-    if launch.offload:
+    """Share of a finished gradient, in float32, that stays on this device and is counted as a gradient."""
+    if launch.gathers_gradients:
+        return 1.0
+    if launch.offload or launch.bucket_view:
         return 0.0
-    return (4 / launch.weights.itemsize if launch.weights is not None else 1) / launch.ways
+    return 1 / launch.ways
 
 
 def gathered_bytes(module: Trained, launch: Launch) -> int:
     """Buffers of FSDP2 for its largest unit, a block or a head, in the backward pass.
 
     Three times the gathered weights: those in use, the next unit's, and the flat buffer that they arrive in. Once the
-    gradients, and once these in float32 on their way to be reduced.
+    gradients, and once these in float32 on their way to be reduced. Heads are gathered in their own precision.
     """
     if not launch.sharded:
         return 0
     assert module.backbone is not None
     blocks = getattr(module.backbone, "blocks", None)
-    units = [*(blocks if isinstance(blocks, nn.ModuleList) else [module.backbone]), *module.heads.children()]
-    largest = 0
-    for unit in units:
-        sizes = [(p.numel(), p.requires_grad) for p in unit.parameters()]
-        element = launch.weights.itemsize if launch.weights is not None else 4
-        weights = 3 * element * sum(count for count, _ in sizes)
-        gradients = (element + 4) * sum(count for count, learns in sizes if learns)
-        largest = max(largest, weights + gradients)
-    return largest
+    parts = [*blocks] if isinstance(blocks, nn.ModuleList) else [module.backbone]
+    compute = launch.weights.itemsize if launch.weights is not None else 4
+    units = [(part, compute) for part in parts] + [(head, 4) for head in module.heads.children()]
+    return max(unit_bytes(unit, element) for unit, element in units)
+
+
+def unit_bytes(unit: nn.Module, element: int) -> int:
+    """Of one unit, whose gathered weights have `element` bytes each."""
+    weights = 3 * element * sum(p.numel() for p in unit.parameters())
+    return weights + (element + 4) * sum(p.numel() for p in unit.parameters() if p.requires_grad)
 
 
 def update_bytes(module: Trained, launch: Launch) -> int:

@@ -20,7 +20,7 @@ def fold_blocks(backbone: Backbone) -> tuple[Backbone, list[int]]:
 
     Backbones of other kinds than Sapiens2 stay whole, without folds.
     """
-    if not isinstance(backbone, Sapiens2) or not isinstance(backbone.activation_checkpointing, bool):
+    if not isinstance(backbone, Sapiens2) or backbone.activation_checkpointing not in (True, False, "selective"):
         return backbone, []
     kinds: list[Any] = []
     blocks: list[nn.Module] = []
@@ -75,12 +75,17 @@ class Folds:
     def count_gradient(self, parameter: Tensor) -> None:
         """Let the gradient count as often as its block stands for."""
         if parameter.grad is not None:
-            self.live.retag(parameter.grad, "gradients", self.weights.get(parameter, 1) * self.share)
+            share = self.share_of(parameter)
+            self.live.retag(parameter.grad, "gradients", self.weights.get(parameter, 1) * share)
 
     def count_new_gradient(self, parameter: Tensor) -> None:
         """Let the gradient of this block alone count, until the whole run has passed."""
         if self.fresh and parameter.grad is not None:
-            self.live.retag(parameter.grad, "gradients", self.share)
+            self.live.retag(parameter.grad, "gradients", self.share_of(parameter))
+
+    def share_of(self, parameter: Tensor) -> float:
+        """Bytes that stay for each byte of the gradient as it was made: gathered weights may be of half precision."""
+        return self.share * 4 / parameter.element_size()
 
     def begin(self) -> None:
         if len(self.births) < len(self.blocks):  # not when computed again
@@ -121,8 +126,8 @@ class Folds:
         if self.backward is None:
             return
         block, index = self.blocks[self.backward], self.backward
-        sizes = [p.grad.untyped_storage().nbytes() for p in block.parameters() if p.grad is not None]
-        gradients = Counter(gradients=round(sum(sizes) * self.share * (self.times[index] - 1)))
+        sizes = [p.grad.nbytes * self.share_of(p) for p in block.parameters() if p.grad is not None]
+        gradients = Counter(gradients=round(sum(sizes) * (self.times[index] - 1)))
         last = Counter(self.live.highest())
         if self.fresh:
             last = add(last, gradients)

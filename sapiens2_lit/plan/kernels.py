@@ -7,13 +7,13 @@ Shape suffixes: b batch, n tokens, h heads, d channels of a head.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from sapiens2_lit.backbones.layers import Attention
 
@@ -54,13 +54,15 @@ class FlashAttention(torch.autograd.Function):
 
 
 @contextmanager
-def gpu_kernels() -> Iterator[None]:
+def gpu_kernels(backbone: nn.Module) -> Iterator[None]:
     """Inside, norms and attention keep what the kernels of a GPU keep; their results have no contents."""
-    with (
-        patch.object(F, "rms_norm", _rms_norm),
-        patch.object(F, "scaled_dot_product_attention", _attention),
-        patch.object(Attention, "attend", lambda _, q, k, v: _attention(q, k, v)),  # which there shares keys
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(F, "rms_norm", _rms_norm))
+        # what keeps the results of attention alone knows it by the operation's name
+        if getattr(backbone, "activation_checkpointing", None) != "selective":
+            stack.enter_context(patch.object(F, "scaled_dot_product_attention", _attention))
+            shared = patch.object(Attention, "attend", lambda _, q, k, v: _attention(q, k, v))
+            stack.enter_context(shared)  # keys are shared there
         yield
 
 

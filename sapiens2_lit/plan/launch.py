@@ -27,8 +27,10 @@ class Launch:
         strategy: `single` device; `ddp`, everything on each; `fsdp2`, sharded over all; `hsdp`, sharded within groups.
         devices: how many in all.
         shards: devices that share each parameter, with `hsdp`; `fsdp2` shares over all.
-        accumulate: batches whose gradients are added up.
-        offload: with `fsdp2` and `hsdp`, parameters and states live in the host's memory.
+        accumulate: batches whose gradients are added up before a step.
+        offload: with `fsdp2` and `hsdp`, parameters, gradients and states live in the host's memory.
+        sync_each_batch: with these, gradients of accumulated batches are shared out after each of them.
+        bucket_view: with `ddp`, gradients lie in its buckets, not beside them.
         gpu: whether the device is a GPU, else a CPU.
 
     Raises:
@@ -43,6 +45,8 @@ class Launch:
     shards: int | None = None
     accumulate: int = 1
     offload: bool = False
+    sync_each_batch: bool = False
+    bucket_view: bool = False
     gpu: bool = True
 
     def __post_init__(self) -> None:
@@ -77,8 +81,13 @@ class Launch:
 
     @property
     def weights(self) -> torch.dtype | None:
-        """What sharded parameters are brought to when they are gathered; None for their own."""
+        """What sharded parameters of the backbone are brought to when they are gathered; None for their own."""
         return self.autocast if self.sharded else None
+
+    @property
+    def gathers_gradients(self) -> bool:
+        """Whether each device holds whole gradients until the last of the accumulated batches."""
+        return self.sharded and self.accumulate > 1 and not self.sync_each_batch
 
     def held(self, parameter: Tensor) -> int:
         """Elements of a parameter that a device holds: FSDP2 cuts the first dimension, and the last piece is padded."""

@@ -45,9 +45,9 @@ def play_step(
         batch_size: images on this device.
         image_size: (height, width) of the images in pixels.
         autocast: dtype of `trainer.precision: bf16-mixed`.
-        weights: dtype that parameters are brought to before computing, as FSDP2 does.
+        weights: dtype that the backbone's parameters are brought to before computing, as FSDP2 does.
         keep_gradients: gradients of batches before are kept, as in accumulation.
-        gradient_share: share of each gradient that stays on this device when it is ready, as with FSDP2.
+        gradient_share: share of each gradient, in float32, that stays on this device once it is ready.
         gpu: with the kernels of a GPU; else as on a CPU.
         fold: play one of each run of equal blocks, which is as exact and many times as fast.
 
@@ -56,14 +56,14 @@ def play_step(
     """
     whole, times = fold_blocks(backbone) if fold else (backbone, [])
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
-        networks = fake_copy(nn.ModuleDict({"backbone": whole, **heads}), weights)
+        networks = nn.ModuleDict({"backbone": fake_copy(whole, weights), **fake_copies(heads)})
         parameters = [p for p in networks.parameters() if p.requires_grad]
         live = LiveBytes()
         live.know_weights(networks.parameters())
         blocks = networks["backbone"].blocks if times else []
         folds = Folds(live, blocks, times, gradient_share, fresh=not keep_gradients)
         batch = example_batch(heads.values(), batch_size, image_size)
-        with live, gpu_kernels() if gpu else nullcontext():
+        with live, gpu_kernels(whole) if gpu else nullcontext():
             live.purpose = "batch"
             batch = {key: value.clone() for key, value in batch.items()}  # counted: it lies on the device
             for parameter in parameters:  # Lightning drops those of the step before only after the forward pass
@@ -99,16 +99,19 @@ def forward(
         return torch.stack(terms).sum()
 
 
-def fake_copy(networks: nn.ModuleDict, dtype: torch.dtype | None) -> nn.ModuleDict:
-    """The same networks with parameters and buffers of no contents, on a CPU; inside a FakeTensorMode."""
+def fake_copies(heads: Mapping[str, Head]) -> dict[str, nn.Module]:
+    return {name: fake_copy(head) for name, head in heads.items()}
+
+
+def fake_copy(network: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
+    """The same network with parameters, in `dtype`, and buffers of no contents on a CPU; inside a FakeTensorMode."""
     tensors: dict[int, Tensor] = {}
-    for parameter in networks.parameters():
-        own = dtype if dtype is not None else parameter.dtype
-        empty = torch.empty(parameter.shape, dtype=own, device="cpu")
+    for parameter in network.parameters():
+        empty = torch.empty(parameter.shape, dtype=dtype or parameter.dtype, device="cpu")
         tensors[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
-    for buffer in networks.buffers():
+    for buffer in network.buffers():
         tensors[id(buffer)] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
-    return copy.deepcopy(networks, tensors).train()
+    return copy.deepcopy(network, tensors).train()
 
 
 @contextmanager
