@@ -154,12 +154,12 @@ class MultitaskDataModule(lightning.LightningDataModule):
             data.teardown(stage)
 
     def train_dataloader(self) -> MixedLoader:
-        if self.trainer is not None and self.trainer.overfit_batches:
+        if getattr(self.trainer, "overfit_batches", 0):
             raise SettingError(
                 "trainer.overfit_batches has no effect on MultitaskDataModule: name few samples in the datasets' "
                 "`train` instead."
             )
-        module = getattr(self.trainer, "lightning_module", None)
+        module: Any = getattr(self.trainer, "lightning_module", None)
         if hasattr(module, "named_heads"):
             self.labels.check({name: head.targets for name, head in module.named_heads()})
         loaders = {name: data.train_dataloader() for name, data in self.datasets.items()}

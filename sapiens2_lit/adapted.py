@@ -86,7 +86,7 @@ class AdaptedModule(L.LightningModule):
                     "or start a new run from its weights: --model.weights CKPT instead of --ckpt_path"
                 )
             return before
-        data = getattr(self._trainer, "datamodule", None)
+        data: Any = getattr(self._trainer, "datamodule", None)
         if hasattr(data, "train_samples"):
             samples = data.train_samples()
         else:
