@@ -143,7 +143,7 @@ def resample_heatmaps(heatmaps: Tensor, size: Size, target: Size) -> Tensor:
 
 
 def _places(count: int, target: int, size: int, like: Tensor) -> Tensor:
-    """Where `count` heatmap pixels over `target` input pixels lie on a map over `size` ones, which runs from -1 to 1."""
+    """Where `count` heatmap pixels over `target` input pixels lie on a map over `size` ones, from -1 to 1."""
     pixel = torch.linspace(0, target - 1, count, device=like.device, dtype=like.dtype)
     return ((pixel + 0.5) * (size / target) - 0.5) * (2 / (size - 1)) - 1
 
