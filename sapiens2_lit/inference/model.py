@@ -57,8 +57,7 @@ class InferenceModel(nn.Module):
             )
         if not heads:
             raise SettingError("heads: found none, expected at least one; there would be nothing to predict")
-        if precision not in _PRECISIONS:
-            raise SettingError(f"precision: found {precision!r}, expected one of {', '.join(_PRECISIONS)}")
+        check_precision(precision)
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
         self.image_size: tuple[int, int] = (size[0], size[1])
@@ -112,9 +111,9 @@ def load_model(
         WeightsError: nothing is there, it is no model of a task, or its parts do not fit together.
         SettingError: an unknown device or precision.
     """
-    model = _load(source, ema).to(find_device(device))
-    if precision not in _PRECISIONS:
-        raise SettingError(f"precision: found {precision!r}, expected one of {', '.join(_PRECISIONS)}")
+    place = find_device(device)
+    check_precision(precision)
+    model = _load(source, ema).to(place)
     model.precision = precision
     if compile:
         compile_blocks(model.backbone)
@@ -139,6 +138,12 @@ def find_device(device: str | torch.device) -> torch.device:
             f"device: found {str(device)!r}, expected auto, cpu, cuda, cuda:N or mps: {reason}"
         ) from error
     return found
+
+
+def check_precision(precision: str) -> None:
+    """Raise SettingError where there is no such precision."""
+    if precision not in _PRECISIONS:
+        raise SettingError(f"precision: found {precision!r}, expected one of {', '.join(_PRECISIONS)}.")
 
 
 def _load(source: str | Path, ema: bool) -> InferenceModel:
