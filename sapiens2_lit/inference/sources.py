@@ -36,8 +36,8 @@ class Frame:
 
     image: npt.NDArray[np.uint8]
     name: str
-    file: str
-    index: int
+    file: str = ""
+    index: int = 0
     time: float | None = None
     video: VideoFile | None = None
 
