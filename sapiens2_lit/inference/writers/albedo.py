@@ -12,7 +12,7 @@ from sapiens2_lit.inference.writers.base import BytesWriter, encode_png, to_inte
 class AlbedoPng(BytesWriter):
     """RGB of 8 bits, sRGB; black where nothing is known, and so the darkest colour that is known is 1, 1, 1."""
 
-    suffix: ClassVar[str] = ".png"
+    name: ClassVar[str] = "png"
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
         albedo = self.map_of(prediction)

@@ -19,7 +19,7 @@ class Npy(BytesWriter):
         axes: frame of vectors; nothing else has one.
     """
 
-    suffix: ClassVar[str] = ".npy"
+    name: ClassVar[str] = "npy"
 
     def __init__(self, head: str, key: str, axes: Axes = "opencv") -> None:
         super().__init__(head, key)
@@ -37,13 +37,17 @@ class Npy(BytesWriter):
     def about(self, prediction: Prediction) -> dict[str, Any]:
         values = self.map_of(prediction)
         unknown = "NaN" if np.issubdtype(values.dtype, np.floating) else 255
-        return {"dtype": str(values.dtype), "unknown": unknown, **unit_of(prediction, self.head, self.key, self.axes)}
+        return {
+            "dtype": str(values.dtype),
+            "unknown": unknown,
+            **unit_of(prediction, self.head, self.key, self.axes),
+        }
 
 
 class Npz(Npy):
     """The same array, compressed, named after its key; of classes also their `names`."""
 
-    suffix: ClassVar[str] = ".npz"
+    name: ClassVar[str] = "npz"
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
         arrays = {self.key: self.values(prediction)}

@@ -18,16 +18,26 @@ Axes = Literal["opencv", "opengl"]
 class Writer(ABC):
     """One format of one kind of result of one head.
 
+    Attributes:
+        name: of the format.
+        kind: name of its folder below OUT/HEAD; the key unless the format says otherwise.
+        photos, frames: whether it is of photographs, and of the single frames of videos.
+
     Args:
         head: name of the head whose results are written.
         key: which of its results.
     """
 
+    name: ClassVar[str]
+    kind: ClassVar[str | None] = None
+    photos = True
+    frames = True
+
     def __init__(self, head: str, key: str) -> None:
         self.head = head
         self.key = key
 
-    def start(self, folder: Path, resume: bool) -> None:
+    def start(self, folder: Path, resume: bool) -> None:  # noqa: B027 - most need not do anything
         """Called once, before the first picture."""
 
     @abstractmethod
@@ -42,13 +52,13 @@ class Writer(ABC):
             SettingError: they cannot be written; what was written before stays whole.
         """
 
-    def end_video(self, name: str, folder: Path) -> None:
+    def end_video(self, name: str, folder: Path) -> None:  # noqa: B027 - most need not do anything
         """Called behind the last frame of a video called `name`."""
 
-    def close(self, folder: Path) -> None:
+    def close(self, folder: Path) -> None:  # noqa: B027 - most need not do anything
         """Called once, when all is written."""
 
-    def abort(self) -> None:
+    def abort(self) -> None:  # noqa: B027 - most need not do anything
         """Called instead of `close` where something went wrong: let go of what is not finished."""
 
     def about(self, prediction: Prediction) -> dict[str, Any]:
@@ -59,16 +69,11 @@ class Writer(ABC):
 class FileWriter(Writer):
     """A format with one file for each picture: OUT/HEAD/KIND/NAME.SUFFIX.
 
-    Attributes:
-        suffix: of its files.
-        kind: name of the folder; the key unless the format says otherwise.
+    The format's name is the suffix.
     """
 
-    suffix: ClassVar[str]
-    kind: ClassVar[str | None] = None
-
     def path(self, name: str, folder: Path) -> Path:
-        return folder / self.head / (self.kind or self.key) / f"{name}{self.suffix}"
+        return folder / self.head / (self.kind or self.key) / f"{name}.{self.name}"
 
     def is_finished(self, name: str, folder: Path) -> bool:
         return self.path(name, folder).is_file()
@@ -103,7 +108,9 @@ def in_axes(vectors: npt.NDArray[np.floating], axes: Axes) -> npt.NDArray[np.flo
     return vectors.astype(np.float32) * signs
 
 
-def to_integers(shares: npt.NDArray[np.floating], dtype: type[np.unsignedinteger]) -> npt.NDArray[np.unsignedinteger]:
+def to_integers(
+    shares: npt.NDArray[np.floating], dtype: type[np.unsignedinteger]
+) -> npt.NDArray[np.unsignedinteger]:
     """Shares 0..1 as integers 0 to the largest, rounded; what is beyond is cut off, what is not finite becomes 0."""
     top = np.iinfo(dtype).max
     finite = np.where(np.isfinite(shares), shares, 0)

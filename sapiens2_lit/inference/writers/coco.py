@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ class CocoResults(Writer):
     Args:
         image_ids: the `image_id` of each file, as in an annotation file; else pictures are numbered from 1.
     """
+
+    name: ClassVar[str] = "coco"
 
     def __init__(self, head: str, key: str, image_ids: Mapping[str, int] | None = None) -> None:
         super().__init__(head, key)
@@ -97,7 +99,9 @@ class CocoResults(Writer):
     def _given_id(self, frame: Frame) -> int:
         assert self.image_ids is not None
         if frame.file not in self.image_ids:
-            raise DataError(f"{frame.file}: the file with `images` has no such `file_name`, so it has no `image_id`.")
+            raise DataError(
+                f"{frame.file}: the file with `images` has no such `file_name`, so it has no `image_id`."
+            )
         return self.image_ids[frame.file]
 
     def _journal_path(self, folder: Path) -> Path:
@@ -117,7 +121,11 @@ def _result(person: Instance) -> dict[str, Any]:
 
 
 def _write_list(path: Path, entries: Iterator[dict[str, Any]]) -> None:
-    with unwritable_is_error(path), whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with (
+        unwritable_is_error(path),
+        whole_file(path) as temporary,
+        temporary.open("w", encoding="utf-8") as file,
+    ):
         file.write("[")
         for place, entry in enumerate(entries):
             file.write(",\n" if place else "\n")

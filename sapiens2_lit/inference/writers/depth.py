@@ -31,7 +31,7 @@ class DepthPng(BytesWriter):
         SettingError: `unit` is not above 0.
     """
 
-    suffix: ClassVar[str] = ".png"
+    name: ClassVar[str] = "png"
 
     def __init__(self, head: str, key: str, unit: float = MILLIMETRES) -> None:
         super().__init__(head, key)
@@ -59,8 +59,8 @@ class DepthPng(BytesWriter):
         if not self.warned and (far := int((units > _TOP).sum())):
             self.warned = True
             _log.warning(
-                "%s: %d pixels are farther than %g m, the most that a png of unit %g holds, and written as that; give a "
-                "larger --depth_unit, or write npy or exr. Further pictures are not mentioned.",
+                "%s: %d pixels are farther than %g m, the most that a png of unit %g holds, and written as that; "
+                "give a larger --depth_unit, or write npy or exr. Further pictures are not mentioned.",
                 *(name, far, _TOP * unit, unit),
             )
 
@@ -72,14 +72,16 @@ class DepthExr(FileWriter):
         SettingError: OpenEXR is not installed.
     """
 
-    suffix: ClassVar[str] = ".exr"
+    name: ClassVar[str] = "exr"
 
     def __init__(self, head: str, key: str) -> None:
         super().__init__(head, key)
         import_openexr()
 
     def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
-        write_exr(self.path(frame.name, folder), {"Z": self.map_of(prediction)}, f"depth, {self._unit(prediction)}")
+        write_exr(
+            self.path(frame.name, folder), {"Z": self.map_of(prediction)}, f"depth, {self._unit(prediction)}"
+        )
 
     def about(self, prediction: Prediction) -> dict[str, Any]:
         return {"dtype": "float32", "channels": "Z", "unit": self._unit(prediction), "unknown": "NaN"}

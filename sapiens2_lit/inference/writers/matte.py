@@ -16,7 +16,7 @@ class MattePng(BytesWriter):
     Alpha 0 where nothing is known. A head without foreground takes the image's colours.
     """
 
-    suffix: ClassVar[str] = ".png"
+    name: ClassVar[str] = "png"
     kind: ClassVar[str | None] = "matte"
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
@@ -29,10 +29,17 @@ class MattePng(BytesWriter):
         return encode_png(np.concatenate([colours, alpha], axis=2))
 
     def about(self, prediction: Prediction) -> dict[str, Any]:
-        return {"dtype": "uint8", "unit": "sRGB and alpha, 255 is 1", "premultiplied": False, "unknown": "alpha 0"}
+        return {
+            "dtype": "uint8",
+            "unit": "sRGB and alpha, 255 is 1",
+            "premultiplied": False,
+            "unknown": "alpha 0",
+        }
 
 
-def straight(foreground: npt.NDArray[np.floating], alpha: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+def straight(
+    foreground: npt.NDArray[np.floating], alpha: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float32]:
     """Colours (H, W, 3) in 0..1 that times alpha (H, W, 1) are the premultiplied foreground; 0 where alpha is 0.
 
     A foreground brighter than its alpha has no such colour, and gets the brightest.

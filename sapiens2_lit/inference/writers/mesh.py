@@ -33,7 +33,7 @@ class MeshGlb(BytesWriter):
         jump: how far, as a share of the nearest depth, the corners of a triangle may lie apart in depth.
     """
 
-    suffix: ClassVar[str] = ".glb"
+    name: ClassVar[str] = "glb"
 
     def __init__(self, head: str, key: str, jump: float = JUMP) -> None:
         super().__init__(head, key)
@@ -76,7 +76,9 @@ def triangulate(
     height, width = points.shape[:2]
     index = np.arange(height * width).reshape(height, width)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
-    corners = np.concatenate([np.stack([a, c, b], axis=-1), np.stack([b, c, d], axis=-1)], axis=1).reshape(-1, 3)
+    corners = np.concatenate([np.stack([a, c, b], axis=-1), np.stack([b, c, d], axis=-1)], axis=1).reshape(
+        -1, 3
+    )
     there = known(points) & (points[..., 2] > 0)
     z = np.where(there, points[..., 2], np.nan).ravel()[corners]
     near, far = z.min(axis=1), z.max(axis=1)
@@ -113,7 +115,11 @@ def glb(
         {"buffer": 0, "byteOffset": start, "byteLength": len(part)} | ({"target": target} if target else {})
         for part, start, target in zip(parts, [0, *ends[:-1]], targets, strict=True)
     ]
-    extent = {"min": positions.min(axis=0).tolist(), "max": positions.max(axis=0).tolist()} if len(positions) else {}
+    extent = (
+        {"min": positions.min(axis=0).tolist(), "max": positions.max(axis=0).tolist()}
+        if len(positions)
+        else {}
+    )
     accessors = [
         {"bufferView": 0, "componentType": _FLOAT, "count": len(positions), "type": "VEC3", **extent},
         {"bufferView": 1, "componentType": _FLOAT, "count": len(coordinates), "type": "VEC2"},
@@ -126,11 +132,7 @@ def glb(
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0}],
         "meshes": [
-            {
-                "primitives": [
-                    {"attributes": {"POSITION": 0, "TEXCOORD_0": 1}, "indices": 2, "material": 0}
-                ]
-            }
+            {"primitives": [{"attributes": {"POSITION": 0, "TEXCOORD_0": 1}, "indices": 2, "material": 0}]}
         ],
         "materials": [
             {

@@ -7,7 +7,14 @@ import numpy as np
 
 from sapiens2_lit.inference.prediction import Prediction, known
 from sapiens2_lit.inference.sources import Frame
-from sapiens2_lit.inference.writers.base import Axes, BytesWriter, FileWriter, encode_png, in_axes, to_integers
+from sapiens2_lit.inference.writers.base import (
+    Axes,
+    BytesWriter,
+    FileWriter,
+    encode_png,
+    in_axes,
+    to_integers,
+)
 from sapiens2_lit.inference.writers.exr import import_openexr, write_exr
 
 
@@ -18,7 +25,7 @@ class NormalPng(BytesWriter):
         axes: the frame of the file.
     """
 
-    suffix: ClassVar[str] = ".png"
+    name: ClassVar[str] = "png"
 
     def __init__(self, head: str, key: str, axes: Axes = "opencv") -> None:
         super().__init__(head, key)
@@ -40,7 +47,7 @@ class NormalExr(FileWriter):
         SettingError: OpenEXR is not installed.
     """
 
-    suffix: ClassVar[str] = ".exr"
+    name: ClassVar[str] = "exr"
 
     def __init__(self, head: str, key: str, axes: Axes = "opencv") -> None:
         super().__init__(head, key)
@@ -49,7 +56,9 @@ class NormalExr(FileWriter):
 
     def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
         normals = in_axes(self.map_of(prediction), self.axes)
-        write_exr(self.path(frame.name, folder), {"RGB": normals}, f"unit normals x, y, z; frame: {self.axes}")
+        write_exr(
+            self.path(frame.name, folder), {"RGB": normals}, f"unit normals x, y, z; frame: {self.axes}"
+        )
 
     def about(self, prediction: Prediction) -> dict[str, Any]:
         return {"dtype": "float32", "channels": "R, G, B = x, y, z", "unknown": "NaN", "frame": self.axes}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -20,7 +20,9 @@ from sapiens2_lit.inference.writers.video import VideoEncoder
 _COLOURS = ((255, 200, 0), (0, 190, 255), (255, 90, 160), (130, 230, 60), (190, 130, 255), (255, 130, 40))
 
 
-def draw_overlay(head: Head, name: str, prediction: Prediction, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def draw_overlay(
+    head: Head, name: str, prediction: Prediction, image: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
     """What a head says about a picture, drawn by `Head.draw`: its maps, or its people one after the other.
 
     Args:
@@ -63,7 +65,9 @@ def draw_id(image: npt.NDArray[np.uint8], person: Instance) -> npt.NDArray[np.ui
     cv2.rectangle(picture, (round(x), round(y)), (round(x + width), round(y + height)), colour, thickness)
     scale = max(0.35, max(image.shape) / 1200)
     at = (max(0, round(x)) + 2 * thickness, max(0, round(y)) + round(26 * scale))
-    cv2.putText(picture, str(person.id), at, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 3 * thickness, cv2.LINE_AA)
+    cv2.putText(
+        picture, str(person.id), at, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 3 * thickness, cv2.LINE_AA
+    )
     cv2.putText(picture, str(person.id), at, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
     return picture
 
@@ -76,17 +80,13 @@ class OverlayPng(BytesWriter):
         frames: of videos, too, a picture a frame.
     """
 
-    suffix: ClassVar[str] = ".png"
+    name: ClassVar[str] = "png"
     kind: ClassVar[str | None] = "overlay"
 
     def __init__(self, head: str, key: str, network: Head, frames: bool = False) -> None:
         super().__init__(head, key)
         self.network = network
         self.frames = frames
-
-    def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
-        if frame.video is None or self.frames:
-            super().write(prediction, frame, folder)
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
         return encode_png(draw_overlay(self.network, self.head, prediction, frame.image))
@@ -104,24 +104,27 @@ class OverlayVideo(Writer):
         SettingError: PyAV is not installed.
     """
 
+    name: ClassVar[str] = "mp4"
+    kind: ClassVar[str | None] = "overlay"
+    photos = False
+
     def __init__(self, head: str, key: str, network: Head) -> None:
         super().__init__(head, key)
         self.network = network
         self.encoder: VideoEncoder | None = None
 
     def path(self, name: str, folder: Path) -> Path:
-        return folder / self.head / "overlay" / f"{name}.mp4"
+        return folder / self.head / "overlay" / f"{name}.{self.name}"
 
     def is_finished(self, name: str, folder: Path) -> bool:
         return self.path(name, folder).is_file()
 
     def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
-        if frame.video is None:
-            return
+        assert frame.video is not None
+        assert frame.time is not None
         if self.encoder is None:
             name = frame.name.rsplit("/", 1)[0]
             self.encoder = VideoEncoder(self.path(name, folder), frame.video.rate)
-        assert frame.time is not None
         self.encoder.add(draw_overlay(self.network, self.head, prediction, frame.image), frame.time)
 
     def end_video(self, name: str, folder: Path) -> None:
@@ -133,6 +136,3 @@ class OverlayVideo(Writer):
         if self.encoder is not None:
             self.encoder.abort()
             self.encoder = None
-
-    def about(self, prediction: Prediction) -> dict[str, Any]:
-        return {}

@@ -22,7 +22,7 @@ class PointsPly(BytesWriter):
         axes: the frame of the file.
     """
 
-    suffix: ClassVar[str] = ".ply"
+    name: ClassVar[str] = "ply"
 
     def __init__(self, head: str, key: str, axes: Axes = "opencv") -> None:
         super().__init__(head, key)
@@ -56,7 +56,7 @@ class CameraJson(BytesWriter):
     so are the intrinsics.
     """
 
-    suffix: ClassVar[str] = ".json"
+    name: ClassVar[str] = "json"
     kind: ClassVar[str | None] = "camera"
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:

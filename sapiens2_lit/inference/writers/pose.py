@@ -21,7 +21,7 @@ class PoseJson(BytesWriter):
     are null. Nobody found is an empty list.
     """
 
-    suffix: ClassVar[str] = ".json"
+    name: ClassVar[str] = "json"
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
         height, width = prediction.image_size
@@ -34,7 +34,9 @@ class PoseJson(BytesWriter):
             "height": height,
             "time": frame.time,
             "skeleton": skeleton.name if skeleton is not None else None,
-            "people": [describe(person, skeleton.keypoints if skeleton is not None else None) for person in people],
+            "people": [
+                describe(person, skeleton.keypoints if skeleton is not None else None) for person in people
+            ],
         }
         return json.dumps(described, allow_nan=False).encode()
 
@@ -65,7 +67,8 @@ def describe(person: Instance, names: tuple[str, ...] | None) -> dict[str, Any]:
 def rounded_keypoints(keypoints: npt.NDArray[np.floating]) -> list[list[float | None]]:
     """(K, 3) as lists of x, y, score."""
     digits = (PIXEL_DIGITS, PIXEL_DIGITS, SCORE_DIGITS)
-    return [[rounded(value, places) for value, places in zip(point, digits, strict=True)] for point in keypoints.tolist()]
+    rows = keypoints.tolist()
+    return [[rounded(value, places) for value, places in zip(row, digits, strict=True)] for row in rows]
 
 
 def rounded(value: float, digits: int) -> float | None:

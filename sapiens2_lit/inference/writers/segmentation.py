@@ -18,12 +18,14 @@ class MaskPng(BytesWriter):
     Viewers show the colours; readers that take the indices get the classes.
     """
 
-    suffix: ClassVar[str] = ".png"
+    name: ClassVar[str] = "png"
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
         info = prediction.heads.get(self.head)
         if info is None or info.classes is None:
-            raise SettingError(f"--formats png: the head `{self.head}` does not say what its classes are called")
+            raise SettingError(
+                f"--formats png: the head `{self.head}` does not say what its classes are called"
+            )
         picture = Image.fromarray(self.map_of(prediction))
         picture.putpalette(info.classes.palette().tobytes(), "RGB")
         file = io.BytesIO()

@@ -73,8 +73,12 @@ class VideoEncoder:
     def _new_stream(self, height: int, width: int) -> Any:
         codec = next((name for name in CODECS if name in self._av.codecs_available), None)
         if codec is None:
-            raise SettingError(f"{self.path}: this PyAV encodes none of {', '.join(CODECS)}: install its own wheels")
-        stream = self._container.add_stream(codec, rate=self.rate, options={"crf": "18", "preset": "veryfast"})
+            raise SettingError(
+                f"{self.path}: this PyAV encodes none of {', '.join(CODECS)}: install its own wheels"
+            )
+        stream = self._container.add_stream(
+            codec, rate=self.rate, options={"crf": "18", "preset": "veryfast"}
+        )
         stream.height, stream.width = (-(-side // _MULTIPLE) * _MULTIPLE for side in (height, width))
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
