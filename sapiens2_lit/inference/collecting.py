@@ -50,7 +50,7 @@ class Claims:
         x, y, w, h = view.box[:4]
         rows, columns = (np.arange(part.start, part.stop) for part in view.region)
         across, down = np.abs(columns - (x + w / 2)) / w, np.abs(rows - (y + h / 2)) / h
-        distance = np.maximum(across[None, :], down[:, None]).astype(np.float32)
+        distance = np.hypot(across[None, :], down[:, None]).astype(np.float32)
         here = self.distance[view.region]
         nearer = distance < here
         here[nearer] = distance[nearer]

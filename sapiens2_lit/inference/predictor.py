@@ -231,6 +231,7 @@ def load(
     precision: Precision = "float32",
     compile: bool = False,
     ema: bool = True,
+    backbone: str | None = None,
     **options: Any,
 ) -> Predictor:
     """A predictor with the networks of a checkpoint, of a released task model, or of a `transformers` model.
@@ -242,11 +243,14 @@ def load(
         precision: `float32`, or `bf16` by autocast.
         compile: compile the backbone's blocks in place.
         ema: take the averaged weights where a checkpoint has them.
+        backbone: where the pretrained backbone of a checkpoint is that holds only what was trained, if it has moved.
         options: of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector.
 
     Raises:
         WeightsError: nothing is there, or it is no model that can predict.
         SettingError: naming the setting, what was found and what was expected.
     """
-    model = load_model(source, device=device, precision=precision, compile=compile, ema=ema)
+    model = load_model(
+        source, device=device, precision=precision, compile=compile, ema=ema, backbone=backbone
+    )
     return Predictor(model, **options)
