@@ -17,10 +17,12 @@ from tqdm import tqdm
 
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.boxes import BoxFile, read_boxes
+from sapiens2_lit.inference.detect import build_detector
 from sapiens2_lit.inference.inputs import check
 from sapiens2_lit.inference.output import Output, check_writable, open_output
 from sapiens2_lit.inference.predictor import Predictor, load
 from sapiens2_lit.inference.sources import Frame, Source, open_source
+from sapiens2_lit.inference.timeline import Timeline
 from sapiens2_lit.inference.writers.formats import FormatOptions
 from sapiens2_lit.messages import set_up_messages
 
@@ -82,15 +84,16 @@ def build_parser() -> ArgumentParser:
     images.add_argument(
         "--images", required=True, metavar="PATH", help="an image, a video, a folder, or a quoted pattern"
     )
-    images.add_argument(
+    people = images.add_mutually_exclusive_group()
+    people.add_argument(
         "--boxes", type=Path, metavar="JSON", help="people: {FILE: [[x, y, width, height, score]]}, or COCO"
     )
-    images.add_argument(
-        "--detector", metavar="NAME", help="finds people: a torchvision or transformers object detector"
+    people.add_argument(
+        "--detector",
+        metavar="NAME",
+        help="finds people: torchvision/NAME, or a hub id or folder of transformers",
     )
-    images.add_argument(
-        "--threshold", type=float, default=0.5, help="the detector's lowest score (%(default)s)"
-    )
+    images.add_argument("--threshold", type=float, metavar="S", help="the detector's lowest score (0.5)")
     images.add_argument("--track", action="store_true", help="keep people's ids over the frames of a video")
     images.add_argument(
         "--smooth", action="store_true", help="One-Euro filter on the keypoints of a video; implies --track"
@@ -143,6 +146,7 @@ def predict(args: list[str]) -> int:
     source = open_source(options.images, without=options.out)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)
+    timeline = build_timeline(options, predictor, source)
     ids = None if boxes is None else boxes.ids_of(files_of(source))
     formats = FormatOptions(frame=options.frame, depth_unit=options.depth_unit, image_ids=ids)
     problems: list[str] = []
@@ -157,7 +161,7 @@ def predict(args: list[str]) -> int:
             resume=options.resume,
             sequential=options.track or options.smooth,
         ) as output:
-            done = run(predictor, source, output, boxes, problems)
+            done = run(predictor, source, output, boxes, timeline, problems)
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped; the same command with --resume goes on from here\n")
         return STOPPED
@@ -192,10 +196,27 @@ def build_predictor(options: Namespace) -> Predictor:
                 "leave it out, or give --dense-view crop."
             )
     if options.detector is not None:
-        raise SettingError("--detector: not there yet")
+        threshold = 0.5 if options.threshold is None else options.threshold
+        predictor.detector = build_detector(options.detector, predictor.model.device, threshold)
+    elif options.threshold is not None:
+        raise SettingError("--threshold is the detector's lowest score; it means nothing without --detector")
     if predictor.uses_boxes and options.boxes is None and options.detector is None:
         log.info("no --boxes and no --detector: each image is taken for one person who fills it")
     return predictor
+
+
+def build_timeline(options: Namespace, predictor: Predictor, source: Source) -> Timeline:
+    """What is done with people from frame to frame.
+
+    Raises:
+        SettingError: it is asked for, but there are no people, or no frames.
+    """
+    for name, value in (("--track", options.track), ("--smooth", options.smooth)):
+        if value and not predictor.top_down:
+            raise SettingError(f"{name}: no head of {predictor.model.origin} predicts keypoints of people")
+        if value and not source.videos:
+            raise SettingError(f"{name}: there is no video in {options.images}; photographs are not in a row")
+    return Timeline(track=options.track, smooth=options.smooth)
 
 
 def find_checkpoint(ckpt_path: str, output: Path) -> str:
@@ -234,7 +255,12 @@ def files_of(source: Source) -> list[str]:
 
 
 def run(
-    predictor: Predictor, source: Source, output: Output, boxes: BoxFile | None, problems: list[str]
+    predictor: Predictor,
+    source: Source,
+    output: Output,
+    boxes: BoxFile | None,
+    timeline: Timeline,
+    problems: list[str],
 ) -> int:
     """Predict on all frames, some at a time, in their order; returns how many were written."""
     done = 0
@@ -252,7 +278,7 @@ def run(
                 None if boxes is None else [boxes.of(frame) for frame in frames],
             )
             for frame, prediction in zip(frames, found, strict=True):
-                output.write(frame, prediction)
+                output.write(frame, timeline(prediction, frame))
                 done += 1
                 bar.update()
     return done
