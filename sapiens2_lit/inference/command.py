@@ -2,131 +2,27 @@
 
 import logging
 import sys
-from argparse import (
-    ArgumentError,
-    ArgumentParser,
-    BooleanOptionalAction,
-    Namespace,
-    RawDescriptionHelpFormatter,
-)
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.boxes import BoxFile, read_boxes
+from sapiens2_lit.inference.detect import build_detector
 from sapiens2_lit.inference.inputs import check
+from sapiens2_lit.inference.options import build_parser
 from sapiens2_lit.inference.output import Output, check_writable, open_output
 from sapiens2_lit.inference.predictor import Predictor, load
 from sapiens2_lit.inference.sources import Frame, Source, open_source
+from sapiens2_lit.inference.timeline import Timeline
 from sapiens2_lit.inference.writers.formats import FormatOptions
 from sapiens2_lit.messages import set_up_messages
 
-DESCRIPTION = """\
-Predict on images and videos, and write what was found.
-
-The model is a checkpoint of a run (--ckpt_path), or a released task model (--model): a file, a folder or a hub id.
-Results are in the pixels of the images that you give, whatever their size."""
-EXAMPLES = """\
-examples:
-  sapiens2-lit predict --ckpt_path runs/pose_17/version_0/checkpoints/last.ckpt --images photos --boxes boxes.json
-  sapiens2-lit predict --model facebook/sapiens2-seg-0.4b --images 'photos/*.jpg' --out masks --formats png overlay
-  sapiens2-lit predict --model facebook/sapiens2-normal-0.4b --mask-with facebook/sapiens2-seg-0.4b --images walk.mp4
-
-Without --images, `sapiens2-lit predict --ckpt_path FILE --data.predict IMAGES` predicts by the data of a run's
-configuration, through the Trainer; `sapiens2-lit test --help` lists its options.
-"""
 STOPPED = 130  # what a shell calls a command that Ctrl-C ended
 
 log = logging.getLogger(__name__)
-
-
-class Parser(ArgumentParser):
-    """Raises instead of ending the process."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ArgumentError(None, message)
-
-
-def build_parser() -> ArgumentParser:
-    """All options of the command."""
-    parser = Parser(
-        "sapiens2-lit predict",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    model = parser.add_argument_group("model")
-    source = model.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--ckpt_path", metavar="FILE", help="a checkpoint; `last` or `best`: of the newest run of --output"
-    )
-    source.add_argument("--model", metavar="SOURCE", help="a task model: file, folder or hub id")
-    model.add_argument("--output", default="runs/default", metavar="DIR", help="folder of runs (%(default)s)")
-    model.add_argument(
-        "--backbone", metavar="SOURCE", help="the pretrained backbone of a checkpoint, if it has moved"
-    )
-    model.add_argument(
-        "--ema", action=BooleanOptionalAction, default=True, help="take averaged weights (yes)"
-    )
-    model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (%(default)s)")
-    model.add_argument("--precision", default="float32", help="float32 or bf16 (%(default)s)")
-    model.add_argument(
-        "--compile", action="store_true", help="compile the backbone's blocks: worth it for many images"
-    )
-
-    images = parser.add_argument_group("images and people")
-    images.add_argument(
-        "--images", required=True, metavar="PATH", help="an image, a video, a folder, or a quoted pattern"
-    )
-    images.add_argument(
-        "--boxes", type=Path, metavar="JSON", help="people: {FILE: [[x, y, width, height, score]]}, or COCO"
-    )
-    images.add_argument(
-        "--detector", metavar="NAME", help="finds people: a torchvision or transformers object detector"
-    )
-    images.add_argument(
-        "--threshold", type=float, default=0.5, help="the detector's lowest score (%(default)s)"
-    )
-    images.add_argument("--track", action="store_true", help="keep people's ids over the frames of a video")
-    images.add_argument(
-        "--smooth", action="store_true", help="One-Euro filter on the keypoints of a video; implies --track"
-    )
-
-    views = parser.add_argument_group("how it is predicted")
-    views.add_argument("--batch-size", type=int, default=4, metavar="N", help="views at a time (%(default)s)")
-    views.add_argument("--flip", action="store_true", help="average with the mirrored images")
-    views.add_argument(
-        "--scales", type=float, nargs="+", default=[1.0], metavar="S", help="sizes to average over (1)"
-    )
-    views.add_argument(
-        "--dense-view", choices=("whole", "crop"), default="whole", help="what dense heads see (%(default)s)"
-    )
-    views.add_argument(
-        "--box-padding", type=float, metavar="F", help="factor on boxes (as in training, else 1.25)"
-    )
-    views.add_argument(
-        "--mask-with", metavar="HEAD", help="dense maps only on people, by this head, or another model's"
-    )
-
-    results = parser.add_argument_group("results")
-    results.add_argument(
-        "--out", type=Path, default=Path("predictions"), metavar="DIR", help="folder (%(default)s)"
-    )
-    results.add_argument(
-        "--formats", nargs="+", metavar="F", help="see docs/outputs.md (json png ply overlay)"
-    )
-    results.add_argument(
-        "--frame", default="opencv", help="of normals and points: opencv or opengl (%(default)s)"
-    )
-    results.add_argument(
-        "--depth-unit", type=float, default=0.001, metavar="M", help="of depth png, metres (%(default)s)"
-    )
-    results.add_argument("--resume", action="store_true", help="leave out what is there already")
-    return parser
 
 
 def predict(args: list[str]) -> int:
@@ -143,6 +39,7 @@ def predict(args: list[str]) -> int:
     source = open_source(options.images, without=options.out)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)
+    timeline = build_timeline(options, predictor, source)
     ids = None if boxes is None else boxes.ids_of(files_of(source))
     formats = FormatOptions(frame=options.frame, depth_unit=options.depth_unit, image_ids=ids)
     problems: list[str] = []
@@ -157,7 +54,7 @@ def predict(args: list[str]) -> int:
             resume=options.resume,
             sequential=options.track or options.smooth,
         ) as output:
-            done = run(predictor, source, output, boxes, problems)
+            done = run(predictor, source, output, boxes, timeline, problems)
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped; the same command with --resume goes on from here\n")
         return STOPPED
@@ -192,10 +89,27 @@ def build_predictor(options: Namespace) -> Predictor:
                 "leave it out, or give --dense-view crop."
             )
     if options.detector is not None:
-        raise SettingError("--detector: not there yet")
+        threshold = 0.5 if options.threshold is None else options.threshold
+        predictor.detector = build_detector(options.detector, predictor.model.device, threshold)
+    elif options.threshold is not None:
+        raise SettingError("--threshold is the detector's lowest score; it means nothing without --detector")
     if predictor.uses_boxes and options.boxes is None and options.detector is None:
         log.info("no --boxes and no --detector: each image is taken for one person who fills it")
     return predictor
+
+
+def build_timeline(options: Namespace, predictor: Predictor, source: Source) -> Timeline:
+    """What is done with people from frame to frame.
+
+    Raises:
+        SettingError: it is asked for, but there are no people, or no frames.
+    """
+    for name, value in (("--track", options.track), ("--smooth", options.smooth)):
+        if value and not predictor.top_down:
+            raise SettingError(f"{name}: no head of {predictor.model.origin} predicts keypoints of people")
+        if value and not source.videos:
+            raise SettingError(f"{name}: there is no video in {options.images}; photographs are not in a row")
+    return Timeline(track=options.track, smooth=options.smooth)
 
 
 def find_checkpoint(ckpt_path: str, output: Path) -> str:
@@ -234,7 +148,12 @@ def files_of(source: Source) -> list[str]:
 
 
 def run(
-    predictor: Predictor, source: Source, output: Output, boxes: BoxFile | None, problems: list[str]
+    predictor: Predictor,
+    source: Source,
+    output: Output,
+    boxes: BoxFile | None,
+    timeline: Timeline,
+    problems: list[str],
 ) -> int:
     """Predict on all frames, some at a time, in their order; returns how many were written."""
     done = 0
@@ -252,7 +171,7 @@ def run(
                 None if boxes is None else [boxes.of(frame) for frame in frames],
             )
             for frame, prediction in zip(frames, found, strict=True):
-                output.write(frame, prediction)
+                output.write(frame, timeline(prediction, frame))
                 done += 1
                 bar.update()
     return done

@@ -163,7 +163,7 @@ class Output:
             self.abort()
 
     def _complete(self, prediction: Prediction) -> Prediction:
-        """With maps that say nothing for heads that saw nobody; and writers for what custom heads turn out to predict."""
+        """With maps that say nothing for heads that saw nobody; custom heads get writers for what they predict."""
         maps = {head: dict(found) for head, found in prediction.maps.items()}
         for writer in self.writers:
             if writer.key in FORMATS and writer.key != "keypoints":
