@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.datamodules.coco_tables import read_image_table, read_numbers
+from sapiens2_lit.datamodules.coco_tables import is_integer, read_image_table, read_numbers
 from sapiens2_lit.datamodules.files import Problems, read_json
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.inference.sources import Frame
@@ -137,7 +137,8 @@ def _of_coco(content: dict[str, Any], path: Path, problems: Problems) -> tuple[T
     ]
     names = []
     for index, entry in enumerate(shown):
-        row = table.row.get(entry.get("image_id")) if isinstance(entry, dict) else None
+        image_id = entry.get("image_id") if isinstance(entry, dict) else None
+        row = table.row.get(image_id) if is_integer(image_id) else None
         if row is None:
             problems.add(f"annotation {index}", "`image_id` is missing or not the id of one of `images`")
         names.append("" if row is None else str(table.file_name[row]))

@@ -88,7 +88,9 @@ class Predictor:
     @overload
     def predict(self, image: Image, boxes: Boxes = None) -> Prediction: ...
     @overload
-    def predict(self, image: Sequence[Image], boxes: Sequence[Boxes] | None = None) -> list[Prediction]: ...
+    def predict(
+        self, image: list[Image] | tuple[Image, ...], boxes: Sequence[Boxes] | None = None
+    ) -> list[Prediction]: ...
     def predict(self, image: Any, boxes: Any = None) -> Prediction | list[Prediction]:
         """What the heads say about an image, or about each of a list of images, of any sizes.
 
