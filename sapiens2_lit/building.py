@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,32 @@ def load_task_file(module: nn.Module, source: str, heads: list[str], reinitializ
         }
         tensors = own | task_state(found.tensors, heads[0])
     log.info("%s", load_state(module, tensors, source=found.origin, reinitialize=reinitialize).summary())
+
+
+def restore(
+    make_backbone: Callable[[], Backbone],
+    make_heads: Mapping[str, Callable[[int], Head]],
+    checkpoint: Mapping[str, Any],
+    origin: str,
+    *,
+    ema: bool = True,
+) -> tuple[Backbone, dict[str, Head]]:
+    """The networks of a checkpoint of ours, with its weights.
+
+    Args:
+        make_backbone: as of its configuration.
+        make_heads: as of its configuration.
+        checkpoint: what the file holds.
+        origin: the file, for messages.
+        ema: take the averaged weights where there are some.
+
+    Raises:
+        WeightsError: the weights are of other networks.
+    """
+    backbone, heads = build(make_backbone, make_heads, pretrained=False)
+    module = nn.ModuleDict({"backbone": backbone, "heads": nn.ModuleDict(heads)})
+    log.info("%s", load_state(module, checkpoint["state_dict"], source=origin).summary())
+    return backbone, heads
 
 
 def match_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:

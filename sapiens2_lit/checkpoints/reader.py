@@ -122,7 +122,7 @@ def _read_file(file: Path) -> dict[str, Tensor]:
     if file.suffix == ".safetensors":
         return _read_safetensors(file)
     if file.suffix in PICKLES:
-        return _unwrap(_read_pickle(file), file)
+        return _unwrap(read_pickle(file), file)
     raise WeightsError(
         f"{file}: found the ending {file.suffix!r}, expected .safetensors or one of {', '.join(PICKLES)}."
     )
@@ -136,7 +136,12 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{file}: expected safetensors; {_what_is(file)} ({error}).") from error
 
 
-def _read_pickle(file: Path) -> Any:
+def read_pickle(file: Path) -> Any:
+    """Whatever a PyTorch file holds, of tensors, numbers, texts, lists and dicts alone.
+
+    Raises:
+        WeightsError: it is broken, or would run code when loaded.
+    """
     try:
         # Only the newer zip format can be memory-mapped.
         return torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
