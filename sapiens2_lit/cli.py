@@ -17,6 +17,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   validate   metrics on data.val:   sapiens2-lit validate --ckpt_path best --output RUN
   test       metrics on data.test:  sapiens2-lit test --ckpt_path FILE --data.root DIR
   predict    write predictions:     sapiens2-lit predict --ckpt_path FILE --data.predict IMAGES
+  export     write a model for others: sapiens2-lit export CKPT OUT --format released|transformers|torch-export|onnx
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
   configs    list the shipped configurations; `configs show NAME` prints one
   demo       train on a few hundred generated images and draw what was learnt
@@ -55,6 +56,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.synthetic.command import synth
 
         return synth(rest)
+    elif command == "export":
+        from sapiens2_lit.export.command import export
+
+        return export(rest)
     elif command == "demo":
         from sapiens2_lit.demo import demo
 

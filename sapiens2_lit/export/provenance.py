@@ -1,0 +1,40 @@
+"""Where exported weights came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sapiens2_lit.checkpoints.hub import is_hub_id
+from sapiens2_lit.inference.model import InferenceModel
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Attributes:
+    base: the weights that training started from, for people to read; None where it started from random values.
+    hub_id: the same as a repository of the hub, where it is one.
+    places: where a licence may lie beside weights.
+    """
+
+    base: str | None
+    hub_id: str | None
+    places: list[str]
+
+
+def provenance(model: InferenceModel, source: str) -> Provenance:
+    """What the model was derived from: by its configuration, or where it has none, the source itself.
+
+    Weights that nobody knows the origin of count as derived from Sapiens2: then their licence is not lost.
+    """
+    settings: Mapping[str, Any] = model.config.get("model") or {}
+    backbone = (settings.get("backbone") or {}).get("init_args") or {}
+    named = [str(place) for place in (settings.get("weights"), backbone.get("weights")) if place]
+    checkpoint = source.endswith(".ckpt") and bool(settings)
+    if not named and checkpoint:
+        return Provenance(None, None, [])
+    places = [source, *named]
+    first = named[0] if named else source
+    hub_id = first if is_hub_id(first) and not Path(first).expanduser().exists() else None
+    base = hub_id or f"Sapiens2 weights ({Path(first).name})"
+    return Provenance(base, hub_id, places)
