@@ -108,9 +108,10 @@ def introduction(model: InferenceModel, exported: Exported, source: Provenance) 
     size = f"Sapiens2 {size_name(backbone)}" if isinstance(backbone, Sapiens2) else type(backbone).__name__
     height, width = model.image_size
     origin = f"derived from {source.base}" if source.base else "trained from random values"
+    made = "trained and exported" if model.config else "exported"
     check = f" Checked on export: {exported.checked}." if exported.checked else " Not checked on export."
     return (
-        f"{size}, {origin}, trained and exported (`--format {exported.form}`) by sapiens2-lit. "
+        f"{size}, {origin}, {made} (`--format {exported.form}`) by sapiens2-lit. "
         f"Input: RGB, {height} x {width} (height x width).{check}"
     )
 

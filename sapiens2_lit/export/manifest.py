@@ -1,5 +1,6 @@
 """sapiens2_lit.json: how to use the file beside it, for programs that have no sapiens2-lit."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -12,17 +13,19 @@ from sapiens2_lit.inference.model import InferenceModel
 
 def manifest(model: InferenceModel, exported: Exported) -> dict[str, Any]:
     """The format, the input, and of each head its outputs and what reading them takes."""
+    about = {"sapiens2_lit": version("sapiens2-lit"), "format": exported.form, "weights": exported.weights}
+    return about | exported.facts | describe(model, exported.heads)
+
+
+def describe(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]:
+    """The input's size, and what there is to know of each head."""
     return {
-        "sapiens2_lit": version("sapiens2-lit"),
-        "format": exported.form,
-        "weights": exported.weights,
-        **exported.facts,
         "image_size": list(model.image_size),
-        "heads": {name: describe_head(head, model.image_size) for name, head in exported.heads.items()},
+        "heads": {name: describe_head(head) for name, head in heads.items()},
     }
 
 
-def describe_head(head: Head, image_size: tuple[int, int]) -> dict[str, Any]:
+def describe_head(head: Head) -> dict[str, Any]:
     """Task, class and vocabulary of a head."""
     facts: dict[str, Any] = {"class": type(head).__name__, "task": task_of(head)}
     if isinstance(head, PoseHead):

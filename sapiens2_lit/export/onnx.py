@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -14,11 +15,13 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.errors import ExportError
 from sapiens2_lit.export.check import compare, random_images
 from sapiens2_lit.export.graph import BATCHES, clear_errors, dynamic_shapes, example, network_of, signature
+from sapiens2_lit.export.manifest import describe
 from sapiens2_lit.export.network import INPUT, ExportNetwork
 from sapiens2_lit.export.plan import Exported, Options
 from sapiens2_lit.inference.model import InferenceModel
 
-WEIGHTS = "model.onnx"
+WEIGHTS, PROGRAM = "model.onnx", "predict.py"
+METADATA = "sapiens2_lit"  # in the file: JSON of what the manifest says
 TOLERANCE = 1e-4
 OPSETS = range(18, 24)  # 18: the first that the exporter writes itself
 LARGEST_FILE = 1_800_000_000  # bytes: a protobuf ends at 2 GiB, larger weights lie in a file beside it
@@ -48,10 +51,11 @@ def write_onnx(model: InferenceModel, folder: Path, options: Options) -> Exporte
             verbose=False,
         )
         assert program is not None
-        program.model.metadata_props["sapiens2_lit"] = json.dumps(facts)
+        program.model.metadata_props[METADATA] = json.dumps({**facts, **describe(model, heads)})
         size = sum(p.numel() * p.element_size() for p in network.parameters())
         program.save(folder / WEIGHTS, external_data=size > LARGEST_FILE)
         checked = check(network, folder / WEIGHTS, model) if options.check else ""
+    shutil.copyfile(Path(__file__).with_name("onnx_program.py"), folder / PROGRAM)
     return Exported("onnx", heads, WEIGHTS, facts, checked)
 
 
