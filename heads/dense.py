@@ -42,6 +42,7 @@ class DenseHead(FieldHead):
     """
 
     key: str
+    multi_scale = True
 
     def __init__(self, decoder: nn.Sequential, losses: Terms, start: Sequence[float]) -> None:
         super().__init__(decoder)

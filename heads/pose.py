@@ -36,6 +36,8 @@ class PoseHead(DecoderHead):
     """
 
     targets = ("keypoints",)
+    top_down = True
+    multi_scale = True
     monitor = ("AP", "max")
 
     def __init__(

@@ -149,8 +149,8 @@ def _load(source: str | Path, ema: bool) -> InferenceModel:
             return _from_checkpoint(content, str(source), ema)
     elif not path.exists() and not is_hub_id(str(source)):
         raise WeightsError(
-            f"{source}: no such file or folder; expected a checkpoint (.ckpt), a task model (folder or .safetensors) or "
-            "a hub id such as facebook/sapiens2-seg-0.4b."
+            f"{source}: no such file or folder; expected a checkpoint (.ckpt), a task model (folder or .safetensors) "
+            "or a hub id such as facebook/sapiens2-seg-0.4b."
         )
     found = read_released(source)
     return InferenceModel(
