@@ -17,7 +17,7 @@ demo: $(READY)
 	$(BIN)/sapiens2-lit demo
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read by torch when it is imported, as by the command
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes that tests start, too: they share the cores
 
 import pytest
 import torch

@@ -1,5 +1,6 @@
 """From a run's saved configuration to what makes its backbone and its heads, as the command line does it."""
 
+import copy
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,7 +37,9 @@ def read_factories(config: Mapping[str, Any], origin: str) -> tuple[MakeBackbone
     parser.add_argument("--backbone", type=MakeBackbone)
     parser.add_argument("--heads", type=MakeHeads)
     try:
-        parsed = parser.parse_object({"backbone": model["backbone"], "heads": model["heads"]})
+        parsed = parser.parse_object(
+            copy.deepcopy({"backbone": model["backbone"], "heads": model["heads"]})
+        )  # changed in place
         made = parser.instantiate_classes(parsed)
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise WeightsError(

@@ -27,17 +27,25 @@ def make_checkpoint(
     """A checkpoint of ours with these heads, whose parameters are all random."""
     settings = {"size": "test", "image_size": list(image_size), "weights": weights, **backbone}
     data = class_path(
-        "sapiens2_lit.datamodules.SyntheticDataModule", root="/home/somebody/people", image_size=list(image_size)
+        "sapiens2_lit.datamodules.SyntheticDataModule",
+        root="/home/somebody/people",
+        image_size=list(image_size),
     )
     config = {
         "model": {"backbone": class_path("sapiens2_lit.backbones.Sapiens2", **settings), "heads": heads},
         "data": data,
     }
-    network = {**config["model"], "backbone": class_path("sapiens2_lit.backbones.Sapiens2", **settings | {"weights": None})}
+    network = {
+        **config["model"],
+        "backbone": class_path("sapiens2_lit.backbones.Sapiens2", **settings | {"weights": None}),
+    }
     make_backbone, make_heads = read_factories({"model": network}, str(path))
     built = make_backbone()
     module = nn.ModuleDict(
-        {"backbone": built, "heads": nn.ModuleDict({name: make(built.embed_dim) for name, make in make_heads.items()})}
+        {
+            "backbone": built,
+            "heads": nn.ModuleDict({name: make(built.embed_dim) for name, make in make_heads.items()}),
+        }
     )
     torch.manual_seed(0)
     with torch.no_grad():
@@ -55,6 +63,12 @@ def checkpoint(tmp_path: Path) -> MakeCheckpoint:
     return lambda heads, **settings: make_checkpoint(
         tmp_path / "version_0" / "checkpoints" / "last.ckpt", heads, **settings
     )
+
+
+@pytest.fixture
+def heads() -> dict[str, dict[str, Any]]:
+    """One of each, as a configuration names them."""
+    return {**HEADS}
 
 
 HEADS: dict[str, dict[str, Any]] = {

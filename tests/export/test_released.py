@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +13,6 @@ from sapiens2_lit.checkpoints import released_state
 from sapiens2_lit.cli import main
 from sapiens2_lit.inference.model import load_model
 
-from .conftest import HEADS, MakeCheckpoint, class_path
-
 
 def export(source: Path, out: Path, *options: str) -> Path:
     assert main(["export", str(source), str(out), "--format", "released", *options]) == 0
@@ -22,9 +21,9 @@ def export(source: Path, out: Path, *options: str) -> Path:
 
 @pytest.mark.parametrize("task", ["pose", "seg", "normal", "pointmap", "albedo", "depth", "matting"])
 def test_released_to_ours_to_released_is_equal_in_every_byte(
-    task: str, checkpoint: MakeCheckpoint, tmp_path: Path
+    task: str, checkpoint: Any, heads: dict[str, Any], tmp_path: Path
 ) -> None:
-    first = export(checkpoint({task: HEADS[task]}), tmp_path / "first")
+    first = export(checkpoint({task: heads[task]}), tmp_path / "first")
     assert first.name == f"sapiens2_test_{task}.safetensors"
     # as Meta's files are: no header of ours, and periods that were rounded
     tensors = load_file(first)
@@ -38,9 +37,11 @@ def test_released_to_ours_to_released_is_equal_in_every_byte(
     assert second.read_bytes() == given.read_bytes()
 
 
-def test_a_run_becomes_the_task_file_of_its_weights(checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
-    file = export(checkpoint({"people": HEADS["seg"]}), tmp_path / "out")
-    model = load_model(checkpoint({"people": HEADS["seg"]}))
+def test_a_run_becomes_the_task_file_of_its_weights(
+    checkpoint: Any, heads: dict[str, Any], tmp_path: Path
+) -> None:
+    file = export(checkpoint({"people": heads["seg"]}), tmp_path / "out")
+    model = load_model(checkpoint({"people": heads["seg"]}))
     expected = released_state(model.state_dict(), "people")
     found = load_file(file)
     assert found.keys() == expected.keys()
@@ -48,14 +49,22 @@ def test_a_run_becomes_the_task_file_of_its_weights(checkpoint: MakeCheckpoint, 
     assert json.loads((file.parent / "config.json").read_text())["id2label"]["23"] == "Upper_Clothing"
 
 
-def test_own_vocabularies_and_names_come_back_without_their_files(checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+def test_own_vocabularies_and_names_come_back_without_their_files(
+    checkpoint: Any, heads: dict[str, Any], tmp_path: Path
+) -> None:
     classes, skeleton = tmp_path / "mine.yaml", tmp_path / "rider.yaml"
     classes.write_text("classes: [nobody, rider, horse]\nbackground: nobody\n")
     skeleton.write_text("keypoints: [head, left_hand, right_hand, tail]\nsigmas: {head: 0.03}\n")
     source = checkpoint(
         {
-            "parts": class_path("sapiens2_lit.heads.SegmentationHead", classes=str(classes)),
-            "points": class_path("sapiens2_lit.heads.PoseHead", skeleton=str(skeleton), sigma=4.0),
+            "parts": {
+                "class_path": "sapiens2_lit.heads.SegmentationHead",
+                "init_args": {"classes": str(classes)},
+            },
+            "points": {
+                "class_path": "sapiens2_lit.heads.PoseHead",
+                "init_args": {"skeleton": str(skeleton), "sigma": 4.0},
+            },
         }
     )
     before = load_model(source)
@@ -74,8 +83,10 @@ def test_own_vocabularies_and_names_come_back_without_their_files(checkpoint: Ma
         assert str(tmp_path) not in opened.metadata()["sapiens2_lit.config"]
 
 
-def test_the_window_tokenizer_has_released_names_too(checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
-    source = checkpoint({"normal": HEADS["normal"]}, image_size=(64, 64), window_tokenizer=True)
+def test_the_window_tokenizer_has_released_names_too(
+    checkpoint: Any, heads: dict[str, Any], tmp_path: Path
+) -> None:
+    source = checkpoint({"normal": heads["normal"]}, image_size=(64, 64), window_tokenizer=True)
     file = export(source, tmp_path / "out")
     assert file.name == "sapiens2_test-4k_normal.safetensors"
     config = json.loads((file.parent / "config.json").read_text())

@@ -13,8 +13,6 @@ from sapiens2_lit.cli import main
 from sapiens2_lit.images import normalize
 from sapiens2_lit.inference.model import load_model
 
-from .conftest import HEADS, MakeCheckpoint, class_path
-
 transformers = pytest.importorskip("transformers")
 
 KINDS = {
@@ -42,10 +40,14 @@ def pairs(task: str, ours: Any, theirs: Any, predicted: Any) -> list[tuple[torch
 
 @pytest.mark.parametrize("task", KINDS)
 def test_from_pretrained_answers_as_we_do_and_comes_back(
-    task: str, checkpoint: MakeCheckpoint, tmp_path: Path
+    task: str, checkpoint: Any, heads: dict[str, Any], tmp_path: Path
 ) -> None:
     size = LARGE if task == "pointmap" else (64, 48)
-    head = class_path("sapiens2_lit.heads.PointmapHead", image_size=list(size)) if task == "pointmap" else HEADS[task]
+    head = (
+        {"class_path": "sapiens2_lit.heads.PointmapHead", "init_args": {"image_size": list(size)}}
+        if task == "pointmap"
+        else heads[task]
+    )
     source = checkpoint({"mine": head}, image_size=size, size="tiny" if task == "pose" else "test")
     folder = export(source, tmp_path / "out", "--check", "false")
     theirs = getattr(transformers, KINDS[task]).from_pretrained(folder).eval()
@@ -66,24 +68,29 @@ def test_from_pretrained_answers_as_we_do_and_comes_back(
 
 
 def test_the_export_is_checked_by_itself(
-    checkpoint: MakeCheckpoint, tmp_path: Path, capsys: pytest.CaptureFixture
+    checkpoint: Any, heads: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    export(checkpoint({"seg": HEADS["seg"]}), tmp_path / "out")
+    export(checkpoint({"seg": heads["seg"]}), tmp_path / "out")
     assert "loaded by transformers, outputs equal within" in capsys.readouterr().out
 
 
-def test_what_transformers_saves_we_read(checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
-    folder = export(checkpoint({"seg": HEADS["seg"]}), tmp_path / "out", "--check", "false")
+def test_what_transformers_saves_we_read(checkpoint: Any, heads: dict[str, Any], tmp_path: Path) -> None:
+    folder = export(checkpoint({"seg": heads["seg"]}), tmp_path / "out", "--check", "false")
     transformers.Sapiens2ForSemanticSegmentation.from_pretrained(folder).save_pretrained(tmp_path / "saved")
     ours, again = load_model(folder).state_dict(), load_model(tmp_path / "saved").state_dict()
     assert all(torch.equal(again[name], ours[name]) for name in again if not name.endswith("periods"))
 
 
-def test_own_classes_and_keypoints_are_named_there(checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+def test_own_classes_and_keypoints_are_named_there(
+    checkpoint: Any, heads: dict[str, Any], tmp_path: Path
+) -> None:
     classes = tmp_path / "mine.yaml"
     classes.write_text("classes: [nobody, rider, horse]\nbackground: nobody\n")
-    heads = {"seg": class_path("sapiens2_lit.heads.SegmentationHead", classes=str(classes)), "pose": HEADS["pose"]}
-    source = checkpoint(heads)
+    both = {
+        "seg": {"class_path": "sapiens2_lit.heads.SegmentationHead", "init_args": {"classes": str(classes)}},
+        "pose": heads["pose"],
+    }
+    source = checkpoint(both)
     config = transformers.AutoConfig.from_pretrained(
         export(source, tmp_path / "seg", "--head", "seg", "--check", "false")
     )
@@ -96,9 +103,11 @@ def test_own_classes_and_keypoints_are_named_there(checkpoint: MakeCheckpoint, t
     assert [5, 6] in config.flip_pairs
 
 
-def test_flipped_heatmaps_are_those_of_our_flip_test(checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+def test_flipped_heatmaps_are_those_of_our_flip_test(
+    checkpoint: Any, heads: dict[str, Any], tmp_path: Path
+) -> None:
     """flip_pairs, as `transformers` takes them, swap what our skeleton swaps."""
-    source = checkpoint({"pose": HEADS["pose"]})
+    source = checkpoint({"pose": heads["pose"]})
     folder = export(source, tmp_path / "out", "--check", "false")
     theirs = transformers.Sapiens2ForPoseEstimation.from_pretrained(folder).eval()
     ours = load_model(source)
@@ -110,8 +119,10 @@ def test_flipped_heatmaps_are_those_of_our_flip_test(checkpoint: MakeCheckpoint,
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
-def test_the_image_processor_prepares_as_we_do(checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
-    folder = export(checkpoint({"pose": HEADS["pose"]}), tmp_path / "out", "--check", "false")
+def test_the_image_processor_prepares_as_we_do(
+    checkpoint: Any, heads: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = export(checkpoint({"pose": heads["pose"]}), tmp_path / "out", "--check", "false")
     processor = transformers.AutoImageProcessor.from_pretrained(folder)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
     found = processor(images=Image.fromarray(pixels), return_tensors="pt")["pixel_values"]
@@ -136,11 +147,12 @@ def test_what_transformers_cannot_hold_is_said(
     head: str,
     settings: dict[str, Any],
     expected: str,
-    checkpoint: MakeCheckpoint,
+    checkpoint: Any,
+    heads: dict[str, Any],
     tmp_path: Path,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    source = checkpoint({head: HEADS[head]}, **settings)
+    source = checkpoint({head: heads[head]}, **settings)
     assert main(["export", str(source), str(tmp_path / "out"), "--format", "transformers"]) == 1
     printed = capsys.readouterr().err
     assert expected in printed
