@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from sapiens2_lit.cli import main
 from sapiens2_lit.inference.factories import read_factories
 
 MakeCheckpoint = Callable[..., Path]
@@ -39,6 +40,7 @@ def make_checkpoint(
         **config["model"],
         "backbone": class_path("sapiens2_lit.backbones.Sapiens2", **settings | {"weights": None}),
     }
+    torch.manual_seed(0)
     make_backbone, make_heads = read_factories({"model": network}, str(path))
     built = make_backbone()
     module = nn.ModuleDict(
@@ -47,7 +49,6 @@ def make_checkpoint(
             "heads": nn.ModuleDict({name: make(built.embed_dim) for name, make in make_heads.items()}),
         }
     )
-    torch.manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -81,3 +82,19 @@ HEADS: dict[str, dict[str, Any]] = {
     "matting": class_path("sapiens2_lit.heads.MattingHead"),
     "linear": class_path("sapiens2_lit.heads.LinearHead"),
 }
+
+
+@pytest.fixture(scope="session")
+def onnx_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with heads of several kinds."""
+    chosen = {name: HEADS[name] for name in ("pose", "pointmap", "linear")}
+    return make_checkpoint(tmp_path_factory.mktemp("run") / "version_0" / "checkpoints" / "last.ckpt", chosen)
+
+
+@pytest.fixture(scope="session")
+def onnx_folder(onnx_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its export to ONNX, by the command."""
+    pytest.importorskip("onnxscript")
+    out = tmp_path_factory.mktemp("onnx") / "out"
+    assert main(["export", str(onnx_checkpoint), str(out), "--format", "onnx"]) == 0
+    return out
