@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.errors import ExportError
+from sapiens2_lit.errors import ExportError, SettingError
 from sapiens2_lit.export.check import compare, random_images
 from sapiens2_lit.export.graph import BATCHES, clear_errors, dynamic_shapes, example, network_of, signature
 from sapiens2_lit.export.manifest import describe
@@ -37,6 +37,8 @@ def write_onnx(model: InferenceModel, folder: Path, options: Options) -> Exporte
     """
     need("onnx", "onnxscript", *(["onnxruntime"] if options.check else []))
     network, heads = network_of(model, options)
+    if INPUT in heads:
+        raise SettingError(f"--format onnx: a head is called {INPUT}, as the input is; give it another name")
     images = example(model)
     with float32_positions(model.backbone), clear_errors("onnx", heads), torch.no_grad(), quiet():
         facts = signature(network, images) | {"opset": options.opset}
@@ -51,6 +53,7 @@ def write_onnx(model: InferenceModel, folder: Path, options: Options) -> Exporte
             verbose=False,
         )
         assert program is not None
+        keep_apart(program.model.graph, {INPUT, *facts["outputs"]})
         program.model.metadata_props[METADATA] = json.dumps({**facts, **describe(model, heads)})
         size = sum(p.numel() * p.element_size() for p in network.parameters())
         program.save(folder / WEIGHTS, external_data=size > LARGEST_FILE)
@@ -64,6 +67,15 @@ def need(*modules: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise ExportError(f"--format onnx needs {', '.join(missing)}: pip install 'sapiens2-lit[export]'")
+
+
+def keep_apart(graph: Any, names: set[str]) -> None:
+    """Rename inner values that are called as the input or an output is: `linear`, `mean` or `add` name heads, too."""
+    outer = {id(value) for value in (*graph.inputs, *graph.outputs)}
+    values = (value for node in graph for value in node.outputs)
+    for number, value in enumerate(values):
+        if value.name in names and id(value) not in outer:
+            value.name = f"{value.name}__{number}"
 
 
 @contextmanager

@@ -87,7 +87,7 @@ HEADS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="session")
 def onnx_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with heads of several kinds."""
-    chosen = {name: HEADS[name] for name in ("pose", "pointmap", "linear")}
+    chosen = {name: HEADS[name] for name in ("pose", "linear")}
     return make_checkpoint(tmp_path_factory.mktemp("run") / "version_0" / "checkpoints" / "last.ckpt", chosen)
 
 
