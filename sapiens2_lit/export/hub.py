@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, LocalTokenNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
 from sapiens2_lit.checkpoints.hub import is_hub_id
@@ -39,7 +39,7 @@ def push(folder: Path, repo: str, private: bool, message: str, api: HfApi) -> st
         SettingError: the hub refuses it or cannot be reached; the folder stays as it is.
     """
     with clear_errors(repo, kept=folder):
-        made = api.create_repo(repo, private=private, exist_ok=True)
+        made = api.create_repo(repo, private=private or None, exist_ok=True)
         api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message)
     return str(made)
 
@@ -60,5 +60,5 @@ def clear_errors(repo: str, kept: Path | None = None) -> Iterator[None]:
                 f"--push-to-hub {repo}: refused ({reason}); {LOGIN}, and see to it that you may write there{rest}"
             ) from error
         raise SettingError(f"--push-to-hub {repo}: failed ({reason}){rest}") from error
-    except OSError as error:
+    except (HTTPError, OSError) as error:  # of whichever library the client speaks HTTP by
         raise SettingError(f"--push-to-hub {repo}: no connection to the hub ({error}){rest}") from error
