@@ -86,7 +86,6 @@ def metadata(
             metric_value=round(value, 6),
         )
         for metric, value in run.metrics.items()
-        if metric != "val/score"
     ]
     return ModelCardData(
         **licensed,

@@ -153,10 +153,10 @@ def find_source(options: Namespace) -> str:
 
 def accompany(model: InferenceModel, folder: Path, exported: Exported, source: str, name: str) -> str:
     """Write manifest, licence and card; returns what became of the licence."""
-    write_json(folder / MANIFEST, manifest(model, exported))
     origin = provenance(model, source)
+    write_json(folder / MANIFEST, manifest(model, exported, origin))
     licence = write_licence(folder, exported.weights, origin.base, origin.places)
-    card = write_card(name, model, exported, origin, read_run(source))
+    card = write_card(name, model, exported, origin, read_run(source).of(exported.heads))
     (folder / "README.md").write_text(str(card), encoding="utf-8")
     return licence
 

@@ -75,4 +75,11 @@ def licence_beside(source: str) -> Path | None:
         except (LocalEntryNotFoundError, HFValidationError):
             return None
     folder = path if path.is_dir() else path.parent
-    return next((folder / name for name in NAMES if (folder / name).is_file()), None)
+    found = (folder / name for name in NAMES if (folder / name).is_file())
+    return next((file for file in found if not is_notice(file)), None)
+
+
+def is_notice(file: Path) -> bool:
+    """Whether a file is what `write_licence` writes for want of a licence."""
+    start = file.read_bytes()[:200].decode("utf-8", errors="replace")
+    return any(start.startswith(text.partition("\n")[0]) for text in (NOTICE_OF_DERIVATIVE, NOTICE_OF_OWN))

@@ -5,16 +5,18 @@ from importlib.metadata import version
 from typing import Any
 
 from sapiens2_lit.export.plan import Exported
+from sapiens2_lit.export.provenance import Provenance
 from sapiens2_lit.export.tasks import task_of
 from sapiens2_lit.heads import DepthHead, Head, PoseHead
 from sapiens2_lit.heads.segmentation import ClassHead
 from sapiens2_lit.inference.model import InferenceModel
 
 
-def manifest(model: InferenceModel, exported: Exported) -> dict[str, Any]:
+def manifest(model: InferenceModel, exported: Exported, source: Provenance) -> dict[str, Any]:
     """The format, the input, and of each head its outputs and what reading them takes."""
     about = {"sapiens2_lit": version("sapiens2-lit"), "format": exported.form, "weights": exported.weights}
-    return about | exported.facts | describe(model, exported.heads)
+    origin = {"derived_from": {"base": source.base, "hub_id": source.hub_id}}
+    return about | origin | exported.facts | describe(model, exported.heads)
 
 
 def describe(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Where exported weights came from."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.checkpoints.hub import is_hub_id
+from sapiens2_lit.export.folder import MANIFEST
 from sapiens2_lit.inference.model import InferenceModel
 
 
@@ -25,8 +27,14 @@ class Provenance:
 def provenance(model: InferenceModel, source: str) -> Provenance:
     """What the model was derived from: by its configuration, or where it has none, the source itself.
 
-    Weights that nobody knows the origin of count as derived from Sapiens2: then their licence is not lost.
+    An export of ours says in its manifest where it came from. Weights that nobody knows the origin of count as derived
+    from Sapiens2: then their licence is not lost.
     """
+    place = Path(source).expanduser()
+    manifest = (place if place.is_dir() else place.parent) / MANIFEST
+    if manifest.is_file():
+        said = json.loads(manifest.read_text(encoding="utf-8")).get("derived_from", {})
+        return Provenance(said.get("base"), said.get("hub_id"), [source])
     settings: Mapping[str, Any] = model.config.get("model") or {}
     backbone = (settings.get("backbone") or {}).get("init_args") or {}
     named = [str(place) for place in (settings.get("weights"), backbone.get("weights")) if place]

@@ -1,7 +1,7 @@
 """What is known of the run that a checkpoint comes from: its step and the metrics logged then."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,11 @@ class RunFacts:
 
     step: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+
+    def of(self, heads: Collection[str]) -> "RunFacts":
+        """The same, with the metrics of these heads alone."""
+        own = {name: value for name, value in self.metrics.items() if name.split("/")[1] in heads}
+        return RunFacts(self.step, own)
 
 
 def read_run(source: str | Path) -> RunFacts:

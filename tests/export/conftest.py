@@ -92,6 +92,15 @@ def onnx_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def torch_folder(onnx_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of its heads as a package of torch.export."""
+    out = tmp_path_factory.mktemp("torch") / "out"
+    args = ["--format", "torch-export", "--head", "linear", "--check", "false"]
+    assert main(["export", str(onnx_checkpoint), str(out), *args]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
 def onnx_folder(onnx_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its export to ONNX, by the command."""
     pytest.importorskip("onnxscript")

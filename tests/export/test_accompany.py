@@ -30,6 +30,8 @@ def test_card_has_task_data_metrics_and_configuration(
             log.add_scalar("val/people/AP", ap, step)
         log.add_scalar("val/people/AR", float("nan"), 40)
         log.add_scalar("train/loss", 3.0, 40)
+        log.add_scalar("val/score", 0.5, 40)
+        log.add_scalar("val/another/AP", 0.5, 40)
     folder = export(source, tmp_path / "my-people")
     card = ModelCard.load(folder / "README.md")
     assert card.data.license == "other"
@@ -50,12 +52,12 @@ def test_card_has_task_data_metrics_and_configuration(
     assert json.loads((folder / "sapiens2_lit.json").read_text())["heads"]["people"]["sigma"] == 6.0
 
 
-@pytest.mark.parametrize("form", ["released", "transformers", "torch-export"])
+@pytest.mark.parametrize("form", ["released", "transformers"])
 def test_every_card_is_valid_yaml_and_names_its_library(
     form: str, checkpoint: Any, heads: dict[str, Any], tmp_path: Path
 ) -> None:
     folder = export(
-        checkpoint({"linear" if form == "torch-export" else "seg": heads["seg"]}),
+        checkpoint({"seg": heads["seg"]}),
         tmp_path / form,
         "--check",
         "false",
@@ -63,7 +65,7 @@ def test_every_card_is_valid_yaml_and_names_its_library(
     )
     text = (folder / "README.md").read_text()
     front = yaml.safe_load(text.split("---")[1])
-    assert front["library_name"] == {"released": "sapiens2-lit", "torch-export": "pytorch"}.get(form, form)
+    assert front["library_name"] == {"released": "sapiens2-lit"}.get(form, form)
     assert ModelCard(text).data.to_dict()["pipeline_tag"] == "image-segmentation"
     assert "Not checked on export" in text
 
@@ -77,6 +79,11 @@ def test_without_a_licence_at_hand_a_notice_says_what_to_do(
     assert f"https://huggingface.co/{HUB}" in text
     assert "sapiens2_test_seg.safetensors" in text
     assert "put the text of the Sapiens2 License there" in capsys.readouterr().out
+    again = export(folder, tmp_path / "again", "--check", "false", form="transformers")
+    assert (
+        "(model.safetensors)" in (again / "LICENSE").read_text()
+    )  # a notice of its own, not a copy of the other
+    assert ModelCard.load(again / "README.md").data.base_model == HUB
 
 
 def test_the_licence_beside_the_weights_goes_with_them(
@@ -101,9 +108,11 @@ def test_networks_trained_from_nothing_are_their_owners(
 ) -> None:
     folder = export(checkpoint({"seg": heads["seg"]}, weights=None), tmp_path / "out")
     assert (folder / "LICENSE").read_text().startswith("No licence chosen")
-    card = ModelCard.load(folder / "README.md")
-    assert card.data.license == "unknown"
-    assert card.data.base_model is None
+    again = export(folder, tmp_path / "again")
+    for each in (folder, again):
+        card = ModelCard.load(each / "README.md")
+        assert card.data.license == "unknown"
+        assert card.data.base_model is None
 
 
 def test_a_notice_is_no_licence_of_another_folder(tmp_path: Path) -> None:

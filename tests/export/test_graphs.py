@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones import BackboneSize, Sapiens2
-from sapiens2_lit.cli import main
 from sapiens2_lit.errors import ExportError
 from sapiens2_lit.export.check import compare
 from sapiens2_lit.export.onnx import write_onnx
@@ -100,16 +100,23 @@ def test_onnx_holds_all_heads_of_a_run(onnx_folder: Path, onnx_checkpoint: Path)
     stored = onnx.load(onnx_folder / "model.onnx")
     onnx.checker.check_model(stored, full_check=True)
     assert [(entry.domain, entry.version) for entry in stored.opset_import] == [("", 18)]
+    card = ModelCard.load(onnx_folder / "README.md")
+    assert card.data.library_name == "onnx"
+    assert "(B, 17, 16, 12)" in card.text
     about = json.loads((onnx_folder / "sapiens2_lit.json").read_text())
     assert about["opset"] == 18
     assert about["outputs"]["linear"] == {"dtype": "float32", "shape": ["batch", 29, 4, 3]}
     assert about["heads"]["pose"]["keypoints"][9] == "left_wrist"
 
 
-def test_onnx_of_window_tokenizer_grouped_queries_and_own_head(tmp_path: Path) -> None:
+def test_onnx_of_window_tokenizer_grouped_queries_and_own_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sapiens2_lit.export.onnx.LARGEST_FILE", 0)
     model = four_k(("mine", TwoAnswers))
     done = write_onnx(model, tmp_path, Options(opset=20))
     assert done.checked.startswith("run by onnxruntime")
+    assert (tmp_path / "model.onnx.data").is_file()  # as weights beyond the limit of one file are
     batch = images(3, (128, 64))
     close(run(tmp_path / "model.onnx", batch), flat(model(batch)), 1e-4)
 
@@ -124,19 +131,11 @@ def test_torch_export_of_window_tokenizer_grouped_queries_and_own_head(tmp_path:
         close(module(batch), flat(model(batch)), 1e-5)
 
 
-def test_one_head_can_be_chosen(onnx_checkpoint: Path, tmp_path: Path) -> None:
-    command = [
-        "export",
-        str(onnx_checkpoint),
-        str(tmp_path / "out"),
-        "--format",
-        "torch-export",
-        "--head",
-        "linear",
-    ]
-    assert main([*command, "--check", "false"]) == 0
-    module = torch.export.load(tmp_path / "out" / "model.pt2").module()
+def test_one_head_can_be_chosen(torch_folder: Path) -> None:
+    module = torch.export.load(torch_folder / "model.pt2").module()
     assert list(module(images(2, (64, 48)))) == ["linear"]
+    card = ModelCard.load(torch_folder / "README.md")
+    assert (card.data.library_name, card.data.pipeline_tag) == ("pytorch", "image-segmentation")
 
 
 def test_a_head_that_decides_by_values_is_named(tmp_path: Path) -> None:
