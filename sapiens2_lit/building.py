@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,14 +31,21 @@ def build(
     return backbone, {name: make(backbone.embed_dim) for name, make in make_heads.items()}
 
 
-def load_task_file(module: nn.Module, source: str, heads: list[str], reinitialize: tuple[str, ...]) -> None:
+def load_task_file(
+    module: nn.Module, source: str, reinitialize: tuple[str, ...] = (), drop: tuple[str, ...] = ()
+) -> None:
     """Load a released task file, or weights of ours, strictly into a module with `backbone` and `heads`.
+
+    Args:
+        reinitialize: names or leading parts of names that keep their fresh values.
+        drop: those of the file that are left out.
 
     Raises:
         SettingError: a released file has one head, and here are several.
-        WeightsError: the file is not found, or does not fit outside `reinitialize`.
+        WeightsError: the file is not found, or does not fit outside `reinitialize` and `drop`.
     """
-    found = read_weights(source)
+    backbone, heads = module.get_submodule("backbone"), list(module.get_submodule("heads")._modules)
+    found = read_weights(source, backbone=getattr(backbone, "weights", None))
     released = any(name.startswith("decode_head.") for name in found.tensors)
     if released and len(heads) != 1:
         raise SettingError(
@@ -54,43 +60,23 @@ def load_task_file(module: nn.Module, source: str, heads: list[str], reinitializ
             if name.startswith(f"heads.{heads[0]}.losses.")
         }
         tensors = own | task_state(found.tensors, heads[0])
-    log.info("%s", load_state(module, tensors, source=found.origin, reinitialize=reinitialize).summary())
+    network = nn.ModuleDict({"backbone": backbone, "heads": module.get_submodule("heads")})
+    ignore = dict.fromkeys(drop, "dropped, as asked")
+    report = load_state(network, tensors, source=found.origin, reinitialize=reinitialize, ignore=ignore)
+    log.info("%s", report.summary())
 
 
-def restore(
-    make_backbone: Callable[[], Backbone],
-    make_heads: Mapping[str, Callable[[int], Head]],
-    checkpoint: Mapping[str, Any],
-    origin: str,
-    *,
-    ema: bool = True,
-) -> tuple[Backbone, dict[str, Head]]:
-    """The networks of a checkpoint of ours, with its weights.
+def match_state(module: nn.Module, tensors: Mapping[str, Tensor], left_out: frozenset[str]) -> None:
+    """Check that a checkpoint belongs to this model before anything of it is loaded.
 
     Args:
-        make_backbone: as of its configuration.
-        make_heads: as of its configuration.
-        checkpoint: what the file holds.
-        origin: the file, for messages.
-        ema: take the averaged weights where there are some.
-
-    Raises:
-        WeightsError: the weights are of other networks.
-    """
-    backbone, heads = build(make_backbone, make_heads, pretrained=False)
-    module = nn.ModuleDict({"backbone": backbone, "heads": nn.ModuleDict(heads)})
-    log.info("%s", load_state(module, checkpoint["state_dict"], source=origin).summary())
-    return backbone, heads
-
-
-def match_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Check that a checkpoint belongs to this model before anything of it is loaded.
+        left_out: names that the checkpoint says it need not hold, because the pretrained backbone has them.
 
     Raises:
         WeightsError: names or shapes differ; lists them and says what to look at.
     """
-    own = module.state_dict()
-    missing = sorted(own.keys() - tensors.keys())
+    own = nn.Module.state_dict(module)
+    missing = sorted(own.keys() - tensors.keys() - left_out)
     unexpected = sorted(tensors.keys() - own.keys())
     shapes = [
         f"{name}: {tuple(tensors[name].shape)} in the checkpoint, {tuple(own[name].shape)} here"

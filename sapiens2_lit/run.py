@@ -13,11 +13,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from sapiens2_lit.callbacks import (
+    FeatureCache,
     LastCheckpoint,
     PredictionPictures,
     PredictionWriter,
     RunProgressBar,
     RunScalars,
+    StartTable,
 )
 from sapiens2_lit.config_files import resolve_configs
 from sapiens2_lit.errors import SettingError
@@ -67,6 +69,7 @@ class SapiensCLI(LightningCLI):
         parser.set_defaults(BEST)
         parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
         parser.add_class_arguments(PredictionPictures, "pictures")
+        parser.add_class_arguments(FeatureCache, "feature_cache")
 
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
@@ -92,6 +95,7 @@ class SapiensCLI(LightningCLI):
         if settings.trainer.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(settings.output, name="", version=self.run_folder())
         kwargs["callbacks"] = self.callbacks()
+        kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
         return super().instantiate_trainer(**kwargs)
 
     def callbacks(self) -> list[L.Callback]:
@@ -104,7 +108,9 @@ class SapiensCLI(LightningCLI):
         if self.subcommand == "predict":
             callbacks.append(PredictionWriter())
         if self.subcommand == "fit":
-            callbacks += [RunScalars(), built.pictures]
+            callbacks += [RunScalars(), built.pictures, built.feature_cache]
+            if built.trainer.enable_model_summary is not False:
+                callbacks.append(StartTable())
             if built.trainer.enable_checkpointing is not False:
                 callbacks += [built.checkpoint, built.last_checkpoint]
         return callbacks
@@ -121,6 +127,7 @@ class SapiensCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         self.model.config = dump[self.subcommand]
+        self.model.resume_from = self.config[self.subcommand].ckpt_path
 
 
 def share_settings(settings: Namespace) -> None:

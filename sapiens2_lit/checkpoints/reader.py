@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sapiens2_lit.checkpoints.hub import fetch, is_hub_id
 from sapiens2_lit.checkpoints.layouts import detect_layout, to_released
+from sapiens2_lit.checkpoints.ours import META, complete, is_ours
 from sapiens2_lit.errors import WeightsError
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
@@ -33,7 +34,9 @@ class Weights(NamedTuple):
     origin: str
 
 
-def read_weights(source: str | Path, *, task: str | None = None) -> Weights:
+def read_weights(
+    source: str | Path, *, task: str | None = None, ema: bool = True, backbone: str | None = None
+) -> Weights:
     """Read all tensors of `source`, in the released layout, on the CPU and memory-mapped where possible.
 
     Args:
@@ -41,9 +44,13 @@ def read_weights(source: str | Path, *, task: str | None = None) -> Weights:
             index, or one `sapiens2_*.safetensors`), or a hub id (`facebook/sapiens2-pose-0.4b`).
         task: what the head in a file in the `transformers` layout is for (pose, seg, normal, pointmap,
             matting); without it the config.json beside the file tells.
+        ema: of a checkpoint of ours take the averaged weights, where it has them.
+        backbone: where to find the pretrained backbone of a checkpoint of ours that holds only what was
+            trained, if it is no longer where it was.
 
     Raises:
-        WeightsError: nothing is there, it is not weights, or it holds code instead of tensors alone.
+        WeightsError: nothing is there, it is not weights, it holds code instead of tensors alone, or the backbone
+            that it belongs to is not found, or is another.
     """
     path = Path(source).expanduser()
     if path.exists():
@@ -59,10 +66,23 @@ def read_weights(source: str | Path, *, task: str | None = None) -> Weights:
         )
     tensors: dict[str, Tensor] = {}
     for file in files:
-        tensors.update(_read_file(file))
+        tensors.update(_read_file(file, ema, backbone))
     if detect_layout(tensors) == "transformers":
         tensors = to_released(tensors, task=task or _task_beside(files[0]))
     return Weights(tensors, origin)
+
+
+def read_meta(checkpoint: str | Path) -> dict[str, Any]:
+    """What a checkpoint of ours says beside its tensors: `config`, `adapt`, `backbone`; empty for other files.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    path = Path(checkpoint)
+    if path.is_dir():  # a sharded one, whose tensors are in files of their own
+        path = path / "meta.pt"
+    content = _read_pickle(path)
+    return dict(content.get(META, {})) if isinstance(content, Mapping) else {}
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -118,11 +138,16 @@ def _task_beside(file: Path) -> str | None:
     return next((ARCHITECTURES[name] for name in architectures if name in ARCHITECTURES), None)
 
 
-def _read_file(file: Path) -> dict[str, Tensor]:
+def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]:
     if file.suffix == ".safetensors":
         return _read_safetensors(file)
     if file.suffix in PICKLES:
-        return _unwrap(read_pickle(file), file)
+        content = _read_pickle(file)
+        return (
+            complete(content, file, ema=ema, backbone=backbone)
+            if is_ours(content)
+            else _unwrap(content, file)
+        )
     raise WeightsError(
         f"{file}: found the ending {file.suffix!r}, expected .safetensors or one of {', '.join(PICKLES)}."
     )
@@ -136,12 +161,7 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{file}: expected safetensors; {_what_is(file)} ({error}).") from error
 
 
-def read_pickle(file: Path) -> Any:
-    """Whatever a PyTorch file holds, of tensors, numbers, texts, lists and dicts alone.
-
-    Raises:
-        WeightsError: it is broken, or would run code when loaded.
-    """
+def _read_pickle(file: Path) -> Any:
     try:
         # Only the newer zip format can be memory-mapped.
         return torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))

@@ -1,8 +1,8 @@
 """From a run's saved configuration to what makes its backbone and its heads, as the command line does it."""
 
-import copy
 import sys
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,9 @@ def read_factories(config: Mapping[str, Any], origin: str) -> tuple[MakeBackbone
     parser.add_argument("--backbone", type=MakeBackbone)
     parser.add_argument("--heads", type=MakeHeads)
     try:
-        parsed = parser.parse_object(
-            copy.deepcopy({"backbone": model["backbone"], "heads": model["heads"]})
-        )  # changed in place
-        made = parser.instantiate_classes(parsed)
+        networks = {"backbone": model["backbone"], "heads": model["heads"]}
+        parsed = parser.parse_object(deepcopy(networks))  # which it changes
+        made = parser.instantiate(parsed)
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise WeightsError(
             f"{origin}: its networks cannot be made: {error}\nClasses of your own must be importable from the "

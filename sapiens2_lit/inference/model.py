@@ -1,5 +1,6 @@
 """The networks of a checkpoint or of a released file, ready to predict: plain PyTorch, no Trainer."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -8,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.building import restore
+from sapiens2_lit.building import build
+from sapiens2_lit.checkpoints import load_state, read_meta, read_weights
 from sapiens2_lit.checkpoints.hub import is_hub_id
-from sapiens2_lit.checkpoints.reader import read_pickle
+from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, Outputs
 from sapiens2_lit.images import normalize
@@ -20,6 +22,8 @@ from sapiens2_lit.parallel import compile_blocks
 
 Precision = Literal["float32", "bf16"]
 _PRECISIONS = ("float32", "bf16")
+
+log = logging.getLogger(__name__)
 
 
 class InferenceModel(nn.Module):
@@ -57,8 +61,7 @@ class InferenceModel(nn.Module):
             )
         if not heads:
             raise SettingError("heads: found none, expected at least one; there would be nothing to predict")
-        if precision not in _PRECISIONS:
-            raise SettingError(f"precision: found {precision!r}, expected one of {', '.join(_PRECISIONS)}")
+        check_precision(precision)
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
         self.image_size: tuple[int, int] = (size[0], size[1])
@@ -97,6 +100,7 @@ def load_model(
     precision: Precision = "float32",
     compile: bool = False,
     ema: bool = True,
+    backbone: str | None = None,
 ) -> InferenceModel:
     """The networks of a checkpoint, of a released task file, or of a `transformers` model.
 
@@ -107,14 +111,16 @@ def load_model(
         precision: `float32`, or `bf16` by autocast.
         compile: compile the backbone's blocks in place.
         ema: take the averaged weights where a checkpoint has them.
+        backbone: where to find the pretrained backbone of a checkpoint that holds only what was trained, if it is no
+            longer where it was in training.
 
     Raises:
         WeightsError: nothing is there, it is no model of a task, or its parts do not fit together.
         SettingError: an unknown device or precision.
     """
-    model = _load(source, ema).to(find_device(device))
-    if precision not in _PRECISIONS:
-        raise SettingError(f"precision: found {precision!r}, expected one of {', '.join(_PRECISIONS)}")
+    place = find_device(device)
+    check_precision(precision)
+    model = _load(source, ema, backbone).to(place)
     model.precision = precision
     if compile:
         compile_blocks(model.backbone)
@@ -141,29 +147,39 @@ def find_device(device: str | torch.device) -> torch.device:
     return found
 
 
-def _load(source: str | Path, ema: bool) -> InferenceModel:
+def check_precision(precision: str) -> None:
+    """Raise SettingError where there is no such precision."""
+    if precision not in _PRECISIONS:
+        raise SettingError(f"precision: found {precision!r}, expected one of {', '.join(_PRECISIONS)}.")
+
+
+def _load(source: str | Path, ema: bool, backbone: str | None) -> InferenceModel:
     path = Path(source).expanduser()
-    if path.is_file() and path.suffix in (".ckpt", ".pt", ".pth"):
-        content = read_pickle(path)
-        if isinstance(content, Mapping) and "sapiens2_lit" in content:
-            return _from_checkpoint(content, str(source), ema)
-    elif not path.exists() and not is_hub_id(str(source)):
+    if not path.exists() and not is_hub_id(str(source)):
         raise WeightsError(
             f"{source}: no such file or folder; expected a checkpoint (.ckpt), a task model (folder or .safetensors) "
             "or a hub id such as facebook/sapiens2-seg-0.4b."
         )
+    if (path.suffix in PICKLES and path.is_file()) or (path / "meta.pt").is_file():
+        meta = read_meta(path)
+        if meta:
+            return _from_checkpoint(path, meta.get("config") or {}, ema, backbone)
     found = read_released(source)
     return InferenceModel(
         found.backbone, found.heads, image_size=found.image_size, config=found.config, origin=found.origin
     )
 
 
-def _from_checkpoint(checkpoint: Mapping[str, Any], origin: str, ema: bool) -> InferenceModel:
-    config = checkpoint["sapiens2_lit"].get("config") or {}
-    make_backbone, make_heads = read_factories(config, origin)
-    backbone, heads = restore(make_backbone, make_heads, checkpoint, origin, ema=ema)
+def _from_checkpoint(
+    path: Path, config: Mapping[str, Any], ema: bool, backbone_weights: str | None
+) -> InferenceModel:
+    """Plain networks: adapters are merged, averages taken, and what was not trained is read from where it was."""
+    backbone, heads = build(*read_factories(config, str(path)), pretrained=False)
+    network = nn.ModuleDict({"backbone": backbone, "heads": nn.ModuleDict(heads)})
+    found = read_weights(path, ema=ema, backbone=backbone_weights)
+    log.info("%s", load_state(network, found.tensors, source=found.origin).summary())
     return InferenceModel(
-        backbone, heads, image_size=_data_size(config, backbone), config=config, origin=origin
+        backbone, heads, image_size=_data_size(config, backbone), config=config, origin=found.origin
     )
 
 

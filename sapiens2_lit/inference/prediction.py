@@ -96,4 +96,4 @@ def known(array: Array) -> npt.NDArray[np.bool_]:
     if not np.issubdtype(array.dtype, np.floating):
         return np.asarray(array != IGNORED)
     finite = np.isfinite(array)
-    return finite if array.ndim == 2 else finite.all(axis=2)
+    return finite if array.ndim == 2 else np.asarray(finite.all(axis=2))

@@ -88,7 +88,9 @@ class Predictor:
     @overload
     def predict(self, image: Image, boxes: Boxes = None) -> Prediction: ...
     @overload
-    def predict(self, image: Sequence[Image], boxes: Sequence[Boxes] | None = None) -> list[Prediction]: ...
+    def predict(
+        self, image: list[Image] | tuple[Image, ...], boxes: Sequence[Boxes] | None = None
+    ) -> list[Prediction]: ...
     def predict(self, image: Any, boxes: Any = None) -> Prediction | list[Prediction]:
         """What the heads say about an image, or about each of a list of images, of any sizes.
 
@@ -231,6 +233,7 @@ def load(
     precision: Precision = "float32",
     compile: bool = False,
     ema: bool = True,
+    backbone: str | None = None,
     **options: Any,
 ) -> Predictor:
     """A predictor with the networks of a checkpoint, of a released task model, or of a `transformers` model.
@@ -242,11 +245,14 @@ def load(
         precision: `float32`, or `bf16` by autocast.
         compile: compile the backbone's blocks in place.
         ema: take the averaged weights where a checkpoint has them.
+        backbone: where the pretrained backbone of a checkpoint is that holds only what was trained, if it has moved.
         options: of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector.
 
     Raises:
         WeightsError: nothing is there, or it is no model that can predict.
         SettingError: naming the setting, what was found and what was expected.
     """
-    model = load_model(source, device=device, precision=precision, compile=compile, ema=ema)
+    model = load_model(
+        source, device=device, precision=precision, compile=compile, ema=ema, backbone=backbone
+    )
     return Predictor(model, **options)
