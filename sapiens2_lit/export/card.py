@@ -55,7 +55,7 @@ def write_card(
     parts = [
         f"---\n{data.to_yaml()}\n---",
         f"# {name}",
-        introduction(model, exported, source),
+        introduction(model, exported, source, run),
         "## Heads\n" + "\n".join(describe(head, key) for key, head in exported.heads.items()),
         "## Use\n" + usage(name, exported),
         training(model, run),
@@ -102,7 +102,7 @@ def task_of_class(head: Head) -> str | None:
     return "seg" if isinstance(head, ClassHead) else None
 
 
-def introduction(model: InferenceModel, exported: Exported, source: Provenance) -> str:
+def introduction(model: InferenceModel, exported: Exported, source: Provenance, run: RunFacts) -> str:
     backbone = model.backbone
     size = f"Sapiens2 {size_name(backbone)}" if isinstance(backbone, Sapiens2) else type(backbone).__name__
     height, width = model.image_size
@@ -111,7 +111,9 @@ def introduction(model: InferenceModel, exported: Exported, source: Provenance) 
     check = f" Checked on export: {exported.checked}." if exported.checked else " Not checked on export."
     return (
         f"{size}, {origin}, {made} (`--format {exported.form}`) by sapiens2-lit. "
-        f"Input: RGB, {height} x {width} (height x width).{check}"
+        f"Input: RGB, {height} x {width} (height x width)."
+        + "".join(f" The {note}." for note in run.notes)
+        + check
     )
 
 

@@ -15,9 +15,9 @@ from sapiens2_lit.export.licence import write_licence
 from sapiens2_lit.export.manifest import manifest
 from sapiens2_lit.export.onnx import OPSETS, write_onnx
 from sapiens2_lit.export.plan import Exported, Options, Writer
-from sapiens2_lit.export.provenance import provenance
+from sapiens2_lit.export.provenance import Provenance, provenance
 from sapiens2_lit.export.released import write_released
-from sapiens2_lit.export.run_facts import read_run
+from sapiens2_lit.export.run_facts import RunFacts, read_run
 from sapiens2_lit.export.torch_export import write_torch_export
 from sapiens2_lit.export.transformers import write_transformers
 from sapiens2_lit.inference.model import InferenceModel, load_model
@@ -60,11 +60,13 @@ def export(args: list[str], api: HfApi | None = None) -> int:
     elif options.private:
         raise SettingError("--private has no effect without --push-to-hub")
     source = find_source(options)
-    model = load_model(source, device=options.device, ema=options.ema)
+    model = load_model(source, device=options.device, ema=options.ema, backbone=options.backbone)
     with new_folder(out, overwrite=options.overwrite) as folder:
         settings = Options(options.head, options.check, options.opset)
         exported = FORMATS[options.format](model, folder, settings)
-        licence = accompany(model, folder, exported, source, name=options.push_to_hub or out.name)
+        origin = provenance(model, source, options.backbone)
+        run = read_run(source, ema=options.ema).of(exported.heads)
+        licence = accompany(model, folder, exported, origin, run, name=options.push_to_hub or out.name)
     sys.stdout.write(report(out, exported, licence))
     if options.push_to_hub:
         message = f"Export by sapiens2-lit (--format {options.format})"
@@ -112,6 +114,11 @@ def parse(args: list[str]) -> Namespace:
     parser.add_argument(
         "--device", default="cpu", help="cpu, cuda, mps or auto; torch-export keeps it (%(default)s)"
     )
+    parser.add_argument(
+        "--backbone",
+        metavar="PATH",
+        help="the pretrained backbone of a checkpoint without it, if it was moved",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="where runs are, for `best` and `last`")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in OUT")
     parser.add_argument(
@@ -151,12 +158,13 @@ def find_source(options: Namespace) -> str:
     return found
 
 
-def accompany(model: InferenceModel, folder: Path, exported: Exported, source: str, name: str) -> str:
+def accompany(
+    model: InferenceModel, folder: Path, exported: Exported, origin: Provenance, run: RunFacts, name: str
+) -> str:
     """Write manifest, licence and card; returns what became of the licence."""
-    origin = provenance(model, source)
     write_json(folder / MANIFEST, manifest(model, exported, origin))
     licence = write_licence(folder, exported.weights, origin.base, origin.places)
-    card = write_card(name, model, exported, origin, read_run(source).of(exported.heads))
+    card = write_card(name, model, exported, origin, run)
     (folder / "README.md").write_text(str(card), encoding="utf-8")
     return licence
 

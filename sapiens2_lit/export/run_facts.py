@@ -1,11 +1,15 @@
-"""What is known of the run that a checkpoint comes from: its step and the metrics logged then."""
+"""What is known of the run that a checkpoint comes from: its step, its kind, and the metrics logged then."""
 
 import math
+import zipfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from sapiens2_lit.checkpoints.reader import read_pickle
+import torch
+
+from sapiens2_lit.checkpoints.ours import EMA, is_ours
 
 
 @dataclass(frozen=True)
@@ -13,28 +17,53 @@ class RunFacts:
     """Attributes:
     step: optimizer steps of training, or None where the source is no checkpoint of ours.
     metrics: by name, such as `val/pose/AP`, as last logged at that step or before; empty where no log is found.
+    notes: what was done to the weights on the way, for people to read.
     """
 
     step: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def of(self, heads: Collection[str]) -> "RunFacts":
         """The same, with the metrics of these heads alone."""
         own = {name: value for name, value in self.metrics.items() if name.split("/")[1] in heads}
-        return RunFacts(self.step, own)
+        return replace(self, metrics=own)
 
 
-def read_run(source: str | Path) -> RunFacts:
-    """The facts of a checkpoint of ours, with TensorBoard's log of its run where that lies beside it."""
-    path = Path(source).expanduser()
-    if not path.is_file() or path.suffix != ".ckpt":
+def read_run(source: str | Path, *, ema: bool = True) -> RunFacts:
+    """The facts of a checkpoint of ours, with TensorBoard's log of its run where that lies beside it.
+
+    Args:
+        source: the file or, of a sharded one, the folder; anything else has no facts.
+        ema: whether averaged weights are taken where there are some.
+    """
+    path = Path(source).expanduser().resolve()
+    content = read_content(path)
+    if not isinstance(content.get("global_step"), int):
         return RunFacts()
-    content = read_pickle(path)
-    step = content.get("global_step") if isinstance(content, Mapping) else None
-    if not isinstance(step, int):
-        return RunFacts()
-    run = path.resolve().parents[1] if path.resolve().parent.name == "checkpoints" else path.resolve().parent
-    return RunFacts(step, logged_metrics(run, step))
+    run = path.parents[1] if path.parent.name == "checkpoints" else path.parent
+    step = content["global_step"]
+    return RunFacts(step, logged_metrics(run, step), notes(content, ema))
+
+
+def read_content(path: Path) -> Mapping[str, Any]:
+    """What a checkpoint of ours holds, its tensors mapped and not read; nothing where it is none."""
+    path = path / "meta.pt" if path.is_dir() else path
+    if not path.is_file() or not (path.suffix == ".ckpt" or path.name == "meta.pt"):
+        return {}
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    return content if is_ours(content) or path.name == "meta.pt" else {}
+
+
+def notes(content: Mapping[str, Any], ema: bool) -> tuple[str, ...]:
+    found = []
+    if (content.get("sapiens2_lit", {}).get("adapt") or {}).get("mode") == "lora":
+        found.append("LoRA adapters are merged into the weights")
+    if any(name.startswith(EMA) for name in content.get("state_dict", {})):
+        found.append(
+            "weights are their moving average" if ema else "weights are the last ones, not their average"
+        )
+    return tuple(found)
 
 
 def logged_metrics(run: Path, step: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Checkpoints as a run leaves them, of tiny networks with random values everywhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from sapiens2_lit.backbones import BackboneSize
+from sapiens2_lit.backbones.sizes import HIDDEN_SIZES
 from sapiens2_lit.cli import main
 from sapiens2_lit.inference.factories import read_factories
 
@@ -84,26 +86,63 @@ HEADS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="session")
-def onnx_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with heads of several kinds."""
-    chosen = {name: HEADS[name] for name in ("pose", "linear")}
-    return make_checkpoint(tmp_path_factory.mktemp("run") / "version_0" / "checkpoints" / "last.ckpt", chosen)
+class Grouped(BackboneSize):
+    """Grouped queries in every block: released sizes have them in the middle of many."""
+
+    def kv_heads(self, block: int) -> int:
+        return self.heads // 2
+
+
+MY_HEAD = """
+from torch import nn
+from sapiens2_lit.heads import Head
+
+
+class TwoAnswers(Head):
+    def __init__(self, embed_dim):
+        super().__init__()
+        self.line = nn.Conv2d(embed_dim, 2, 1)
+
+    def forward(self, features):
+        field = self.line(features[-1])
+        return {"left": field[:, 0], "mean": field.mean(dim=(2, 3))}
+
+    def loss(self, outputs, batch):
+        return {}
+
+    def predict(self, outputs, batch):
+        return outputs
+"""
 
 
 @pytest.fixture(scope="session")
-def torch_folder(onnx_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of its heads as a package of torch.export."""
+def graph_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """All that is hard to capture in one run: window tokenizer, grouped queries, bfloat16 positions, a user's head."""
+    place = tmp_path_factory.mktemp("run")
+    (place / "a_users_file.py").write_text(MY_HEAD)
+    heads = {"pose": HEADS["pose"], "linear": HEADS["linear"], "mine": class_path("a_users_file.TwoAnswers")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(place)
+        patch.setitem(HIDDEN_SIZES, "grouped", Grouped(16, 1, 2, 32, 1))
+        settings = {"size": "grouped", "window_tokenizer": True, "rope_dtype": "bfloat16"}
+        path = place / "version_0" / "checkpoints" / "last.ckpt"
+        yield make_checkpoint(path, heads, (128, 64), **settings)
+
+
+@pytest.fixture(scope="session")
+def torch_folder(graph_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its export to torch.export, by the command."""
     out = tmp_path_factory.mktemp("torch") / "out"
-    args = ["--format", "torch-export", "--head", "linear", "--check", "false"]
-    assert main(["export", str(onnx_checkpoint), str(out), *args]) == 0
+    assert main(["export", str(graph_checkpoint), str(out), "--format", "torch-export"]) == 0
     return out
 
 
 @pytest.fixture(scope="session")
-def onnx_folder(onnx_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its export to ONNX, by the command."""
+def onnx_folder(graph_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its export to ONNX, by the command, with weights in a file of their own."""
     pytest.importorskip("onnxscript")
     out = tmp_path_factory.mktemp("onnx") / "out"
-    assert main(["export", str(onnx_checkpoint), str(out), "--format", "onnx"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sapiens2_lit.export.onnx.LARGEST_FILE", 0)
+        assert main(["export", str(graph_checkpoint), str(out), "--format", "onnx", "--opset", "20"]) == 0
     return out

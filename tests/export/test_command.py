@@ -63,7 +63,10 @@ def test_several_heads_need_a_choice_and_all_formats_say_so(
         (["CKPT", "OUT", "--format", "released", "--output", "OUT"], "--output has no effect"),
         (["CKPT", "OUT", "--format", "released", "--opset", "18"], "--opset has no effect"),
         (["CKPT", "OUT", "--format", "released", "--private"], "--private has no effect"),
-        (["CKPT", "OUT", "--format", "released", "--device", "abacus"], "device: found 'abacus'"),
+        (
+            ["CKPT", "OUT", "--format", "released", "--device", "abacus"],
+            "device: found 'abacus'",
+        ),
         (["CKPT", "CKPT", "--format", "released"], "is there and is no folder"),
         (["CKPT", "CKPT/inside", "--format", "released"], "its parent folder cannot be made"),
     ],

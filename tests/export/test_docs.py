@@ -20,7 +20,8 @@ def place(
     tmp_path: Path,
     onnx_folder: Path,
     torch_folder: Path,
-    onnx_checkpoint: Path,
+    checkpoint: Any,
+    heads: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """A working directory with the folders that the page speaks of, and a picture."""
@@ -28,8 +29,9 @@ def place(
     place.mkdir()
     (place / "people").symlink_to(onnx_folder)
     (place / "people-torch").symlink_to(torch_folder)
-    args = ["--format", "transformers", "--head", "pose", "--check", "false"]
-    assert main(["export", str(onnx_checkpoint), str(place / "people-transformers"), *args]) == 0
+    source = str(checkpoint({"pose": heads["pose"]}))
+    args = [source, str(place / "people-transformers"), "--format", "transformers", "--check", "false"]
+    assert main(["export", *args]) == 0
     pixels = np.random.default_rng(0).integers(0, 256, (120, 100, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(place / "image.jpg")
     monkeypatch.chdir(place)
@@ -47,7 +49,7 @@ def test_every_snippet_runs(place: Path, capsys: pytest.CaptureFixture) -> None:
         exec(compile(block, str(DOCS), "exec"), scopes[-1])
     printed = capsys.readouterr().out
     assert "torch.Size([17, 2])" in printed
-    assert "'linear': (5, 29, 4, 3)" in printed
+    assert "'linear': (5, 29, 2, 1)" in printed
     assert "left_wrist" in printed
     theirs, _, ours, by_hand = scopes
     # the two crops differ by their resampling: keypoints of random networks follow it by pixels
@@ -55,7 +57,7 @@ def test_every_snippet_runs(place: Path, capsys: pytest.CaptureFixture) -> None:
     assert np.isfinite(ours["keypoints"]).all()
     assert theirs["people"][0]["keypoints"].isfinite().all()
     assert by_hand["x"].shape == by_hand["y"].shape == (17,)
-    assert by_hand["classes"].shape == (4, 3)
+    assert by_hand["classes"].shape == (2, 1)
 
 
 def test_the_page_names_every_option_and_every_format() -> None:

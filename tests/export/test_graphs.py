@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from sapiens2_lit.backbones import BackboneSize, Sapiens2
 from sapiens2_lit.errors import ExportError
 from sapiens2_lit.export.check import compare
-from sapiens2_lit.export.onnx import write_onnx
+from sapiens2_lit.export.graph import network_of
 from sapiens2_lit.export.plan import Options
 from sapiens2_lit.export.torch_export import write_torch_export
 from sapiens2_lit.heads import Head
@@ -25,51 +24,27 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
-class Grouped(BackboneSize):
-    """Grouped queries in every block: released sizes have them in the middle of many."""
+class Undecided(Head):
+    """What no graph can hold: a decision that depends on values."""
 
-    def kv_heads(self, block: int) -> int:
-        return self.heads // 2
-
-
-class TwoAnswers(Head):
-    """A head of one's own, with two outputs."""
-
-    def __init__(self, embed_dim: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.line = nn.Conv2d(embed_dim, 2, 1)
+        self.line = nn.Conv2d(16, 2, 1)
 
     def forward(self, features: list[Tensor]) -> Outputs:
-        field = self.line(features[-1])
-        return {"left": field[:, 0], "mean": field.mean(dim=(2, 3))}
+        return self.line(features[-1] if float(features[-1].mean()) > 0 else -features[-1])
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         raise NotImplementedError
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        assert isinstance(outputs, dict)
-        return outputs
+        raise NotImplementedError
 
 
-class Undecided(TwoAnswers):
-    """What no graph can hold: a decision that depends on values."""
-
-    def forward(self, features: list[Tensor]) -> Outputs:
-        return self.line(features[-1] if float(features[-1].mean()) > 0 else -features[-1])
-
-
-def four_k(*heads: tuple[str, type[Head]], rope_dtype: Any = "float32") -> InferenceModel:
-    """The window tokenizer and grouped queries, with random values everywhere."""
-    torch.manual_seed(0)
-    backbone = Sapiens2(Grouped(16, 1, 2, 32, 1), (128, 64), window_tokenizer=True, rope_dtype=rope_dtype)
-    model = InferenceModel(backbone, {name: kind(16) for name, kind in heads})
-    for parameter in model.parameters():
-        parameter.add_(0.05 * torch.randn_like(parameter))
-    return model
-
-
-def images(count: int, size: tuple[int, int]) -> Tensor:
-    return torch.from_numpy(np.random.default_rng(count).integers(0, 256, (count, 3, *size), dtype=np.uint8))
+def images(count: int) -> Tensor:
+    return torch.from_numpy(
+        np.random.default_rng(count).integers(0, 256, (count, 3, 128, 64), dtype=np.uint8)
+    )
 
 
 def run(path: Path, batch: Tensor) -> dict[str, Tensor]:
@@ -92,55 +67,57 @@ def close(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: floa
         torch.testing.assert_close(found[name], value, rtol=tolerance, atol=tolerance)
 
 
-def test_onnx_holds_all_heads_of_a_run(onnx_folder: Path, onnx_checkpoint: Path) -> None:
-    model = load_model(onnx_checkpoint)
+def test_onnx_holds_window_tokenizer_grouped_queries_and_every_head(
+    onnx_folder: Path, graph_checkpoint: Path
+) -> None:
+    model = load_model(graph_checkpoint)
+    assert model.backbone.blocks[0].attn.repeats == 2
+    with_bfloat16 = flat(model(images(1)))
+    model.backbone.rope_dtype = torch.float32  # as the file computes positions, and says so
     for count in (1, 2, 5):
-        batch = images(count, (64, 48))
-        close(run(onnx_folder / "model.onnx", batch), flat(model(batch)), 1e-4)
-    stored = onnx.load(onnx_folder / "model.onnx")
-    onnx.checker.check_model(stored, full_check=True)
-    assert [(entry.domain, entry.version) for entry in stored.opset_import] == [("", 18)]
+        close(run(onnx_folder / "model.onnx", images(count)), flat(model(images(count))), 1e-4)
+    assert not torch.equal(with_bfloat16["linear"], flat(model(images(1)))["linear"])
+
+
+def test_onnx_file_and_its_companions_describe_it(onnx_folder: Path) -> None:
+    path = onnx_folder / "model.onnx"
+    onnx.checker.check_model(str(path), full_check=True)
+    stored = onnx.load(path)
+    assert [(entry.domain, entry.version) for entry in stored.opset_import] == [("", 20)]
+    assert (onnx_folder / "model.onnx.data").is_file()  # as with weights beyond the limit of one file
+    about = json.loads((onnx_folder / "sapiens2_lit.json").read_text())
+    assert about["opset"] == 20
+    assert about["outputs"]["linear"] == {"dtype": "float32", "shape": ["batch", 29, 2, 1]}
+    assert about["outputs"]["mine.mean"] == {"dtype": "float32", "shape": ["batch", 2]}
+    assert about["heads"]["pose"]["keypoints"][9] == "left_wrist"
+    assert about["heads"]["mine"]["task"] is None
+    inside = {entry.key: entry.value for entry in stored.metadata_props}["sapiens2_lit"]
+    assert json.loads(inside).items() <= about.items()
     card = ModelCard.load(onnx_folder / "README.md")
     assert card.data.library_name == "onnx"
-    assert "(B, 17, 16, 12)" in card.text
-    about = json.loads((onnx_folder / "sapiens2_lit.json").read_text())
-    assert about["opset"] == 18
-    assert about["outputs"]["linear"] == {"dtype": "float32", "shape": ["batch", 29, 4, 3]}
-    assert about["heads"]["pose"]["keypoints"][9] == "left_wrist"
+    assert "(B, 17, 8, 4)" in card.text
 
 
-def test_onnx_of_window_tokenizer_grouped_queries_and_own_head(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sapiens2_lit.export.onnx.LARGEST_FILE", 0)
-    model = four_k(("mine", TwoAnswers))
-    done = write_onnx(model, tmp_path, Options(opset=20))
-    assert done.checked.startswith("run by onnxruntime")
-    assert (tmp_path / "model.onnx.data").is_file()  # as weights beyond the limit of one file are
-    batch = images(3, (128, 64))
-    close(run(tmp_path / "model.onnx", batch), flat(model(batch)), 1e-4)
-
-
-def test_torch_export_of_window_tokenizer_grouped_queries_and_own_head(tmp_path: Path) -> None:
-    model = four_k(("mine", TwoAnswers), rope_dtype="bfloat16")
-    done = write_torch_export(model, tmp_path, Options())
-    assert done.checked.startswith("loaded by torch.export")
-    module = torch.export.load(tmp_path / "model.pt2").module()
-    for count in (1, 4):
-        batch = images(count, (128, 64))
-        close(module(batch), flat(model(batch)), 1e-5)
-
-
-def test_one_head_can_be_chosen(torch_folder: Path) -> None:
+def test_torch_export_holds_them_too(torch_folder: Path, graph_checkpoint: Path) -> None:
+    model = load_model(graph_checkpoint)
     module = torch.export.load(torch_folder / "model.pt2").module()
-    assert list(module(images(2, (64, 48)))) == ["linear"]
+    for count in (1, 4):
+        close(module(images(count)), flat(model(images(count))), 1e-5)
     card = ModelCard.load(torch_folder / "README.md")
-    assert (card.data.library_name, card.data.pipeline_tag) == ("pytorch", "image-segmentation")
+    assert card.data.library_name == "pytorch"
+    assert "outputs equal within" in card.text
+
+
+def test_heads_can_be_chosen(graph_checkpoint: Path) -> None:
+    network, heads = network_of(load_model(graph_checkpoint), Options(head="mine"))
+    assert list(heads) == ["mine"]
+    assert list(network(images(1))) == ["mine.left", "mine.mean"]
 
 
 def test_a_head_that_decides_by_values_is_named(tmp_path: Path) -> None:
+    model = InferenceModel(Sapiens2(BackboneSize(16, 1, 2, 32, 1), (32, 32)), {"undecided": Undecided()})
     with pytest.raises(ExportError, match=r"undecided \(Undecided\) cannot be captured as a graph"):
-        write_torch_export(four_k(("undecided", Undecided)), tmp_path, Options())
+        write_torch_export(model, tmp_path, Options())
 
 
 def test_wrong_numbers_are_an_error() -> None:
