@@ -71,7 +71,7 @@ def metadata(
 ) -> ModelCardData:
     """What stands at the top of the card."""
     tasks = [task for head in exported.heads.values() if (task := task_of(head) or task_of_class(head))]
-    licensed: dict[str, str] = (
+    licensed: dict[str, Any] = (
         {"license": "unknown"}
         if source.base is None
         else {"license": "other", "license_name": "sapiens2-license", "license_link": "LICENSE"}

@@ -41,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     session, facts = open_model(Path(__file__).with_name("model.onnx"))
     image = ImageOps.exif_transpose(Image.open(options.image)).convert("RGB")
-    results = predict(session, facts, image, options.box)
+    results: Any = predict(session, facts, image, options.box)
     np.savez_compressed(options.image.with_suffix(".npz"), **results)
     for name, value in results.items():
         print(name, value.shape, value.dtype)  # noqa: T201 (a program for a terminal)

@@ -104,7 +104,8 @@ def head_config(head: Head) -> dict[str, Any]:
     """Kind and channels of the decoder, read off its layers."""
     shuffle = hasattr(head, "upsample_blocks")
     if shuffle:
-        upsample = [convs(block)[0].out_channels // 4 for block in head.get_submodule("upsample_blocks")]  # type: ignore[union-attr]  # a Sequential
+        blocks = head.get_submodule("upsample_blocks").children()
+        upsample = [convs(block)[0].out_channels // 4 for block in blocks]
     else:
         upsample = [layer.out_channels for layer in convs(head.get_submodule("deconv_layers"))]
     config: dict[str, Any] = {
