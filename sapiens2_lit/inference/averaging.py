@@ -115,11 +115,13 @@ def in_float32(outputs: Outputs) -> Outputs:
 
 def resample(head: Head, outputs: Outputs, size: Size, target: Size) -> Outputs:
     """Outputs for an input of `size` as those for the same view at the size `target`."""
-    if size == target:
+    if not head.multi_scale or (head.top_down and size == target):
         return outputs
     assert isinstance(outputs, Tensor), "heads that say multi_scale give one tensor"
     if head.top_down:
         return resample_heatmaps(outputs, size, target)
+    if outputs.shape[-2:] == target:
+        return outputs
     return F.interpolate(outputs, target, mode="bilinear", align_corners=False)
 
 

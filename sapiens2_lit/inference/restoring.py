@@ -32,8 +32,9 @@ def restore_field(values: npt.NDArray[np.float32], view: View) -> npt.NDArray[np
 def restore_vectors(values: npt.NDArray[np.float32], view: View) -> npt.NDArray[np.float32]:
     """As `restore_field`, for unit vectors, which stay so."""
     vectors = restore_field(values, view)
-    length = np.linalg.norm(vectors, axis=2, keepdims=True)
-    return vectors / np.maximum(length, np.finfo(np.float32).tiny)
+    length = np.sqrt(np.einsum("hwc,hwc->hw", vectors, vectors))
+    vectors /= np.maximum(length, np.finfo(np.float32).tiny)[..., None]
+    return vectors
 
 
 def restore_classes(logits: npt.NDArray[np.float32], view: View) -> npt.NDArray[np.uint8]:
@@ -48,9 +49,8 @@ def restore_classes(logits: npt.NDArray[np.float32], view: View) -> npt.NDArray[
     labels = np.zeros(size, dtype=np.uint8)
     for index in np.unique(shown.argmax(axis=0)):
         values = _resample(np.ascontiguousarray(shown[index, :, :, None]), affine, size)[..., 0]
-        larger = values > best
-        labels[larger] = index
-        best[larger] = values[larger]
+        np.copyto(labels, np.uint8(index), where=values > best)
+        np.maximum(best, values, out=best)
     return labels
 
 

@@ -63,12 +63,15 @@ def draw_id(image: npt.NDArray[np.uint8], person: Instance) -> npt.NDArray[np.ui
     x, y, width, height = np.clip(person.box, -1e5, 1e5).tolist()
     thickness = max(1, round(max(image.shape) / 600))
     cv2.rectangle(picture, (round(x), round(y)), (round(x + width), round(y + height)), colour, thickness)
-    scale = max(0.35, max(image.shape) / 1200)
-    at = (max(0, round(x)) + 2 * thickness, max(0, round(y)) + round(26 * scale))
+    scale = max(0.4, max(image.shape) / 1000)
+    (across, up), _ = cv2.getTextSize(str(person.id), cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    left, top = max(0, round(x)), max(0, round(y))
+    margin = max(2, up // 3)
+    cv2.rectangle(picture, (left, top), (left + across + 2 * margin, top + up + 2 * margin), colour, -1)
+    at = (left + margin, top + margin + up)
     cv2.putText(
-        picture, str(person.id), at, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 3 * thickness, cv2.LINE_AA
+        picture, str(person.id), at, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), thickness, cv2.LINE_AA
     )
-    cv2.putText(picture, str(person.id), at, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
     return picture
 
 

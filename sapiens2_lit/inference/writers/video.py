@@ -12,7 +12,8 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.video import import_av
 from sapiens2_lit.whole_files import unwritable_is_error, whole_file
 
-CODECS = ("libx264", "libopenh264", "mpeg4")  # the first that this build of FFmpeg has
+# The first that this build of FFmpeg has, with settings that the eye finds lossless.
+CODECS = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qmin": "1", "qmax": "3"}}
 _TICKS = 60_000  # a second; MPEG-4 allows no more than 65535
 _MULTIPLE = 16  # of widths and heights, so that a legend may grow a little
 _BACKGROUND = 24
@@ -76,9 +77,7 @@ class VideoEncoder:
             raise SettingError(
                 f"{self.path}: this PyAV encodes none of {', '.join(CODECS)}: install its own wheels"
             )
-        stream = self._container.add_stream(
-            codec, rate=self.rate, options={"crf": "18", "preset": "veryfast"}
-        )
+        stream = self._container.add_stream(codec, rate=self.rate, options=dict(CODECS[codec]))
         stream.height, stream.width = (-(-side // _MULTIPLE) * _MULTIPLE for side in (height, width))
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
