@@ -35,12 +35,16 @@ BEST = {
 }
 
 
-def run(args: list[str]) -> "SapiensCLI":
-    """Run `[command, *options]`; returns the finished command line object with its trainer, model and data."""
+def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "SapiensCLI":
+    """Run `[command, *options]`; returns the finished command line object with its trainer, model and data.
+
+    Args:
+        command_line: how options become a run, `SapiensCLI` by default.
+    """
     set_up_messages()
     sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
     args = resolve_configs(with_saved_config(args))
-    return SapiensCLI(
+    return (command_line or SapiensCLI)(
         SapiensModule,
         L.LightningDataModule,
         subclass_mode_data=True,

@@ -1,6 +1,5 @@
 """`sapiens2-lit export`: a trained model in the format of others, with licence and model card."""
 
-import logging
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -9,7 +8,7 @@ from huggingface_hub import HfApi
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.export.card import write_card
-from sapiens2_lit.export.folder import MANIFEST, check_place, new_folder, write_json
+from sapiens2_lit.export.folder import MANIFEST, check_place, check_room, new_folder, write_json
 from sapiens2_lit.export.hub import check_login, push
 from sapiens2_lit.export.licence import write_licence
 from sapiens2_lit.export.manifest import manifest
@@ -39,7 +38,7 @@ FORMATS: dict[str, Writer] = {
     "torch-export": write_torch_export,
     "onnx": write_onnx,
 }
-log = logging.getLogger(__name__)
+SMALL_FILES = 4_000_000  # bytes: of a graph and what lies beside it
 
 
 def export(args: list[str], api: HfApi | None = None) -> int:
@@ -61,6 +60,7 @@ def export(args: list[str], api: HfApi | None = None) -> int:
         raise SettingError("--private has no effect without --push-to-hub")
     source = find_source(options)
     model = load_model(source, device=options.device, ema=options.ema, backbone=options.backbone)
+    check_room(out, round(1.05 * sum(p.numel() * p.element_size() for p in model.parameters())) + SMALL_FILES)
     with new_folder(out, overwrite=options.overwrite) as folder:
         settings = Options(options.head, options.check, options.opset)
         exported = FORMATS[options.format](model, folder, settings)

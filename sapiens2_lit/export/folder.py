@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from safetensors import SafetensorError
+
 from sapiens2_lit.errors import SettingError
 
 MANIFEST = "sapiens2_lit.json"  # what every export holds and no other folder does
@@ -39,6 +41,19 @@ def check_place(out: Path, *, overwrite: bool) -> None:
         raise SettingError(f"{out}: {out.parent} cannot be written")
 
 
+def check_room(out: Path, needed: int) -> None:
+    """See to it that `needed` bytes fit beside what is there; PyTorch's writer would end the process half way.
+
+    Raises:
+        SettingError: they do not.
+    """
+    free = shutil.disk_usage(out.parent).free
+    if free < needed:
+        raise SettingError(
+            f"{out}: its disk has {free / 1e6:.0f} MB left, expected {needed / 1e6:.0f} MB for the export"
+        )
+
+
 @contextmanager
 def new_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """A temporary folder beside `out`, which takes its name when the block ends well and is deleted otherwise.
@@ -48,14 +63,15 @@ def new_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     check_place(out, overwrite=overwrite)
     temporary = out.with_name(f".{out.name}.{uuid4().hex}")
-    temporary.mkdir()
     try:
+        temporary.mkdir()
         yield temporary
         _replace(temporary, out)
-    except OSError as error:
-        if error.errno is None:
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno is None:
             raise
-        raise SettingError(f"{out}: cannot be written: {error.strerror}; nothing is left of it") from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise SettingError(f"{out}: cannot be written: {reason}; nothing is left of it") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

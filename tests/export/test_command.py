@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -148,6 +149,15 @@ def test_what_fails_half_way_leaves_nothing(
             main(["export", *args, "--overwrite"])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_full_disk_is_told_before_any_work(
+    checkpoint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3_000_000))
+    message = refused([str(checkpoint(SEG)), str(tmp_path / "out"), "--format", "torch-export"], capsys)
+    assert "its disk has 3 MB left, expected 4 MB" in message
+    assert not (tmp_path / "out").exists()
 
 
 def test_best_of_a_run_is_found(checkpoint: Any, tmp_path: Path) -> None:
