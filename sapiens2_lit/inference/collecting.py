@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sapiens2_lit.classes import IGNORED
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.heads.dense import at_input_size
 from sapiens2_lit.heads.segmentation import ClassHead
@@ -74,8 +75,17 @@ def batch_of(images: Tensor, views: Sequence[View]) -> Batch:
 def collect_people(
     name: str, head: Head, outputs: Outputs, batch: Batch, views: Sequence[View]
 ) -> list[Instance]:
-    """What a top-down head says of each view, in pixels of the original images."""
+    """What a top-down head says of each view, in pixels of the original images.
+
+    Raises:
+        SettingError: it says nothing of keypoints.
+    """
     found = {key: as_array(value) for key, value in head.predict(outputs, batch).items()}
+    if "keypoints" not in found:
+        raise SettingError(
+            f"{name}: {type(head).__name__} says that it is `top_down`, but its `predict` answers {sorted(found)}, "
+            "without `keypoints` (B, K, 3)."
+        )
     keypoints, scores = found.pop("keypoints"), found.pop("score", np.ones(len(views)))
     return [
         Instance(

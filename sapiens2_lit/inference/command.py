@@ -3,7 +3,7 @@
 import logging
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -40,7 +40,7 @@ def predict(args: list[str]) -> int:
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)
     timeline = build_timeline(options, predictor, source)
-    ids = None if boxes is None else boxes.ids_of(files_of(source))
+    ids = None if boxes is None else image_ids(boxes, source, options.formats or ())
     formats = FormatOptions(frame=options.frame, depth_unit=options.depth_unit, image_ids=ids)
     problems: list[str] = []
     done = 0
@@ -140,6 +140,24 @@ def find_boxes(path: Path, source: Source) -> BoxFile:
             "%s: knows nobody on %d of %d images, such as %s", path, len(unknown), len(files), unknown[0]
         )
     return boxes
+
+
+def image_ids(boxes: BoxFile, source: Source, formats: Sequence[str]) -> dict[str, int] | None:
+    """COCO's `image_id` of each photograph; None where the boxes' file gives none.
+
+    Raises:
+        DataError: results are wanted in COCO's form, and the file has ids of some of the pictures alone.
+    """
+    files = files_of(source)
+    ids = boxes.ids_of(files)
+    if ids is None or "coco" not in formats:
+        return None
+    if without := [file for file in files if file not in ids] + list(source.videos):
+        raise DataError(
+            f"{boxes.path}: has no `image_id` of {len(without)} pictures, such as {without[0]}, for --formats coco; "
+            "leave them out, or give boxes by file names."
+        )
+    return ids
 
 
 def files_of(source: Source) -> list[str]:

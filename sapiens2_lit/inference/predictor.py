@@ -16,7 +16,7 @@ from sapiens2_lit.inference.averaging import Size, evaluate, scaled_sizes, warn_
 from sapiens2_lit.inference.collecting import Claims, batch_of, collect_maps, collect_people, settle_focal
 from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check_boxes, per_image, read
 from sapiens2_lit.inference.masking import check_mask_head, mask_maps, people_of, tells_people
-from sapiens2_lit.inference.model import InferenceModel, Precision, load_model
+from sapiens2_lit.inference.model import InferenceModel, Precision, data_setting, load_model
 from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction, info_of
 from sapiens2_lit.inference.views import View, crop_view, whole_view
 from sapiens2_lit.transforms.crop import BOX_PADDING
@@ -222,8 +222,8 @@ class Predictor:
 
 def trained_padding(model: InferenceModel) -> float:
     """The factor on the sides of boxes that a model was trained with, or the usual one."""
-    settings = (model.config.get("data") or {}).get("init_args") or {}
-    return float(settings.get("padding", BOX_PADDING))
+    padding = data_setting(model.config, "padding")
+    return BOX_PADDING if padding is None else float(padding)
 
 
 def load(

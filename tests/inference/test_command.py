@@ -248,6 +248,21 @@ def test_boxes_that_no_head_looks_at_are_refused(
     assert "has boxes of none of the 4 images" in capsys.readouterr().err
 
 
+def test_image_ids_of_a_coco_file_stand_in_coco_results(
+    models: dict[str, str], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    images = [{"id": 40 + index, "file_name": f"photos/{name}.png"} for index, name in enumerate("abcd")]
+    people = [{"id": 1, "image_id": 42, "bbox": [5, 5, 40, 50]}]
+    options = ["--boxes", tmp_path / "coco.json", "--formats", "coco"]
+    (tmp_path / "coco.json").write_text(json.dumps({"images": images, "annotations": people}))
+    assert predict(models["pose"], photos, tmp_path / "out", *options) == 0
+    results = json.loads((tmp_path / "out" / "pose" / "coco_results.json").read_text())
+    assert [result["image_id"] for result in results] == [42]
+    (tmp_path / "coco.json").write_text(json.dumps({"images": images[1:], "annotations": people}))
+    assert predict(models["pose"], photos, tmp_path / "out", *options) == 1
+    assert "has no `image_id` of 1 pictures, such as a.png" in capsys.readouterr().err
+
+
 def test_help_tells_of_both_ways(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["predict", "--help"])

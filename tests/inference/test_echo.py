@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import Head, LinearHead
 from sapiens2_lit.heads.pose import to_original
 from sapiens2_lit.images import MEAN, STD
@@ -129,6 +130,16 @@ def test_keypoints_are_in_original_pixels() -> None:
         (person,) = other.predict(whole).instances
         assert person.box.tolist() == [0, 0, 400, 300]
         np.testing.assert_allclose(person.keypoints[0, :2], (100, 205), atol=1.0)
+
+
+def test_a_head_of_people_must_say_where_their_keypoints_are(picture: Any) -> None:
+    class Silent(Echo):
+        top_down = True
+
+    with pytest.raises(
+        SettingError, match=r"silent: Silent says that it is `top_down`, .*without `keypoints`"
+    ):
+        Predictor(model(silent=Silent())).predict(picture(64, 48))
 
 
 def test_heads_of_few_cells_average_over_sizes(picture: Any) -> None:

@@ -143,6 +143,22 @@ def test_a_transformers_folder_predicts_what_transformers_does(tmp_path: Path) -
         torch.testing.assert_close(model(images)["normal"], expected, rtol=0, atol=1e-5)
 
 
+def test_hub_ids_are_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_task_file("normal", tmp_path, NormalHead(32)).rename(tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "sapiens2", "image_size": [512, 384]}))
+    asked: list[str] = []
+
+    def cached(hub_id: str, **settings: Any) -> str:
+        asked.append(hub_id)
+        return str(tmp_path)
+
+    monkeypatch.setattr("sapiens2_lit.checkpoints.hub.snapshot_download", cached)
+    model = load_model("facebook/sapiens2-normal-0.4b")
+    assert asked == ["facebook/sapiens2-normal-0.4b"]
+    assert list(model.heads) == ["normal"] and model.image_size == (512, 384)
+    assert model.origin == "facebook/sapiens2-normal-0.4b"
+
+
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"nowhere.ckpt: no such file or folder; expected a checkpoint"):
         load_model(tmp_path / "nowhere.ckpt")

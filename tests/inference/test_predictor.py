@@ -341,6 +341,18 @@ def test_settings_out_of_range_are_named(
         Predictor(every_head, **options)
 
 
+def test_crops_are_as_wide_as_in_training(make_model: Any) -> None:
+    model = make_model("pose")
+    assert Predictor(model).box_padding == 1.25
+    people = {"class_path": "PoseDataModule", "init_args": {"padding": 1.5, "image_size": [64, 48]}}
+    model.config = {"data": people}
+    assert Predictor(model).box_padding == 1.5
+    masks = {"class_path": "SegmentationDataModule", "init_args": {}}
+    model.config = {"data": {"init_args": {"datasets": {"masks": masks, "people": people}}}}
+    assert Predictor(model).box_padding == 1.5
+    assert Predictor(model, box_padding=1.0).box_padding == 1.0
+
+
 def test_sizes_are_multiples_of_the_patch() -> None:
     assert scaled_sizes((1024, 768), (1, 1.25, 1.001), 16) == [(1024, 768), (1280, 960)]
 
