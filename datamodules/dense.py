@@ -87,12 +87,15 @@ class DenseDataModule(ImageDataModule, ABC):
         """What to put behind people in training."""
         return None
 
+    def has_split(self, name: str) -> bool:
+        return self.splits.get(name, "") is not None
+
     def setup(self, stage: str) -> None:
         """Find the images of a stage (fit, validate, test, predict) and check that each has its labels."""
         if stage != "predict":
             find_root(self.root)
         for name in STAGES[stage]:
-            if name in self.datasets or (name == "val" and self.splits["val"] is None):
+            if name in self.datasets or (name == "val" and not self.has_split(name)):
                 continue
             self.datasets[name] = self._read_predict() if name == "predict" else self._read_labelled(name)
 

@@ -143,6 +143,9 @@ class PoseDataModule(ImageDataModule):
         self.weights = [weight, *(source.weight for source in self.sources)]
         self.files: dict[str, list[CocoFile]] = {}
 
+    def has_split(self, name: str) -> bool:
+        return self.annotations.get(name, "") is not None
+
     def setup(self, stage: str) -> None:
         """Read what a stage (fit, validate, test, predict) needs and has not been read."""
         if stage != "predict":
@@ -150,7 +153,7 @@ class PoseDataModule(ImageDataModule):
         if stage == "fit" and self.without_masks:
             _log.warning("data.masks is null: a head that predicts classes learns nothing from this data.")
         for name in STAGES[stage]:
-            if name in self.datasets or (name == "val" and self.annotations["val"] is None):
+            if name in self.datasets or (name == "val" and not self.has_split(name)):
                 continue
             people = self._read_predict() if name == "predict" else self._read_labelled(name)
             self.datasets[name] = PoseDataset(
