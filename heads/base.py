@@ -1,13 +1,23 @@
 """The contract between a head and everything that uses one."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from sapiens2_lit.decoders import init_decoder
+from sapiens2_lit.decoders import (
+    RECOMPUTE,
+    Recompute,
+    Unit,
+    has_batch_norm,
+    init_decoder,
+    run_units,
+    units_of,
+)
+from sapiens2_lit.errors import SettingError
 
 Batch = dict[str, Any]
 Outputs = Tensor | dict[str, Tensor]
@@ -85,7 +95,12 @@ class DecoderHead(Head):
 
     The stages become the head's own children, so that its parameters carry the released names
     (`deconv_layers.0.weight`, `conv_pose.bias`).
+
+    Attributes:
+        recompute: which maps are computed again in the backward pass instead of kept; may be changed at any time.
     """
+
+    recompute: Recompute = "none"
 
     def __init__(self, decoder: nn.Sequential) -> None:
         super().__init__()
@@ -93,11 +108,31 @@ class DecoderHead(Head):
         for name, stage in decoder.named_children():
             self.add_module(name, stage)
 
+    def units(self) -> list[Unit]:
+        """The network in pieces, the predictor last."""
+        return units_of(self.get_submodule(name) for name in self.stages)
+
     def forward(self, features: list[Tensor]) -> Outputs:
-        x = features[-1]
-        for name in self.stages:
-            x = self.get_submodule(name)(x)
-        return x
+        return run_units(self.units(), features[-1], self.recompute)
+
+
+def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
+    """Which decoder maps every head computes again in the backward pass: `stages`, `samples` (see `run_units`), `none`.
+
+    Raises:
+        SettingError: another word, or a head that cannot.
+    """
+    if recompute not in RECOMPUTE:
+        raise SettingError(f"model.recompute: found {recompute!r}, expected one of {', '.join(RECOMPUTE)}")
+    for name, head in heads.items():
+        if recompute != "none" and (not isinstance(head, DecoderHead) or has_batch_norm(head)):
+            raise SettingError(
+                f"model.recompute: {recompute} is not for head {name}, a {type(head).__name__}: "
+                + ("its batch norms would" if has_batch_norm(head) else "it is no DecoderHead and cannot")
+                + (" count every batch twice" if has_batch_norm(head) else " compute its maps again")
+            )
+        if isinstance(head, DecoderHead):
+            head.recompute = recompute
 
 
 def average(a: Outputs, b: Outputs) -> Outputs:

@@ -58,9 +58,14 @@ class AdaptedModule(L.LightningModule):
         self.source, self.identity = source, None
         adaptation = Adaptation(self.choose_adapt(saved, source), self.backbone)
         self.adaptation = adaptation
+        if adaptation.rounded and self._trainer is not None and self.trainer.precision != "bf16-mixed":
+            raise SettingError(
+                f"model.adapt.frozen_dtype: found bfloat16 with trainer.precision {self.trainer.precision}, expected "
+                "bf16-mixed"
+            )
         frozen = {n: p for n, p in self.backbone.named_parameters() if n not in adaptation.starts}
         if source is not None and frozen:
-            self.identity = identify(frozen, source)
+            self.identity = identify(frozen, source, adaptation.rounded)
             self.strict_loading = False
         elif frozen and not saved:
             _log.warning("The backbone has no pretrained weights, and most of it is frozen at random values.")

@@ -18,11 +18,12 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.balancing import Balancer, FixedWeights
 from sapiens2_lit.building import build, load_task_file
 from sapiens2_lit.checkpoints import read_meta
+from sapiens2_lit.decoders import Recompute
 from sapiens2_lit.ema import EMA
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.evaluation import EvaluationModule
 from sapiens2_lit.finite import FiniteWatch
-from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.heads.base import Batch, Head, Outputs, set_recompute
 from sapiens2_lit.optim import apply_settings, parameter_groups, scale_learning_rates, warmup_then_linear
 from sapiens2_lit.parallel import compile_blocks, several_ranks
 from sapiens2_lit.partial import (
@@ -61,6 +62,8 @@ class SapiensModule(EvaluationModule):
         warmup_steps: optimizer steps of linear warm-up, at most a tenth of the run; then linear to 0.
         flip_test: in validation, test and prediction, average with the mirrored image's result.
         compile: compile the backbone's blocks in place.
+        recompute: what of the decoders' maps is computed again in the backward pass instead of kept: `none`, `stages`
+            (all but one map a stage) or `samples` (all, one sample at a time: least memory).
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class SapiensModule(EvaluationModule):
         warmup_steps: int = 500,
         flip_test: bool = True,
         compile: bool = False,
+        recompute: Recompute = "none",
     ) -> None:
         super().__init__(adapt or Adapt(), ema, flip_test)
         if not heads:
@@ -105,6 +109,7 @@ class SapiensModule(EvaluationModule):
         self.learning_rates = {"backbone_lr": backbone_lr, "head_lr": head_lr}
         self.warmup_steps = warmup_steps
         self.compile_blocks = compile
+        self.recompute: Recompute = recompute
         self.balancer = balance(list(heads))
         self.feature_cache: Any = None  # a FeatureCache, while one is in use
         self._finite = FiniteWatch()
@@ -121,6 +126,7 @@ class SapiensModule(EvaluationModule):
             self.make_backbone, self.make_heads, pretrained=needed and not self.weights
         )
         self.heads.update(heads)
+        set_recompute(heads, self.recompute)
         if self.weights and needed:
             load_task_file(self, self.weights, self.reinitialize, self.drop)
         self.adapt_backbone(saved, self.weights or self.backbone.weights)

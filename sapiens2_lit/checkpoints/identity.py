@@ -16,10 +16,13 @@ SAMPLED = 64  # values of each tensor: enough to tell any two trainings apart, a
 Identity = dict[str, Any]
 
 
-def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+def fingerprint(tensors: Mapping[str, Tensor], rounded: bool = False) -> str:
     """A hash of names, shapes, and up to 64 evenly spaced values of each tensor as float32.
 
     It does not depend on the order of the tensors, nor on whether float32 values were stored as such.
+
+    Args:
+        rounded: of the values as bfloat16 has them, so that tensors held in it are recognised.
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -27,15 +30,18 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
         count = min(SAMPLED, flat.numel())
         index = torch.arange(count) * (flat.numel() - 1) // max(1, count - 1)
         digest.update(f"{name} {tuple(tensors[name].shape)}".encode())
-        digest.update(flat[index.to(flat.device)].float().cpu().numpy().tobytes())
+        values = flat[index.to(flat.device)]
+        values = values.to(torch.bfloat16) if rounded else values
+        digest.update(values.float().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
-def identify(tensors: Mapping[str, Tensor], weights: str) -> Identity:
+def identify(tensors: Mapping[str, Tensor], weights: str, rounded: bool = False) -> Identity:
     """What a checkpoint says of the backbone's tensors (names without `backbone.`) that it leaves out.
 
     Args:
         weights: where they came from: a file, a folder or a hub id.
+        rounded: some of them are held in bfloat16.
     """
     plain = {plain_name(name): tensor for name, tensor in tensors.items()}
     path = Path(weights).expanduser()
@@ -43,7 +49,8 @@ def identify(tensors: Mapping[str, Tensor], weights: str) -> Identity:
         "weights": weights,
         "location": str(path.resolve()) if path.exists() else weights,
         "names": sorted(plain),
-        "fingerprint": fingerprint(plain),
+        "fingerprint": fingerprint(plain, rounded),
+        "rounded": rounded,
     }
 
 
@@ -66,7 +73,8 @@ def check_identity(identity: Identity, tensors: Mapping[str, Tensor], origin: st
             f"{checkpoint}: it was trained on the backbone of {identity['weights']}; {origin} lacks {len(missing)} "
             f"tensors of it, such as {missing[0]}: is model.backbone.size the same?"
         )
-    if fingerprint({name: plain[name] for name in identity["names"]}) != identity["fingerprint"]:
+    own = fingerprint({name: plain[name] for name in identity["names"]}, identity.get("rounded", False))
+    if own != identity["fingerprint"]:
         raise WeightsError(
             f"{checkpoint}: it holds only what was trained on the backbone of {identity['weights']}, but the backbone "
             f"of {origin} has other values. Set model.backbone.weights to the one that it was trained on."
