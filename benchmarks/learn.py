@@ -126,7 +126,7 @@ TASKS = {
         predict_field("normal"),
         ("--model.heads.normal.loss", NORMAL_LOSS),
     ),
-    # Cameras of synthetic people differ fourfold in focal length, which a picture hardly tells: hence also up to a scale.
+    # Focal lengths of synthetic people differ fourfold, which pictures hardly tell: hence also up to a scale.
     "depth": Task(
         "depth.yaml",
         "depth",
