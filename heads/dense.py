@@ -89,8 +89,11 @@ def choose_terms(head: str, loss: Terms | None, released: bool, default: Callabl
     return loss
 
 
-def start_at(layer: nn.Module, values: Sequence[float], std: float = 0.1) -> None:
-    """Let a last layer predict about `values`, one a channel; `std` of its weights is how much the rest may add."""
+def start_at(layer: nn.Module, values: Sequence[float], std: float = 0.01) -> None:
+    """Let a last layer predict about `values`, one a channel; `std` of its weights is how much the rest may add.
+
+    Small: what random features add is noise from pixel to pixel, and training would first switch the features off.
+    """
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     assert layer.bias is not None
     nn.init.normal_(layer.weight, std=std)

@@ -14,7 +14,7 @@ from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.drawing import draw_segmentation
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
-from sapiens2_lit.heads.dense import at_input_size
+from sapiens2_lit.heads.dense import at_input_size, start_at
 from sapiens2_lit.losses import BalancedCrossEntropy, CrossEntropy, Dice
 from sapiens2_lit.losses.segmentation import check_weights
 from sapiens2_lit.metrics import SegmentationIoU
@@ -67,7 +67,9 @@ class ClassHead(DecoderHead):
         self.init_weights()
 
     def init_weights(self) -> None:
+        """Kaiming, fan-out, zero biases; the last layer so that a fresh head is about undecided."""
         super().init_weights()
+        start_at(self.get_submodule(self.stages[-1]), (0.0,) * self.classes.num_classes)
         self.init_losses()
 
     def init_losses(self) -> None:
