@@ -92,7 +92,7 @@ def choose_terms(head: str, loss: Terms | None, released: bool, default: Callabl
 def start_at(layer: nn.Module, values: Sequence[float], std: float = 0.01) -> None:
     """Let a last layer predict about `values`, one a channel; `std` of its weights is how much the rest may add.
 
-    Small: what random features add is noise from pixel to pixel, and training would first switch the features off.
+    Small: what random features add is noise from pixel to pixel, which training would have to unlearn first.
     """
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     assert layer.bias is not None

@@ -221,7 +221,7 @@ def test_fresh_heads_start_at_what_any_guess_would_be(batch: dict) -> None:
 
 @pytest.mark.parametrize("make", [NormalHead, DepthHead, AlbedoHead, MattingHead, SegmentationHead])
 def test_fresh_heads_add_no_noise_of_random_features(make: Callable) -> None:
-    """Training would first switch noisy features off, and then learn nothing for hundreds of steps."""
+    """Training would have to unlearn it first."""
     torch.manual_seed(0)
     outputs = make(128)([torch.randn(2, 128, 4, 3)])
     assert outputs.std(dim=(2, 3)).max() < 0.1
