@@ -11,7 +11,7 @@ _FEWEST = 8  # channels between both layers
 class LinearDecoder(nn.Sequential):
     """(B, in_channels, h, w) -> (B, out_channels, h * stride, w * stride) by two layers, without activation or norm.
 
-    What a linear probe is for classes, for maps of any kind: it costs next to nothing, shows what the features hold, and
+    What a linear probe is for classes, for maps of any kind: it costs next to nothing, shows what features hold, and
     learns from nothing in a fraction of the steps that deep decoders need. Its maps are seamed at the cells' borders.
 
     Args:
