@@ -69,7 +69,7 @@ class Folds:
         self.kept: Counter[str] = Counter()  # what the other blocks of its run keep meanwhile
         self.weights = {p: n for block, n in zip(self.blocks, times, strict=True) for p in block.parameters()}
         for index, block in enumerate(self.blocks):
-            block.register_forward_pre_hook(lambda *_: self.begin())
+            block.register_forward_pre_hook(lambda _, inputs: self.begin(inputs[0]))
             block.register_forward_hook(lambda _, __, output, index=index: self.end(index, output))
 
     def count_gradient(self, parameter: Tensor) -> None:
@@ -87,9 +87,11 @@ class Folds:
         """Bytes that stay for each byte of the gradient as it was made: gathered weights may be of half precision."""
         return self.share * 4 / parameter.element_size()
 
-    def begin(self) -> None:
+    def begin(self, x: Tensor) -> None:
         if len(self.births) < len(self.blocks):  # not when computed again
             self.births.append((self.live.births, self.live.births))
+            if x.requires_grad:
+                x.register_hook(lambda _: self.end_backward())
             self.live.watch()
 
     def end(self, index: int, output: Tensor) -> None:
