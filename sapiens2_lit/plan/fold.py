@@ -20,7 +20,11 @@ def fold_blocks(backbone: Backbone) -> tuple[Backbone, list[int]]:
 
     Backbones of other kinds than Sapiens2 stay whole, without folds.
     """
-    if not isinstance(backbone, Sapiens2) or backbone.activation_checkpointing not in (True, False, "selective"):
+    if not isinstance(backbone, Sapiens2) or backbone.activation_checkpointing not in (
+        True,
+        False,
+        "selective",
+    ):
         return backbone, []
     kinds: list[Any] = []
     blocks: list[nn.Module] = []
@@ -58,12 +62,18 @@ class Folds:
     """
 
     def __init__(
-        self, live: LiveBytes, blocks: Iterable[nn.Module], times: list[int], gradient_share: float, fresh: bool
+        self,
+        live: LiveBytes,
+        blocks: Iterable[nn.Module],
+        times: list[int],
+        gradient_share: float,
+        fresh: bool,
     ) -> None:
         self.live, self.fresh = live, fresh
         self.blocks, self.times = list(blocks), times
         self.share = gradient_share
         self.births: list[tuple[int, int]] = []  # of what each block made in the forward pass
+        self.passed: set[Tensor] = set()  # parameters of blocks whose backward pass is through
         self.ended: set[int] = set()  # blocks whose forward pass is through
         self.backward: int | None = None  # the block whose backward pass is running
         self.kept: Counter[str] = Counter()  # what the other blocks of its run keep meanwhile
@@ -80,7 +90,9 @@ class Folds:
 
     def count_new_gradient(self, parameter: Tensor) -> None:
         """Let the gradient of this block alone count, until the whole run has passed."""
-        if self.fresh and parameter.grad is not None:
+        if parameter in self.passed or not self.fresh:
+            self.count_gradient(parameter)
+        elif parameter.grad is not None:
             self.live.retag(parameter.grad, "gradients", self.share_of(parameter))
 
     def share_of(self, parameter: Tensor) -> float:
@@ -128,7 +140,7 @@ class Folds:
         if self.backward is None:
             return
         block, index = self.blocks[self.backward], self.backward
-        sizes = [p.grad.nbytes * self.share_of(p) for p in block.parameters() if p.grad is not None]
+        sizes = [p.nbytes * self.share_of(p) for p in block.parameters() if p.requires_grad]
         gradients = Counter(gradients=round(sum(sizes) * (self.times[index] - 1)))
         last = Counter(self.live.highest())
         if self.fresh:
@@ -136,9 +148,11 @@ class Folds:
         last.subtract(self.kept)
         self.live.consider(last)  # in the first block of the run, the last to pass backward
         self.live.elsewhere.subtract(self.kept)
+        self.passed.update(block.parameters())
         for parameter in block.parameters():
             self.count_gradient(parameter)
         self.backward = None
+
 
 def scaled(sizes: Counter[str], factor: int) -> Counter[str]:
     return Counter({key: size * factor for key, size in sizes.items()})

@@ -18,7 +18,9 @@ HEADS = {"pose": partial(PoseHead, skeleton="coco17"), "normal": NormalHead}
 def make_module() -> Callable[..., SapiensModule]:
     """Modules of one head on a small backbone, not built yet."""
 
-    def make(head: str = "pose", size: str = "test", checkpointing: bool = False, **settings: Any) -> SapiensModule:
+    def make(
+        head: str = "pose", size: str = "test", checkpointing: bool = False, **settings: Any
+    ) -> SapiensModule:
         backbone = partial(Sapiens2, size, IMAGE, activation_checkpointing=checkpointing)
         return SapiensModule(backbone, {head: HEADS[head]}, **settings)
 
