@@ -111,7 +111,7 @@ class DecoderHead(Head):
 
 
 def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
-    """Let every head compute decoder maps again in the backward pass: `stages` or `samples`, see `run_units`; or `none`.
+    """Let every head compute decoder maps again in the backward pass, by `stages` or `samples` (`run_units`), or not.
 
     Raises:
         SettingError: another word, or a head that cannot.

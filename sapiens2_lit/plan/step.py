@@ -18,7 +18,6 @@ from sapiens2_lit.plan.fold import Folds, fold_blocks
 from sapiens2_lit.plan.kernels import gpu_kernels
 from sapiens2_lit.plan.live import LiveBytes
 
-
 Moments = dict[str, Counter[str]]  # of each phase the fullest moment: bytes by what they are for
 
 

@@ -1,5 +1,6 @@
 """The play of a step: equal blocks are played once, whatever is trained; and nothing real is touched."""
 
+import operator
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +15,7 @@ from sapiens2_lit.plan.step import Moments, play_step
 
 IMAGE = (96, 64)  # of the modules
 BF16 = torch.bfloat16
+MODE = operator.attrgetter("mode")
 
 
 def play(module: SapiensModule, batch_size: int = 2, **settings: object) -> Moments:
@@ -40,7 +42,7 @@ def test_one_block_stands_for_all_equal_ones(
     )
     assert folded.keys() == whole.keys()
     for phase, parts in whole.items():
-        assert folded[phase].total() == pytest.approx(parts.total(), rel=0.01), phase
+        assert folded[phase].total() == pytest.approx(parts.total(), rel=0.03), phase
 
 
 def test_checkpointing_keeps_fewer_maps(make_module: Callable[..., SapiensModule]) -> None:
