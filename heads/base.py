@@ -32,10 +32,16 @@ class Head(nn.Module, ABC):
     Attributes:
         targets: batch keys that the head learns from; a batch without them is skipped.
         monitor: the metric that says how good the head is, and whether more of it is better.
+        top_down: the head sees one person at a time, in a crop around their box; its `predict` answers `keypoints`.
+        multi_scale: the head's outputs, one tensor, may be averaged over images of several sizes.
+        partial: whether its labels count only where `valid` of the batch says so.
     """
 
     targets: tuple[str, ...] = ()
     monitor: tuple[str, str] = ("loss", "min")
+    top_down: bool = False
+    multi_scale: bool = False
+    partial: bool = False
 
     def init_weights(self) -> None:
         """Give every parameter its fresh value, in place: Kaiming, fan-out, zero biases."""

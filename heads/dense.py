@@ -44,6 +44,8 @@ class DenseHead(FieldHead):
     """
 
     key: str
+    multi_scale = True
+    partial = True
 
     def __init__(self, decoder: nn.Sequential, losses: Terms, start: Sequence[float]) -> None:
         super().__init__(decoder)
@@ -89,6 +91,12 @@ def choose_terms(head: str, loss: Terms | None, released: bool, default: Callabl
     if not loss:
         raise SettingError(f"{head}: `loss` is empty, expected one term or more, or null for the default.")
     return loss
+
+
+def outside_autocast(layer: nn.Module, x: Tensor) -> Tensor:
+    """What a layer makes of `x` in the precision of its own weights."""
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.to(next(layer.parameters()).dtype))
 
 
 def start_at(layer: nn.Module, values: Sequence[float], std: float = 0.1) -> None:

@@ -36,6 +36,8 @@ class PoseHead(DecoderHead):
     """
 
     targets = ("keypoints",)
+    top_down = True
+    multi_scale = True
     monitor = ("AP", "max")
 
     def __init__(
@@ -87,8 +89,8 @@ class PoseHead(DecoderHead):
         return {name: term(outputs, gx, gy, weight) for name, term in self.losses.items()}
 
     def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
-        """PCK, and where `data` has ground truth for the stage, OKS average precision and recall."""
-        metrics: dict[str, Any] = {"pck": PCK()}
+        """PCK, in a test of each keypoint, too; where `data` has ground truth, OKS average precision and recall."""
+        metrics: dict[str, Any] = {"pck": PCK(names=self.skeleton.keypoints if stage == "test" else None)}
         truth = data.ground_truth(stage) if hasattr(data, "ground_truth") and stage != "train" else None
         if truth is not None:
             metrics["ap"] = KeypointAP(self.skeleton, truth)
@@ -104,7 +106,7 @@ class PoseHead(DecoderHead):
         if "keypoints" in batch:
             zoom = torch.linalg.det(batch["affine"][:, :, :2]).abs().sqrt()
             metrics["pck"].update(keypoints, batch["keypoints"], batch["box"][:, 2:].amax(1) * zoom)
-        if "ap" in metrics:
+        if "ap" in metrics and "image_id" in batch:
             original = to_original(keypoints, batch["affine"])
             metrics["ap"].update(original, batch["image_id"], batch["score"], batch["person"])
 

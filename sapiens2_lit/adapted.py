@@ -87,8 +87,12 @@ class AdaptedModule(L.LightningModule):
                 )
             return before
         data = getattr(self._trainer, "datamodule", None)
-        dataset = getattr(data, "datasets", {}).get("train")
-        return self.adapt.resolve(source is not None, None if dataset is None else len(dataset))
+        if hasattr(data, "train_samples"):
+            samples = data.train_samples()
+        else:
+            dataset = getattr(data, "datasets", {}).get("train")
+            samples = None if dataset is None else len(dataset)
+        return self.adapt.resolve(source is not None, samples)
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:
         """Every parameter of backbone and heads that is ever trained, by name."""

@@ -23,3 +23,7 @@ class SettingError(SapiensError):
 
 class TrainingError(SapiensError):
     """Training went wrong because of its input, as with a loss that is not finite."""
+
+
+class ExportError(SapiensError):
+    """An export does not compute what the model does, or a library that it needs is not there."""

@@ -25,6 +25,7 @@ from sapiens2_lit.config_files import resolve_configs
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.messages import set_up_messages
 from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.report import TestReport
 
 BEST = {
     "checkpoint.monitor": "val/score",
@@ -69,6 +70,12 @@ class SapiensCLI(LightningCLI):
         parser.add_argument(
             "--output", default="runs/default", help="Folder for the runs of this configuration."
         )
+        parser.add_argument(
+            "--report",
+            type=str | None,
+            default=None,
+            help="Folder for a page on the tested model: metrics, curves, the worst and the median samples.",
+        )
         parser.add_class_arguments(ModelCheckpoint, "checkpoint")
         parser.set_defaults(BEST)
         parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
@@ -90,6 +97,8 @@ class SapiensCLI(LightningCLI):
             )
         if self.subcommand == "predict":
             settings.return_predictions = False  # they are written batch by batch
+        if settings.report is not None and self.subcommand != "test":
+            raise SettingError(f"--report has no effect in {self.subcommand}: a page is written by test")
         share_settings(settings)
         validate_in_steps(settings.trainer)
 
@@ -111,6 +120,8 @@ class SapiensCLI(LightningCLI):
             callbacks.append(RunProgressBar())
         if self.subcommand == "predict":
             callbacks.append(PredictionWriter())
+        if built.report is not None:
+            callbacks.append(TestReport(built.report, run_of(built.ckpt_path)))
         if self.subcommand == "fit":
             callbacks += [RunScalars(), built.pictures, built.feature_cache]
             if built.trainer.enable_model_summary is not False:
@@ -141,26 +152,46 @@ def share_settings(settings: Namespace) -> None:
     for network in (settings.model.backbone.get("init_args", Namespace()), *heads):
         if "image_size" in data and "image_size" in network:
             network.image_size = data.image_size
-    for head in heads:
-        for vocabulary in ("skeleton", "classes"):
-            predicted = head.get(vocabulary)
-            if predicted is None or vocabulary not in data:
-                continue
-            if data[vocabulary] not in (None, predicted):
-                raise SettingError(
-                    f"data.{vocabulary} is {data[vocabulary]}, but the head predicts {predicted}: give one of them"
-                )
-            data[vocabulary] = predicted
-        share_relative(head, data)
+    for place, dataset in datasets_of(data).items():
+        for head in heads:
+            share_vocabularies(head, dataset, place)
+            share_relative(head, dataset, place)
 
 
-def share_relative(head: Namespace, data: Namespace) -> None:
+def datasets_of(data: Namespace) -> dict[str, Namespace]:
+    """The settings of a datamodule, or of each one in a datamodule of several, by their place in the configuration."""
+    nested = data.get("datasets")
+    if not isinstance(nested, dict):
+        return {"data": data}
+    return {
+        f"data.datasets.{name}": settings.init_args
+        for name, settings in nested.items()
+        if "init_args" in settings
+    }
+
+
+def share_vocabularies(head: Namespace, data: Namespace, place: str) -> None:
+    """The data have the skeleton and the classes of the heads."""
+    for vocabulary in ("skeleton", "classes"):
+        predicted = head.get(vocabulary)
+        if predicted is None or vocabulary not in data:
+            continue
+        if vocabulary == "classes" and place != "data" and data.get("masks", "masks") is None:
+            continue  # another dataset has the masks
+        if data[vocabulary] not in (None, predicted):
+            raise SettingError(
+                f"{place}.{vocabulary} is {data[vocabulary]}, but the head predicts {predicted}: give one of them"
+            )
+        data[vocabulary] = predicted
+
+
+def share_relative(head: Namespace, data: Namespace, place: str) -> None:
     """Depth is relative for both or for neither: the head decides."""
     if "relative" not in head or "relative" not in data:
         return
     if data.relative and not head.relative:
         raise SettingError(
-            "data.relative is true, but the head predicts metres: set model.heads.NAME.relative, too"
+            f"{place}.relative is true, but the head predicts metres: set model.heads.NAME.relative, too"
         )
     data.relative = head.relative
 
