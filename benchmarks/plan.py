@@ -2,7 +2,7 @@
 
     python benchmarks/plan.py [--size 0.1b] [--image 256 192] [--batch 2] [--heads pose normal]
 
-Runs two optimizer steps of Lightning for each row on random labels; the smallest setting is `--size test --image 64 48`.
+Runs two optimizer steps of Lightning for each row; the smallest setting is `--size test --image 64 48`.
 """
 
 import logging

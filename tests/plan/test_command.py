@@ -2,8 +2,10 @@
 
 import re
 from functools import partial
+from pathlib import Path
 
 import pytest
+import torch
 
 from sapiens2_lit.cli import main
 from sapiens2_lit.config_files import find_config, shipped_configs
@@ -54,6 +56,8 @@ def test_every_recipe_fits_its_card(recipe: str) -> None:
     command = re.search(r"sapiens2-lit fit (.*?) --data.root", comment)
     card = re.search(r"(?:(\d+)x)?(\d+)gb", recipe)
     assert command and card
+    if "strategy/" in command[1] and "strategy/fsdp2.yaml" not in shipped_configs():
+        pytest.skip("the overlays of strategies are not shipped yet")
     case = read_case(command[1].split())
     assert case.launch.devices == int(card[1] or 1)
     assert case.estimate().fits(int(card[2]))
@@ -94,11 +98,25 @@ def test_advice_ends_with_what_fits(make_module) -> None:
 
 
 def test_the_optimizer_decides_its_states(make_module) -> None:
-    import torch
-
     held = {}
     for make in (torch.optim.AdamW, torch.optim.SGD, partial(torch.optim.SGD, momentum=0.9)):
         networks = empty_networks(make_module(optimizer=partial(make, lr=0.1)))
         moment = estimate(networks, Launch(1, (96, 64))).moments["optimizer"]
         held[str(make)] = round(moment.get("optimizer", 0) / moment["weights"], 2)
     assert list(held.values()) == [2.0, 0.0, 1.0]
+
+
+def test_a_run_without_memory_ends_with_advice(
+    figures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def step(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("sapiens2_lit.module.SapiensModule.training_step", step)
+    command = ["fit", "--config", "pose_17.yaml", "--config", "size/test.yaml", "--data.root", str(figures)]
+    command += ["--output", str(tmp_path), "--data.num_workers", "0", "--trainer.accelerator", "cpu"]
+    assert main([*command, "--trainer.enable_progress_bar", "false"]) == 1
+    printed = capsys.readouterr().err.rpartition("error: ")[2]
+    assert printed.startswith("out of memory: CUDA out of memory. Tried to allocate 2.00 GiB.")
+    assert "The plan for this run" in printed and "Traceback" not in printed
+    assert "--data.batch_size 2 --trainer.accumulate_grad_batches 2" in printed
