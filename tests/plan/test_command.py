@@ -119,4 +119,4 @@ def test_a_run_without_memory_ends_with_advice(
     printed = capsys.readouterr().err.rpartition("error: ")[2]
     assert printed.startswith("out of memory: CUDA out of memory. Tried to allocate 2.00 GiB.")
     assert "The plan for this run" in printed and "Traceback" not in printed
-    assert "--data.batch_size 2 --trainer.accumulate_grad_batches 2" in printed
+    assert "Nothing that could be changed takes less." in printed  # of so small a model
