@@ -117,7 +117,7 @@ class DecoderHead(Head):
 
 
 def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
-    """Let every head compute decoder maps again in the backward pass: `stages` or `samples`, see `run_units`; or `none`.
+    """Which decoder maps every head computes again in the backward pass: `stages`, `samples` (see `run_units`), `none`.
 
     Raises:
         SettingError: another word, or a head that cannot.

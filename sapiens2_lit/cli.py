@@ -18,6 +18,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   test       metrics on data.test:  sapiens2-lit test --ckpt_path FILE --data.root DIR
   predict    on images and videos:  sapiens2-lit predict --ckpt_path FILE --images PATH --out DIR
                                     sapiens2-lit predict --model facebook/sapiens2-seg-0.4b --images PATH
+  app        look in a browser:     sapiens2-lit app CKPT [CKPT ...]
   export     for other programs:    sapiens2-lit export CKPT OUT --format released|transformers|torch-export|onnx
   plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
@@ -60,6 +61,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.plan.command import plan
 
         return plan(rest)
+    elif command == "app":
+        from sapiens2_lit.app.command import app
+
+        return app(rest)
     elif command == "configs":
         return configs(rest)
     elif command == "synth":

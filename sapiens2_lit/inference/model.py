@@ -187,5 +187,16 @@ def _data_size(config: Mapping[str, Any], backbone: Backbone) -> tuple[int, int]
     """(height, width) of the input that a run was trained on, where its backbone does not say."""
     if getattr(backbone, "image_size", None) is not None:
         return None
-    size = ((config.get("data") or {}).get("init_args") or {}).get("image_size")
+    size = data_setting(config, "image_size")
     return (size[0], size[1]) if size else None
+
+
+def data_setting(config: Mapping[str, Any], name: str) -> Any:
+    """A setting of a run's data, or of the first of its datasets that has it; None where there is none."""
+    settings = (config.get("data") or {}).get("init_args") or {}
+    if settings.get(name) is not None:
+        return settings[name]
+    datasets = settings.get("datasets")
+    nested = list(datasets.values()) if isinstance(datasets, Mapping) else []
+    found = (data_setting({"data": data}, name) for data in nested if isinstance(data, Mapping))
+    return next((value for value in found if value is not None), None)

@@ -16,7 +16,7 @@ from sapiens2_lit.inference.averaging import Size, evaluate, scaled_sizes, warn_
 from sapiens2_lit.inference.collecting import Claims, batch_of, collect_maps, collect_people, settle_focal
 from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check_boxes, per_image, read
 from sapiens2_lit.inference.masking import check_mask_head, mask_maps, people_of, tells_people
-from sapiens2_lit.inference.model import InferenceModel, Precision, load_model
+from sapiens2_lit.inference.model import InferenceModel, Precision, data_setting, load_model
 from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction, info_of
 from sapiens2_lit.inference.views import View, crop_view, whole_view
 from sapiens2_lit.transforms.crop import BOX_PADDING
@@ -104,14 +104,20 @@ class Predictor:
             DataError: an image cannot be read, or is none; boxes that are none.
         """
         if isinstance(image, list | tuple):
-            images = [read(one, place) for place, one in enumerate(image)]
-            return self._predict(images, per_image(boxes, len(images)))
+            given = per_image(boxes, len(image))
+            found: list[Prediction] = []
+            for start in range(0, len(image), self.batch_size):  # so that few of many files are in memory
+                places = range(start, min(start + self.batch_size, len(image)))
+                images = [read(image[place], place) for place in places]
+                found += self._predict(images, [given[place] for place in places], start)
+            return found
         return self._predict([read(image)], [boxes])[0]
 
     @torch.inference_mode()
-    def _predict(self, images: list[RGB], boxes: list[Boxes]) -> list[Prediction]:
+    def _predict(self, images: list[RGB], boxes: list[Boxes], first: int = 0) -> list[Prediction]:
+        """Predict on some images at once; `first` is the place of the first of them, for messages."""
         predictions = [Prediction(image.shape[:2], heads=self.infos) for image in images]
-        people = [self._people(place, image, boxes[place]) for place, image in enumerate(images)]
+        people = [self._people(first + place, image, boxes[place]) for place, image in enumerate(images)]
         for names, views in self._group(images, people):
             claims = [Claims(prediction.image_size) for prediction in predictions]
             for start in range(0, len(views), self.batch_size):
@@ -222,8 +228,8 @@ class Predictor:
 
 def trained_padding(model: InferenceModel) -> float:
     """The factor on the sides of boxes that a model was trained with, or the usual one."""
-    settings = (model.config.get("data") or {}).get("init_args") or {}
-    return float(settings.get("padding", BOX_PADDING))
+    padding = data_setting(model.config, "padding")
+    return BOX_PADDING if padding is None else float(padding)
 
 
 def load(

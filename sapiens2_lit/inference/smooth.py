@@ -65,28 +65,24 @@ class SmoothPoints:
             time: in seconds, later than the last one; at the same time nothing moves.
             size: of the person in pixels.
         """
-        points = np.asarray(points, dtype=np.float64)
-        if len(self.filtered) != len(points):
-            self.measured = self.filtered = np.full_like(points, np.nan)
-            self.velocity = np.zeros_like(points)
+        now: Points = np.asarray(points, dtype=np.float64)
+        if len(self.filtered) != len(now):
+            self.measured = self.filtered = np.full_like(now, np.nan)
+            self.velocity = np.zeros_like(now)
+        steady = np.isfinite(self.filtered) & np.isfinite(now)
+        fresh = ~steady.all(axis=1, keepdims=True)
         elapsed = time - self.time
-        fresh = ~np.isfinite(self.filtered).all(axis=1) | ~np.isfinite(points).all(axis=1)
         if elapsed <= 0:
-            self.filtered = np.where(fresh[:, None], points, self.filtered)
+            self.filtered = np.where(fresh, now, self.filtered)
             return self.filtered.copy()
-        if not math.isnan(elapsed):
-            velocity = (points - self.measured) / elapsed
-            velocity = self.velocity + weight(self.settings.speed_cutoff, elapsed) * (
-                velocity - self.velocity
-            )
-            speed = np.hypot(velocity[:, 0], velocity[:, 1]) / max(size, 1e-6)
-            share = weight(self.settings.min_cutoff + self.settings.beta * speed, elapsed)[:, None]
-            filtered = self.filtered + share * (points - self.filtered)
-            self.filtered = np.where(fresh[:, None], points, filtered)
-            self.velocity = np.where(fresh[:, None], 0, velocity)
-        else:
-            self.filtered = points
-        self.measured, self.time = points, time
+        # before the first frame `elapsed` is NaN, and every point fresh
+        rate = weight(self.settings.speed_cutoff, elapsed)
+        velocity = self.velocity + rate * ((now - self.measured) / elapsed - self.velocity)
+        speed = np.hypot(velocity[:, 0], velocity[:, 1]) / max(size, 1e-6)
+        share = weight(self.settings.min_cutoff + self.settings.beta * speed, elapsed)[:, None]
+        self.filtered = np.where(fresh, now, self.filtered + share * (now - self.filtered))
+        self.velocity = np.where(fresh, 0, velocity)
+        self.measured, self.time = now, time
         return self.filtered.copy()
 
 

@@ -127,12 +127,10 @@ class VideoFile:
         count.finish()
         lost = []
         if count.num_lost:
-            first = count.first_lost
-            place = (
-                ""
-                if first is None
-                else f", the first at {float((first - count.start) * stream.time_base):.3f} s"
-            )
+            first, unit = count.first_lost, stream.time_base
+            place = ""
+            if first is not None and unit is not None:
+                place = f", the first at {float((first - count.start) * unit):.3f} s"
             what = "1 frame" if count.num_lost == 1 else f"{count.num_lost} frames"
             lost.append(f"{what} could not be decoded and left out{place}")
         if count.broken_off is not None:

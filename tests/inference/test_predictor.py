@@ -341,6 +341,18 @@ def test_settings_out_of_range_are_named(
         Predictor(every_head, **options)
 
 
+def test_crops_are_as_wide_as_in_training(make_model: Any) -> None:
+    model = make_model("pose")
+    assert Predictor(model).box_padding == 1.25
+    people = {"class_path": "PoseDataModule", "init_args": {"padding": 1.5, "image_size": [64, 48]}}
+    model.config = {"data": people}
+    assert Predictor(model).box_padding == 1.5
+    masks = {"class_path": "SegmentationDataModule", "init_args": {}}
+    model.config = {"data": {"init_args": {"datasets": {"masks": masks, "people": people}}}}
+    assert Predictor(model).box_padding == 1.5
+    assert Predictor(model, box_padding=1.0).box_padding == 1.0
+
+
 def test_sizes_are_multiples_of_the_patch() -> None:
     assert scaled_sizes((1024, 768), (1, 1.25, 1.001), 16) == [(1024, 768), (1280, 960)]
 
@@ -348,6 +360,8 @@ def test_sizes_are_multiples_of_the_patch() -> None:
 def test_boxes_of_as_many_images_as_there_are(every_head: InferenceModel, picture: Any) -> None:
     with pytest.raises(SettingError, match="those of 1 images, expected 2"):
         Predictor(every_head).predict([picture(64, 48)] * 2, [[[1, 2, 3, 4]]])
+    with pytest.raises(DataError, match="image 2: box 0"):
+        Predictor(every_head, batch_size=2).predict([picture(64, 48)] * 3, [None, None, [[1, 2, 0, 4]]])
 
 
 def test_importing_the_package_needs_no_torch() -> None:

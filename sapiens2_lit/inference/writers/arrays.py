@@ -50,7 +50,7 @@ class Npz(Npy):
     name: ClassVar[str] = "npz"
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
-        arrays = {self.key: self.values(prediction)}
+        arrays: dict[str, Any] = {self.key: self.values(prediction)}
         info = prediction.heads.get(self.head)
         if self.key == "segmentation" and info is not None and info.classes is not None:
             arrays["names"] = np.array(info.classes.names)
