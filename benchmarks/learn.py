@@ -126,7 +126,7 @@ TASKS = {
         predict_field("normal"),
         ("--model.heads.normal.loss", NORMAL_LOSS),
     ),
-    # Cameras of synthetic people differ fourfold in focal length, which a picture hardly tells: hence also up to a scale.
+    # Focal lengths of synthetic people differ fourfold, which pictures hardly tell: hence also up to a scale.
     "depth": Task(
         "depth.yaml",
         "depth",
@@ -202,7 +202,10 @@ def draw(model: SapiensModule, name: str, batch: Batch) -> np.ndarray:
                     key: field * batch["valid"][row] if field.ndim == 3 else field
                     for key, field in own.items()
                 }
-            views.append(head.draw(image, own))
+            view = head.draw(image, own)
+            width = image.shape[1]
+            beside = view.shape[1] > width and np.array_equal(view[:, :width], image)
+            views.append(view[:, width:] if beside else view)
         pictures += [view.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1) for view in views]
     titles = ["image", f"{name}: labels", "predicted"]
     columns = [contact_sheet(pictures[column::3], columns=1) for column in range(3)]

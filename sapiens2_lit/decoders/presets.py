@@ -5,7 +5,7 @@ from typing import Literal
 
 from sapiens2_lit.errors import SettingError
 
-Kind = Literal["deconv", "pixel_shuffle"]
+Kind = Literal["deconv", "pixel_shuffle", "linear"]
 REFERENCE_WIDTH = 1024  # narrower backbones without released heads get channels in proportion to this one
 SMALLEST_RELEASED = 768
 
