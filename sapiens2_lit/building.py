@@ -10,25 +10,48 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.checkpoints import load_state, read_weights, task_state
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head
+from sapiens2_lit.parallel.fresh import drawn_for, fresh_values
+from sapiens2_lit.parallel.sharding import Sharding
 
 log = logging.getLogger(__name__)
 
 
 def build(
-    make_backbone: Callable[[], Backbone], make_heads: Mapping[str, Callable[[int], Head]], pretrained: bool
+    make_backbone: Callable[[], Backbone],
+    make_heads: Mapping[str, Callable[[int], Head]],
+    pretrained: bool,
+    sharding: Sharding | None = None,
 ) -> tuple[Backbone, dict[str, Head]]:
-    """The backbone, and the heads on its width.
+    """The backbone, and the heads on its width, whose fresh values depend on the run's seed and their names alone.
 
-    Without `pretrained` the backbone's own weights are not read: a checkpoint or a task file will bring them.
+    Without `pretrained` the backbone's own weights are not read: a checkpoint or a task file will bring them. With
+    `sharding` every rank holds its part of each: the backbone comes from the meta device, heads are made whole, one
+    after the other.
     """
-    if pretrained:
-        backbone = make_backbone()
+    if sharding is None and pretrained:
+        with drawn_for("backbone"):
+            backbone = make_backbone()
     else:
         with torch.device("meta"):
             backbone = make_backbone()
+    heads = {}
+    for name, make in make_heads.items():
+        with drawn_for(f"heads.{name}"):
+            heads[name] = make(backbone.embed_dim)
+        if sharding is not None:
+            sharding.shard(heads[name])
+    if sharding is not None:
+        sharding.shard_backbone(backbone)
+        sharding.materialize(backbone)
+    elif not pretrained:
         backbone.to_empty(device=torch.empty(0).device)
-        backbone.init_weights()
-    return backbone, {name: make(backbone.embed_dim) for name, make in make_heads.items()}
+    if sharding is not None or not pretrained:
+        from_file = pretrained and backbone.weights is not None
+        with drawn_for("backbone"):
+            fresh_values(backbone, draw=not from_file)
+        if from_file:
+            backbone.load_weights()
+    return backbone, heads
 
 
 def load_task_file(module: nn.Module, source: str, heads: list[str], reinitialize: tuple[str, ...]) -> None:

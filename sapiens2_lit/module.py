@@ -19,7 +19,7 @@ from sapiens2_lit.errors import SettingError, TrainingError
 from sapiens2_lit.heads.base import Batch, Head, Outputs, average
 from sapiens2_lit.images import normalize
 from sapiens2_lit.optim import apply_settings, parameter_groups, scale_learning_rates, warmup_then_linear
-from sapiens2_lit.parallel import compile_blocks
+from sapiens2_lit.parallel import clip_gradients, compile_blocks, strategy_sharding
 
 Stage = str  # "train", "validate" or "test", as Lightning's commands name them
 ADAMW = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1)
@@ -90,7 +90,10 @@ class SapiensModule(L.LightningModule):
             return
         resuming = self._trainer is not None and bool(self.trainer.ckpt_path)
         self.backbone, heads = build(
-            self.make_backbone, self.make_heads, pretrained=not (resuming or self.weights)
+            self.make_backbone,
+            self.make_heads,
+            pretrained=not (resuming or self.weights),
+            sharding=strategy_sharding(self._trainer),
         )
         self.heads.update(heads)
         if self.weights and not resuming:
@@ -176,7 +179,7 @@ class SapiensModule(L.LightningModule):
     ) -> None:
         by_norm = gradient_clip_algorithm != "value" and gradient_clip_val
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(parameters, float(gradient_clip_val or 0) if by_norm else math.inf)
+        norm = clip_gradients(parameters, float(gradient_clip_val or 0) if by_norm else math.inf)
         self.log("train/gradient_norm", norm)
         self.check_finite(norm)
         if not by_norm:
