@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.checkpoints import load_state, read_weights, task_state
+from sapiens2_lit.checkpoints import load_state, open_weights, task_state
+from sapiens2_lit.checkpoints.sharded import Readable
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.parallel.fresh import drawn_for, fresh_values
@@ -61,16 +62,16 @@ def load_task_file(module: nn.Module, source: str, heads: list[str], reinitializ
         SettingError: a released file has one head, and here are several.
         WeightsError: the file is not found, or does not fit outside `reinitialize`.
     """
-    found = read_weights(source)
+    found = open_weights(source)
     released = any(name.startswith("decode_head.") for name in found.tensors)
     if released and len(heads) != 1:
         raise SettingError(
             f"model.weights: {found.origin} is a task file with one head, here are {len(heads)} "
             f"({', '.join(heads)}); load the backbone alone by model.backbone.weights"
         )
-    tensors = found.tensors
+    tensors: Mapping[str, Readable] = found.tensors
     if released:  # without what a loss has counted in the data
-        own = {
+        own: dict[str, Readable] = {
             name: value
             for name, value in module.state_dict().items()
             if name.startswith(f"heads.{heads[0]}.losses.")

@@ -17,6 +17,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   validate   metrics on data.val:   sapiens2-lit validate --ckpt_path best --output RUN
   test       metrics on data.test:  sapiens2-lit test --ckpt_path FILE --data.root DIR
   predict    write predictions:     sapiens2-lit predict --ckpt_path FILE --data.predict IMAGES
+  consolidate CKPT OUT.safetensors: the weights of a checkpoint, sharded or not, in one file
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
   configs    list the shipped configurations; `configs show NAME` prints one
   demo       train on a few hundred generated images and draw what was learnt
@@ -51,6 +52,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         run([command, *rest])
     elif command == "configs":
         return configs(rest)
+    elif command == "consolidate":
+        from sapiens2_lit.checkpoints.consolidate import consolidate_command
+
+        return consolidate_command(rest)
     elif command == "synth":
         from sapiens2_lit.synthetic.command import synth
 

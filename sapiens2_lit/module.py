@@ -19,7 +19,8 @@ from sapiens2_lit.errors import SettingError, TrainingError
 from sapiens2_lit.heads.base import Batch, Head, Outputs, average
 from sapiens2_lit.images import normalize
 from sapiens2_lit.optim import apply_settings, parameter_groups, scale_learning_rates, warmup_then_linear
-from sapiens2_lit.parallel import clip_gradients, compile_blocks, strategy_sharding
+from sapiens2_lit.parallel import clip_gradients, compile_blocks
+from sapiens2_lit.parallel.strategy import strategy_sharding
 
 Stage = str  # "train", "validate" or "test", as Lightning's commands name them
 ADAMW = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1)

@@ -11,6 +11,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import CheckpointIO
 
 from sapiens2_lit.callbacks import (
     LastCheckpoint,
@@ -19,6 +20,7 @@ from sapiens2_lit.callbacks import (
     RunProgressBar,
     RunScalars,
 )
+from sapiens2_lit.checkpoints.run_io import RunCheckpointIO
 from sapiens2_lit.config_files import resolve_configs
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.messages import set_up_messages
@@ -92,6 +94,7 @@ class SapiensCLI(LightningCLI):
         if settings.trainer.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(settings.output, name="", version=self.run_folder())
         kwargs["callbacks"] = self.callbacks()
+        kwargs["plugins"] = self.plugins()
         return super().instantiate_trainer(**kwargs)
 
     def callbacks(self) -> list[L.Callback]:
@@ -108,6 +111,13 @@ class SapiensCLI(LightningCLI):
             if built.trainer.enable_checkpointing is not False:
                 callbacks += [built.checkpoint, built.last_checkpoint]
         return callbacks
+
+    def plugins(self) -> list[Any]:
+        """The user's own plugins, and ours for checkpoints unless one of them is that."""
+        plugins = self.config_init[self.subcommand].trainer.plugins or []
+        plugins = [*plugins] if isinstance(plugins, list) else [plugins]
+        own = [] if any(isinstance(plugin, CheckpointIO) for plugin in plugins) else [RunCheckpointIO()]
+        return plugins + own
 
     def run_folder(self) -> str | None:
         """Name of this run's folder under the output; None lets the logger count up."""

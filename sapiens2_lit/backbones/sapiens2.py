@@ -17,8 +17,8 @@ from sapiens2_lit.backbones.layers import Block, RMSNorm, init_layer, init_norma
 from sapiens2_lit.backbones.rope import RopePeriods, rope_tables
 from sapiens2_lit.backbones.sizes import PATCH, WINDOW, BackboneSize, check_image_size, find_size
 from sapiens2_lit.backbones.tokenizer import WindowTokenizer
-from sapiens2_lit.checkpoints.reader import read_weights
 from sapiens2_lit.checkpoints.report import load_state
+from sapiens2_lit.checkpoints.sharded import open_weights
 from sapiens2_lit.checkpoints.tasks import NOT_BACKBONE, backbone_state
 from sapiens2_lit.errors import SettingError
 
@@ -179,7 +179,7 @@ class Sapiens2(Backbone):
         """
         if self.weights is None:
             return
-        found = read_weights(self.weights)
+        found = open_weights(self.weights)
         report = load_state(self, backbone_state(found.tensors), source=found.origin, ignore=NOT_BACKBONE)
         log.info("%s", report.summary())
 

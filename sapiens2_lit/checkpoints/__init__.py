@@ -3,6 +3,7 @@
 from sapiens2_lit.checkpoints.layouts import detect_layout, to_released, to_transformers
 from sapiens2_lit.checkpoints.reader import Weights, read_weights
 from sapiens2_lit.checkpoints.report import LoadReport, load_state
+from sapiens2_lit.checkpoints.sharded import open_weights
 from sapiens2_lit.checkpoints.tasks import backbone_state, released_state, task_state
 from sapiens2_lit.checkpoints.writer import write_weights
 
@@ -12,6 +13,7 @@ __all__ = [
     "backbone_state",
     "detect_layout",
     "load_state",
+    "open_weights",
     "read_weights",
     "released_state",
     "task_state",

@@ -40,6 +40,8 @@ class ShardedStrategy(ModelParallelStrategy):
         SettingError: the replicas do not divide the ranks.
     """
 
+    saves_folders = True
+
     def __init__(
         self,
         replicas: int | Literal["nodes"] = 1,
