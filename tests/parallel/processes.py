@@ -53,7 +53,7 @@ class Ranks:
     processes: list[ForkServerProcess]
     folder: Path
 
-    def join(self, timeout: float = 120) -> list[list[int]]:
+    def join(self, timeout: float = 900) -> list[list[int]]:
         """Exit statuses of the jobs, for each rank."""
         for process in self.processes:
             process.join(timeout)
