@@ -25,8 +25,9 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seen_step = self.saved_step = trainer.global_step
+        folder = checkpoint_folder(trainer)
         if trainer.is_global_zero:
-            remove_unfinished(checkpoint_folder(trainer))
+            remove_unfinished(folder)
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         step = trainer.global_step
@@ -56,7 +57,7 @@ class LastCheckpoint(Checkpoint):
 
 
 def checkpoint_folder(trainer: L.Trainer) -> Path:
-    """Where the run's checkpoints lie."""
+    """Where the run's checkpoints lie; every rank must call it, since `log_dir` is agreed upon."""
     return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
 
 
