@@ -3,8 +3,8 @@
     python benchmarks/sharded_loading.py                    # 0.4b, 8 ranks, generated weights
     python benchmarks/sharded_loading.py --size 5b          # writes 20 GB to --folder, and removes them
 
-Ranks run one after the other, each in a process of its own that stands for one of `--world`: loading sends nothing. Memory is
-what the kernel counts as the process's peak, above what it held before it built the model.
+Ranks run one after the other, each in a process of its own that stands for one of `--world`: loading sends nothing.
+Memory is what the kernel counts as the process's peak, above what it held before it built the model.
 """
 
 import argparse
@@ -30,11 +30,15 @@ MB = 2**20
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", default="0.4b")
     parser.add_argument("--world", type=int, default=8)
     parser.add_argument("--ranks", type=int, help="measure this many of them; all by default")
-    parser.add_argument("--folder", type=Path, help="for the generated file; the system's temporary one by default")
+    parser.add_argument(
+        "--folder", type=Path, help="for the generated file; the system's temporary one by default"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         file = generate(options.size, Path(folder) / "model.safetensors")
@@ -74,11 +78,15 @@ def in_process(size: str, file: Path, world: int, rank: int, whole: bool) -> tup
     return found
 
 
-def measure(queue: "multiprocessing.Queue", size: str, file: Path, world: int, rank: int, whole: bool) -> None:  # type: ignore[type-arg]
+def measure(
+    queue: "multiprocessing.Queue", size: str, file: Path, world: int, rank: int, whole: bool
+) -> None:  # type: ignore[type-arg]
     torch.set_num_threads(1)
     dist.init_process_group("fake", rank=rank, world_size=world, store=FakeStore())
     sharding = Sharding(init_device_mesh("cpu", (world,)))
-    build(Sharding(init_device_mesh("cpu", (world,))), "test")  # so that what is imported on the way is counted before
+    build(
+        Sharding(init_device_mesh("cpu", (world,))), "test"
+    )  # so that what is imported on the way is counted before
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     start, before = time.perf_counter(), status("VmRSS")
     backbone = build(sharding, size)
@@ -98,7 +106,7 @@ def build(sharding: Sharding, size: str) -> Sapiens2:
         backbone = Sapiens2(size)
     sharding.shard_backbone(backbone)
     sharding.materialize(backbone)
-    fresh_values(backbone, draw=False)
+    fresh_values(backbone.init_weights, draw=False)
     return backbone
 
 

@@ -55,6 +55,10 @@ class Head(nn.Module, ABC):
         """Fresh metrics for one stage (train, validate, test); `data` is the LightningDataModule in use, if any."""
         return MetricCollection({})
 
+    def measures(self, batch: Batch) -> bool:
+        """Whether validation and test can tell anything of the head by this batch: it has the labels."""
+        return all(key in batch for key in self.targets)
+
     def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
         """Take one batch into `metrics`."""
 

@@ -1,7 +1,7 @@
 """From factories to networks, and whole models from files into them."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from sapiens2_lit.checkpoints import load_state, open_weights, task_state
 from sapiens2_lit.checkpoints.sharded import Readable
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head
+from sapiens2_lit.lora import reset_adapters
 from sapiens2_lit.parallel.fresh import drawn_for, fresh_values
 from sapiens2_lit.parallel.sharding import Sharding
 
@@ -21,48 +22,69 @@ def build(
     make_backbone: Callable[[], Backbone],
     make_heads: Mapping[str, Callable[[int], Head]],
     pretrained: bool,
-    sharding: Sharding | None = None,
+    shell: bool = False,
 ) -> tuple[Backbone, dict[str, Head]]:
     """The backbone, and the heads on its width, whose fresh values depend on the run's seed and their names alone.
 
-    Without `pretrained` the backbone's own weights are not read: a checkpoint or a task file will bring them. With
-    `sharding` every rank holds its part of each: the backbone comes from the meta device, heads are made whole, one
-    after the other.
+    Without `pretrained` the backbone's own weights are not read: a checkpoint or a task file will bring them.
+    With `shell` it stays on the meta device, until it is sharded and `fill_backbone` gives it values.
     """
-    if sharding is None and pretrained:
+    if pretrained and not shell:
         with drawn_for("backbone"):
             backbone = make_backbone()
     else:
         with torch.device("meta"):
             backbone = make_backbone()
+    if not (pretrained or shell):
+        backbone.to_empty(device=torch.empty(0).device)
+        with drawn_for("backbone"):
+            backbone.init_weights()
     heads = {}
     for name, make in make_heads.items():
         with drawn_for(f"heads.{name}"):
             heads[name] = make(backbone.embed_dim)
-        if sharding is not None:
-            sharding.shard(heads[name])
-    if sharding is not None:
-        sharding.shard_backbone(backbone)
-        sharding.materialize(backbone)
-    elif not pretrained:
-        backbone.to_empty(device=torch.empty(0).device)
-    if sharding is not None or not pretrained:
-        from_file = pretrained and backbone.weights is not None
-        with drawn_for("backbone"):
-            fresh_values(backbone, draw=not from_file)
-        if from_file:
-            backbone.load_weights()
     return backbone, heads
 
 
-def load_task_file(module: nn.Module, source: str, heads: list[str], reinitialize: tuple[str, ...]) -> None:
+def shard_networks(sharding: Sharding, backbone: Backbone, others: Iterable[nn.Module]) -> None:
+    """Shard the backbone block by block, and each of the others that has parameters, in place."""
+    for other in others:
+        if any(True for _ in other.parameters()):
+            sharding.shard(other)
+    sharding.shard_backbone(backbone)
+
+
+def fill_backbone(sharding: Sharding, backbone: Backbone, from_file: bool, brought: bool) -> None:
+    """Give a sharded backbone from the meta device the values that it would have in one process.
+
+    Args:
+        from_file: take those of its own `weights`, where it has any; each rank reads its part of them.
+        brought: something else will bring all values, so that none need be drawn.
+    """
+    sharding.materialize(backbone)
+    from_file = from_file and backbone.weights is not None
+    with drawn_for("backbone"):
+        fresh_values(backbone.init_weights, draw=not (from_file or brought))
+    reset_adapters(backbone)
+    if from_file:
+        backbone.load_weights()
+
+
+def load_task_file(
+    module: nn.Module, source: str, reinitialize: tuple[str, ...] = (), drop: tuple[str, ...] = ()
+) -> None:
     """Load a released task file, or weights of ours, strictly into a module with `backbone` and `heads`.
+
+    Args:
+        reinitialize: names or leading parts of names that keep their fresh values.
+        drop: those of the file that are left out.
 
     Raises:
         SettingError: a released file has one head, and here are several.
-        WeightsError: the file is not found, or does not fit outside `reinitialize`.
+        WeightsError: the file is not found, or does not fit outside `reinitialize` and `drop`.
     """
-    found = open_weights(source)
+    backbone, heads = module.get_submodule("backbone"), list(module.get_submodule("heads")._modules)
+    found = open_weights(source, backbone=getattr(backbone, "weights", None))
     released = any(name.startswith("decode_head.") for name in found.tensors)
     if released and len(heads) != 1:
         raise SettingError(
@@ -77,17 +99,23 @@ def load_task_file(module: nn.Module, source: str, heads: list[str], reinitializ
             if name.startswith(f"heads.{heads[0]}.losses.")
         }
         tensors = own | task_state(found.tensors, heads[0])
-    log.info("%s", load_state(module, tensors, source=found.origin, reinitialize=reinitialize).summary())
+    network = nn.ModuleDict({"backbone": backbone, "heads": module.get_submodule("heads")})
+    ignore = dict.fromkeys(drop, "dropped, as asked")
+    report = load_state(network, tensors, source=found.origin, reinitialize=reinitialize, ignore=ignore)
+    log.info("%s", report.summary())
 
 
-def match_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def match_state(module: nn.Module, tensors: Mapping[str, Tensor], left_out: frozenset[str]) -> None:
     """Check that a checkpoint belongs to this model before anything of it is loaded.
+
+    Args:
+        left_out: names that the checkpoint says it need not hold, because the pretrained backbone has them.
 
     Raises:
         WeightsError: names or shapes differ; lists them and says what to look at.
     """
-    own = module.state_dict()
-    missing = sorted(own.keys() - tensors.keys())
+    own = nn.Module.state_dict(module)
+    missing = sorted(own.keys() - tensors.keys() - left_out)
     unexpected = sorted(tensors.keys() - own.keys())
     shapes = [
         f"{name}: {tuple(tensors[name].shape)} in the checkpoint, {tuple(own[name].shape)} here"

@@ -9,34 +9,59 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.lora import is_lora
 
 
-def parameter_groups(backbone: Backbone, heads: nn.ModuleDict, layer_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    backbone: Backbone,
+    heads: nn.ModuleDict,
+    layer_decay: float,
+    *,
+    backbone_lr: float = 1.0,
+    head_lr: float = 1.0,
+    balancer: nn.Module | None = None,
+) -> list[dict[str, Any]]:
     """Group the trainable parameters by learning rate and weight decay.
 
     A parameter at depth d of n blocks learns at `layer_decay ** (n + 1 - d)` of the full rate (BEiT,
-    arXiv:2106.08254, appendix H): embeddings d = 0, block i d = i + 1, final norm and heads d = n + 1. Vectors
-    (biases, norms, scales) and learned tokens are exempt from weight decay.
+    arXiv:2106.08254, appendix H): embeddings d = 0, block i d = i + 1, final norm and heads d = n + 1. Adapters start
+    from nothing, whatever their depth, and learn at the full rate. Vectors (biases, norms, scales) and learned tokens
+    are exempt from weight decay.
+
+    Args:
+        backbone_lr: factor on every rate of the backbone.
+        head_lr: factor on those of heads and balancer.
 
     Returns:
         Groups for a torch optimizer, the slowest first. Besides `params` each has `name`, `lr_scale` (to be
         multiplied into the optimizer's rate by `scale_learning_rates`) and, where exempt, `weight_decay: 0`.
     """
     top = backbone.depth + 1
-    groups: dict[tuple[int, bool], dict[str, Any]] = {}
-    named = [(backbone.layer_depth(name), parameter) for name, parameter in backbone.named_parameters()]
-    named += [(top, parameter) for parameter in heads.parameters()]
-    for depth, parameter in named:
+    groups: dict[tuple[int, str, bool], dict[str, Any]] = {}
+
+    def add(order: int, label: str, scale: float, parameter: nn.Parameter) -> None:
         if not parameter.requires_grad:
-            continue
+            return
         decays = not is_vector_or_token(parameter)
-        if (depth, decays) not in groups:
-            label = "embeddings" if depth == 0 else "heads" if depth == top else f"block_{depth - 1:02d}"
-            group: dict[str, Any] = {"params": [], "name": label, "lr_scale": layer_decay ** (top - depth)}
-            groups[depth, decays] = (
-                group if decays else {**group, "name": f"{label}.plain", "weight_decay": 0.0}
-            )
-        groups[depth, decays]["params"].append(parameter)
+        if (order, label, decays) not in groups:
+            group: dict[str, Any] = {"params": [], "name": label, "lr_scale": scale}
+            plain = {**group, "name": f"{label}.plain", "weight_decay": 0.0}
+            groups[order, label, decays] = group if decays else plain
+        groups[order, label, decays]["params"].append(parameter)
+
+    for name, parameter in backbone.named_parameters():
+        depth = backbone.layer_depth(name)
+        if is_lora(name):
+            add(top, "adapters", backbone_lr, parameter)
+        elif depth == top:
+            add(top, "final_norm", backbone_lr, parameter)
+        else:
+            label = "embeddings" if depth == 0 else f"block_{depth - 1:02d}"
+            add(depth, label, backbone_lr * layer_decay ** (top - depth), parameter)
+    for parameter in heads.parameters():
+        add(top + 1, "heads", head_lr, parameter)
+    for parameter in balancer.parameters() if balancer is not None else ():
+        add(top + 2, "balance", head_lr, parameter)
     return [groups[key] for key in sorted(groups)]
 
 

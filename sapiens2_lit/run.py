@@ -19,6 +19,7 @@ from sapiens2_lit.callbacks import (
     PredictionWriter,
     RunProgressBar,
     RunScalars,
+    StartTable,
 )
 from sapiens2_lit.checkpoints.run_io import RunCheckpointIO
 from sapiens2_lit.config_files import resolve_configs
@@ -95,6 +96,7 @@ class SapiensCLI(LightningCLI):
             kwargs["logger"] = TensorBoardLogger(settings.output, name="", version=self.run_folder())
         kwargs["callbacks"] = self.callbacks()
         kwargs["plugins"] = self.plugins()
+        kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
         return super().instantiate_trainer(**kwargs)
 
     def callbacks(self) -> list[L.Callback]:
@@ -108,6 +110,8 @@ class SapiensCLI(LightningCLI):
             callbacks.append(PredictionWriter())
         if self.subcommand == "fit":
             callbacks += [RunScalars(), built.pictures]
+            if built.trainer.enable_model_summary is not False:
+                callbacks.append(StartTable())
             if built.trainer.enable_checkpointing is not False:
                 callbacks += [built.checkpoint, built.last_checkpoint]
         return callbacks

@@ -25,7 +25,7 @@ def check_checkpointing(value: Checkpointing) -> Checkpointing:
     Raises:
         SettingError: it is not.
     """
-    if isinstance(value, int) and value >= 0 or value == "selective":
+    if (isinstance(value, int) and value >= 0) or value == "selective":
         return value
     raise SettingError(
         f"activation_checkpointing: found {value!r}, expected true, false, selective, or n for every n-th block."

@@ -4,6 +4,14 @@ from sapiens2_lit.callbacks.last_checkpoint import LastCheckpoint
 from sapiens2_lit.callbacks.pictures import PredictionPictures
 from sapiens2_lit.callbacks.progress import RunProgressBar
 from sapiens2_lit.callbacks.scalars import RunScalars
+from sapiens2_lit.callbacks.start_table import StartTable
 from sapiens2_lit.callbacks.writer import PredictionWriter
 
-__all__ = ["LastCheckpoint", "PredictionPictures", "PredictionWriter", "RunProgressBar", "RunScalars"]
+__all__ = [
+    "LastCheckpoint",
+    "PredictionPictures",
+    "PredictionWriter",
+    "RunProgressBar",
+    "RunScalars",
+    "StartTable",
+]

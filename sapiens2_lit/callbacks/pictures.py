@@ -41,7 +41,7 @@ class PredictionPictures(L.Callback):
         assert isinstance(pl_module, SapiensModule)
         for name, head in pl_module.named_heads():
             drawn = self.drawn.setdefault(name, [])
-            if trainer.sanity_checking or len(drawn) >= self.num_samples:
+            if name not in outputs or trainer.sanity_checking or len(drawn) >= self.num_samples:
                 continue
             in_input_pixels = {key: value for key, value in batch.items() if key != "affine"}
             with pl_module.full_precision():

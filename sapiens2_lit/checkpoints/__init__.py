@@ -1,7 +1,7 @@
 """Checkpoints: reading, renaming, loading and writing weights."""
 
 from sapiens2_lit.checkpoints.layouts import detect_layout, to_released, to_transformers
-from sapiens2_lit.checkpoints.reader import Weights, read_weights
+from sapiens2_lit.checkpoints.reader import Weights, read_meta, read_weights
 from sapiens2_lit.checkpoints.report import LoadReport, load_state
 from sapiens2_lit.checkpoints.sharded import open_weights
 from sapiens2_lit.checkpoints.tasks import backbone_state, released_state, task_state
@@ -14,6 +14,7 @@ __all__ = [
     "detect_layout",
     "load_state",
     "open_weights",
+    "read_meta",
     "read_weights",
     "released_state",
     "task_state",

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from sapiens2_lit.checkpoints.hub import fetch, is_hub_id
 from sapiens2_lit.checkpoints.layouts import detect_layout, to_released
+from sapiens2_lit.checkpoints.ours import META, complete, is_ours
 from sapiens2_lit.errors import WeightsError
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+META_FILE = "meta.pt"  # what the folder of a sharded run has beside its tensors
 WRAPPERS = ("state_dict", "model")
 ARCHITECTURES = {  # in the config.json of a transformers model
     "Sapiens2ForPoseEstimation": "pose",
@@ -33,7 +35,9 @@ class Weights(NamedTuple):
     origin: str
 
 
-def read_weights(source: str | Path, *, task: str | None = None) -> Weights:
+def read_weights(
+    source: str | Path, *, task: str | None = None, ema: bool = True, backbone: str | None = None
+) -> Weights:
     """Read all tensors of `source`, in the released layout, on the CPU and memory-mapped where possible.
 
     Args:
@@ -41,14 +45,18 @@ def read_weights(source: str | Path, *, task: str | None = None) -> Weights:
             index, or one `sapiens2_*.safetensors`), or a hub id (`facebook/sapiens2-pose-0.4b`).
         task: what the head in a file in the `transformers` layout is for (pose, seg, normal, pointmap,
             matting); without it the config.json beside the file tells.
+        ema: of a checkpoint of ours take the averaged weights, where it has them.
+        backbone: where to find the pretrained backbone of a checkpoint of ours that holds only what was
+            trained, if it is no longer where it was.
 
     Raises:
-        WeightsError: nothing is there, it is not weights, or it holds code instead of tensors alone.
+        WeightsError: nothing is there, it is not weights, it holds code instead of tensors alone, or the backbone
+            that it belongs to is not found, or is another.
     """
     files, origin = locate(source)
     tensors: dict[str, Tensor] = {}
     for file in files:
-        tensors.update(_read_file(file))
+        tensors.update(_read_file(file, ema, backbone))
     if detect_layout(tensors) == "transformers":
         tensors = to_released(tensors, task=task or task_beside(files[0]))
     return Weights(tensors, origin)
@@ -62,7 +70,8 @@ def locate(source: str | Path) -> tuple[list[Path], str]:
     """
     path = Path(source).expanduser()
     if path.exists():
-        return [path] if path.is_file() else find_files(path), str(source)
+        one = path.is_file() or (path / META_FILE).is_file()  # the folder of a sharded run is one
+        return [path] if one else find_files(path), str(source)
     if is_hub_id(str(source)):
         files = fetch(str(source), find_files)
         return files, f"{source} ({files[0].parent})"
@@ -70,6 +79,19 @@ def locate(source: str | Path) -> tuple[list[Path], str]:
         f"weights: found {str(source)!r}, which is no file or folder; expected one, or a hub id such as "
         "facebook/sapiens2-pretrain-0.4b."
     )
+
+
+def read_meta(checkpoint: str | Path) -> dict[str, Any]:
+    """What a checkpoint of ours says beside its tensors: `config`, `adapt`, `backbone`; empty for other files.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    path = Path(checkpoint)
+    if path.is_dir():  # a sharded one, whose tensors are in files of their own
+        path = path / META_FILE
+    content = _read_pickle(path)
+    return dict(content.get(META, {})) if isinstance(content, Mapping) else {}
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -126,11 +148,22 @@ def task_beside(file: Path) -> str | None:
     return next((ARCHITECTURES[name] for name in architectures if name in ARCHITECTURES), None)
 
 
-def _read_file(file: Path) -> dict[str, Tensor]:
+def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]:
+    if file.is_dir():
+        # Imported here: reading files needs nothing of torch.distributed.
+        from sapiens2_lit.parallel.checkpoint import read_meta_file, read_model
+
+        content = {**read_meta_file(file), "state_dict": read_model(file)}
+        return complete(content, file, ema=ema, backbone=backbone)
     if file.suffix == ".safetensors":
         return _read_safetensors(file)
     if file.suffix in PICKLES:
-        return _unwrap(_read_pickle(file), file)
+        content = _read_pickle(file)
+        return (
+            complete(content, file, ema=ema, backbone=backbone)
+            if is_ours(content)
+            else _unwrap(content, file)
+        )
     raise WeightsError(
         f"{file}: found the ending {file.suffix!r}, expected .safetensors or one of {', '.join(PICKLES)}."
     )

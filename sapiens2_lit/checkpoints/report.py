@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sapiens2_lit.checkpoints.sharded import Readable
 from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.lora import is_lora, plain_name
 from sapiens2_lit.parallel.placement import held_part, local_values
 
 # Names, or last parts of names, that a file may hold or lack without harm.
@@ -87,7 +88,7 @@ def load_state(
     """Copy `tensors` into the parameters and buffers of `module`, all or, where one does not fit, none.
 
     Values are cast to the module's dtypes. Sharded parameters take their part of the whole tensor, and of tensors
-    that are not read yet (`open_weights`) nothing else is read.
+    that are not read yet (`open_weights`) nothing else is read. Layers with adapters take theirs as without.
 
     Args:
         source: where the tensors came from, for messages.
@@ -102,7 +103,11 @@ def load_state(
         SettingError: an entry of `reinitialize` names nothing in the module.
     """
     # Not module.state_dict(): a training module may leave its frozen weights out of that.
-    targets = nn.Module.state_dict(module, keep_vars=True)
+    targets = {
+        plain_name(name): tensor
+        for name, tensor in nn.Module.state_dict(module, keep_vars=True).items()
+        if not is_lora(name)
+    }
     for prefix in reinitialize:
         if not any(_under(name, prefix) for name in targets):
             raise SettingError(_no_such_prefix(prefix, targets))

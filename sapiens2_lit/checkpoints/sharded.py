@@ -64,7 +64,9 @@ class OpenedWeights(NamedTuple):
     origin: str
 
 
-def open_weights(source: str | Path, *, task: str | None = None) -> OpenedWeights:
+def open_weights(
+    source: str | Path, *, task: str | None = None, backbone: str | None = None
+) -> OpenedWeights:
     """As `read_weights`, but nothing of safetensors files is read except names and shapes.
 
     Raises:
@@ -72,7 +74,7 @@ def open_weights(source: str | Path, *, task: str | None = None) -> OpenedWeight
     """
     files, origin = locate(source)
     if any(file.suffix != ".safetensors" for file in files):
-        return OpenedWeights(*read_weights(source, task=task))
+        return OpenedWeights(*read_weights(source, task=task, backbone=backbone))
     tensors: dict[str, Readable] = {}
     for file in files:
         tensors.update(stored_tensors(file))

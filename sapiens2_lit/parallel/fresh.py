@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sapiens2_lit.parallel.placement import held_part, is_sharded, local_values
@@ -46,14 +46,14 @@ class WholeDraws(TorchDispatchMode):
         return args[0]
 
 
-def fresh_values(module: nn.Module, draw: bool = True) -> None:
-    """Call `module.init_weights()`, whose parameters may be sharded.
+def fresh_values(init_weights: Callable[[], None], draw: bool = True) -> None:
+    """Call a function that gives parameters their fresh values in place, of which some may be sharded.
 
     Args:
         draw: if false, sharded parameters get no random values, since a file will bring theirs.
     """
     with torch.no_grad(), WholeDraws(draw):
-        module.init_weights()  # type: ignore[operator]
+        init_weights()
 
 
 def draw_whole(

@@ -9,7 +9,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from sapiens2_lit.parallel.placement import local_values
-from sapiens2_lit.parallel.ranks import ranks
 
 
 @torch.no_grad()
@@ -46,18 +45,6 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float = math.in
             values = local_values(gradient)
             values.mul_(factor.to(values.device))
     return norm
-
-
-@torch.no_grad()
-def average_whole_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Average over ranks the gradients of parameters that nobody shards; FSDP2 does so for its own alone."""
-    count = ranks()
-    for parameter in parameters:
-        if count > 1 and parameter.requires_grad and not hasattr(parameter, "device_mesh"):
-            if parameter.grad is None:  # a rank whose batch had no use for it takes part all the same
-                parameter.grad = torch.zeros_like(parameter)
-            dist.all_reduce(parameter.grad)
-            parameter.grad.div_(count)
 
 
 def shard_axes(tensor: Tensor) -> list[int]:

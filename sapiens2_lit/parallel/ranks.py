@@ -5,20 +5,29 @@ import torch.distributed as dist
 from torch import Tensor
 
 
-def ranks() -> int:
-    """Number of ranks of this run."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+def several_ranks() -> bool:
+    """Whether other processes take part."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """The elementwise sum over all ranks, each of which must call it, in order with other such calls."""
-    if ranks() == 1:
+    """The sum of every rank's tensor, on all of them; the tensor itself where there is one rank."""
+    if not several_ranks():
         return tensor
     total = tensor.detach().clone()
     dist.all_reduce(total)
     return total
 
 
-def true_on_any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether `flag` is true on one rank or more; every rank must call it."""
-    return flag if ranks() == 1 else bool(sum_over_ranks(torch.tensor(float(flag), device=device)) > 0)
+def max_over_ranks(tensor: Tensor) -> Tensor:
+    """The elementwise greatest of every rank's tensor, on all of them; the tensor itself where there is one rank."""
+    if not several_ranks():
+        return tensor
+    greatest = tensor.detach().clone()
+    dist.all_reduce(greatest, op=dist.ReduceOp.MAX)
+    return greatest
+
+
+def greatest_over_ranks(number: int, device: torch.device) -> int:
+    """The greatest of every rank's number; every rank must call it."""
+    return int(max_over_ranks(torch.tensor(number, device=device))) if several_ranks() else number

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
-from sapiens2_lit.errors import SettingError
+from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel import checkpoint as folder
 from sapiens2_lit.parallel.placement import held_part, local_values
 from sapiens2_lit.parallel.sharding import Sharding
@@ -158,6 +158,12 @@ class ShardedStrategy(ModelParallelStrategy):
         own = nn.Module.state_dict(self.lightning_module)
         wanted = {name: tensor for name, tensor in own.items() if name in checkpoint["state_dict"]}
         if self._source.is_dir():
+            stored = folder.stored_tensors(self._source, folder.MODEL)
+            if missing := sorted(wanted.keys() - stored.keys()):
+                raise WeightsError(
+                    f"{self._source}: it lacks {len(missing)} tensors, such as {missing[0]}. Averages (model.ema) "
+                    "cannot begin in the middle of a sharded run: start a new one from its weights (--model.weights)."
+                )
             folder.read_into(
                 {f"{folder.MODEL}{name}": tensor for name, tensor in wanted.items()}, self._source
             )
@@ -191,8 +197,3 @@ def strategy_sharding(trainer: Any) -> Sharding | None:
     """How the trainer's strategy wants networks sharded; None for strategies that do not."""
     strategy = getattr(trainer, "strategy", None)
     return strategy.sharding if isinstance(strategy, ShardedStrategy) else None
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """All of a sharded tensor, gathered; every rank must call it."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor

@@ -43,7 +43,9 @@ def test_each_rank_holds_its_part(size: str, windows: bool, world: int) -> None:
         sharding.shard(head)
         own = held(backbone) + held(head)
     assert own >= whole / world
-    assert own == pytest.approx(whole / world, rel=0.02), "rank 0 holds the largest part; nothing is left whole"
+    assert own == pytest.approx(whole / world, rel=0.02), (
+        "rank 0 holds the largest part; nothing is left whole"
+    )
     assert all(parameter.is_meta for parameter in backbone.parameters())
 
 

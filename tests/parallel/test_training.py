@@ -1,4 +1,4 @@
-"""Sharded over 2 and over 4 processes, training is what it is in one; it goes on from the checkpoints of any of them."""
+"""Sharded over 2 and over 4 processes, training is what it is in one, and goes on from the checkpoints of any."""
 
 from pathlib import Path
 

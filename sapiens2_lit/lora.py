@@ -1,0 +1,116 @@
+"""Low-rank adapters on the linear layers of a backbone (LoRA, arXiv:2106.09685), through `peft`.
+
+An adapted layer computes W x + b + (alpha / rank) B A x, where A (rank, in) and B (out, rank) are trained and B starts
+at zero. In state dicts `NAME.weight` becomes `NAME.base_layer.weight`, next to `NAME.lora_A.default.weight` and B.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.parallel.fresh import drawn_for, fresh_values
+
+BASE = ".base_layer."
+_PAIR = re.compile(r"(?P<layer>.+)\.lora_(?P<side>A|B)\.default\.weight")
+
+
+@dataclass(frozen=True)
+class LoRA:
+    """The adapters.
+
+    Args:
+        rank: of the product B A.
+        alpha: its factor is alpha / rank.
+        dropout: share of the adapters' inputs that is dropped in training.
+        targets: names, or last parts of names, of the linear layers that get one.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    targets: list[str] = field(default_factory=lambda: ["wq", "wk", "wv", "proj", "w12", "w3"])
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or not self.alpha > 0 or not 0 <= self.dropout < 1 or not self.targets:
+            raise SettingError(
+                f"model.adapt.lora: found {self}, expected rank of 1 or more, alpha above 0, dropout from 0 to below 1 "
+                "and at least one target"
+            )
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+
+def inject_lora(backbone: nn.Module, lora: LoRA) -> None:
+    """Put adapters beside the target layers, in place; every other parameter is frozen.
+
+    Raises:
+        SettingError: `peft` is not installed, or a target names no linear layer.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise SettingError(
+            "model.adapt.mode: lora needs the package peft: pip install 'sapiens2-lit[lora]'"
+        ) from error
+    names = [name for name, module in backbone.named_modules() if isinstance(module, nn.Linear)]
+    for target in lora.targets:
+        if not any(name == target or name.endswith(f".{target}") for name in names):
+            known = ", ".join(sorted({name.rpartition(".")[2] for name in names}))
+            raise SettingError(
+                f"model.adapt.lora.targets: found {target!r}, which is no linear layer of the backbone; expected "
+                f"some of {known}"
+            )
+    config = LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets)
+    )  # type: ignore[call-arg]
+    inject_adapter_in_model(config, backbone)
+    reset_adapters(backbone)
+
+
+def reset_adapters(backbone: nn.Module) -> None:
+    """Fresh values for the adapters, in place, whether sharded or not; they depend on the run's seed alone."""
+
+    def reset() -> None:
+        for layer in backbone.modules():
+            if hasattr(layer, "reset_lora_parameters"):
+                layer.reset_lora_parameters("default", True)
+
+    with drawn_for("adapters"):
+        fresh_values(reset)
+
+
+def is_lora(name: str) -> bool:
+    """Whether a parameter of this name belongs to an adapter."""
+    return ".lora_" in name
+
+
+def plain_name(name: str) -> str:
+    """The name that a parameter has without adapters."""
+    return name.replace(BASE, ".")
+
+
+def merge_state(tensors: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
+    """A state dict without adapters: their product is added to the weights that they stood beside.
+
+    Args:
+        tensors: by name, of a model with adapters; those of the base layers under either name.
+        scale: alpha / rank.
+
+    Raises:
+        KeyError: an adapter lacks its other half, or the weight that it belongs to.
+    """
+    merged = {plain_name(name): tensor for name, tensor in tensors.items() if not is_lora(name)}
+    for name, down in tensors.items():
+        pair = _PAIR.fullmatch(name)
+        if pair and pair["side"] == "A":
+            up = tensors[f"{pair['layer']}.lora_B.default.weight"]
+            weight = merged[f"{pair['layer']}.weight"]
+            merged[f"{pair['layer']}.weight"] = (weight.float() + scale * (up.float() @ down.float())).to(
+                weight.dtype
+            )
+    return merged
