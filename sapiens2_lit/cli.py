@@ -8,7 +8,7 @@ from importlib.metadata import version
 from textwrap import dedent
 
 from sapiens2_lit.config_files import find_config, shipped_configs, summary
-from sapiens2_lit.errors import SapiensError
+from sapiens2_lit.errors import Interrupted, SapiensError
 
 USAGE = """\
 usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
@@ -36,6 +36,8 @@ def main(args: list[str] | None = None) -> int:
     command, rest = (args[0], args[1:]) if args else ("--help", [])
     try:
         return dispatch(command, rest)
+    except Interrupted as error:
+        return fail(str(error), status=128 + error.signal)  # as shells tell of signals
     except SapiensError as error:
         return fail(plain_message(error), status=1, cause=error)
     except (ArgumentError, ValueError) as error:
