@@ -197,7 +197,7 @@ def validate_in_steps(trainer: Namespace) -> None:
 
 
 def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
-    """What `--ckpt_path` means: itself, with `last` and `best` that of the newest run of `output`, with `auto` its last.
+    """What `--ckpt_path` means: a path; with `last`, `best` that of the newest run of `output`, with `auto` its last.
 
     Raises:
         SettingError: there is none.

@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 class Preemption(L.Callback):
     """On SIGTERM or SIGUSR1, to any rank: finish the step, write `last.ckpt`, and end the run.
 
-    In a SLURM job SIGUSR1 (`#SBATCH --signal=SIGUSR1@120`) also puts the job back into the queue. Lightning's own handling
-    of these signals writes or communicates inside the signal handler, in the middle of whatever the ranks are sending
-    each other; ours only takes a note, and all ranks agree after the step.
+    In a SLURM job SIGUSR1 (`#SBATCH --signal=SIGUSR1@120`) also puts the job back into the queue. Lightning's own
+    handling of these signals writes or communicates inside the signal handler, in the middle of whatever the ranks are
+    sending each other; ours only takes a note, and all ranks agree after the step.
 
     Args:
         last: writes the state.

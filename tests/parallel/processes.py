@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -24,8 +25,9 @@ PRELOADED = ["sapiens2_lit.run", "sapiens2_lit.heads", "sapiens2_lit.datamodules
 class Recorder(L.Callback):
     """Writes the training loss and what was logged on this rank, by optimizer step, into `folder`/RANK.json."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, pause: int = 0) -> None:
         self.path = Path(folder)
+        self.pause = pause  # a little after each step from this one on, 0 never
         self.steps: dict[int, dict[str, float]] = {}
 
     def on_train_batch_end(
@@ -37,6 +39,33 @@ class Recorder(L.Callback):
         row["norm"] = float(trainer.callback_metrics.get("train/gradient_norm", torch.nan))
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / f"{trainer.global_rank}.json").write_text(json.dumps(self.steps))
+        if self.pause and trainer.global_step >= self.pause:
+            (self.path / f"{trainer.global_rank}.paused").touch()
+            time.sleep(0.3)
+
+
+class StuckInSave(L.Callback):
+    """Leaves rank 1 in the middle of writing its part of the second sharded checkpoint, and says so by a file."""
+
+    def __init__(self, marker: str) -> None:
+        self.marker = Path(marker)
+        self.saves = 0
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        if trainer.global_rank != 1:
+            return
+        from torch.distributed.checkpoint import FileSystemWriter
+
+        write = FileSystemWriter.write_data
+
+        def stuck(*args: Any) -> Any:
+            self.saves += 1
+            if self.saves == 2:
+                self.marker.touch()
+                time.sleep(600)
+            return write(*args)
+
+        FileSystemWriter.write_data = stuck  # type: ignore[method-assign]  # in this process alone
 
 
 def recorded(folder: Path, key: str = "loss") -> dict[int, float]:
