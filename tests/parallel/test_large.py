@@ -1,29 +1,17 @@
 """The large models are built and sharded over 8 and 64 ranks without memory for them, in one process."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.heads import PoseHead
 from sapiens2_lit.parallel.placement import local_values
 from sapiens2_lit.parallel.sharding import Sharding
-
-
-@contextmanager
-def fake_ranks(world: int, rank: int = 0) -> Iterator[None]:
-    """This process as one of `world`; messages to the others are dropped."""
-    dist.init_process_group("fake", rank=rank, world_size=world, store=FakeStore())
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
 
 
 def held(module: nn.Module) -> int:
@@ -32,7 +20,9 @@ def held(module: nn.Module) -> int:
 
 @pytest.mark.parametrize("world", [8, 64])
 @pytest.mark.parametrize(("size", "windows"), [("5b", False), ("1b", True)])
-def test_each_rank_holds_its_part(size: str, windows: bool, world: int) -> None:
+def test_each_rank_holds_its_part(
+    size: str, windows: bool, world: int, fake_ranks: Callable[..., Any]
+) -> None:
     with torch.device("meta"):
         backbone = Sapiens2(size, (4096, 3072) if windows else (1024, 768), window_tokenizer=windows)
         head = PoseHead(backbone.embed_dim)
@@ -49,7 +39,7 @@ def test_each_rank_holds_its_part(size: str, windows: bool, world: int) -> None:
     assert all(parameter.is_meta for parameter in backbone.parameters())
 
 
-def test_copies_are_sharded_within_their_machine() -> None:
+def test_copies_are_sharded_within_their_machine(fake_ranks: Callable[..., Any]) -> None:
     with torch.device("meta"):
         backbone = Sapiens2("0.4b")
     with fake_ranks(16):
