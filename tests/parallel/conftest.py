@@ -1,21 +1,25 @@
 """Runs on real processes, started once for all tests of a kind."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from processes import STEPS, MakeJob
 
-sys.path.insert(
-    0, str(Path(__file__).parent)
-)  # for the processes, too, which import `processes` by this name
-
-FSDP = ("--config", "strategy/fsdp2.yaml")
-HSDP = (*FSDP, "--trainer.strategy.replicas", "2")
-DDP = ("--config", "strategy/ddp.yaml")
-STEPS = 20
-MakeJob = Callable[..., list[str]]
+SEVERAL = """
+seed_everything: 0
+trainer: {gradient_clip_val: 2.0}
+model:
+  backbone: {class_path: sapiens2_lit.backbones.Sapiens2, init_args: {size: test}}
+  heads:
+    pose: {class_path: sapiens2_lit.heads.PoseHead, init_args: {skeleton: coco17}}
+    seg: {class_path: sapiens2_lit.heads.SegmentationHead}
+  balance: {class_path: sapiens2_lit.balancing.UncertaintyWeighting}
+data:
+  class_path: sapiens2_lit.datamodules.SyntheticDataModule
+  init_args: {targets: [keypoints, segmentation], samples_per_epoch: 16}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +55,25 @@ def dense_job(bodies: Path, runs: Path) -> MakeJob:
     return lambda name, ranks, *options: job("segmentation_29.yaml", bodies, runs, name, ranks, *options)
 
 
-def job(config: str, root: Path, runs: Path, name: str, ranks: int, *options: object) -> list[str]:
+@pytest.fixture(scope="session")
+def several_job(runs: Path) -> MakeJob:
+    """Makes the command line of a run with two heads and learned weights of their losses."""
+    config = runs / "several.yaml"
+    config.write_text(SEVERAL)
+    return lambda name, ranks, *options: job(str(config), None, runs, name, ranks, *options)
+
+
+@pytest.fixture(scope="session")
+def weights(runs: Path) -> Path:
+    """A pretrained backbone of size `test`."""
+    from sapiens2_lit.backbones import Sapiens2
+    from sapiens2_lit.checkpoints import write_weights
+
+    torch.manual_seed(7)
+    return write_weights(Sapiens2("test").state_dict(), runs / "weights" / "model.safetensors")
+
+
+def job(config: str, root: Path | None, runs: Path, name: str, ranks: int, *options: object) -> list[str]:
     """Four samples a step, whatever the number of ranks; losses are recorded in `recorded/NAME`."""
     callbacks = [
         {"class_path": "processes.Recorder", "init_args": {"folder": str(runs / "recorded" / name)}},
@@ -65,8 +87,9 @@ def job(config: str, root: Path, runs: Path, name: str, ranks: int, *options: ob
             },
         },
     ]
-    arguments = ["fit", "--config", config, "--config", "size/test.yaml", *options]
-    arguments += ["--data.root", root, "--data.num_workers", 0, "--data.batch_size", 4 // ranks]
+    arguments = ["fit", "--config", config, "--config", "size/test.yaml"]
+    arguments += ["--data.root", root] if root else []
+    arguments += ["--data.num_workers", 0, "--data.batch_size", 4 // ranks, *options]
     arguments += ["--trainer.accelerator", "cpu", "--trainer.devices", ranks, "--trainer.max_steps", STEPS]
     arguments += ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
     arguments += ["--trainer.limit_val_batches", 0, "--trainer.callbacks", json.dumps(callbacks)]

@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -19,6 +20,11 @@ import lightning as L
 import torch
 
 Job = list[str]
+MakeJob = Callable[..., Job]
+FSDP = ("--config", "strategy/fsdp2.yaml")
+HSDP = (*FSDP, "--trainer.strategy.replicas", "2")
+DDP = ("--config", "strategy/ddp.yaml")
+STEPS = 20
 PRELOADED = ["sapiens2_lit.run", "sapiens2_lit.heads", "sapiens2_lit.datamodules", "peft", "processes"]
 
 
@@ -42,6 +48,22 @@ class Recorder(L.Callback):
         if self.pause and trainer.global_step >= self.pause:
             (self.path / f"{trainer.global_rank}.paused").touch()
             time.sleep(0.3)
+
+    def on_validation_end(self, trainer: L.Trainer, module: Any) -> None:
+        values = {
+            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
+        }
+        if not trainer.sanity_checking:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / f"{trainer.global_rank}.measured").write_text(json.dumps(values))
+
+
+class Full(L.Callback):
+    """A GPU that runs out of memory at the second step."""
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
 class StuckInSave(L.Callback):

@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import FSDP, STEPS, MakeJob
-from processes import Ranks, recorded, start
+from processes import FSDP, STEPS, MakeJob, Ranks, recorded, start
 
 MINUTE = 60
 

@@ -1,29 +1,51 @@
 """Sharded over 2 and over 4 processes, training is what it is in one, and goes on from the checkpoints of any."""
 
+import json
 from pathlib import Path
 
 import pytest
-from conftest import DDP, FSDP, HSDP, STEPS, MakeJob
-from processes import Ranks, recorded, start
+import torch
+from processes import DDP, FSDP, HSDP, STEPS, MakeJob, Ranks, recorded, start
+from safetensors.torch import load_file
+
+from sapiens2_lit.checkpoints import read_weights
+from sapiens2_lit.cli import main
 
 HALF = STEPS // 2
+MEASURED = ("--trainer.limit_val_batches", 1.0, "--trainer.val_check_interval", HALF)
+MEASURED += ("--trainer.check_val_every_n_epoch", "null")
 
 
 @pytest.fixture(scope="module")
-def trained(pose_job: MakeJob, dense_job: MakeJob, runs: Path) -> Path:
+def trained(pose_job: MakeJob, dense_job: MakeJob, several_job: MakeJob, weights: Path, runs: Path) -> Path:
     """All runs of this file: three groups of processes, one after the other."""
     half = runs / "kept" / "pose2" / f"step={HALF}.ckpt"
     ddp_half = runs / "kept" / "ddp2" / f"step={HALF}.ckpt"
-    alone = [pose_job("pose1", 1), dense_job("dense1", 1)]
+    backbone = ("--model.backbone.weights", weights)
+    frozen = (*backbone, "--model.adapt.mode", "frozen")
+    lora = (*backbone, "--model.adapt.mode", "lora", "--model.adapt.lora.rank", 4, "--model.ema.decay", 0.9)
+    lora_half = runs / "kept" / "lora2" / f"step={HALF}.ckpt"
+    alone = [
+        pose_job("pose1", 1, *MEASURED),
+        dense_job("dense1", 1),
+        several_job("several1", 1),
+        pose_job("frozen1", 1, *frozen),
+        pose_job("lora1", 1, *lora),
+    ]
     by_two = [
-        pose_job("pose2", 2, *FSDP),
-        dense_job("dense2", 2, *FSDP),
+        pose_job("pose2", 2, *FSDP, *MEASURED),
+        dense_job("dense2", 2, *FSDP, "--model.backbone.activation_checkpointing", "selective"),
+        several_job("several2", 2, *FSDP),
+        pose_job("frozen2", 2, *FSDP, *frozen),
+        pose_job("lora2", 2, *FSDP, *lora),
+        pose_job("lora_on", 2, *FSDP, *lora, "--ckpt_path", lora_half),
+        pose_job("accumulated2", 2, *FSDP, "--data.batch_size", 1, "--trainer.accumulate_grad_batches", 2),
         pose_job("ddp2", 2, *DDP),
         pose_job("sharded_to_ddp", 2, *DDP, "--ckpt_path", half),
         pose_job("ddp_to_sharded", 2, *FSDP, "--ckpt_path", ddp_half),
     ]
     by_four = [
-        pose_job("pose4", 4, *FSDP),
+        pose_job("pose4", 4, *FSDP, *MEASURED),
         pose_job("hsdp4", 4, *HSDP),
         pose_job("to_four", 4, *FSDP, "--ckpt_path", half),
     ]
@@ -38,13 +60,72 @@ def trained(pose_job: MakeJob, dense_job: MakeJob, runs: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "alone"), [("pose2", "pose1"), ("pose4", "pose1"), ("hsdp4", "pose1"), ("dense2", "dense1")]
+    ("name", "alone"),
+    [
+        ("pose2", "pose1"),
+        ("pose4", "pose1"),
+        ("hsdp4", "pose1"),
+        ("dense2", "dense1"),
+        ("several2", "several1"),
+        ("frozen2", "frozen1"),
+        ("lora2", "lora1"),
+    ],
 )
 def test_losses_are_those_of_one_process(trained: Path, name: str, alone: str) -> None:
     for key in ("loss", "norm"):
         expected = recorded(trained / alone, key)
         assert list(expected) == list(range(1, STEPS + 1))
         assert recorded(trained / name, key) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["pose2", "pose4"])
+def test_metrics_are_those_of_one_process(trained: Path, name: str) -> None:
+    """Of six people, whom four ranks cannot share evenly."""
+    expected = json.loads((trained / "pose1" / "0.measured").read_text())
+    assert expected.keys() >= {"val/pose/AP", "val/pose/PCK@0.1", "val/pose/mse", "val/score"}
+    for rank in range(int(name[-1])):
+        assert json.loads((trained / name / f"{rank}.measured").read_text()) == pytest.approx(
+            expected, abs=1e-5
+        )
+
+
+def test_best_and_last_are_kept_alone(trained: Path, runs: Path) -> None:
+    folder = runs / "pose2" / "version_0" / "checkpoints"
+    best, *others = sorted(path.name for path in folder.iterdir())
+    assert others == [f"last-step={STEPS}.ckpt", "last.ckpt"]
+    assert best.startswith("best-step=")
+    assert (folder / "last.ckpt").resolve().name == f"last-step={STEPS}.ckpt"
+    events = [list((runs / name / "version_0").glob("events*")) for name in ("pose1", "pose2", "pose4")]
+    assert [len(found) for found in events] == [1, 1, 1], "only rank 0 writes events"
+
+
+def test_consolidated_weights_are_those_of_one_process(trained: Path, runs: Path) -> None:
+    out = runs / "weights.safetensors"
+    kept = runs / "kept" / "pose4" / f"step={STEPS}.ckpt"
+    assert main(["consolidate", str(kept), str(out)]) == 0
+    alone = runs / "kept" / "pose1" / f"step={STEPS}.ckpt"
+    expected = torch.load(alone, weights_only=True)["state_dict"]
+    found = load_file(out)
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-5)
+    assert main(["consolidate", str(alone), str(runs / "alone.safetensors")]) == 0
+    assert all(
+        torch.equal(tensor, expected[name]) for name, tensor in load_file(runs / "alone.safetensors").items()
+    )
+    opened = read_weights(kept).tensors
+    assert all(torch.equal(opened[name], tensor) for name, tensor in found.items())
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(trained: Path) -> None:
+    """They are reduced once a step, and the norm is that of the sum."""
+    expected = recorded(trained / "pose1", "norm")
+    assert recorded(trained / "accumulated2", "norm") == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_run_with_adapters_and_averages_goes_on(trained: Path) -> None:
+    expected = {step: loss for step, loss in recorded(trained / "lora1").items() if step > HALF}
+    assert recorded(trained / "lora_on") == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["to_four", "to_one", "to_plain", "sharded_to_ddp", "ddp_to_sharded"])
