@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.optim import Optimizer
 
-from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.parallel.metadata import INDEX_FILE, read_index
 from sapiens2_lit.parallel.placement import held_part, is_sharded, local_values
 
 META_FILE = "meta.pt"
@@ -28,7 +29,7 @@ Stored = dict[str, tuple[torch.Size, torch.dtype]]
 
 def is_sharded_checkpoint(path: str | os.PathLike[str]) -> bool:
     """Whether `path` is a folder of this format, written to the end."""
-    return Path(path, META_FILE).is_file() and Path(path, ".metadata").is_file()
+    return Path(path, META_FILE).is_file() and Path(path, INDEX_FILE).is_file()
 
 
 def optimizer_state(optimizer: Optimizer, names: Mapping[nn.Parameter, str]) -> dict[str, Any]:
@@ -36,7 +37,17 @@ def optimizer_state(optimizer: Optimizer, names: Mapping[nn.Parameter, str]) -> 
 
     Args:
         names: of all its parameters.
+
+    Raises:
+        SettingError: of sharded parameters it keeps tensors that are not sharded alike, so that they cannot be saved.
     """
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            if isinstance(value, Tensor) and value.ndim and is_sharded(parameter) != is_sharded(value):
+                raise SettingError(
+                    f"model.optimizer: {type(optimizer).__name__} keeps {key} of {names[parameter]} otherwise than it "
+                    "is sharded; expected an optimizer that knows DTensors, such as torch.optim.AdamW"
+                )
     groups = [
         {**group, "params": [names[parameter] for parameter in group["params"]]}
         for group in optimizer.param_groups
@@ -90,7 +101,7 @@ def read_meta_file(path: Path) -> dict[str, Any]:
     """
     if not is_sharded_checkpoint(path):
         raise WeightsError(
-            f"{path}: expected a file, or a folder with {META_FILE} and .metadata: it is no checkpoint, "
+            f"{path}: expected a file, or a folder with {META_FILE} and {INDEX_FILE}: it is no checkpoint, "
             "or was not written to its end."
         )
     found: dict[str, Any] = torch.load(path / META_FILE, map_location="cpu", weights_only=True)
@@ -99,7 +110,7 @@ def read_meta_file(path: Path) -> dict[str, Any]:
 
 def stored_tensors(path: Path, prefix: str) -> Stored:
     """Shapes and dtypes of the tensors whose names begin with `prefix`, by the rest of their names."""
-    entries = dcp.FileSystemReader(path).read_metadata().state_dict_metadata
+    entries = read_index(path).state_dict_metadata
     return {
         name.removeprefix(prefix): (entry.size, entry.properties.dtype)
         for name, entry in entries.items()
@@ -109,6 +120,7 @@ def stored_tensors(path: Path, prefix: str) -> Stored:
 
 def read_into(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Fill tensors, or of sharded ones the part that this rank holds, with those stored under their names."""
+    read_index(path)  # PyTorch unpickles it: not before ours has looked
     # Each rank reads for itself: nothing is sent, and an error on one rank leaves no other waiting.
     dcp.load(dict(tensors), checkpoint_id=path, no_dist=True)
 
