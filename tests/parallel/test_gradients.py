@@ -15,8 +15,7 @@ from sapiens2_lit.parallel.sharding import Sharding
 
 def network() -> nn.Sequential:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 3))
-    return model
+    return nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 3))
 
 
 def learn(model: nn.Module) -> list[nn.Parameter]:
