@@ -1,7 +1,7 @@
 """What the datamodules here share: stages, loaders that resume exactly, seeds and workers."""
 
 import os
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from typing import Any
 
 import lightning
@@ -50,6 +50,9 @@ class ImageDataModule(lightning.LightningDataModule):
         self.augment: Any = None  # of training samples
         self._device_steps: list[Any] | None = None
         self.datasets: dict[str, Any] = {}
+        self.wrap_training: Callable[[Any], Any] | None = (
+            None  # of the training dataset, such as a feature cache's
+        )
 
     @property
     def seed(self) -> int:
@@ -62,8 +65,10 @@ class ImageDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> TrainingLoader:
         sizes, weights = self.train_sources()
         dataset = self.datasets["train"]
+        if getattr(self.augment, "on_device", False):
+            dataset = SeededPixels(dataset, self.seed)
         return training_loader(
-            SeededPixels(dataset, self.seed) if getattr(self.augment, "on_device", False) else dataset,
+            dataset if self.wrap_training is None else self.wrap_training(dataset),
             sizes=sizes,
             weights=weights,
             batch_size=self.batch_size,

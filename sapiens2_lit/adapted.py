@@ -40,6 +40,9 @@ class AdaptedModule(L.LightningModule):
         self.identity: Identity | None = None  # of the frozen backbone that checkpoints leave out
         self.backbone_learns = True  # at this step
         self.config: dict[str, Any] = {}  # what the command line built this from; saved in every checkpoint
+        # The checkpoint that will be loaded, if known before: then weights that it brings are not read from elsewhere.
+        self.resume_from: str | None = None
+        self.source: str | None = None  # of the backbone's pretrained weights
 
     def adapt_backbone(self, saved: dict[str, Any], source: str | None) -> None:
         """Freeze what is not trained, put in adapters. The backbone may have no values yet.
@@ -52,6 +55,7 @@ class AdaptedModule(L.LightningModule):
             SettingError: the checkpoint's backbone was adapted in another way.
         """
         assert self.backbone is not None
+        self.source, self.identity = source, None
         adaptation = Adaptation(self.choose_adapt(saved, source), self.backbone)
         self.adaptation = adaptation
         self.set_step(
@@ -177,8 +181,12 @@ class AdaptedModule(L.LightningModule):
         checkpoint[META] = meta
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        identity = checkpoint.get(META, {}).get("backbone")
+        saved = checkpoint.get(META, {})
+        identity = saved.get("backbone")
         assert self.backbone is not None
+        assert self.adaptation is not None
+        if "adapt" in saved and adapt_from_dict(saved["adapt"]) != self.adaptation.adapt:
+            self.adapt_backbone(saved, self.source)
         if identity is not None:
             origin = (self.identity or {}).get("weights", "this run")
             frozen = {plain_name(name): p for name, p in self.backbone.named_parameters()}

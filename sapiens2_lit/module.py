@@ -107,6 +107,7 @@ class SapiensModule(EvaluationModule):
         self.warmup_steps = warmup_steps
         self.compile_blocks = compile
         self.balancer = balance(list(heads))
+        self.feature_cache: Any = None  # a FeatureCache, while one is in use
         self._finite = FiniteWatch()
         self._learned: set[str] = set()  # heads that learn from this optimizer step
         self._group_settings: list[dict[str, Any]] = []
@@ -114,7 +115,7 @@ class SapiensModule(EvaluationModule):
     def configure_model(self) -> None:
         if self.backbone is not None:
             return
-        checkpoint = self._trainer and self.trainer.ckpt_path
+        checkpoint = self.resume_from
         saved = read_meta(checkpoint) if checkpoint and Path(checkpoint).exists() else {}
         needed = not checkpoint or "backbone" in saved  # else the checkpoint brings every weight
         sharding = strategy_sharding(self._trainer)
@@ -166,6 +167,9 @@ class SapiensModule(EvaluationModule):
 
     def features_of(self, parts: list[Batch]) -> list[list[Tensor]]:
         """Feature maps for each batch: those that it brings along, or the backbone's, in one pass where sizes allow."""
+        cache = self.feature_cache
+        if cache is not None and all("cache_row" in part for part in parts):
+            return [cache.features(part, self.features) for part in parts]
         if len(parts) > 1 and not any("features" in part for part in parts):
             images = joined_images(parts)
             if images is not None:

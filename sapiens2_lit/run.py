@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from sapiens2_lit.callbacks import (
+    FeatureCache,
     LastCheckpoint,
     PredictionPictures,
     PredictionWriter,
@@ -86,6 +87,7 @@ class SapiensCLI(LightningCLI):
         parser.set_defaults(BEST)
         parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
         parser.add_class_arguments(PredictionPictures, "pictures")
+        parser.add_class_arguments(FeatureCache, "feature_cache")
 
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
@@ -125,7 +127,7 @@ class SapiensCLI(LightningCLI):
         if self.subcommand == "predict":
             callbacks.append(PredictionWriter())
         if self.subcommand == "fit":
-            callbacks += [RunScalars(), built.pictures]
+            callbacks += [RunScalars(), built.pictures, built.feature_cache]
             if built.trainer.enable_model_summary is not False:
                 callbacks.append(StartTable())
             if built.trainer.enable_checkpointing is not False:
@@ -151,6 +153,7 @@ class SapiensCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         self.model.config = dump[self.subcommand]
+        self.model.resume_from = self.config[self.subcommand].ckpt_path
 
 
 def share_settings(settings: Namespace) -> None:

@@ -18,17 +18,31 @@ def test_it_is_committed_without_outputs(path: Path) -> None:
         assert cell.get("execution_count") is None
 
 
-def test_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"QUICKSTART_NUM": "20", "QUICKSTART_STEPS": "2", "QUICKSTART_FOLDER": str(tmp_path)}
-    for name, value in {**settings, "OMP_NUM_THREADS": "1"}.items():
-        monkeypatch.setenv(name, value)
-    (path,) = (path for path in NOTEBOOKS if path.stem == "quickstart")
+def execute(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, num: int) -> tuple[int, str]:
+    """Run a notebook in `folder`, on few pictures for two steps; returns how many pictures it shows, and its text."""
+    prefix = name.upper()
+    settings = {f"{prefix}_NUM": str(num), f"{prefix}_STEPS": "2", f"{prefix}_FOLDER": str(folder)}
+    for variable, value in {**settings, "OMP_NUM_THREADS": "1"}.items():
+        monkeypatch.setenv(variable, value)
+    (path,) = (path for path in NOTEBOOKS if path.stem == name)
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    text = "".join(output.get("text", "") for output in outputs)
-    assert len(pictures) == 3
+    return len(pictures), "".join(output.get("text", "") for output in outputs)
+
+
+def test_custom_head_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures, text = execute("custom_head", tmp_path, monkeypatch, num=30)
+    assert pictures == 1
+    assert "30 images; left and right:" in text
+    assert "test/contact/accuracy" in text
+    assert "test/contact/f1" in text
+
+
+def test_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures, text = execute("quickstart", tmp_path, monkeypatch, num=20)
+    assert pictures == 3
     assert "on 2 held-out people" in text
     assert "seg/foreground_mIoU" in text
     assert "keypoints (x, y, score) (2, 17, 3)" in text

@@ -1,5 +1,6 @@
 """Lightning callbacks."""
 
+from sapiens2_lit.callbacks.feature_cache import FeatureCache
 from sapiens2_lit.callbacks.last_checkpoint import LastCheckpoint
 from sapiens2_lit.callbacks.pictures import PredictionPictures
 from sapiens2_lit.callbacks.preemption import Preemption
@@ -9,6 +10,7 @@ from sapiens2_lit.callbacks.start_table import StartTable
 from sapiens2_lit.callbacks.writer import PredictionWriter
 
 __all__ = [
+    "FeatureCache",
     "LastCheckpoint",
     "PredictionPictures",
     "PredictionWriter",

@@ -1,0 +1,164 @@
+"""Heads learn the same from stored features, and from none that is of other pixels."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from sapiens2_lit.adapt import Adapt
+from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.callbacks import FeatureCache
+from sapiens2_lit.datamodules import PoseDataModule
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.feature_store import FeatureStore, mark_of
+from sapiens2_lit.heads import PoseHead
+from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.transforms import PoseAugmentation
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_file(Sapiens2("test").state_dict(), path)
+    return str(path)
+
+
+class Run:
+    """One training; `passes` counts the images that the backbone saw."""
+
+    def __init__(
+        self,
+        figures: Path,
+        folder: Path,
+        weights: str,
+        cache: FeatureCache | None,
+        epochs: int = 3,
+        **data: Any,
+    ) -> None:
+        torch.manual_seed(0)
+        self.module = SapiensModule(
+            partial(Sapiens2, "test", weights=weights),
+            {"pose": partial(PoseHead, skeleton="coco17")},
+            adapt=Adapt("frozen"),
+            optimizer=partial(torch.optim.AdamW, lr=1e-3),
+            flip_test=False,
+        )
+        self.passes, compute = 0, self.module.features
+
+        def counted(images: torch.Tensor) -> list[torch.Tensor]:
+            self.passes += len(images)
+            return compute(images)
+
+        self.module.features = counted  # type: ignore[method-assign]
+        settings = {
+            "augment": PoseAugmentation(rotation=5),
+            "batch_size": 4,
+            "num_workers": 0,
+            "seed": 0,
+            "val": None,
+        }
+        self.data = PoseDataModule(str(figures), "coco17", (64, 48), **(settings | data))
+        self.losses: list[float] = []
+        trainer = L.Trainer(
+            accelerator="cpu", max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, default_root_dir=folder, callbacks=[self.record(), *([cache] if cache else [])],
+        )  # fmt: skip
+        trainer.fit(self.module, self.data)
+
+    def record(self) -> L.Callback:
+        losses = self.losses
+
+        class Record(L.Callback):
+            def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, *_: Any) -> None:
+                losses.append(float(outputs["loss"]))
+
+        return Record()
+
+
+PROBE = 1  # image that tells the features' shape
+
+
+def test_later_epochs_read_what_the_first_computed(figures: Path, weights: str, tmp_path: Path) -> None:
+    cached = Run(figures, tmp_path, weights, FeatureCache(str(tmp_path / "cache")))
+    assert cached.passes == 12 + PROBE
+    plain = Run(figures, tmp_path, weights, None)
+    assert plain.passes == 36
+    first = slice(0, 3)  # the epoch whose augmentation both share; features pass bfloat16
+    assert cached.losses[first] == pytest.approx(plain.losses[first], rel=2e-2)
+    again = Run(figures, tmp_path, weights, FeatureCache(str(tmp_path / "cache")))
+    assert again.passes == PROBE
+    assert again.losses == cached.losses
+
+
+def test_views_differ_and_come_again(figures: Path, weights: str, tmp_path: Path) -> None:
+    run = Run(figures, tmp_path, weights, FeatureCache(str(tmp_path / "cache"), views=2), epochs=4)
+    assert run.passes == 24 + PROBE
+    store = next((tmp_path / "cache").glob("*/marks.int64"))
+    marks = torch.from_file(str(store), size=24, dtype=torch.int64)
+    assert len(marks.unique()) == 24
+
+
+def test_other_pixels_are_computed_anew_and_counted(
+    figures: Path, weights: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    folder = str(tmp_path / "cache")
+    Run(figures, tmp_path, weights, FeatureCache(folder), epochs=1)
+    changed = Run(
+        figures, tmp_path, weights, FeatureCache(folder), epochs=1, augment=PoseAugmentation(rotation=6)
+    )
+    assert 0 < changed.passes - PROBE <= 12
+    assert any(
+        f"{changed.passes - PROBE} rows were of other pixels" in str(found.message) for found in recwarn
+    )
+
+
+def test_another_backbone_takes_another_cache(
+    figures: Path, weights: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    folder = str(tmp_path / "cache")
+    Run(figures, tmp_path, weights, FeatureCache(folder), epochs=1)
+    torch.manual_seed(2)
+    other = tmp_path / "other.safetensors"
+    save_file(Sapiens2("test").state_dict(), other)
+    assert Run(figures, tmp_path, str(other), FeatureCache(folder), epochs=1).passes == 12 + PROBE
+    assert any("another backbone" in str(found.message) for found in recwarn)
+
+
+def test_a_cache_above_the_limit_is_refused_before_it_is_made(
+    figures: Path, weights: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingError, match="limit_gb"):
+        Run(figures, tmp_path, weights, FeatureCache(str(tmp_path / "cache"), limit_gb=1e-6))
+    assert not list(tmp_path.glob("cache/*/features.bf16"))
+
+
+def test_a_backbone_that_learns_is_refused(figures: Path, weights: str, tmp_path: Path) -> None:
+    module = SapiensModule(partial(Sapiens2, "test"), {"pose": PoseHead}, adapt=Adapt("full"))
+    module.configure_model()
+    with pytest.raises(SettingError, match=r"model\.adapt\.mode to frozen"):
+        FeatureCache(str(tmp_path)).on_fit_start(L.Trainer(accelerator="cpu", logger=False), module)
+
+
+def test_settings_without_folder_are_an_error() -> None:
+    with pytest.raises(SettingError, match="no effect"):
+        FeatureCache(views=3)
+
+
+def test_store_gives_back_what_was_written_for_the_same_pixels_alone(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, {"a": 1}, rows=3, shape=(2, 4, 2, 2), limit=1)
+    features = torch.randn(1, 2, 4, 2, 2).bfloat16()
+    image = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
+    assert store.read(1, mark_of(image)) is None
+    store.write(torch.tensor([1]), torch.tensor([mark_of(image)]), features)
+    again = FeatureStore(tmp_path, {"a": 1}, rows=3, shape=(2, 4, 2, 2), limit=1)
+    found = again.read(1, mark_of(image))
+    assert found is not None
+    assert torch.equal(found, features[0])
+    assert again.read(1, mark_of(255 - image)) is None
+    assert again.read(0, mark_of(image)) is None
+    assert len(again) == 1
