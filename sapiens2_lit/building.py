@@ -1,7 +1,7 @@
 """From factories to networks, and whole models from files into them."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -22,20 +22,21 @@ def build(
     make_backbone: Callable[[], Backbone],
     make_heads: Mapping[str, Callable[[int], Head]],
     pretrained: bool,
-    shell: bool = False,
+    sharding: Sharding | None = None,
 ) -> tuple[Backbone, dict[str, Head]]:
     """The backbone, and the heads on its width, whose fresh values depend on the run's seed and their names alone.
 
     Without `pretrained` the backbone's own weights are not read: a checkpoint or a task file will bring them.
-    With `shell` it stays on the meta device, until it is sharded and `fill_backbone` gives it values.
+    With `sharding` heads are made whole and sharded one by one; the backbone stays on the meta device, until
+    `shard_networks` has sharded it and `fill_backbone` gives it values.
     """
-    if pretrained and not shell:
+    if pretrained and sharding is None:
         with drawn_for("backbone"):
             backbone = make_backbone()
     else:
         with torch.device("meta"):
             backbone = make_backbone()
-    if not (pretrained or shell):
+    if not pretrained and sharding is None:
         backbone.to_empty(device=torch.empty(0).device)
         with drawn_for("backbone"):
             backbone.init_weights()
@@ -43,15 +44,20 @@ def build(
     for name, make in make_heads.items():
         with drawn_for(f"heads.{name}"):
             heads[name] = make(backbone.embed_dim)
+        if sharding is not None:
+            shard_if_any(sharding, heads[name])
     return backbone, heads
 
 
-def shard_networks(sharding: Sharding, backbone: Backbone, others: Iterable[nn.Module]) -> None:
-    """Shard the backbone block by block, and each of the others that has parameters, in place."""
-    for other in others:
-        if any(True for _ in other.parameters()):
-            sharding.shard(other)
+def shard_networks(sharding: Sharding, backbone: Backbone, balancer: nn.Module) -> None:
+    """Shard the backbone block by block, and what the heads' losses are weighed by, in place."""
     sharding.shard_backbone(backbone)
+    shard_if_any(sharding, balancer)
+
+
+def shard_if_any(sharding: Sharding, module: nn.Module) -> None:
+    if any(True for _ in module.parameters()):
+        sharding.shard(module)
 
 
 def fill_backbone(sharding: Sharding, backbone: Backbone, from_file: bool, brought: bool) -> None:

@@ -123,7 +123,7 @@ class SapiensModule(EvaluationModule):
             self.make_backbone,
             self.make_heads,
             pretrained=needed and not self.weights,
-            shell=sharding is not None,
+            sharding=sharding,
         )
         self.heads.update(heads)
         source = self.weights or self.backbone.weights
@@ -134,7 +134,7 @@ class SapiensModule(EvaluationModule):
         if self.compile_blocks:
             compile_blocks(self.backbone)
         if sharding is not None:
-            shard_networks(sharding, self.backbone, [*heads.values(), self.balancer])
+            shard_networks(sharding, self.backbone, self.balancer)
             kept = any(prefix.startswith("backbone") for prefix in self.reinitialize)
             brought = not needed or (self.weights is not None and not kept)
             fill_backbone(sharding, self.backbone, from_file=needed and not self.weights, brought=brought)
