@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import init_decoder
+from sapiens2_lit.decoders.again import run_stage
 
 Batch = dict[str, Any]
 Outputs = Tensor | dict[str, Tensor]
@@ -79,7 +80,15 @@ class DecoderHead(Head):
 
     The stages become the head's own children, so that its parameters carry the released names
     (`deconv_layers.0.weight`, `conv_pose.bias`).
+
+    Attributes:
+        recomputes: whether its maps may be computed again in the backward pass; not so where another network than the
+            stages runs, or one that counts how often it does (BatchNorm).
+        again: do so.
     """
+
+    recomputes = True
+    again = False
 
     def __init__(self, decoder: nn.Sequential) -> None:
         super().__init__()
@@ -90,8 +99,11 @@ class DecoderHead(Head):
     def forward(self, features: list[Tensor]) -> Outputs:
         x = features[-1]
         for name in self.stages:
-            x = self.get_submodule(name)(x)
+            x = self.run_stage(name, x)
         return x
+
+    def run_stage(self, name: str, x: Tensor) -> Tensor:
+        return run_stage(self.get_submodule(name), x, self.again)
 
 
 def average(a: Outputs, b: Outputs) -> Outputs:

@@ -22,7 +22,7 @@ class FieldHead(DecoderHead):
     def forward(self, features: list[Tensor]) -> Outputs:
         x = features[-1]
         for name in self.stages[:-1]:
-            x = self.get_submodule(name)(x)
+            x = self.run_stage(name, x)
         last = self.get_submodule(self.stages[-1])
         assert isinstance(last, nn.Conv2d)
         with torch.autocast(x.device.type, enabled=False):

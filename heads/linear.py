@@ -27,6 +27,8 @@ class LinearHead(ClassHead):
         SettingError: naming the setting, what was found and what was expected.
     """
 
+    recomputes = False
+
     def __init__(
         self,
         embed_dim: int,

@@ -40,6 +40,8 @@ class SMPHead(ClassHead):
         SettingError: naming the setting, what was found and what was expected.
     """
 
+    recomputes = False
+
     def __init__(
         self,
         embed_dim: int,

@@ -10,7 +10,7 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.checkpoints import load_state, open_weights, task_state
 from sapiens2_lit.checkpoints.sharded import Readable
 from sapiens2_lit.errors import SettingError, WeightsError
-from sapiens2_lit.heads.base import Head
+from sapiens2_lit.heads.base import DecoderHead, Head
 from sapiens2_lit.lora import reset_adapters
 from sapiens2_lit.parallel.fresh import drawn_for, fresh_values
 from sapiens2_lit.parallel.sharding import Sharding
@@ -58,6 +58,21 @@ def shard_networks(sharding: Sharding, backbone: Backbone, balancer: nn.Module) 
 def shard_if_any(sharding: Sharding, module: nn.Module) -> None:
     if any(True for _ in module.parameters()):
         sharding.shard(module)
+
+
+def recompute(heads: Mapping[str, Head]) -> None:
+    """Let the decoders of heads compute their maps again in the backward pass.
+
+    Raises:
+        SettingError: a head cannot.
+    """
+    for name, head in heads.items():
+        if not (isinstance(head, DecoderHead) and head.recomputes):
+            raise SettingError(
+                f"model.recompute_heads: {type(head).__name__} (heads.{name}) has no decoder of ours, whose maps could "
+                "be computed again; set it to false"
+            )
+        head.again = True
 
 
 def fill_backbone(sharding: Sharding, backbone: Backbone, from_file: bool, brought: bool) -> None:

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from sapiens2_lit.adapt import Adapt
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.balancing import Balancer, FixedWeights
-from sapiens2_lit.building import build, fill_backbone, load_task_file, shard_networks
+from sapiens2_lit.building import build, fill_backbone, load_task_file, recompute, shard_networks
 from sapiens2_lit.checkpoints import read_meta
 from sapiens2_lit.ema import EMA
 from sapiens2_lit.errors import SettingError
@@ -62,6 +62,7 @@ class SapiensModule(EvaluationModule):
         warmup_steps: optimizer steps of linear warm-up, at most a tenth of the run; then linear to 0.
         flip_test: in validation, test and prediction, average with the mirrored image's result.
         compile: compile the backbone's blocks in place.
+        recompute_heads: keep a third of the decoders' maps for the backward pass, and compute the rest again.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class SapiensModule(EvaluationModule):
         warmup_steps: int = 500,
         flip_test: bool = True,
         compile: bool = False,
+        recompute_heads: bool = False,
     ) -> None:
         super().__init__(adapt or Adapt(), ema, flip_test)
         if not heads:
@@ -106,6 +108,7 @@ class SapiensModule(EvaluationModule):
         self.learning_rates = {"backbone_lr": backbone_lr, "head_lr": head_lr}
         self.warmup_steps = warmup_steps
         self.compile_blocks = compile
+        self.recompute_heads = recompute_heads
         self.balancer = balance(list(heads))
         self.feature_cache: Any = None  # a FeatureCache, while one is in use
         self._finite = FiniteWatch()
@@ -131,6 +134,8 @@ class SapiensModule(EvaluationModule):
         if self.weights and needed and sharding is None:
             load()
         self.adapt_backbone(saved, source)
+        if self.recompute_heads:
+            recompute(heads)
         if self.compile_blocks:
             compile_blocks(self.backbone)
         if sharding is not None:
