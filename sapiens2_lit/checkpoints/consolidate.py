@@ -28,7 +28,7 @@ def consolidate_command(rest: list[str]) -> int:
     if len(rest) != 2 or any(arg.startswith("-") for arg in rest):
         raise SettingError(f"consolidate: found {' '.join(rest) or 'nothing'}, expected two paths\n{USAGE}")
     written = consolidate(Path(rest[0]), Path(rest[1]))
-    sys.stdout.write(f"Wrote {written} ({written.stat().st_size / 1e9:.3f} GB)\n")
+    sys.stdout.write(f"Wrote {written} ({written.stat().st_size / 1e6:.1f} MB)\n")
     return 0
 
 

@@ -46,7 +46,7 @@ def write_stream(
             for name, (shape, dtype) in shapes.items():
                 tensor = read(name).detach().cpu().contiguous()
                 assert (tensor.shape, tensor.dtype) == (shape, dtype), f"{name}: not what the header says"
-                file.write(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+                file.write(tensor.reshape(-1).view(torch.uint8).numpy().data)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Maps of a decoder that are computed twice instead of being kept for the backward pass.
 
 At 1024 x 768 the maps of a decoder, hundreds of channels at half or all of that size, take more memory than a small
-backbone. Each convolution leaves three behind (its own, the norm's and the activation's); computed again, it leaves one.
+backbone. Each convolution leaves three behind (its own, the norm's, the activation's); computed again, it leaves one.
 """
 
 from collections.abc import Iterator

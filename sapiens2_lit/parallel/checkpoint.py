@@ -7,6 +7,7 @@ ranks can read them, as can a plain process.
 
 import os
 import shutil
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def is_sharded_checkpoint(path: str | os.PathLike[str]) -> bool:
     return Path(path, META_FILE).is_file() and Path(path, INDEX_FILE).is_file()
 
 
-def optimizer_state(optimizer: Optimizer, names: Mapping[nn.Parameter, str]) -> dict[str, Any]:
+def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[str, Any]:
     """As `optimizer.state_dict()`, but with names in place of numbers, and nothing copied.
 
     Args:
@@ -122,7 +123,9 @@ def read_into(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Fill tensors, or of sharded ones the part that this rank holds, with those stored under their names."""
     read_index(path)  # PyTorch unpickles it: not before ours has looked
     # Each rank reads for itself: nothing is sent, and an error on one rank leaves no other waiting.
-    dcp.load(dict(tensors), checkpoint_id=path, no_dist=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # as asked
+        dcp.load(dict(tensors), checkpoint_id=path, no_dist=True)
 
 
 def read_model(path: Path) -> dict[str, Tensor]:
@@ -167,7 +170,7 @@ def whole_optimizer_state(
 
 
 def load_sharded_optimizer(
-    optimizer: Optimizer, names: Mapping[nn.Parameter, str], path: Path, index: int, saved: dict[str, Any]
+    optimizer: Optimizer, names: Mapping[Tensor, str], path: Path, index: int, saved: dict[str, Any]
 ) -> None:
     """Bring an optimizer of sharded parameters to the state in the folder `path`.
 
@@ -193,9 +196,7 @@ def load_sharded_optimizer(
     load_numbered(optimizer, list(parameters), state, saved["param_groups"])
 
 
-def load_whole_optimizer(
-    optimizer: Optimizer, names: Mapping[nn.Parameter, str], saved: dict[str, Any]
-) -> None:
+def load_whole_optimizer(optimizer: Optimizer, names: Mapping[Tensor, str], saved: dict[str, Any]) -> None:
     """Bring an optimizer of sharded parameters to a state of whole ones, `optimizer.state_dict()` of a plain strategy.
 
     Raises:
@@ -219,7 +220,7 @@ def load_whole_optimizer(
 
 
 def by_group(
-    optimizer: Optimizer, names: Mapping[nn.Parameter, str], saved: dict[str, Any]
+    optimizer: Optimizer, names: Mapping[Tensor, str], saved: dict[str, Any]
 ) -> dict[str, nn.Parameter]:
     """The optimizer's parameters by name, in its order, if they are those of the saved state."""
     parameters = {names[p]: p for group in optimizer.param_groups for p in group["params"]}
