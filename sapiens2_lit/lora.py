@@ -77,8 +77,8 @@ def reset_adapters(backbone: nn.Module) -> None:
 
     def reset() -> None:
         for layer in backbone.modules():
-            if hasattr(layer, "reset_lora_parameters"):
-                layer.reset_lora_parameters("default", True)
+            if callable(reset_layer := getattr(layer, "reset_lora_parameters", None)):
+                reset_layer("default", True)
 
     with drawn_for("adapters"):
         fresh_values(reset)

@@ -130,9 +130,8 @@ class SapiensModule(EvaluationModule):
         )
         self.heads.update(heads)
         source = self.weights or self.backbone.weights
-        load = partial(load_task_file, self, self.weights, self.reinitialize, self.drop)
         if self.weights and needed and sharding is None:
-            load()
+            load_task_file(self, self.weights, self.reinitialize, self.drop)
         self.adapt_backbone(saved, source)
         if self.recompute_heads:
             recompute(heads)
@@ -144,7 +143,7 @@ class SapiensModule(EvaluationModule):
             brought = not needed or (self.weights is not None and not kept)
             fill_backbone(sharding, self.backbone, from_file=needed and not self.weights, brought=brought)
             if self.weights and needed:
-                load()
+                load_task_file(self, self.weights, self.reinitialize, self.drop)
         self.remember_backbone(saved, source)
 
     # ----------------------------------------------------------------- training

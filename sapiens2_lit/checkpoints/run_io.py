@@ -1,6 +1,5 @@
 """Checkpoints of runs as files, and reading those that sharded runs wrote as folders."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ class RunCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(
         self, path: Any, map_location: Any = lambda storage, _: storage, weights_only: bool | None = None
-    ) -> Mapping[str, Any]:
+    ) -> dict[str, Any]:
         if Path(path).is_dir():
             return read_whole(Path(path))
         return super().load_checkpoint(path, map_location, weights_only)
