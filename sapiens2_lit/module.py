@@ -24,7 +24,7 @@ from sapiens2_lit.evaluation import EvaluationModule
 from sapiens2_lit.finite import FiniteWatch
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.optim import apply_settings, parameter_groups, scale_learning_rates, warmup_then_linear
-from sapiens2_lit.parallel import clip_gradients, compile_blocks, several_ranks
+from sapiens2_lit.parallel import clip_gradients, clip_values, compile_blocks, several_ranks
 from sapiens2_lit.parallel.strategy import strategy_sharding
 from sapiens2_lit.partial import (
     batches_of,
@@ -252,8 +252,8 @@ class SapiensModule(EvaluationModule):
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
         self._finite.check(norm, self.trainer.global_step, scaled)
         self.balancer.update()
-        if not by_norm:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        if gradient_clip_val and not by_norm:
+            clip_values(parameters, float(gradient_clip_val))
 
     def configure_optimizers(self) -> Any:
         assert self.backbone is not None

@@ -138,8 +138,9 @@ class SapiensCLI(LightningCLI):
         """The user's own plugins, and ours for checkpoints unless one of them is that."""
         plugins = self.config_init[self.subcommand].trainer.plugins or []
         plugins = [*plugins] if isinstance(plugins, list) else [plugins]
-        own = [] if any(isinstance(plugin, CheckpointIO) for plugin in plugins) else [RunCheckpointIO()]
-        return plugins + own
+        if any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            return plugins
+        return [*plugins, RunCheckpointIO(optimizers=self.subcommand == "fit")]
 
     def run_folder(self) -> str | None:
         """Name of this run's folder under the output; None lets the logger count up."""

@@ -137,12 +137,16 @@ def read_model(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def read_whole(path: Path) -> dict[str, Any]:
-    """A sharded checkpoint as Lightning's plain strategies write it into a file: tensors whole, parameters numbered."""
+def read_whole(path: Path, optimizers: bool = True) -> dict[str, Any]:
+    """A sharded checkpoint as Lightning's plain strategies write it into a file: tensors whole, parameters numbered.
+
+    Args:
+        optimizers: read their states, too, which take twice the memory of the model.
+    """
     meta = read_meta_file(path)
-    optimizers = meta.pop(OPTIMIZERS)
+    saved = meta.pop(OPTIMIZERS)
     states = []
-    for index, optimizer in enumerate(optimizers):
+    for index, optimizer in enumerate(saved if optimizers else []):
         names = [name for group in optimizer["param_groups"] for name in group["params"]]
         number = {name: at for at, name in enumerate(names)}
         state = whole_optimizer_state(path, index, optimizer["state"], number)

@@ -47,6 +47,14 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float = math.in
     return norm
 
 
+@torch.no_grad()
+def clip_values(parameters: Iterable[nn.Parameter], limit: float) -> None:
+    """Bring each value of the gradients, sharded or not, to between -limit and limit, in place."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            local_values(parameter.grad).clamp_(-limit, limit)
+
+
 def shard_axes(tensor: Tensor) -> list[int]:
     """The axis of its device mesh over which a tensor is sharded, as a list; empty if it is whole on every rank."""
     if not hasattr(tensor, "placements"):

@@ -25,7 +25,10 @@ FSDP = ("--config", "strategy/fsdp2.yaml")
 HSDP = (*FSDP, "--trainer.strategy.replicas", "2")
 DDP = ("--config", "strategy/ddp.yaml")
 STEPS = 20
-PRELOADED = ["sapiens2_lit.run", "sapiens2_lit.heads", "sapiens2_lit.datamodules", "peft", "processes"]
+PRELOADED = [
+    "sapiens2_lit.run", "sapiens2_lit.heads", "sapiens2_lit.datamodules", "processes",
+    "albumentations", "peft", "torch.utils.tensorboard",
+]  # fmt: skip
 
 
 class Recorder(L.Callback):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 
-from sapiens2_lit.parallel import clip_gradients
+from sapiens2_lit.parallel import clip_gradients, clip_values
 from sapiens2_lit.parallel.placement import is_sharded, local_values
 from sapiens2_lit.parallel.sharding import Sharding
 
@@ -35,6 +35,19 @@ def test_sharded_and_plain_gradients_are_one_vector(limit: float, fake_ranks: Ca
         norm = clip_gradients(mixed, limit)
         assert not is_sharded(norm)
         torch.testing.assert_close(norm, expected)
+        for parameter, other in zip(mixed, plain, strict=True):
+            assert parameter.grad is not None
+            torch.testing.assert_close(local_values(parameter.grad), other.grad)
+
+
+def test_values_are_clipped_wherever_they_lie(fake_ranks: Callable[..., Any]) -> None:
+    plain = learn(network())
+    nn.utils.clip_grad_value_(plain, 0.1)
+    with fake_ranks(1):
+        model = network()
+        Sharding(init_device_mesh("cpu", (1,))).shard(model[0])
+        mixed = learn(model)
+        clip_values(mixed, 0.1)
         for parameter, other in zip(mixed, plain, strict=True):
             assert parameter.grad is not None
             torch.testing.assert_close(local_values(parameter.grad), other.grad)
