@@ -13,6 +13,8 @@ from sapiens2_lit.errors import DataError
 
 Array = npt.NDArray[Any]
 
+_NPY, _ZIP = np.lib.format.MAGIC_PREFIX, b"PK"  # what files begin with
+
 
 def read_array(path: Path, kind: str) -> Array:
     """The numbers of a file, (h, w) or (h, w, C), as they are: floats, or integers of 8 or 16 bits; colours as RGB(A).
@@ -51,14 +53,14 @@ def read_array(path: Path, kind: str) -> Array:
 
 
 def _read_npy(path: Path, kind: str) -> Array:
+    _check_start(path, kind, _NPY)
     with path.open("rb") as file:
         return np.asarray(np.load(file, allow_pickle=False))
 
 
 def _read_npz(path: Path, kind: str) -> Array:
+    _check_start(path, kind, _ZIP)
     with np.load(path, allow_pickle=False) as archive:
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DataError(f"{path}: an npy file with the suffix of an npz: rename it to {path.stem}.npy.")
         names = list(archive.files)
         name = kind if kind in names else names[0] if len(names) == 1 else None
         if name is None:
@@ -67,6 +69,20 @@ def _read_npz(path: Path, kind: str) -> Array:
                 f"`{kind}`."
             )
         return np.asarray(archive[name])
+
+
+def _check_start(path: Path, kind: str, expected: bytes) -> None:
+    """Numpy takes any file that it does not know for pickled objects, and advises to load them unsafely."""
+    with path.open("rb") as file:
+        start = file.read(len(expected))
+    if start == expected:
+        return
+    if expected == _ZIP and _NPY.startswith(start) and start:
+        raise DataError(f"{path}: an npy file with the suffix of an npz: rename it to {path.stem}.npy.")
+    raise DataError(
+        f"{path}: the {kind} label cannot be read, truncated or of another format: it begins with {start!r}, expected "
+        f"{expected!r}, as numpy writes it."
+    )
 
 
 def _read_picture(path: Path, kind: str) -> Array:

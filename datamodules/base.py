@@ -23,6 +23,9 @@ STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "pre
 class ImageDataModule(lightning.LightningDataModule):
     """Datasets by name (train, val, test, predict), which `setup` fills, and their loaders.
 
+    Attributes:
+        ranks_agree: all training batches have the same kinds of labels, so that processes need not ask each other.
+
     Args:
         image_size: (height, width) of the input.
         batch_size: samples a batch, on each rank.
@@ -32,6 +35,8 @@ class ImageDataModule(lightning.LightningDataModule):
     Raises:
         SettingError: naming the setting, what was found and what was expected.
     """
+
+    ranks_agree = True
 
     def __init__(
         self, image_size: tuple[int, int], batch_size: int, num_workers: int | None, seed: int | None
@@ -57,6 +62,14 @@ class ImageDataModule(lightning.LightningDataModule):
     @property
     def seed(self) -> int:
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
+
+    def train_samples(self) -> int | None:
+        """Number of different training samples, after `setup("fit")`; None before."""
+        return len(self.datasets["train"]) if "train" in self.datasets else None
+
+    def has_split(self, name: str) -> bool:
+        """Whether the settings do not leave out train, val or test by null."""
+        return True
 
     def train_sources(self) -> tuple[list[int], list[float]]:
         """Number of training samples of each source, and how often they occur in an epoch."""

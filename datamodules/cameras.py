@@ -160,21 +160,28 @@ def _read_text(path: Path) -> list[float]:
 def _check_size(
     path: Path, matrix: Intrinsics, image: Path, size: tuple[int, int], declared: tuple[Any, Any] | None
 ) -> None:
-    """A principal point in the middle of an image of another size is that image's."""
+    """A principal point in the middle of an image of another size, or outside this one, is that image's."""
     height, width = size
     if declared is not None and declared != (None, None):
+        if None in declared:
+            raise DataError(f"{path}: only one of `width` and `height` is there, expected both or none.")
         if declared != size:
             raise DataError(
                 f"{path}: the intrinsics are of an image of {declared[1]} x {declared[0]} (width x height), {image} is "
                 f"{width} x {height}: scale the image or the intrinsics."
             )
         return
+    beyond = not (-0.5 <= matrix[0, 2] < width - 0.5 and -0.5 <= matrix[1, 2] < height - 0.5)
     factor_x, factor_y = 2 * (matrix[0, 2] + 0.5) / width, 2 * (matrix[1, 2] + 0.5) / height
     alike = abs(factor_x - factor_y) <= _SAME_FACTOR * factor_x
-    if alike and abs(factor_x - 1) > _LEAST_FACTOR:
+    if beyond or (alike and abs(factor_x - 1) > _LEAST_FACTOR):
+        where = (
+            f"is the middle of an image of {factor_x * width:.0f} x {factor_y * height:.0f}"
+            if alike
+            else "lies outside the image"
+        )
         raise DataError(
-            f"{path}: the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g}) is the middle of an image of "
-            f"{factor_x * width:.0f} x {factor_y * height:.0f}, {image} is {width} x {height}: these seem to be the "
-            "intrinsics of another resolution; scale fx, fy, cx, cy. If they are right, say so by `width` and "
-            "`height` of this image in the json, beside `intrinsics`."
+            f"{path}: the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g}) {where}, {image} is {width} x {height}: "
+            "these seem to be the intrinsics of another resolution; scale fx, fy, cx, cy. If they are right, as of a "
+            "crop, say so by `width` and `height` of this image in the json, beside `intrinsics`."
         )

@@ -44,7 +44,7 @@ class AlbedoFolder(FieldFolder):
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """sRGB (h, w, 3) in 0..1."""
-        return _share(path, from_integers(values), valid & any_nonzero(values))
+        return _share(path, from_integers(path, values), valid & any_nonzero(values))
 
 
 class AlphaFolder(FieldFolder):
@@ -65,7 +65,7 @@ class AlphaFolder(FieldFolder):
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """(h, w, 1) in 0..1."""
-        return _share(path, from_integers(values), valid)
+        return _share(path, from_integers(path, values), valid)
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
         return values.clamp(0, 1)  # NaN stays NaN
@@ -112,7 +112,7 @@ class ForegroundFolder(FieldFolder):
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """sRGB (h, w, 3) in 0..1."""
-        return _share(path, from_integers(values), valid)
+        return _share(path, from_integers(path, values), valid)
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
         return torch.where(values.isfinite(), values, 0).clamp(0, 1)  # outside the image there is nobody

@@ -8,7 +8,7 @@ from sapiens2_lit.datamodules.backgrounds import Backgrounds
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
 from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset
 from sapiens2_lit.datamodules.fields import ValidFolder
-from sapiens2_lit.datamodules.files import find_folder
+from sapiens2_lit.datamodules.files import find_folder, find_root
 from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
 from sapiens2_lit.datamodules.rasters import LabelSource, RasterFolder
 from sapiens2_lit.datamodules.splits import SPLIT_FILES, images_by_stem, split_stems
@@ -87,12 +87,15 @@ class DenseDataModule(ImageDataModule, ABC):
         """What to put behind people in training."""
         return None
 
+    def has_split(self, name: str) -> bool:
+        return self.splits.get(name, "") is not None
+
     def setup(self, stage: str) -> None:
         """Find the images of a stage (fit, validate, test, predict) and check that each has its labels."""
         if stage != "predict":
-            find_folder(self.root, "data.root")
+            find_root(self.root)
         for name in STAGES[stage]:
-            if name in self.datasets or (name == "val" and self.splits["val"] is None):
+            if name in self.datasets or (name == "val" and not self.has_split(name)):
                 continue
             self.datasets[name] = self._read_predict() if name == "predict" else self._read_labelled(name)
 

@@ -12,7 +12,14 @@ from torch.utils.data import Dataset
 
 from sapiens2_lit.datamodules.backgrounds import Backgrounds
 from sapiens2_lit.datamodules.images import read_image
-from sapiens2_lit.datamodules.labels import fewest_valid, not_finite, read_rasters, warp_rasters
+from sapiens2_lit.datamodules.labels import (
+    fewest_seen,
+    fewest_valid,
+    hide,
+    not_finite,
+    read_rasters,
+    warp_rasters,
+)
 from sapiens2_lit.datamodules.loading import Key, sample_generator
 from sapiens2_lit.datamodules.rasters import LabelSource, stem_of
 from sapiens2_lit.datamodules.tally import Tally
@@ -108,8 +115,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
             if enough:
                 return sample
             if not self.training:
-                sample["valid"] = torch.zeros_like(sample["valid"])
-                return sample
+                return {**sample, **hide(sample)}
         raise DataError(
             f"{self.folder}: none of {min(len(self), _REPLACEMENTS)} samples in a row has {self.min_valid} pixels "
             f"(data.min_valid) whose labels count, such as {self.folder / str(self.names[index])}: look at the "
@@ -152,7 +158,8 @@ class DenseDataset(Dataset[dict[str, Any]]):
             else:
                 affine = fit_affine(size, self.image_size)
             warped = warp_rasters(self.rasters, labels, affine, self.image_size)
-            enough = few is None or min(few, int(warped["valid"].sum())) >= self.min_valid
+            seen = fewest_seen(warped)
+            enough = few is None or seen is None or min(few, seen) >= self.min_valid
             if enough:
                 break
         return affine, warped, enough

@@ -20,6 +20,10 @@ from sapiens2_lit.errors import DataError
 from sapiens2_lit.transforms.fields import warp_field
 from sapiens2_lit.transforms.geometric import Affine
 
+_NOT_BY_CHANCE = (
+    0.001  # share of values of 1, the others 0, that are no leftovers of a picture without people
+)
+
 
 @dataclass(frozen=True)
 class Field:
@@ -115,6 +119,9 @@ class FieldFolder(RasterFolder):
         """
         return values
 
+    def count_valid(self, label: Field) -> int | None:
+        return int(label.valid.sum()) if self.partial else None
+
     def check(self, stems: Iterable[str]) -> None:
         """Check that each stem has its file, and its file in `valids`; raises DataError naming those missing."""
         stems = list(stems)
@@ -141,13 +148,27 @@ def any_nonzero(values: Array) -> npt.NDArray[np.bool_]:
     return found
 
 
-def from_integers(values: Array) -> npt.NDArray[np.float32]:
-    """Integers of 8 or 16 bits as shares 0..1; floats as they are."""
-    if values.dtype == np.bool_:
+def from_integers(path: Path, values: Array) -> npt.NDArray[np.float32]:
+    """Integers of 8 or 16 bits as shares 0..1; floats as they are.
+
+    Raises:
+        DataError: integers of another width or with a sign, of which nobody knows what stands for 1; or 0 and 1 alone.
+    """
+    if values.dtype.kind not in "iu":
         return values.astype(np.float32)
-    if values.dtype.kind in "iu":
-        return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
-    return values.astype(np.float32)
+    if values.dtype not in (np.uint8, np.uint16):
+        raise DataError(
+            f"{path}: the values are {values.dtype}, expected floats, or uint8 or uint16, whose largest value stands "
+            f"for 1: convert them, such as by .astype('uint8') where they are 0..255 (here {values.min()} to "
+            f"{values.max()})."
+        )
+    most = np.iinfo(values.dtype).max
+    if values.max(initial=0) == 1 and values.mean() > _NOT_BY_CHANCE:
+        raise DataError(
+            f"{path}: the values are 0 and 1 alone, in {values.dtype}, whose largest value, {most}, stands for 1: "
+            f"multiply them by {most}."
+        )
+    return values.astype(np.float32) / np.float32(most)
 
 
 def check_shape(path: Path, values: Array, image: Path, size: tuple[int, int], channels: int) -> None:

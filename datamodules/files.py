@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.errors import DataError
+from sapiens2_lit.synthetic.manifest import check_finished
 
 _SHOWN_PROBLEMS = 10
 
@@ -44,6 +45,17 @@ def find_folder(path: Path, setting: str) -> Path:
         found = "is a file" if path.exists() else "does not exist"
         raise DataError(f"{path} {found}: `{setting}` must be a folder.")
     return path
+
+
+def find_root(root: Path, setting: str = "data.root") -> Path:
+    """The folder of a dataset.
+
+    Raises:
+        DataError: it is no folder, or one that `sapiens2-lit synth` has not finished.
+    """
+    find_folder(root, setting)
+    check_finished(root)
+    return root
 
 
 def find_file(

@@ -1,4 +1,4 @@
-"""What a stage is evaluated against: one COCO dict of all its annotation files."""
+"""What a stage is evaluated against: one COCO dict of all its annotation files, or of several datasets."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,6 +8,12 @@ import numpy as np
 
 from sapiens2_lit.datamodules.coco import CocoFile
 from sapiens2_lit.datamodules.people import take_columns
+from sapiens2_lit.errors import DataError
+
+PERSONS = ("image_id", "person")  # keys of a batch that mean something beside its ground truth alone
+_STRIDE = (
+    1 << 44
+)  # between the ids of two datasets; synthetic ones go up to 2^41, floats hold whole numbers to 2^53
 
 
 def with_unique_ids(files: Sequence[CocoFile]) -> list[CocoFile]:
@@ -50,6 +56,35 @@ def build_ground_truth(files: Sequence[CocoFile]) -> dict[str, list[dict[str, An
             images.append({"id": image_id, "file_name": name, "width": size[0], "height": size[1]})
         annotations += _annotation_dicts(file)
     return {"images": images, "annotations": annotations, "categories": [category]}
+
+
+def join_ground_truths(truths: Sequence[dict[str, list[dict[str, Any]]]]) -> dict[str, list[dict[str, Any]]]:
+    """The images and people of several datasets as one COCO dict; ids of the first stay, `joined_ids` tells the others.
+
+    Raises:
+        DataError: an image's id is too large to be raised.
+    """
+    if len(truths) == 1:
+        return truths[0]
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for place, truth in enumerate(truths):
+        if odd := [image["id"] for image in truth["images"] if not 0 <= image["id"] < _STRIDE]:
+            raise DataError(
+                f"image id {odd[0]}: expected 0 to {_STRIDE - 1} where several datasets are evaluated."
+            )
+        start = place * _STRIDE
+        images += [image | {"id": start + image["id"]} for image in truth["images"]]
+        annotations += [
+            person | {"id": len(annotations) + number, "image_id": start + person["image_id"]}
+            for number, person in enumerate(truth["annotations"], start=1)
+        ]
+    return {"images": images, "annotations": annotations, "categories": truths[0]["categories"]}
+
+
+def joined_ids(batch: dict[str, Any], place: int) -> dict[str, Any]:
+    """A batch of the dataset at that place among several, with the ids that `join_ground_truths` gives."""
+    return batch | {key: batch[key] + place * _STRIDE for key in PERSONS if key in batch}
 
 
 def _annotation_dicts(file: CocoFile) -> list[dict[str, Any]]:

@@ -8,10 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sapiens2_lit.classes import IGNORED
 from sapiens2_lit.datamodules.fields import Field, FieldFolder
 from sapiens2_lit.datamodules.rasters import LabelSource
 from sapiens2_lit.geometry import warp_intrinsics
 from sapiens2_lit.transforms.geometric import Affine
+
+_NOTHING = {"valid": False, "segmentation": IGNORED}  # what says of a pixel that it does not count
 
 
 def read_rasters(
@@ -50,9 +53,20 @@ def warp_rasters(
 
 
 def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> int | None:
-    """The number of pixels that count in that field of an image in which fewest do; None without such fields."""
-    fields = [raster.key for raster in rasters if isinstance(raster, FieldFolder) and raster.partial]
-    return min((int(labels[key].valid.sum()) for key in fields), default=None)
+    """The number of pixels that count in the label in which fewest do; None where labels count everywhere."""
+    counts = [raster.count_valid(labels[raster.key]) for raster in rasters]
+    return min((count for count in counts if count is not None), default=None)
+
+
+def fewest_seen(warped: Mapping[str, Tensor]) -> int | None:
+    """`fewest_valid` of labels as the network sees them."""
+    counts = [(warped[key] != nothing).sum() for key, nothing in _NOTHING.items() if key in warped]
+    return min(map(int, counts), default=None)
+
+
+def hide(warped: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same labels, none of whose pixels counts."""
+    return {key: torch.full_like(warped[key], nothing) for key, nothing in _NOTHING.items() if key in warped}
 
 
 def not_finite(labels: Mapping[str, Any]) -> int:

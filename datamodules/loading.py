@@ -122,8 +122,16 @@ class TrainingLoader(DataLoader[Any]):
 
         With another batch size, number of ranks, seed or dataset the order of the samples is another: it then
         goes on after as many samples as were taken, and warns.
+
+        Raises:
+            SettingError: the state is of another kind of data.
         """
         basis, state = self._basis(), dict(state_dict)
+        if missing := sorted({*basis, "epoch", "told", "batches"} - state.keys()):
+            raise SettingError(
+                f"the checkpoint is of other data (no {', '.join(missing)} in its loader's state): a run cannot go on "
+                "with them; start a new one with --model.weights CHECKPOINT."
+            )
         changed = [name for name in basis if state[name] != basis[name]]
         if changed and state["batches"]:
             were = ", ".join(f"{name} was {state[name]} and is {basis[name]}" for name in changed)

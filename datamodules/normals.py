@@ -57,7 +57,7 @@ class NormalFolder(FieldFolder):
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """Unit vectors (h, w, 3) in the camera's frame."""
-        normals = from_integers(values)
+        normals = from_integers(path, values)
         if values.dtype.kind in "iu":
             valid = valid & any_nonzero(values)
             normals = 2 * normals - 1
@@ -71,8 +71,8 @@ class NormalFolder(FieldFolder):
         if (labelled & ~unit).sum() > _MOST_OFF * labelled.sum():
             raise DataError(
                 f"{path}: {(labelled & ~unit).sum() / labelled.sum():.0%} of the normals are not unit vectors (median "
-                f"length {np.median(length[labelled]):.2f}); expected length 1, or 0 where there is none, in png "
-                "(n + 1) / 2 of the largest value."
+                f"length {np.median(length[labelled]):.2f}); expected length 1, or 0 where there is none; floats "
+                "hold n itself, -1..1, and png (n + 1) / 2 of its largest value."
             )
         away = np.mean(normals[..., 2][unit] > 0) if unit.any() else 0.0
         if away > 0.5:

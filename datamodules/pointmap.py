@@ -8,7 +8,7 @@ from sapiens2_lit.datamodules.depths import PointmapFolder, UnprojectedFolder, c
 from sapiens2_lit.datamodules.normals import Frame
 from sapiens2_lit.datamodules.rasters import LabelSource
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
+from sapiens2_lit.transforms.dense import RELEASED_POINTMAP, DenseAugmentation
 
 
 class PointmapDataModule(DenseDataModule):
@@ -53,7 +53,7 @@ class PointmapDataModule(DenseDataModule):
         unit: float | None = None,
         cameras: str | None = "cameras",
         field_of_view: float | None = None,
-        augment: DenseAugmentation | None = RELEASED,
+        augment: DenseAugmentation | None = RELEASED_POINTMAP,
         **shared: Any,
     ) -> None:
         super().__init__(root, image_size, augment=augment, **shared)

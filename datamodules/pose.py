@@ -14,7 +14,7 @@ from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
 from sapiens2_lit.datamodules.class_counts import count_classes
 from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, read_coco
 from sapiens2_lit.datamodules.detections import read_boxes, read_detections
-from sapiens2_lit.datamodules.files import find_file, find_folder
+from sapiens2_lit.datamodules.files import find_file, find_folder, find_root
 from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_unique_ids
 from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
 from sapiens2_lit.datamodules.people import People, people_of_images
@@ -143,14 +143,17 @@ class PoseDataModule(ImageDataModule):
         self.weights = [weight, *(source.weight for source in self.sources)]
         self.files: dict[str, list[CocoFile]] = {}
 
+    def has_split(self, name: str) -> bool:
+        return self.annotations.get(name, "") is not None
+
     def setup(self, stage: str) -> None:
         """Read what a stage (fit, validate, test, predict) needs and has not been read."""
         if stage != "predict":
-            find_folder(self.root, "data.root")
+            find_root(self.root)
         if stage == "fit" and self.without_masks:
             _log.warning("data.masks is null: a head that predicts classes learns nothing from this data.")
         for name in STAGES[stage]:
-            if name in self.datasets or (name == "val" and self.annotations["val"] is None):
+            if name in self.datasets or (name == "val" and not self.has_split(name)):
                 continue
             people = self._read_predict() if name == "predict" else self._read_labelled(name)
             self.datasets[name] = PoseDataset(
@@ -207,7 +210,7 @@ class PoseDataModule(ImageDataModule):
         files = [self._read_file(self.root, annotations, folder, f"data.{name}")]
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
-            root = find_folder(Path(source.root).expanduser(), f"{setting}.root")
+            root = find_root(Path(source.root).expanduser(), f"{setting}.root")
             folder = find_folder(root / source.images, f"{setting}.images")
             vocabulary = None if source.skeleton is None else load_skeleton(source.skeleton)
             annotations = source.annotations

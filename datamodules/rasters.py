@@ -7,6 +7,7 @@ a class map but numbers (normals, depth) is a `FieldFolder` (fields.py).
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from sapiens2_lit.errors import DataError
 from sapiens2_lit.transforms.geometric import Affine, warp_labels
 
 _SHOWN_VALUES = 8
+_HINTS = 10  # labels that are looked for under other suffixes: each looks through the folder
 
 
 class LabelSource(ABC):
@@ -44,6 +46,10 @@ class LabelSource(ABC):
     @abstractmethod
     def warp(self, label: Any, affine: Affine, size: tuple[int, int]) -> Tensor:
         """The label as the network sees it: `affine` leads from its pixels to those of an input of `size`."""
+
+    def count_valid(self, label: Any) -> int | None:
+        """How many pixels of a label that `read` gave count; None where that is no question."""
+        return None
 
     @abstractmethod
     def check(self, stems: Iterable[str]) -> None:
@@ -79,16 +85,37 @@ class RasterFolder(LabelSource):
         return next((place for place in places if place.is_file()), places[0])
 
     def check(self, stems: Iterable[str]) -> None:
-        """Check that each stem has its file; raises DataError naming those that are missing."""
-        absent = sorted(set(stems))
+        """Check that each stem has its file, and not two; raises DataError naming those that have not."""
+        stems = sorted(set(stems))
+        found: dict[str, list[str]] = {stem: [] for stem in stems}
         for suffix in self.suffixes:
-            missing = absent_files(self.folder, [f"{stem}{suffix}" for stem in absent])
-            absent = [stem for stem in absent if f"{stem}{suffix}" in missing]
+            missing = absent_files(self.folder, [f"{stem}{suffix}" for stem in stems])
+            for stem in stems:
+                if f"{stem}{suffix}" not in missing:
+                    found[stem].append(suffix)
         problems = Problems(self.folder)
-        for stem in absent:
-            expected = " or ".join(f"{stem}{suffix}" for suffix in self.suffixes)
-            problems.add(stem, f"the image has no `{self.key}` label, expected {expected} here")
+        for stem, suffixes in found.items():
+            if not suffixes:
+                look = len(problems.found) < _HINTS
+                problems.add(
+                    stem, f"the image has no `{self.key}` label, expected {self._expected(stem, look)}"
+                )
+            elif len(suffixes) > 1:
+                names = " and ".join(f"{stem}{suffix}" for suffix in suffixes)
+                problems.add(
+                    stem, f"the image has the `{self.key}` labels {names}, expected one: delete the others"
+                )
         problems.raise_if_any()
+
+    def _expected(self, stem: str, look: bool) -> str:
+        """What to do about a label that is missing; `look` whether it is there in another format."""
+        wanted = " or ".join(f"{stem}{suffix}" for suffix in self.suffixes) + " here"
+        place = self.folder / stem
+        named = place.parent.glob(f"{escape(place.name)}.*") if look else ()
+        others = sorted(entry.name for entry in named if stem_of(entry.name) == place.name)
+        if others:
+            return f"{wanted}, found {', '.join(others)}: convert or rename it"
+        return f"{wanted}, or splits/*.txt with only the stems that have one"
 
     def without_image(self, stems: Iterable[str]) -> list[str]:
         """The stems of files here whose image is not among `stems`, sorted."""
@@ -145,6 +172,9 @@ class MaskFolder(RasterFolder):
         warped = warp_labels(label, affine, size, self._swap, outside=IGNORED)
         return torch.from_numpy(warped.astype(np.int64))
 
+    def count_valid(self, label: npt.NDArray[Any]) -> int:
+        return int((label != IGNORED).sum())
+
     def _fail_on_values(self, path: Path, unknown: npt.NDArray[np.uint8]) -> None:
         shown = ", ".join(map(str, unknown[:_SHOWN_VALUES].tolist()))
         rest = f" and {len(unknown) - _SHOWN_VALUES} more" if len(unknown) > _SHOWN_VALUES else ""
@@ -180,7 +210,8 @@ def read_indices(path: Path) -> npt.NDArray[np.uint8]:
     if values.ndim != 2:
         raise DataError(
             f"{path}: the mask has {values.shape[2]} channels ({mode}), expected one, whose values are classes. If its "
-            "colours stand for classes, write the index of each pixel's class as an 8-bit grey png."
+            "colours stand for classes, write the index of each pixel's class as an 8-bit grey png; "
+            "docs/segmentation.md shows how."
         )
     if mode == "L":  # Pillow stretches grey of 2 and 4 bits to 0..255
         values = values // {2: 85, 4: 17}.get(_grey_bits(data), 1)

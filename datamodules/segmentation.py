@@ -40,6 +40,7 @@ class SegmentationDataModule(DenseDataModule):
         backgrounds: folder under `root`, or an absolute one, with photographs without people: what is of the
             background's class in training samples is replaced by parts of them; null for none.
         background_probability: how often, where there are `backgrounds`.
+        min_valid: least number of pixels that must count; samples with fewer are left out, counted and reported.
         batch_size: images a batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         augment: random variation of training samples; null for none.
@@ -63,6 +64,7 @@ class SegmentationDataModule(DenseDataModule):
         masks: str = "masks",
         backgrounds: str | None = None,
         background_probability: float = 0.8,
+        min_valid: int = 16,
         batch_size: int = 4,
         num_workers: int | None = None,
         augment: SegmentationAugmentation | None = RELEASED,
@@ -77,7 +79,7 @@ class SegmentationDataModule(DenseDataModule):
             predict=predict,
             images=images,
             valids=None,
-            min_valid=0,
+            min_valid=min_valid,
             batch_size=batch_size,
             num_workers=num_workers,
             augment=augment,

@@ -1,14 +1,23 @@
 """The contract between a head and everything that uses one."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from sapiens2_lit.decoders import init_decoder
-from sapiens2_lit.decoders.again import run_stage
+from sapiens2_lit.decoders import (
+    RECOMPUTE,
+    Recompute,
+    Unit,
+    has_batch_norm,
+    init_decoder,
+    run_units,
+    units_of,
+)
+from sapiens2_lit.errors import SettingError
 
 Batch = dict[str, Any]
 Outputs = Tensor | dict[str, Tensor]
@@ -23,10 +32,12 @@ class Head(nn.Module, ABC):
     Attributes:
         targets: batch keys that the head learns from; a batch without them is skipped.
         monitor: the metric that says how good the head is, and whether more of it is better.
+        partial: whether its labels count only where `valid` of the batch says so.
     """
 
     targets: tuple[str, ...] = ()
     monitor: tuple[str, str] = ("loss", "min")
+    partial: bool = False
 
     def init_weights(self) -> None:
         """Give every parameter its fresh value, in place: Kaiming, fan-out, zero biases."""
@@ -82,13 +93,10 @@ class DecoderHead(Head):
     (`deconv_layers.0.weight`, `conv_pose.bias`).
 
     Attributes:
-        recomputes: whether its maps may be computed again in the backward pass; not so where another network than the
-            stages runs, or one that counts how often it does (BatchNorm).
-        again: do so.
+        recompute: which maps are computed again in the backward pass instead of kept; may be changed at any time.
     """
 
-    recomputes = True
-    again = False
+    recompute: Recompute = "none"
 
     def __init__(self, decoder: nn.Sequential) -> None:
         super().__init__()
@@ -96,14 +104,31 @@ class DecoderHead(Head):
         for name, stage in decoder.named_children():
             self.add_module(name, stage)
 
-    def forward(self, features: list[Tensor]) -> Outputs:
-        x = features[-1]
-        for name in self.stages:
-            x = self.run_stage(name, x)
-        return x
+    def units(self) -> list[Unit]:
+        """The network in pieces, the predictor last."""
+        return units_of(self.get_submodule(name) for name in self.stages)
 
-    def run_stage(self, name: str, x: Tensor) -> Tensor:
-        return run_stage(self.get_submodule(name), x, self.again)
+    def forward(self, features: list[Tensor]) -> Outputs:
+        return run_units(self.units(), features[-1], self.recompute)
+
+
+def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
+    """Let every head compute decoder maps again in the backward pass: `stages` or `samples`, see `run_units`; or `none`.
+
+    Raises:
+        SettingError: another word, or a head that cannot.
+    """
+    if recompute not in RECOMPUTE:
+        raise SettingError(f"model.recompute: found {recompute!r}, expected one of {', '.join(RECOMPUTE)}")
+    for name, head in heads.items():
+        if recompute != "none" and (not isinstance(head, DecoderHead) or has_batch_norm(head)):
+            raise SettingError(
+                f"model.recompute: {recompute} is not for head {name}, a {type(head).__name__}: "
+                + ("its batch norms would" if has_batch_norm(head) else "it is no DecoderHead and cannot")
+                + (" count every batch twice" if has_batch_norm(head) else " compute its maps again")
+            )
+        if isinstance(head, DecoderHead):
+            head.recompute = recompute
 
 
 def average(a: Outputs, b: Outputs) -> Outputs:

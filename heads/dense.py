@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from sapiens2_lit.decoders import Unit
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
 
@@ -19,10 +20,11 @@ Terms = dict[str, nn.Module]
 class FieldHead(DecoderHead):
     """A head whose last layer stays out of autocast: bfloat16 has steps of 1 cm at 2 m, which surfaces would show."""
 
-    def forward(self, features: list[Tensor]) -> Outputs:
-        x = features[-1]
-        for name in self.stages[:-1]:
-            x = self.run_stage(name, x)
+    def units(self) -> list[Unit]:
+        return [*super().units()[:-1], self.predictor]
+
+    def predictor(self, x: Tensor) -> Tensor:
+        """The last layer, in its own precision."""
         last = self.get_submodule(self.stages[-1])
         assert isinstance(last, nn.Conv2d)
         with torch.autocast(x.device.type, enabled=False):
@@ -42,6 +44,7 @@ class DenseHead(FieldHead):
     """
 
     key: str
+    partial = True
 
     def __init__(self, decoder: nn.Sequential, losses: Terms, start: Sequence[float]) -> None:
         super().__init__(decoder)
@@ -87,6 +90,12 @@ def choose_terms(head: str, loss: Terms | None, released: bool, default: Callabl
     if not loss:
         raise SettingError(f"{head}: `loss` is empty, expected one term or more, or null for the default.")
     return loss
+
+
+def outside_autocast(layer: nn.Module, x: Tensor) -> Tensor:
+    """What a layer makes of `x` in the precision of its own weights."""
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.to(next(layer.parameters()).dtype))
 
 
 def start_at(layer: nn.Module, values: Sequence[float], std: float = 0.1) -> None:

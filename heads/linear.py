@@ -27,8 +27,6 @@ class LinearHead(ClassHead):
         SettingError: naming the setting, what was found and what was expected.
     """
 
-    recomputes = False
-
     def __init__(
         self,
         embed_dim: int,

@@ -37,6 +37,7 @@ class MattingHead(DenseHead):
     targets = ("alpha",)
     monitor = ("sad", "min")
     key = "alpha"
+    partial = False
 
     def __init__(
         self,

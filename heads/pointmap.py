@@ -25,6 +25,7 @@ from sapiens2_lit.heads.dense import (
     at_input_size,
     choose_terms,
     counted_pixels,
+    outside_autocast,
     start_at,
     valid_pixels,
 )
@@ -68,6 +69,7 @@ class PointmapHead(FieldHead):
 
     targets = ("pointmap", "intrinsics")
     monitor = ("l2", "min")
+    partial = True
 
     def __init__(
         self,
@@ -116,7 +118,9 @@ class PointmapHead(FieldHead):
             )
         points = super().forward(features)
         assert isinstance(points, Tensor)
-        return {"pointmap": points, "scale": self.scale_final_layer(self.scale_conv_layers(features[-1]))}
+        cells = self.scale_conv_layers(features[-1])
+        # bfloat16 has steps of 0.4 %: all points of an image would be off by that, and the focal length
+        return {"pointmap": points, "scale": outside_autocast(self.scale_final_layer, cells)}
 
     def unflip(self, outputs: Outputs) -> Outputs:
         assert isinstance(outputs, dict)

@@ -104,7 +104,7 @@ class PoseHead(DecoderHead):
         if "keypoints" in batch:
             zoom = torch.linalg.det(batch["affine"][:, :, :2]).abs().sqrt()
             metrics["pck"].update(keypoints, batch["keypoints"], batch["box"][:, 2:].amax(1) * zoom)
-        if "ap" in metrics:
+        if "ap" in metrics and "image_id" in batch:
             original = to_original(keypoints, batch["affine"])
             metrics["ap"].update(original, batch["image_id"], batch["score"], batch["person"])
 

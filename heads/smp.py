@@ -40,8 +40,6 @@ class SMPHead(ClassHead):
         SettingError: naming the setting, what was found and what was expected.
     """
 
-    recomputes = False
-
     def __init__(
         self,
         embed_dim: int,

@@ -9,6 +9,7 @@ from torch import nn
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.frozen import hold_in_bfloat16
 from sapiens2_lit.lora import LoRA, inject_lora, is_lora
 
 Mode = Literal["auto", "frozen", "last", "full", "lora"]
@@ -31,6 +32,8 @@ class Adapt:
         schedule: from optimizer step on: how many of the last blocks are trained besides, or `all`; such as
             {1000: 4, 3000: all}.
         small: samples below which `auto` freezes.
+        frozen_dtype: in which linear and convolutional layers that are never trained are held. `bfloat16` takes half
+            the memory and is for `trainer.precision: bf16-mixed`, which computes with such values anyway.
 
     Raises:
         SettingError: a setting is out of range, or has no effect in this mode.
@@ -42,6 +45,7 @@ class Adapt:
     extra: list[Extra] = field(default_factory=list)
     schedule: dict[int, int | Literal["all"]] = field(default_factory=dict)
     small: int = 1000
+    frozen_dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         if (self.mode == "last") != (self.last is not None):
@@ -62,6 +66,12 @@ class Adapt:
                 raise SettingError(
                     f"model.adapt.{setting} has no effect with mode {self.mode}; expected frozen, last or lora"
                 )
+        if self.frozen_dtype not in ("float32", "bfloat16"):
+            raise SettingError(
+                f"model.adapt.frozen_dtype: found {self.frozen_dtype}, expected float32 or bfloat16"
+            )
+        if self.frozen_dtype != "float32" and self.mode == "full":
+            raise SettingError("model.adapt.frozen_dtype has no effect with mode full, which freezes nothing")
         if self.schedule and self.mode == "lora":
             raise SettingError("model.adapt.schedule: found with mode lora, expected mode frozen or last")
         for step, blocks in self.schedule.items():
@@ -102,6 +112,7 @@ class Adaptation:
 
     Attributes:
         starts: for each parameter of the backbone that is ever trained, by name, the optimizer step from which on.
+        rounded: whether frozen layers were brought to bfloat16.
 
     Raises:
         SettingError: more blocks are asked for than there are, or `peft` is not installed.
@@ -123,6 +134,7 @@ class Adaptation:
         starts = {name: start_of(name, backbone, adapt) for name, _ in backbone.named_parameters()}
         starts |= dict.fromkeys(named_extras(backbone, adapt.extra), 0)
         self.starts = {name: start for name, start in starts.items() if start is not None}
+        self.rounded = adapt.frozen_dtype == "bfloat16" and bool(hold_in_bfloat16(backbone, self.starts))
 
     @property
     def learns(self) -> bool:

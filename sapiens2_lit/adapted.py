@@ -58,6 +58,11 @@ class AdaptedModule(L.LightningModule):
         self.source, self.identity = source, None
         adaptation = Adaptation(self.choose_adapt(saved, source), self.backbone)
         self.adaptation = adaptation
+        if adaptation.rounded and self._trainer is not None and self.trainer.precision != "bf16-mixed":
+            raise SettingError(
+                f"model.adapt.frozen_dtype: found bfloat16 with trainer.precision {self.trainer.precision}, expected "
+                "bf16-mixed"
+            )
         self.set_step(
             max([0, *adaptation.adapt.schedule])
         )  # the optimizer must know all that will ever be trained
@@ -69,10 +74,10 @@ class AdaptedModule(L.LightningModule):
             saved, source: as of `adapt_backbone`.
         """
         assert self.backbone is not None and self.adaptation is not None
-        starts = self.adaptation.starts
-        frozen = {n: p for n, p in self.backbone.named_parameters() if n not in starts}
+        adaptation = self.adaptation
+        frozen = {n: p for n, p in self.backbone.named_parameters() if n not in adaptation.starts}
         if source is not None and frozen:
-            self.identity = identify(frozen, source)
+            self.identity = identify(frozen, source, adaptation.rounded)
             self.strict_loading = False
         elif frozen and not saved:
             _log.warning("The backbone has no pretrained weights, and most of it is frozen at random values.")
@@ -91,8 +96,12 @@ class AdaptedModule(L.LightningModule):
                 )
             return before
         data = getattr(self._trainer, "datamodule", None)
-        dataset = getattr(data, "datasets", {}).get("train")
-        return self.adapt.resolve(source is not None, None if dataset is None else len(dataset))
+        if hasattr(data, "train_samples"):
+            samples = data.train_samples()
+        else:
+            dataset = getattr(data, "datasets", {}).get("train")
+            samples = None if dataset is None else len(dataset)
+        return self.adapt.resolve(source is not None, samples)
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:
         """Every parameter of backbone and heads that is ever trained, by name."""

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.checkpoints import load_state, open_weights, task_state
+from sapiens2_lit.checkpoints import is_under, load_state, open_weights, task_state
 from sapiens2_lit.checkpoints.sharded import Readable
 from sapiens2_lit.errors import SettingError, WeightsError
-from sapiens2_lit.heads.base import DecoderHead, Head
+from sapiens2_lit.heads.base import Head
 from sapiens2_lit.lora import reset_adapters
 from sapiens2_lit.parallel.fresh import drawn_for, fresh_values
 from sapiens2_lit.parallel.sharding import Sharding
@@ -60,21 +60,6 @@ def shard_if_any(sharding: Sharding, module: nn.Module) -> None:
         sharding.shard(module)
 
 
-def recompute(heads: Mapping[str, Head]) -> None:
-    """Let the decoders of heads compute their maps again in the backward pass.
-
-    Raises:
-        SettingError: a head cannot.
-    """
-    for name, head in heads.items():
-        if not (isinstance(head, DecoderHead) and head.recomputes):
-            raise SettingError(
-                f"model.recompute_heads: {type(head).__name__} (heads.{name}) has no decoder of ours, whose maps could "
-                "be computed again; set it to false"
-            )
-        head.again = True
-
-
 def fill_backbone(sharding: Sharding, backbone: Backbone, from_file: bool, brought: bool) -> None:
     """Give a sharded backbone from the meta device the values that it would have in one process.
 
@@ -96,34 +81,55 @@ def load_task_file(
 ) -> None:
     """Load a released task file, or weights of ours, strictly into a module with `backbone` and `heads`.
 
+    The one head of a released file is that head of the module which is not in `reinitialize`.
+
     Args:
         reinitialize: names or leading parts of names that keep their fresh values.
-        drop: those of the file that are left out.
+        drop: those of the file that are left out; the module has none of them.
 
     Raises:
-        SettingError: a released file has one head, and here are several.
+        SettingError: it is not clear which head a released file's is; or `drop` names nothing in the file, or what the
+            module has.
         WeightsError: the file is not found, or does not fit outside `reinitialize` and `drop`.
     """
     backbone, heads = module.get_submodule("backbone"), list(module.get_submodule("heads")._modules)
     found = open_weights(source, backbone=getattr(backbone, "weights", None))
-    released = any(name.startswith("decode_head.") for name in found.tensors)
-    if released and len(heads) != 1:
-        raise SettingError(
-            f"model.weights: {found.origin} is a task file with one head, here are {len(heads)} "
-            f"({', '.join(heads)}); load the backbone alone by model.backbone.weights"
-        )
     tensors: Mapping[str, Readable] = found.tensors
-    if released:  # without what a loss has counted in the data
-        own: dict[str, Readable] = {
+    if any(name.startswith("decode_head.") for name in tensors):
+        known = [name for name in heads if f"heads.{name}" not in reinitialize]
+        if len(known) != 1:
+            raise SettingError(
+                f"model.weights: {found.origin} is a task file with one head, here are {len(known)} to load "
+                f"({', '.join(known)}); list the new ones, as in model.reinitialize: [heads.{heads[-1]}], or load the "
+                "backbone alone by model.backbone.weights"
+            )
+        own: dict[str, Readable] = {  # what a loss has counted in the data is not in such files
             name: value
             for name, value in module.state_dict().items()
-            if name.startswith(f"heads.{heads[0]}.losses.")
+            if name.startswith(f"heads.{known[0]}.losses.")
         }
-        tensors = own | task_state(found.tensors, heads[0])
+        tensors = own | task_state(tensors, known[0])
     network = nn.ModuleDict({"backbone": backbone, "heads": module.get_submodule("heads")})
+    check_dropped(drop, tensors, network, found.origin)
     ignore = dict.fromkeys(drop, "dropped, as asked")
     report = load_state(network, tensors, source=found.origin, reinitialize=reinitialize, ignore=ignore)
     log.info("%s", report.summary())
+
+
+def check_dropped(
+    drop: tuple[str, ...], tensors: Mapping[str, object], module: nn.Module, origin: str
+) -> None:
+    """Raise SettingError where an entry names nothing in the file, or something that the module has."""
+    for prefix in drop:
+        if not any(is_under(name, prefix) for name in tensors):
+            known = sorted({".".join(name.split(".")[:2]) for name in tensors if name.startswith("heads.")})
+            raise SettingError(
+                f"model.drop: {prefix!r} names nothing in {origin}; its heads are {', '.join(known) or 'none'}."
+            )
+        if any(is_under(name, prefix) for name in nn.Module.state_dict(module)):
+            raise SettingError(
+                f"model.drop: the model has {prefix!r}; to train it anew, list it in model.reinitialize."
+            )
 
 
 def match_state(module: nn.Module, tensors: Mapping[str, Tensor], left_out: frozenset[str]) -> None:

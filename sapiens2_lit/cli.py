@@ -17,6 +17,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   validate   metrics on data.val:   sapiens2-lit validate --ckpt_path best --output RUN
   test       metrics on data.test:  sapiens2-lit test --ckpt_path FILE --data.root DIR
   predict    write predictions:     sapiens2-lit predict --ckpt_path FILE --data.predict IMAGES
+  plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
   consolidate CKPT OUT.safetensors: the weights of a checkpoint, sharded or not, in one file
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
   configs    list the shipped configurations; `configs show NAME` prints one
@@ -52,6 +53,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.run import run
 
         run([command, *rest])
+    elif command == "plan":
+        from sapiens2_lit.plan.command import plan
+
+        return plan(rest)
     elif command == "configs":
         return configs(rest)
     elif command == "consolidate":

@@ -16,13 +16,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from sapiens2_lit.adapt import Adapt
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.balancing import Balancer, FixedWeights
-from sapiens2_lit.building import build, fill_backbone, load_task_file, recompute, shard_networks
+from sapiens2_lit.building import build, fill_backbone, load_task_file, shard_networks
 from sapiens2_lit.checkpoints import read_meta
+from sapiens2_lit.decoders import Recompute
 from sapiens2_lit.ema import EMA
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.evaluation import EvaluationModule
 from sapiens2_lit.finite import FiniteWatch
-from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.heads.base import Batch, Head, Outputs, set_recompute
 from sapiens2_lit.optim import apply_settings, parameter_groups, scale_learning_rates, warmup_then_linear
 from sapiens2_lit.parallel import clip_gradients, clip_values, compile_blocks, several_ranks
 from sapiens2_lit.parallel.strategy import strategy_sharding
@@ -62,7 +63,8 @@ class SapiensModule(EvaluationModule):
         warmup_steps: optimizer steps of linear warm-up, at most a tenth of the run; then linear to 0.
         flip_test: in validation, test and prediction, average with the mirrored image's result.
         compile: compile the backbone's blocks in place.
-        recompute_heads: keep a third of the decoders' maps for the backward pass, and compute the rest again.
+        recompute: what of the decoders' maps is computed again in the backward pass instead of kept: `none`, `stages`
+            (all but one map a stage) or `samples` (all, one sample at a time: least memory).
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class SapiensModule(EvaluationModule):
         warmup_steps: int = 500,
         flip_test: bool = True,
         compile: bool = False,
-        recompute_heads: bool = False,
+        recompute: Recompute = "none",
     ) -> None:
         super().__init__(adapt or Adapt(), ema, flip_test)
         if not heads:
@@ -108,7 +110,7 @@ class SapiensModule(EvaluationModule):
         self.learning_rates = {"backbone_lr": backbone_lr, "head_lr": head_lr}
         self.warmup_steps = warmup_steps
         self.compile_blocks = compile
-        self.recompute_heads = recompute_heads
+        self.recompute: Recompute = recompute
         self.balancer = balance(list(heads))
         self.feature_cache: Any = None  # a FeatureCache, while one is in use
         self._finite = FiniteWatch()
@@ -129,12 +131,11 @@ class SapiensModule(EvaluationModule):
             sharding=sharding,
         )
         self.heads.update(heads)
+        set_recompute(heads, self.recompute)
         source = self.weights or self.backbone.weights
         if self.weights and needed and sharding is None:
             load_task_file(self, self.weights, self.reinitialize, self.drop)
         self.adapt_backbone(saved, source)
-        if self.recompute_heads:
-            recompute(heads)
         if self.compile_blocks:
             compile_blocks(self.backbone)
         if sharding is not None:

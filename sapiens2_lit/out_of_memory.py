@@ -26,6 +26,7 @@ def advice(settings: Any, error: BaseException) -> OutOfMemory:
     first = str(error).strip().partition("\n")[0]
     lines = [f"out of memory: {first}", "What to change, the cheapest first:"]
     lines += [f"  {change}" for change in changes(settings)]
+    lines.append("`sapiens2-lit plan` with this command's options tells what each of them takes.")
     return OutOfMemory("\n".join(lines))
 
 
@@ -41,6 +42,8 @@ def changes(settings: Any) -> list[str]:
     checkpointing = settings.get("model.backbone.init_args.activation_checkpointing")
     if checkpointing is not None and checkpointing is not True:
         found.append("--model.backbone.activation_checkpointing true   (a third more computation)")
+    if settings.get("model.recompute") == "none":
+        found.append("--model.recompute stages   (the decoders' maps; or samples: one sample at a time)")
     if settings.get("trainer.precision") not in ("bf16-mixed", "16-mixed"):
         found.append("--trainer.precision bf16-mixed   (activations of half the size)")
     strategy = settings.get("trainer.strategy")

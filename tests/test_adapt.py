@@ -59,9 +59,9 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make(weights: Path | None, adapt: Adapt, **settings: Any) -> SapiensModule:
+def make(pretrained: Path | None, adapt: Adapt, **settings: Any) -> SapiensModule:
     torch.manual_seed(0)
-    backbone = partial(Sapiens2, "test", weights=str(weights) if weights else None)
+    backbone = partial(Sapiens2, "test", weights=str(pretrained) if pretrained else None)
     optimizer = partial(torch.optim.AdamW, lr=1e-2)
     return SapiensModule(
         backbone,

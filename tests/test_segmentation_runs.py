@@ -1,6 +1,7 @@
 """Segmentation by the command, alone and together with pose."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -79,6 +80,30 @@ def test_pixels_may_vary_on_the_device(folder: Path, tmp_path: Path) -> None:
         losses.append(scalars(tmp_path / run / "version_0")["train/loss"])
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
+
+
+def test_losses_of_the_docs_train(folder: Path, tmp_path: Path) -> None:
+    """The page's own YAML, on masks of which some batches have no label."""
+    page = (Path(__file__).parents[1] / "docs" / "segmentation.md").read_text()
+    (block,) = [part for part in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "LovaszLoss" in part]
+    (tmp_path / "losses.yaml").write_text(block)
+    for index in (0, 1, 2):
+        Image.fromarray(np.full((60, 50), 255, np.uint8)).save(folder / "masks" / f"{index}.png")
+    command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/test.yaml", *QUIET]
+    command += [
+        "--config",
+        str(tmp_path / "losses.yaml"),
+        "--data.root",
+        str(folder),
+        "--data.min_valid",
+        "0",
+    ]
+    command += ["--output", str(tmp_path / "runs"), "--trainer.max_steps", "5", "--data.batch_size", "1"]
+    assert main(command) == 0
+    logged = scalars(tmp_path / "runs" / "version_0")
+    for term in ("lovasz", "focal", "tversky", "cross_entropy"):
+        values = logged[f"train/seg/{term}"]
+        assert np.isfinite(values).all() and values.count(0) == 3, (term, values)
 
 
 def test_pose_and_segmentation_train_together(figures: Path, tmp_path: Path) -> None:

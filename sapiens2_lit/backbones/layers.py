@@ -71,11 +71,12 @@ class Attention(nn.Module):
             q_bhnd, k_bhnd = self.q_norm(q_bhnd), self.k_norm(k_bhnd)
         if rope is not None:
             q_bhnd, k_bhnd = rotate(q_bhnd, rope), rotate(k_bhnd, rope)
-        y_bhnd = self._attend(q_bhnd, k_bhnd, v_bhnd)
+        y_bhnd = self.attend(q_bhnd, k_bhnd, v_bhnd)
         y_bnc = self.proj(y_bhnd.transpose(1, 2).flatten(2))
         return y_bnc if self.gamma is None else self.gamma(y_bnc)
 
-    def _attend(self, q_bhnd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor) -> Tensor:
+    def attend(self, q_bhnd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor) -> Tensor:
+        """Attention proper: values weighted by how well queries and keys agree."""
         # On CUDA only flash attention shares keys, which takes no float32: a kernel that writes the (n, n)
         # matrix would stand in for it. There, and on CPUs, copies of the keys are the cheaper way.
         share = q_bhnd.is_cuda and q_bhnd.dtype == torch.bfloat16

@@ -60,12 +60,22 @@ class PredictionPictures(L.Callback):
 
 
 def compare(head: Head, batch: Batch, prediction: dict[str, torch.Tensor], index: int) -> np.ndarray:
-    """One sample: its labels on the left, where it has any, and its prediction on the right."""
+    """One sample: its labels on the left, where it has any, and its prediction on the right, where labels count.
+
+    What nobody taught the head, such as the depth of a background, would stretch the colours.
+    """
     image = batch["image"][index].permute(1, 2, 0).cpu().numpy()
     views = {}
+    shown = {key: value[index] for key, value in prediction.items()}
     if all(key in batch for key in head.targets):
         views["labels"] = head.draw(image, {key: batch[key][index] for key in head.targets})
-    views["prediction"] = head.draw(image, {key: value[index] for key, value in prediction.items()})
+        if head.partial and "valid" in batch:
+            valid = batch["valid"][index]
+            shown = {
+                key: torch.where(valid, value, 0) if value.ndim == 3 else value
+                for key, value in shown.items()
+            }
+    views["prediction"] = head.draw(image, shown)
     return side_by_side([shrink(view) for view in views.values()], titles=list(views))
 
 

@@ -18,11 +18,14 @@ SAMPLED = 64  # values of each tensor: enough to tell any two trainings apart, a
 Identity = dict[str, Any]
 
 
-def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+def fingerprint(tensors: Mapping[str, Tensor], rounded: bool = False) -> str:
     """A hash of names, shapes, and up to 64 evenly spaced values of each tensor as float32.
 
     It does not depend on the order of the tensors, on whether float32 values were stored as such, nor on ranks: of
     sharded tensors all ranks must ask for it.
+
+    Args:
+        rounded: of the values as bfloat16 has them, so that tensors held in it are recognised.
     """
     names = sorted(tensors)
     samples = [pick(tensors[name], sampled(tensors[name].numel())) for name in names]
@@ -34,6 +37,7 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, values in zip(names, samples, strict=True):
         digest.update(f"{name} {tuple(tensors[name].shape)}".encode())
+        values = values.to(torch.bfloat16).float() if rounded else values
         digest.update(values.numpy().tobytes())
     return digest.hexdigest()
 
@@ -44,11 +48,12 @@ def sampled(count: int) -> Tensor:
     return torch.arange(most) * (count - 1) // max(1, most - 1)
 
 
-def identify(tensors: Mapping[str, Tensor], weights: str) -> Identity:
+def identify(tensors: Mapping[str, Tensor], weights: str, rounded: bool = False) -> Identity:
     """What a checkpoint says of the backbone's tensors (names without `backbone.`) that it leaves out.
 
     Args:
         weights: where they came from: a file, a folder or a hub id.
+        rounded: some of them are held in bfloat16.
     """
     plain = {plain_name(name): tensor for name, tensor in tensors.items()}
     path = Path(weights).expanduser()
@@ -56,7 +61,8 @@ def identify(tensors: Mapping[str, Tensor], weights: str) -> Identity:
         "weights": weights,
         "location": str(path.resolve()) if path.exists() else weights,
         "names": sorted(plain),
-        "fingerprint": fingerprint(plain),
+        "fingerprint": fingerprint(plain, rounded),
+        "rounded": rounded,
     }
 
 
@@ -79,7 +85,8 @@ def check_identity(identity: Identity, tensors: Mapping[str, Tensor], origin: st
             f"{checkpoint}: it was trained on the backbone of {identity['weights']}; {origin} lacks {len(missing)} "
             f"tensors of it, such as {missing[0]}: is model.backbone.size the same?"
         )
-    if fingerprint({name: plain[name] for name in identity["names"]}) != identity["fingerprint"]:
+    own = fingerprint({name: plain[name] for name in identity["names"]}, identity.get("rounded", False))
+    if own != identity["fingerprint"]:
         raise WeightsError(
             f"{checkpoint}: it holds only what was trained on the backbone of {identity['weights']}, but the backbone "
             f"of {origin} has other values. Set model.backbone.weights to the one that it was trained on."

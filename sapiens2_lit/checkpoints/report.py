@@ -109,7 +109,7 @@ def load_state(
         if not is_lora(name)
     }
     for prefix in reinitialize:
-        if not any(_under(name, prefix) for name in targets):
+        if not any(is_under(name, prefix) for name in targets):
             raise SettingError(_no_such_prefix(prefix, targets))
     report = _compare(targets, tensors, source, reinitialize, ignore or {})
     report.raise_unless_complete()
@@ -127,11 +127,11 @@ def _compare(
     ignore: Mapping[str, str],
 ) -> LoadReport:
     report = LoadReport(source)
-    fresh = {name for name in targets if any(_under(name, prefix) for prefix in reinitialize)}
+    fresh = {name for name in targets if any(is_under(name, prefix) for prefix in reinitialize)}
     for name, tensor in tensors.items():
-        reason = next((why for prefix, why in ignore.items() if _under(name, prefix)), None)
+        reason = next((why for prefix, why in ignore.items() if is_under(name, prefix)), None)
         reason = reason or _by_ending(name, NEVER_LOADED)
-        if any(_under(name, prefix) for prefix in reinitialize):
+        if any(is_under(name, prefix) for prefix in reinitialize):
             report.ignored[name] = "reinitialized, as asked"
         elif name not in targets:
             if reason:
@@ -161,7 +161,7 @@ def _copy(target: Tensor, source: Readable) -> None:
     local_values(target).copy_(source[part] if isinstance(source, Tensor) else source.read(part))
 
 
-def _under(name: str, prefix: str) -> bool:
+def is_under(name: str, prefix: str) -> bool:
     """Whether `name` is `prefix` or lies below it, by whole parts between dots."""
     return name == prefix or name.startswith(prefix.rstrip(".") + ".")
 
@@ -189,7 +189,7 @@ def _listed(title: str, lines: Sequence[str]) -> list[str]:
 
 def _hints(report: LoadReport) -> list[str]:
     """Likely causes, by what the names and shapes show."""
-    hints = []
+    hints: list[str] = []
     tokenizer = [name for name in report.missing + report.unexpected if "tokenizer." in f".{name}"]
     if tokenizer:
         has = "has none" if tokenizer[0] in report.missing else "has one"
@@ -202,6 +202,7 @@ def _hints(report: LoadReport) -> list[str]:
         )
     elif any("blocks." in name for name in report.missing + report.unexpected) and not tokenizer:
         hints.append("the backbones differ in depth or layout: is `size` the file's?")
+    hints += _hints_of_heads(report)
     if not report.loaded:
         hints.append("no name fits: is this a file of Sapiens2, and of this task?")
     if any(name.endswith("predictor.weight") for name in report.unexpected):
@@ -219,3 +220,19 @@ def _hints(report: LoadReport) -> list[str]:
         stem = other[0].rpartition(".")[0]
         hints.append(f"to train a layer of another shape anew, list it: reinitialize: [{stem}]")
     return hints
+
+
+def _hints_of_heads(report: LoadReport) -> list[str]:
+    """What to set where whole heads are in one of file and model alone."""
+    known = {_head_of(name) for name in [*report.loaded, *report.mismatched]}
+    hints = []
+    if new := sorted({_head_of(name) for name in report.missing} - known - {""}):
+        hints.append(f"to train heads that the file lacks anew, list them: reinitialize: [{', '.join(new)}]")
+    if spare := sorted({_head_of(name) for name in report.unexpected} - known - {""}):
+        hints.append(f"to do without heads that the model lacks, list them: drop: [{', '.join(spare)}]")
+    return hints
+
+
+def _head_of(name: str) -> str:
+    """`heads.NAME` of a tensor of that head, else nothing."""
+    return ".".join(name.split(".")[:2]) if name.startswith("heads.") else ""

@@ -2,6 +2,7 @@
 
 from sapiens2_lit.losses.albedo import AlbedoChromaticity, AlbedoGradient, AlbedoL1
 from sapiens2_lit.losses.depth import GradientMatching, ScaleShiftInvariantL1, SiLog
+from sapiens2_lit.losses.labelled import Labelled
 from sapiens2_lit.losses.masked import DenseTerm
 from sapiens2_lit.losses.matting import AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1, ForegroundL1
 from sapiens2_lit.losses.normal import NormalAngle, NormalCosine, NormalGradient, NormalL1
@@ -35,6 +36,7 @@ __all__ = [
     "GradientMatching",
     "KeypointMSE",
     "KeypointOHKM",
+    "Labelled",
     "NormalAngle",
     "NormalCosine",
     "NormalGradient",

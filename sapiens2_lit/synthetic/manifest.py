@@ -1,17 +1,19 @@
 """`dataset.json`: by which settings a folder was generated. A folder holds one dataset, never a mixture."""
 
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from sapiens2_lit.errors import SettingError
+from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.synthetic.files import write_file
 from sapiens2_lit.synthetic.frame import MOST_PEOPLE
 from sapiens2_lit.synthetic.layout import TASKS, meanings
 
 GENERATOR = 1  # raised whenever a seed comes to mean other pictures
 NAME = "dataset.json"
+COMMAND = "sapiens2-lit synth"
 LARGEST_SIDE = 8192
 MOST_IMAGES = 1_000_000  # stems have six digits
 
@@ -66,7 +68,7 @@ class Settings:
 def write_manifest(root: Path, settings: Settings, num: int) -> None:
     """Write `dataset.json`, which says that annotations and splits list the first `num` samples."""
     content = {
-        "generator": "sapiens2-lit synth",
+        "generator": COMMAND,
         "generator_version": GENERATOR,
         "sapiens2_lit": version("sapiens2-lit"),
         "num": num,
@@ -108,6 +110,27 @@ def read_manifest(root: Path) -> tuple[Settings, int] | None:
         raise SettingError(
             f"{path} is not one that `sapiens2-lit synth` wrote ({type(error).__name__}: {error}): {elsewhere}"
         ) from error
+
+
+def check_finished(root: Path) -> None:
+    """Raise DataError where `root` is a generated dataset whose splits and annotations are still to be written.
+
+    Training would take the images that happen to be there. A folder that holds anything else is none of our business.
+    """
+    path = root / NAME
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if not isinstance(data, dict) or data.get("generator") != COMMAND or data.get("num") != 0:
+        return
+    found = read_manifest(root)
+    assert found is not None
+    options = " ".join(found[0].options().values())
+    raise DataError(
+        f"{root}: `{COMMAND}` was stopped here, or is still at work, and has written no splits. Finish it: it goes "
+        f"on where it stopped: {COMMAND} {shlex.quote(str(root))} --num NUMBER {options}"
+    )
 
 
 def check_same(root: Path, found: Settings, asked: Settings, existing: int, num: int) -> None:

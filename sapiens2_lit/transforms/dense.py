@@ -105,8 +105,8 @@ class DenseAugmentation(ViewAugmentation, PhotometricAugmentation):
     """Everything random in a training sample of normals, point maps or depth.
 
     Settable one by one, as in `--data.augment.flip 0.5`; `--data.augment null` switches all of it off. Probabilities
-    and ranges are the recipe of the released Sapiens2 normal and point map models, which settles neither the strength
-    of the colours nor that of blur and noise.
+    and ranges are the recipe of the released Sapiens2 normal models, which settles neither the strength of the colours
+    nor that of blur and noise; that of point maps has colours, scale, crop and flip alone (`RELEASED_POINTMAP`).
 
     Attributes:
         flip: probability of a mirror image.
@@ -175,5 +175,6 @@ def _check_range(settings: object, name: str, *, above: float | None = None, mos
         )
 
 
-RELEASED = DenseAugmentation()
+RELEASED = DenseAugmentation()  # of normals; depth has no recipe and takes this one
+RELEASED_POINTMAP = DenseAugmentation(blur=0.0, resample=0.0, solarize=0.0, noise=0.0)
 COLOURLESS = ViewAugmentation()

@@ -37,6 +37,8 @@ def test_broken_files_are_named(tmp_path):
     np.save(tmp_path / "a.npy", NORMALS)
     np.savez(tmp_path / "a.npz", normal=NORMALS)
     np.savez(tmp_path / "two.npz", one=NORMALS, two=NORMALS)
+    with (tmp_path / "named.npz").open("wb") as file:
+        np.save(file, NORMALS)
     cv2.imwrite(
         str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
     )
@@ -45,8 +47,15 @@ def test_broken_files_are_named(tmp_path):
         whole = path.read_bytes()
         for broken in (b"", b"nothing", whole[:40], whole[: len(whole) // 2], whole[:-20]):
             path.write_bytes(broken)
-            with pytest.raises(DataError, match=rf"{name}: .*(cannot be read, truncated|no whole png)"):
+            with pytest.raises(
+                DataError, match=rf"{name}: .*(cannot be read, truncated|no whole png)"
+            ) as caught:
                 read_array(path, "normal")
+            assert "pickle" not in str(caught.value), "nobody is told to load it unsafely"
+    with pytest.raises(
+        DataError, match=r"named.npz: an npy file with the suffix of an npz: rename it to named.npy"
+    ):
+        read_array(tmp_path / "named.npz", "normal")
     with pytest.raises(
         DataError, match=r"two.npz: the file holds the arrays one, two, expected one, or one named `normal`"
     ):

@@ -6,16 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from sapiens2_lit.datamodules.cameras import CameraFolder, FieldOfView, find_cameras, read_camera
-from sapiens2_lit.datamodules.colours import AlbedoFolder, AlphaFolder, ForegroundFolder
+from sapiens2_lit.datamodules.cameras import CameraFolder
 from sapiens2_lit.datamodules.depths import DepthFolder, PointmapFolder
 from sapiens2_lit.datamodules.fields import Field, FieldFolder, ValidFolder
 from sapiens2_lit.datamodules.normals import NormalFolder
-from sapiens2_lit.errors import DataError, SettingError
-from sapiens2_lit.geometry import field_of_view
+from sapiens2_lit.errors import DataError
 
 SIZE = (20, 30)
 CAMERA = [[40.0, 0.0, 14.5], [0.0, 40.0, 9.5], [0.0, 0.0, 1.0]]
@@ -169,93 +166,3 @@ def test_point_maps_must_fit_their_camera(tmp_path):
     with pytest.raises(DataError, match=r"b.json: the file does not exist"):
         np.save(tmp_path / "pointmaps" / "b.npy", plane())
         pointmaps(tmp_path).read(IMAGE, "b", SIZE)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("[[1, 2], [3, 4]]", r"a.json: no intrinsics in it, expected 3 x 3 numbers, \[\[fx"),
-        ('{"k": 1}', r"no intrinsics in it"),
-        ('{"K": "fx"}', r"no intrinsics in it"),
-        ("[[40, 0, 14.5], [0, 40, 9.5], [0, 0, 2]]", r"the intrinsics are .* expected .* fx and fy above 0"),
-        ("[[-40, 0, 14.5], [0, 40, 9.5], [0, 0, 1]]", r"fx and fy above 0"),
-        ("[[NaN, 0, 14.5], [0, 40, 9.5], [0, 0, 1]]", r"the intrinsics are \[\[nan"),
-        ("[[40, 0, 14.5], [0", r"a.json: the file ends too early"),
-        (
-            "[[80, 0, 29.5], [0, 80, 19.5], [0, 0, 1]]",
-            r"the principal point \(29.5, 19.5\) is the middle of an image of 60 x 40, a.jpg is 30 x 20: .* another",
-        ),
-        (
-            json.dumps({"intrinsics": CAMERA, "width": 60, "height": 40}),
-            r"the intrinsics are of an image of 60 x 40 \(width x height\), a.jpg is 30 x 20",
-        ),
-    ],
-)
-def test_what_is_no_camera_is_said(tmp_path, content, message):
-    path = tmp_path / "a.json"
-    path.write_text(content)
-    with pytest.raises(DataError, match=message):
-        read_camera(path, IMAGE, SIZE)
-
-
-def test_cameras_in_every_form(tmp_path):
-    (tmp_path / "cameras").mkdir()
-    (tmp_path / "cameras" / "a.json").write_text(json.dumps({"K": CAMERA, "width": 30, "height": 20}))
-    (tmp_path / "cameras" / "b.txt").write_text("40 0 14.5\n0, 40, 9.5\n0 0 1\n")
-    (tmp_path / "camera.json").write_text(json.dumps(CAMERA))
-    folder = find_cameras(tmp_path, "cameras", None)
-    single = find_cameras(tmp_path, "camera.json", None)
-    folder.check(["a", "b"])
-    single.check(["anything"])
-    for found in (
-        folder.read(IMAGE, "a", SIZE),
-        folder.read(IMAGE, "b", SIZE),
-        single.read(IMAGE, "z", SIZE),
-    ):
-        np.testing.assert_array_equal(found, CAMERA)
-    with pytest.raises(
-        DataError, match=r"c: the image has no `intrinsics` label, expected c.json or c.txt here"
-    ):
-        folder.check(["a", "c"])
-    crop = {"intrinsics": [[40, 0, 29.5], [0, 40, 19.5], [0, 0, 1]], "width": 30, "height": 20}
-    (tmp_path / "cameras" / "a.json").write_text(json.dumps(crop))
-    assert folder.read(IMAGE, "a", SIZE)[0, 2] == 29.5, "who says the size is believed"
-    (tmp_path / "cameras" / "b.txt").write_text("40 0 14.5 x")
-    with pytest.raises(DataError, match=r"b.txt: the camera cannot be read, expected nine numbers"):
-        folder.read(IMAGE, "b", SIZE)
-
-
-def test_a_field_of_view_is_a_camera(tmp_path):
-    for size in (SIZE, SIZE[::-1]):
-        camera = FieldOfView(60).read(IMAGE, "a", size)
-        angles = torch.rad2deg(field_of_view(torch.from_numpy(camera)[None], size))[0]
-        assert angles.max() == pytest.approx(60)
-    with pytest.raises(SettingError, match=r"data.field_of_view is 0, expected degrees"):
-        FieldOfView(0)
-    with pytest.raises(SettingError, match=r"set one of them to null"):
-        find_cameras(tmp_path, "cameras", 60)
-    with pytest.raises(DataError, match=r"cameras does not exist: .* data.field_of_view to degrees"):
-        find_cameras(tmp_path, "cameras", None)
-    assert find_cameras(tmp_path, None, None) is None
-
-
-def test_colours_are_checked(tmp_path):
-    albedo = np.random.default_rng(0).random((*SIZE, 3)).astype(np.float32) * 0.9 + 0.05
-    albedo[0] = 0
-    assert read(AlbedoFolder(tmp_path), albedo).valid.sum() == 570
-    with pytest.raises(
-        DataError, match=r"values from 0 to 2.\d+, expected 0..1 for floats \(0..255 only as int"
-    ):
-        read(AlbedoFolder(tmp_path), albedo * 3)
-    with pytest.raises(DataError, match=r"values from -"):
-        read(AlbedoFolder(tmp_path), albedo - 0.5)
-    (tmp_path / "a.npy").unlink()
-    with pytest.raises(DataError, match=r"a.png: the label has 3 channels, expected 1"):
-        read(AlphaFolder(tmp_path), (albedo * 255).astype(np.uint8), ".png")
-    deep = read(AlphaFolder(tmp_path), np.full(SIZE, 13107, np.uint16), ".png")
-    np.testing.assert_allclose(deep.values, 0.2, atol=1e-6)
-    (tmp_path / "foregrounds").mkdir()
-    straight = np.full((*SIZE, 3), 200, np.uint8)
-    folder = ForegroundFolder(tmp_path / "foregrounds", AlphaFolder(tmp_path))
-    with pytest.raises(DataError, match=r"100% of the pixels are brighter than their alpha, .* to false"):
-        read(folder, straight, ".png")

@@ -113,6 +113,10 @@ def test_every_image_must_have_its_mask(tmp_path):
         masks.check(["a", "b", "deep/a", "other/a"])
     assert "3 problems" in str(caught.value)
     assert "deep/a: the image has no `segmentation` label, expected deep/a.png here" in str(caught.value)
+    assert "splits/*.txt with only the stems that have one" in str(caught.value)
+    (tmp_path / "deep" / "a.bmp").touch()
+    with pytest.raises(DataError, match=r"expected deep/a.png here, found a.bmp: convert or rename it"):
+        masks.check(["a", "deep/a"])
 
 
 def test_outside_is_ignored_and_mirrors_swap(tmp_path):

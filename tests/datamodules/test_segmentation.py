@@ -235,3 +235,37 @@ def test_pose_sources_bring_masks_of_their_own(dataset):
 def test_classes_without_masks_are_said_to_have_no_effect(dataset, caplog):
     pose(dataset(), classes="body29")
     assert "data.masks is null" in caplog.text
+
+
+def test_masks_without_labels_are_left_out_and_counted(folder, caplog):
+    """A batch of such masks alone would teach nothing, and some losses have no value there."""
+    Image.fromarray(np.full((100, 120), 255, np.uint8)).save(folder / "masks" / "1.png")
+    Image.fromarray(np.full((100, 120), 255, np.uint8)).save(folder / "masks" / "4.png")
+    data = set_up(folder)
+    replaced = data.datasets["train"][(0, 1)]
+    assert replaced["sample"].endswith("2.png")
+    assert (replaced["segmentation"] != 255).sum() >= 16
+    held_out = data.datasets["val"][0]
+    assert held_out["sample"].endswith("4.png")
+    assert (held_out["segmentation"] == 255).all()
+    data.teardown("fit")
+    assert "1.png: fewer than 16 pixels count (data.min_valid); another sample takes its place" in caplog.text
+    assert "train: 1 of 4 samples were left out" in caplog.text
+    assert "val: 1 of 2 samples were left out" in caplog.text
+    assert set_up(folder, min_valid=0).datasets["train"][(0, 1)]["sample"].endswith("1.png")
+
+
+def test_views_of_ignored_pixels_are_drawn_again(folder):
+    for index in range(4):
+        mask = np.array(Image.open(folder / "masks" / f"{index}.png"))
+        mask[:, 30:] = 255
+        Image.fromarray(mask).save(folder / "masks" / f"{index}.png")
+    augment = SegmentationAugmentation(scale=(4, 4), **COLORLESS)
+    samples = set_up(folder, augment=augment).datasets["train"]
+    seen = [
+        int((samples[(epoch, index)]["segmentation"] != 255).sum())
+        for epoch in range(5)
+        for index in range(4)
+    ]
+    assert min(seen) >= 16
+    assert samples.skipped.count == 0

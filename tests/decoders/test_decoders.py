@@ -1,10 +1,12 @@
 """What decoders promise: shapes, names, channels, fresh values, precision."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sapiens2_lit.decoders import (
     DecoderChannels,
@@ -110,3 +112,27 @@ def test_bfloat16_autocast_stays_close_on_badly_scaled_features(task: str, kind:
             found = decoder(features).float()
     assert found.isfinite().all()
     assert (found - exact).norm() < 0.03 * exact.norm()
+
+
+@pytest.mark.skipif(not hasattr(torch.ops.aten, "_fused_rms_norm"), reason="this torch has no fused RMSNorm")
+def test_rms_norm_keeps_no_float32_maps_under_autocast() -> None:
+    """Else albedo and depth would take a third more memory than normals. On a GPU that need not exist."""
+    kept: dict[str, set[torch.dtype]] = {"instance": set(), "rms": set()}
+
+    def keep(norm: str, x: Tensor) -> Tensor:
+        if x.numel() > 16 * 32 * 24:  # an upsampled map, neither features nor weights
+            kept[norm].add(x.dtype)
+        return x
+
+    with FakeTensorMode(), torch.device("cuda"):
+        torch.set_autocast_enabled("cuda", True)
+        torch.set_autocast_dtype("cuda", torch.bfloat16)
+        try:
+            for norm in kept:
+                decoder = PixelShuffleDecoder(16, (16, 8), (8,), 3, "conv_x", norm=norm)
+                with torch.autograd.graph.saved_tensors_hooks(partial(keep, norm), lambda x: x):
+                    decoder(torch.rand(1, 16, 32, 24, requires_grad=True))
+        finally:
+            torch.set_autocast_enabled("cuda", False)
+            torch.clear_autocast_cache()
+    assert kept == {"instance": {torch.bfloat16}, "rms": {torch.bfloat16}}

@@ -109,6 +109,19 @@ def test_scales_below_any_camera_give_finite_points() -> None:
     assert math.isfinite(head.loss(outputs, batch)["scale"].item())
 
 
+def test_scale_is_no_number_of_eight_bits_under_autocast() -> None:
+    """A scale in bfloat16 moves every point of a person 3 m away by up to a centimetre."""
+    torch.manual_seed(0)
+    head = PointmapHead(32, image_size=SIZE).eval()
+    torch.nn.init.normal_(head.scale_final_layer[-1].weight)
+    features = [torch.randn(16, 32, SIZE[0] // 16, SIZE[1] // 16)]
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = head(features)
+    for name, values in outputs.items():
+        assert values.dtype == torch.float32, name
+        assert not torch.equal(values, values.bfloat16().float()), f"{name} is rounded"
+
+
 def test_sizes_are_checked() -> None:
     with pytest.raises(SettingError, match=r"`image_size` is \[8, 48\] and `patch_size` 16"):
         PointmapHead(32, image_size=(8, 48))

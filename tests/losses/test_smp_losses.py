@@ -5,21 +5,23 @@ import torch
 from jsonargparse import ArgumentParser
 from torch import Tensor
 
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import SegmentationHead
+from sapiens2_lit.losses import Labelled
 
 SMP = "segmentation_models_pytorch.losses."
 SETTINGS = {"mode": "multiclass", "ignore_index": 255}
 SIZE = (32, 16)
 
 
-def head_with(loss: str) -> SegmentationHead:
-    """As YAML builds it, beside a term of ours."""
+def head_with(loss: str, **labelled: float) -> SegmentationHead:
+    """As YAML builds it, beside a term of ours; inside `Labelled` if its settings are given."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(SegmentationHead, "head")
-    terms = {
-        "cross_entropy": {"class_path": "sapiens2_lit.losses.CrossEntropy"},
-        "other": {"class_path": SMP + loss, "init_args": SETTINGS},
-    }
+    other = {"class_path": SMP + loss, "init_args": SETTINGS}
+    if labelled:
+        other = {"class_path": "sapiens2_lit.losses.Labelled", "init_args": {"term": other, **labelled}}
+    terms = {"cross_entropy": {"class_path": "sapiens2_lit.losses.CrossEntropy"}, "other": other}
     init_args = {"embed_dim": 8, "loss": terms}
     config = parser.parse_object(
         {"head": {"class_path": "sapiens2_lit.heads.SegmentationHead", "init_args": init_args}}
@@ -67,8 +69,29 @@ def test_a_sample_without_labels_beside_another_has_no_gradient(loss: str) -> No
     assert logits.grad[0].any()
 
 
+@pytest.mark.parametrize("loss", ["LovaszLoss", "FocalLoss", "TverskyLoss"])
+def test_labelled_keeps_a_term_from_batches_without_labels(loss: str) -> None:
+    head = head_with(loss, weight=0.5)
+    logits, labels = problem()
+    plain = head_with(loss).loss(logits, batch(labels))["other"]
+    torch.testing.assert_close(head.loss(logits, batch(labels))["other"], plain / 2)
+    labels[1] = 255
+    alone = head_with(loss).loss(logits[:1], batch(labels[:1]))["other"]
+    torch.testing.assert_close(head.loss(logits, batch(labels))["other"], alone / 2)
+    labels[:] = 255
+    rough = logits.bfloat16().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms = head.loss(rough, batch(labels))
+    assert terms["other"].ndim == 0 and terms["other"] == 0
+    torch.stack(list(terms.values())).sum().backward()
+    assert rough.grad is not None
+    assert not rough.grad.any() and rough.grad.isfinite().all()
+    with pytest.raises(SettingError, match="Labelled: `weight` is -1"):
+        Labelled(torch.nn.Identity(), weight=-1)
+
+
 def test_a_batch_without_any_label() -> None:
-    """As docs/segmentation.md says: Tversky's is 0; the others have no value, and a run would stop there."""
+    """Why there is `Labelled`: Tversky's is 0; the others have no value, and a run would stop there."""
     logits, labels = problem()
     labels[:] = 255
     logits.requires_grad_()

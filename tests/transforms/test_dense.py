@@ -1,12 +1,19 @@
 """Random views and pixels of dense tasks: they keep to their settings, and to the generator."""
 
+import dataclasses
 import pickle
 
 import numpy as np
 import pytest
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.transforms.dense import COLOURLESS, RELEASED, DenseAugmentation, ViewAugmentation
+from sapiens2_lit.transforms.dense import (
+    COLOURLESS,
+    RELEASED,
+    RELEASED_POINTMAP,
+    DenseAugmentation,
+    ViewAugmentation,
+)
 from sapiens2_lit.transforms.geometric import apply_affine, invert, is_mirrored
 from sapiens2_lit.transforms.pixels import Resample, Solarize
 from sapiens2_lit.transforms.whole_image import fit_affine
@@ -71,6 +78,24 @@ def test_pixels_depend_on_the_generator_alone_and_albedo_keeps_its_colours():
         RELEASED.build_pixels()(flat, np.random.default_rng(seed)).mean(axis=(0, 1)) for seed in range(40)
     ]
     assert np.abs(np.array(changed) - (200, 120, 40)).max() > 30
+
+
+def test_point_maps_have_the_views_of_normals_and_fewer_changes_of_pixels():
+    for field in ("flip", "scale", "scale_probability", "crop", "crop_area", "crop_aspect", "photometric"):
+        assert getattr(RELEASED_POINTMAP, field) == getattr(RELEASED, field)
+    assert [getattr(RELEASED_POINTMAP, field) for field in ("blur", "noise", "resample", "solarize")] == [
+        0
+    ] * 4
+    assert [getattr(RELEASED, field) for field in ("blur", "noise", "resample", "solarize")] == [
+        0.3,
+        0.3,
+        0.2,
+        0.3,
+    ]
+    image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    colourless = dataclasses.replace(RELEASED_POINTMAP, photometric=0)
+    for seed in range(20):
+        np.testing.assert_array_equal(colourless.build_pixels()(image, np.random.default_rng(seed)), image)
 
 
 def test_resampling_blurs_in_place_and_solarising_inverts_what_is_bright():

@@ -1,0 +1,326 @@
+"""Several datasets, each with labels of its own, in one training."""
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader
+
+from sapiens2_lit.classes import Classes
+from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
+from sapiens2_lit.datamodules.ground_truth import PERSONS, join_ground_truths, joined_ids
+from sapiens2_lit.datamodules.loading import default_workers
+from sapiens2_lit.datamodules.mixing import MixedEvaluation, MixedLoader, Schedule
+from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.skeletons import Skeleton
+
+IMAGE_SIZE = (1024, 768)
+
+_log = logging.getLogger(__name__)
+
+
+class MultitaskDataModule(lightning.LightningDataModule):
+    """Named datasets, each a datamodule of its own, combined step by step.
+
+    A training batch is one dataset's, as its datamodule says, with the dataset's name as `dataset`; by the schedule
+    `all` it is {"batches": {name: batch}}. Each batch trains the heads whose labels it has. Validation and test go
+    through the batches of all datasets in turn, every one once, and metrics are over all of them.
+
+    An epoch ends when
+        by `round_robin` and `all`, the longest dataset was gone through once; shorter ones start over, in a new order.
+        by `proportional`, each dataset gave its number of batches times its weight.
+
+    Args:
+        datasets: the datamodules by name.
+        schedule: what a step trains on: `round_robin`, one dataset after the other; `proportional`, one dataset drawn
+            by its number of batches and weight, on all ranks the same; `all`, a batch of each.
+        weights: by `proportional`, factors on how often datasets are taken; 1 for those not named.
+        image_size: (height, width) of the input, handed to all datasets.
+        root: folder that relative roots of the datasets lie in; null for the working directory.
+        predict: what to predict on, an image, a folder or a glob; handed to the first dataset that can. Null for the
+            `predict` of the one dataset that has it set.
+        batch_size: samples a batch of each dataset, on each rank; null for each dataset's own.
+        num_workers: loader processes of each dataset that does not say, on each rank; null for a share of the CPUs.
+        seed: of the drawn order; null for the one of `seed_everything`, else 0.
+
+    Raises:
+        SettingError: naming the setting, what was found and what was expected.
+    """
+
+    def __init__(
+        self,
+        datasets: dict[str, ImageDataModule],
+        schedule: Schedule = "proportional",
+        weights: dict[str, float] | None = None,
+        image_size: tuple[int, int] = IMAGE_SIZE,
+        *,
+        root: str | None = None,
+        predict: str | None = None,
+        batch_size: int | None = None,
+        num_workers: int | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        if not datasets:
+            raise SettingError("data.datasets is empty, expected one datamodule or more by name.")
+        if schedule not in ("round_robin", "proportional", "all"):
+            raise SettingError(f"data.schedule is {schedule!r}, expected round_robin, proportional or all.")
+        _check_weights(weights, schedule, datasets)
+        if batch_size is not None and batch_size < 1:
+            raise SettingError(f"data.batch_size is {batch_size}, expected 1 or more, or null.")
+        if num_workers is not None and num_workers < 0:
+            raise SettingError(f"data.num_workers is {num_workers}, expected 0 or more, or null.")
+        self.datasets = datasets
+        self.schedule: Schedule = schedule
+        self.weights = dict(weights or {})
+        self.image_size = (image_size[0], image_size[1])
+        self.predict = predict
+        self.num_workers = num_workers
+        self._seed = seed
+        self._loaders: list[MixedLoader | MixedEvaluation] = []
+        self._training: MixedLoader | None = None
+        self._resume: dict[str, Any] | None = None
+        for name, data in datasets.items():
+            self._hand_down(name, data, batch_size, root)
+
+    @property
+    def seed(self) -> int:
+        return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
+
+    @property
+    def ranks_agree(self) -> bool:
+        """All processes take the same dataset at every step, so that they train the same heads."""
+        return all(data.ranks_agree for data in self.datasets.values())
+
+    def train_samples(self) -> int | None:
+        """Number of training samples of all datasets, after `setup("fit")`; None before."""
+        counts = [data.train_samples() for data in self.datasets.values()]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+    # ------------------------------------------------------- what heads ask of the data
+
+    @property
+    def skeleton(self) -> Skeleton | None:
+        """The vocabulary of the datasets with keypoints, None if there is none.
+
+        Raises:
+            SettingError: they differ.
+        """
+        return self._common("skeleton", self._with_keypoints())
+
+    @property
+    def classes(self) -> Classes | None:
+        """The vocabulary of the datasets with masks, None if there is none.
+
+        Raises:
+            SettingError: they differ.
+        """
+        return self._common("classes", self._with_masks())
+
+    def count_classes(self) -> npt.NDArray[np.int64]:
+        """(C,) pixels of each class in the training masks of all datasets that have any; after `setup("fit")`.
+
+        Raises:
+            SettingError: there are no masks, or they are of different classes.
+        """
+        if self.classes is None:
+            raise SettingError(
+                f"data.datasets: none of {', '.join(self.datasets)} has masks to count for class_weights: auto."
+            )
+        counts = [data.count_classes() for data in self._with_masks().values()]  # type: ignore[attr-defined]
+        return np.sum(counts, axis=0)
+
+    def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]] | None:
+        """All labelled people of a stage (validate, test) as one COCO dict; None where no dataset has any."""
+        labelled = self._with_truth("val" if stage == "validate" else stage)
+        truths = [data.ground_truth(stage) for data in labelled.values()]  # type: ignore[attr-defined]
+        return join_ground_truths(truths) if truths else None
+
+    # ------------------------------------------------------------------------ stages
+
+    def prepare_data(self) -> None:
+        for data in self.datasets.values():
+            data.prepare_data()
+
+    def setup(self, stage: str) -> None:
+        """Set up every dataset that has the stage; for predict the one that predicts.
+
+        Raises:
+            SettingError, DataError: naming the dataset and what is wrong with it; or no dataset has the stage.
+        """
+        if not (names := self._taking_part(stage)):
+            raise SettingError(f"data.datasets: `{STAGES[stage][0]}` is null in all of them.")
+        for name in names:
+            data = self.datasets[name]
+            data.trainer = self.trainer
+            if data.num_workers is None:
+                data.num_workers = self._workers()
+            try:
+                data.setup(stage)
+            except (SettingError, DataError) as error:
+                raise type(error)(f"data.datasets.{name}: {error}") from error
+
+    def teardown(self, stage: str) -> None:
+        for loader in self._loaders:
+            loader.close()
+        self._loaders = []
+        for data in self.datasets.values():
+            data.teardown(stage)
+
+    def train_dataloader(self) -> MixedLoader:
+        if self.trainer is not None and self.trainer.overfit_batches:
+            raise SettingError(
+                "trainer.overfit_batches has no effect on MultitaskDataModule: name few samples in the datasets' "
+                "`train` instead."
+            )
+        loaders = {name: data.train_dataloader() for name, data in self.datasets.items()}
+        mixed = MixedLoader(loaders, self.schedule, self.weights, self.seed, self._resume)
+        for name, loader in loaders.items():
+            _log.info(
+                "%s: %d batches of %d samples; an epoch of %d steps takes %d.",
+                name, len(loader), loader.batch_size, len(mixed), mixed.counts[name],
+            )  # fmt: skip
+        self._loaders.append(mixed)
+        self._training, self._resume = mixed, None
+        return mixed
+
+    def val_dataloader(self) -> MixedEvaluation | list[DataLoader[Any]]:
+        return self._evaluation("val") if self._having("val") else []
+
+    def test_dataloader(self) -> MixedEvaluation:
+        return self._evaluation("test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        return self.datasets[self._predicting()].predict_dataloader()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where training is in each dataset: Lightning forgets the loader's own state at the end of an epoch."""
+        return {} if self._training is None else {"mixture": self._training.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._resume = state_dict.get("mixture")
+
+    def transfer_batch_to_device(
+        self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
+    ) -> dict[str, Any]:
+        """Every batch on the device in the way of its own dataset, which may vary pixels there."""
+        if "batches" in batch:
+            parts = batch["batches"]
+            return {"batches": {name: self._transfer(part, device) for name, part in parts.items()}}
+        return self._transfer(batch, device)
+
+    def _transfer(self, batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+        name = batch.get("dataset", next(iter(self.datasets)))  # in prediction there is one alone
+        return self.datasets[name].transfer_batch_to_device(batch, device, 0)
+
+    # ----------------------------------------------------------------------- details
+
+    def _hand_down(self, name: str, data: ImageDataModule, batch_size: int | None, root: str | None) -> None:
+        """Give a dataset what is set once for all."""
+        if data.image_size not in (IMAGE_SIZE, self.image_size):
+            raise SettingError(
+                f"data.datasets.{name}.image_size is {data.image_size}, but data.image_size is {self.image_size}, and "
+                "all datasets of a run have one size: set data.image_size alone."
+            )
+        data.image_size = self.image_size
+        if batch_size is not None:
+            data.batch_size = batch_size
+        if root is not None and hasattr(data, "root"):
+            data.root = Path(root).expanduser() / data.root
+
+    def _workers(self) -> int:
+        if self.num_workers is not None:
+            return self.num_workers
+        share = default_workers(1 if self.trainer is None else self.trainer.num_devices)
+        return max(1, share // len(self.datasets))
+
+    def _evaluation(self, name: str) -> MixedEvaluation:
+        datasets = self._having(name)
+        loaders = {key: data._evaluation_loader(name) for key, data in datasets.items()}
+        places = {key: place for place, key in enumerate(self._with_truth(name))}
+
+        def prepare(dataset: str, batch: dict[str, Any]) -> dict[str, Any]:
+            if dataset in places:
+                return joined_ids(batch, places[dataset])
+            return {key: value for key, value in batch.items() if key not in PERSONS}
+
+        loader = MixedEvaluation(loaders, prepare)
+        self._loaders.append(loader)
+        return loader
+
+    def _having(self, name: str) -> dict[str, ImageDataModule]:
+        """The datasets with samples of that name (train, val, test) that were set up."""
+        return {key: data for key, data in self.datasets.items() if name in data.datasets}
+
+    def _with_keypoints(self) -> dict[str, ImageDataModule]:
+        return {
+            name: data for name, data in self.datasets.items() if _gives(data, "ground_truth", "keypoints")
+        }
+
+    def _with_masks(self) -> dict[str, ImageDataModule]:
+        """The datasets whose `classes` say something: where there are no masks, they are None."""
+        return {name: data for name, data in self.datasets.items() if _gives(data, "classes", "segmentation")}
+
+    def _with_truth(self, name: str) -> dict[str, ImageDataModule]:
+        return {key: data for key, data in self._with_keypoints().items() if name in data.datasets}
+
+    def _common(self, vocabulary: str, datasets: dict[str, ImageDataModule]) -> Any:
+        found = {name: getattr(data, vocabulary) for name, data in datasets.items()}
+        names = "keypoints" if vocabulary == "skeleton" else "names"
+        if len({getattr(value, names) for value in found.values()}) > 1:
+            each = ", ".join(f"{name}: {value.name}" for name, value in found.items())
+            raise SettingError(f"data.datasets: their {vocabulary} differ ({each}), expected one for all.")
+        return next(iter(found.values()), None)
+
+    def _taking_part(self, stage: str) -> list[str]:
+        if stage == "predict":
+            return [self._predicting()]
+        first = STAGES[stage][0]
+        return [name for name, data in self.datasets.items() if data.has_split(first)]
+
+    def _predicting(self) -> str:
+        """The name of the dataset that predicts, after it was told on what."""
+        able = {name: data for name, data in self.datasets.items() if hasattr(data, "predict")}
+        if self.predict is not None:
+            for name, data in able.items():
+                data.predict = self.predict
+                return name
+            raise SettingError(
+                f"data.predict is {self.predict!r}, but none of {', '.join(self.datasets)} can predict on images: add "
+                "such a dataset, such as a PoseDataModule."
+            )
+        told = [name for name, data in able.items() if data.predict is not None]
+        if len(told) != 1:
+            raise SettingError(
+                f"data.predict is null, and {', '.join(told) or 'no dataset'} has one: set data.predict to an image, a "
+                "folder or a glob, or that of one dataset."
+            )
+        return told[0]
+
+
+def _gives(data: ImageDataModule, attribute: str, label: str) -> bool:
+    """Whether a dataset has an attribute, and its batches the label that it speaks of."""
+    return getattr(data, attribute, None) is not None and label in getattr(data, "targets", (label,))
+
+
+def _check_weights(weights: dict[str, float] | None, schedule: str, names: Iterable[str]) -> None:
+    if weights is None:
+        return
+    if schedule != "proportional":
+        raise SettingError(
+            f"data.weights has no effect with data.schedule {schedule}: it is of proportional."
+        )
+    if unknown := sorted(weights.keys() - set(names)):
+        raise SettingError(
+            f"data.weights: {', '.join(unknown)} is no dataset, expected some of {', '.join(names)}."
+        )
+    for name, weight in weights.items():
+        if not 0 < weight < float("inf"):
+            raise SettingError(f"data.weights.{name} is {weight}, expected a number above 0.")

@@ -1,0 +1,65 @@
+"""What optimizers keep for each parameter."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.optim import Optimizer
+from torch.utils._pytree import tree_leaves
+
+MakeOptimizer = Callable[[list[dict[str, Any]]], Optimizer]
+# torchao's: bits of an element, of which it keeps two beside the scale of each block; smaller parameters stay float32
+QUANTIZED = {"4bit": 4, "8bit": 8, "Fp8": 8}
+SMALLEST_QUANTIZED = 4096
+
+log = logging.getLogger(__name__)
+
+
+def state_bytes(make: MakeOptimizer, parameters: Iterable[nn.Parameter]) -> dict[nn.Parameter, int]:
+    """Bytes that the optimizer keeps for each parameter, whole: one step is played for each shape."""
+    found: dict[tuple[Any, ...], int] = {}
+    sizes = {}
+    for parameter in parameters:
+        kind = (parameter.shape, parameter.dtype)
+        if kind not in found:
+            found[kind] = _state_of(make, parameter)
+        sizes[parameter] = found[kind]
+    return sizes
+
+
+def _state_of(make: MakeOptimizer, parameter: nn.Parameter) -> int:
+    with FakeTensorMode():
+        twin = nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype))
+        twin.grad = torch.empty_like(twin)
+        optimizer = make([{"params": [twin]}])
+        if type(optimizer).__module__.startswith("torchao."):
+            return _quantized(optimizer, parameter.numel())
+        optimizer.step()
+        states = optimizer.state[twin]
+        tensors = {leaf for leaf in tree_leaves(dict(states)) if isinstance(leaf, Tensor)}
+        return sum(tensor.untyped_storage().nbytes() for tensor in tensors)
+
+
+def _quantized(optimizer: Optimizer, elements: int) -> int:
+    """Two moments of few bits, and a float32 scale a block; these optimizers compile their step, so none is played."""
+    name = type(optimizer).__name__
+    bits = next((bits for part, bits in QUANTIZED.items() if part in name), 32)
+    block = getattr(optimizer, "block_size", None)
+    if elements < SMALLEST_QUANTIZED or block is None or elements % block:
+        return 2 * 4 * elements
+    return 2 * (elements * bits // 8 + 4 * elements // block)
+
+
+def work_bytes(optimizer: Optimizer, sizes: Iterable[int]) -> int:
+    """What a step needs in passing: torch's own optimizers update a whole group at once and make a copy of its size.
+
+    Args:
+        sizes: bytes of each parameter group.
+    """
+    if type(optimizer).__module__.startswith("torch.optim"):
+        together = optimizer.defaults.get("foreach") is not False and not optimizer.defaults.get("fused")
+        return max(sizes, default=0) if together else 0
+    return 0
