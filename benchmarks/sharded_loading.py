@@ -4,7 +4,8 @@
     python benchmarks/sharded_loading.py --size 5b          # writes 20 GB to --folder, and removes them
 
 Ranks run one after the other, each in a process of its own that stands for one of `--world`: loading sends nothing.
-Memory is what the kernel counts as the process's peak, above what it held before it built the model.
+Memory is what the kernel counts as the process's peak, above what it held before it built the model. `whole file` reads its
+bytes, makes tensors of them, and lets each rank keep its part.
 """
 
 import argparse
