@@ -1,17 +1,18 @@
 """Peak host memory and time of each rank that loads weights: its slices alone, against reading the whole file.
 
-    python benchmarks/sharded_loading.py                    # 0.4b, 8 ranks, generated weights
+    python benchmarks/sharded_loading.py --whole            # 0.4b, 8 ranks, generated weights
     python benchmarks/sharded_loading.py --size 5b          # writes 20 GB to --folder, and removes them
 
 Ranks run one after the other, each in a process of its own that stands for one of `--world`: loading sends nothing.
-Memory is what the kernel counts as the process's peak, above what it held before it built the model. `whole file` reads its
-bytes, makes tensors of them, and lets each rank keep its part.
+Memory is what the kernel counts as the process's peak, above what it held before it built the model. `--whole`
+measures the other way, too: to read the file's bytes, make tensors of them, and keep a part.
 """
 
 import argparse
 import multiprocessing
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -40,27 +41,32 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="for the generated file; the system's temporary one by default"
     )
+    parser.add_argument("--whole", action="store_true", help="measure reading the whole file, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         file = generate(options.size, Path(folder) / "model.safetensors")
         largest = largest_tensor(options.size)
         print(f"{options.size}, {file.stat().st_size / MB:.0f} MiB, largest tensor {largest / MB:.0f} MiB")
-        print(f"{'rank':>4} {'shard':>8} {'slices':>16} {'whole file':>16} {'peak / (shard + largest)':>26}")
+        print(
+            f"{'rank':>4} {'way':>10} {'shard':>8} {'peak':>8} {'time':>8} {'peak / (shard + largest)':>26}"
+        )
         for rank in range(options.ranks or options.world):
-            rows = [in_process(options.size, file, options.world, rank, whole) for whole in (False, True)]
-            (shard, peak, seconds), (_, peak_whole, seconds_whole) = rows
-            print(
-                f"{rank:4} {shard / MB:7.0f}M {peak / MB:7.0f}M {seconds:6.1f}s {peak_whole / MB:7.0f}M "
-                f"{seconds_whole:6.1f}s {peak / (shard + largest):26.2f}"
-            )
+            for way in ("slices", "whole")[: 1 + options.whole]:
+                shard, peak, seconds = in_process(options.size, file, options.world, rank, way == "whole")
+                print(
+                    f"{rank:4} {way:>10} {shard / MB:7.0f}M {peak / MB:7.0f}M {seconds:7.1f}s "
+                    f"{peak / (shard + largest):26.2f}",
+                    flush=True,
+                )
 
 
 def generate(size: str, file: Path) -> Path:
-    """A file of random weights, tensor by tensor."""
+    """A file of random weights, tensor by tensor; those of one shape have the same values, which takes less time."""
     with torch.device("meta"):
         state = Sapiens2(size).state_dict()
     shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}
-    return write_stream(file, shapes, lambda name: torch.randn(shapes[name][0]) * 0.02)
+    values = cache(lambda shape: torch.randn(shape) * 0.02)
+    return write_stream(file, shapes, lambda name: values(shapes[name][0]))
 
 
 def largest_tensor(size: str) -> int:
