@@ -32,11 +32,15 @@ class Head(nn.Module, ABC):
     Attributes:
         targets: batch keys that the head learns from; a batch without them is skipped.
         monitor: the metric that says how good the head is, and whether more of it is better.
+        top_down: the head sees one person at a time, in a crop around their box; its `predict` answers `keypoints`.
+        multi_scale: the head's outputs, one tensor, may be averaged over images of several sizes.
         partial: whether its labels count only where `valid` of the batch says so.
     """
 
     targets: tuple[str, ...] = ()
     monitor: tuple[str, str] = ("loss", "min")
+    top_down: bool = False
+    multi_scale: bool = False
     partial: bool = False
 
     def init_weights(self) -> None:
@@ -113,7 +117,7 @@ class DecoderHead(Head):
 
 
 def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
-    """Let every head compute decoder maps again in the backward pass: `stages` or `samples`, see `run_units`; or `none`.
+    """Which decoder maps every head computes again in the backward pass: `stages`, `samples` (see `run_units`), `none`.
 
     Raises:
         SettingError: another word, or a head that cannot.

@@ -44,6 +44,7 @@ class DenseHead(FieldHead):
     """
 
     key: str
+    multi_scale = True
     partial = True
 
     def __init__(self, decoder: nn.Sequential, losses: Terms, start: Sequence[float]) -> None:

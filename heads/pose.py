@@ -36,6 +36,8 @@ class PoseHead(DecoderHead):
     """
 
     targets = ("keypoints",)
+    top_down = True
+    multi_scale = True
     monitor = ("AP", "max")
 
     def __init__(
@@ -87,8 +89,8 @@ class PoseHead(DecoderHead):
         return {name: term(outputs, gx, gy, weight) for name, term in self.losses.items()}
 
     def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
-        """PCK, and where `data` has ground truth for the stage, OKS average precision and recall."""
-        metrics: dict[str, Any] = {"pck": PCK()}
+        """PCK, in a test of each keypoint, too; where `data` has ground truth, OKS average precision and recall."""
+        metrics: dict[str, Any] = {"pck": PCK(names=self.skeleton.keypoints if stage == "test" else None)}
         truth = data.ground_truth(stage) if hasattr(data, "ground_truth") and stage != "train" else None
         if truth is not None:
             metrics["ap"] = KeypointAP(self.skeleton, truth)

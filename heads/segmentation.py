@@ -40,6 +40,7 @@ class ClassHead(DecoderHead):
     """
 
     targets = ("segmentation",)
+    multi_scale = True
     monitor = ("mIoU", "max")
 
     def __init__(

@@ -16,7 +16,10 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   fit        train:                 sapiens2-lit fit --config pose_308.yaml --data.root DIR
   validate   metrics on data.val:   sapiens2-lit validate --ckpt_path best --output RUN
   test       metrics on data.test:  sapiens2-lit test --ckpt_path FILE --data.root DIR
-  predict    write predictions:     sapiens2-lit predict --ckpt_path FILE --data.predict IMAGES
+  predict    on images and videos:  sapiens2-lit predict --ckpt_path FILE --images PATH --out DIR
+                                    sapiens2-lit predict --model facebook/sapiens2-seg-0.4b --images PATH
+  app        look in a browser:     sapiens2-lit app CKPT [CKPT ...]
+  export     for other programs:    sapiens2-lit export CKPT OUT --format released|transformers|torch-export|onnx
   plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
   consolidate CKPT OUT.safetensors: the weights of a checkpoint, sharded or not, in one file
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
@@ -49,6 +52,10 @@ def main(args: list[str] | None = None) -> int:
 
 
 def dispatch(command: str, rest: list[str]) -> int:
+    if command == "predict" and is_without_trainer(rest):
+        from sapiens2_lit.inference.command import predict
+
+        return predict(rest)
     if command in TRAINER_COMMANDS:
         from sapiens2_lit.run import run
 
@@ -57,6 +64,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.plan.command import plan
 
         return plan(rest)
+    elif command == "app":
+        from sapiens2_lit.app.command import app
+
+        return app(rest)
     elif command == "configs":
         return configs(rest)
     elif command == "consolidate":
@@ -67,6 +78,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.synthetic.command import synth
 
         return synth(rest)
+    elif command == "export":
+        from sapiens2_lit.export.command import export
+
+        return export(rest)
     elif command == "demo":
         from sapiens2_lit.demo import demo
 
@@ -78,6 +93,16 @@ def dispatch(command: str, rest: list[str]) -> int:
     else:
         return fail(f"unknown command: {command}\n\n{USAGE}", status=2)
     return 0
+
+
+def is_without_trainer(options: list[str]) -> bool:
+    """Whether `predict` is asked for on images of any kind, not on the data of a run's configuration."""
+    names = {option.partition("=")[0] for option in options}
+    return (
+        options in (["--help"], ["-h"])
+        or "--images" in names
+        or ("--model" in names and "--config" not in names)
+    )
 
 
 def configs(rest: list[str]) -> int:

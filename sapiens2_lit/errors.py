@@ -36,3 +36,7 @@ class Interrupted(Exception):
 
 class TrainingError(SapiensError):
     """Training went wrong because of its input, as with a loss that is not finite."""
+
+
+class ExportError(SapiensError):
+    """An export does not compute what the model does, or a library that it needs is not there."""

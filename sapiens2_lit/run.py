@@ -29,6 +29,7 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.messages import set_up_messages
 from sapiens2_lit.module import SapiensModule
 from sapiens2_lit.out_of_memory import advice, is_out_of_memory
+from sapiens2_lit.report import TestReport
 
 BEST = {
     "checkpoint.monitor": "val/score",
@@ -87,6 +88,12 @@ class SapiensCLI(LightningCLI):
         parser.add_argument(
             "--output", default="runs/default", help="Folder for the runs of this configuration."
         )
+        parser.add_argument(
+            "--report",
+            type=str | None,
+            default=None,
+            help="Folder for a page on the tested model: metrics, curves, the worst and the median samples.",
+        )
         parser.add_class_arguments(ModelCheckpoint, "checkpoint")
         parser.set_defaults(BEST)
         parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
@@ -108,6 +115,8 @@ class SapiensCLI(LightningCLI):
             )
         if self.subcommand == "predict":
             settings.return_predictions = False  # they are written batch by batch
+        if settings.report is not None and self.subcommand != "test":
+            raise SettingError(f"--report has no effect in {self.subcommand}: a page is written by test")
         share_settings(settings)
         validate_in_steps(settings.trainer)
 
@@ -130,6 +139,8 @@ class SapiensCLI(LightningCLI):
             callbacks.append(RunProgressBar())
         if self.subcommand == "predict":
             callbacks.append(PredictionWriter())
+        if built.report is not None:
+            callbacks.append(TestReport(built.report, run_of(built.ckpt_path)))
         if self.subcommand == "fit":
             callbacks += [RunScalars(), built.pictures, built.feature_cache]
             if built.trainer.enable_model_summary is not False:

@@ -140,7 +140,7 @@ class Sapiens2(Backbone):
         x_bnc = self.patch_embed(images)
         if self.tokenizer is not None:
             x_bnc = self.tokenizer(x_bnc, (grid[0] * WINDOW, grid[1] * WINDOW))
-        batch = len(x_bnc)
+        batch = x_bnc.shape[0]  # len() would fix the batch's size in an exported graph
         prefix = [token.expand(batch, -1, -1) for token in (self.cls_token, self.storage_tokens)]
         x_bnc = torch.cat([*prefix, x_bnc], dim=1)
 

@@ -40,12 +40,15 @@ class WindowTokenizer(nn.Module):
         windows_wtc = (
             x_bnc.unflatten(1, (rows, WINDOW, columns, WINDOW)).transpose(2, 3).flatten(3, 4).flatten(0, 2)
         )
-        encode = self._encode_again if torch.is_grad_enabled() else self._encode
-        tokens_wc = torch.cat([encode(chunk) for chunk in windows_wtc.split(CHUNK)])
+        if torch.compiler.is_exporting():  # a graph cannot hold as many chunks as some batch will need
+            tokens_wc = self._encode(windows_wtc)
+        else:
+            encode = self._encode_again if torch.is_grad_enabled() else self._encode
+            tokens_wc = torch.cat([encode(chunk) for chunk in windows_wtc.split(CHUNK)])
         return tokens_wc.unflatten(0, (-1, rows * columns))
 
     def _encode(self, windows_wtc: Tensor) -> Tensor:
-        x_wtc = torch.cat([self.w_cls.expand(len(windows_wtc), -1, -1), windows_wtc], dim=1)
+        x_wtc = torch.cat([self.w_cls.expand(windows_wtc.shape[0], -1, -1), windows_wtc], dim=1)
         x_wtc = x_wtc + self.local_pos_embed
         for block in self.blocks:
             x_wtc = block(x_wtc)

@@ -19,8 +19,8 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 FILE_ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 # The usual name first, so that a repository with two copies of its weights gives one.
 PATTERNS = (
-    ["model.safetensors", "model.safetensors.index.json", "model-*.safetensors", "config.json"],
-    ["*.safetensors", "config.json"],
+    ["model.safetensors", "model.safetensors.index.json", "model-*.safetensors", "config.json", "LICENSE*"],
+    ["*.safetensors", "config.json", "LICENSE*"],
 )
 
 

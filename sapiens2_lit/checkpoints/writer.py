@@ -8,6 +8,8 @@ from uuid import uuid4
 from safetensors.torch import save_file
 from torch import Tensor
 
+from sapiens2_lit.whole_files import whole_file
+
 
 def write_weights(
     tensors: Mapping[str, Tensor], path: str | os.PathLike[str], *, metadata: Mapping[str, str] | None = None
@@ -20,12 +22,7 @@ def write_weights(
         metadata: short texts kept in the file's header.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
+    with whole_file(path, mark=uuid4().hex) as temporary:
         save_file(ready, temporary, metadata={"format": "pt", **(metadata or {})})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

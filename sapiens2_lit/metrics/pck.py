@@ -16,6 +16,7 @@ class PCK(Metric):
 
     Args:
         thresholds: shares of the box's longer side, one result `PCK@threshold` each.
+        names: of the keypoints, for results `PCK@threshold/NAME` of those that occur; None for none.
     """
 
     is_differentiable = False
@@ -24,12 +25,14 @@ class PCK(Metric):
     correct: Tensor
     labelled: Tensor
 
-    def __init__(self, thresholds: Sequence[float] = (0.05, 0.1)) -> None:
+    def __init__(self, thresholds: Sequence[float] = (0.05, 0.1), names: Sequence[str] | None = None) -> None:
         super().__init__()
         self.thresholds = tuple(thresholds)
-        zeros = torch.zeros(len(self.thresholds), dtype=torch.int64)
+        self.names = names
+        counts = (1,) if names is None else (len(names),)  # together, or of each keypoint
+        zeros = torch.zeros(len(self.thresholds), *counts, dtype=torch.int64)
         self.add_state("correct", zeros, dist_reduce_fx="sum")
-        self.add_state("labelled", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("labelled", zeros[0].clone(), dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, target: Tensor, box_size: Tensor) -> None:
         """Count one batch.
@@ -41,10 +44,15 @@ class PCK(Metric):
         """
         labelled = target[..., 2] > 0
         distance = (prediction[..., :2].float() - target[..., :2].float()).norm(dim=-1) / box_size[:, None]
-        hits = [(labelled & (distance <= threshold)).sum() for threshold in self.thresholds]
-        self.correct += torch.stack(hits)
-        self.labelled += labelled.sum()
+        hits = torch.stack([labelled & (distance <= threshold) for threshold in self.thresholds]).sum(dim=1)
+        self.correct += hits.sum(dim=1, keepdim=True) if self.names is None else hits
+        self.labelled += labelled.sum() if self.names is None else labelled.sum(dim=0)
 
     def compute(self) -> dict[str, Tensor]:
-        share = self.correct / self.labelled  # 0 / 0 is NaN, as documented
-        return {f"PCK@{threshold:g}": share[i] for i, threshold in enumerate(self.thresholds)}
+        share = self.correct.sum(dim=1) / self.labelled.sum()  # 0 / 0 is NaN, as documented
+        found = {f"PCK@{threshold:g}": share[i] for i, threshold in enumerate(self.thresholds)}
+        for index, name in enumerate(self.names or ()):
+            if self.labelled[index]:
+                shares = self.correct[:, index] / self.labelled[index]
+                found |= {f"PCK@{value:g}/{name}": shares[i] for i, value in enumerate(self.thresholds)}
+        return found

@@ -96,9 +96,7 @@ def changes(case: Case) -> Iterator[Change]:
         yield launched("--trainer.strategy.cpu_offload true", "slow copies from the host", offload=True)
     patch = networks.backbone.patch_size
     smaller = [max(patch, side // 2 // patch * patch) for side in launch.image_size]
-    yield launched(
-        f"--data.image_size {smaller}", "less detail", image_size=(smaller[0], smaller[1])
-    )
+    yield launched(f"--data.image_size {smaller}", "less detail", image_size=(smaller[0], smaller[1]))
 
 
 def can_recompute(heads: Any) -> bool:
@@ -114,9 +112,7 @@ def advice_text(case: Case, memory: float) -> str:
     if not found:
         return "Nothing that could be changed takes less."
     lines = ["What to change, each on top of those before, the cheapest first:"]
-    lines += [
-        f"  {change.options}  ({change.cost}): {then.total / GIB:.1f} GiB" for change, then in found
-    ]
+    lines += [f"  {change.options}  ({change.cost}): {then.total / GIB:.1f} GiB" for change, then in found]
     if not found[-1][1].fits(memory):
         lines.append("Even then it does not fit: take a smaller backbone, more GPUs or larger ones.")
     return "\n".join(lines)

@@ -23,9 +23,7 @@ class BatchLine:
 
     def at(self, batch_size: int) -> MemoryEstimate:
         """What a batch of that size takes."""
-        moments = {
-            phase: dict(self._parts(phase, (batch_size - 2) / 2)) for phase in self.four.moments
-        }
+        moments = {phase: dict(self._parts(phase, (batch_size - 2) / 2)) for phase in self.four.moments}
         return MemoryEstimate(replace(self.four.launch, batch_size=batch_size), moments)
 
     def _parts(self, phase: str, steps: float) -> Iterator[tuple[str, int]]:

@@ -22,7 +22,9 @@ def plan(args: list[str]) -> int:
     parser = ArgumentParser("sapiens2-lit plan", USAGE, allow_abbrev=False)
     parser.add_argument("--devices", type=int, help="GPUs in all (default: trainer.devices x num_nodes)")
     parser.add_argument("--memory", type=float, help="memory of each GPU in GiB, as it is sold: 24, 80, 141")
-    parser.add_argument("--table", action="store_true", help="all sizes, modes, precisions and numbers of GPUs")
+    parser.add_argument(
+        "--table", action="store_true", help="all sizes, modes, precisions and numbers of GPUs"
+    )
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="sizes of the table")
     own, options = parser.parse_known_args(args)
     if own.table:
@@ -49,7 +51,9 @@ def report(case: Case, memory: float) -> bool:
     write(found.table())
     if found.fits(memory):
         most = largest_batch(networks, launch, memory)
-        write(f"It fits {memory:g} GiB. The largest batch on each device: {most.launch.batch_size if most else 1}.")
+        write(
+            f"It fits {memory:g} GiB. The largest batch on each device: {most.launch.batch_size if most else 1}."
+        )
         return True
     write(f"It does not fit {memory:g} GiB.")
     fitting = largest_batch(networks, launch, memory)
@@ -57,7 +61,9 @@ def report(case: Case, memory: float) -> bool:
         step = launch.batch_size * launch.accumulate
         size = max(n for n in range(1, fitting.launch.batch_size + 1) if step % n == 0)
         whole = replace(launch, batch_size=size, accumulate=step // size)
-        write(f"The largest batch that does: {fitting.launch.batch_size}; as many images a step with {options(whole)}")
+        write(
+            f"The largest batch that does: {fitting.launch.batch_size}; as many images a step with {options(whole)}"
+        )
     write(advice_text(case, memory))
     return False
 

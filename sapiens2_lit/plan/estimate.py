@@ -11,7 +11,7 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.ema import EMA
 from sapiens2_lit.plan.launch import Launch
 from sapiens2_lit.plan.states import state_bytes, work_bytes
-from sapiens2_lit.plan.step import by_kind, play_step
+from sapiens2_lit.plan.step import play_step
 
 GIB = 2**30
 # Allowances, as seen on data-centre GPUs: what the driver, cuBLAS and cuDNN take, what NCCL does, and what the caching

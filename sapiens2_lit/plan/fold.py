@@ -20,7 +20,11 @@ def fold_blocks(backbone: Backbone) -> tuple[Backbone, list[int]]:
 
     Backbones of other kinds than Sapiens2 stay whole, without folds.
     """
-    if not isinstance(backbone, Sapiens2) or backbone.activation_checkpointing not in (True, False, "selective"):
+    if not isinstance(backbone, Sapiens2) or backbone.activation_checkpointing not in (
+        True,
+        False,
+        "selective",
+    ):
         return backbone, []
     kinds: list[Any] = []
     blocks: list[nn.Module] = []
@@ -58,7 +62,12 @@ class Folds:
     """
 
     def __init__(
-        self, live: LiveBytes, blocks: Iterable[nn.Module], times: list[int], gradient_share: float, fresh: bool
+        self,
+        live: LiveBytes,
+        blocks: Iterable[nn.Module],
+        times: list[int],
+        gradient_share: float,
+        fresh: bool,
     ) -> None:
         self.live, self.fresh = live, fresh
         self.blocks, self.times = list(blocks), times
@@ -137,6 +146,7 @@ class Folds:
         for parameter in block.parameters():
             self.count_gradient(parameter)
         self.backward = None
+
 
 def scaled(sizes: Counter[str], factor: int) -> Counter[str]:
     return Counter({key: size * factor for key, size in sizes.items()})

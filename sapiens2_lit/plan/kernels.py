@@ -47,7 +47,9 @@ class FlashAttention(torch.autograd.Function):
         q_bhnd, k_bhnd, v_bhnd, _, rows = ctx.saved_tensors
         work = torch.empty_like(q_bhnd, dtype=torch.float32), torch.empty_like(rows)
         shared = q_bhnd.shape[1] != k_bhnd.shape[1]
-        wide = [torch.empty_like(q_bhnd) for _ in range(2)] if shared else []  # summed over queries that share a key
+        wide = (
+            [torch.empty_like(q_bhnd) for _ in range(2)] if shared else []
+        )  # summed over queries that share a key
         result = torch.empty_like(q_bhnd), torch.empty_like(k_bhnd), torch.empty_like(v_bhnd)
         del work, wide
         return result

@@ -75,7 +75,9 @@ def strategy_of(strategy: Any, devices: int, nodes: int) -> dict[str, Any]:
     if name == "ShardedStrategy":
         replicas = nodes if own.replicas == "nodes" else own.replicas
         found = {"offload": own.cpu_offload, "sync_each_batch": own.sync_each_batch}
-        shared = {"strategy": "fsdp2"} if replicas == 1 else {"strategy": "hsdp", "shards": devices // replicas}
+        shared = (
+            {"strategy": "fsdp2"} if replicas == 1 else {"strategy": "hsdp", "shards": devices // replicas}
+        )
         return found | shared
     if name == "auto" or name.startswith(("ddp", "DDPStrategy", "SingleDevice")):
         if devices == 1:

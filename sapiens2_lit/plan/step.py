@@ -18,7 +18,6 @@ from sapiens2_lit.plan.fold import Folds, fold_blocks
 from sapiens2_lit.plan.kernels import gpu_kernels
 from sapiens2_lit.plan.live import LiveBytes
 
-
 Moments = dict[str, Counter[str]]  # of each phase the fullest moment: bytes by what they are for
 
 
@@ -66,7 +65,9 @@ def play_step(
         with live, gpu_kernels(whole) if gpu else nullcontext():
             live.purpose = "batch"
             batch = {key: value.clone() for key, value in batch.items()}  # counted: it lies on the device
-            for parameter in parameters:  # Lightning drops those of the step before only after the forward pass
+            for (
+                parameter
+            ) in parameters:  # Lightning drops those of the step before only after the forward pass
                 parameter.grad = torch.empty_like(parameter)
                 folds.count_gradient(parameter)
             loss = forward(networks, batch, autocast, live)
@@ -82,9 +83,7 @@ def play_step(
         return {phase: by_kind(purposes) for phase, purposes in live.peak.items()}
 
 
-def forward(
-    networks: nn.ModuleDict, batch: Batch, autocast: torch.dtype | None, live: LiveBytes
-) -> Tensor:
+def forward(networks: nn.ModuleDict, batch: Batch, autocast: torch.dtype | None, live: LiveBytes) -> Tensor:
     """The sum of all heads' losses, as `SapiensModule.training_step` makes it."""
     with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
         with live.during("backbone"):

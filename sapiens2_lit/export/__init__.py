@@ -1,0 +1,1 @@
+"""Trained models in the formats of others: released layout, `transformers`, `torch.export`, ONNX."""

@@ -1,0 +1,42 @@
+"""Whether an export computes what the model does."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from sapiens2_lit.errors import ExportError
+
+
+def random_images(count: int, size: tuple[int, int]) -> Tensor:
+    """RGB uint8 (count, 3, H, W) of noise, the same in every call."""
+    generator = torch.Generator().manual_seed(count)
+    return torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, generator=generator)
+
+
+def compare(
+    form: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor], tolerance: float
+) -> float:
+    """The largest difference of any output, where the largest value of each counts as 1 if it is above 1.
+
+    Raises:
+        ExportError: outputs are missing, of another shape, not finite, or further apart than `tolerance`.
+    """
+    if expected.keys() != found.keys():
+        raise ExportError(f"{form}: the export answers {sorted(found)}, the model {sorted(expected)}")
+    differences = {}
+    for name, value in expected.items():
+        other = found[name]
+        if other.shape != value.shape:
+            raise ExportError(
+                f"{form}: {name} is {tuple(other.shape)} in the export, {tuple(value.shape)} in the model"
+            )
+        value, other = value.detach().cpu().double(), other.detach().cpu().double()
+        differences[name] = float((other - value).abs().max() / value.abs().max().clamp(min=1.0))
+    name, largest = max(differences.items(), key=lambda pair: pair[1] if pair[1] == pair[1] else float("inf"))
+    if not largest <= tolerance:
+        raise ExportError(
+            f"{form}: {name} differs by {largest:.2g} from the model's, expected {tolerance:g} at most. Please report "
+            "it; --check false writes the export nevertheless."
+        )
+    return largest

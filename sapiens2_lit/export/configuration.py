@@ -1,0 +1,56 @@
+"""The configuration of exported networks, without what belongs to one machine or to training."""
+
+import copy
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import PurePath, PureWindowsPath
+from typing import Any
+
+from sapiens2_lit.heads.base import Head
+from sapiens2_lit.inference.model import InferenceModel
+
+VOCABULARIES = ("skeleton", "classes")
+
+
+def portable_config(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]:
+    """`{"model": {"backbone": ..., "heads": ...}}` as `fit` saves it, for the heads given; empty where nobody knows it.
+
+    Vocabularies are written out, since a file of one's own is not where the export goes; weights are left out, since
+    the export brings them.
+    """
+    settings = model.config.get("model")
+    if not isinstance(settings, Mapping) or not settings.get("backbone") or not settings.get("heads"):
+        return {}
+    backbone = copy.deepcopy(dict(settings["backbone"]))
+    backbone.get("init_args", {}).pop("weights", None)
+    chosen = {name: copy.deepcopy(dict(settings["heads"][name])) for name in heads}
+    for name, head in heads.items():
+        for key in VOCABULARIES:
+            vocabulary = getattr(head, key, None)
+            if dataclasses.is_dataclass(vocabulary) and not isinstance(vocabulary, type):
+                written_out = json.loads(json.dumps(dataclasses.asdict(vocabulary)))
+                if not is_shipped(settings["heads"][name], key):
+                    chosen[name].setdefault("init_args", {})[key] = written_out
+    return {"model": {"backbone": backbone, "heads": chosen}}
+
+
+def is_shipped(head: Mapping[str, Any], key: str) -> bool:
+    """Whether a head's vocabulary is one of the package, by its name or by default."""
+    given = (head.get("init_args") or {}).get(key)
+    return given is None or (
+        isinstance(given, str) and not given.lower().endswith((".yaml", ".yml", ".json"))
+    )
+
+
+def without_places(value: Any) -> Any:
+    """A copy of settings in which absolute paths are cut to their last part: a card is read by strangers."""
+    if isinstance(value, Mapping):
+        return {key: without_places(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_places(entry) for entry in value]
+    if isinstance(value, str):
+        for kind in (PurePath, PureWindowsPath):
+            if kind(value).is_absolute() or value.startswith("~"):
+                return kind(value).name
+    return value

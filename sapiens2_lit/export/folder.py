@@ -1,0 +1,95 @@
+"""A folder that appears under its name whole or not at all."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from safetensors import SafetensorError
+
+from sapiens2_lit.errors import SettingError
+
+MANIFEST = "sapiens2_lit.json"  # what every export holds and no other folder does
+
+
+def check_place(out: Path, *, overwrite: bool) -> None:
+    """See to it that `out` can be written, before any work is done.
+
+    Raises:
+        SettingError: it is there already, is no export, or its parent cannot be written.
+    """
+    if out.exists() or out.is_symlink():
+        if not out.is_dir() or out.is_symlink():
+            raise SettingError(f"{out}: is there and is no folder, expected a new folder's name")
+        if any(out.iterdir()):
+            if not overwrite:
+                raise SettingError(
+                    f"{out}: is there already; give another name, or --overwrite to replace it"
+                )
+            if not (out / MANIFEST).is_file():
+                raise SettingError(
+                    f"{out}: --overwrite replaces exports alone, and this folder has no {MANIFEST}; delete it yourself"
+                )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"{out}: its parent folder cannot be made: {error.strerror}") from error
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise SettingError(f"{out}: {out.parent} cannot be written")
+
+
+def check_room(out: Path, needed: int) -> None:
+    """See to it that `needed` bytes fit beside what is there; PyTorch's writer would end the process half way.
+
+    Raises:
+        SettingError: they do not.
+    """
+    free = shutil.disk_usage(out.parent).free
+    if free < needed:
+        raise SettingError(
+            f"{out}: its disk has {free / 1e6:.0f} MB left, expected {needed / 1e6:.0f} MB for the export"
+        )
+
+
+@contextmanager
+def new_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder beside `out`, which takes its name when the block ends well and is deleted otherwise.
+
+    Raises:
+        SettingError: as `check_place`; also where a disk is full.
+    """
+    check_place(out, overwrite=overwrite)
+    temporary = out.with_name(f".{out.name}.{uuid4().hex}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        _replace(temporary, out)
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno is None:
+            raise
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise SettingError(f"{out}: cannot be written: {reason}; nothing is left of it") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(new: Path, out: Path) -> None:
+    """Give `new` the name `out`; what was there is deleted only then."""
+    if not out.exists():
+        new.rename(out)
+        return
+    old = out.with_name(f".{out.name}.{uuid4().hex}")
+    out.rename(old)
+    try:
+        new.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old)
+
+
+def write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,49 @@
+"""sapiens2_lit.json: how to use the file beside it, for programs that have no sapiens2-lit."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from sapiens2_lit.export.plan import Exported
+from sapiens2_lit.export.provenance import Provenance
+from sapiens2_lit.export.tasks import task_of
+from sapiens2_lit.heads import DepthHead, Head, PoseHead
+from sapiens2_lit.heads.segmentation import ClassHead
+from sapiens2_lit.inference.model import InferenceModel
+
+
+def manifest(model: InferenceModel, exported: Exported, source: Provenance) -> dict[str, Any]:
+    """The format, the input, and of each head its outputs and what reading them takes."""
+    about = {"sapiens2_lit": version("sapiens2-lit"), "format": exported.form, "weights": exported.weights}
+    origin = {"derived_from": {"base": source.base, "hub_id": source.hub_id}}
+    return about | origin | exported.facts | describe(model, exported.heads)
+
+
+def describe(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]:
+    """The input's size, and what there is to know of each head."""
+    return {
+        "image_size": list(model.image_size),
+        "heads": {name: describe_head(head) for name, head in heads.items()},
+    }
+
+
+def describe_head(head: Head) -> dict[str, Any]:
+    """Task, class and vocabulary of a head."""
+    facts: dict[str, Any] = {"class": type(head).__name__, "task": task_of(head)}
+    if isinstance(head, PoseHead):
+        facts |= {
+            "keypoints": list(head.skeleton.keypoints),
+            "swap": list(head.skeleton.swap),
+            "links": [list(link) for link in head.skeleton.links],
+            "sigma": head.sigma,
+        }
+    if isinstance(head, ClassHead):
+        facts |= {
+            "task": "seg",
+            "classes": list(head.classes.names),
+            "colors": [list(color) for color in head.classes.colors],
+            "background": head.classes.background,
+        }
+    if isinstance(head, DepthHead):
+        facts["relative"] = head.relative
+    return facts

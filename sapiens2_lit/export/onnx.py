@@ -1,0 +1,124 @@
+"""ONNX: one file with every head, for runtimes without PyTorch, and a program that shows how to use it."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.errors import ExportError, SettingError
+from sapiens2_lit.export.check import compare, random_images
+from sapiens2_lit.export.graph import BATCHES, clear_errors, dynamic_shapes, example, network_of, signature
+from sapiens2_lit.export.manifest import describe
+from sapiens2_lit.export.network import INPUT, ExportNetwork
+from sapiens2_lit.export.plan import Exported, Options
+from sapiens2_lit.inference.model import InferenceModel
+
+WEIGHTS, PROGRAM = "model.onnx", "predict.py"
+METADATA = "sapiens2_lit"  # in the file: JSON of what the manifest says
+TOLERANCE = 1e-4
+OPSETS = range(18, 24)  # 18: the first that the exporter writes itself
+LARGEST_FILE = 1_800_000_000  # bytes: a protobuf ends at 2 GiB, larger weights lie in a file beside it
+
+log = logging.getLogger(__name__)
+
+
+def write_onnx(model: InferenceModel, folder: Path, options: Options) -> Exported:
+    """model.onnx (weights above 1.8 GB in model.onnx.data beside it).
+
+    Raises:
+        ExportError: a library is missing, the network cannot be captured, or onnxruntime answers otherwise.
+    """
+    need("onnx", "onnxscript", *(["onnxruntime"] if options.check else []))
+    network, heads = network_of(model, options)
+    if INPUT in heads:
+        raise SettingError(f"--format onnx: a head is called {INPUT}, as the input is; give it another name")
+    images = example(model)
+    with float32_positions(model.backbone), clear_errors("onnx", heads), torch.no_grad(), quiet():
+        facts = signature(network, images) | {"opset": options.opset}
+        program = torch.onnx.export(
+            network,
+            (images,),
+            dynamo=True,
+            opset_version=options.opset,
+            input_names=[INPUT],
+            output_names=list(facts["outputs"]),
+            dynamic_shapes=dynamic_shapes(),
+            verbose=False,
+        )
+        assert program is not None
+        keep_apart(program.model.graph, {INPUT, *facts["outputs"]})
+        program.model.metadata_props[METADATA] = json.dumps({**facts, **describe(model, heads)})
+        size = sum(p.numel() * p.element_size() for p in network.parameters())
+        program.save(folder / WEIGHTS, external_data=size > LARGEST_FILE)
+        checked = check(network, folder / WEIGHTS, model) if options.check else ""
+    shutil.copyfile(Path(__file__).with_name("onnx_program.py"), folder / PROGRAM)
+    return Exported("onnx", heads, WEIGHTS, facts, checked)
+
+
+def need(*modules: str) -> None:
+    """Raise ExportError where a library of the extra `export` is not installed."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise ExportError(f"--format onnx needs {', '.join(missing)}: pip install 'sapiens2-lit[export]'")
+
+
+def keep_apart(graph: Any, names: set[str]) -> None:
+    """Rename inner values that are called as the input or an output is: `linear`, `mean` or `add` name heads, too."""
+    outer = {id(value) for value in (*graph.inputs, *graph.outputs)}
+    values = (value for node in graph for value in node.outputs)
+    for number, value in enumerate(values):
+        if value.name in names and id(value) not in outer:
+            value.name = f"{value.name}__{number}"
+
+
+@contextmanager
+def float32_positions(backbone: Backbone) -> Iterator[None]:
+    """Positions in float32 meanwhile: runtimes compute hardly anything in bfloat16."""
+    inner: Any = backbone
+    kept = getattr(backbone, "rope_dtype", torch.float32)
+    if kept != torch.float32:
+        log.warning(
+            "rope_dtype: positions of this model are computed in bfloat16, in ONNX they will be in float32; outputs "
+            "differ by about 1e-3."
+        )
+        inner.rope_dtype = torch.float32
+    try:
+        yield
+    finally:
+        if kept != torch.float32:
+            inner.rope_dtype = kept
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the exporter's remarks on operators that it does not need."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@torch.no_grad()
+def check(network: ExportNetwork, path: Path, model: InferenceModel) -> str:
+    """Run the file by onnxruntime and compare, on batches of other sizes than it was captured with."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    largest = 0.0
+    for count in BATCHES:
+        images = random_images(count, model.image_size)
+        found = [torch.from_numpy(value) for value in session.run(names, {INPUT: images.numpy()})]
+        expected = network(images.to(model.device))
+        largest = max(largest, compare("onnx", expected, dict(zip(names, found, strict=True)), TOLERANCE))
+    return f"run by onnxruntime {onnxruntime.__version__}, outputs equal within {largest:.1g}"

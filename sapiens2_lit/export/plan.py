@@ -1,0 +1,44 @@
+"""What is asked of an export, and what came of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sapiens2_lit.heads.base import Head
+from sapiens2_lit.inference.model import InferenceModel
+
+
+@dataclass(frozen=True)
+class Options:
+    """Attributes:
+    head: the one to export, or None for all that the format holds.
+    check: run what was written and compare.
+    opset: version of the ONNX operators.
+    """
+
+    head: str | None = None
+    check: bool = True
+    opset: int = 18
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a format wrote.
+
+    Attributes:
+        form: name of the format.
+        heads: those that it holds.
+        weights: the file with the weights.
+        facts: what the manifest says besides.
+        checked: what it was compared with and the largest difference, or "" where nothing was.
+    """
+
+    form: str
+    heads: dict[str, Head]
+    weights: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    checked: str = ""
+
+
+Writer = Callable[[InferenceModel, Path, Options], Exported]

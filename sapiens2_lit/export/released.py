@@ -1,0 +1,100 @@
+"""The layout of released task files: one safetensors file with `backbone.*` and `decode_head.*`, and config.json."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, SIZES
+from sapiens2_lit.checkpoints import read_weights, released_state, write_weights
+from sapiens2_lit.errors import ExportError, SettingError
+from sapiens2_lit.export.configuration import portable_config
+from sapiens2_lit.export.folder import write_json
+from sapiens2_lit.export.plan import Exported, Options
+from sapiens2_lit.export.tasks import ANY_HEADS, cannot_hold, choose_head, task_of
+from sapiens2_lit.export.transformers_config import config_json, why_not
+from sapiens2_lit.heads.base import Head
+from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.inference.released import METADATA
+
+
+def write_released(model: InferenceModel, folder: Path, options: Options) -> Exported:
+    """`sapiens2_SIZE_TASK.safetensors` and config.json.
+
+    The file's header holds the configuration of the networks, so that `sapiens2-lit` reads back vocabularies of one's
+    own and settings that no tensor tells.
+
+    Raises:
+        SettingError: the layout has no names for the backbone or the head.
+    """
+    name, head = choose_head(dict(model.named_heads()), options.head, "released")
+    task = task_of(head)
+    if task is None:
+        cannot_hold("released", name, head, "released files have no names for its network")
+    backbone = released_backbone(model, "released")
+    file = f"sapiens2_{size_name(backbone)}_{task}.safetensors"
+    write_task_file(model, folder / file, name, head)
+    write_json(folder / "config.json", released_config(backbone, head, task))
+    checked = check(model, folder / file, name) if options.check else ""
+    return Exported("released", {name: head}, file, checked=checked)
+
+
+def check(model: InferenceModel, file: Path, name: str) -> str:
+    """Read the file back and compare every tensor, bit by bit.
+
+    Raises:
+        ExportError: one is missing or differs.
+    """
+    expected, found = released_state(model.state_dict(), name), read_weights(file).tensors
+    wrong = [
+        key
+        for key in expected.keys() | found.keys()
+        if key not in expected or key not in found or not torch.equal(expected[key].cpu(), found[key])
+    ]
+    if wrong:
+        raise ExportError(
+            f"--format released: read back, {len(wrong)} tensors differ: {', '.join(sorted(wrong)[:5])}"
+        )
+    return f"read back, all {len(found)} tensors equal"
+
+
+def released_backbone(model: InferenceModel, form: str) -> Sapiens2:
+    """The backbone, if it is ours.
+
+    Raises:
+        SettingError: it is another one.
+    """
+    if not isinstance(model.backbone, Sapiens2):
+        raise SettingError(
+            f"--format {form} holds Sapiens2 backbones, and the model has a {type(model.backbone).__name__}; take "
+            f"{ANY_HEADS}"
+        )
+    return model.backbone
+
+
+def write_task_file(model: InferenceModel, path: Path, name: str, head: Head) -> None:
+    """Backbone and one head as safetensors in released names, with their configuration in the header."""
+    config = portable_config(model, {name: head})
+    metadata = {METADATA: json.dumps(config)} if config else None
+    write_weights(released_state(model.state_dict(), name), path, metadata=metadata)
+
+
+def released_config(backbone: Sapiens2, head: Head, task: str) -> dict[str, object]:
+    """What config.json says: what `transformers` reads, where it has such a model."""
+    if why_not(backbone, head) is None:
+        return config_json(backbone, head)
+    # not `sapiens2`: `transformers` would build something else and fill it with random numbers
+    return {
+        "model_type": "sapiens2_lit",
+        "task": task,
+        "size": size_name(backbone),
+        "image_size": list(backbone.image_size),
+    }
+
+
+def size_name(backbone: Sapiens2) -> str:
+    """As in the names of repositories: 0.4b, 1b-4k; `custom` for a size of one's own."""
+    sizes = SIZES | HIDDEN_SIZES
+    found = next((name for name, row in sizes.items() if row == backbone.size), "custom")
+    return found if backbone.tokenizer is None else f"{found}-4k"

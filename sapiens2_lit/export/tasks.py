@@ -1,0 +1,71 @@
+"""Which task a head is for, which one is exported, and what to do where a format cannot hold it."""
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from torch import nn
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.heads import (
+    AlbedoHead,
+    DepthHead,
+    Head,
+    MattingHead,
+    NormalHead,
+    PointmapHead,
+    PoseHead,
+    SegmentationHead,
+)
+
+# By the names of released files: the last layer of the head is `conv_TASK`.
+TASKS: tuple[tuple[type[Head], str], ...] = (
+    (PoseHead, "pose"),
+    (SegmentationHead, "seg"),
+    (NormalHead, "normal"),
+    (PointmapHead, "pointmap"),
+    (AlbedoHead, "albedo"),
+    (DepthHead, "depth"),
+    (MattingHead, "matting"),
+)
+ANY_HEADS = "--format onnx or --format torch-export, which hold any heads"
+
+
+def task_of(head: nn.Module) -> str | None:
+    """The task of a head with released names, or None."""
+    found = next((task for kind, task in TASKS if isinstance(head, kind)), None)
+    return found if found and hasattr(head, f"conv_{found}") else None
+
+
+def choose_head(heads: Mapping[str, Head], name: str | None, form: str) -> tuple[str, Head]:
+    """The one head that a format holds.
+
+    Raises:
+        SettingError: several heads and no choice among them, or no such head.
+    """
+    found = ", ".join(heads)
+    if name is None:
+        if len(heads) == 1:
+            return next(iter(heads.items()))
+        raise SettingError(
+            f"--format {form} holds one head, and the model has {len(heads)} ({found}): choose one by --head NAME, or "
+            f"take {ANY_HEADS}"
+        )
+    if name not in heads:
+        raise SettingError(f"--head {name}: the model has no such head, expected one of {found}")
+    return name, heads[name]
+
+
+def choose_heads(heads: Mapping[str, Head], name: str | None) -> dict[str, Head]:
+    """All heads, or the one called `name`.
+
+    Raises:
+        SettingError: no such head.
+    """
+    return dict(heads) if name is None else dict([choose_head(heads, name, "onnx")])
+
+
+def cannot_hold(form: str, name: str, head: nn.Module, why: str, instead: str = ANY_HEADS) -> NoReturn:
+    """Say that a format cannot hold a head, and which can."""
+    raise SettingError(
+        f"--format {form} cannot hold the head {name} ({type(head).__name__}): {why}; take {instead}"
+    )

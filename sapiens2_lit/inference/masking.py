@@ -1,0 +1,54 @@
+"""Where people are, by a segmentation or matting head, and dense maps that say nothing elsewhere."""
+
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.classes import IGNORED
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.heads.base import Head
+from sapiens2_lit.heads.matting import MattingHead
+from sapiens2_lit.heads.segmentation import ClassHead
+from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.inference.prediction import Prediction
+
+MASKS = ("segmentation", "alpha", "foreground")  # say themselves where people are
+_LEAST_ALPHA = 0.5
+
+
+def tells_people(head: Head) -> bool:
+    """Whether a head says where people are: classes with a background, or a matte."""
+    return isinstance(head, MattingHead) or (
+        isinstance(head, ClassHead) and head.classes.background is not None
+    )
+
+
+def check_mask_head(model: InferenceModel, name: str) -> None:
+    """Raise SettingError unless the head called `name` says where people are."""
+    able = [head_name for head_name, head in model.named_heads() if tells_people(head)]
+    if name not in able:
+        raise SettingError(
+            f"mask_with: {name!r} is no head of {model.origin} that says where people are (classes with a background, "
+            f"or a matte); such are: {', '.join(able) or 'none'}."
+        )
+
+
+def people_of(prediction: Prediction, head: str) -> npt.NDArray[np.bool_]:
+    """(H, W): pixels of people, by the maps of a segmentation or matting head."""
+    maps = prediction.maps.get(head, {})
+    if "alpha" in maps:
+        with np.errstate(invalid="ignore"):
+            return np.asarray(maps["alpha"][..., 0] >= _LEAST_ALPHA)
+    if "segmentation" not in maps:  # no crop was predicted on
+        return np.zeros(prediction.image_size, dtype=np.bool_)
+    classes = prediction.heads[head].classes
+    assert classes is not None
+    labels = maps["segmentation"]
+    return np.asarray((labels != classes.background) & (labels != IGNORED))
+
+
+def mask_maps(prediction: Prediction, people: npt.NDArray[np.bool_]) -> None:
+    """Make what float maps say outside of people unknown (NaN), in place; masks and mattes stay as they are."""
+    for maps in prediction.maps.values():
+        for key, values in maps.items():
+            if key not in MASKS and np.issubdtype(values.dtype, np.floating):
+                values[~people] = np.nan

@@ -1,0 +1,202 @@
+"""The networks of a checkpoint or of a released file, ready to predict: plain PyTorch, no Trainer."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.building import build
+from sapiens2_lit.checkpoints import load_state, read_meta, read_weights
+from sapiens2_lit.checkpoints.hub import is_hub_id
+from sapiens2_lit.checkpoints.reader import PICKLES
+from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.heads.base import Head, Outputs
+from sapiens2_lit.images import normalize
+from sapiens2_lit.inference.factories import read_factories
+from sapiens2_lit.inference.released import read_released
+from sapiens2_lit.parallel import compile_blocks
+
+Precision = Literal["float32", "bf16"]
+_PRECISIONS = ("float32", "bf16")
+
+log = logging.getLogger(__name__)
+
+
+class InferenceModel(nn.Module):
+    """One backbone and its heads, in evaluation mode; its parameters want no gradients.
+
+    Names of parameters are `backbone.*` and `heads.NAME.*`, as in checkpoints.
+
+    Args:
+        backbone: the network that turns images into feature maps.
+        heads: by name, what turns feature maps into results.
+        image_size: (height, width) of the input; the backbone's own where absent.
+        precision: `float32`, or `bf16` by autocast.
+        config: what the run that trained it was made from, as a dict; empty where there was none.
+        origin: where the weights came from, for messages.
+
+    Raises:
+        SettingError: no head, no image size, or an unknown precision.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        heads: Mapping[str, Head],
+        *,
+        image_size: tuple[int, int] | None = None,
+        precision: Precision = "float32",
+        config: Mapping[str, Any] | None = None,
+        origin: str = "memory",
+    ) -> None:
+        super().__init__()
+        size = image_size or getattr(backbone, "image_size", None)
+        if size is None:
+            raise SettingError(
+                f"image_size: {type(backbone).__name__} has none of its own; give (height, width)"
+            )
+        if not heads:
+            raise SettingError("heads: found none, expected at least one; there would be nothing to predict")
+        check_precision(precision)
+        self.backbone = backbone
+        self.heads = nn.ModuleDict(heads)
+        self.image_size: tuple[int, int] = (size[0], size[1])
+        self.precision = precision
+        self.config = dict(config or {})
+        self.origin = origin
+        self.eval().requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def named_heads(self) -> list[tuple[str, Head]]:
+        return list(self.heads.items())  # type: ignore[arg-type]  # ModuleDict knows nn.Module only
+
+    def autocast(self) -> torch.autocast:
+        """The precision of the networks; what is made of their outputs stays in float32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Feature maps of RGB uint8 images (B, 3, H, W)."""
+        with self.autocast():
+            return self.backbone(normalize(images))
+
+    def forward(self, images: Tensor) -> dict[str, Outputs]:
+        """Raw outputs of every head for RGB uint8 images (B, 3, H, W)."""
+        features = self.features(images)
+        with self.autocast():
+            return {name: head(features) for name, head in self.named_heads()}
+
+
+def load_model(
+    source: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    precision: Precision = "float32",
+    compile: bool = False,
+    ema: bool = True,
+    backbone: str | None = None,
+) -> InferenceModel:
+    """The networks of a checkpoint, of a released task file, or of a `transformers` model.
+
+    Args:
+        source: a checkpoint of ours (.ckpt), made anew from the configuration that it holds; or a task model (file,
+            folder or hub id such as `facebook/sapiens2-seg-0.4b`), whose task and size its tensors tell.
+        device: where it runs; `auto` for CUDA or MPS where there is one.
+        precision: `float32`, or `bf16` by autocast.
+        compile: compile the backbone's blocks in place.
+        ema: take the averaged weights where a checkpoint has them.
+        backbone: where to find the pretrained backbone of a checkpoint that holds only what was trained, if it is no
+            longer where it was in training.
+
+    Raises:
+        WeightsError: nothing is there, it is no model of a task, or its parts do not fit together.
+        SettingError: an unknown device or precision.
+    """
+    place = find_device(device)
+    check_precision(precision)
+    model = _load(source, ema, backbone).to(place)
+    model.precision = precision
+    if compile:
+        compile_blocks(model.backbone)
+    return model
+
+
+def find_device(device: str | torch.device) -> torch.device:
+    """The device of that name; `auto` is CUDA where there is one, else MPS, else the CPU.
+
+    Raises:
+        SettingError: there is no such device here.
+    """
+    if device == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(kind)
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a build of torch without CUDA
+        reason = str(error).partition("\n")[0]
+        raise SettingError(
+            f"device: found {str(device)!r}, expected auto, cpu, cuda, cuda:N or mps: {reason}"
+        ) from error
+    return found
+
+
+def check_precision(precision: str) -> None:
+    """Raise SettingError where there is no such precision."""
+    if precision not in _PRECISIONS:
+        raise SettingError(f"precision: found {precision!r}, expected one of {', '.join(_PRECISIONS)}.")
+
+
+def _load(source: str | Path, ema: bool, backbone: str | None) -> InferenceModel:
+    path = Path(source).expanduser()
+    if not path.exists() and not is_hub_id(str(source)):
+        raise WeightsError(
+            f"{source}: no such file or folder; expected a checkpoint (.ckpt), a task model (folder or .safetensors) "
+            "or a hub id such as facebook/sapiens2-seg-0.4b."
+        )
+    if (path.suffix in PICKLES and path.is_file()) or (path / "meta.pt").is_file():
+        meta = read_meta(path)
+        if meta:
+            return _from_checkpoint(path, meta.get("config") or {}, ema, backbone)
+    found = read_released(source)
+    return InferenceModel(
+        found.backbone, found.heads, image_size=found.image_size, config=found.config, origin=found.origin
+    )
+
+
+def _from_checkpoint(
+    path: Path, config: Mapping[str, Any], ema: bool, backbone_weights: str | None
+) -> InferenceModel:
+    """Plain networks: adapters are merged, averages taken, and what was not trained is read from where it was."""
+    backbone, heads = build(*read_factories(config, str(path)), pretrained=False)
+    network = nn.ModuleDict({"backbone": backbone, "heads": nn.ModuleDict(heads)})
+    found = read_weights(path, ema=ema, backbone=backbone_weights)
+    log.info("%s", load_state(network, found.tensors, source=found.origin).summary())
+    return InferenceModel(
+        backbone, heads, image_size=_data_size(config, backbone), config=config, origin=found.origin
+    )
+
+
+def _data_size(config: Mapping[str, Any], backbone: Backbone) -> tuple[int, int] | None:
+    """(height, width) of the input that a run was trained on, where its backbone does not say."""
+    if getattr(backbone, "image_size", None) is not None:
+        return None
+    size = data_setting(config, "image_size")
+    return (size[0], size[1]) if size else None
+
+
+def data_setting(config: Mapping[str, Any], name: str) -> Any:
+    """A setting of a run's data, or of the first of its datasets that has it; None where there is none."""
+    settings = (config.get("data") or {}).get("init_args") or {}
+    if settings.get(name) is not None:
+        return settings[name]
+    datasets = settings.get("datasets")
+    nested = list(datasets.values()) if isinstance(datasets, Mapping) else []
+    found = (data_setting({"data": data}, name) for data in nested if isinstance(data, Mapping))
+    return next((value for value in found if value is not None), None)

@@ -1,0 +1,251 @@
+"""All files of one run: made picture by picture, found again by a run that goes on."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.heads.base import Head
+from sapiens2_lit.inference.prediction import Array, Prediction
+from sapiens2_lit.inference.sources import Frame, Source
+from sapiens2_lit.inference.video import VideoFile
+from sapiens2_lit.inference.writers.base import Writer
+from sapiens2_lit.inference.writers.formats import (
+    DEFAULT_FORMATS,
+    FORMATS,
+    OTHER_FORMATS,
+    FormatOptions,
+    build_writer,
+    build_writers,
+    keys_of,
+)
+from sapiens2_lit.inference.writers.overlay import OverlayVideo
+from sapiens2_lit.whole_files import unwritable_is_error, write_whole
+
+_CHANNELS = {"normal": 3, "pointmap": 3, "albedo": 3, "foreground": 3, "alpha": 1}
+
+
+def open_output(
+    formats: Sequence[str] | None,
+    out: Path,
+    heads: Mapping[str, Head],
+    source: Source,
+    *,
+    options: FormatOptions | None = None,
+    resume: bool = False,
+    sequential: bool = False,
+) -> "Output":
+    """Where the results of a run go.
+
+    Args:
+        formats: by name, as in `writers.formats.FORMATS`, and `overlay` (png of photographs, mp4 of videos) and
+            `overlay-frames` (png of everything); None for json, png, ply and overlay, each where it has a meaning.
+        out: the folder; made if need be.
+        heads: by name, those whose predictions come.
+        source: where the pictures come from.
+        resume: go on where an earlier run of the same settings stopped.
+        sequential: frames of a video depend on those before, as where people are tracked: a video is done whole.
+
+    Raises:
+        SettingError: a format is unknown, fits no head, or lacks a package; the folder cannot be written to.
+    """
+    options = options or FormatOptions()
+    if formats is None:
+        writers = [
+            writer
+            for name in DEFAULT_FORMATS
+            if name == "overlay"
+            or any(name in FORMATS[key] for head in heads.values() for key in keys_of(head))
+            for writer in build_writers((name,), heads, options, videos=bool(source.videos))
+        ]
+        names: tuple[str, ...] = DEFAULT_FORMATS
+    else:
+        names = tuple(formats)
+        writers = build_writers(names, heads, options, videos=bool(source.videos))
+    check_writable(out)
+    return Output(writers, out, names, source, options, resume=resume, sequential=sequential)
+
+
+class Output:
+    """The files of a run; a context manager, which on an exception leaves whole files alone and drops unfinished ones.
+
+    Args:
+        writers: one for each format of each result.
+        out: the folder.
+        formats: the names of the formats.
+        source: where the pictures come from.
+        options: of the formats of results that only predictions tell of.
+        resume: whether earlier results count.
+        sequential: whether a video is done whole or anew.
+    """
+
+    def __init__(
+        self,
+        writers: Sequence[Writer],
+        out: Path,
+        formats: tuple[str, ...],
+        source: Source,
+        options: FormatOptions,
+        *,
+        resume: bool = False,
+        sequential: bool = False,
+    ) -> None:
+        self.writers = list(writers)
+        self.out = out
+        self.formats = formats
+        self.source = source
+        self.options = options
+        self.resume = resume
+        self.sequential = sequential or any(isinstance(writer, OverlayVideo) for writer in writers)
+        self.described = False
+        self._video: tuple[str, VideoFile] | None = None
+        self._num_frames = 0
+        for writer in self.writers:
+            writer.start(out, resume)
+
+    def done(self, name: str) -> bool:
+        """Whether a picture, or a whole video, needs no more work: what `Source.frames` may skip."""
+        if not self.resume or not self.writers:
+            return False
+        if name in self.source.videos:
+            return self._video_done(name)
+        of_video = name.rpartition("/")[0] in self.source.videos
+        if of_video and self.sequential:
+            return False
+        writers = [writer for writer in self.writers if (writer.frames if of_video else writer.photos)]
+        return all(writer.is_finished(name, self.out) for writer in writers)
+
+    def write(self, frame: Frame, prediction: Prediction) -> None:
+        """Write one picture's results.
+
+        Raises:
+            SettingError: a file cannot be written, as on a full disk.
+        """
+        video = None if frame.video is None else (frame.name.rpartition("/")[0], frame.video)
+        if self._video is not None and (video is None or video[0] != self._video[0]):
+            self._end_video()
+        if video is not None:
+            self._video = video
+            self._num_frames += 1
+        prediction = self._complete(prediction)
+        self._describe(prediction)
+        for writer in self.writers:
+            if writer.photos if frame.video is None else writer.frames:
+                writer.write(prediction, frame, self.out)
+
+    def close(self) -> None:
+        """End the last video and the lists over all pictures."""
+        self._end_video()
+        for writer in self.writers:
+            writer.close(self.out)
+
+    def abort(self) -> None:
+        """Drop what is not finished; `resume` will make it again."""
+        for writer in self.writers:
+            writer.abort()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _complete(self, prediction: Prediction) -> Prediction:
+        """With maps that say nothing for heads that saw nobody; custom heads get writers for what they predict."""
+        maps = {head: dict(found) for head, found in prediction.maps.items()}
+        for writer in self.writers:
+            if writer.key in FORMATS and writer.key != "keypoints":
+                maps.setdefault(writer.head, {}).setdefault(
+                    writer.key, blank(writer.key, prediction.image_size)
+                )
+        for head, found in maps.items():
+            for key in found:
+                self._add_writers(head, key)
+        return replace(prediction, maps=maps)
+
+    def _add_writers(self, head: str, key: str) -> None:
+        if key in FORMATS or any((writer.head, writer.key) == (head, key) for writer in self.writers):
+            return
+        for name in self.formats:
+            if name in OTHER_FORMATS:
+                self.writers.insert(0, build_writer(head, key, name, self.options))
+
+    def _describe(self, prediction: Prediction) -> None:
+        """Write, once, OUT/HEAD/about.json: by kind and suffix what the numbers in the files mean."""
+        if self.described:
+            return
+        self.described = True
+        heads: dict[str, dict[str, Any]] = {}
+        for writer in self.writers:
+            if about := writer.about(prediction):
+                heads.setdefault(writer.head, {}).setdefault(writer.kind or writer.key, {})[writer.name] = (
+                    about
+                )
+        for head, kinds in heads.items():
+            write_whole(self.out / head / "about.json", json.dumps(kinds, indent=1).encode())
+
+    def _end_video(self) -> None:
+        if self._video is None:
+            return
+        name, video = self._video
+        for writer in self.writers:
+            writer.end_video(name, self.out)
+        summary = {
+            "file": str(video.path),
+            "frames": self._num_frames,
+            "problem": video.problem,
+            "formats": sorted(self.formats),
+        }
+        write_whole(self._summary(name), json.dumps(summary, indent=1).encode())
+        self._video, self._num_frames = None, 0
+
+    def _video_done(self, name: str) -> bool:
+        if not (path := self._summary(name)).is_file():
+            return False
+        try:
+            formats = json.loads(path.read_text(encoding="utf-8"))["formats"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: not what this command wrote ({error}); delete it to go on.") from error
+        videos = [writer for writer in self.writers if isinstance(writer, OverlayVideo)]
+        return set(self.formats) <= set(formats) and all(
+            writer.is_finished(name, self.out) for writer in videos
+        )
+
+    def _summary(self, video: str) -> Path:
+        return self.out / "videos" / f"{video}.json"
+
+
+def blank(key: str, size: tuple[int, int]) -> Array:
+    """A map that says nothing."""
+    if key == "segmentation":
+        return np.full(size, 255, dtype=np.uint8)
+    channels = _CHANNELS.get(key)
+    return np.full(size if channels is None else (*size, channels), np.nan, dtype=np.float32)
+
+
+def check_writable(out: Path) -> None:
+    """Make the folder, and see whether files can be made in it.
+
+    Raises:
+        SettingError: they cannot.
+    """
+    if out.exists() and not out.is_dir():
+        raise SettingError(f"--out {out} is a file, expected a folder")
+    with unwritable_is_error(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out) as file:
+            file.write(b"0")
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,84 @@
+"""Maps from input pixels back to the original image's, by the inverse of a view's affine: one resampling.
+
+Legend: h and w pixels of the input, H and W of the original image or of the part of it that a view shows.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.inference.views import View
+from sapiens2_lit.transforms.geometric import Affine, compose, invert, reduce_first, translation
+
+_CHANNELS = 4  # that OpenCV resamples at a time
+
+
+def restore_field(values: npt.NDArray[np.float32], view: View) -> npt.NDArray[np.float32]:
+    """A field (h, w, C) of the input as the original image has it, on `view.region`: (H, W, C), linear.
+
+    Only pixels that show the image take part: at its borders the outermost of them are repeated.
+    """
+    affine, size = to_region(view)
+    shown = np.ascontiguousarray(values[view.shown], dtype=np.float32)
+    parts = [
+        _resample(shown[..., start : start + _CHANNELS], affine, size)
+        for start in range(0, values.shape[2], _CHANNELS)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+
+def restore_vectors(values: npt.NDArray[np.float32], view: View) -> npt.NDArray[np.float32]:
+    """As `restore_field`, for unit vectors, which stay so."""
+    vectors = restore_field(values, view)
+    length = np.sqrt(np.einsum("hwc,hwc->hw", vectors, vectors))
+    vectors /= np.maximum(length, np.finfo(np.float32).tiny)[..., None]
+    return vectors
+
+
+def restore_classes(logits: npt.NDArray[np.float32], view: View) -> npt.NDArray[np.uint8]:
+    """The class of each pixel, uint8 (H, W), from logits (C, h, w): resampled, and then the largest.
+
+    Edges between classes come out smooth, which resampling the classes themselves would not give. Classes that are
+    nowhere the largest in the input are left out, and one class is resampled at a time.
+    """
+    affine, size = to_region(view)
+    shown = logits[:, *view.shown]
+    best = np.full(size, -np.inf, dtype=np.float32)
+    labels = np.zeros(size, dtype=np.uint8)
+    for index in np.unique(shown.argmax(axis=0)):
+        values = _resample(np.ascontiguousarray(shown[index, :, :, None]), affine, size)[..., 0]
+        np.copyto(labels, np.uint8(index), where=values > best)
+        np.maximum(best, values, out=best)
+    return labels
+
+
+def restore_labels(labels: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
+    """Whole numbers (h, w) or (h, w, C) on `view.region`: those of the nearest input pixel."""
+    affine, (height, width) = to_region(view)
+    inverse = invert(affine)  # axes do not mix: each output row has one input row
+    shown = labels[view.shown]
+    rows = np.rint(inverse[1, 1] * np.arange(height) + inverse[1, 2]).astype(int)
+    columns = np.rint(inverse[0, 0] * np.arange(width) + inverse[0, 2]).astype(int)
+    rows, columns = rows.clip(0, shown.shape[0] - 1), columns.clip(0, shown.shape[1] - 1)
+    return shown[rows[:, None], columns[None, :]]
+
+
+def to_region(view: View) -> tuple[Affine, tuple[int, int]]:
+    """The affine from pixels of `view.shown` to pixels of `view.region`, and the region's size."""
+    x, y = view.shown.corner
+    left, top = view.region.corner
+    return compose(translation(-left, -top), invert(view.affine), translation(x, y)), view.region.size
+
+
+def _resample(
+    values: npt.NDArray[np.float32], affine: Affine, size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """(h, w, C) with C at most 4, linear, the border repeated; averaged first where it shrinks by more than 2."""
+    height, width = size
+    reduced, affine = reduce_first(values, affine, size)
+    warped = cv2.warpAffine(
+        reduced, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(warped, dtype=np.float32).reshape(height, width, values.shape[2])

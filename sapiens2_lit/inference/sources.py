@@ -1,0 +1,180 @@
+"""Pictures to predict on, one after the other: of a file, a folder, a glob, or videos."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from glob import glob, has_magic
+from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, read_image
+from sapiens2_lit.errors import DataError
+from sapiens2_lit.inference.video import VIDEO_SUFFIXES, VideoFile
+
+Skip = Callable[[str], bool]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture, a photograph or a frame of a video.
+
+    Attributes:
+        image: RGB uint8 (H, W, 3), upright: EXIF's orientation or the video's rotation is applied.
+        name: where its results go, without suffix: `sub/photo`, of videos `walk/000017`. No two are the same.
+        file: what it came from, relative to the folder: `sub/photo.jpg`, `walk.mp4`.
+        index: its place among the photographs of the run, or in its video, where undecodable frames count, too.
+        time: seconds from the video's start; None for photographs.
+        video: the video it is of.
+    """
+
+    image: npt.NDArray[np.uint8]
+    name: str
+    file: str = ""
+    index: int = 0
+    time: float | None = None
+    video: VideoFile | None = None
+
+
+class Source:
+    """Photographs, then videos, in the order of their names. Nothing is kept: videos may be of any length.
+
+    Attributes:
+        problems: a line for each file that could not be read, and each video that lost frames, of the last iteration.
+
+    Args:
+        photos: files by the name their results get.
+        videos: likewise.
+        root: what `Frame.file` is relative to.
+    """
+
+    def __init__(self, photos: dict[str, Path], videos: dict[str, Path], root: Path) -> None:
+        self.photos = photos
+        self.videos = {name: VideoFile(path) for name, path in videos.items()}
+        self.root = root
+        self.problems: list[str] = []
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def frames(self, skip: Skip = lambda name: False) -> Iterator[Frame]:
+        """All frames but those whose name `skip` says to leave out: such photographs are not even read.
+
+        A video of which `skip` says to leave out its own name is not opened. What cannot be read is reported, noted in
+        `problems`, and left out.
+        """
+        self.problems = []
+        for index, (name, path) in enumerate(self.photos.items()):
+            if skip(name):
+                continue
+            try:
+                yield Frame(read_image(path), name, self._file(path), index)
+            except DataError as error:
+                self._report(str(error))
+        for name, video in self.videos.items():
+            if not skip(name):
+                yield from self._video_frames(name, video, skip)
+
+    @property
+    def total(self) -> int | None:
+        """How many frames there are, as far as the files say; None if one does not say so."""
+        counts = [video.num_frames for video in self.videos.values()]
+        known = [count for count in counts if count is not None]
+        return len(self.photos) + sum(known) if len(known) == len(counts) else None
+
+    def _video_frames(self, name: str, video: VideoFile, skip: Skip) -> Iterator[Frame]:
+        for index, time, image in video.frames(lambda index: not skip(frame_name(name, index))):
+            yield Frame(image, frame_name(name, index), self._file(video.path), index, time, video)
+        if video.problem is not None:
+            self._report(video.problem)
+
+    def _file(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def _report(self, problem: str) -> None:
+        _log.warning(problem)
+        self.problems.append(problem)
+
+
+def frame_name(video: str, index: int) -> str:
+    """The name of a frame of a video."""
+    return f"{video}/{index:06}"
+
+
+def open_source(place: str | os.PathLike[str], without: Path | None = None) -> Source:
+    """The photographs and videos at a place.
+
+    Args:
+        place: a file, a folder (with the folders in it), or a glob.
+        without: a folder to leave out, as where the results go.
+
+    Raises:
+        DataError: there is nothing, nothing that could be read, or two files would have results of the same name.
+        SettingError: there is a video, and PyAV is not installed.
+    """
+    found, root = find_files(Path(place))
+    if without is not None:
+        excluded = without.resolve()
+        found = [path for path in found if excluded not in path.resolve().parents]
+    if not found:
+        raise DataError(
+            f"{place}: found no image or video (expected {', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)})."
+        )
+    names = name_results([path.relative_to(root) for path in found], place)
+    named = dict(zip(names, found, strict=True))
+    photos = {name: path for name, path in named.items() if is_image(path)}
+    return Source(photos, {name: path for name, path in named.items() if name not in photos}, root)
+
+
+def find_files(place: Path) -> tuple[list[Path], Path]:
+    """Images and videos at a place, sorted, and the folder that their names are relative to.
+
+    Raises:
+        DataError: there is no such place, or it is a file of another kind.
+    """
+    if place.is_file():
+        if place.suffix.lower() not in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
+            expected = ", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
+            raise DataError(
+                f"{place}: found a {place.suffix or 'file without suffix'}, expected one of {expected}."
+            )
+        return [place], place.parent
+    if place.is_dir():
+        found, root = list(place.rglob("*")), place
+    elif has_magic(str(place)):
+        found = [Path(name) for name in glob(str(place), recursive=True)]  # noqa: PTH207 - absolute patterns
+        root = Path(*takewhile(lambda part: not has_magic(part), place.parts))
+    else:
+        raise DataError(f"{place}: no such file, folder or pattern.")
+    wanted = (path for path in found if path.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES)
+    return sorted(path for path in wanted if path.is_file() and not path.name.startswith(".")), root
+
+
+def name_results(files: Sequence[Path], place: str | os.PathLike[str]) -> list[str]:
+    """A name for the results of each file: without its suffix, or where another has that name, with `_suffix`.
+
+    Raises:
+        DataError: two files still have the same.
+    """
+    stems = [file.with_suffix("").as_posix() for file in files]
+    often = Counter(stems)
+    names = [
+        stem if often[stem] == 1 else f"{stem}_{file.suffix[1:]}"
+        for stem, file in zip(stems, files, strict=True)
+    ]
+    counts = Counter(names)
+    if same := [str(file) for file, name in zip(files, names, strict=True) if counts[name] > 1]:
+        raise DataError(
+            f"{place}: the results of {same[0]} and {same[1]} would have the same name: rename one."
+        )
+    return names
+
+
+def is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES

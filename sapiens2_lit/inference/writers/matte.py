@@ -1,0 +1,49 @@
+"""Cut-outs: people in front of nothing."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.inference.prediction import Prediction
+from sapiens2_lit.inference.sources import Frame
+from sapiens2_lit.inference.writers.base import BytesWriter, encode_png, to_integers
+
+
+class MattePng(BytesWriter):
+    """RGBA of 8 bits, straight: the colour of the person, sRGB, not multiplied by alpha, as png demands.
+
+    Alpha 0 where nothing is known. A head without foreground takes the image's colours.
+    """
+
+    name: ClassVar[str] = "png"
+    kind: ClassVar[str | None] = "matte"
+
+    def encode(self, prediction: Prediction, frame: Frame) -> bytes:
+        maps = prediction.maps[self.head]
+        alpha = to_integers(maps["alpha"], np.uint8)
+        if "foreground" in maps:
+            colours = to_integers(straight(maps["foreground"], maps["alpha"]), np.uint8)
+        else:
+            colours = frame.image
+        return encode_png(np.concatenate([colours, alpha], axis=2))
+
+    def about(self, prediction: Prediction) -> dict[str, Any]:
+        return {
+            "dtype": "uint8",
+            "unit": "sRGB and alpha, 255 is 1",
+            "premultiplied": False,
+            "unknown": "alpha 0",
+        }
+
+
+def straight(
+    foreground: npt.NDArray[np.floating], alpha: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float32]:
+    """Colours (H, W, 3) in 0..1 that times alpha (H, W, 1) are the premultiplied foreground; 0 where alpha is 0.
+
+    A foreground brighter than its alpha has no such colour, and gets the brightest.
+    """
+    seen = np.isfinite(alpha) & (alpha > 0)
+    colours = np.where(seen, foreground, 0) / np.where(seen, alpha, 1)
+    return np.clip(colours, 0, 1).astype(np.float32)

@@ -1,0 +1,64 @@
+"""Normals as pictures: png of 16 bits, and EXR."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sapiens2_lit.inference.prediction import Prediction, known
+from sapiens2_lit.inference.sources import Frame
+from sapiens2_lit.inference.writers.base import (
+    Axes,
+    BytesWriter,
+    FileWriter,
+    encode_png,
+    in_axes,
+    to_integers,
+)
+from sapiens2_lit.inference.writers.exr import import_openexr, write_exr
+
+
+class NormalPng(BytesWriter):
+    """RGB of 16 bits, (n + 1) / 2 of 65535; black where there is none.
+
+    Args:
+        axes: the frame of the file.
+    """
+
+    name: ClassVar[str] = "png"
+
+    def __init__(self, head: str, key: str, axes: Axes = "opencv") -> None:
+        super().__init__(head, key)
+        self.axes = axes
+
+    def encode(self, prediction: Prediction, frame: Frame) -> bytes:
+        normals = self.map_of(prediction)
+        shares = (in_axes(normals, self.axes) + 1) / 2
+        return encode_png(to_integers(np.where(known(normals)[..., None], shares, 0), np.uint16))
+
+    def about(self, prediction: Prediction) -> dict[str, Any]:
+        return {"dtype": "uint16", "encoding": "(n + 1) / 2 * 65535", "unknown": 0, "frame": self.axes}
+
+
+class NormalExr(FileWriter):
+    """The vectors' x, y, z as the channels R, G, B, 32-bit floats; NaN where there is none.
+
+    Raises:
+        SettingError: OpenEXR is not installed.
+    """
+
+    name: ClassVar[str] = "exr"
+
+    def __init__(self, head: str, key: str, axes: Axes = "opencv") -> None:
+        super().__init__(head, key)
+        self.axes = axes
+        import_openexr()
+
+    def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
+        normals = in_axes(self.map_of(prediction), self.axes)
+        write_exr(
+            self.path(frame.name, folder), {"RGB": normals}, f"unit normals x, y, z; frame: {self.axes}"
+        )
+
+    def about(self, prediction: Prediction) -> dict[str, Any]:
+        return {"dtype": "float32", "channels": "R, G, B = x, y, z", "unknown": "NaN", "frame": self.axes}

@@ -1,0 +1,141 @@
+"""Predictions drawn on the picture: png of photographs, video of videos."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sapiens2_lit.heads.base import Head
+from sapiens2_lit.inference.prediction import Array, Instance, Prediction
+from sapiens2_lit.inference.sources import Frame
+from sapiens2_lit.inference.writers.base import BytesWriter, Writer, encode_png
+from sapiens2_lit.inference.writers.pose import people_of
+from sapiens2_lit.inference.writers.video import VideoEncoder
+
+_COLOURS = ((255, 200, 0), (0, 190, 255), (255, 90, 160), (130, 230, 60), (190, 130, 255), (255, 130, 40))
+
+
+def draw_overlay(
+    head: Head, name: str, prediction: Prediction, image: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    """What a head says about a picture, drawn by `Head.draw`: its maps, or its people one after the other.
+
+    Args:
+        head: whose results are drawn.
+        name: of the head, in the prediction.
+        image: RGB uint8 (H, W, 3), of the prediction's size.
+    """
+    if name in prediction.maps:
+        return head.draw(image, as_tensors(prediction.maps[name]))
+    picture = image
+    for person in people_of(prediction, name):
+        values = {key: torch.from_numpy(np.asarray(value)) for key, value in person.values.items()}
+        picture = head.draw(picture, {**values, "keypoints": torch.from_numpy(person.keypoints)})
+        if person.id is not None:
+            picture = draw_id(picture, person)
+    return picture
+
+
+def as_tensors(maps: Mapping[str, Array]) -> dict[str, Tensor]:
+    """Maps (H, W) or (H, W, C) as heads predict them: classes (H, W), all else (C, H, W)."""
+    tensors = {}
+    for key, values in maps.items():
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        if values.ndim == 3:
+            tensor = tensor.permute(2, 0, 1)
+        elif values.dtype.kind == "f":
+            tensor = tensor[None]
+        tensors[key] = tensor
+    return tensors
+
+
+def draw_id(image: npt.NDArray[np.uint8], person: Instance) -> npt.NDArray[np.uint8]:
+    """A person's box with its number, in a colour that goes with the number."""
+    assert person.id is not None
+    picture = image.copy()
+    colour = _COLOURS[person.id % len(_COLOURS)]
+    # bounded before they become integers: a box may reach far beyond the image
+    x, y, width, height = np.clip(person.box, -1e5, 1e5).tolist()
+    thickness = max(1, round(max(image.shape) / 600))
+    cv2.rectangle(picture, (round(x), round(y)), (round(x + width), round(y + height)), colour, thickness)
+    scale = max(0.4, max(image.shape) / 1000)
+    (across, up), _ = cv2.getTextSize(str(person.id), cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    left, top = max(0, round(x)), max(0, round(y))
+    margin = max(2, up // 3)
+    cv2.rectangle(picture, (left, top), (left + across + 2 * margin, top + up + 2 * margin), colour, -1)
+    at = (left + margin, top + margin + up)
+    cv2.putText(
+        picture, str(person.id), at, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), thickness, cv2.LINE_AA
+    )
+    return picture
+
+
+class OverlayPng(BytesWriter):
+    """RGB png of what `Head.draw` draws; it may be wider than the image, by a legend or a second view.
+
+    Args:
+        network: the head itself.
+        frames: of videos, too, a picture a frame.
+    """
+
+    name: ClassVar[str] = "png"
+    kind: ClassVar[str | None] = "overlay"
+
+    def __init__(self, head: str, key: str, network: Head, frames: bool = False) -> None:
+        super().__init__(head, key)
+        self.network = network
+        self.frames = frames
+
+    def encode(self, prediction: Prediction, frame: Frame) -> bytes:
+        return encode_png(draw_overlay(self.network, self.head, prediction, frame.image))
+
+
+class OverlayVideo(Writer):
+    """mp4 of what `Head.draw` draws on each frame of a video, with the video's times; OUT/HEAD/overlay/VIDEO.mp4.
+
+    The file appears when the video is done. There is no sound in it.
+
+    Args:
+        network: the head itself.
+
+    Raises:
+        SettingError: PyAV is not installed.
+    """
+
+    name: ClassVar[str] = "mp4"
+    kind: ClassVar[str | None] = "overlay"
+    photos = False
+
+    def __init__(self, head: str, key: str, network: Head) -> None:
+        super().__init__(head, key)
+        self.network = network
+        self.encoder: VideoEncoder | None = None
+
+    def path(self, name: str, folder: Path) -> Path:
+        return folder / self.head / "overlay" / f"{name}.{self.name}"
+
+    def is_finished(self, name: str, folder: Path) -> bool:
+        return self.path(name, folder).is_file()
+
+    def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
+        assert frame.video is not None
+        assert frame.time is not None
+        if self.encoder is None:
+            name = frame.name.rsplit("/", 1)[0]
+            self.encoder = VideoEncoder(self.path(name, folder), frame.video.rate)
+        self.encoder.add(draw_overlay(self.network, self.head, prediction, frame.image), frame.time)
+
+    def end_video(self, name: str, folder: Path) -> None:
+        if self.encoder is not None:
+            self.encoder.close()
+            self.encoder = None
+
+    def abort(self) -> None:
+        if self.encoder is not None:
+            self.encoder.abort()
+            self.encoder = None

@@ -1,0 +1,107 @@
+"""Pictures as an mp4, whole or not at all."""
+
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.inference.video import import_av
+from sapiens2_lit.whole_files import unwritable_is_error, whole_file
+
+# The first that this build of FFmpeg has, with settings that the eye finds lossless.
+CODECS = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qmin": "1", "qmax": "3"}}
+_TICKS = 60_000  # a second; MPEG-4 allows no more than 65535
+_MULTIPLE = 16  # of widths and heights, so that a legend may grow a little
+_BACKGROUND = 24
+_BT709 = 1  # colours as players expect of HD
+
+
+class VideoEncoder:
+    """Writes frames to `path` under another name, which `close` replaces by its own.
+
+    Frames keep their own times, so that a variable frame rate stays one. All are as large as the first, rounded up;
+    smaller ones are padded at the right and below, larger ones cut there.
+
+    Args:
+        path: of the mp4.
+        rate: frames in a second, on average, as the file announces it; 25 if it is not known.
+
+    Raises:
+        SettingError: PyAV is not installed, has no encoder, or the file cannot be written.
+    """
+
+    def __init__(self, path: Path, rate: Fraction | None) -> None:
+        self.path = path
+        self.rate = rate or Fraction(25)
+        self._av = import_av()
+        self._last = -1
+        self._stream: Any = None
+        self._files = ExitStack()
+        with self._failing():
+            temporary = self._files.enter_context(whole_file(path))
+            self._container = self._av.open(temporary, "w", format="mp4")
+
+    def add(self, picture: npt.NDArray[np.uint8], time: float) -> None:
+        """Append RGB uint8 (H, W, 3), to be shown at `time` in seconds, later than the one before."""
+        with self._failing():
+            if self._stream is None:
+                self._stream = self._new_stream(picture.shape[0], picture.shape[1])
+            frame = self._av.VideoFrame.from_ndarray(self._fit(picture), format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+            frame.pts = self._last = max(round(time * _TICKS), self._last + 1)
+            frame.time_base = Fraction(1, _TICKS)
+            self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Write what is left and give the file its name."""
+        with self._failing():
+            if self._stream is not None:
+                self._container.mux(self._stream.encode())
+            self._container.close()
+            self._files.close()
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        with suppress(_AbortedError, OSError, self._av.error.FFmpegError), self._files.pop_all():
+            with suppress(OSError, self._av.error.FFmpegError):
+                self._container.close()
+            raise _AbortedError
+
+    def _new_stream(self, height: int, width: int) -> Any:
+        codec = next((name for name in CODECS if name in self._av.codecs_available), None)
+        if codec is None:
+            raise SettingError(
+                f"{self.path}: this PyAV encodes none of {', '.join(CODECS)}: install its own wheels"
+            )
+        stream = self._container.add_stream(codec, rate=self.rate, options=dict(CODECS[codec]))
+        stream.height, stream.width = (-(-side // _MULTIPLE) * _MULTIPLE for side in (height, width))
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = Fraction(1, _TICKS)
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        return stream
+
+    def _fit(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        canvas = np.full((self._stream.height, self._stream.width, 3), _BACKGROUND, dtype=np.uint8)
+        part = picture[: canvas.shape[0], : canvas.shape[1]]
+        canvas[: part.shape[0], : part.shape[1]] = part
+        return canvas
+
+    def _failing(self) -> ExitStack:
+        """FFmpeg's errors of files are OSErrors; on any, the half-written file goes."""
+        stack = ExitStack()
+        stack.enter_context(unwritable_is_error(self.path))
+        stack.push(self._abort_on_error)
+        return stack
+
+    def _abort_on_error(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and hasattr(self, "_container"):
+            self.abort()
+
+
+class _AbortedError(Exception):
+    """Says `whole_file` that the file is not wanted."""
