@@ -196,6 +196,7 @@ class AdaptedModule(L.LightningModule):
         assert self.adaptation is not None
         if "adapt" in saved and adapt_from_dict(saved["adapt"]) != self.adaptation.adapt:
             self.adapt_backbone(saved, self.source)
+            self.remember_backbone(saved, self.source)
         if identity is not None:
             origin = (self.identity or {}).get("weights", "this run")
             frozen = {plain_name(name): p for name, p in self.backbone.named_parameters()}
