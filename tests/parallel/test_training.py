@@ -12,6 +12,7 @@ from sapiens2_lit.checkpoints import read_weights
 from sapiens2_lit.checkpoints.run_io import RunCheckpointIO
 from sapiens2_lit.cli import main
 
+pytestmark = pytest.mark.slow
 HALF = STEPS // 2
 HALF_PRECISION = ("--trainer.precision", "bf16-mixed")
 MEASURED = ("--trainer.limit_val_batches", 1.0, "--trainer.val_check_interval", HALF)
