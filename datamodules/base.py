@@ -48,6 +48,8 @@ class ImageDataModule(lightning.LightningDataModule):
             raise SettingError(f"data.image_size is {image_size}, expected (height, width) in pixels.")
         if num_workers is not None and num_workers < 0:
             raise SettingError(f"data.num_workers is {num_workers}, expected 0 or more, or null.")
+        if seed is not None and seed < 0:
+            raise SettingError(f"data.seed is {seed}, expected 0 or more, or null.")
         self.image_size = (image_size[0], image_size[1])
         self.batch_size = batch_size
         self.num_workers = num_workers

@@ -136,10 +136,10 @@ class PointmapFolder(FieldFolder):
         limit = max(1.0, _MOST_OFF * max(height, width))
         if np.median(off) > limit:
             raise DataError(
-                f"{path}: by the camera of `data.cameras` the points lie {np.median(off):.1f} pixels off their own "
-                f"pixels (median), expected less than {limit:.1f}: the intrinsics are not those of the {width} x "
-                f"{height} pixels of this image (another resolution, or a crop), or data.frame, '{self.frame}', is "
-                "wrong."
+                f"{path}: by the camera of data.cameras or data.field_of_view the points lie {np.median(off):.1f} "
+                f"pixels off their own pixels (median), expected less than {limit:.1f}: the intrinsics are not those "
+                f"of the {width} x {height} pixels of this image (another resolution, or a crop), or data.frame, "
+                f"'{self.frame}', is wrong."
             )
 
 

@@ -48,7 +48,9 @@ def fit(task: str, people: Path, output: Path, *options: str) -> int:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_shipped_config_trains_validates_and_predicts(task: str, people: Path, tmp_path: Path) -> None:
+def test_shipped_config_trains_validates_tests_and_predicts(
+    task: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     monitor, terms, predicted = TASKS[task]
     assert fit(task, people, tmp_path) == 0
     run = tmp_path / "version_0"
@@ -62,6 +64,10 @@ def test_shipped_config_trains_validates_and_predicts(task: str, people: Path, t
     assert logged["val/score"] == pytest.approx([sign * value for value in logged[f"val/{task}/{monitor}"]])
     assert f"val/{task}" in events.Tags()["images"]
     options = ["--ckpt_path", "best", "--output", str(tmp_path), *QUIET]
+    capsys.readouterr()
+    for command, stage in (("validate", "val"), ("test", "test")):
+        assert main([command, *options]) == 0
+        assert f"{stage}/{task}/{monitor}" in capsys.readouterr().out
     assert main(["predict", *options, "--data.predict", "images/00000*.jpg"]) == 0
     predictions = json.loads((tmp_path / "predict" / "predictions.json").read_text())
     assert len(predictions) == 10

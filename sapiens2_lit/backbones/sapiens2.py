@@ -43,7 +43,7 @@ class Sapiens2(Backbone):
     """Sapiens2 (Meta, 2026): a plain vision transformer for images of people, with released weights.
 
     Args:
-        size: a name (`0.1b`, `0.4b`, `0.8b`, `1b`, `5b`; `nano`, never released), or a row of one's own.
+        size: a name (`0.1b`, `0.4b`, `0.8b`, `1b`, `5b`; `pico` and `nano`, never released), or a row of one's own.
         image_size: (height, width) in pixels at which it is used. Both are multiples of 16, of 64 with the
             window tokenizer. `forward` takes every such size; the released models were trained at 1024 x 768.
         window_tokenizer: the 4K variant: 4 x 4 patches become one token, so an image of 4096 x 3072 gives the

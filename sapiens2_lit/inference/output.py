@@ -203,7 +203,7 @@ class Output:
         for writer in self.writers:
             writer.end_video(name, self.out)
         summary = {
-            "file": str(video.path),
+            "file": video.path.name,
             "frames": self._num_frames,
             "problem": video.problem,
             "formats": sorted(self.formats),

@@ -104,14 +104,20 @@ class Predictor:
             DataError: an image cannot be read, or is none; boxes that are none.
         """
         if isinstance(image, list | tuple):
-            images = [read(one, place) for place, one in enumerate(image)]
-            return self._predict(images, per_image(boxes, len(images)))
+            given = per_image(boxes, len(image))
+            found: list[Prediction] = []
+            for start in range(0, len(image), self.batch_size):  # so that few of many files are in memory
+                places = range(start, min(start + self.batch_size, len(image)))
+                images = [read(image[place], place) for place in places]
+                found += self._predict(images, [given[place] for place in places], start)
+            return found
         return self._predict([read(image)], [boxes])[0]
 
     @torch.inference_mode()
-    def _predict(self, images: list[RGB], boxes: list[Boxes]) -> list[Prediction]:
+    def _predict(self, images: list[RGB], boxes: list[Boxes], first: int = 0) -> list[Prediction]:
+        """Predict on some images at once; `first` is the place of the first of them, for messages."""
         predictions = [Prediction(image.shape[:2], heads=self.infos) for image in images]
-        people = [self._people(place, image, boxes[place]) for place, image in enumerate(images)]
+        people = [self._people(first + place, image, boxes[place]) for place, image in enumerate(images)]
         for names, views in self._group(images, people):
             claims = [Claims(prediction.image_size) for prediction in predictions]
             for start in range(0, len(views), self.batch_size):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, read_image
-from sapiens2_lit.errors import DataError
+from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.video import VIDEO_SUFFIXES, VideoFile
 
 Skip = Callable[[str], bool]
@@ -116,12 +116,11 @@ def open_source(place: str | os.PathLike[str], without: Path | None = None) -> S
 
     Raises:
         DataError: there is nothing, nothing that could be read, or two files would have results of the same name.
-        SettingError: there is a video, and PyAV is not installed.
+        SettingError: there is a video, and PyAV is not installed; or results would go among the images.
     """
     found, root = find_files(Path(place))
-    if without is not None:
-        excluded = without.resolve()
-        found = [path for path in found if excluded not in path.resolve().parents]
+    if without is not None and not Path(place).is_file():
+        found = without_results(found, root, without, str(place))
     if not found:
         raise DataError(
             f"{place}: found no image or video (expected {', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)})."
@@ -156,14 +155,28 @@ def find_files(place: Path) -> tuple[list[Path], Path]:
     return sorted(path for path in wanted if path.is_file() and not path.name.startswith(".")), root
 
 
+def without_results(found: list[Path], root: Path, out: Path, place: str) -> list[Path]:
+    """The files that do not lie where results go.
+
+    Raises:
+        SettingError: results would lie among the files, and be taken for such by the next run.
+    """
+    results, images = out.resolve(), root.resolve()
+    if results == images and (not has_magic(place) or "**" in place):
+        raise SettingError(f"--out {out} is where the images are looked for: choose a folder of its own")
+    if images not in results.parents:
+        return found
+    return [path for path in found if results not in path.resolve().parents]
+
+
 def name_results(files: Sequence[Path], place: str | os.PathLike[str]) -> list[str]:
-    """A name for the results of each file: without its suffix, or where another has that name, with `_suffix`.
+    """A name for the results of each file: without its suffix; with `_suffix` where another file or a folder has that.
 
     Raises:
         DataError: two files still have the same.
     """
     stems = [file.with_suffix("").as_posix() for file in files]
-    often = Counter(stems)
+    often = Counter(stems) + Counter({parent.as_posix() for file in files for parent in file.parents})
     names = [
         stem if often[stem] == 1 else f"{stem}_{file.suffix[1:]}"
         for stem, file in zip(stems, files, strict=True)

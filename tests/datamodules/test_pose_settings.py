@@ -40,6 +40,7 @@ def test_sources_are_set_from_yaml(tmp_path):
     ("settings", "message"),
     [
         ({"batch_size": 0}, "data.batch_size is 0"),
+        ({"seed": -1}, "data.seed is -1, expected 0 or more"),
         ({"image_size": (0, 5)}, "data.image_size is"),
         ({"padding": 0}, "data.padding is 0"),
         ({"skeleton": "horse"}, "skeleton 'horse' is unknown"),

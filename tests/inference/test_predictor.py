@@ -360,6 +360,8 @@ def test_sizes_are_multiples_of_the_patch() -> None:
 def test_boxes_of_as_many_images_as_there_are(every_head: InferenceModel, picture: Any) -> None:
     with pytest.raises(SettingError, match="those of 1 images, expected 2"):
         Predictor(every_head).predict([picture(64, 48)] * 2, [[[1, 2, 3, 4]]])
+    with pytest.raises(DataError, match="image 2: box 0"):
+        Predictor(every_head, batch_size=2).predict([picture(64, 48)] * 3, [None, None, [[1, 2, 0, 4]]])
 
 
 def test_importing_the_package_needs_no_torch() -> None:

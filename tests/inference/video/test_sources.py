@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sapiens2_lit.errors import DataError
+from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.sources import open_source
 
 from .conftest import MakeVideo, spoil
@@ -78,8 +78,20 @@ def test_files_of_one_stem_have_results_of_their_own(folder: Path) -> None:
         open_source(folder)
 
 
-def test_results_inside_are_left_out(folder: Path) -> None:
+def test_a_video_and_a_folder_of_one_name(folder: Path, make_video: MakeVideo) -> None:
+    make_video("in/sub.mp4", 2)
+    names = [frame.name for frame in open_source(folder)]
+    assert names == ["a", "b", "sub/a", "sub_mp4/000000", "sub_mp4/000001"]
+
+
+def test_results_are_not_taken_for_images(folder: Path) -> None:
     assert [frame.name for frame in open_source(folder, without=folder / "sub")] == ["a", "b"]
+    assert len(open_source(folder, without=folder.parent).photos) == 3, "images below the results are images"
+    assert len(open_source(folder / "a.jpg", without=folder).photos) == 1
+    assert len(open_source(str(folder / "*.png"), without=folder).photos) == 1
+    for place in (folder, str(folder / "**" / "*.png")):
+        with pytest.raises(SettingError, match="is where the images are looked for"):
+            open_source(place, without=folder)
 
 
 @pytest.mark.parametrize(
