@@ -45,7 +45,7 @@ class AdaptedModule(L.LightningModule):
         self.source: str | None = None  # of the backbone's pretrained weights
 
     def adapt_backbone(self, saved: dict[str, Any], source: str | None) -> None:
-        """Freeze what is not trained, put in adapters, start the average.
+        """Freeze what is not trained, put in adapters. The backbone may have no values yet.
 
         Args:
             saved: what the checkpoint says beside its tensors; empty for a new run.
@@ -63,15 +63,24 @@ class AdaptedModule(L.LightningModule):
                 f"model.adapt.frozen_dtype: found bfloat16 with trainer.precision {self.trainer.precision}, expected "
                 "bf16-mixed"
             )
+        self.set_step(
+            max([0, *adaptation.adapt.schedule])
+        )  # the optimizer must know all that will ever be trained
+
+    def remember_backbone(self, saved: dict[str, Any], source: str | None) -> None:
+        """Once the backbone has its values: note which one it is, for checkpoints without it, and start the average.
+
+        Args:
+            saved, source: as of `adapt_backbone`.
+        """
+        assert self.backbone is not None and self.adaptation is not None
+        adaptation = self.adaptation
         frozen = {n: p for n, p in self.backbone.named_parameters() if n not in adaptation.starts}
         if source is not None and frozen:
             self.identity = identify(frozen, source, adaptation.rounded)
             self.strict_loading = False
         elif frozen and not saved:
             _log.warning("The backbone has no pretrained weights, and most of it is frozen at random values.")
-        self.set_step(
-            max([0, *adaptation.adapt.schedule])
-        )  # the optimizer must know all that will ever be trained
         if self.ema_settings is not None:
             self.ema = WeightAverage(self.trained_parameters(), self.ema_settings.decay)
 
@@ -187,6 +196,7 @@ class AdaptedModule(L.LightningModule):
         assert self.adaptation is not None
         if "adapt" in saved and adapt_from_dict(saved["adapt"]) != self.adaptation.adapt:
             self.adapt_backbone(saved, self.source)
+            self.remember_backbone(saved, self.source)
         if identity is not None:
             origin = (self.identity or {}).get("weights", "this run")
             frozen = {plain_name(name): p for name, p in self.backbone.named_parameters()}

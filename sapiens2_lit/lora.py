@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.parallel.fresh import drawn_for, fresh_values
 
 BASE = ".base_layer."
 _PAIR = re.compile(r"(?P<layer>.+)\.lora_(?P<side>A|B)\.default\.weight")
@@ -68,6 +69,19 @@ def inject_lora(backbone: nn.Module, lora: LoRA) -> None:
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets)
     )  # type: ignore[call-arg]
     inject_adapter_in_model(config, backbone)
+    reset_adapters(backbone)
+
+
+def reset_adapters(backbone: nn.Module) -> None:
+    """Fresh values for the adapters, in place, whether sharded or not; they depend on the run's seed alone."""
+
+    def reset() -> None:
+        for layer in backbone.modules():
+            if callable(reset_layer := getattr(layer, "reset_lora_parameters", None)):
+                reset_layer("default", True)
+
+    with drawn_for("adapters"):
+        fresh_values(reset)
 
 
 def is_lora(name: str) -> bool:
