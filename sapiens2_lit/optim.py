@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -79,13 +79,28 @@ def scale_learning_rates(groups: list[dict[str, Any]]) -> None:
 def apply_settings(optimizer: Optimizer, scheduler: LambdaLR, settings: list[dict[str, Any]]) -> None:
     """Set rates, decay and the rest of each group as configured, at the schedule's present step, in place.
 
-    Loading an optimizer's state brings the settings of the run that saved it along with its moments.
+    Loading an optimizer's state brings the settings of the run that saved it along with its moments. Optimizers that
+    compile their step, such as torchao's, keep the rate in a tensor: it stays the same tensor.
+
+    Args:
+        settings: of each group, by `settings_of`.
     """
     for index, (group, configured) in enumerate(zip(optimizer.param_groups, settings, strict=True)):
-        group.update({key: value for key, value in configured.items() if key != "params"})
-        group["initial_lr"] = configured["lr"]
-        group["lr"] = configured["lr"] * scheduler.lr_lambdas[index](scheduler.last_epoch)
-        scheduler.base_lrs[index] = configured["lr"]
+        group.update({key: value for key, value in configured.items() if key != "lr"})
+        group["initial_lr"] = scheduler.base_lrs[index] = configured["lr"]
+        rate = configured["lr"] * scheduler.lr_lambdas[index](scheduler.last_epoch)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def settings_of(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """Settings of each group before a schedule changes its rate; the rate as a number, also where it is a tensor."""
+    return [
+        {**{key: value for key, value in group.items() if key != "params"}, "lr": float(group["lr"])}
+        for group in optimizer.param_groups
+    ]
 
 
 def warmup_then_linear(warmup_steps: int, total_steps: float) -> Callable[[int], float]:

@@ -97,7 +97,35 @@ def test_losses_that_are_not_positive_need_alpha_zero() -> None:
 
 def test_frozen_features_have_nothing_to_balance() -> None:
     with pytest.raises(SettingError, match=r"model\.balance.*frozen"):
-        GradientNorms(HEADS).tap("small", [torch.ones(1)])
+        GradientNorms(HEADS).check(backbone_learns=False)
+    with pytest.raises(SettingError, match="one head"):
+        GradientNorms(["pose"]).check(backbone_learns=True)
+    GradientNorms(HEADS).check(backbone_learns=True)
+
+
+def test_weights_stay_while_a_schedule_keeps_the_backbone_frozen() -> None:
+    balancer = GradientNorms(HEADS, alpha=0.0)
+    weight = torch.ones(1, requires_grad=True)
+    losses = {name: (weight * balancer.tap(name, [torch.ones(2)])[0]).sum() for name in HEADS}
+    torch.stack(list(balancer(losses).values())).sum().backward()
+    balancer.update()
+    assert balancer.weights() == {"small": 1.0, "large": 1.0}
+
+
+def test_gradients_that_overflow_change_no_weight() -> None:
+    """The scaler of 16-mixed leaves out such a step and goes on."""
+    balancer = GradientNorms(HEADS, alpha=0.0)
+    for factor in (float("inf"), 1.0):
+        seen = torch.ones(2, requires_grad=True)
+        losses = {
+            name: scale * balancer.tap(name, [seen])[0].sum()
+            for name, scale in zip(HEADS, (1.0, 4.0), strict=True)
+        }
+        (torch.stack(list(balancer(losses).values())).sum() * factor).backward()
+        balancer.update()
+        weights = balancer.weights()
+        assert all(weight == weight for weight in weights.values())
+        assert (weights["small"] > weights["large"]) == (factor == 1.0)
 
 
 def make(balance) -> SapiensModule:

@@ -3,9 +3,16 @@
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from sapiens2_lit.backbones import Sapiens2
-from sapiens2_lit.optim import parameter_groups, scale_learning_rates, warmup_then_linear
+from sapiens2_lit.optim import (
+    apply_settings,
+    parameter_groups,
+    scale_learning_rates,
+    settings_of,
+    warmup_then_linear,
+)
 
 
 @pytest.fixture
@@ -72,3 +79,26 @@ def test_short_runs_warm_up_for_a_tenth_and_endless_ones_never_fall() -> None:
     assert warmup_then_linear(500, 100)(10) == 1.0
     assert warmup_then_linear(500, 4)(0) == 1.0
     assert warmup_then_linear(500, float("inf"))(1_000_000) == 1.0
+
+
+def test_rates_in_tensors_follow_the_schedule_like_numbers(groups) -> None:
+    """As torchao's optimizers keep them, whose steps insist on finding the tensor again."""
+    torchao = pytest.importorskip("torchao.optim")
+    rates = {}
+    for make in (torch.optim.AdamW, torchao.AdamW8bit):
+        optimizer = make([dict(group) for group in groups[2]], lr=0.1)
+        scale_learning_rates(optimizer.param_groups)
+        settings = settings_of(optimizer)
+        kinds = [type(group["lr"]) for group in optimizer.param_groups]
+        schedule = LambdaLR(optimizer, warmup_then_linear(3, 100))
+        apply_settings(optimizer, schedule, settings)
+        found = [[float(group["lr"]) for group in optimizer.param_groups]]
+        for _ in range(5):
+            optimizer._opt_called = True  # type: ignore[attr-defined]  # what LambdaLR looks at before it warns
+            schedule.step()
+            found.append([float(group["lr"]) for group in optimizer.param_groups])
+        assert [type(group["lr"]) for group in optimizer.param_groups] == kinds
+        assert max(group["initial_lr"] for group in optimizer.param_groups) == pytest.approx(0.1)
+        rates[make] = torch.tensor(found)
+    torch.testing.assert_close(rates[torchao.AdamW8bit], rates[torch.optim.AdamW])
+    assert float(rates[torchao.AdamW8bit][3].max()) == pytest.approx(0.1)

@@ -27,7 +27,8 @@ class PlanCLI(SapiensCLI):
         parser = self._parser("fit")
         self.model = parser.instantiate_classes(Namespace(model=settings.model)).model
         self.datamodule = None
-        self.config_init, self.trainer = self.config, Planner()
+        self.config_init = self.config
+        self.trainer = Planner()  # type: ignore[assignment]  # all that is called of it
 
     def after_instantiate_classes(self) -> None:
         """Nothing is saved."""

@@ -1,0 +1,58 @@
+"""Optimizer states of few bits as plain tensors, so that whoever reads a checkpoint needs nothing but torch.
+
+torchao keeps them in tensor classes of its own, which `torch.load` refuses unless torchao was imported before, and
+which Lightning cannot load at all: it tells where to put tensors by a function, which they do not take.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+CLASS = "torchao"  # key in what stands for such a tensor
+
+
+def with_plain_states(states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """State dicts of optimizers, in which tensors of torchao's classes are dicts of the tensors in them."""
+    return _mapped(states, _flatten)
+
+
+def with_own_states(states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The inverse of `with_plain_states`."""
+    return _mapped(states, _unflatten)
+
+
+def _mapped(states: list[dict[str, Any]], change: Callable[[Any], Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            **whole,
+            "state": {
+                key: {name: change(value) for name, value in state.items()}
+                for key, state in whole["state"].items()
+            },
+        }
+        for whole in states
+    ]
+
+
+def _flatten(value: Any) -> Any:
+    kind = type(value)
+    if not (isinstance(value, Tensor) and kind.__module__.startswith("torchao.optim.")):
+        return value
+    names, settings = value.__tensor_flatten__()  # type: ignore[attr-defined]  # of every wrapper of tensors
+    return {
+        CLASS: kind.__name__,
+        "settings": settings,
+        "tensors": {name: getattr(value, name) for name in names},
+    }
+
+
+def _unflatten(value: Any) -> Any:
+    if not (isinstance(value, dict) and CLASS in value):
+        return value
+    from torchao.optim.subclass_4bit import OptimState4bit
+    from torchao.optim.subclass_8bit import OptimState8bit
+    from torchao.optim.subclass_fp8 import OptimStateFp8
+
+    kinds = {kind.__name__: kind for kind in (OptimState4bit, OptimState8bit, OptimStateFp8)}
+    return kinds[value[CLASS]].__tensor_unflatten__(value["tensors"], value["settings"])
