@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch import nn
 from torch.optim import Optimizer
@@ -147,8 +148,12 @@ class AdaptedModule(L.LightningModule):
             self.set_step(self.trainer.global_step)
 
     def optimizer_step(
-        self, epoch: int, batch_idx: int, optimizer: Optimizer, optimizer_closure: Any = None
-    ) -> None:  # type: ignore[override]  # LightningOptimizer is one
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Any = None,
+    ) -> None:
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         if self.ema is not None:  # before any callback may save
             self.ema.update(self.trained_parameters(), self.trainer.global_step + 1)
@@ -168,7 +173,9 @@ class AdaptedModule(L.LightningModule):
 
     # -------------------------------------------------------------- checkpoints
 
-    def state_dict(self, *args: Any, prefix: str = "", **kwargs: Any) -> dict[str, Any]:
+    def state_dict(  # type: ignore[override]  # of several forms in torch; this takes them all
+        self, *args: Any, prefix: str = "", **kwargs: Any
+    ) -> dict[str, Any]:
         """Without what a pretrained backbone has and nobody trained; averages are averages, at any time."""
         state: dict[str, Any] = super().state_dict(*args, prefix=prefix, **kwargs)
         if self.identity is not None:

@@ -214,7 +214,9 @@ class SapiensModule(EvaluationModule):
         if len(names) == 1 or not several_ranks():
             return zero
         everywhere = active
-        if not getattr(self.trainer.datamodule, "ranks_agree", False):  # to ask is to wait for the others
+        if not getattr(
+            getattr(self.trainer, "datamodule", None), "ranks_agree", False
+        ):  # to ask is to wait for the others
             everywhere = on_any_rank(active, names, self.device)
             self._learned |= everywhere
         reduces_all = isinstance(self.trainer.strategy, DDPStrategy)

@@ -150,6 +150,7 @@ class FeatureCache(L.Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.store is not None:
+            assert isinstance(pl_module, SapiensModule)
             pl_module.feature_cache = None
             trainer.datamodule.wrap_training = None  # type: ignore[attr-defined]  # set above
             self.store = self.dataset = None

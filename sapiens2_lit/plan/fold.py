@@ -77,7 +77,9 @@ class Folds:
         self.ended: set[int] = set()  # blocks whose forward pass is through
         self.backward: int | None = None  # the block whose backward pass is running
         self.kept: Counter[str] = Counter()  # what the other blocks of its run keep meanwhile
-        self.weights = {p: n for block, n in zip(self.blocks, times, strict=True) for p in block.parameters()}
+        self.weights: dict[Tensor, int] = {
+            p: n for block, n in zip(self.blocks, times, strict=True) for p in block.parameters()
+        }
         for index, block in enumerate(self.blocks):
             block.register_forward_pre_hook(lambda _, inputs: self.begin(inputs[0]))
             block.register_forward_hook(lambda _, __, output, index=index: self.end(index, output))
