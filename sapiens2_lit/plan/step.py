@@ -65,7 +65,9 @@ def play_step(
         with live, gpu_kernels(whole) if gpu else nullcontext():
             live.purpose = "batch"
             batch = {key: value.clone() for key, value in batch.items()}  # counted: it lies on the device
-            waiting = [] if gpu else [value.clone() for value in batch.values()]  # the loader is one batch ahead
+            waiting = (
+                [] if gpu else [value.clone() for value in batch.values()]
+            )  # the loader is one batch ahead
             # Lightning drops the gradients of the step before only after the forward pass
             for parameter in parameters:
                 parameter.grad = torch.empty_like(parameter)

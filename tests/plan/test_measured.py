@@ -21,11 +21,11 @@ IMAGE = (96, 64)  # of the modules
 @pytest.mark.parametrize(
     ("head", "precision", "accumulate", "settings"),
     [
-        ("pose", "32-true", 1, {}),
         ("pose", "bf16-mixed", 1, {"checkpointing": True, "ema": EMA()}),
         ("pose", "bf16-mixed", 2, {"adapt": Adapt("lora")}),
         ("pose", "bf16-mixed", 1, {"adapt": Adapt("frozen", frozen_dtype="bfloat16"), "size": "tiny"}),
-        ("pose", "32-true", 1, {"adapt": Adapt("last", last=3), "size": "tiny", "checkpointing": True}),
+        ("pose", "32-true", 1, {"adapt": Adapt("last", last=9), "size": "tiny", "checkpointing": 2}),
+        ("pose", "bf16-mixed", 1, {"checkpointing": "selective"}),
         ("normal", "bf16-mixed", 1, {"recompute": "stages"}),
         ("normal", "32-true", 1, {"recompute": "samples"}),
     ],
