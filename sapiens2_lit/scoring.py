@@ -4,10 +4,12 @@ import math
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import MeanMetric
 
 from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.parallel.ranks import several_ranks
 
 
 class Scores:
@@ -32,9 +34,25 @@ class Scores:
         terms = self.heads[name].loss(outputs, batch)
         whole = torch.stack(list(terms.values())).sum()
         for term, value in {**terms, "loss": whole}.items():
-            if term not in self.losses[name]:
-                self.losses[name][term] = MeanMetric(nan_strategy="disable").to(self.device)
-            self.losses[name][term].update(value.float().expand(size))
+            self._mean(name, term).update(value.float().expand(size))
+
+    def _mean(self, name: str, term: str) -> MeanMetric:
+        means = self.losses[name]
+        if term not in means:
+            means[term] = MeanMetric(nan_strategy="disable").to(self.device)
+        return means[term]
+
+    def _agree(self) -> None:
+        """Give every process the same loss terms in the same order: one may have had no sample of a small dataset."""
+        if not several_ranks():
+            return
+        everywhere: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(everywhere, {name: list(means) for name, means in self.losses.items()})
+        for name in self.heads:
+            terms = dict.fromkeys(term for found in everywhere for term in found[name])
+            for term in terms:
+                self._mean(name, term).update(0.0, 0.0)  # of no weight
+            self.losses[name] = {term: self.losses[name][term] for term in terms}
 
     def update(self, name: str, outputs: Outputs, batch: Batch) -> None:
         """Take one batch into the metrics of a head; outside autocast."""
@@ -45,6 +63,7 @@ class Scores:
 
         How good a head is says the metric that it names (`monitor`); without a value of it, minus its loss.
         """
+        self._agree()
         found: dict[str, float] = {}
         scores = []
         for name, head in self.heads.items():
@@ -70,10 +89,13 @@ def counted_only(outputs: Outputs, batch: Batch) -> tuple[Outputs, Batch]:
         own: Outputs = outputs[keep]
     else:
         own = {key: value[keep] for key, value in outputs.items()}
-    rows = keep.tolist()
-    return own, {
-        key: value[keep]
-        if isinstance(value, Tensor)
-        else [v for v, kept in zip(value, rows, strict=True) if kept]
-        for key, value in batch.items()
-    }
+    return own, {key: _rows(value, keep) for key, value in batch.items()}
+
+
+def _rows(value: Any, keep: Tensor) -> Any:
+    """Those of a batch's value; what is said of the whole batch, such as the name of its dataset, stays."""
+    if isinstance(value, Tensor):
+        return value[keep]
+    if isinstance(value, list | tuple):
+        return [one for one, kept in zip(value, keep.tolist(), strict=True) if kept]
+    return value
