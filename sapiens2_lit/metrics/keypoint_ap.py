@@ -84,6 +84,14 @@ class KeypointAP(Metric):
         self.box_score.append(box_score.float())
         self.person.append(person)
 
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """Gather from all ranks; one that had no people joins in with none, of the shapes that the others send."""
+        if len(self.keypoints) == 0:
+            nobody = torch.zeros(0, device=self.device)
+            numbers = nobody.to(torch.int64)
+            self.update(nobody.reshape(0, self.skeleton.num_keypoints, 3), numbers, nobody, numbers)
+        super().sync(*args, **kwargs)
+
     def compute(self) -> dict[str, Tensor]:
         found = self.results()
         everyone = tuple(range(self.skeleton.num_keypoints))
