@@ -12,9 +12,9 @@ from sapiens2_lit.adapt import Adapt, Adaptation, adapt_from_dict, difference, s
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.building import match_state
 from sapiens2_lit.checkpoints.identity import Identity, check_identity, identify
+from sapiens2_lit.checkpoints.optimizer_states import with_own_states, with_plain_states
 from sapiens2_lit.checkpoints.ours import BACKBONE, META, average_name
 from sapiens2_lit.checkpoints.ours import EMA as AVERAGES
-from sapiens2_lit.checkpoints.optimizer_states import with_own_states, with_plain_states
 from sapiens2_lit.ema import EMA, WeightAverage
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.lora import plain_name
