@@ -1,4 +1,4 @@
-"""Numbers from disk: npy, npz, png of 8 and 16 bits. Nothing is ever unpickled."""
+"""Numbers from disk: npy, npz, png of 8 and 16 bits, exr. Nothing is ever unpickled."""
 
 import os
 import zipfile
@@ -91,11 +91,31 @@ def _read_picture(path: Path, kind: str) -> Array:
     )  # some builds of OpenCV read EXR, but only if asked to
     data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if values is None and path.suffix == ".exr" and (channel := _read_exr(path)) is not None:
+        return channel
     if values is None:
-        hint = " This OpenCV may not read EXR: convert it to npz." if path.suffix == ".exr" else ""
+        hint = " EXR needs OpenEXR: pip install 'sapiens2-lit[exr]', or convert it to npz."
+        hint = hint if path.suffix == ".exr" else ""
         raise DataError(
             f"{path}: {data.size} bytes that are no whole {path.suffix[1:]} file: write it anew.{hint}"
         )
     if values.ndim == 3:
         values = values[..., [2, 1, 0, 3][: values.shape[2]]]
     return np.asarray(values)
+
+
+def _read_exr(path: Path) -> Array | None:
+    """The channel Z of an EXR file, or its only one; None without OpenEXR, which few builds of OpenCV replace."""
+    try:
+        import OpenEXR
+    except ImportError:
+        return None
+    try:
+        with OpenEXR.File(str(path), separate_channels=True) as file:
+            channels = {name: np.array(channel.pixels) for name, channel in file.channels().items()}
+    except RuntimeError as error:  # its only kind
+        raise OSError(str(error)) from error
+    name = "Z" if "Z" in channels else next(iter(channels))
+    if len(channels) > 1 and name != "Z":
+        raise DataError(f"{path}: has the channels {', '.join(channels)}, expected one, or one named Z.")
+    return channels[name]

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from sapiens2_lit.classes import Classes
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
-from sapiens2_lit.datamodules.ground_truth import PERSONS, join_ground_truths, joined_ids
+from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
 from sapiens2_lit.datamodules.loading import default_workers
 from sapiens2_lit.datamodules.mixing import MixedEvaluation, MixedLoader, Schedule
 from sapiens2_lit.errors import DataError, SettingError
@@ -77,6 +78,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         if num_workers is not None and num_workers < 0:
             raise SettingError(f"data.num_workers is {num_workers}, expected 0 or more, or null.")
         self.datasets = datasets
+        self.labels = DatasetLabels(datasets)
         self.schedule: Schedule = schedule
         self.weights = dict(weights or {})
         self.image_size = (image_size[0], image_size[1])
@@ -104,44 +106,21 @@ class MultitaskDataModule(lightning.LightningDataModule):
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
 
-    # ------------------------------------------------------- what heads ask of the data
+    # ------------------------------------------- what heads ask of the data, see DatasetLabels
 
     @property
     def skeleton(self) -> Skeleton | None:
-        """The vocabulary of the datasets with keypoints, None if there is none.
-
-        Raises:
-            SettingError: they differ.
-        """
-        return self._common("skeleton", self._with_keypoints())
+        return self.labels.skeleton
 
     @property
     def classes(self) -> Classes | None:
-        """The vocabulary of the datasets with masks, None if there is none.
-
-        Raises:
-            SettingError: they differ.
-        """
-        return self._common("classes", self._with_masks())
+        return self.labels.classes
 
     def count_classes(self) -> npt.NDArray[np.int64]:
-        """(C,) pixels of each class in the training masks of all datasets that have any; after `setup("fit")`.
-
-        Raises:
-            SettingError: there are no masks, or they are of different classes.
-        """
-        if self.classes is None:
-            raise SettingError(
-                f"data.datasets: none of {', '.join(self.datasets)} has masks to count for class_weights: auto."
-            )
-        counts = [data.count_classes() for data in self._with_masks().values()]  # type: ignore[attr-defined]
-        return np.sum(counts, axis=0)
+        return self.labels.count_classes()
 
     def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]] | None:
-        """All labelled people of a stage (validate, test) as one COCO dict; None where no dataset has any."""
-        labelled = self._with_truth("val" if stage == "validate" else stage)
-        truths = [data.ground_truth(stage) for data in labelled.values()]  # type: ignore[attr-defined]
-        return join_ground_truths(truths) if truths else None
+        return self.labels.ground_truth(stage)
 
     # ------------------------------------------------------------------------ stages
 
@@ -175,11 +154,14 @@ class MultitaskDataModule(lightning.LightningDataModule):
             data.teardown(stage)
 
     def train_dataloader(self) -> MixedLoader:
-        if self.trainer is not None and self.trainer.overfit_batches:
+        if getattr(self.trainer, "overfit_batches", 0):
             raise SettingError(
                 "trainer.overfit_batches has no effect on MultitaskDataModule: name few samples in the datasets' "
                 "`train` instead."
             )
+        module: Any = getattr(self.trainer, "lightning_module", None)
+        if hasattr(module, "named_heads"):
+            self.labels.check({name: head.targets for name, head in module.named_heads()})
         loaders = {name: data.train_dataloader() for name, data in self.datasets.items()}
         mixed = MixedLoader(loaders, self.schedule, self.weights, self.seed, self._resume)
         for name, loader in loaders.items():
@@ -244,40 +226,13 @@ class MultitaskDataModule(lightning.LightningDataModule):
     def _evaluation(self, name: str) -> MixedEvaluation:
         datasets = self._having(name)
         loaders = {key: data._evaluation_loader(name) for key, data in datasets.items()}
-        places = {key: place for place, key in enumerate(self._with_truth(name))}
-
-        def prepare(dataset: str, batch: dict[str, Any]) -> dict[str, Any]:
-            if dataset in places:
-                return joined_ids(batch, places[dataset])
-            return {key: value for key, value in batch.items() if key not in PERSONS}
-
-        loader = MixedEvaluation(loaders, prepare)
+        loader = MixedEvaluation(loaders, partial(self.labels.for_ground_truth, name))
         self._loaders.append(loader)
         return loader
 
     def _having(self, name: str) -> dict[str, ImageDataModule]:
         """The datasets with samples of that name (train, val, test) that were set up."""
         return {key: data for key, data in self.datasets.items() if name in data.datasets}
-
-    def _with_keypoints(self) -> dict[str, ImageDataModule]:
-        return {
-            name: data for name, data in self.datasets.items() if _gives(data, "ground_truth", "keypoints")
-        }
-
-    def _with_masks(self) -> dict[str, ImageDataModule]:
-        """The datasets whose `classes` say something: where there are no masks, they are None."""
-        return {name: data for name, data in self.datasets.items() if _gives(data, "classes", "segmentation")}
-
-    def _with_truth(self, name: str) -> dict[str, ImageDataModule]:
-        return {key: data for key, data in self._with_keypoints().items() if name in data.datasets}
-
-    def _common(self, vocabulary: str, datasets: dict[str, ImageDataModule]) -> Any:
-        found = {name: getattr(data, vocabulary) for name, data in datasets.items()}
-        names = "keypoints" if vocabulary == "skeleton" else "names"
-        if len({getattr(value, names) for value in found.values()}) > 1:
-            each = ", ".join(f"{name}: {value.name}" for name, value in found.items())
-            raise SettingError(f"data.datasets: their {vocabulary} differ ({each}), expected one for all.")
-        return next(iter(found.values()), None)
 
     def _taking_part(self, stage: str) -> list[str]:
         if stage == "predict":
@@ -303,11 +258,6 @@ class MultitaskDataModule(lightning.LightningDataModule):
                 "folder or a glob, or that of one dataset."
             )
         return told[0]
-
-
-def _gives(data: ImageDataModule, attribute: str, label: str) -> bool:
-    """Whether a dataset has an attribute, and its batches the label that it speaks of."""
-    return getattr(data, attribute, None) is not None and label in getattr(data, "targets", (label,))
 
 
 def _check_weights(weights: dict[str, float] | None, schedule: str, names: Iterable[str]) -> None:

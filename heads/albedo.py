@@ -19,7 +19,7 @@ class AlbedoHead(DenseHead):
 
     Args:
         embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle`, with RMSNorm as in the released recipe (weights were never published), or `deconv`.
+        decoder: `pixel_shuffle`, with RMSNorm as in the released recipe (never published), `deconv`, or `linear`.
         loss: named terms, modules called as `term(albedo, target, valid)` with (B, 3, H, W), (B, 3, H, W) and
             (B, 1, H, W); the default is 2 absolute, 2 gradient and 1 chromaticity error.
         released_loss: the default terms in their released form, which clamps inside the chromaticity.
@@ -35,7 +35,7 @@ class AlbedoHead(DenseHead):
     def __init__(
         self,
         embed_dim: int,
-        decoder: Literal["deconv", "pixel_shuffle"] = "pixel_shuffle",
+        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
         loss: Terms | None = None,
         released_loss: bool = False,
     ) -> None:

@@ -117,7 +117,7 @@ class DecoderHead(Head):
 
 
 def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
-    """Which decoder maps every head computes again in the backward pass: `stages`, `samples` (see `run_units`), `none`.
+    """Let every head compute decoder maps again in the backward pass, by `stages` or `samples` (`run_units`), or not.
 
     Raises:
         SettingError: another word, or a head that cannot.

@@ -99,8 +99,11 @@ def outside_autocast(layer: nn.Module, x: Tensor) -> Tensor:
         return layer(x.to(next(layer.parameters()).dtype))
 
 
-def start_at(layer: nn.Module, values: Sequence[float], std: float = 0.1) -> None:
-    """Let a last layer predict about `values`, one a channel; `std` of its weights is how much the rest may add."""
+def start_at(layer: nn.Module, values: Sequence[float], std: float = 0.01) -> None:
+    """Let a last layer predict about `values`, one a channel; `std` of its weights is how much the rest may add.
+
+    Small: what random features add is noise from pixel to pixel, which training would have to unlearn first.
+    """
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     assert layer.bias is not None
     nn.init.normal_(layer.weight, std=std)

@@ -33,7 +33,7 @@ class DepthHead(DenseHead):
     Args:
         embed_dim: channels of the backbone's feature map.
         relative: predict relative depth; labels are scaled to 0..1 sample by sample.
-        decoder: `pixel_shuffle` or `deconv`; no depth model of the second generation was released.
+        decoder: `pixel_shuffle`, `deconv` or `linear`; no depth model of the second generation was released.
         loss: named terms, modules called as `term(depth, target, valid)` with three (B, 1, H, W); the default is the
             scale-invariant logarithmic error, and 0.5 of gradient matching.
         released_loss: the scale-invariant logarithmic error alone, in its released form.
@@ -49,7 +49,7 @@ class DepthHead(DenseHead):
         self,
         embed_dim: int,
         relative: bool = False,
-        decoder: Literal["deconv", "pixel_shuffle"] = "pixel_shuffle",
+        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
         loss: Terms | None = None,
         released_loss: bool = False,
     ) -> None:

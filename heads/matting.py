@@ -23,7 +23,7 @@ class MattingHead(DenseHead):
 
     Args:
         embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle` as in the released matting model, or `deconv`.
+        decoder: `pixel_shuffle` as in the released matting model, `deconv`, or `linear`.
         loss: named terms of alpha, modules called as `term(alpha, target, valid)` with three (B, 1, H, W); the
             default is absolute, gradient and Laplacian pyramid error. No recipe was released.
         colour_loss: named terms of (B, 4, H, W) premultiplied rgb and alpha, for batches with a foreground; the default
@@ -42,7 +42,7 @@ class MattingHead(DenseHead):
     def __init__(
         self,
         embed_dim: int,
-        decoder: Literal["deconv", "pixel_shuffle"] = "pixel_shuffle",
+        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
         loss: Terms | None = None,
         colour_loss: Terms | None = None,
         connectivity: bool = True,

@@ -20,7 +20,7 @@ class NormalHead(DenseHead):
 
     Args:
         embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle` as in the released normal models, or `deconv`.
+        decoder: `pixel_shuffle` as in the released normal models, `deconv`, or `linear`.
         loss: named terms, modules called as `term(normals, target, valid)` with (B, 3, H, W), (B, 3, H, W) and
             (B, 1, H, W); the default is the released one: 10 cosine, 1 absolute and 10 gradient error. Add
             `angle: {class_path: sapiens2_lit.losses.NormalAngle}` for the angle itself.
@@ -36,7 +36,7 @@ class NormalHead(DenseHead):
     def __init__(
         self,
         embed_dim: int,
-        decoder: Literal["deconv", "pixel_shuffle"] = "pixel_shuffle",
+        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
         loss: Terms | None = None,
     ) -> None:
         terms = choose_terms("NormalHead", loss, False, lambda _: default_terms())

@@ -50,7 +50,7 @@ class PointmapHead(FieldHead):
 
     Args:
         embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle` as in the released point map models, or `deconv`.
+        decoder: `pixel_shuffle` as in the released point map models, `deconv`, or `linear`.
         image_size: (height, width) of the input, on which the scale branch's length depends; on the command line it is
             the data's. Released scale branches belong to 1024 x 768.
         patch_size: input pixels along a cell of the feature map: 16, or 64 with the window tokenizer.
@@ -74,7 +74,7 @@ class PointmapHead(FieldHead):
     def __init__(
         self,
         embed_dim: int,
-        decoder: Literal["deconv", "pixel_shuffle"] = "pixel_shuffle",
+        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
         image_size: tuple[int, int] = (1024, 768),
         patch_size: int = 16,
         loss: Terms | None = None,

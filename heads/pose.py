@@ -27,7 +27,7 @@ class PoseHead(DecoderHead):
     Args:
         embed_dim: channels of the backbone's feature map.
         skeleton: `coco17`, `coco_wholebody133`, `sociopticon308`, or a YAML file of your own.
-        decoder: `deconv` as in the released pose models, or `pixel_shuffle`.
+        decoder: `deconv` as in the released pose models, `pixel_shuffle`, or `linear`.
         sigma: standard deviation of a target's Gaussian in heatmap pixels on the released 256 x 192 map; on
             maps of another size it is scaled along, but never below one pixel.
         loss: named terms, modules called as `term(prediction, gx, gy, weight)`; the default is the released
@@ -44,7 +44,7 @@ class PoseHead(DecoderHead):
         self,
         embed_dim: int,
         skeleton: str | Path | Skeleton = "sociopticon308",
-        decoder: Literal["deconv", "pixel_shuffle"] = "deconv",
+        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "deconv",
         sigma: float = 6.0,
         loss: dict[str, nn.Module] | None = None,
         draw_threshold: float = 0.3,

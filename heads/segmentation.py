@@ -14,7 +14,7 @@ from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.drawing import draw_segmentation
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
-from sapiens2_lit.heads.dense import at_input_size
+from sapiens2_lit.heads.dense import at_input_size, start_at
 from sapiens2_lit.losses import BalancedCrossEntropy, CrossEntropy, Dice
 from sapiens2_lit.losses.segmentation import check_weights
 from sapiens2_lit.metrics import SegmentationIoU
@@ -68,7 +68,9 @@ class ClassHead(DecoderHead):
         self.init_weights()
 
     def init_weights(self) -> None:
+        """Kaiming, fan-out, zero biases; the last layer so that a fresh head is about undecided."""
         super().init_weights()
+        start_at(self.get_submodule(self.stages[-1]), (0.0,) * self.classes.num_classes)
         self.init_losses()
 
     def init_losses(self) -> None:
@@ -160,7 +162,7 @@ class SegmentationHead(ClassHead):
     Args:
         embed_dim: channels of the backbone's feature map.
         classes: `body29`, the released 29 classes, or a YAML file of your own.
-        decoder: `deconv` as in the released segmentation models, or `pixel_shuffle`.
+        decoder: `deconv` as in the released segmentation models, `pixel_shuffle`, or `linear`.
         loss: named terms, modules called as `term(logits, labels)` with (B, C, H, W) and (B, H, W), 255 ignored; the
             default is the released one: weighted cross-entropy and Dice.
         class_weights: of the default cross-entropy: `released` (those of the vocabulary; of body29 the released
@@ -176,7 +178,7 @@ class SegmentationHead(ClassHead):
         self,
         embed_dim: int,
         classes: str | Path | Classes = "body29",
-        decoder: Literal["deconv", "pixel_shuffle"] = "deconv",
+        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "deconv",
         loss: dict[str, nn.Module] | None = None,
         class_weights: ClassWeights = "released",
         opacity: float = 0.6,

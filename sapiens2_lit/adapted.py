@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch import nn
 from torch.optim import Optimizer
@@ -46,7 +47,7 @@ class AdaptedModule(L.LightningModule):
         self.source: str | None = None  # of the backbone's pretrained weights
 
     def adapt_backbone(self, saved: dict[str, Any], source: str | None) -> None:
-        """Freeze what is not trained, put in adapters, start the average.
+        """Freeze what is not trained, put in adapters. The backbone may have no values yet.
 
         Args:
             saved: what the checkpoint says beside its tensors; empty for a new run.
@@ -64,15 +65,24 @@ class AdaptedModule(L.LightningModule):
                 f"model.adapt.frozen_dtype: found bfloat16 with trainer.precision {self.trainer.precision}, expected "
                 "bf16-mixed"
             )
+        self.set_step(
+            max([0, *adaptation.adapt.schedule])
+        )  # the optimizer must know all that will ever be trained
+
+    def remember_backbone(self, saved: dict[str, Any], source: str | None) -> None:
+        """Once the backbone has its values: note which one it is, for checkpoints without it, and start the average.
+
+        Args:
+            saved, source: as of `adapt_backbone`.
+        """
+        assert self.backbone is not None and self.adaptation is not None
+        adaptation = self.adaptation
         frozen = {n: p for n, p in self.backbone.named_parameters() if n not in adaptation.starts}
         if source is not None and frozen:
             self.identity = identify(frozen, source, adaptation.rounded)
             self.strict_loading = False
         elif frozen and not saved:
             _log.warning("The backbone has no pretrained weights, and most of it is frozen at random values.")
-        self.set_step(
-            max([0, *adaptation.adapt.schedule])
-        )  # the optimizer must know all that will ever be trained
         if self.ema_settings is not None:
             self.ema = WeightAverage(self.trained_parameters(), self.ema_settings.decay)
 
@@ -87,7 +97,7 @@ class AdaptedModule(L.LightningModule):
                     "weights: --model.weights CKPT instead of --ckpt_path"
                 )
             return before
-        data = getattr(self._trainer, "datamodule", None)
+        data: Any = getattr(self._trainer, "datamodule", None)
         if hasattr(data, "train_samples"):
             samples = data.train_samples()
         else:
@@ -138,8 +148,12 @@ class AdaptedModule(L.LightningModule):
             self.set_step(self.trainer.global_step)
 
     def optimizer_step(
-        self, epoch: int, batch_idx: int, optimizer: Optimizer, optimizer_closure: Any = None
-    ) -> None:  # type: ignore[override]  # LightningOptimizer is one
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Any = None,
+    ) -> None:
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         if self.ema is not None:  # before any callback may save
             self.ema.update(self.trained_parameters(), self.trainer.global_step + 1)
@@ -159,7 +173,9 @@ class AdaptedModule(L.LightningModule):
 
     # -------------------------------------------------------------- checkpoints
 
-    def state_dict(self, *args: Any, prefix: str = "", **kwargs: Any) -> dict[str, Any]:
+    def state_dict(  # type: ignore[override]  # of several forms in torch; this takes them all
+        self, *args: Any, prefix: str = "", **kwargs: Any
+    ) -> dict[str, Any]:
         """Without what a pretrained backbone has and nobody trained; averages are averages, at any time."""
         state: dict[str, Any] = super().state_dict(*args, prefix=prefix, **kwargs)
         if self.identity is not None:
@@ -192,6 +208,7 @@ class AdaptedModule(L.LightningModule):
         assert self.adaptation is not None
         if "adapt" in saved and adapt_from_dict(saved["adapt"]) != self.adaptation.adapt:
             self.adapt_backbone(saved, self.source)
+            self.remember_backbone(saved, self.source)
         if identity is not None:
             origin = (self.identity or {}).get("weights", "this run")
             frozen = {plain_name(name): p for name, p in self.backbone.named_parameters()}

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.errors import SettingError, TrainingError
+from sapiens2_lit.parallel.placement import whole
+from sapiens2_lit.parallel.ranks import sum_over_ranks
 
 Losses = dict[str, Tensor]
 
@@ -101,7 +103,7 @@ class UncertaintyWeighting(Balancer):
         }
 
     def weights(self) -> dict[str, float]:
-        return dict(zip(self.names, (-self.log_variances.detach()).exp().tolist(), strict=True))
+        return dict(zip(self.names, (-whole(self.log_variances.detach())).exp().tolist(), strict=True))
 
 
 class GradientNorms(Balancer):
@@ -200,11 +202,10 @@ class GradientNorms(Balancer):
 
     def reduce(self, norms: Tensor, losses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Over ranks: mean norms and losses of each head, and on how many ranks it was measured."""
-        from sapiens2_lit.parallel import sum_over_ranks
-
         count = sum_over_ranks((norms > 0).to(norms.dtype))
         total = sum_over_ranks(torch.stack([norms, losses]))
-        return (*(total / count.clamp(min=1)).unbind(), count)
+        norms, losses = (total / count.clamp(min=1)).unbind()
+        return norms, losses, count
 
     def weights(self) -> dict[str, float]:
         return dict(zip(self.names, self.factors.tolist(), strict=True))

@@ -7,28 +7,73 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.checkpoints import is_under, load_state, read_weights, task_state
+from sapiens2_lit.checkpoints import is_under, load_state, open_weights, task_state
+from sapiens2_lit.checkpoints.sharded import Readable
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head
+from sapiens2_lit.lora import reset_adapters
+from sapiens2_lit.parallel.fresh import drawn_for, fresh_values
+from sapiens2_lit.parallel.sharding import Sharding
 
 log = logging.getLogger(__name__)
 
 
 def build(
-    make_backbone: Callable[[], Backbone], make_heads: Mapping[str, Callable[[int], Head]], pretrained: bool
+    make_backbone: Callable[[], Backbone],
+    make_heads: Mapping[str, Callable[[int], Head]],
+    pretrained: bool,
+    sharding: Sharding | None = None,
 ) -> tuple[Backbone, dict[str, Head]]:
-    """The backbone, and the heads on its width.
+    """The backbone, and the heads on its width, whose fresh values depend on the run's seed and their names alone.
 
     Without `pretrained` the backbone's own weights are not read: a checkpoint or a task file will bring them.
+    With `sharding` heads are made whole and sharded one by one; the backbone stays on the meta device, until
+    `shard_networks` has sharded it and `fill_backbone` gives it values.
     """
-    if pretrained:
-        backbone = make_backbone()
+    if pretrained and sharding is None:
+        with drawn_for("backbone"):
+            backbone = make_backbone()
     else:
         with torch.device("meta"):
             backbone = make_backbone()
+    if not pretrained and sharding is None:
         backbone.to_empty(device=torch.empty(0).device)
-        backbone.init_weights()
-    return backbone, {name: make(backbone.embed_dim) for name, make in make_heads.items()}
+        with drawn_for("backbone"):
+            backbone.init_weights()
+    heads = {}
+    for name, make in make_heads.items():
+        with drawn_for(f"heads.{name}"):
+            heads[name] = make(backbone.embed_dim)
+        if sharding is not None:
+            shard_if_any(sharding, heads[name])
+    return backbone, heads
+
+
+def shard_networks(sharding: Sharding, backbone: Backbone, balancer: nn.Module) -> None:
+    """Shard the backbone block by block, and what the heads' losses are weighed by, in place."""
+    sharding.shard_backbone(backbone)
+    shard_if_any(sharding, balancer)
+
+
+def shard_if_any(sharding: Sharding, module: nn.Module) -> None:
+    if any(True for _ in module.parameters()):
+        sharding.shard(module)
+
+
+def fill_backbone(sharding: Sharding, backbone: Backbone, from_file: bool, brought: bool) -> None:
+    """Give a sharded backbone from the meta device the values that it would have in one process.
+
+    Args:
+        from_file: take those of its own `weights`, where it has any; each rank reads its part of them.
+        brought: something else will bring all values, so that none need be drawn.
+    """
+    sharding.materialize(backbone)
+    from_file = from_file and backbone.weights is not None
+    with drawn_for("backbone"):
+        fresh_values(backbone.init_weights, draw=not (from_file or brought))
+    reset_adapters(backbone)
+    if from_file:
+        backbone.load_weights()
 
 
 def load_task_file(
@@ -48,8 +93,8 @@ def load_task_file(
         WeightsError: the file is not found, or does not fit outside `reinitialize` and `drop`.
     """
     backbone, heads = module.get_submodule("backbone"), list(module.get_submodule("heads")._modules)
-    found = read_weights(source, backbone=getattr(backbone, "weights", None))
-    tensors = found.tensors
+    found = open_weights(source, backbone=getattr(backbone, "weights", None))
+    tensors: Mapping[str, Readable] = found.tensors
     if any(name.startswith("decode_head.") for name in tensors):
         known = [name for name in heads if f"heads.{name}" not in reinitialize]
         if len(known) != 1:
@@ -58,7 +103,7 @@ def load_task_file(
                 f"({', '.join(known)}); list the new ones, as in model.reinitialize: [heads.{heads[-1]}], or load the "
                 "backbone alone by model.backbone.weights"
             )
-        own = {  # what a loss has counted in the data is not in such files
+        own: dict[str, Readable] = {  # what a loss has counted in the data is not in such files
             name: value
             for name, value in module.state_dict().items()
             if name.startswith(f"heads.{known[0]}.losses.")
@@ -72,7 +117,7 @@ def load_task_file(
 
 
 def check_dropped(
-    drop: tuple[str, ...], tensors: Mapping[str, Tensor], module: nn.Module, origin: str
+    drop: tuple[str, ...], tensors: Mapping[str, object], module: nn.Module, origin: str
 ) -> None:
     """Raise SettingError where an entry names nothing in the file, or something that the module has."""
     for prefix in drop:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from textwrap import dedent
 
 from sapiens2_lit.config_files import find_config, shipped_configs, summary
-from sapiens2_lit.errors import SapiensError
+from sapiens2_lit.errors import Interrupted, SapiensError
 
 USAGE = """\
 usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
@@ -21,6 +21,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   app        look in a browser:     sapiens2-lit app CKPT [CKPT ...]
   export     for other programs:    sapiens2-lit export CKPT OUT --format released|transformers|torch-export|onnx
   plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
+  consolidate CKPT OUT.safetensors: the weights of a checkpoint, sharded or not, in one file
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
   configs    list the shipped configurations; `configs show NAME` prints one
   demo       train on a few hundred generated images and draw what was learnt
@@ -39,6 +40,8 @@ def main(args: list[str] | None = None) -> int:
     command, rest = (args[0], args[1:]) if args else ("--help", [])
     try:
         return dispatch(command, rest)
+    except Interrupted as error:
+        return fail(str(error), status=128 + error.signal)  # as shells tell of signals
     except SapiensError as error:
         return fail(plain_message(error), status=1, cause=error)
     except (ArgumentError, ValueError) as error:
@@ -67,6 +70,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         return app(rest)
     elif command == "configs":
         return configs(rest)
+    elif command == "consolidate":
+        from sapiens2_lit.checkpoints.consolidate import consolidate_command
+
+        return consolidate_command(rest)
     elif command == "synth":
         from sapiens2_lit.synthetic.command import synth
 

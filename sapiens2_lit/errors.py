@@ -21,6 +21,19 @@ class SettingError(SapiensError):
     """A setting of the command line, a YAML file or a constructor."""
 
 
+class Interrupted(Exception):
+    """A signal asked the run to end, and its state is saved.
+
+    Args:
+        signal: its number.
+        message: what happened, and how to go on.
+    """
+
+    def __init__(self, signal: int, message: str) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
 class TrainingError(SapiensError):
     """Training went wrong because of its input, as with a loss that is not finite."""
 

@@ -101,5 +101,5 @@ class FeatureStore:
 def mark_of(image: Tensor) -> int:
     """What tells the pixels of an image from any others: a positive 63-bit hash of their values and their size."""
     digest = hashlib.blake2b(str(tuple(image.shape)).encode(), digest_size=8)
-    digest.update(image.contiguous().numpy())
+    digest.update(image.contiguous().numpy().data)
     return (int.from_bytes(digest.digest(), "big") >> 1) or 1

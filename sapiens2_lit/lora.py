@@ -7,10 +7,12 @@ at zero. In state dicts `NAME.weight` becomes `NAME.base_layer.weight`, next to 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.parallel.fresh import drawn_for, fresh_values
 
 BASE = ".base_layer."
 _PAIR = re.compile(r"(?P<layer>.+)\.lora_(?P<side>A|B)\.default\.weight")
@@ -64,10 +66,22 @@ def inject_lora(backbone: nn.Module, lora: LoRA) -> None:
                 f"model.adapt.lora.targets: found {target!r}, which is no linear layer of the backbone; expected "
                 f"some of {known}"
             )
-    config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets)
-    )  # type: ignore[call-arg]
+    settings: dict[str, Any] = {"lora_alpha": lora.alpha}  # declared as an integer, used as a number
+    config = LoraConfig(r=lora.rank, lora_dropout=lora.dropout, target_modules=list(lora.targets), **settings)
     inject_adapter_in_model(config, backbone)
+    reset_adapters(backbone)
+
+
+def reset_adapters(backbone: nn.Module) -> None:
+    """Fresh values for the adapters, in place, whether sharded or not; they depend on the run's seed alone."""
+
+    def reset() -> None:
+        for layer in backbone.modules():
+            if callable(reset_layer := getattr(layer, "reset_lora_parameters", None)):
+                reset_layer("default", True)
+
+    with drawn_for("adapters"):
+        fresh_values(reset)
 
 
 def is_lora(name: str) -> bool:

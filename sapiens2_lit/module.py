@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.strategies import DDPStrategy
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from sapiens2_lit.adapt import Adapt
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.balancing import Balancer, FixedWeights
-from sapiens2_lit.building import build, load_task_file
+from sapiens2_lit.building import build, fill_backbone, load_task_file, shard_networks
 from sapiens2_lit.checkpoints import read_meta
 from sapiens2_lit.decoders import Recompute
 from sapiens2_lit.ema import EMA
@@ -31,7 +31,8 @@ from sapiens2_lit.optim import (
     settings_of,
     warmup_then_linear,
 )
-from sapiens2_lit.parallel import compile_blocks, several_ranks
+from sapiens2_lit.parallel import clip_gradients, clip_values, compile_blocks, several_ranks
+from sapiens2_lit.parallel.strategy import strategy_sharding
 from sapiens2_lit.partial import (
     batches_of,
     joined_images,
@@ -128,16 +129,29 @@ class SapiensModule(EvaluationModule):
         checkpoint = self.resume_from
         saved = read_meta(checkpoint) if checkpoint and Path(checkpoint).exists() else {}
         needed = not checkpoint or "backbone" in saved  # else the checkpoint brings every weight
+        sharding = strategy_sharding(self._trainer)
         self.backbone, heads = build(
-            self.make_backbone, self.make_heads, pretrained=needed and not self.weights
+            self.make_backbone,
+            self.make_heads,
+            pretrained=needed and not self.weights,
+            sharding=sharding,
         )
         self.heads.update(heads)
         set_recompute(heads, self.recompute)
-        if self.weights and needed:
+        source = self.weights or self.backbone.weights
+        if self.weights and needed and sharding is None:
             load_task_file(self, self.weights, self.reinitialize, self.drop)
-        self.adapt_backbone(saved, self.weights or self.backbone.weights)
+        self.adapt_backbone(saved, source)
         if self.compile_blocks:
             compile_blocks(self.backbone)
+        if sharding is not None:
+            shard_networks(sharding, self.backbone, self.balancer)
+            kept = any(prefix.startswith("backbone") for prefix in self.reinitialize)
+            brought = not needed or (self.weights is not None and not kept)
+            fill_backbone(sharding, self.backbone, from_file=needed and not self.weights, brought=brought)
+            if self.weights and needed:
+                load_task_file(self, self.weights, self.reinitialize, self.drop)
+        self.remember_backbone(saved, source)
 
     # ----------------------------------------------------------------- training
 
@@ -200,7 +214,9 @@ class SapiensModule(EvaluationModule):
         if len(names) == 1 or not several_ranks():
             return zero
         everywhere = active
-        if not getattr(self.trainer.datamodule, "ranks_agree", False):  # to ask is to wait for the others
+        if not getattr(
+            getattr(self.trainer, "datamodule", None), "ranks_agree", False
+        ):  # to ask is to wait for the others
             everywhere = on_any_rank(active, names, self.device)
             self._learned |= everywhere
         reduces_all = isinstance(self.trainer.strategy, DDPStrategy)
@@ -240,13 +256,13 @@ class SapiensModule(EvaluationModule):
         self._learned = set()
         by_norm = gradient_clip_algorithm != "value" and gradient_clip_val
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(parameters, float(gradient_clip_val or 0) if by_norm else math.inf)
+        norm = clip_gradients(parameters, float(gradient_clip_val or 0) if by_norm else math.inf)
         self.log("train/gradient_norm", norm)
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
         self._finite.check(norm, self.trainer.global_step, scaled)
         self.balancer.update()
-        if not by_norm:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        if gradient_clip_val and not by_norm:
+            clip_values(parameters, float(gradient_clip_val))
 
     def configure_optimizers(self) -> Any:
         assert self.backbone is not None

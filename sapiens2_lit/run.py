@@ -6,25 +6,30 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import CheckpointIO
 
 from sapiens2_lit.callbacks import (
     FeatureCache,
     LastCheckpoint,
     PredictionPictures,
     PredictionWriter,
+    Preemption,
     RunProgressBar,
     RunScalars,
     StartTable,
 )
+from sapiens2_lit.checkpoints.run_io import RunCheckpointIO
 from sapiens2_lit.config_files import resolve_configs
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.messages import set_up_messages
 from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.out_of_memory import advice, is_out_of_memory
 from sapiens2_lit.report import TestReport
 
 BEST = {
@@ -45,16 +50,21 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
     set_up_messages()
     sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
     args = resolve_configs(with_saved_config(args))
-    return (command_line or SapiensCLI)(
-        SapiensModule,
-        L.LightningDataModule,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-        parser_kwargs={"exit_on_error": False} | {name: {"exit_on_error": False} for name in COMMANDS},
-        args=args,
-    )
+    try:
+        return (command_line or SapiensCLI)(
+            SapiensModule,
+            L.LightningDataModule,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={"exit_on_error": False} | {name: {"exit_on_error": False} for name in COMMANDS},
+            args=args,
+        )
+    except torch.OutOfMemoryError as error:
+        from sapiens2_lit.plan.settings import out_of_memory  # which imports this file
+
+        raise out_of_memory(error, args) from error
 
 
 COMMANDS = ("fit", "validate", "test", "predict")
@@ -63,8 +73,22 @@ COMMANDS = ("fit", "validate", "test", "predict")
 class SapiensCLI(LightningCLI):
     """One run lives in `OUTPUT/version_N`: config.yaml, checkpoints/, TensorBoard's events.
 
-    `--ckpt_path last` or `best` means the newest run of `--output` that has one; `fit` goes on in its folder.
+    `--ckpt_path last` or `best` means the newest run of `--output` that has one; `fit` goes on in its folder. `auto` is
+    `last` where there is one, else nothing: the command of a job that is put back into the queue.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Runs the command.
+
+        Raises:
+            OutOfMemory: with what to change.
+        """
+        try:
+            super().__init__(*args, **kwargs)
+        except Exception as error:
+            if is_out_of_memory(error) and self.subcommand is not None:
+                raise advice(self.config[self.subcommand], error) from error
+            raise
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -108,6 +132,7 @@ class SapiensCLI(LightningCLI):
         if settings.trainer.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(settings.output, name="", version=self.run_folder())
         kwargs["callbacks"] = self.callbacks()
+        kwargs["plugins"] = self.plugins()
         kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
         return super().instantiate_trainer(**kwargs)
 
@@ -127,8 +152,16 @@ class SapiensCLI(LightningCLI):
             if built.trainer.enable_model_summary is not False:
                 callbacks.append(StartTable(self.config.fit))
             if built.trainer.enable_checkpointing is not False:
-                callbacks += [built.checkpoint, built.last_checkpoint]
+                callbacks += [built.checkpoint, built.last_checkpoint, Preemption(built.last_checkpoint)]
         return callbacks
+
+    def plugins(self) -> list[Any]:
+        """The user's own plugins, and ours for checkpoints unless one of them is that."""
+        plugins = self.config_init[self.subcommand].trainer.plugins or []
+        plugins = [*plugins] if isinstance(plugins, list) else [plugins]
+        if any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            return plugins
+        return [*plugins, RunCheckpointIO(optimizers=self.subcommand == "fit")]
 
     def run_folder(self) -> str | None:
         """Name of this run's folder under the output; None lets the logger count up."""
@@ -209,17 +242,21 @@ def validate_in_steps(trainer: Namespace) -> None:
 
 
 def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
-    """The file that `--ckpt_path` means: itself, or with `last` and `best` that of the newest run of `output`.
+    """What `--ckpt_path` means: a path; with `last`, `best` that of the newest run of `output`, with `auto` its last.
 
     Raises:
         SettingError: there is none.
     """
     if ckpt_path is None or Path(ckpt_path).exists() or "://" in ckpt_path:
         return ckpt_path
-    if ckpt_path not in ("last", "best"):
-        raise SettingError(f"--ckpt_path {ckpt_path}: no such file (a path, or `last` or `best` of --output)")
-    pattern = "last.ckpt" if ckpt_path == "last" else "best*.ckpt"
+    if ckpt_path not in ("last", "best", "auto"):
+        raise SettingError(
+            f"--ckpt_path {ckpt_path}: no such file (a path, or `last`, `best` or `auto` of --output)"
+        )
+    pattern = "best*.ckpt" if ckpt_path == "best" else "last.ckpt"
     found = [*output.glob(f"version_*/checkpoints/{pattern}"), *output.glob(f"checkpoints/{pattern}")]
+    if not found and ckpt_path == "auto":
+        return None
     if not found:
         raise SettingError(
             f"--ckpt_path {ckpt_path}: no {output}/version_*/checkpoints/{pattern} to continue from"

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read by torch when it is imported, as by the command
@@ -41,3 +43,21 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         people = coco_dict({index: read_record(root, index) for index in indices}, "coco17", size)
         (root / "annotations" / f"{name}.json").write_text(json.dumps(people))
     return root
+
+
+@pytest.fixture(scope="session")
+def fake_ranks() -> Callable[..., AbstractContextManager[None]]:
+    """`with fake_ranks(world, rank)`: this process as one of `world`; what it sends to the others is dropped."""
+
+    @contextmanager
+    def ranks(world: int, rank: int = 0) -> Iterator[None]:
+        import torch.distributed as dist
+        from torch.testing._internal.distributed.fake_pg import FakeStore
+
+        dist.init_process_group("fake", rank=rank, world_size=world, store=FakeStore())
+        try:
+            yield
+        finally:
+            dist.destroy_process_group()
+
+    return ranks

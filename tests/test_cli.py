@@ -29,7 +29,7 @@ FIT = [
         (["--data.batchsize", "3"], "'batchsize' is not accepted"),
         (["--data.batch_size", "many"], "Expected a <class 'int'>. Got value: many"),
         (["--model.heads.pose.skeleton", "nope"], "skeleton 'nope' is unknown: expected one of coco17"),
-        (["--model.backbone.size", "9b"], "size: found '9b', expected one of nano, 0.1b"),
+        (["--model.backbone.size", "9b"], "size: found '9b', expected one of pico, nano, 0.1b"),
         (["--model.backbone.class_path", "nope.Nope"], "No module named 'nope'"),
         (
             ["--data.image_size", "[65, 48]"],

@@ -120,12 +120,14 @@ def test_folders_with_labels_of_their_own_train_resume_and_predict(folders: Path
 def test_mistakes_name_the_dataset(folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     command = ["fit", "--config", "multitask_folders.yaml", "--config", "size/test.yaml", *QUIET]
     command += ["--output", str(tmp_path), "--data.root", str(folders)]
+    pose = "{class_path: sapiens2_lit.datamodules.PoseDataModule, init_args: {root: pose}}"
     for options, expected in (
         (["--data.datasets.normal.init_args.normals", "nowhere"], "data.datasets.normal: "),
         (
             ["--data.datasets.pose.init_args.skeleton", "coco17"],
             "data.datasets.pose.skeleton is coco17, but the head",
         ),
+        (["--data.datasets.segmentation", pose], "model.heads.seg: no dataset has segmentation"),
         (
             ["--data.schedule", "all", "--data.weights", "{pose: 2}"],
             "data.weights has no effect with data.schedule",

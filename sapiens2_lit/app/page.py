@@ -46,5 +46,5 @@ def build_page(predictors: dict[str, Predictor]) -> gr.Blocks:
                     outputs.append(gr.Textbox(label="numbers", lines=2))
                     outputs.append(gr.Model3D(label="surface of the point map"))
         run.click(answer, picture, outputs, api_name="predict")
-        picture.upload(answer, picture, outputs, api_name=False)
+        picture.upload(answer, picture, outputs, api_visibility="private")
     return page

@@ -10,15 +10,15 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.backbones.checkpointing import Checkpointing, check_checkpointing, run_block
 from sapiens2_lit.backbones.layers import Block, RMSNorm, init_layer, init_normal
 from sapiens2_lit.backbones.rope import RopePeriods, rope_tables
 from sapiens2_lit.backbones.sizes import PATCH, WINDOW, BackboneSize, check_image_size, find_size
 from sapiens2_lit.backbones.tokenizer import WindowTokenizer
-from sapiens2_lit.checkpoints.reader import read_weights
 from sapiens2_lit.checkpoints.report import load_state
+from sapiens2_lit.checkpoints.sharded import open_weights
 from sapiens2_lit.checkpoints.tasks import NOT_BACKBONE, backbone_state
 from sapiens2_lit.errors import SettingError
 
@@ -43,7 +43,7 @@ class Sapiens2(Backbone):
     """Sapiens2 (Meta, 2026): a plain vision transformer for images of people, with released weights.
 
     Args:
-        size: a name (`0.1b`, `0.4b`, `0.8b`, `1b`, `5b`; `nano`, never released), or a row of one's own.
+        size: a name (`0.1b`, `0.4b`, `0.8b`, `1b`, `5b`; `pico` and `nano`, never released), or a row of one's own.
         image_size: (height, width) in pixels at which it is used. Both are multiples of 16, of 64 with the
             window tokenizer. `forward` takes every such size; the released models were trained at 1024 x 768.
         window_tokenizer: the 4K variant: 4 x 4 patches become one token, so an image of 4096 x 3072 gives the
@@ -55,8 +55,9 @@ class Sapiens2(Backbone):
             increase and end with the last block. Every map passes the final norm, as decoders on several
             maps (DPT, UPerNet) want one scale for all.
         activation_checkpointing: keep only the inputs of blocks for the backward pass and compute the rest
-            again: far less memory for a third more computation. May be switched at any time. The window
-            tokenizer always does so.
+            again: far less memory for a third more computation. `true` does so in every block, a number n in
+            every n-th, `selective` in every block but for the results of attention, which are kept. May be
+            switched at any time. The window tokenizer always does so.
 
     Raises:
         SettingError: a setting is out of range; the message names it.
@@ -72,7 +73,7 @@ class Sapiens2(Backbone):
         rope_dtype: Literal["float32", "bfloat16"] = "float32",
         weights: str | None = None,
         out_indices: Sequence[int] = (-1,),
-        activation_checkpointing: bool = False,
+        activation_checkpointing: Checkpointing = False,
     ) -> None:
         super().__init__()
         if rope_dtype not in ("float32", "bfloat16"):
@@ -86,7 +87,7 @@ class Sapiens2(Backbone):
         self.rope_dtype = torch.float32 if rope_dtype == "float32" else torch.bfloat16
         self.out_indices = _resolve(out_indices, self.depth)
         self.weights = weights
-        self.activation_checkpointing = activation_checkpointing
+        self.activation_checkpointing = check_checkpointing(activation_checkpointing)
 
         device = torch.empty(0).device  # under `with torch.device(...)` too, which older releases do not tell
         with torch.device("meta"):  # values come once, below, not first from every layer's constructor
@@ -150,14 +151,9 @@ class Sapiens2(Backbone):
         rope = rope_tables(
             grid, self.size.head_dim, prefix=PREFIX, dtype=self.rope_dtype, device=x_bnc.device, out=out
         )
-        again = self.activation_checkpointing and torch.is_grad_enabled()
         kept = []
         for i, block in enumerate(self.blocks):
-            x_bnc = (
-                checkpoint(block, x_bnc, rope, use_reentrant=False, preserve_rng_state=False)
-                if again
-                else block(x_bnc, rope)
-            )
+            x_bnc = run_block(block, x_bnc, rope, i, self.activation_checkpointing)
             if i in wanted:
                 kept.append(x_bnc)
         return kept
@@ -179,7 +175,7 @@ class Sapiens2(Backbone):
         """
         if self.weights is None:
             return
-        found = read_weights(self.weights)
+        found = open_weights(self.weights)
         report = load_state(self, backbone_state(found.tensors), source=found.origin, ignore=NOT_BACKBONE)
         log.info("%s", report.summary())
 

@@ -58,7 +58,9 @@ class BackboneSize:
 
 
 SIZES = {
-    "nano": BackboneSize(192, 6, 6, 768, 1),  # no released weights: for demonstrations on a CPU
+    # no released weights: for demonstrations on a CPU
+    "pico": BackboneSize(128, 4, 4, 256, 1),
+    "nano": BackboneSize(192, 6, 6, 768, 1),
     "0.1b": BackboneSize(768, 12, 12, 3072, 2),
     "0.4b": BackboneSize(1024, 24, 16, 4096, 2),
     "0.8b": BackboneSize(1280, 32, 16, 5120, 3),

@@ -15,6 +15,7 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.feature_store import GIGABYTE, FeatureStore
 from sapiens2_lit.heads.base import Batch
 from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.parallel.strategy import ShardedStrategy
 
 
 class FeatureCache(L.Callback):
@@ -71,11 +72,17 @@ class FeatureCache(L.Callback):
         """Open the cache.
 
         Raises:
-            SettingError: the backbone is trained, or the cache would be too large.
+            SettingError: the backbone is trained or sharded, or the cache would be too large.
         """
         if self.folder is None:
             return
         assert isinstance(pl_module, SapiensModule)
+        if isinstance(
+            trainer.strategy, ShardedStrategy
+        ):  # a rank that has its features would not gather blocks
+            raise SettingError(
+                "feature_cache: a sharded backbone has to run on all ranks at once; use --config strategy/ddp.yaml"
+            )
         if pl_module.adaptation is None or pl_module.adaptation.learns:
             raise SettingError(
                 "feature_cache: features of a backbone that is trained change; set model.adapt.mode to frozen"
@@ -143,6 +150,7 @@ class FeatureCache(L.Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.store is not None:
+            assert isinstance(pl_module, SapiensModule)
             pl_module.feature_cache = None
             trainer.datamodule.wrap_training = None  # type: ignore[attr-defined]  # set above
             self.store = self.dataset = None

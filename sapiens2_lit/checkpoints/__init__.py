@@ -4,6 +4,7 @@ from sapiens2_lit.checkpoints.heads import take_head
 from sapiens2_lit.checkpoints.layouts import detect_layout, to_released, to_transformers
 from sapiens2_lit.checkpoints.reader import Weights, read_meta, read_weights
 from sapiens2_lit.checkpoints.report import LoadReport, is_under, load_state
+from sapiens2_lit.checkpoints.sharded import open_weights
 from sapiens2_lit.checkpoints.tasks import backbone_state, released_state, task_state
 from sapiens2_lit.checkpoints.writer import write_weights
 
@@ -14,6 +15,7 @@ __all__ = [
     "detect_layout",
     "is_under",
     "load_state",
+    "open_weights",
     "read_meta",
     "read_weights",
     "released_state",

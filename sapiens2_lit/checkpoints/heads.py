@@ -27,10 +27,10 @@ def take_head(checkpoint: str | Path, head: str, path: str | Path, *, backbone: 
     """
     found = read_weights(checkpoint, backbone=backbone)
     tensors = released_state(found.tensors, head)
-    backbone = [name for name in tensors if name.startswith("backbone.")]
-    if not backbone:
+    names = [name for name in tensors if name.startswith("backbone.")]
+    if not names:
         raise WeightsError(f"{found.origin}: found no backbone, which a task file needs beside the head.")
-    if adapters := [name for name in backbone if "lora_" in name]:
+    if adapters := [name for name in names if "lora_" in name]:
         raise WeightsError(
             f"{found.origin}: found adapters ({adapters[0]}) in a file that does not say how to merge them."
         )

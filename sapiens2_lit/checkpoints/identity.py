@@ -10,6 +10,8 @@ from torch import Tensor
 
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.lora import plain_name
+from sapiens2_lit.parallel.placement import is_sharded, local_values, pick
+from sapiens2_lit.parallel.ranks import sum_over_ranks
 
 SAMPLED = 64  # values of each tensor: enough to tell any two trainings apart, and milliseconds for the largest models
 
@@ -19,21 +21,31 @@ Identity = dict[str, Any]
 def fingerprint(tensors: Mapping[str, Tensor], rounded: bool = False) -> str:
     """A hash of names, shapes, and up to 64 evenly spaced values of each tensor as float32.
 
-    It does not depend on the order of the tensors, nor on whether float32 values were stored as such.
+    It does not depend on the order of the tensors, on whether float32 values were stored as such, nor on ranks: of
+    sharded tensors all ranks must ask for it.
 
     Args:
         rounded: of the values as bfloat16 has them, so that tensors held in it are recognised.
     """
+    names = sorted(tensors)
+    samples = [pick(tensors[name], sampled(tensors[name].numel())) for name in names]
+    sharded = [tensors[name] for name in names if is_sharded(tensors[name])]
+    if sharded:
+        device = local_values(sharded[0]).device
+        together = sum_over_ranks(torch.cat(samples).to(device)).cpu()
+        samples = list(together.split([len(values) for values in samples]))
     digest = hashlib.sha256()
-    for name in sorted(tensors):
-        flat = tensors[name].detach().reshape(-1)
-        count = min(SAMPLED, flat.numel())
-        index = torch.arange(count) * (flat.numel() - 1) // max(1, count - 1)
+    for name, values in zip(names, samples, strict=True):
         digest.update(f"{name} {tuple(tensors[name].shape)}".encode())
-        values = flat[index.to(flat.device)]
-        values = values.to(torch.bfloat16) if rounded else values
-        digest.update(values.float().cpu().numpy().tobytes())
+        values = values.to(torch.bfloat16).float() if rounded else values
+        digest.update(values.numpy().tobytes())
     return digest.hexdigest()
+
+
+def sampled(count: int) -> Tensor:
+    """Evenly spaced positions in a tensor of `count` values."""
+    most = min(SAMPLED, count)
+    return torch.arange(most) * (count - 1) // max(1, most - 1)
 
 
 def identify(tensors: Mapping[str, Tensor], weights: str, rounded: bool = False) -> Identity:

@@ -5,8 +5,8 @@ a chain and `transformers` only the convolutions, the number on the released sid
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -73,7 +73,14 @@ def detect_layout(names: Iterable[str]) -> Layout:
     return "transformers" if any(mark in name for name in names for mark in marks) else "released"
 
 
-def to_released(tensors: Mapping[str, Tensor], *, task: str | None = None) -> dict[str, Tensor]:
+def join_rows(first: Tensor, second: Tensor) -> Tensor:
+    """The rows of both."""
+    return torch.cat([first, second])
+
+
+def to_released(
+    tensors: Mapping[str, Any], *, task: str | None = None, join: Callable[[Any, Any], Any] = join_rows
+) -> dict[str, Any]:
     """Rename from `transformers` to the released layout, joining gate_proj and up_proj to w12.
 
     A bare backbone stays without a prefix; in a task model it gets `backbone.`, and the head `decode_head.`.
@@ -81,6 +88,7 @@ def to_released(tensors: Mapping[str, Tensor], *, task: str | None = None) -> di
     Args:
         task: which `conv_TASK` the head's `predictor` is; `transformers` does not say. Unknown, the name
             `decode_head.predictor` is kept.
+        join: makes w12 of its halves; another for tensors that are not read yet.
 
     Raises:
         WeightsError: a name is in no row of the tables.
@@ -92,7 +100,7 @@ def to_released(tensors: Mapping[str, Tensor], *, task: str | None = None) -> di
     head = PIXEL_SHUFFLE if any(n.startswith("decode_head.input_conv.") for n in tensors) else DECONV
     if task is not None:
         head = (*head, Rule(f"decode_head.conv_{task}", "decode_head.predictor"))
-    renamed: dict[str, Tensor] = {}
+    renamed: dict[str, Any] = {}
     for name, tensor in tensors.items():
         half = HALF.fullmatch(name)
         if half is None:
@@ -104,8 +112,8 @@ def to_released(tensors: Mapping[str, Tensor], *, task: str | None = None) -> di
         if other not in tensors:
             raise WeightsError(f"weights: found {name} without {other}; expected both halves of w12.")
         if half["half"] == "gate":
-            joined = torch.cat([tensor, tensors[other]])
-            renamed[f"{new_prefix}blocks.{half['block']}.ffn.w12.{half['kind']}"] = joined
+            joined = f"{new_prefix}blocks.{half['block']}.ffn.w12.{half['kind']}"
+            renamed[joined] = join(tensor, tensors[other])
     return renamed
 
 

@@ -17,6 +17,7 @@ from sapiens2_lit.checkpoints.ours import META, complete, is_ours
 from sapiens2_lit.errors import WeightsError
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+META_FILE = "meta.pt"  # what the folder of a sharded run has beside its tensors
 WRAPPERS = ("state_dict", "model")
 ARCHITECTURES = {  # in the config.json of a transformers model
     "Sapiens2ForPoseEstimation": "pose",
@@ -52,24 +53,32 @@ def read_weights(
         WeightsError: nothing is there, it is not weights, it holds code instead of tensors alone, or the backbone
             that it belongs to is not found, or is another.
     """
-    path = Path(source).expanduser()
-    if path.exists():
-        files = [path] if path.is_file() else find_files(path)
-        origin = str(source)
-    elif is_hub_id(str(source)):
-        files = fetch(str(source), find_files)
-        origin = f"{source} ({files[0].parent})"
-    else:
-        raise WeightsError(
-            f"weights: found {str(source)!r}, which is no file or folder; expected one, or a hub id such as "
-            "facebook/sapiens2-pretrain-0.4b."
-        )
+    files, origin = locate(source)
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors.update(_read_file(file, ema, backbone))
     if detect_layout(tensors) == "transformers":
-        tensors = to_released(tensors, task=task or _task_beside(files[0]))
+        tensors = to_released(tensors, task=task or task_beside(files[0]))
     return Weights(tensors, origin)
+
+
+def locate(source: str | Path) -> tuple[list[Path], str]:
+    """The files that `source` means, downloaded if need be, and how to call them in messages.
+
+    Raises:
+        WeightsError: nothing is there.
+    """
+    path = Path(source).expanduser()
+    if path.exists():
+        one = path.is_file() or (path / META_FILE).is_file()  # the folder of a sharded run is one
+        return [path] if one else find_files(path), str(source)
+    if is_hub_id(str(source)):
+        files = fetch(str(source), find_files)
+        return files, f"{source} ({files[0].parent})"
+    raise WeightsError(
+        f"weights: found {str(source)!r}, which is no file or folder; expected one, or a hub id such as "
+        "facebook/sapiens2-pretrain-0.4b."
+    )
 
 
 def read_meta(checkpoint: str | Path) -> dict[str, Any]:
@@ -80,7 +89,7 @@ def read_meta(checkpoint: str | Path) -> dict[str, Any]:
     """
     path = Path(checkpoint)
     if path.is_dir():  # a sharded one, whose tensors are in files of their own
-        path = path / "meta.pt"
+        path = path / META_FILE
     content = _read_pickle(path)
     return dict(content.get(META, {})) if isinstance(content, Mapping) else {}
 
@@ -127,7 +136,8 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def _task_beside(file: Path) -> str | None:
+def task_beside(file: Path) -> str | None:
+    """The task that the config.json beside a file names, if any."""
     config = file.parent / "config.json"
     if not config.is_file():
         return None
@@ -139,6 +149,12 @@ def _task_beside(file: Path) -> str | None:
 
 
 def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]:
+    if file.is_dir():
+        # Imported here: reading files needs nothing of torch.distributed.
+        from sapiens2_lit.parallel.checkpoint import read_meta_file, read_model
+
+        content = {**read_meta_file(file), "state_dict": read_model(file)}
+        return complete(content, file, ema=ema, backbone=backbone)
     if file.suffix == ".safetensors":
         return _read_safetensors(file)
     if file.suffix in PICKLES:
@@ -158,7 +174,7 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
         with safe_open(file, framework="pt") as opened:
             return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{file}: expected safetensors; {_what_is(file)} ({error}).") from error
+        raise WeightsError(f"{file}: expected safetensors; {what_is(file)} ({error}).") from error
 
 
 def _read_pickle(file: Path) -> Any:
@@ -169,10 +185,10 @@ def _read_pickle(file: Path) -> Any:
         reason = str(error).split("Please file an issue")[0].strip()
         raise WeightsError(
             f"{file}: expected tensors alone; the file is broken, or would run code when loaded, which is "
-            f"never allowed. Convert it to safetensors where you trust it. {_what_is(file)} ({reason})."
+            f"never allowed. Convert it to safetensors where you trust it. {what_is(file)} ({reason})."
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
-        raise WeightsError(f"{file}: expected a PyTorch file; {_what_is(file)} ({error}).") from error
+        raise WeightsError(f"{file}: expected a PyTorch file; {what_is(file)} ({error}).") from error
 
 
 def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
@@ -191,7 +207,7 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _what_is(file: Path) -> str:
+def what_is(file: Path) -> str:
     """What a file that is not weights looks like."""
     try:
         with file.open("rb") as opened:

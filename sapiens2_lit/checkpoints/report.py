@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from sapiens2_lit.checkpoints.sharded import Readable
 from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.lora import is_lora, plain_name
+from sapiens2_lit.parallel.placement import held_part, local_values
 
 # Names, or last parts of names, that a file may hold or lack without harm.
 NEVER_LOADED = {"mask_token": "used in pretraining alone"}
@@ -76,7 +79,7 @@ class LoadReport:
 
 def load_state(
     module: nn.Module,
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Readable],
     *,
     source: str,
     reinitialize: Sequence[str] = (),
@@ -84,7 +87,8 @@ def load_state(
 ) -> LoadReport:
     """Copy `tensors` into the parameters and buffers of `module`, all or, where one does not fit, none.
 
-    Values are cast to the module's dtypes. Sharded parameters take their part of the whole tensor.
+    Values are cast to the module's dtypes. Sharded parameters take their part of the whole tensor, and of tensors
+    that are not read yet (`open_weights`) nothing else is read. Layers with adapters take theirs as without.
 
     Args:
         source: where the tensors came from, for messages.
@@ -99,7 +103,11 @@ def load_state(
         SettingError: an entry of `reinitialize` names nothing in the module.
     """
     # Not module.state_dict(): a training module may leave its frozen weights out of that.
-    targets = nn.Module.state_dict(module, keep_vars=True)
+    targets = {
+        plain_name(name): tensor
+        for name, tensor in nn.Module.state_dict(module, keep_vars=True).items()
+        if not is_lora(name)
+    }
     for prefix in reinitialize:
         if not any(is_under(name, prefix) for name in targets):
             raise SettingError(_no_such_prefix(prefix, targets))
@@ -113,7 +121,7 @@ def load_state(
 
 def _compare(
     targets: Mapping[str, Tensor],
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Readable],
     source: str,
     reinitialize: Sequence[str],
     ignore: Mapping[str, str],
@@ -146,17 +154,11 @@ def _compare(
     return report
 
 
-def _copy(target: Tensor, source: Tensor) -> None:
+def _copy(target: Tensor, source: Readable) -> None:
     assert not target.is_meta, "call to_empty() before loading weights"
-    if hasattr(target, "device_mesh"):
-        # Imported here: plain models need nothing of torch.distributed. Every rank reads the tensor and takes
-        # its own part, so nothing is sent.
-        from torch.distributed.tensor import DTensor, distribute_tensor
-
-        assert isinstance(target, DTensor)
-        whole = source.to(device=target.device, dtype=target.dtype)
-        source = distribute_tensor(whole, target.device_mesh, target.placements, src_data_rank=None)
-    target.copy_(source)
+    # Every rank reads its own part, so nothing is sent.
+    part = held_part(target)
+    local_values(target).copy_(source[part] if isinstance(source, Tensor) else source.read(part))
 
 
 def is_under(name: str, prefix: str) -> bool:

@@ -1,10 +1,13 @@
 """Names in released task files (`backbone.`, `decode_head.`) and our modules (`backbone.`, `heads.NAME.`)."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from torch import Tensor
 
 from sapiens2_lit.errors import WeightsError
+
+T = TypeVar("T")  # a tensor, or one that is not read yet
 
 # What a task file, or a checkpoint of ours, holds besides the backbone.
 NOT_BACKBONE = {
@@ -13,12 +16,12 @@ NOT_BACKBONE = {
 }
 
 
-def backbone_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def backbone_state(tensors: Mapping[str, T]) -> dict[str, T]:
     """The tensors with the prefix `backbone.` taken off, where there is one; others keep their names."""
     return {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
 
 
-def task_state(tensors: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
+def task_state(tensors: Mapping[str, T], head: str) -> dict[str, T]:
     """Our names for a released task file: its head becomes `heads.HEAD.`, a bare backbone gets its prefix."""
     bare = not any(name.startswith("backbone.") for name in tensors)
     renamed = {}

@@ -5,7 +5,7 @@ from typing import Literal
 
 from sapiens2_lit.errors import SettingError
 
-Kind = Literal["deconv", "pixel_shuffle"]
+Kind = Literal["deconv", "pixel_shuffle", "linear"]
 REFERENCE_WIDTH = 1024  # narrower backbones without released heads get channels in proportion to this one
 SMALLEST_RELEASED = 768
 
@@ -54,7 +54,8 @@ def decoder_preset(task: str, width: int, kind: Kind) -> DecoderChannels:
     """Channels of the decoder that was released for the task and a backbone `width` wide.
 
     Kinds and widths that were not released get a row of the same total stride (4 for pose, 16 otherwise):
-    between two released widths the smaller one's, below 768 one in proportion, no wider than the backbone.
+    between two released widths the smaller one's, below 768 for pose one in proportion, for dense tasks a lighter one,
+    no wider than the backbone.
 
     Raises:
         SettingError: an unknown task or kind; the message lists the known ones.
@@ -71,7 +72,19 @@ def decoder_preset(task: str, width: int, kind: Kind) -> DecoderChannels:
         return wide
     if width >= SMALLEST_RELEASED:
         return narrow
+    if task != "pose":
+        return _light(width, fewest=32 if task == "seg" else 16)
     return DecoderChannels(_scaled(narrow.upsample, width), _scaled(narrow.conv, width))
+
+
+def _light(width: int, fewest: int) -> DecoderChannels:
+    """Half as wide at each stage, `fewest` at least, and no convolutions at the full size.
+
+    The released rows in proportion would take more time than a small backbone itself, most of it at the full size, and
+    leave 8 channels in front of the predictor, which is too few to tell 29 classes.
+    """
+    upsample = (max(fewest, width // 2**stage // 8 * 8) for stage in (1, 2, 3, 4))
+    return DecoderChannels(tuple(min(width, channels) for channels in upsample), ())
 
 
 def _scaled(channels: tuple[int, ...], width: int) -> tuple[int, ...]:

@@ -89,7 +89,8 @@ class VideoFile:
                     return
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
-                count = _Count(start=stream.start_time or 0)
+                count = _Count(stream.start_time)
+                count.exact = "mp4" in container.format.name and stream.frames > 0
                 yield from self._decode(container, stream, count, wanted)
                 self.problem = self._lost(count, stream)
         except (OSError, av.error.FFmpegError) as error:
@@ -130,12 +131,12 @@ class VideoFile:
             first, unit = count.first_lost, stream.time_base
             place = ""
             if first is not None and unit is not None:
-                place = f", the first at {float((first - count.start) * unit):.3f} s"
+                place = f", the first at {float((first - (count.start or 0)) * unit):.3f} s"
             what = "1 frame" if count.num_lost == 1 else f"{count.num_lost} frames"
             lost.append(f"{what} could not be decoded and left out{place}")
         if count.broken_off is not None:
             lost.append(f"it breaks off after {count.num_packets} frames: {count.broken_off}")
-        elif stream.frames and count.num_packets < stream.frames:
+        elif count.exact and count.num_packets < stream.frames:
             lost.append(f"it ends after {count.num_packets} of {stream.frames} frames: it is truncated")
         return f"{self.path}: {'; '.join(lost)}." if lost else None
 
@@ -148,13 +149,14 @@ class _Count:
     due before a frame that came, but did not come, is lost. Without time stamps, errors are counted instead.
     """
 
-    start: int
+    start: int | None
     num_packets: int = 0
     num_arrived: int = 0
     failed: int = 0
     missing: int = 0
     first_lost: int | None = None
     broken_off: str | None = None
+    exact: bool = False  # the container knows how many frames there are; AVI only says so
     consistent: bool = True
     latest: int | None = None
     due: set[int] = field(default_factory=set)
@@ -170,9 +172,12 @@ class _Count:
 
     def arrived(self, frame: "VideoFrame") -> int | None:
         """The frame's index; None if it came behind a later one, as happens after errors, and counts as lost."""
-        if self.consistent and self.latest is not None and frame.pts is not None and frame.pts <= self.latest:
+        if self.start is None:
+            self.start = frame.pts
+        late = self.latest is not None and frame.pts is not None and frame.pts <= self.latest
+        if late and self.consistent and (self.failed or self.missing):
             return None
-        if self.consistent and frame.pts in self.due:
+        if self.consistent and not late and frame.pts in self.due:
             self._lose({pts for pts in self.due if pts < frame.pts})
             self.due.discard(frame.pts)
             self.latest = frame.pts
@@ -192,7 +197,7 @@ class _Count:
 
     def seconds(self, frame: "VideoFrame", index: int, stream: "VideoStream") -> float:
         if frame.pts is not None and stream.time_base is not None:
-            return float((frame.pts - self.start) * stream.time_base)
+            return float((frame.pts - (self.start or 0)) * stream.time_base)
         return float(index / (stream.average_rate or Fraction(25)))
 
     def _lose(self, lost: set[int]) -> None:

@@ -25,10 +25,14 @@ USABLE = 0.98
 class Trained(Protocol):
     """What is read of a `SapiensModule`: its networks, of any device, with `requires_grad` as in training."""
 
-    backbone: Backbone | None
-    heads: nn.ModuleDict
-    optimizer: Any
-    ema_settings: EMA | None
+    @property
+    def backbone(self) -> Backbone | None: ...
+    @property
+    def heads(self) -> nn.ModuleDict: ...
+    @property
+    def optimizer(self) -> Any: ...
+    @property
+    def ema_settings(self) -> EMA | None: ...
 
 
 @dataclass(frozen=True)

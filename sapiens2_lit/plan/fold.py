@@ -73,12 +73,15 @@ class Folds:
         self.blocks, self.times = list(blocks), times
         self.share = gradient_share
         self.births: list[tuple[int, int]] = []  # of what each block made in the forward pass
+        self.passed: set[Tensor] = set()  # parameters of blocks whose backward pass is through
         self.ended: set[int] = set()  # blocks whose forward pass is through
         self.backward: int | None = None  # the block whose backward pass is running
         self.kept: Counter[str] = Counter()  # what the other blocks of its run keep meanwhile
-        self.weights = {p: n for block, n in zip(self.blocks, times, strict=True) for p in block.parameters()}
+        self.weights: dict[Tensor, int] = {
+            p: n for block, n in zip(self.blocks, times, strict=True) for p in block.parameters()
+        }
         for index, block in enumerate(self.blocks):
-            block.register_forward_pre_hook(lambda *_: self.begin())
+            block.register_forward_pre_hook(lambda _, inputs: self.begin(inputs[0]))
             block.register_forward_hook(lambda _, __, output, index=index: self.end(index, output))
 
     def count_gradient(self, parameter: Tensor) -> None:
@@ -89,16 +92,20 @@ class Folds:
 
     def count_new_gradient(self, parameter: Tensor) -> None:
         """Let the gradient of this block alone count, until the whole run has passed."""
-        if self.fresh and parameter.grad is not None:
+        if parameter in self.passed or not self.fresh:
+            self.count_gradient(parameter)
+        elif parameter.grad is not None:
             self.live.retag(parameter.grad, "gradients", self.share_of(parameter))
 
     def share_of(self, parameter: Tensor) -> float:
         """Bytes that stay for each byte of the gradient as it was made: gathered weights may be of half precision."""
         return self.share * 4 / parameter.element_size()
 
-    def begin(self) -> None:
+    def begin(self, x: Tensor) -> None:
         if len(self.births) < len(self.blocks):  # not when computed again
             self.births.append((self.live.births, self.live.births))
+            if x.requires_grad:
+                x.register_hook(lambda _: self.end_backward())
             self.live.watch()
 
     def end(self, index: int, output: Tensor) -> None:
@@ -135,7 +142,7 @@ class Folds:
         if self.backward is None:
             return
         block, index = self.blocks[self.backward], self.backward
-        sizes = [p.grad.nbytes * self.share_of(p) for p in block.parameters() if p.grad is not None]
+        sizes = [p.nbytes * self.share_of(p) for p in block.parameters() if p.requires_grad]
         gradients = Counter(gradients=round(sum(sizes) * (self.times[index] - 1)))
         last = Counter(self.live.highest())
         if self.fresh:
@@ -143,6 +150,7 @@ class Folds:
         last.subtract(self.kept)
         self.live.consider(last)  # in the first block of the run, the last to pass backward
         self.live.elsewhere.subtract(self.kept)
+        self.passed.update(block.parameters())
         for parameter in block.parameters():
             self.count_gradient(parameter)
         self.backward = None

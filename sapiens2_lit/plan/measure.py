@@ -1,5 +1,6 @@
 """How much memory something really takes on a CPU, told by the allocator."""
 
+import gc
 from collections.abc import Callable
 
 from torch.profiler import ProfilerActivity, profile
@@ -10,6 +11,7 @@ def measure_peak(work: Callable[[], object]) -> int:
 
     Counted by torch's CPU allocator, which the resident size of the process follows only roughly.
     """
+    gc.collect()  # else what is freed inside would be what came before
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         work()
     assert record.profiler is not None and record.profiler.kineto_results is not None

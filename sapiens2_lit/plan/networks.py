@@ -47,7 +47,7 @@ def empty_networks(
         adaptation = Adaptation((adapt or module.adapt).resolve(pretrained, samples), backbone)
     adaptation.apply(backbone, max([0, *adaptation.adapt.schedule]))
     if checkpointing is not None and hasattr(backbone, "activation_checkpointing"):
-        backbone.activation_checkpointing = checkpointing
+        backbone.activation_checkpointing = checkpointing  # type: ignore[assignment]  # a setting, of those that have it
     set_recompute(heads, module.recompute if recompute is None else recompute)
     make = module.optimizer if optimizer is None else optimizer
     return Networks(backbone, nn.ModuleDict(heads), make, module.ema_settings, adaptation.adapt.mode)

@@ -1,7 +1,7 @@
 """What optimizers keep for each parameter."""
 
-import logging
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,28 +15,20 @@ MakeOptimizer = Callable[[list[dict[str, Any]]], Optimizer]
 QUANTIZED = {"4bit": 4, "8bit": 8, "Fp8": 8}
 SMALLEST_QUANTIZED = 4096
 
-log = logging.getLogger(__name__)
-
 
 def state_bytes(make: MakeOptimizer, parameters: Iterable[nn.Parameter]) -> dict[nn.Parameter, int]:
     """Bytes that the optimizer keeps for each parameter, whole: one step is played for each shape."""
-    found: dict[tuple[Any, ...], int] = {}
-    sizes = {}
-    for parameter in parameters:
-        kind = (parameter.shape, parameter.dtype)
-        if kind not in found:
-            found[kind] = _state_of(make, parameter)
-        sizes[parameter] = found[kind]
-    return sizes
+    return {parameter: _state_of(make, parameter.shape, parameter.dtype) for parameter in parameters}
 
 
-def _state_of(make: MakeOptimizer, parameter: nn.Parameter) -> int:
+@lru_cache(maxsize=1024)
+def _state_of(make: MakeOptimizer, shape: torch.Size, dtype: torch.dtype) -> int:
     with FakeTensorMode():
-        twin = nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype))
+        twin = nn.Parameter(torch.empty(shape, dtype=dtype))
         twin.grad = torch.empty_like(twin)
         optimizer = make([{"params": [twin]}])
         if type(optimizer).__module__.startswith("torchao."):
-            return _quantized(optimizer, parameter.numel())
+            return _quantized(optimizer, twin.numel())
         optimizer.step()
         states = optimizer.state[twin]
         tensors = {leaf for leaf in tree_leaves(dict(states)) if isinstance(leaf, Tensor)}

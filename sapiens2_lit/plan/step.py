@@ -59,7 +59,7 @@ def play_step(
         parameters = [p for p in networks.parameters() if p.requires_grad]
         live = LiveBytes()
         live.know_weights(networks.parameters())
-        blocks = networks["backbone"].blocks if times else []
+        blocks: list[nn.Module] = list(networks.get_submodule("backbone.blocks").children()) if times else []
         folds = Folds(live, blocks, times, gradient_share, fresh=not keep_gradients)
         batch = example_batch(heads.values(), batch_size, image_size)
         with live, gpu_kernels(whole) if gpu else nullcontext():

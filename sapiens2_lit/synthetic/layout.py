@@ -64,8 +64,9 @@ def npz(name: str, values: npt.NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def matrix(values: npt.NDArray[np.float64]) -> bytes:
-    return json.dumps(values.tolist()).encode()
+def camera(intrinsics: npt.NDArray[np.float64], size: tuple[int, int]) -> bytes:
+    """With the image's size: without it, a principal point off the middle would seem to be that of another image."""
+    return json.dumps({"intrinsics": intrinsics.tolist(), "width": size[1], "height": size[0]}).encode()
 
 
 def _encode(suffix: str, pixels: npt.NDArray, settings: list[int]) -> bytes:
@@ -128,8 +129,8 @@ FOLDERS = {
     "cameras": Folder(
         ".json",
         ("normal", "depth", "pointmap"),
-        "intrinsics, 3 x 3: pixels of points in metres; pixel centres are integers",
-        lambda frame: matrix(frame.intrinsics),
+        "`intrinsics`, 3 x 3: pixels of points in metres, pixel centres are integers; `width`, `height` of the image",
+        lambda frame: camera(frame.intrinsics, frame.valid.shape),
     ),
 }
 ANNOTATIONS = (

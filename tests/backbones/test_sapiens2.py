@@ -38,7 +38,7 @@ def test_sizes_have_the_published_parameters(
 
 
 def test_names_hide_the_sizes_made_for_tests() -> None:
-    assert set(size_names()) == {"nano", "0.1b", "0.4b", "0.8b", "1b", "5b"}
+    assert set(size_names()) == {"pico", "nano", "0.1b", "0.4b", "0.8b", "1b", "5b"}
     assert set(size_names(hidden=True)) - set(size_names()) == {"tiny", "test"}
 
 

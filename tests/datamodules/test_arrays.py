@@ -1,6 +1,7 @@
 """Arrays from files: broken ones are named, and nothing is ever unpickled."""
 
 import pickle
+import sys
 from pathlib import Path
 
 import cv2
@@ -63,5 +64,9 @@ def test_broken_files_are_named(tmp_path):
     with pytest.raises(DataError, match=r"none.npy: the normal label does not exist"):
         read_array(tmp_path / "none.npy", "normal")
     (tmp_path / "c.exr").write_bytes(b"v/1\x01")
-    with pytest.raises(DataError, match=r"convert it to npz"):
+    with pytest.raises(DataError, match=r"c\.exr: the depth label cannot be read, truncated"):
         read_array(tmp_path / "c.exr", "depth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "OpenEXR", None)
+        with pytest.raises(DataError, match=r"EXR needs OpenEXR: .*, or convert it to npz"):
+            read_array(tmp_path / "c.exr", "depth")

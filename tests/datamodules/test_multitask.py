@@ -204,3 +204,16 @@ def test_mistakes_name_the_dataset(people: Path, tmp_path: Path):
     data.trainer = SimpleNamespace(overfit_batches=2)  # type: ignore[assignment]
     with pytest.raises(SettingError, match="overfit_batches has no effect"):
         data.train_dataloader()
+
+
+def test_every_head_and_every_dataset_must_be_of_use(people: Path):
+    data = several({"pose": pose(people), "masks": masks(people)})
+    data.labels.check({"one": ("keypoints",), "two": ("segmentation",), "three": ("image",)})
+    with pytest.raises(
+        SettingError, match=r"model\.heads\.normal: no dataset has normal, which it learns from"
+    ):
+        data.labels.check({"pose": ("keypoints",), "seg": ("segmentation",), "normal": ("normal",)})
+    with pytest.raises(
+        SettingError, match=r"data\.datasets\.masks: no head learns from .*need: pose keypoints"
+    ):
+        data.labels.check({"pose": ("keypoints",)})

@@ -72,6 +72,15 @@ def test_narrow_backbones_have_narrow_decoders(task: str, kind: str) -> None:
         assert list(channels.upsample) == sorted(channels.upsample, reverse=True)
 
 
+@pytest.mark.parametrize(("task", "kind"), list(itertools.product(TASKS[1:], KINDS)))
+def test_light_decoders_of_dense_tasks_end_wide_enough_for_what_they_predict(task: str, kind: str) -> None:
+    """Eight channels, a released row in proportion, cannot tell 29 classes; full-size convolutions take most time."""
+    for width in (32, 128, 192):
+        channels = decoder_preset(task, width, kind)
+        assert channels.upsample[-1] >= (29 if task == "seg" else 16)
+        assert not channels.conv
+
+
 def test_unknown_names_are_refused_with_the_known() -> None:
     with pytest.raises(SettingError, match=r"'gaze'.*pose.*matting"):
         decoder_preset("gaze", 768, "deconv")

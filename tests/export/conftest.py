@@ -8,8 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from sapiens2_lit.backbones import BackboneSize
-from sapiens2_lit.backbones.sizes import HIDDEN_SIZES
 from sapiens2_lit.cli import main
 from sapiens2_lit.inference.factories import read_factories
 
@@ -25,22 +23,25 @@ def make_checkpoint(
     heads: dict[str, dict[str, Any]],
     image_size: tuple[int, int] = (64, 48),
     weights: str | None = "facebook/sapiens2-pretrain-0.4b",
+    kind: str = "sapiens2_lit.backbones.Sapiens2",
     **backbone: Any,
 ) -> Path:
     """A checkpoint of ours with these heads, whose parameters are all random."""
-    settings = {"size": "test", "image_size": list(image_size), "weights": weights, **backbone}
+    settings = {"image_size": list(image_size), "weights": weights, **backbone}
+    if kind.endswith(".Sapiens2"):
+        settings = {"size": "test", **settings}
     data = class_path(
         "sapiens2_lit.datamodules.SyntheticDataModule",
         root="/home/somebody/people",
         image_size=list(image_size),
     )
     config = {
-        "model": {"backbone": class_path("sapiens2_lit.backbones.Sapiens2", **settings), "heads": heads},
+        "model": {"backbone": class_path(kind, **settings), "heads": heads},
         "data": data,
     }
     network = {
         **config["model"],
-        "backbone": class_path("sapiens2_lit.backbones.Sapiens2", **settings | {"weights": None}),
+        "backbone": class_path(kind, **settings | {"weights": None}),
     }
     torch.manual_seed(0)
     make_backbone, make_heads = read_factories({"model": network}, str(path))
@@ -86,16 +87,22 @@ HEADS: dict[str, dict[str, Any]] = {
 }
 
 
-class Grouped(BackboneSize):
-    """Grouped queries in every block: released sizes have them in the middle of many."""
+USERS_FILE = """
+from torch import nn
+from sapiens2_lit.backbones import BackboneSize, Sapiens2
+from sapiens2_lit.heads import Head
 
-    def kv_heads(self, block: int) -> int:
+
+class Grouped(BackboneSize):  # in every block; released sizes have grouped queries in the middle of many
+    def kv_heads(self, block):
         return self.heads // 2
 
 
-MY_HEAD = """
-from torch import nn
-from sapiens2_lit.heads import Head
+class Hard(Sapiens2):
+    def __init__(self, image_size=(128, 64), weights=None):
+        super().__init__(
+            Grouped(16, 1, 2, 32, 1), image_size, window_tokenizer=True, rope_dtype="bfloat16", weights=weights
+        )
 
 
 class TwoAnswers(Head):
@@ -119,14 +126,12 @@ class TwoAnswers(Head):
 def graph_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """All that is hard to capture in one run: window tokenizer, grouped queries, bfloat16 positions, a user's head."""
     place = tmp_path_factory.mktemp("run")
-    (place / "a_users_file.py").write_text(MY_HEAD)
+    (place / "a_users_file.py").write_text(USERS_FILE)
     heads = {"pose": HEADS["pose"], "linear": HEADS["linear"], "mine": class_path("a_users_file.TwoAnswers")}
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(place)
-        patch.setitem(HIDDEN_SIZES, "grouped", Grouped(16, 1, 2, 32, 1))
-        settings = {"size": "grouped", "window_tokenizer": True, "rope_dtype": "bfloat16"}
         path = place / "version_0" / "checkpoints" / "last.ckpt"
-        yield make_checkpoint(path, heads, (128, 64), **settings)
+        yield make_checkpoint(path, heads, (128, 64), kind="a_users_file.Hard")
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from sapiens2_lit.heads import (
     MattingHead,
     NormalHead,
     PointmapHead,
+    SegmentationHead,
     SMPHead,
 )
 from sapiens2_lit.heads.base import average
@@ -216,6 +217,14 @@ def test_fresh_heads_start_at_what_any_guess_would_be(batch: dict) -> None:
     facing = normal.predict(normal(features()), batch)["normal"].mean(dim=(0, 2, 3))
     torch.testing.assert_close(facing, torch.tensor([0.0, 0.0, -1.0]), rtol=0, atol=0.2)
     assert depth.predict(depth(features()), batch)["depth"].median().item() == pytest.approx(3.0, abs=1.0)
+
+
+@pytest.mark.parametrize("make", [NormalHead, DepthHead, AlbedoHead, MattingHead, SegmentationHead])
+def test_fresh_heads_add_no_noise_of_random_features(make: Callable) -> None:
+    """Training would have to unlearn it first."""
+    torch.manual_seed(0)
+    outputs = make(128)([torch.randn(2, 128, 4, 3)])
+    assert outputs.std(dim=(2, 3)).max() < 0.1
 
 
 def test_matting_learns_alpha_alone_where_there_is_no_foreground(batch: dict) -> None:

@@ -1,6 +1,7 @@
 """docs/outputs.md: its snippets run on what is written, its lists are complete, its results are labels."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 from PIL import Image
 
 from sapiens2_lit.datamodules import NormalDataModule
+from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.output import open_output
 from sapiens2_lit.inference.predictor import Predictor
 from sapiens2_lit.inference.sources import open_source
 from sapiens2_lit.inference.writers.formats import FORMATS, PICTURE_FORMATS
 
-from .conftest import MakePicture
+from .conftest import MakeModel, MakePicture
 
 PAGE = (Path(__file__).parents[2] / "docs" / "outputs.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -21,20 +23,26 @@ ALL_FORMATS = sorted({*PICTURE_FORMATS, *(name for names in FORMATS.values() for
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, every_head: object, picture: MakePicture) -> Path:
+def written(
+    tmp_path_factory: pytest.TempPathFactory, every_head: InferenceModel, picture: MakePicture
+) -> Path:
     """A folder with `photos` and, of every head in every format, `predictions`."""
     for package in ("OpenEXR", "trimesh"):
         pytest.importorskip(package)
     root = tmp_path_factory.mktemp("page")
     (root / "photos").mkdir()
     Image.fromarray(picture(70, 60)).save(root / "photos" / "photo.png")
+    predict(every_head, root, "predictions", ALL_FORMATS)
+    return root
+
+
+def predict(model: InferenceModel, root: Path, out: str, formats: Sequence[str]) -> None:
+    """Write what a model says about the photographs below `root`."""
     source = open_source(root / "photos")
-    predictor = Predictor(every_head)
-    heads = dict(predictor.model.named_heads())
-    with open_output(ALL_FORMATS, root / "predictions", heads, source) as output:
+    predictor = Predictor(model)
+    with open_output(formats, root / out, dict(model.named_heads()), source) as output:
         for frame in source:
             output.write(frame, predictor.predict(frame.image))
-    return root
 
 
 @pytest.mark.parametrize("place", range(len(SNIPPETS)))
@@ -63,14 +71,15 @@ def test_every_format_is_listed(written: Path) -> None:
     assert all(f"`{kind}`" in PAGE for kind in kinds)
 
 
-def test_results_are_labels(written: Path) -> None:
-    """As the page says: a datamodule takes photographs and predicted normals."""
+def test_results_are_labels(written: Path, make_model: MakeModel) -> None:
+    """As the page says: a datamodule takes photographs and predicted normals, of one format."""
+    predict(make_model("normal"), written, "labels", ["png"])
     Path(written / "photos" / "all.txt").write_text("photo\n")
     data = NormalDataModule(
         str(written / "photos"),
         (64, 48),
         images=".",
-        normals="../predictions/normal/normal",
+        normals="../labels/normal/normal",
         train="all.txt",
         val=None,
         test=None,

@@ -2,11 +2,14 @@
 
 import io
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from sapiens2_lit.datamodules.cameras import read_camera
+from sapiens2_lit.errors import DataError
 from sapiens2_lit.synthetic.frame import Frame
 from sapiens2_lit.synthetic.generate import generate
 from sapiens2_lit.synthetic.layout import FOLDERS, TASKS, encoded, folders_of, meanings, split_of
@@ -32,7 +35,22 @@ def test_classes_validity_and_points_are_exact(frame: Frame) -> None:
             assert archive.files == [name]
             assert archive[name].dtype == np.float32
             np.testing.assert_array_equal(archive[name], getattr(frame, name))
-    np.testing.assert_array_equal(json.loads(FOLDERS["cameras"].encode(frame)), frame.intrinsics)
+    written = json.loads(FOLDERS["cameras"].encode(frame))
+    np.testing.assert_array_equal(written["intrinsics"], frame.intrinsics)
+    assert (written["height"], written["width"]) == frame.valid.shape
+
+
+@pytest.mark.parametrize("index", [251, 543])
+def test_cameras_that_do_not_look_at_the_middle_are_read(index: int, tmp_path: Path) -> None:
+    """Their principal point lies as that of a larger or smaller image would."""
+    frame = generate(0, index, (48, 32), (1, 1))
+    size = (frame.valid.shape[0], frame.valid.shape[1])
+    bare, path = tmp_path / "bare.json", tmp_path / "camera.json"
+    bare.write_text(json.dumps(frame.intrinsics.tolist()))
+    with pytest.raises(DataError, match="another resolution"):
+        read_camera(bare, tmp_path / "image.jpg", size)
+    path.write_bytes(FOLDERS["cameras"].encode(frame))
+    np.testing.assert_array_equal(read_camera(path, tmp_path / "image.jpg", size), frame.intrinsics)
 
 
 def test_normals_keep_sixteen_bits(frame: Frame) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,24 @@ def test_options_without_effect_are_errors(
     assert predict(models[model], tmp_path / "photo.png", tmp_path / "out", *options) == 1
     error = capsys.readouterr().err
     assert re.search(message, error), error
+
+
+def test_a_full_disk_ends_the_command_with_a_message(
+    models: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As if the disk were full: no file may grow beyond 30 kB."""
+    for name, size in (("a", 50), ("b", 300), ("c", 50)):
+        cv2.imwrite(str(tmp_path / f"{name}.jpg"), np.zeros((size, size, 3), dtype=np.uint8))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, limits[1]))
+    try:
+        assert predict(models["seg"], tmp_path, tmp_path / "out", "--formats", "npy", "--batch-size", 1) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    error = capsys.readouterr().err
+    assert "b.npy cannot be written: " in error
+    assert "Make room or choose another folder; what is there is whole." in error
+    assert set(files(tmp_path / "out")) == {"seg/about.json", "seg/segmentation/a.npy"}
+    assert np.load(tmp_path / "out" / "seg" / "segmentation" / "a.npy").shape == (50, 50)
+    assert predict(models["seg"], tmp_path, tmp_path / "out", "--formats", "npy", "--resume") == 0
+    assert len(list((tmp_path / "out" / "seg" / "segmentation").iterdir())) == 3

@@ -25,6 +25,21 @@ def test_frames_come_in_order_with_their_times(make_video: MakeVideo, codec: str
     assert video.rate == 25
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("clip.mov", "libx264"), ("clip.webm", "libvpx-vp9"), ("clip.mkv", "libx264"), ("clip.avi", "mpeg4")],
+)
+def test_containers(make_video: MakeVideo, name: str, codec: str) -> None:
+    video = VideoFile(make_video(name, 20, codec=codec))
+    frames = list(video.frames())
+    assert [index for index, _, _ in frames] == list(range(20))
+    assert [number_of(image) for _, _, image in frames] == list(range(20))
+    assert video.problem is None
+    if name != "clip.avi":  # which has no times, but an order
+        assert [time for _, time, _ in frames] == pytest.approx(np.arange(20) / 25, abs=0.0011)
+        assert video.num_frames is None or abs(video.num_frames - 20) <= 1
+
+
 def test_variable_frame_rates_keep_their_times(make_video: MakeVideo) -> None:
     times = [0, 40, 80, 500, 510, 520, 1000, 3000]
     frames = list(VideoFile(make_video(num=8, times=times)).frames())

@@ -148,6 +148,10 @@ def test_depth_exr_has_the_channel_z(prediction: Prediction, frame: Frame, tmp_p
     with openexr.File(str(path)) as file:
         assert list(file.channels()) == ["Z"]
         np.testing.assert_array_equal(file.channels()["Z"].pixels, prediction.maps["depth"]["depth"])
+    found = DepthFolder(tmp_path / "depth" / "depth").read(PHOTO, "sub/photo", SIZE)
+    np.testing.assert_array_equal(
+        found.values[found.valid, 0], prediction.maps["depth"]["depth"][UNKNOWN:].ravel()
+    )
 
 
 def test_albedo_is_srgb(prediction: Prediction, frame: Frame, tmp_path: Path) -> None:

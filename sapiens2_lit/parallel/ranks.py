@@ -1,19 +1,8 @@
-"""How a plain model is made ready for the devices it runs on."""
+"""Small sums over all ranks of a run; without other ranks each is what it is."""
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-
-from sapiens2_lit.backbones.base import Backbone
-
-
-def compile_blocks(backbone: Backbone) -> None:
-    """Compile each block in place, which keeps every name in the state dict."""
-    # Blocks of two kinds, training and evaluation, and the last batch of an epoch each take a version.
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 32)
-    blocks = getattr(backbone, "blocks", None)
-    for block in blocks if isinstance(blocks, nn.ModuleList) else [backbone]:
-        block.compile()
+from torch import Tensor
 
 
 def several_ranks() -> bool:
@@ -25,7 +14,7 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
     """The sum of every rank's tensor, on all of them; the tensor itself where there is one rank."""
     if not several_ranks():
         return tensor
-    total = tensor.clone()
+    total = tensor.detach().clone()
     dist.all_reduce(total)
     return total
 
@@ -34,6 +23,11 @@ def max_over_ranks(tensor: Tensor) -> Tensor:
     """The elementwise greatest of every rank's tensor, on all of them; the tensor itself where there is one rank."""
     if not several_ranks():
         return tensor
-    greatest = tensor.clone()
+    greatest = tensor.detach().clone()
     dist.all_reduce(greatest, op=dist.ReduceOp.MAX)
     return greatest
+
+
+def greatest_over_ranks(number: int, device: torch.device) -> int:
+    """The greatest of every rank's number; every rank must call it."""
+    return int(max_over_ranks(torch.tensor(number, device=device))) if several_ranks() else number

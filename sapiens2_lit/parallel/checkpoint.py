@@ -1,0 +1,259 @@
+"""Checkpoints as folders: every rank writes the tensors that it holds, in PyTorch's distributed format.
+
+In the folder, besides PyTorch's own files, `meta.pt` holds all that is no large tensor: progress, schedulers, settings.
+Tensors are called `model.NAME` and `optimizer.INDEX.NAME.KEY`, where NAME is the parameter's, so that any number of
+ranks can read them, as can a plain process.
+"""
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import Tensor, nn
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.optim import Optimizer
+
+from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.parallel.metadata import INDEX_FILE, read_index
+from sapiens2_lit.parallel.placement import held_part, is_sharded, local_values
+
+META_FILE = "meta.pt"
+MODEL, OPTIMIZER = "model.", "optimizer."
+OPTIMIZERS = "sharded_optimizers"  # in meta.pt
+Stored = dict[str, tuple[torch.Size, torch.dtype]]
+
+
+def is_sharded_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a folder of this format, written to the end."""
+    return Path(path, META_FILE).is_file() and Path(path, INDEX_FILE).is_file()
+
+
+def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[str, Any]:
+    """As `optimizer.state_dict()`, but with names in place of numbers, and nothing copied.
+
+    Args:
+        names: of all its parameters.
+
+    Raises:
+        SettingError: of sharded parameters it keeps tensors that are not sharded alike, so that they cannot be saved.
+    """
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            if isinstance(value, Tensor) and value.ndim and is_sharded(parameter) != is_sharded(value):
+                raise SettingError(
+                    f"model.optimizer: {type(optimizer).__name__} keeps {key} of {names[parameter]} otherwise than it "
+                    "is sharded; expected an optimizer that knows DTensors, such as torch.optim.AdamW"
+                )
+    groups = [
+        {**group, "params": [names[parameter] for parameter in group["params"]]}
+        for group in optimizer.param_groups
+    ]
+    return {
+        "state": {names[parameter]: dict(state) for parameter, state in optimizer.state.items()},
+        "param_groups": groups,
+    }
+
+
+def save_sharded(checkpoint: dict[str, Any], path: Path, rank: int) -> None:
+    """Write a Lightning checkpoint, whose optimizer states are those of `optimizer_state`, into the folder `path`.
+
+    Every rank calls it. `meta.pt` comes last.
+    """
+    tensors = {f"{MODEL}{name}": tensor for name, tensor in checkpoint.pop("state_dict").items()}
+    kept = []
+    for index, state in enumerate(checkpoint.pop("optimizer_states", [])):
+        small: dict[str, dict[str, Any]] = {}
+        for name, values in state["state"].items():
+            small[name] = {}
+            for key, value in values.items():
+                if isinstance(value, Tensor) and value.ndim:
+                    tensors[f"{OPTIMIZER}{index}.{name}.{key}"] = value
+                else:
+                    small[name][key] = value
+        kept.append({"param_groups": state["param_groups"], "state": small})
+    dcp.save(tensors, checkpoint_id=path)
+    if rank == 0:
+        torch.save({**checkpoint, OPTIMIZERS: kept}, path / META_FILE)
+
+
+def replace_folder(part: Path, path: Path) -> None:
+    """Give the finished folder `part` its name; what was there before goes away."""
+    if path.is_dir() and not path.is_symlink():
+        old = path.with_name(f".{path.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        path.rename(old)
+        part.rename(path)
+        shutil.rmtree(old)
+    else:
+        path.unlink(missing_ok=True)
+        part.rename(path)
+
+
+def read_meta_file(path: Path) -> dict[str, Any]:
+    """Everything of a checkpoint but its large tensors.
+
+    Raises:
+        WeightsError: the folder is no finished checkpoint.
+    """
+    if not is_sharded_checkpoint(path):
+        raise WeightsError(
+            f"{path}: expected a file, or a folder with {META_FILE} and {INDEX_FILE}: it is no checkpoint, "
+            "or was not written to its end."
+        )
+    found: dict[str, Any] = torch.load(path / META_FILE, map_location="cpu", weights_only=True)
+    return found
+
+
+def stored_tensors(path: Path, prefix: str) -> Stored:
+    """Shapes and dtypes of the tensors whose names begin with `prefix`, by the rest of their names."""
+    entries = read_index(path).state_dict_metadata
+    return {
+        name.removeprefix(prefix): (entry.size, entry.properties.dtype)
+        for name, entry in entries.items()
+        if name.startswith(prefix) and isinstance(entry, TensorStorageMetadata)
+    }
+
+
+def read_into(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Fill tensors, or of sharded ones the part that this rank holds, with those stored under their names."""
+    read_index(path)  # PyTorch unpickles it: not before ours has looked
+    # Each rank reads for itself: nothing is sent, and an error on one rank leaves no other waiting.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # as asked
+        dcp.load(dict(tensors), checkpoint_id=path, no_dist=True)
+
+
+def read_model(path: Path) -> dict[str, Tensor]:
+    """All tensors of the model, whole."""
+    tensors = {
+        name: torch.empty(shape, dtype=dtype) for name, (shape, dtype) in stored_tensors(path, MODEL).items()
+    }
+    read_into({f"{MODEL}{name}": tensor for name, tensor in tensors.items()}, path)
+    return tensors
+
+
+def read_whole(path: Path, optimizers: bool = True) -> dict[str, Any]:
+    """A sharded checkpoint as Lightning's plain strategies write it into a file: tensors whole, parameters numbered.
+
+    Args:
+        optimizers: read their states, too, which take twice the memory of the model.
+    """
+    meta = read_meta_file(path)
+    saved = meta.pop(OPTIMIZERS)
+    states = []
+    for index, optimizer in enumerate(saved if optimizers else []):
+        names = [name for group in optimizer["param_groups"] for name in group["params"]]
+        number = {name: at for at, name in enumerate(names)}
+        state = whole_optimizer_state(path, index, optimizer["state"], number)
+        groups = [
+            {**group, "params": [number[name] for name in group["params"]]}
+            for group in optimizer["param_groups"]
+        ]
+        states.append({"state": state, "param_groups": groups})
+    return {**meta, "state_dict": read_model(path), "optimizer_states": states}
+
+
+def whole_optimizer_state(
+    path: Path, index: int, small: Mapping[str, Mapping[str, Any]], number: Mapping[str, int]
+) -> dict[int, dict[str, Any]]:
+    prefix = f"{OPTIMIZER}{index}."
+    found = {
+        key: torch.empty(shape, dtype=dtype) for key, (shape, dtype) in stored_tensors(path, prefix).items()
+    }
+    read_into({f"{prefix}{key}": tensor for key, tensor in found.items()}, path)
+    state: dict[int, dict[str, Any]] = {number[name]: dict(values) for name, values in small.items()}
+    for key, tensor in found.items():
+        name, _, moment = key.rpartition(".")
+        state[number[name]][moment] = tensor
+    return state
+
+
+def load_sharded_optimizer(
+    optimizer: Optimizer, names: Mapping[Tensor, str], path: Path, index: int, saved: dict[str, Any]
+) -> None:
+    """Bring an optimizer of sharded parameters to the state in the folder `path`.
+
+    Args:
+        saved: the entry of this optimizer in `meta.pt`.
+
+    Raises:
+        WeightsError: it was saved for other parameters.
+    """
+    prefix = f"{OPTIMIZER}{index}."
+    stored = stored_tensors(path, prefix)
+    parameters = by_group(optimizer, names, saved)
+    state: dict[str, dict[str, Any]] = {name: dict(values) for name, values in saved["state"].items()}
+    wanted = {}
+    for key, (shape, dtype) in stored.items():
+        name, _, moment = key.rpartition(".")
+        parameter = parameters[name]
+        assert shape == parameter.shape, f"{key}: {shape} of a parameter of {parameter.shape}"
+        wanted[prefix + key] = state[name][moment] = torch.zeros_like(
+            parameter, dtype=dtype, requires_grad=False
+        )
+    read_into(wanted, path)
+    load_numbered(optimizer, list(parameters), state, saved["param_groups"])
+
+
+def load_whole_optimizer(optimizer: Optimizer, names: Mapping[Tensor, str], saved: dict[str, Any]) -> None:
+    """Bring an optimizer of sharded parameters to a state of whole ones, `optimizer.state_dict()` of a plain strategy.
+
+    Raises:
+        WeightsError: it was saved for other parameters.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    count = sum(len(group["params"]) for group in saved["param_groups"])
+    if count != len(parameters):
+        raise WeightsError(
+            f"the checkpoint's optimizer has {count} parameters, this run's has {len(parameters)}: is the same part "
+            "of the model trained?"
+        )
+    state: dict[str, dict[str, Any]] = {}
+    for number, values in saved["state"].items():
+        parameter = parameters[number]
+        state[names[parameter]] = {
+            key: as_sharded(value, parameter) if isinstance(value, Tensor) and value.ndim else value
+            for key, value in values.items()
+        }
+    load_numbered(optimizer, [names[parameter] for parameter in parameters], state, saved["param_groups"])
+
+
+def by_group(
+    optimizer: Optimizer, names: Mapping[Tensor, str], saved: dict[str, Any]
+) -> dict[str, nn.Parameter]:
+    """The optimizer's parameters by name, in its order, if they are those of the saved state."""
+    parameters = {names[p]: p for group in optimizer.param_groups for p in group["params"]}
+    known = {name for group in saved["param_groups"] for name in group["params"]}
+    if odd := sorted(known ^ parameters.keys()):
+        raise WeightsError(
+            f"the checkpoint's optimizer trained other parameters: {', '.join(odd[:5])} "
+            f"({len(odd)} in all) are trained there or here alone."
+        )
+    return parameters
+
+
+def load_numbered(
+    optimizer: Optimizer, names: list[str], state: Mapping[str, Any], groups: Iterable[Mapping[str, Any]]
+) -> None:
+    number = {name: at for at, name in enumerate(names)}
+    own = [
+        {**dict(saved), "params": group["params"]}
+        for saved, group in zip(groups, optimizer.state_dict()["param_groups"], strict=True)
+    ]
+    optimizer.load_state_dict(
+        {"state": {number[name]: values for name, values in state.items()}, "param_groups": own}
+    )
+
+
+def as_sharded(whole: Tensor, like: Tensor) -> Tensor:
+    """This rank's part of a whole tensor, sharded as `like` is."""
+    if not is_sharded(like):
+        return whole.to(like.device)
+    sharded = torch.zeros_like(like, dtype=whole.dtype, requires_grad=False)
+    local_values(sharded).copy_(whole[held_part(like)])
+    return sharded

@@ -1,0 +1,50 @@
+"""The large models are built and sharded over 8 and 64 ranks without memory for them, in one process."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+
+from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.heads import PoseHead
+from sapiens2_lit.parallel.placement import local_values
+from sapiens2_lit.parallel.sharding import Sharding
+
+
+def held(module: nn.Module) -> int:
+    return sum(local_values(parameter).numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("world", [8, 64])
+@pytest.mark.parametrize(("size", "windows"), [("5b", False), ("1b", True)])
+def test_each_rank_holds_its_part(
+    size: str, windows: bool, world: int, fake_ranks: Callable[..., Any]
+) -> None:
+    with torch.device("meta"):
+        backbone = Sapiens2(size, (4096, 3072) if windows else (1024, 768), window_tokenizer=windows)
+        head = PoseHead(backbone.embed_dim)
+    whole = sum(parameter.numel() for module in (backbone, head) for parameter in module.parameters())
+    with fake_ranks(world):
+        sharding = Sharding(init_device_mesh("cpu", (world,)), torch.bfloat16)
+        sharding.shard_backbone(backbone)
+        sharding.shard(head)
+        own = held(backbone) + held(head)
+    assert own >= whole / world
+    assert own == pytest.approx(whole / world, rel=0.02), (
+        "rank 0 holds the largest part; nothing is left whole"
+    )
+    assert all(parameter.is_meta for parameter in backbone.parameters())
+
+
+def test_copies_are_sharded_within_their_machine(fake_ranks: Callable[..., Any]) -> None:
+    with torch.device("meta"):
+        backbone = Sapiens2("0.4b")
+    with fake_ranks(16):
+        mesh = init_device_mesh("cpu", (2, 8), mesh_dim_names=("replicate", "shard"))
+        Sharding(mesh).shard_backbone(backbone)
+        own = held(backbone)
+    whole = sum(parameter.numel() for parameter in backbone.parameters())
+    assert own == pytest.approx(whole / 8, rel=0.02)

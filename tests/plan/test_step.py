@@ -1,0 +1,69 @@
+"""The play of a step: equal blocks are played once, whatever is trained; and nothing real is touched."""
+
+import operator
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from sapiens2_lit.adapt import Adapt
+from sapiens2_lit.backbones.rope import rope_tables
+from sapiens2_lit.images import constants
+from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.plan.networks import empty_networks
+from sapiens2_lit.plan.step import Moments, play_step
+
+IMAGE = (96, 64)  # of the modules
+BF16 = torch.bfloat16
+MODE = operator.attrgetter("mode")
+
+
+def play(module: SapiensModule, batch_size: int = 2, **settings: object) -> Moments:
+    networks = empty_networks(module)
+    return play_step(networks.backbone, dict(networks.heads.items()), batch_size, IMAGE, **settings)
+
+
+@pytest.mark.parametrize(
+    "adapt",
+    [Adapt("full"), Adapt("last", last=5), Adapt("frozen"), Adapt("lora")],
+    ids=lambda adapt: adapt.mode,
+)
+@pytest.mark.parametrize(("checkpointing", "keep", "autocast"), [(True, False, BF16), (False, True, None)])
+def test_one_block_stands_for_all_equal_ones(
+    make_module: Callable[..., SapiensModule],
+    adapt: Adapt,
+    checkpointing: bool,
+    keep: bool,
+    autocast: torch.dtype | None,
+) -> None:
+    module = make_module(size="tiny", checkpointing=checkpointing, adapt=adapt)
+    folded, whole = (
+        play(module, autocast=autocast, keep_gradients=keep, fold=fold) for fold in (True, False)
+    )
+    assert folded.keys() == whole.keys()
+    for phase, parts in whole.items():
+        assert folded[phase].total() == pytest.approx(parts.total(), rel=0.03), phase
+
+
+def test_checkpointing_keeps_fewer_maps(make_module: Callable[..., SapiensModule]) -> None:
+    kept = [play(make_module(checkpointing=on))["head pose"]["backbone"] for on in (False, True)]
+    assert kept[1] < kept[0] / 2
+
+
+@pytest.mark.parametrize("head", ["pose", "normal"])
+def test_recomputed_decoders_keep_fewer_maps(make_module: Callable[..., SapiensModule], head: str) -> None:
+    """By samples, what a batch of eight takes is hardly more than what one of two does."""
+    totals = {}
+    for how in ("none", "stages", "samples"):
+        moments = play(make_module(head, recompute=how, adapt=Adapt("frozen")), 8)
+        totals[how] = max(moment["head"] + moment["backward"] for moment in moments.values())
+    assert totals["stages"] < 0.75 * totals["none"]
+    assert totals["samples"] < 0.5 * totals["stages"]
+
+
+def test_caches_hold_no_tensor_of_the_play(make_module: Callable[..., SapiensModule]) -> None:
+    play(make_module())
+    cos, _ = rope_tables(
+        (6, 4), 16, prefix=9, dtype=torch.float32, device=torch.device("cpu"), out=torch.float32
+    )
+    assert type(cos) is type(constants(torch.device("cpu"))[0]) is torch.Tensor
