@@ -17,17 +17,39 @@ def is_out_of_memory(error: BaseException) -> bool:
     return on_host or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
-def advice(settings: Any, error: BaseException) -> OutOfMemory:
-    """The error with what to change, the cheapest first.
+def advice(settings: Any, error: BaseException, trained: Any = None, ranks: int | None = None) -> OutOfMemory:
+    """The error with what to change, the cheapest first: of a training as its plan tells, else by the settings alone.
 
     Args:
         settings: of the command, as parsed.
+        trained: the `SapiensModule` that was in training, if any.
+        ranks: processes that trained it.
     """
     first = str(error).strip().partition("\n")[0]
-    lines = [f"out of memory: {first}", "What to change, the cheapest first:"]
-    lines += [f"  {change}" for change in changes(settings)]
-    lines.append("`sapiens2-lit plan` with this command's options tells what each of them takes.")
-    return OutOfMemory("\n".join(lines))
+    try:
+        told = by_settings(settings) if trained is None else by_plan(settings, trained, ranks)
+    except (
+        Exception
+    ) as cause:  # such as of a user's own head on tensors without contents: memory matters more
+        told = f"{by_settings(settings)}\n(The plan of this run failed: {cause})"
+    return OutOfMemory(f"out of memory: {first}\n{told}")
+
+
+def by_plan(settings: Any, trained: Any, ranks: int | None) -> str:
+    """What takes the memory, and changes with what the training takes then; some seconds of a processor."""
+    from sapiens2_lit.plan.advice import Case, explain_shortage  # which import what imports this file
+    from sapiens2_lit.plan.settings import launch_of
+
+    gpu = torch.cuda.is_available() and settings.get("trainer.accelerator") != "cpu"
+    memory = (
+        torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30 if gpu else None
+    )
+    return explain_shortage(Case(trained, launch_of(settings, ranks, gpu)), memory)
+
+
+def by_settings(settings: Any) -> str:
+    lines = ["What to change, the cheapest first:", *(f"  {change}" for change in changes(settings))]
+    return "\n".join(lines)
 
 
 def changes(settings: Any) -> list[str]:

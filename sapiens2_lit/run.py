@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -50,21 +49,16 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
     set_up_messages()
     sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
     args = resolve_configs(with_saved_config(args))
-    try:
-        return (command_line or SapiensCLI)(
-            SapiensModule,
-            L.LightningDataModule,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            seed_everything_default=0,
-            save_config_kwargs={"overwrite": True},
-            parser_kwargs={"exit_on_error": False} | {name: {"exit_on_error": False} for name in COMMANDS},
-            args=args,
-        )
-    except torch.OutOfMemoryError as error:
-        from sapiens2_lit.plan.settings import out_of_memory  # which imports this file
-
-        raise out_of_memory(error, args) from error
+    return (command_line or SapiensCLI)(
+        SapiensModule,
+        L.LightningDataModule,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={"exit_on_error": False} | {name: {"exit_on_error": False} for name in COMMANDS},
+        args=args,
+    )
 
 
 COMMANDS = ("fit", "validate", "test", "predict")
@@ -87,7 +81,9 @@ class SapiensCLI(LightningCLI):
             super().__init__(*args, **kwargs)
         except Exception as error:
             if is_out_of_memory(error) and self.subcommand is not None:
-                raise advice(self.config[self.subcommand], error) from error
+                trained = getattr(self, "model", None) if self.subcommand == "fit" else None
+                ranks = getattr(getattr(self, "trainer", None), "world_size", None)
+                raise advice(self.config[self.subcommand], error, trained, ranks) from error
             raise
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """When memory runs out, the answer is what to change."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from jsonargparse import Namespace
 
 from sapiens2_lit.cli import main
-from sapiens2_lit.out_of_memory import changes, is_out_of_memory
+from sapiens2_lit.out_of_memory import advice, changes, is_out_of_memory
 
 
 def test_a_run_out_of_memory_ends_with_what_to_change(
@@ -19,11 +20,22 @@ def test_a_run_out_of_memory_ends_with_what_to_change(
     args += ["--trainer.devices", "1", "--trainer.enable_progress_bar", "false", "--data.batch_size", "4"]
     args += ["--trainer.callbacks", json.dumps([{"class_path": "processes.Full"}])]
     assert main(args) == 1
-    message = capsys.readouterr().err
+    message = capsys.readouterr().err.rpartition("error: ")[2]
     assert "out of memory: CUDA out of memory. Tried to allocate 2.00 GiB." in message
-    assert "--data.batch_size 2 --trainer.accumulate_grad_batches 2" in message
-    assert "--model.backbone.activation_checkpointing true" in message
-    assert "--config strategy/fsdp2.yaml" in message
+    assert "The plan for this run, on each device:" in message and "Traceback" not in message
+    assert re.search(r"--trainer.precision bf16-mixed .*: 0\.00\d GiB", message)
+
+
+def test_what_cannot_be_planned_is_advised_by_the_settings() -> None:
+    settings = Namespace()
+    settings["data.init_args.batch_size"] = 4
+    settings["model.backbone.init_args.activation_checkpointing"] = False
+    for trained in (None, object()):
+        message = str(advice(settings, torch.OutOfMemoryError("CUDA out of memory. Tried"), trained))
+        assert "--data.batch_size 2 --trainer.accumulate_grad_batches 2" in message
+        assert "--model.backbone.activation_checkpointing true" in message
+        assert "--config strategy/fsdp2.yaml" in message
+        assert ("The plan of this run failed" in message) is (trained is not None)
 
 
 def test_what_is_done_already_is_not_advised() -> None:

@@ -112,26 +112,30 @@ def advice_text(case: Case, memory: float) -> str:
     if not found:
         return "Nothing that could be changed takes less."
     lines = ["What to change, each on top of those before, the cheapest first:"]
-    lines += [f"  {change.options}  ({change.cost}): {then.total / GIB:.1f} GiB" for change, then in found]
+    lines += [f"  {change.options}  ({change.cost}): {gib(then.total)} GiB" for change, then in found]
     if not found[-1][1].fits(memory):
         lines.append("Even then it does not fit: take a smaller backbone, more GPUs or larger ones.")
     return "\n".join(lines)
 
 
-def explain_out_of_memory(error: BaseException, case: Case, memory: float) -> str:
-    """What to say when memory has run out: what takes it, and what to change.
+def gib(size: int) -> str:
+    return f"{size / GIB:.1f}" if size > GIB else f"{size / GIB:.3f}"
+
+
+def explain_shortage(case: Case, memory: float | None) -> str:
+    """Of a training that ran out of memory: what takes it, and what to change.
 
     Args:
-        error: torch's.
-        memory: of a device in GiB.
+        memory: of a device in GiB; None where that is not known: then a tenth less than planned must do.
     """
-    first = str(error).strip().partition("\n")[0]
     found = case.estimate()
-    text = [f"out of memory: {first}", "The plan for this run, on each device:", found.table()]
-    if found.fits(memory):
-        text.append(
-            f"That fits {memory:.1f} GiB: something else takes memory, such as another process on the device, "
-            "larger images, or metrics. With a tenth less to spend:"
-        )
+    text = ["The plan for this run, on each device:", found.table()]
+    if memory is None or found.fits(memory):
+        if memory is not None:
+            text.append(
+                f"That fits {memory:.1f} GiB: something else takes memory, such as another process on the device, "
+                "larger images, or metrics."
+            )
+        text.append("With a tenth less to spend:")
         memory = 0.9 * found.total / GIB
     return "\n".join([*text, advice_text(case, memory)])

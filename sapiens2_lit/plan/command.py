@@ -9,11 +9,11 @@ from sapiens2_lit.plan.batch_size import largest_batch
 from sapiens2_lit.plan.launch import Launch
 from sapiens2_lit.plan.networks import empty_networks
 from sapiens2_lit.plan.settings import read_case
-from sapiens2_lit.plan.table import SIZES, memory_table
+from sapiens2_lit.plan.table import GPUS, SIZES, memory_table
 
 USAGE = """\
 sapiens2-lit plan [--devices N] --memory GIB [--config FILE ...] [--KEY VALUE ...]
-       sapiens2-lit plan --table [--sizes SIZE ...]
+       sapiens2-lit plan --table [--sizes SIZE ...] [--gpus N ...]
 """
 
 
@@ -26,9 +26,10 @@ def plan(args: list[str]) -> int:
         "--table", action="store_true", help="all sizes, modes, precisions and numbers of GPUs"
     )
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="sizes of the table")
+    parser.add_argument("--gpus", type=int, nargs="+", default=GPUS, help="numbers of GPUs in the table")
     own, options = parser.parse_known_args(args)
     if own.table:
-        for line in memory_table(own.sizes):
+        for line in memory_table(own.sizes, own.gpus):
             write(line)
         return 0
     if own.memory is None:

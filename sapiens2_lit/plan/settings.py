@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import torch
 from jsonargparse import Namespace
 
-from sapiens2_lit.errors import SettingError, TrainingError
-from sapiens2_lit.plan.advice import Case, explain_out_of_memory
-from sapiens2_lit.plan.estimate import GIB
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.plan.advice import Case
 from sapiens2_lit.plan.launch import Launch
 from sapiens2_lit.run import SapiensCLI, run
 
@@ -89,12 +87,3 @@ def strategy_of(strategy: Any, devices: int, nodes: int) -> dict[str, Any]:
     raise SettingError(
         f"trainer.strategy: found {name}, expected auto, ddp, or an overlay of strategy/ to plan for"
     )
-
-
-def out_of_memory(error: BaseException, args: list[str]) -> TrainingError:
-    """The error that tells what took the memory of `[command, *options]`, and what to change."""
-    if args[0] != "fit":
-        return TrainingError(f"out of memory: {error}\nTake a smaller --data.batch_size.")
-    case = read_case(args[1:])
-    held = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else 0
-    return TrainingError(explain_out_of_memory(error, case, held / GIB or case.estimate().total / GIB))

@@ -65,9 +65,11 @@ def play_step(
         with live, gpu_kernels(whole) if gpu else nullcontext():
             live.purpose = "batch"
             batch = {key: value.clone() for key, value in batch.items()}  # counted: it lies on the device
-            for (
-                parameter
-            ) in parameters:  # Lightning drops those of the step before only after the forward pass
+            waiting = (
+                [] if gpu else [value.clone() for value in batch.values()]
+            )  # the loader is one batch ahead
+            # Lightning drops the gradients of the step before only after the forward pass
+            for parameter in parameters:
                 parameter.grad = torch.empty_like(parameter)
                 folds.count_gradient(parameter)
             loss = forward(networks, batch, autocast, live)
@@ -79,7 +81,7 @@ def play_step(
             with live.during("backward"):
                 loss.backward()
                 folds.end_backward()
-            del loss
+            del loss, waiting
         return {phase: by_kind(purposes) for phase, purposes in live.peak.items()}
 
 

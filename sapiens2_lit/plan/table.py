@@ -23,19 +23,19 @@ MODES = {
 IMAGE, IMAGE_4K = (1024, 768), (4096, 3072)
 
 
-def memory_table(sizes: Sequence[str] = SIZES) -> Iterator[str]:
+def memory_table(sizes: Sequence[str] = SIZES, gpus: Sequence[int] = GPUS) -> Iterator[str]:
     """Lines of Markdown: GiB on each GPU at one image each, of 308 keypoints with activation checkpointing.
 
     One GPU holds everything; on more, FSDP2 shares it out.
     """
-    yield "| size | mode | precision | " + " | ".join(f"{n} GPU{'s' * (n > 1)}" for n in GPUS) + " |"
-    yield "|---|---|---|" + "---|" * len(GPUS)
+    yield "| size | mode | precision | " + " | ".join(f"{n} GPU{'s' * (n > 1)}" for n in gpus) + " |"
+    yield "|---|---|---|" + "---|" * len(gpus)
     for size in sizes:
         for mode, adapt in MODES.items():
             networks = pose_networks(size, adapt)
             for precision in ("32-true", "bf16-mixed"):
                 launch = Launch(1, IMAGE_4K if size.endswith("-4k") else IMAGE, precision)
-                cells = [f"{found.total / GIB:.1f}" for found in on_gpus(networks, launch)]
+                cells = [f"{found.total / GIB:.1f}" for found in on_gpus(networks, launch, gpus)]
                 yield f"| {size} | {mode} | {precision} | " + " | ".join(cells) + " |"
 
 
@@ -52,10 +52,13 @@ def pose_networks(size: str, adapt: Adapt) -> Networks:
     return empty_networks(SapiensModule(backbone, {"pose": PoseHead}, adapt=adapt))
 
 
-def on_gpus(networks: Networks, launch: Launch) -> Iterator[MemoryEstimate]:
+def on_gpus(networks: Networks, launch: Launch, gpus: Sequence[int]) -> Iterator[MemoryEstimate]:
     """For every number of GPUs; sharded steps differ in what is held alone, so one of them is played."""
-    yield estimate(networks, launch)
-    two = estimate(networks, replace(launch, strategy="fsdp2", devices=2))
-    yield two
-    for devices in GPUS[2:]:
-        yield on_more(networks, two, devices)
+    played: MemoryEstimate | None = None
+    for devices in gpus:
+        if devices == 1:
+            yield estimate(networks, launch)
+            continue
+        if played is None:
+            played = estimate(networks, replace(launch, strategy="fsdp2", devices=devices))
+        yield on_more(networks, played, devices)

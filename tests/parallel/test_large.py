@@ -12,6 +12,7 @@ from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.heads import PoseHead
 from sapiens2_lit.parallel.placement import local_values
 from sapiens2_lit.parallel.sharding import Sharding
+from sapiens2_lit.plan.launch import Launch
 
 
 def held(module: nn.Module) -> int:
@@ -26,12 +27,16 @@ def test_each_rank_holds_its_part(
     with torch.device("meta"):
         backbone = Sapiens2(size, (4096, 3072) if windows else (1024, 768), window_tokenizer=windows)
         head = PoseHead(backbone.embed_dim)
-    whole = sum(parameter.numel() for module in (backbone, head) for parameter in module.parameters())
+    parameters = [parameter for module in (backbone, head) for parameter in module.parameters()]
+    whole = sum(parameter.numel() for parameter in parameters)
+    launch = Launch(1, backbone.image_size, strategy="fsdp2", devices=world)
+    planned = sum(launch.held(parameter) for parameter in parameters)
     with fake_ranks(world):
         sharding = Sharding(init_device_mesh("cpu", (world,)), torch.bfloat16)
         sharding.shard_backbone(backbone)
         sharding.shard(head)
         own = held(backbone) + held(head)
+    assert own == planned, "what `sapiens2-lit plan` says"
     assert own >= whole / world
     assert own == pytest.approx(whole / world, rel=0.02), (
         "rank 0 holds the largest part; nothing is left whole"

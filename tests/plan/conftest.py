@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.backbones.checkpointing import Checkpointing
 from sapiens2_lit.heads import NormalHead, PoseHead
 from sapiens2_lit.module import SapiensModule
 
@@ -19,7 +20,7 @@ def make_module() -> Callable[..., SapiensModule]:
     """Modules of one head on a small backbone, not built yet."""
 
     def make(
-        head: str = "pose", size: str = "test", checkpointing: bool = False, **settings: Any
+        head: str = "pose", size: str = "test", checkpointing: Checkpointing = False, **settings: Any
     ) -> SapiensModule:
         backbone = partial(Sapiens2, size, IMAGE, activation_checkpointing=checkpointing)
         return SapiensModule(backbone, {head: HEADS[head]}, **settings)

@@ -2,14 +2,13 @@
 
 import re
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
 
 from sapiens2_lit.cli import main
 from sapiens2_lit.config_files import find_config, shipped_configs
-from sapiens2_lit.plan.advice import Case, advise, explain_out_of_memory
+from sapiens2_lit.plan.advice import Case, advise, explain_shortage
 from sapiens2_lit.plan.batch_size import batch_line, largest_batch
 from sapiens2_lit.plan.estimate import estimate
 from sapiens2_lit.plan.launch import Launch
@@ -17,6 +16,7 @@ from sapiens2_lit.plan.networks import empty_networks
 from sapiens2_lit.plan.settings import read_case
 
 POSE = ["--config", "pose_308.yaml"]
+FEW_POINTS = ["--model.heads.pose.init_args.skeleton", "coco17"]  # takes less time
 RECIPES = [name for name in shipped_configs() if name.startswith("recipes/")]
 
 
@@ -27,7 +27,7 @@ def printed_gib(text: str) -> float:
 
 
 def test_what_fits_says_so(capsys: pytest.CaptureFixture) -> None:
-    assert main(["plan", *POSE, "--memory", "24", "--data.batch_size", "2"]) == 0
+    assert main(["plan", *POSE, "--memory", "24", "--data.batch_size", "2", *FEW_POINTS]) == 0
     small = capsys.readouterr().out
     assert "full; 1 x single, bf16-mixed, 1024 x 768, 2 images" in small
     assert "It fits 24 GiB. The largest batch on each device: 15." in small
@@ -35,7 +35,10 @@ def test_what_fits_says_so(capsys: pytest.CaptureFixture) -> None:
 
 
 def test_what_does_not_fit_says_what_to_change(capsys: pytest.CaptureFixture) -> None:
-    assert main(["plan", *POSE, "--config", "size/5b.yaml", "--memory", "80", "--devices", "8"]) == 1
+    assert (
+        main(["plan", *POSE, "--config", "size/5b.yaml", "--memory", "80", "--devices", "8", *FEW_POINTS])
+        == 1
+    )
     text = capsys.readouterr().out
     assert "8 x ddp" in text and "It does not fit 80 GiB." in text
     assert "--config strategy/fsdp2.yaml" in text
@@ -56,19 +59,16 @@ def test_every_recipe_fits_its_card(recipe: str) -> None:
     command = re.search(r"sapiens2-lit fit (.*?) --data.root", comment)
     card = re.search(r"(?:(\d+)x)?(\d+)gb", recipe)
     assert command and card
-    if "strategy/" in command[1] and "strategy/fsdp2.yaml" not in shipped_configs():
-        pytest.skip("the overlays of strategies are not shipped yet")
     case = read_case(command[1].split())
     assert case.launch.devices == int(card[1] or 1)
     assert case.estimate().fits(int(card[2]))
 
 
 def test_memory_grows_with_the_batch_as_the_line_says(make_module) -> None:
-    networks, launch = empty_networks(make_module()), Launch(1, (96, 64))
+    networks, launch = empty_networks(make_module("normal")), Launch(1, (96, 64))
     line = batch_line(networks, launch)
-    for size in (8, 32):
-        own = estimate(networks, Launch(size, (96, 64)))
-        assert abs(line.at(size).total / own.total - 1) < 0.01
+    own = estimate(networks, Launch(16, (96, 64)))
+    assert abs(line.at(16).total / own.total - 1) < 0.01
     most = largest_batch(networks, launch, 1.0)
     assert most is not None and most.fits(1.0) and not line.at(most.launch.batch_size + 1).fits(1.0)
 
@@ -84,17 +84,17 @@ def test_shards_share_what_is_held(make_module) -> None:
 
 
 def test_advice_ends_with_what_fits(make_module) -> None:
-    module = make_module("normal", size="tiny")
-    case = Case(module, Launch(8, (96, 64), "32-true", gpu=False))
-    memory = 0.4 * case.estimate().total / 2**30
+    module = make_module("normal")
+    case = Case(module, Launch(4, (96, 64), "32-true", gpu=False))
+    memory = 0.6 * case.estimate().total / 2**30
     found = advise(case, memory)
     totals = [then.total for _, then in found]
     assert found[0][0].options == "--trainer.precision bf16-mixed"
     assert totals == sorted(totals, reverse=True)
     assert found[-1][1].fits(memory) and not any(then.fits(memory) for _, then in found[:-1])
-    text = explain_out_of_memory(RuntimeError("CUDA out of memory. Tried\nmore"), case, memory)
-    assert text.startswith("out of memory: CUDA out of memory. Tried\nThe plan")
-    assert found[-1][0].options in text
+    text = explain_shortage(case, memory)
+    assert text.startswith("The plan for this run") and found[-1][0].options in text
+    assert "something else takes memory" in explain_shortage(case, 1.0)
 
 
 def test_the_optimizer_decides_its_states(make_module) -> None:
@@ -104,19 +104,3 @@ def test_the_optimizer_decides_its_states(make_module) -> None:
         moment = estimate(networks, Launch(1, (96, 64))).moments["optimizer"]
         held[str(make)] = round(moment.get("optimizer", 0) / moment["weights"], 2)
     assert list(held.values()) == [2.0, 0.0, 1.0]
-
-
-def test_a_run_without_memory_ends_with_advice(
-    figures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    def step(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-    monkeypatch.setattr("sapiens2_lit.module.SapiensModule.training_step", step)
-    command = ["fit", "--config", "pose_17.yaml", "--config", "size/test.yaml", "--data.root", str(figures)]
-    command += ["--output", str(tmp_path), "--data.num_workers", "0", "--trainer.accelerator", "cpu"]
-    assert main([*command, "--trainer.enable_progress_bar", "false"]) == 1
-    printed = capsys.readouterr().err.rpartition("error: ")[2]
-    assert printed.startswith("out of memory: CUDA out of memory. Tried to allocate 2.00 GiB.")
-    assert "The plan for this run" in printed and "Traceback" not in printed
-    assert "Nothing that could be changed takes less." in printed  # of so small a model
