@@ -8,22 +8,23 @@ import numpy as np
 import torch
 import yaml
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor
 
 from sapiens2_lit.callbacks.pictures import compare
 from sapiens2_lit.datamodules.loading import collate
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.parallel import gather_over_ranks
 from sapiens2_lit.report.curves import chosen_curves, read_curves
 from sapiens2_lit.report.page import HeadReport, Sample, build_page
 from sapiens2_lit.report.samples import (
     Ranked,
     SampleFinder,
+    merge,
     moved,
-    of_all_processes,
     short_names,
     worst_and_median,
 )
+from sapiens2_lit.scoring import counted_only
 from sapiens2_lit.whole_files import check_writable, write_whole
 
 PAGE = "report.html"
@@ -82,7 +83,7 @@ class TestReport(L.Callback):
         All processes draw the same ones: where the model is split among them, each has a part in every prediction.
         """
         assert isinstance(pl_module, SapiensModule)
-        self.ranked = of_all_processes(self.ranked)
+        self.ranked = merge(gather_over_ranks(self.ranked))
         for name, head in pl_module.named_heads():
             ranked = self.ranked.get(name, [])
             names = short_names(found.name for found in ranked)
@@ -135,7 +136,7 @@ class TestReport(L.Callback):
 
 def loss_of(head: Head, outputs: Outputs, batch: Batch, row: int) -> float:
     """The sum of the head's loss terms for one sample of a batch."""
-    one = slice(row, row + 1)
-    own = outputs[one] if isinstance(outputs, Tensor) else {key: value[one] for key, value in outputs.items()}
-    terms = head.loss(own, {key: value[one] for key, value in batch.items()})
+    alone = torch.arange(len(batch["image"]), device=batch["image"].device) == row
+    own, sample = counted_only(outputs, {**batch, "counted": alone})
+    terms = head.loss(own, sample)
     return float(torch.stack(list(terms.values())).sum())

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, SequentialSampler
 
 from sapiens2_lit.datamodules.mixing import MixedEvaluation
@@ -70,16 +69,6 @@ def check(loader: Any) -> DataLoader[Any]:
         f"--report shows the worst samples again, by their place in the test data; this {type(loader).__name__} has no "
         "fixed order of places: give a DataLoader without shuffling over a dataset with indices, or leave out --report."
     )
-
-
-def of_all_processes(own: dict[str, list[Ranked]]) -> dict[str, list[Ranked]]:
-    """The ranked samples of every process, worst first; the same on all of them."""
-    parts = [own]
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        gathered: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(gathered, own)
-        parts = gathered
-    return merge(parts)
 
 
 def merge(parts: list[dict[str, list[Ranked]]]) -> dict[str, list[Ranked]]:
