@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric
 
 from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.parallel import gather_over_ranks
 
 
 class Scores:
@@ -45,6 +46,7 @@ class Scores:
 
         How good a head is says the metric that it names (`monitor`); without a value of it, minus its loss.
         """
+        self._share_terms()
         found: dict[str, float] = {}
         scores = []
         for name, head in self.heads.items():
@@ -60,6 +62,22 @@ class Scores:
             found["score"] = sum(scores) / len(scores)
         return found
 
+    def _share_terms(self) -> None:
+        """Let all processes know all loss terms, in one order: one without samples has a part in their means, too."""
+        known: dict[str, dict[str, MeanMetric]] = {name: {} for name in self.losses}
+        for part in gather_over_ranks({name: list(terms) for name, terms in self.losses.items()}):
+            for name, terms in part.items():
+                for term in terms:
+                    known[name][term] = self.losses[name].get(term) or self._mean_of_nothing()
+        self.losses = known
+
+    def _mean_of_nothing(self) -> MeanMetric:
+        mean = MeanMetric(nan_strategy="disable").to(self.device)
+        mean.update(
+            torch.zeros(0)
+        )  # so that it does not warn; a weight of 0 would count as 1 without NaN checks
+        return mean
+
 
 def counted_only(outputs: Outputs, batch: Batch) -> tuple[Outputs, Batch]:
     """Without the samples that another process counts (`counted` in the batch); they were given to keep step."""
@@ -71,9 +89,12 @@ def counted_only(outputs: Outputs, batch: Batch) -> tuple[Outputs, Batch]:
     else:
         own = {key: value[keep] for key, value in outputs.items()}
     rows = keep.tolist()
-    return own, {
-        key: value[keep]
-        if isinstance(value, Tensor)
-        else [v for v, kept in zip(value, rows, strict=True) if kept]
-        for key, value in batch.items()
-    }
+
+    def of_own(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value[keep]
+        if isinstance(value, list | tuple):
+            return [one for one, kept in zip(value, rows, strict=True) if kept]
+        return value  # of the whole batch, such as its dataset's name
+
+    return own, {key: of_own(value) for key, value in batch.items()}
