@@ -135,7 +135,9 @@ class DenseDataModule(ImageDataModule, ABC):
 
     def _read_predict(self) -> DenseDataset:
         if self.predict is None:
-            raise SettingError("data.predict is null: set it to an image, a folder or a glob.")
+            raise SettingError(
+                "data.predict is null: set it to an image, a folder or a glob, or give --images."
+            )
         places = [base / Path(self.predict).expanduser() for base in (self.root, Path())]
         for place in places:
             if paths := find_images(place):

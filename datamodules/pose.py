@@ -252,7 +252,9 @@ class PoseDataModule(ImageDataModule):
 
     def _read_predict(self) -> list[People]:
         if self.predict is None:
-            raise SettingError("data.predict is null: set it to a COCO file, an image, a folder or a glob.")
+            raise SettingError(
+                "data.predict is null: set it to a COCO file, an image, a folder or a glob, or give --images."
+            )
         bases = (self.root, self.root / "annotations", Path())
         places = [base / Path(self.predict).expanduser() for base in bases]
         for place in places:

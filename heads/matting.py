@@ -11,7 +11,7 @@ from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.dense_drawing import channels_last, draw_matte
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms, counted_pixels
-from sapiens2_lit.losses import AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1
+from sapiens2_lit.losses import AlphaCrossEntropy, AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1
 from sapiens2_lit.metrics import MattingErrors
 
 
@@ -25,7 +25,7 @@ class MattingHead(DenseHead):
         embed_dim: channels of the backbone's feature map.
         decoder: `pixel_shuffle` as in the released matting model, `deconv`, or `linear`.
         loss: named terms of alpha, modules called as `term(alpha, target, valid)` with three (B, 1, H, W); the
-            default is absolute, gradient and Laplacian pyramid error. No recipe was released.
+            default is absolute error, cross-entropy, gradient and Laplacian pyramid error. No recipe was released.
         colour_loss: named terms of (B, 4, H, W) premultiplied rgb and alpha, for batches with a foreground; the default
             is the error of composites on black and on white. Empty for none: then only alpha is learned.
         connectivity: measure connectivity in validation and test, which takes the CPU 0.1 s for an image.
@@ -95,5 +95,10 @@ class MattingHead(DenseHead):
 
 
 def default_terms() -> Terms:
-    """Of alpha, and of its edges at every scale."""
-    return {"alpha": AlphaL1(), "alpha_gradient": AlphaGradient(), "alpha_laplacian": AlphaLaplacian()}
+    """Of alpha, twice, since absolute errors alone get stuck, and of its edges at every scale."""
+    return {
+        "alpha": AlphaL1(),
+        "alpha_cross_entropy": AlphaCrossEntropy(),
+        "alpha_gradient": AlphaGradient(),
+        "alpha_laplacian": AlphaLaplacian(),
+    }

@@ -3,13 +3,17 @@
 Legend: R rows (samples x views), M maps of a sample, C channels, h and w cells.
 """
 
+import errno
 import hashlib
 import json
+import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from sapiens2_lit.errors import SettingError
@@ -21,47 +25,48 @@ _KEY = 16  # characters of a cache's name
 class FeatureStore:
     """Rows of bfloat16 feature maps (M, C, h, w) in `FOLDER/KEY/`, for one backbone, kept between runs.
 
-    A row is valid for the pixels that it was computed from and no others: its mark says which. Processes of one machine
-    may share a store, each writing rows of its own.
+    A row is valid for the pixels that it was computed from and no others: its mark says which. Processes of one
+    machine, of one run or of several, may share a store. It is to be opened before use.
 
     Args:
         folder: for caches of any backbone.
         about: what the features depend on besides the pixels; decides KEY.
         rows: R.
         shape: (M, C, h, w).
-        limit: greatest size in GB (1e9 bytes).
 
-    Raises:
-        SettingError: it would be larger than `limit`, or than what is free on the disk.
+    Attributes:
+        bytes: of all rows.
     """
 
-    def __init__(
-        self, folder: Path, about: dict[str, Any], rows: int, shape: tuple[int, ...], limit: float
-    ) -> None:
+    features: Tensor
+    marks: Tensor
+
+    def __init__(self, folder: Path, about: dict[str, Any], rows: int, shape: tuple[int, ...]) -> None:
         self.about = {**about, "rows": rows, "shape": list(shape)}
         text = json.dumps(self.about, sort_keys=True)
         self.folder = folder / hashlib.sha256(text.encode()).hexdigest()[:_KEY]
         self.rows, self.shape = rows, shape
         self.bytes = rows * torch.Size(shape).numel() * 2
-        self.existed = (self.folder / "about.json").is_file()
-        if self.bytes > limit * GIGABYTE:
-            raise SettingError(
-                f"feature_cache.limit_gb: {rows} rows of {shape} take {self.bytes / GIGABYTE:.1f} GB, the limit is "
-                f"{limit:g}; raise it, or take fewer views"
-            )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.folder).free
-        if not self.existed and self.bytes > free:
-            raise SettingError(
-                f"feature_cache.folder: {rows} rows of {shape} take {self.bytes / GIGABYTE:.1f} GB, but "
-                f"{self.folder} has {free / GIGABYTE:.1f} GB free"
-            )
-        self._open()
-        (self.folder / "about.json").write_text(text)
 
-    def _open(self) -> None:
+    def open(self) -> "FeatureStore":
+        """Take the disk space, and map the files into memory.
+
+        Raises:
+            SettingError: the folder cannot be written to, or its disk has too little space.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            reserve(self.folder / "features.bf16", self.bytes)
+            reserve(self.folder / "marks.int64", self.rows * 8)
+            (self.folder / "about.json").write_text(json.dumps(self.about, sort_keys=True))
+        except OSError as error:
+            raise SettingError(f"feature_cache.folder: {self.folder}: {error.strerror}") from error
+        self._map()
+        return self
+
+    def _map(self) -> None:
         count = self.rows * torch.Size(self.shape).numel()
-        # Files appear with holes in them, which read as zeros: no mark is 0.
+        # New files read as zeros: no mark is 0.
         path = str(self.folder / "features.bf16")
         features = torch.from_file(path, shared=True, size=count, dtype=torch.bfloat16)
         self.features = features.view(self.rows, *self.shape)
@@ -73,7 +78,7 @@ class FeatureStore:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._open()  # the same memory in another process, not a copy of it
+        self._map()  # the same memory in another process, not a copy of it
 
     def __len__(self) -> int:
         """Rows that are filled."""
@@ -81,21 +86,76 @@ class FeatureStore:
 
     def read(self, row: int, mark: int) -> Tensor | None:
         """A copy of (M, C, h, w), or None where the row is empty or of other pixels."""
-        return self.features[row].clone() if int(self.marks[row]) == mark else None
+        if int(self.marks[row]) != mark:
+            return None
+        found = self.features[row].clone()
+        return found if int(self.marks[row]) == mark else None  # another run may have begun to write it
 
     def write(self, rows: Tensor, marks: Tensor, features: Tensor) -> None:
         """Fill rows: features (n, M, C, h, w) computed from the pixels that `marks` (n,) stand for."""
-        self.marks[rows] = 0
-        self.features[rows] = features
-        self.marks[rows] = marks
+        with FileLock(self.folder / "lock"):  # two runs that vary images differently may share the store
+            self.marks[rows] = 0
+            self.features[rows] = features
+            self.marks[rows] = marks
 
-    def others(self) -> dict[Path, int]:
-        """Caches beside this one, of other backbones, sizes or data, and their sizes in bytes."""
-        return {
-            path.parent: (path.parent / "features.bf16").stat().st_size
-            for path in sorted(self.folder.parent.glob("*/about.json"))
-            if path.parent != self.folder
-        }
+
+def check_sizes(stores: Iterable[FeatureStore], limit: float) -> None:
+    """Check that stores of one folder are small enough, before any of them is opened.
+
+    Args:
+        limit: greatest size of them all in GB (1e9 bytes).
+
+    Raises:
+        SettingError: they would be larger than the limit, or than what is free on the disk.
+    """
+    found = list(stores)
+    size = sum(store.bytes for store in found)
+    what = f"{sum(store.rows for store in found)} rows of {found[0].shape} take {size / GIGABYTE:.1f} GB"
+    if size > limit * GIGABYTE:
+        raise SettingError(
+            f"feature_cache.limit_gb: {what}, the limit is {limit:g}; raise it, or take fewer views"
+        )
+    folder = found[0].folder.parent
+    disk = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(disk).free
+    taken = sum(taken_bytes(store.folder / "features.bf16") for store in found)
+    if size - taken > free:
+        raise SettingError(f"feature_cache.folder: {what}, but {folder} has {free / GIGABYTE:.1f} GB free")
+
+
+def others(stores: Iterable[FeatureStore]) -> dict[Path, int]:
+    """Caches in the folder of these, of other backbones, sizes or data, and their sizes in bytes."""
+    used = {store.folder for store in stores}
+    return {
+        path.parent: (path.parent / "features.bf16").stat().st_size
+        for path in sorted(next(iter(used)).parent.glob("*/about.json"))
+        if path.parent not in used
+    }
+
+
+def taken_bytes(file: Path) -> int:
+    """What a file takes of its disk: one with holes takes less than its size."""
+    if not file.is_file():
+        return 0
+    stat = file.stat()
+    return int(getattr(stat, "st_blocks", stat.st_size // 512) * 512)
+
+
+def reserve(file: Path, size: int) -> None:
+    """Make a file of at least this size, with its space on the disk where the system can promise that.
+
+    To write into a memory-mapped file for which there is no space ends a process without a message.
+    """
+    with file.open("ab") as opened:
+        if not hasattr(os, "posix_fallocate"):
+            opened.truncate(max(size, opened.tell()))
+        elif taken_bytes(file) < size:
+            try:
+                os.posix_fallocate(opened.fileno(), 0, size)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise
+                opened.truncate(max(size, opened.tell()))  # a file system that promises nothing
 
 
 def mark_of(image: Tensor) -> int:

@@ -10,8 +10,14 @@ NOISE = (
     "Checkpoint directory .* exists and is not empty",  # a run that goes on
     "Be aware that when using `ckpt_path`, callbacks",  # an evaluation writes no checkpoints
     "The number of training batches .* is smaller than the logging interval",  # steps count across epochs
+    r"Found \d+ module\(s\) in eval mode at the start of training",  # what is frozen; the start table says so
     "Total length of `list` across ranks is zero",  # data.val: null
 )
+NOISY = (
+    "💡",
+    "`weights_only` was not set",
+    "is an Enum subclass",
+)  # parts of records; the last of torchao's import
 
 
 def set_up_messages() -> None:
@@ -21,6 +27,7 @@ def set_up_messages() -> None:
         warnings.filterwarnings("ignore", message=message)
     for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
         logging.getLogger(f"lightning.pytorch.{name}").addFilter(is_no_noise)
+    logging.getLogger("torch.utils._pytree").addFilter(is_no_noise)
     ours = logging.getLogger("sapiens2_lit")
     ours.setLevel(logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.WARNING)
     if not ours.handlers:
@@ -28,4 +35,4 @@ def set_up_messages() -> None:
 
 
 def is_no_noise(record: logging.LogRecord) -> bool:
-    return not any(noise in record.getMessage() for noise in ("💡", "`weights_only` was not set"))
+    return not any(noise in record.getMessage() for noise in NOISY)

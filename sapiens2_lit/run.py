@@ -146,7 +146,7 @@ class SapiensCLI(LightningCLI):
         if self.subcommand == "fit":
             callbacks += [RunScalars(), built.pictures, built.feature_cache]
             if built.trainer.enable_model_summary is not False:
-                callbacks.append(StartTable())
+                callbacks.append(StartTable(self.config.fit))
             if built.trainer.enable_checkpointing is not False:
                 callbacks += [built.checkpoint, built.last_checkpoint, Preemption(built.last_checkpoint)]
         return callbacks

@@ -4,12 +4,11 @@ import math
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import MeanMetric
 
 from sapiens2_lit.heads.base import Batch, Head, Outputs
-from sapiens2_lit.parallel.ranks import several_ranks
+from sapiens2_lit.parallel import gather_over_ranks
 
 
 class Scores:
@@ -34,25 +33,9 @@ class Scores:
         terms = self.heads[name].loss(outputs, batch)
         whole = torch.stack(list(terms.values())).sum()
         for term, value in {**terms, "loss": whole}.items():
-            self._mean(name, term).update(value.float().expand(size))
-
-    def _mean(self, name: str, term: str) -> MeanMetric:
-        means = self.losses[name]
-        if term not in means:
-            means[term] = MeanMetric(nan_strategy="disable").to(self.device)
-        return means[term]
-
-    def _agree(self) -> None:
-        """Give every process the same loss terms in the same order: one may have had no sample of a small dataset."""
-        if not several_ranks():
-            return
-        everywhere: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(everywhere, {name: list(means) for name, means in self.losses.items()})
-        for name in self.heads:
-            terms = dict.fromkeys(term for found in everywhere for term in found[name])
-            for term in terms:
-                self._mean(name, term).update(0.0, 0.0)  # of no weight
-            self.losses[name] = {term: self.losses[name][term] for term in terms}
+            if term not in self.losses[name]:
+                self.losses[name][term] = MeanMetric(nan_strategy="disable").to(self.device)
+            self.losses[name][term].update(value.float().expand(size))
 
     def update(self, name: str, outputs: Outputs, batch: Batch) -> None:
         """Take one batch into the metrics of a head; outside autocast."""
@@ -63,7 +46,7 @@ class Scores:
 
         How good a head is says the metric that it names (`monitor`); without a value of it, minus its loss.
         """
-        self._agree()
+        self._share_terms()
         found: dict[str, float] = {}
         scores = []
         for name, head in self.heads.items():
@@ -79,6 +62,22 @@ class Scores:
             found["score"] = sum(scores) / len(scores)
         return found
 
+    def _share_terms(self) -> None:
+        """Let all processes know all loss terms, in one order: one without samples has a part in their means, too."""
+        known: dict[str, dict[str, MeanMetric]] = {name: {} for name in self.losses}
+        for part in gather_over_ranks({name: list(terms) for name, terms in self.losses.items()}):
+            for name, terms in part.items():
+                for term in terms:
+                    known[name][term] = self.losses[name].get(term) or self._mean_of_nothing()
+        self.losses = known
+
+    def _mean_of_nothing(self) -> MeanMetric:
+        mean = MeanMetric(nan_strategy="disable").to(self.device)
+        mean.update(
+            torch.zeros(0)
+        )  # so that it does not warn; a weight of 0 would count as 1 without NaN checks
+        return mean
+
 
 def counted_only(outputs: Outputs, batch: Batch) -> tuple[Outputs, Batch]:
     """Without the samples that another process counts (`counted` in the batch); they were given to keep step."""
@@ -89,13 +88,13 @@ def counted_only(outputs: Outputs, batch: Batch) -> tuple[Outputs, Batch]:
         own: Outputs = outputs[keep]
     else:
         own = {key: value[keep] for key, value in outputs.items()}
-    return own, {key: _rows(value, keep) for key, value in batch.items()}
+    rows = keep.tolist()
 
+    def of_own(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value[keep]
+        if isinstance(value, list | tuple):
+            return [one for one, kept in zip(value, rows, strict=True) if kept]
+        return value  # of the whole batch, such as its dataset's name
 
-def _rows(value: Any, keep: Tensor) -> Any:
-    """Those of a batch's value; what is said of the whole batch, such as the name of its dataset, stays."""
-    if isinstance(value, Tensor):
-        return value[keep]
-    if isinstance(value, list | tuple):
-        return [one for one, kept in zip(value, keep.tolist(), strict=True) if kept]
-    return value
+    return own, {key: of_own(value) for key, value in batch.items()}

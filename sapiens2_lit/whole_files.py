@@ -1,8 +1,10 @@
 """Files that are there whole or not at all: written under another name in their folder, then renamed."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from sapiens2_lit.errors import SettingError
 
@@ -56,3 +58,22 @@ def unwritable_is_error(path: Path, advice: str = ADVICE) -> Iterator[None]:
         yield
     except OSError as error:
         raise SettingError(f"{path} cannot be written: {error.strerror or error}. {advice}") from error
+
+
+def check_writable(folder: Path, setting: str) -> None:
+    """Make a folder, and see whether files can be made in it, before work begins whose results go there.
+
+    Args:
+        setting: what names the folder, for the message, such as `--out`.
+
+    Raises:
+        SettingError: they cannot.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise SettingError(f"{setting} {folder} is a file, expected a folder")
+    with unwritable_is_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(b"0")
+            file.flush()
+            os.fsync(file.fileno())

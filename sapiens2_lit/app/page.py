@@ -39,12 +39,17 @@ def build_page(predictors: dict[str, Predictor]) -> gr.Blocks:
         run = gr.Button("Predict", variant="primary")
         outputs: list[Any] = []
         with gr.Row():
-            for name in predictors:
+            for name, predictor in predictors.items():
+                points = any("pointmap" in head.targets for _, head in predictor.model.named_heads())
                 with gr.Column():
                     gr.Markdown(f"### {name}")
-                    outputs.append(gr.Gallery(label="heads", columns=2, object_fit="contain", format="png"))
+                    outputs.append(
+                        gr.Gallery(
+                            label="heads", columns=2, object_fit="contain", format="png", height="auto"
+                        )
+                    )
                     outputs.append(gr.Textbox(label="numbers", lines=2))
-                    outputs.append(gr.Model3D(label="surface of the point map"))
+                    outputs.append(gr.Model3D(label="surface of the point map", visible=points))
         run.click(answer, picture, outputs, api_name="predict")
         picture.upload(answer, picture, outputs, api_visibility="private")
     return page

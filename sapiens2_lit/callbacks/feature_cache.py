@@ -1,21 +1,28 @@
 """Epochs after the first train heads from features on disk, without the frozen backbone."""
 
+import logging
 from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from sapiens2_lit.checkpoints.identity import fingerprint
+from sapiens2_lit.datamodules.base import ImageDataModule
 from sapiens2_lit.datamodules.cached import CachedDataset
+from sapiens2_lit.datamodules.multitask import MultitaskDataModule
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.feature_store import GIGABYTE, FeatureStore
+from sapiens2_lit.feature_store import GIGABYTE, FeatureStore, check_sizes, others
 from sapiens2_lit.heads.base import Batch
 from sapiens2_lit.module import SapiensModule
 from sapiens2_lit.parallel.strategy import ShardedStrategy
+
+_log = logging.getLogger(__name__)
 
 
 class FeatureCache(L.Callback):
@@ -23,13 +30,13 @@ class FeatureCache(L.Callback):
 
     Features are stored in bfloat16. They are valid for a backbone with these weights and for just these pixels: another
     backbone, size or precision takes a cache of its own; a sample whose image or augmentation changed is computed anew,
-    and counted.
+    and counted. Validation and test compute theirs every time.
 
     Args:
-        folder: for the caches; null for no cache.
+        folder: for the caches; null for no cache. Of several datasets each has a cache of its own there.
         views: how many augmented views of each sample there are; epoch e shows view e modulo `views`, so that the first
             `views` epochs compute features and the others read them.
-        limit_gb: greatest size of the cache in GB; it is announced before it is made.
+        limit_gb: greatest size of the caches of this run in GB; it is announced before they are made.
     """
 
     def __init__(self, folder: str | None = None, views: int = 1, limit_gb: float = 50.0) -> None:
@@ -42,8 +49,8 @@ class FeatureCache(L.Callback):
         self.folder = folder
         self.views = views
         self.limit_gb = limit_gb
-        self.store: FeatureStore | None = None
-        self.dataset: CachedDataset | None = None
+        self.stores: dict[str, FeatureStore] = {}  # by dataset
+        self.datasets: dict[str, CachedDataset] = {}
         self.stale = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -54,19 +61,19 @@ class FeatureCache(L.Callback):
         """
         if self.folder is None or stage != "fit":
             return
-        data: Any = getattr(trainer, "datamodule", None)
-        if not hasattr(data, "wrap_training") or "train" not in getattr(data, "datasets", {}):
-            raise SettingError(f"feature_cache: {type(data).__name__} does not hand out samples one by one")
-        if getattr(data.augment, "on_device", False):
-            raise SettingError(
-                "feature_cache: data.augment.on_device varies pixels after the loader; set it to false"
-            )
-        data.wrap_training = self.wrap
+        for name, data in parts_of(trainer).items():
+            if getattr(data.augment, "on_device", False):
+                place = f"data.datasets.{name}" if name else "data"
+                raise SettingError(
+                    f"feature_cache: {place}.augment.on_device varies pixels after the loader; set it to false"
+                )
+            data.wrap_training = partial(self.wrap, name)
 
-    def wrap(self, dataset: Any) -> CachedDataset:
-        self.dataset = CachedDataset(dataset, self.views)
-        self.dataset.store = self.store
-        return self.dataset
+    def wrap(self, name: str, dataset: Any) -> CachedDataset:
+        cached = CachedDataset(dataset, self.views)
+        cached.store = self.stores.get(name)
+        self.datasets[name] = cached
+        return cached
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the cache.
@@ -87,70 +94,102 @@ class FeatureCache(L.Callback):
             raise SettingError(
                 "feature_cache: features of a backbone that is trained change; set model.adapt.mode to frozen"
             )
-        self.store = self.open(trainer, pl_module, trainer.datamodule)  # type: ignore[attr-defined]  # see setup
+        self.stores = self.open(trainer, pl_module, Path(self.folder))
         pl_module.feature_cache = self
-        if self.dataset is not None:
-            self.dataset.store = self.store
+        for name, cached in self.datasets.items():
+            cached.store = self.stores[name]
 
-    def open(self, trainer: L.Trainer, module: SapiensModule, data: Any) -> FeatureStore:
+    def open(self, trainer: L.Trainer, module: SapiensModule, folder: Path) -> dict[str, FeatureStore]:
+        """A store for each dataset, after its size was checked and announced."""
+        parts = parts_of(trainer)
+        height, width = next(iter(parts.values())).image_size
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            maps = module.features(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=module.device))
+        shape, about = (len(maps), *maps[0].shape[1:]), self.about(trainer, module)
+        stores = {}
+        for name, data in parts.items():
+            own = {**about, "image_size": [height, width], "dataset": name}
+            stores[name] = FeatureStore(folder, own, len(data.datasets["train"]) * self.views, shape)
+        check_sizes(stores.values(), self.limit_gb)
+        for store in stores.values():
+            rank_zero_info(
+                "Feature cache %s: %s for %d rows", store.folder, size_text(store.bytes), store.rows
+            )
+            rank_zero_info("  %d of them are filled, the others will be as they come", len(store.open()))
+        for place, size in others(stores.values()).items():
+            rank_zero_info(
+                "  %s beside it (%s) is of another backbone, size, precision, release or number of samples or views, "
+                "and not used: delete it if you like",
+                place, size_text(size),
+            )  # fmt: skip
+        return stores
+
+    def about(self, trainer: L.Trainer, module: SapiensModule) -> dict[str, Any]:
+        """What features depend on besides the pixels."""
         backbone = module.backbone
         assert backbone is not None
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
-            maps = module.features(
-                torch.zeros(1, 3, *data.image_size, dtype=torch.uint8, device=module.device)
-            )
-        about = {
+        return {
+            "release": version("sapiens2-lit"),
             "backbone": type(backbone).__qualname__,
             "weights": fingerprint(dict(backbone.named_parameters())),
             "rope": str(getattr(backbone, "rope_dtype", None)),
             "maps": str(getattr(backbone, "out_indices", None)),
-            "image_size": list(data.image_size),
             "precision": str(trainer.precision),
             "views": self.views,
         }
-        rows = len(data.datasets["train"]) * self.views
-        assert self.folder is not None
-        store = FeatureStore(Path(self.folder), about, rows, (len(maps), *maps[0].shape[1:]), self.limit_gb)
-        rank_zero_info(
-            "Feature cache %s: %.2f GB when full, %d of %d rows filled.",
-            store.folder, store.bytes / GIGABYTE, len(store), rows,
-        )  # fmt: skip
-        for folder, size in store.others().items():
-            rank_zero_warn(
-                f"{folder}: a cache of another backbone, precision or dataset ({size / GIGABYTE:.2f} GB); it is "
-                "not used: delete it if you like."
-            )
-        return store
 
     def features(self, batch: Batch, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
         """The feature maps of a batch from `CachedDataset`; those that are not stored are computed, and stored.
 
         All pass bfloat16, so that it makes no difference which were stored.
         """
-        assert self.store is not None
+        store = self.stores[batch.get("dataset", "")]
         missing = (~batch["cached"]).nonzero()[:, 0]
         features: Tensor = batch["features"]
         if len(missing):
             rows, marks = batch["cache_row"][missing].cpu(), batch["cache_mark"][missing].cpu()
-            self.stale += int((self.store.marks[rows] != 0).sum())
+            self.stale += int((store.marks[rows] != 0).sum())
             found = torch.stack(compute(batch["image"][missing]), dim=1).to(torch.bfloat16)
-            self.store.write(rows, marks, found.cpu())
+            store.write(rows, marks, found.cpu())
             features = features.index_copy(0, missing, found)
         kind = features.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
         return list(features.to(dtype).unbind(dim=1))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.stale:
-            rank_zero_warn(
-                f"Feature cache: {self.stale} rows were of other pixels than the data now has, and were computed anew: "
-                "images, augmentation or seed changed since they were stored."
+        if self.stale:  # on this rank
+            _log.warning(
+                "Feature cache: %d rows were of other pixels than the data now has, and were computed anew: images, "
+                "augmentation or seed changed since they were stored, or another run varies them differently.",
+                self.stale,
             )
             self.stale = 0
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.store is not None:
+        if self.stores:
             assert isinstance(pl_module, SapiensModule)
             pl_module.feature_cache = None
-            trainer.datamodule.wrap_training = None  # type: ignore[attr-defined]  # set above
-            self.store = self.dataset = None
+            for data in parts_of(trainer).values():
+                data.wrap_training = None
+            self.stores, self.datasets = {}, {}
+
+
+def parts_of(trainer: L.Trainer) -> dict[str, ImageDataModule]:
+    """The datamodules whose training samples are cached, by name; "" where there is one alone.
+
+    Raises:
+        SettingError: the data are of another kind.
+    """
+    data: Any = getattr(trainer, "datamodule", None)
+    if isinstance(data, MultitaskDataModule):
+        return data.datasets
+    if not isinstance(data, ImageDataModule):
+        raise SettingError(
+            f"feature_cache: {type(data).__name__} does not hand out samples one by one; expected an ImageDataModule "
+            "or several of them"
+        )
+    return {"": data}
+
+
+def size_text(size: int) -> str:
+    return f"{size / GIGABYTE:.2f} GB" if size >= GIGABYTE else f"{size / 1e6:.2f} MB"

@@ -13,12 +13,13 @@ from sapiens2_lit.inference.boxes import BoxFile, read_boxes
 from sapiens2_lit.inference.detect import build_detector
 from sapiens2_lit.inference.inputs import check
 from sapiens2_lit.inference.options import build_parser
-from sapiens2_lit.inference.output import Output, check_writable, open_output
+from sapiens2_lit.inference.output import Output, open_output
 from sapiens2_lit.inference.predictor import Predictor, load
 from sapiens2_lit.inference.sources import Frame, Source, open_source
 from sapiens2_lit.inference.timeline import Timeline
 from sapiens2_lit.inference.writers.formats import FormatOptions
 from sapiens2_lit.messages import set_up_messages
+from sapiens2_lit.whole_files import check_writable
 
 STOPPED = 130  # what a shell calls a command that Ctrl-C ended
 
@@ -35,7 +36,7 @@ def predict(args: list[str]) -> int:
     """
     options = build_parser().parse_args(args)
     set_up_messages()
-    check_writable(options.out)
+    check_writable(options.out, "--out")
     source = open_source(options.images, without=options.out)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)

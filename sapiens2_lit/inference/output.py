@@ -1,17 +1,15 @@
 """All files of one run: made picture by picture, found again by a run that goes on."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.errors import DataError
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.prediction import Array, Prediction
 from sapiens2_lit.inference.sources import Frame, Source
@@ -27,7 +25,7 @@ from sapiens2_lit.inference.writers.formats import (
     keys_of,
 )
 from sapiens2_lit.inference.writers.overlay import OverlayVideo
-from sapiens2_lit.whole_files import unwritable_is_error, write_whole
+from sapiens2_lit.whole_files import check_writable, write_whole
 
 _CHANNELS = {"normal": 3, "pointmap": 3, "albedo": 3, "foreground": 3, "alpha": 1}
 
@@ -69,7 +67,7 @@ def open_output(
     else:
         names = tuple(formats)
         writers = build_writers(names, heads, options, videos=bool(source.videos))
-    check_writable(out)
+    check_writable(out, "--out")
     return Output(writers, out, names, source, options, resume=resume, sequential=sequential)
 
 
@@ -233,19 +231,3 @@ def blank(key: str, size: tuple[int, int]) -> Array:
         return np.full(size, 255, dtype=np.uint8)
     channels = _CHANNELS.get(key)
     return np.full(size if channels is None else (*size, channels), np.nan, dtype=np.float32)
-
-
-def check_writable(out: Path) -> None:
-    """Make the folder, and see whether files can be made in it.
-
-    Raises:
-        SettingError: they cannot.
-    """
-    if out.exists() and not out.is_dir():
-        raise SettingError(f"--out {out} is a file, expected a folder")
-    with unwritable_is_error(out):
-        out.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=out) as file:
-            file.write(b"0")
-            file.flush()
-            os.fsync(file.fileno())

@@ -4,7 +4,14 @@ from sapiens2_lit.losses.albedo import AlbedoChromaticity, AlbedoGradient, Albed
 from sapiens2_lit.losses.depth import GradientMatching, ScaleShiftInvariantL1, SiLog
 from sapiens2_lit.losses.labelled import Labelled
 from sapiens2_lit.losses.masked import DenseTerm
-from sapiens2_lit.losses.matting import AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1, ForegroundL1
+from sapiens2_lit.losses.matting import (
+    AlphaCrossEntropy,
+    AlphaGradient,
+    AlphaL1,
+    AlphaLaplacian,
+    CompositeL1,
+    ForegroundL1,
+)
 from sapiens2_lit.losses.normal import NormalAngle, NormalCosine, NormalGradient, NormalL1
 from sapiens2_lit.losses.pointmap import (
     PointAligned,
@@ -24,6 +31,7 @@ __all__ = [
     "AlbedoChromaticity",
     "AlbedoGradient",
     "AlbedoL1",
+    "AlphaCrossEntropy",
     "AlphaGradient",
     "AlphaL1",
     "AlphaLaplacian",

@@ -21,6 +21,23 @@ class AlphaL1(DenseTerm):
         return masked_mean((prediction - target).abs(), valid)
 
 
+class AlphaCrossEntropy(DenseTerm):
+    """`weight` times the mean cross-entropy of alpha (B, 1, H, W) above that of the target itself.
+
+    It is 0 where both are equal, fractions too (a Kullback-Leibler divergence). Of a sigmoid's output its gradient is
+    the error itself, however sure the sigmoid is. That of an absolute error vanishes there: a network that has once
+    called everything background, right for most pixels, would stay with it.
+    """
+
+    def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        dtype = torch.promote_types(prediction.dtype, torch.float32)
+        prediction, target = prediction.to(dtype), torch.where(valid, target, 0).to(dtype)
+        with torch.autocast(prediction.device.type, enabled=False):
+            entropy = F.binary_cross_entropy(prediction, target, reduction="none")
+        own = -torch.xlogy(target, target) - torch.xlogy(1 - target, 1 - target)
+        return masked_mean(entropy - own, valid)
+
+
 class AlphaGradient(DenseTerm):
     """`weight` times the mean absolute forward difference of alpha's error (B, 1, H, W).
 

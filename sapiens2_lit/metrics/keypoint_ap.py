@@ -16,6 +16,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.metrics.oks import oks_nms, person_score
+from sapiens2_lit.parallel.ranks import several_ranks
 from sapiens2_lit.skeletons import Skeleton
 
 _MAX_PEOPLE = 20  # of one image, the best; COCO's setting for keypoints
@@ -85,11 +86,15 @@ class KeypointAP(Metric):
         self.person.append(person)
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Gather from all ranks; one that had no people joins in with none, of the shapes that the others send."""
-        if len(self.keypoints) == 0:
-            nobody = torch.zeros(0, device=self.device)
-            numbers = nobody.to(torch.int64)
-            self.update(nobody.reshape(0, self.skeleton.num_keypoints, 3), numbers, nobody, numbers)
+        """Before processes exchange what they have: one without people gives none of them, in the shapes of the others.
+
+        What torchmetrics would put there has another rank and type, and exchanges then fail or give garbage.
+        """
+        if several_ranks() and not self.keypoints:
+            nothing = torch.zeros(0, device=self.device)
+            self.update(
+                nothing.new_zeros(0, self.skeleton.num_keypoints, 3), nothing.long(), nothing, nothing.long()
+            )
         super().sync(*args, **kwargs)
 
     def compute(self) -> dict[str, Tensor]:

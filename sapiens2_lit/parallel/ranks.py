@@ -1,8 +1,12 @@
 """Small sums over all ranks of a run; without other ranks each is what it is."""
 
+from typing import Any, TypeVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def several_ranks() -> bool:
@@ -31,3 +35,12 @@ def max_over_ranks(tensor: Tensor) -> Tensor:
 def greatest_over_ranks(number: int, device: torch.device) -> int:
     """The greatest of every rank's number; every rank must call it."""
     return int(max_over_ranks(torch.tensor(number, device=device))) if several_ranks() else number
+
+
+def gather_over_ranks(own: T) -> list[T]:
+    """What each rank gave, in their order, on all of them; of what can be pickled. Every rank must call it."""
+    if not several_ranks():
+        return [own]
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, own)
+    return gathered

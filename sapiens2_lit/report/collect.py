@@ -1,41 +1,37 @@
 """What the page is made of, collected while a model is tested."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 import yaml
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor
 
 from sapiens2_lit.callbacks.pictures import compare
 from sapiens2_lit.datamodules.loading import collate
-from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.parallel import gather_over_ranks
 from sapiens2_lit.report.curves import chosen_curves, read_curves
 from sapiens2_lit.report.page import HeadReport, Sample, build_page
-from sapiens2_lit.synthetic.files import write_file
+from sapiens2_lit.report.samples import (
+    Ranked,
+    SampleFinder,
+    merge,
+    moved,
+    short_names,
+    worst_and_median,
+)
+from sapiens2_lit.scoring import counted_only
+from sapiens2_lit.whole_files import check_writable, write_whole
 
 PAGE = "report.html"
 
 
-@dataclass(frozen=True)
-class Ranked:
-    """One tested sample: its loss, where it is (loader, index in its dataset), and its file."""
-
-    loss: float
-    loader: int
-    index: int
-    name: str
-
-
 class TestReport(L.Callback):
     """Writes `FOLDER/report.html` when a model was tested: metrics, curves, the worst and median samples, the config.
-
-    Of several processes the first one's samples are ranked.
 
     Args:
         folder: where the page is written.
@@ -43,19 +39,21 @@ class TestReport(L.Callback):
         samples: how many of the worst, and of those around the median, it shows of each head.
 
     Raises:
-        SettingError: the folder cannot be made.
+        SettingError: the folder cannot be written to; or, when the test starts, its data have no fixed order.
     """
 
     def __init__(self, folder: str, run: Path | None = None, samples: int = 6) -> None:
         self.folder = Path(folder)
         self.run = run
-        self.samples = samples
+        self.count = samples
+        self.samples: SampleFinder | None = None
         self.ranked: dict[str, list[Ranked]] = {}
         self.heads: dict[str, HeadReport] = {}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingError(f"--report {folder}: the folder cannot be made ({error.strerror})") from error
+        check_writable(self.folder, "--report")
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.samples = SampleFinder(trainer.test_dataloaders)
+        self.ranked = {}
 
     def on_test_batch_end(
         self,
@@ -66,39 +64,50 @@ class TestReport(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        assert isinstance(pl_module, SapiensModule)
-        loader = loaders(trainer)[dataloader_idx]
-        order = list(loader.sampler)
-        first = batch_idx * loader.batch_size
+        assert isinstance(pl_module, SapiensModule) and self.samples is not None
+        source, indices = self.samples.take(batch, dataloader_idx)
         for name, head in pl_module.named_heads():
             if name not in outputs or not all(key in batch for key in head.targets):
                 continue
-            for row, sample in enumerate(batch["sample"]):
-                loss = loss_of(head, outputs[name], batch, row)
-                found = Ranked(loss, dataloader_idx, order[first + row], sample)
-                self.ranked.setdefault(name, []).append(found)
+            for row, index in enumerate(indices):
+                if "counted" in batch and not batch["counted"][row]:
+                    continue  # another process ranks it
+                with pl_module.full_precision():
+                    loss = loss_of(head, outputs[name], batch, row)
+                sample = batch["sample"][row] if "sample" in batch else f"sample {index}"
+                self.ranked.setdefault(name, []).append(Ranked(loss, source, index, sample))
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw the chosen samples, while averages are still in the place of the weights."""
-        assert isinstance(pl_module, SapiensModule)
-        for name, head in pl_module.named_heads():
-            ranked = sorted(self.ranked.get(name, []), key=lambda found: -found.loss)
-            middle = max(0, (len(ranked) - self.samples) // 2)
-            worst, median = ranked[: self.samples], ranked[middle : middle + self.samples]
-            report = HeadReport({})
-            report.worst = [self.draw(trainer, pl_module, name, head, found) for found in worst]
-            report.median = [self.draw(trainer, pl_module, name, head, found) for found in median]
-            self.heads[name] = report
+        """Draw the chosen samples, while averages are still in the place of the weights.
 
-    def draw(self, trainer: L.Trainer, module: SapiensModule, name: str, head: Head, found: Ranked) -> Sample:
-        batch: Batch = collate([loaders(trainer)[found.loader].dataset[found.index]])
-        batch = {key: v.to(module.device) if isinstance(v, Tensor) else v for key, v in batch.items()}
+        All processes draw the same ones: where the model is split among them, each has a part in every prediction.
+        """
+        assert isinstance(pl_module, SapiensModule)
+        self.ranked = merge(gather_over_ranks(self.ranked))
+        for name, head in pl_module.named_heads():
+            ranked = self.ranked.get(name, [])
+            names = short_names(found.name for found in ranked)
+            worst, median = (
+                [
+                    Sample(names[one.name], one.loss, self.draw(trainer, pl_module, name, head, one))
+                    for one in some
+                ]
+                for some in worst_and_median(ranked, self.count)
+            )
+            self.heads[name] = HeadReport({}, worst, median)
+
+    def draw(
+        self, trainer: L.Trainer, module: SapiensModule, name: str, head: Head, found: Ranked
+    ) -> np.ndarray:
+        assert self.samples is not None
+        batch = moved(collate([self.samples.again(found)]), module.device)
+        batch.pop("counted", None)
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             outputs = module.evaluate(batch["image"], {name})[name]
         in_input_pixels = {key: value for key, value in batch.items() if key != "affine"}
         with torch.no_grad(), module.full_precision():
             prediction = head.predict(outputs, in_input_pixels)
-        return Sample(found.name, found.loss, compare(head, batch, prediction, 0))
+        return compare(head, batch, prediction, 0)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, SapiensModule)
@@ -115,7 +124,7 @@ class TestReport(L.Callback):
         page = build_page(
             "Test of " + ", ".join(self.heads), self.facts(trainer, pl_module), self.heads, curves, config
         )
-        write_file(self.folder, PAGE, page.encode())
+        write_whole(self.folder / PAGE, page.encode())
         rank_zero_info("Wrote %s", self.folder / PAGE)
 
     def facts(self, trainer: L.Trainer, module: SapiensModule) -> dict[str, str]:
@@ -125,14 +134,9 @@ class TestReport(L.Callback):
         return facts if score is None else {"score": f"{float(score):.4g}", **facts}
 
 
-def loaders(trainer: L.Trainer) -> list[Any]:
-    found = trainer.test_dataloaders
-    return list(found) if isinstance(found, list | tuple) else [found]
-
-
 def loss_of(head: Head, outputs: Outputs, batch: Batch, row: int) -> float:
     """The sum of the head's loss terms for one sample of a batch."""
-    one = slice(row, row + 1)
-    own = outputs[one] if isinstance(outputs, Tensor) else {key: value[one] for key, value in outputs.items()}
-    terms = head.loss(own, {key: value[one] for key, value in batch.items()})
+    alone = torch.arange(len(batch["image"]), device=batch["image"].device) == row
+    own, sample = counted_only(outputs, {**batch, "counted": alone})
+    terms = head.loss(own, sample)
     return float(torch.stack(list(terms.values())).sum())

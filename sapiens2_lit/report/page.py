@@ -12,6 +12,8 @@ import numpy as np
 from sapiens2_lit.report.curves import Curve, draw_curve
 
 _QUALITY = 85
+_ROWS = 16  # at most of a table, before the next one beside it
+_FOLDED = 64  # more rows than these are folded
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --ink: #2563c9; }
@@ -20,9 +22,10 @@ h1 { font-size: 1.5em; } h2 { margin-top: 2em; border-bottom: 1px solid var(--li
 table { border-collapse: collapse; margin: .5em 0; } td, th { padding: .15em .8em .15em 0; text-align: left; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 tr { border-bottom: 1px solid var(--line); }
-.tables { columns: 2 24em; } .tables tr { break-inside: avoid; }
+.tables { display: flex; flex-wrap: wrap; gap: 1em 3em; align-items: start; } summary { cursor: pointer; }
 .curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(260px, 1fr)); gap: 1em; }
 .samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); gap: 1em; }
+.samples img { width: 100%; }
 figure { margin: 0; } figcaption { font-size: .85em; overflow-wrap: anywhere; } img, svg { max-width: 100%; }
 svg text { font-size: 10px; fill: currentColor; } svg polyline { fill: none; stroke: var(--ink); stroke-width: 1.5; }
 svg .axis { fill: none; stroke: currentColor; opacity: .4; } pre { overflow-x: auto; font-size: .85em; }
@@ -46,7 +49,10 @@ class Sample:
 
 @dataclass
 class HeadReport:
-    """What is known of one head: metrics by name (`IoU/Hair` is of the class Hair), and samples."""
+    """What is known of one head: metrics by name (`IoU/Hair` is of the class Hair), and samples.
+
+    Without `median` samples, `worst` are all that were tested.
+    """
 
     metrics: dict[str, float]
     worst: list[Sample] = field(default_factory=list)
@@ -67,7 +73,7 @@ def build_page(
     """
     parts = [
         f"<h1>{escape(title)}</h1>",
-        table(("", ""), ((name, escape(text)) for name, text in facts.items())),
+        facts_table(facts),
     ]
     for name, head in heads.items():
         parts += [f"<h2>{escape(name)}</h2>", *head_parts(head)]
@@ -82,6 +88,11 @@ def build_page(
     )
 
 
+def facts_table(facts: dict[str, str]) -> str:
+    rows = (f"<tr><td>{escape(name)}</td><td>{escape(text)}</td></tr>" for name, text in facts.items())
+    return f"<table>{''.join(rows)}</table>"
+
+
 def head_parts(head: HeadReport) -> list[str]:
     whole = {name: value for name, value in head.metrics.items() if "/" not in name}
     parts = [table(("metric", "value"), ((name, number(value)) for name, value in whole.items()))]
@@ -90,8 +101,9 @@ def head_parts(head: HeadReport) -> list[str]:
         rows = (
             (name, *(number(values.get(column)) for column in columns)) for name, values in grouped.items()
         )
-        parts.append(f'<div class="tables">{table(("", *columns), rows)}</div>')
-    for samples, what in ((head.worst, "Worst samples"), (head.median, "Median samples")):
+        parts.append(tables(("", *columns), list(rows)))
+    worst = "Worst samples" if head.median else "Samples, worst first"
+    for samples, what in ((head.worst, worst), (head.median, "Median samples")):
         if samples:
             parts.append(f"<h3>{what}, labels beside predictions</h3>")
             parts.append(f'<div class="samples">{"".join(figure(sample) for sample in samples)}</div>')
@@ -106,6 +118,16 @@ def by_member(metrics: dict[str, float]) -> dict[str, dict[str, float]]:
         if slash:
             rows.setdefault(member, {})[column] = value
     return rows
+
+
+def tables(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Rows in tables side by side, each with its header; very many can be folded away."""
+    height = math.ceil(len(rows) / math.ceil(len(rows) / _ROWS))
+    parts = [table(header, rows[start : start + height]) for start in range(0, len(rows), height)]
+    beside = f'<div class="tables">{"".join(parts)}</div>'
+    if len(rows) <= _FOLDED:
+        return beside
+    return f"<details><summary>each of {len(rows)}</summary>{beside}</details>"
 
 
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -19,6 +19,7 @@ from sapiens2_lit.heads import (
     SegmentationHead,
 )
 from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.inference.prediction import Prediction
 
 MakeModel = Callable[..., InferenceModel]
 MakePicture = Callable[..., np.ndarray]
@@ -62,3 +63,13 @@ def picture() -> MakePicture:
         return many[0].permute(1, 2, 0).clamp(0, 255).round().to(torch.uint8).numpy()
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def maps_of() -> Callable[[Prediction], dict[tuple[str, str], np.ndarray]]:
+    """All maps of a prediction by head and key."""
+
+    def collect(prediction: Prediction) -> dict[tuple[str, str], np.ndarray]:
+        return {(head, key): value for head, maps in prediction.maps.items() for key, value in maps.items()}
+
+    return collect

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.losses.matting import (
+    AlphaCrossEntropy,
     AlphaGradient,
     AlphaL1,
     AlphaLaplacian,
@@ -14,7 +15,14 @@ from sapiens2_lit.losses.matting import (
     laplacian_pyramid,
 )
 
-CASES = [(AlphaL1(), 1), (AlphaGradient(), 1), (AlphaLaplacian(), 1), (ForegroundL1(), 3), (CompositeL1(), 4)]
+CASES = [
+    (AlphaL1(), 1),
+    (AlphaCrossEntropy(), 1),
+    (AlphaGradient(), 1),
+    (AlphaLaplacian(), 1),
+    (ForegroundL1(), 3),
+    (CompositeL1(), 4),
+]
 
 
 def problem(channels, size=(21, 18), dtype=torch.float64):
@@ -43,7 +51,7 @@ def test_no_pixels_or_no_error_is_no_loss(term, channels):
     loss = term(prediction, target * torch.nan, torch.zeros_like(valid))
     loss.backward()
     assert loss.item() == 0 and torch.equal(prediction.grad, torch.zeros_like(prediction))
-    assert term(target, target, valid).item() == 0
+    assert term(target, target, valid).item() == pytest.approx(0, abs=1e-15)
 
 
 @pytest.mark.parametrize(("term", "channels"), CASES)
@@ -114,3 +122,13 @@ def test_half_precision_is_summed_in_float32():
 def test_levels_that_make_no_sense_are_refused():
     with pytest.raises(SettingError, match=r"AlphaLaplacian: `levels` is 0"):
         AlphaLaplacian(levels=0)
+
+
+def test_cross_entropy_pulls_back_what_is_surely_wrong():
+    """The gradient at the logits is the error over the pixels; that of absolute errors is gone."""
+    logits = torch.full((1, 1, 4, 4), -12.0, requires_grad=True)
+    target, valid = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4, dtype=torch.bool)
+    (pull,) = torch.autograd.grad(AlphaCrossEntropy()(logits.sigmoid(), target, valid), logits)
+    torch.testing.assert_close(pull, torch.full_like(pull, -1 / 16), rtol=1e-3, atol=0)
+    (lost,) = torch.autograd.grad(AlphaL1()(logits.sigmoid(), target, valid), logits)
+    assert lost.abs().max() < 1e-5

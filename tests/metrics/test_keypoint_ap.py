@@ -192,3 +192,13 @@ def test_lives_in_a_collection(tmp_path):
         assert again.compute() == collection.compute()
         assert {"val/AP", "val/AR_top", "val/PCK@0.05"} <= set(collection.compute())
         assert collection.compute()["val/AP"] == pytest.approx(1)
+
+
+def test_a_process_without_people_gives_nothing_in_the_shapes_of_the_others(tmp_path, monkeypatch):
+    metric = KeypointAP(small_skeleton(tmp_path), small_truth())
+    monkeypatch.setattr("sapiens2_lit.metrics.keypoint_ap.several_ranks", lambda: True)
+    metric.sync(distributed_available=lambda: False)
+    count = metric.skeleton.num_keypoints
+    assert [tuple(part.shape) for part in metric.keypoints] == [(0, count, 3)]
+    assert [part.dtype for part in (*metric.image_id, *metric.person)] == [torch.int64] * 2
+    assert metric.results() == []
