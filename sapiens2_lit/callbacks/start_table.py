@@ -22,7 +22,8 @@ class StartTable(L.Callback):
     def __init__(self, settings: Namespace | None = None) -> None:
         self.settings = settings
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Before anything has run: a sharded part that has, shows its gathered parameters, which no optimizer knows."""
         assert isinstance(pl_module, SapiensModule)
         if not trainer.is_global_zero:
             return
