@@ -87,7 +87,7 @@ def in_process(size: str, file: Path, world: int, rank: int, whole: bool) -> tup
 
 def measure(
     queue: "multiprocessing.Queue", size: str, file: Path, world: int, rank: int, whole: bool
-) -> None:  # type: ignore[type-arg]
+) -> None:  # type: ignore[type-arg]  # the queue is of multiprocessing, whose type takes none at run time
     torch.set_num_threads(1)
     dist.init_process_group("fake", rank=rank, world_size=world, store=FakeStore())
     sharding = Sharding(init_device_mesh("cpu", (world,)))

@@ -51,13 +51,13 @@ class DatasetLabels:
             raise SettingError(
                 f"data.datasets: none of {', '.join(self.datasets)} has masks to count for class_weights: auto."
             )
-        counts = [data.count_classes() for data in self._with_masks().values()]  # type: ignore[attr-defined]
+        counts = [data.count_classes() for data in self._with_masks().values()]  # type: ignore[attr-defined]  # they have masks
         return np.sum(counts, axis=0)
 
     def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]] | None:
         """All labelled people of a stage (validate, test) as one COCO dict; None where no dataset has any."""
         labelled = self._with_truth("val" if stage == "validate" else stage)
-        truths = [self.datasets[name].ground_truth(stage) for name in labelled]  # type: ignore[attr-defined]
+        truths = [self.datasets[name].ground_truth(stage) for name in labelled]  # type: ignore[attr-defined]  # labelled
         return join_ground_truths(truths) if truths else None
 
     def for_ground_truth(self, name: str, dataset: str, batch: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,9 @@ def consolidate_command(rest: list[str]) -> int:
     Raises:
         SettingError: not two arguments, or OUT is no name of a safetensors file.
     """
+    if rest in (["--help"], ["-h"]):
+        sys.stdout.write(f"{USAGE}\n\nThe weights of a checkpoint, sharded or not, in one file.\n")
+        return 0
     if len(rest) != 2 or any(arg.startswith("-") for arg in rest):
         raise SettingError(f"consolidate: found {' '.join(rest) or 'nothing'}, expected two paths\n{USAGE}")
     written = consolidate(Path(rest[0]), Path(rest[1]))
