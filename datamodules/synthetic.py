@@ -16,7 +16,7 @@ from sapiens2_lit.datamodules.synthetic_dataset import (
 )
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.skeletons import load_skeleton
-from sapiens2_lit.synthetic.frame import MOST_PEOPLE
+from sapiens2_lit.synthetic.frame import ANGLES, FIELDS_OF_VIEW, MOST_PEOPLE
 
 # Where the indices of a stage begin: training never comes to what is validated or tested on.
 _STARTS = {"train": 0, "val": 1 << 40, "test": 1 << 41}
@@ -37,6 +37,7 @@ class SyntheticDataModule(ImageDataModule):
             pose head on the command line, else `sociopticon308`.
         targets: labels, of keypoints, segmentation, normal, pointmap, depth, albedo, alpha, foreground.
         people: least and greatest number of people in a picture, 20 at most.
+        field_of_view: least and greatest vertical one of the cameras, in degrees.
         samples_per_epoch: pictures an epoch, over all ranks.
         val_samples: pictures to validate on, always the same ones; none of them is trained on.
         test_samples: pictures to test on, others again.
@@ -54,6 +55,7 @@ class SyntheticDataModule(ImageDataModule):
         skeleton: str | None = None,
         targets: Sequence[str] = TARGETS,
         people: tuple[int, int] = (1, 1),
+        field_of_view: tuple[float, float] = FIELDS_OF_VIEW,
         *,
         samples_per_epoch: int = 1024,
         val_samples: int = 64,
@@ -77,6 +79,11 @@ class SyntheticDataModule(ImageDataModule):
             raise SettingError(
                 f"data.people is {people}, expected the least and the greatest number, from 1 to {MOST_PEOPLE}."
             )
+        if not ANGLES[0] <= field_of_view[0] <= field_of_view[1] <= ANGLES[1]:
+            raise SettingError(
+                f"data.field_of_view is {field_of_view}, expected the least and the greatest angle, from {ANGLES[0]} "
+                f"to {ANGLES[1]} degrees."
+            )
         if not targets or (unknown := sorted(set(targets) - set(TARGETS))):
             found = ", ".join(unknown) if targets else "empty"
             raise SettingError(f"data.targets: {found}; expected some of {', '.join(TARGETS)}.")
@@ -85,6 +92,7 @@ class SyntheticDataModule(ImageDataModule):
         self.classes = load_classes("body29")
         self.targets = tuple(targets)
         self.people = (people[0], people[1])
+        self.field_of_view = (field_of_view[0], field_of_view[1])
         self.counts = {"train": samples_per_epoch, "val": val_samples, "test": test_samples}
 
     def setup(self, stage: str) -> None:
@@ -106,6 +114,7 @@ class SyntheticDataModule(ImageDataModule):
                     self.skeleton,
                     self.targets,
                     self.people,
+                    self.field_of_view,
                     self.seed,
                     _STARTS[name],
                 ),
@@ -115,7 +124,13 @@ class SyntheticDataModule(ImageDataModule):
         """(C,) pixels of each class in small versions of the first training pictures, 32 of them at most."""
         length = min(_COUNTED, self.counts["train"])
         few = SyntheticDataset(
-            length, _COUNTED_SIZE, self.skeleton, ("segmentation",), self.people, self.seed
+            length,
+            _COUNTED_SIZE,
+            self.skeleton,
+            ("segmentation",),
+            self.people,
+            self.field_of_view,
+            self.seed,
         )
         counts = sum(
             np.bincount(few.frame(index).segmentation.ravel(), minlength=256) for index in range(length)

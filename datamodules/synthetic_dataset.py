@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from sapiens2_lit.datamodules.loading import Key
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.skeletons import SHIPPED, Skeleton, load_skeleton
-from sapiens2_lit.synthetic.frame import Frame, PersonLabels
+from sapiens2_lit.synthetic.frame import FIELDS_OF_VIEW, Frame, PersonLabels
 from sapiens2_lit.synthetic.generate import generate
 
 TARGETS = ("keypoints", "segmentation", "normal", "pointmap", "depth", "albedo", "alpha", "foreground")
@@ -27,6 +27,7 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         skeleton: the vocabulary of the keypoints.
         targets: which labels, of `TARGETS`.
         people: least and greatest number of people in a picture.
+        field_of_view: least and greatest vertical one of the cameras, in degrees.
         seed: another one, other people.
         start: first index.
     """
@@ -38,6 +39,7 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         skeleton: Skeleton,
         targets: Sequence[str] = TARGETS,
         people: tuple[int, int] = (1, 1),
+        field_of_view: tuple[float, float] = FIELDS_OF_VIEW,
         seed: int = 0,
         start: int = 0,
     ) -> None:
@@ -46,6 +48,7 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         self.skeleton = skeleton
         self.targets = tuple(targets)
         self.people = people
+        self.field_of_view = field_of_view
         self.seed = seed
         self.start = start
         self.source, self.columns = find_source(skeleton)
@@ -59,7 +62,7 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         return self.to_sample(self.frame(index), index, row)
 
     def frame(self, index: int) -> Frame:
-        return generate(self.seed, index, self.image_size, self.people)
+        return generate(self.seed, index, self.image_size, self.people, self.field_of_view)
 
     def to_sample(self, frame: Frame, index: int, row: int) -> dict[str, Tensor | str]:
         """A frame with the keys of the batch, unbatched."""

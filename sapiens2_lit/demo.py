@@ -82,7 +82,7 @@ def compare_predictions(
         found = {name: head.predict(outputs[name], batch) for name, head in heads.items()}
     pictures = []
     for row, index in enumerate(batch["image_id"].tolist()):
-        frame = generate(settings.seed, index, settings.size, settings.people)
+        frame = generate(settings.seed, index, settings.size, settings.people, settings.field_of_view)
         keypoints = found["pose"]["keypoints"][row].numpy()
         labels = found["seg"]["segmentation"][row].numpy()
         affine = batch["affine"][row].double().numpy()

@@ -8,6 +8,7 @@ from pathlib import Path
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.synthetic.dataset import make_dataset
 from sapiens2_lit.synthetic.files import write_file
+from sapiens2_lit.synthetic.frame import FIELDS_OF_VIEW
 from sapiens2_lit.synthetic.generate import generate
 from sapiens2_lit.synthetic.layout import TASKS, folders_of, png
 from sapiens2_lit.synthetic.manifest import Settings
@@ -47,17 +48,27 @@ def synth(args: list[str]) -> int:
     parser.add_argument(
         "--people", type=int, nargs="+", default=[1], metavar="N", help="in a picture: N, or from N to N (1)"
     )
+    parser.add_argument(
+        "--field-of-view",
+        type=float,
+        nargs="+",
+        default=list(FIELDS_OF_VIEW),
+        metavar="DEGREES",
+        help="vertical field of view of the cameras: one, or from one to another (18 75)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed, other people (%(default)s)")
     parser.add_argument(
         "--tasks", nargs="+", default=["all"], metavar="TASK", help=f"all, or some of {', '.join(TASKS)}"
     )
     parser.add_argument("--workers", type=int, help="processes (one on each CPU)")
     options = parser.parse_args(args)
-    if len(options.people) > 2:
-        raise SettingError(f"--people {' '.join(map(str, options.people))}: expected one or two numbers")
+    for option, found in (("--people", options.people), ("--field-of-view", options.field_of_view)):
+        if len(found) > 2:
+            raise SettingError(f"{option} {' '.join(f'{n:g}' for n in found)}: expected one or two numbers")
     settings = Settings(
         size=(options.size[0], options.size[1]),
         people=(options.people[0], options.people[-1]),
+        field_of_view=(options.field_of_view[0], options.field_of_view[-1]),
         seed=options.seed,
         tasks=TASKS if "all" in options.tasks else tuple(options.tasks),
     )
@@ -75,7 +86,10 @@ def synth(args: list[str]) -> int:
 
 def write_preview(root: Path, count: int, settings: Settings) -> None:
     """`preview.png`: the first `count` samples, each beside all its labels."""
-    frames = [generate(settings.seed, index, settings.size, settings.people) for index in range(count)]
+    frames = [
+        generate(settings.seed, index, settings.size, settings.people, settings.field_of_view)
+        for index in range(count)
+    ]
     write_file(root, "preview.png", png(preview(frames, settings.tasks)))
 
 

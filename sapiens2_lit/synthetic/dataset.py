@@ -87,7 +87,7 @@ def _made(root: Path, indices: list[int], settings: Settings, workers: int) -> I
 
 def make_sample(root: Path, index: int, settings: Settings) -> int:
     """Write all files of one sample, its record last; returns the index."""
-    frame = generate(settings.seed, index, settings.size, settings.people)
+    frame = generate(settings.seed, index, settings.size, settings.people, settings.field_of_view)
     for name, data in encoded(frame, index, settings.tasks):
         write_file(root, name, data)
     write_file(root, record_path(index), record(frame))

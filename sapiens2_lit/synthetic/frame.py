@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+FIELDS_OF_VIEW = (18.0, 75.0)  # degrees: the least and the greatest vertical one, unless told otherwise
+ANGLES = (1, 150)  # degrees that a field of view may have
 MOST_PEOPLE = 20  # in a picture; `Frame.instance` has room for 255, time and memory for fewer
 
 

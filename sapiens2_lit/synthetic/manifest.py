@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.synthetic.files import write_file
-from sapiens2_lit.synthetic.frame import MOST_PEOPLE
+from sapiens2_lit.synthetic.frame import ANGLES, FIELDS_OF_VIEW, MOST_PEOPLE
 from sapiens2_lit.synthetic.layout import TASKS, meanings
 
 GENERATOR = 1  # raised whenever a seed comes to mean other pictures
@@ -25,6 +25,7 @@ class Settings:
     Attributes:
         size: (height, width) in pixels.
         people: least and greatest number of people in a picture.
+        field_of_view: least and greatest vertical one of the cameras, in degrees.
         seed: 0 or more.
         tasks: for which labels are written, in the order of `TASKS`.
 
@@ -34,6 +35,7 @@ class Settings:
 
     size: tuple[int, int] = (512, 384)
     people: tuple[int, int] = (1, 1)
+    field_of_view: tuple[float, float] = FIELDS_OF_VIEW
     seed: int = 0
     tasks: tuple[str, ...] = TASKS
 
@@ -42,9 +44,14 @@ class Settings:
             found = " ".join(map(str, self.size))
             raise SettingError(f"--size {found}: expected height and width of 16 to {LARGEST_SIDE} pixels")
         if not 1 <= self.people[0] <= self.people[1] <= MOST_PEOPLE:
-            found = " ".join(map(str, dict.fromkeys(self.people)))
             raise SettingError(
-                f"--people {found}: expected a number, or the least and the greatest one, from 1 to {MOST_PEOPLE}"
+                f"--people {_one_or_both(self.people)}: expected a number, or the least and the greatest one, from 1 "
+                f"to {MOST_PEOPLE}"
+            )
+        if not ANGLES[0] <= self.field_of_view[0] <= self.field_of_view[1] <= ANGLES[1]:
+            raise SettingError(
+                f"--field-of-view {_one_or_both(self.field_of_view)}: expected an angle, or the least and the "
+                f"greatest one, from {ANGLES[0]} to {ANGLES[1]} degrees"
             )
         if self.seed < 0:
             raise SettingError(f"--seed {self.seed}: expected 0 or more")
@@ -56,13 +63,18 @@ class Settings:
 
     def options(self) -> dict[str, str]:
         """The settings as the options of the command that stand for them."""
-        numbers = self.people if self.people[0] < self.people[1] else self.people[:1]
         return {
             "size": f"--size {self.size[0]} {self.size[1]}",
-            "people": f"--people {' '.join(map(str, numbers))}",
+            "people": f"--people {_one_or_both(self.people)}",
+            "field_of_view": f"--field-of-view {_one_or_both(self.field_of_view)}",
             "seed": f"--seed {self.seed}",
             "tasks": f"--tasks {'all' if self.tasks == TASKS else ' '.join(self.tasks)}",
         }
+
+
+def _one_or_both(bounds: tuple[float, float]) -> str:
+    """The numbers of a range as they are typed: one where they are the same."""
+    return " ".join(f"{bound:g}" for bound in dict.fromkeys(bounds))
 
 
 def write_manifest(root: Path, settings: Settings, num: int) -> None:
@@ -102,7 +114,13 @@ def read_manifest(root: Path) -> tuple[Settings, int] | None:
                 f"{path}: `generator_version` is {made_by}, this one's is {GENERATOR} and draws other people: "
                 f"{elsewhere}"
             )
-        settings = Settings(tuple(data["size"]), tuple(data["people"]), data["seed"], tuple(data["tasks"]))
+        settings = Settings(
+            tuple(data["size"]),
+            tuple(data["people"]),
+            tuple(data.get("field_of_view", FIELDS_OF_VIEW)),  # older ones had no choice
+            data["seed"],
+            tuple(data["tasks"]),
+        )
         return settings, int(data["num"])
     except SettingError:
         raise

@@ -4,6 +4,7 @@ import numpy as np
 
 from sapiens2_lit.synthetic.background import sample_background
 from sapiens2_lit.synthetic.camera import Camera, frame_points
+from sapiens2_lit.synthetic.frame import FIELDS_OF_VIEW
 from sapiens2_lit.synthetic.light import sample_light
 from sapiens2_lit.synthetic.parts import Array, Person
 from sapiens2_lit.synthetic.people import sample_person
@@ -22,20 +23,27 @@ FEET = ("left_ankle", "right_ankle", "left_big_toe", "right_big_toe")
 APART = 0.8  # metres between two people's middles
 
 
-def sample_scene(seed: int, index: int, size: tuple[int, int], people: tuple[int, int] = (1, 1)) -> Scene:
+def sample_scene(
+    seed: int,
+    index: int,
+    size: tuple[int, int],
+    people: tuple[int, int] = (1, 1),
+    field_of_view: tuple[float, float] = FIELDS_OF_VIEW,
+) -> Scene:
     """A scene that depends on its arguments alone.
 
     Args:
         seed, index: which of the endlessly many.
         size: (height, width) of the image in pixels.
         people: least and greatest number of people; the first is framed, the others stand around.
+        field_of_view: least and greatest vertical one, in degrees.
     """
     rng = np.random.default_rng((seed, index))
     count = int(rng.integers(people[0], people[1] + 1))
     crowd = [(sample_person(rng), facing(rng)) for _ in range(count)]
     spots = sample_places(rng, count)
     group = [placed(person, angle, spot) for (person, angle), spot in zip(crowd, spots, strict=True)]
-    camera = sample_camera(rng, group[0], size)
+    camera = sample_camera(rng, group[0], size, field_of_view)
     light = sample_light(rng)
     feet = np.stack([person.landmarks[name].position for person in group for name in FEET])
     return Scene(group, camera, light, sample_background(rng, camera, light, feet))
@@ -53,7 +61,9 @@ def sample_places(rng: np.random.Generator, count: int) -> list[Array]:
     return places
 
 
-def sample_camera(rng: np.random.Generator, person: Person, size: tuple[int, int]) -> Camera:
+def sample_camera(
+    rng: np.random.Generator, person: Person, size: tuple[int, int], field_of_view: tuple[float, float]
+) -> Camera:
     """A camera that frames all of a person or the upper part of one."""
     names, chances = zip(*((name, chance) for name, (_, chance) in SHOTS.items()), strict=True)
     lowest, _ = SHOTS[str(rng.choice(names, p=chances))]
@@ -65,7 +75,7 @@ def sample_camera(rng: np.random.Generator, person: Person, size: tuple[int, int
         points,
         size,
         rng,
-        field_of_view=np.radians(np.exp(rng.uniform(np.log(18), np.log(75)))),
+        field_of_view=np.radians(np.exp(rng.uniform(*np.log(field_of_view)))),
         fill=rng.uniform(0.7, 0.97),
         elevation=np.radians(rng.normal(6, 10)),
         roll=np.radians(rng.normal(0, 4) + (rng.uniform() < 0.1) * rng.normal(0, 15)),

@@ -145,6 +145,7 @@ def test_a_vocabulary_of_ones_own(tmp_path: Path):
         ({"samples_per_epoch": 0}, "data.samples_per_epoch is 0"),
         ({"val_samples": 0}, "data.val_samples is 0"),
         ({"people": (2, 1)}, r"data.people is \(2, 1\)"),
+        ({"field_of_view": (0, 40)}, r"data.field_of_view is \(0, 40\), .* from 1 to 150"),
         ({"people": (1, 21)}, r"data.people is \(1, 21\), .* from 1 to 20"),
         ({"targets": ("smell",)}, "data.targets: smell; expected some of keypoints, segmentation"),
         ({"targets": ()}, "data.targets: empty"),

@@ -148,6 +148,11 @@ def test_a_dataset_that_grows_keeps_its_splits(made: Path, tmp_path: Path) -> No
         (NUM, {"seed": 4}, "`seed` was --seed 3, now --seed 4 is asked for: go on with --seed 3"),
         (NUM, {"size": (32, 48)}, "`size` was --size 48 32, now --size 32 48"),
         (NUM, {"people": (1, 2)}, "`people` was --people 1, now --people 1 2"),
+        (
+            NUM,
+            {"field_of_view": (40, 40)},
+            "`field_of_view` was --field-of-view 18 75, now --field-of-view 40 is",
+        ),
         (NUM, {"tasks": ("pose",)}, "`tasks` was --tasks all, now --tasks pose"),
         (NUM - 1, {}, "there are 12 samples already, --num 11 asks for fewer: give --num 12 or more"),
     ],
@@ -193,6 +198,11 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         ({"people": (0, 1)}, "--people 0 1"),
         ({"people": (3, 2)}, "--people 3 2"),
         ({"people": (1, 999)}, "--people 1 999"),
+        (
+            {"field_of_view": (50, 40)},
+            "--field-of-view 50 40: expected an angle, or the least and the greatest one",
+        ),
+        ({"field_of_view": (0, 40)}, "from 1 to 150 degrees"),
         ({"seed": -1}, "--seed -1: expected 0 or more"),
         ({"tasks": ("pose", "smell")}, "--tasks smell: expected all, or some of pose, segmentation"),
         ({"tasks": ()}, "--tasks"),

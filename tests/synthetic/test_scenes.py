@@ -111,6 +111,15 @@ def test_keypoints_are_projected_and_hidden_as_the_other_labels_say(
     assert sum(found.values()) >= 15, found
 
 
+def test_cameras_are_as_wide_as_they_are_asked_to_be() -> None:
+    height = SIZE[0]
+    for bounds in ((40.0, 40.0), (20.0, 30.0)):
+        for index in range(6):
+            focal = sample_scene(3, index, SIZE, field_of_view=bounds).camera.intrinsics[1, 1]
+            angle = np.degrees(2 * np.arctan(height / 2 / focal))
+            assert bounds[0] - 1e-9 <= angle <= bounds[1] + 1e-9
+
+
 def test_everybody_stands_on_the_floor_and_apart() -> None:
     for index in range(12):
         for person in sample_scene(4, index, SIZE, (1, 3)).people:
@@ -126,6 +135,7 @@ def test_everybody_stands_on_the_floor_and_apart() -> None:
     [
         ({"people": (0, 1)}, r"people is \(0, 1\)"),
         ({"people": (1, 21)}, r"people is \(1, 21\), .* from 1 to 20"),
+        ({"field_of_view": (60, 40)}, r"field_of_view is \(60, 40\), .* from 1 to 150"),
         ({"size": (0, 9)}, r"size is \(0, 9\)"),
         ({"seed": -1}, "seed -1"),
         ({"index": -2}, "index -2"),
