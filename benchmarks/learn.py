@@ -121,7 +121,12 @@ NORMAL_LOSS = json.dumps(
 SMALL = ("--data.image_size", "[96, 64]", "--data.batch_size", "16", "--model.optimizer.lr", "6e-3")
 TASKS = {
     "segmentation": Task(
-        "segmentation_29.yaml", "seg", {"segmentation": "foreground_mIoU"}, commonest_class, predict_class
+        "segmentation_29.yaml",
+        "seg",
+        {"segmentation": "foreground_mIoU"},
+        commonest_class,
+        predict_class,
+        ("--model.heads.seg.class_weights", "none"),
     ),
     "normal": Task(
         "normal.yaml",
@@ -148,7 +153,14 @@ TASKS = {
         SMALL,
     ),
     "albedo": Task("albedo.yaml", "albedo", {"albedo": "psnr"}, mean("albedo"), predict_field("albedo")),
-    "matting": Task("matting.yaml", "matting", {"matting": "sad"}, nobody, predict_alpha),
+    "matting": Task(
+        "matting.yaml",
+        "matting",
+        {"matting": "sad"},
+        nobody,
+        predict_alpha,
+        ("--model.heads.matting.connectivity", "false"),  # it is not printed, and slow
+    ),
 }
 
 

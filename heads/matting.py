@@ -24,8 +24,9 @@ class MattingHead(DenseHead):
     Args:
         embed_dim: channels of the backbone's feature map.
         decoder: `pixel_shuffle` as in the released matting model, `deconv`, or `linear`.
-        loss: named terms of alpha, modules called as `term(alpha, target, valid)` with three (B, 1, H, W); the
-            default is absolute error, cross-entropy, gradient and Laplacian pyramid error. No recipe was released.
+        loss: named terms of alpha, modules called as `term(alpha, target, valid)` with three (B, 1, H, W), or, where
+            their `on_logits` is true, with the logits of alpha; the default is absolute error, cross-entropy,
+            gradient and Laplacian pyramid error. No recipe was released.
         colour_loss: named terms of (B, 4, H, W) premultiplied rgb and alpha, for batches with a foreground; the default
             is the error of composites on black and on white. Empty for none: then only alpha is learned.
         connectivity: measure connectivity in validation and test, which takes the CPU 0.1 s for an image.
@@ -54,18 +55,26 @@ class MattingHead(DenseHead):
         )
         self.connectivity = connectivity
 
+    def logits(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """The field (B, 4, H, W) before its sigmoid."""
+        return super().field(outputs, batch)
+
     def field(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Premultiplied rgb and alpha (B, 4, H, W) in 0..1."""
-        return super().field(outputs, batch).sigmoid()
+        return self.logits(outputs, batch).sigmoid()
 
     def unflip(self, outputs: Outputs) -> Outputs:
         assert isinstance(outputs, Tensor)
         return outputs.flip(-1)
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        matte, alpha = self.field(outputs, batch), batch["alpha"]
-        valid = alpha.isfinite()
-        terms = {name: term(matte[:, 3:], alpha, valid) for name, term in self.losses.items()}
+        logits, alpha = self.logits(outputs, batch), batch["alpha"]
+        matte, valid = logits.sigmoid(), alpha.isfinite()
+        terms = {
+            # a sigmoid that is sure of itself is rounded to 0 or 1, from where no gradient leads back
+            name: term((logits if getattr(term, "on_logits", False) else matte)[:, 3:], alpha, valid)
+            for name, term in self.losses.items()
+        }
         if "foreground" in batch:
             target = torch.cat([batch["foreground"], alpha], dim=1)
             terms |= {name: term(matte, target, valid) for name, term in self.colour_losses.items()}

@@ -61,7 +61,8 @@ class PointmapHead(FieldHead):
             `loss: {aligned: {class_path: sapiens2_lit.losses.PointAligned}}` takes.
         released_loss: the default terms in their released form.
         focal_from: `scale`: the predicted focal length is what the scale branch says; `points`: what fits the
-            predicted points best, over the pixels that `valid` counts, or all in front of the camera.
+            predicted points best, with the principal point anywhere, over the pixels that `valid` counts, or all
+            in front of the camera.
 
     Raises:
         SettingError: `loss` and `released_loss` are both given, or a setting is out of its range.
@@ -191,7 +192,8 @@ class PointmapHead(FieldHead):
         """(B,) focal length in pixels of the input."""
         if self.focal_from == "scale":
             return canonical_focal(image_size(batch)) / scale
-        return recover_focal(points, batch.get("valid", points[:, 2:] > 0))[0]
+        # a crop's principal point may be anywhere
+        return recover_focal(points, batch.get("valid", points[:, 2:] > 0), principal="free")[0]
 
 
 def image_size(batch: Batch) -> tuple[int, int]:

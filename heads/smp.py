@@ -71,6 +71,8 @@ class SMPHead(ClassHead):
     def forward(self, features: list[Tensor]) -> Outputs:
         """Four maps (B, C, h, w), the deepest last, to logits at 8 (dpt) or 4 (upernet) times their size.
 
+        The 8 is of the next even size.
+
         Raises:
             SettingError: the backbone gives another number of maps.
         """
@@ -81,7 +83,13 @@ class SMPHead(ClassHead):
             )
         decoder, conv_seg = self.get_submodule("decoder"), self.get_submodule("conv_seg")
         if self.kind == "dpt":
-            return conv_seg(decoder(list(features), [None] * _MAPS))
+            # it halves its coarsest map and doubles it again: sides must be even
+            even = [side + side % 2 for side in features[-1].shape[-2:]]
+            maps = [
+                F.interpolate(f, even, mode="bilinear") if f.shape[-2:] != tuple(even) else f
+                for f in features
+            ]
+            return conv_seg(decoder(maps, [None] * _MAPS))
         # UPerNet wants strides of 4, 8, 16 and 32, after two finer maps that it skips
         pyramid = [
             F.interpolate(feature, scale_factor=scale, mode="bilinear") if scale != 1 else feature

@@ -99,7 +99,7 @@ def test_released_losses_and_relative_depth_are_settings(
     ("head", "settings", "backbone"),
     [
         ("LinearHead", {}, {}),
-        ("SMPHead", {"channels": 8, "decoder": "upernet"}, {"size": "tiny", "out_indices": [4, 8, 12, 17]}),
+        ("SMPHead", {"channels": 8, "decoder": "dpt"}, {"size": "tiny", "out_indices": [4, 8, 12, 17]}),
     ],
 )
 def test_other_networks_of_segmentation_are_one_class_path_away(

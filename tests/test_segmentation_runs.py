@@ -63,6 +63,8 @@ def test_shipped_config_trains_validates_and_predicts(
     options = ["--output", str(tmp_path / "runs"), *QUIET]
     assert main(["validate", "--ckpt_path", "best", *options]) == 0
     assert "val/seg/mIoU" in capsys.readouterr().out
+    assert main(["test", "--ckpt_path", "best", "--data.test", "splits/val.txt", *options]) == 0
+    assert "test/seg/mIoU" in capsys.readouterr().out
     assert main(["predict", "--ckpt_path", "best", "--data.predict", "images", *options]) == 0
     predictions = json.loads((tmp_path / "runs" / "predict" / "predictions.json").read_text())
     assert len(predictions) == 8

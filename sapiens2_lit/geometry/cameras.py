@@ -7,6 +7,7 @@ Legend: B batch, H and W pixels; u, v pixel coordinates, x, y, z metres.
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -137,7 +138,11 @@ def field_of_view(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def recover_focal(
-    points: Tensor, valid: Tensor, *, principal: Tensor | None = None, shift: bool = False
+    points: Tensor,
+    valid: Tensor,
+    *,
+    principal: Tensor | Literal["free"] | None = None,
+    shift: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Focal length, and a shift along z, that put the points of a map onto their own pixels, by least squares.
 
@@ -147,8 +152,8 @@ def recover_focal(
     Args:
         points: (B, 3, H, W) in any one unit.
         valid: (B, 1, H, W) bool, the points that count; the others may hold anything.
-        principal: (B, 2) cx, cy; the middle of the image where absent.
-        shift: whether the depth may be off by a constant; it needs points of different depths.
+        principal: (B, 2) cx, cy; the middle of the image where absent; `free`: fitted, too, which crops want.
+        shift: whether the depth may be off by a constant; it needs points of different depths, and a known `principal`.
 
     Returns:
         (B,) focal length in pixels and (B,) shift in the unit of the points, 0 unless asked for. NaN where the
@@ -156,11 +161,17 @@ def recover_focal(
     """
     points = torch.where(valid, points, 0)
     u_1w, v_h1 = pixel_grid((points.shape[-2], points.shape[-1]), points)
-    if principal is None:
+    x, y, z = points.unbind(dim=1)
+    if principal == "free":
+        assert not shift
+        # The best cx and cy for any f leave distances from the mean pixel and the mean ray, weighted by z².
+        weight = z / z.square().sum(dim=(1, 2), keepdim=True)
+        principal = torch.stack([(weight * z * side).sum(dim=(1, 2)) for side in (u_1w, v_h1)], dim=1)
+        x, y = (side - z * (weight * side).sum(dim=(1, 2), keepdim=True) for side in (x, y))
+    elif principal is None:
         principal = points.new_tensor([(points.shape[-1] - 1) / 2, (points.shape[-2] - 1) / 2])[None]
     u = u_1w - principal[:, 0, None, None]
     v = v_h1 - principal[:, 1, None, None]
-    x, y, z = points.unbind(dim=1)
     lever = torch.where(valid[:, 0], u.square() + v.square(), 0)
     moment = u * x + v * y
     middle = (lever * z).sum(dim=(1, 2)) / lever.sum(dim=(1, 2)) if shift else torch.zeros_like(x[:, 0, 0])

@@ -32,6 +32,8 @@ class DenseTerm(nn.Module, ABC):
     # What both sides hold at pixels that do not count, the same or one a channel: a subclass sets it where 0 is no
     # sensible value. None for forms that look at such neighbours as they are.
     hidden: tuple[float, ...] | None = (0.0,)
+    # Whether the prediction is what a sigmoid is still to be taken of, where the field is one.
+    on_logits = False
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()

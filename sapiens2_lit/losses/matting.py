@@ -22,18 +22,17 @@ class AlphaL1(DenseTerm):
 
 
 class AlphaCrossEntropy(DenseTerm):
-    """`weight` times the mean cross-entropy of alpha (B, 1, H, W) above that of the target itself.
+    """`weight` times the mean cross-entropy of alpha above that of the target itself, of logits (B, 1, H, W).
 
-    It is 0 where both are equal, fractions too (a Kullback-Leibler divergence). Of a sigmoid's output its gradient is
-    the error itself, however sure the sigmoid is. That of an absolute error vanishes there: a network that has once
-    called everything background, right for most pixels, would stay with it.
+    It is 0 where sigmoid and target are equal, fractions too (a Kullback-Leibler divergence). Its gradient at the
+    logits is the error itself, however sure the sigmoid is. That of an absolute error vanishes there: a network that
+    has once called everything background, right for most pixels, would stay with it.
     """
 
+    on_logits = True
+
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        dtype = torch.promote_types(prediction.dtype, torch.float32)
-        prediction, target = prediction.to(dtype), torch.where(valid, target, 0).to(dtype)
-        with torch.autocast(prediction.device.type, enabled=False):
-            entropy = F.binary_cross_entropy(prediction, target, reduction="none")
+        entropy = F.binary_cross_entropy_with_logits(prediction, target, reduction="none")
         own = -torch.xlogy(target, target) - torch.xlogy(1 - target, 1 - target)
         return masked_mean(entropy - own, valid)
 

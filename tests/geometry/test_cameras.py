@@ -188,14 +188,19 @@ def test_focal_length_about_another_principal_point():
     valid = torch.ones(1, 1, *SIZE, dtype=torch.bool)
     found, _ = recover_focal(points, valid, principal=torch.tensor([[5.0, 12.0]], dtype=torch.float64))
     assert found.item() == pytest.approx(33)
+    found, _ = recover_focal(points, valid, principal="free")
+    assert found.item() == pytest.approx(33)
 
 
 def test_noise_hardly_biases_the_focal_length():
     intrinsics = intrinsics_from_focal(torch.full((8,), 150.0, dtype=torch.float64), (128, 96))
     points = unproject(2 + random(8, 1, 128, 96), intrinsics)
     noise = 0.1 * torch.randn(points.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    found, _ = recover_focal(points + noise, torch.ones(8, 1, 128, 96, dtype=torch.bool))
-    assert (found / 150 - 1).abs().max() < 0.005
+    for principal in (None, "free"):
+        found, _ = recover_focal(
+            points + noise, torch.ones(8, 1, 128, 96, dtype=torch.bool), principal=principal
+        )
+        assert (found / 150 - 1).abs().max() < 0.005
 
 
 def test_what_points_do_not_determine_is_nan():

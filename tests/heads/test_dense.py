@@ -254,6 +254,29 @@ def test_linear_probe_is_linear_and_starts_undecided() -> None:
     assert head.predict(head([a]), labels)["segmentation"].shape == (4, *SIZE)
 
 
+@pytest.mark.parametrize(
+    "make", [SegmentationHead, LinearHead, partial(SMPHead, decoder="upernet", channels=8)]
+)
+def test_pictures_without_a_labelled_pixel_teach_no_class(make: Callable) -> None:
+    head = make(32)
+    maps = [feature.requires_grad_() for feature in features(2) * (4 if isinstance(head, SMPHead) else 1)]
+    labels = {"image": torch.zeros(2, 3, *SIZE), "segmentation": torch.full((2, *SIZE), 255)}
+    loss = torch.stack(list(head.loss(head(maps), labels).values())).sum()
+    loss.backward()
+    assert loss.item() == 0
+    assert all(p.grad is None or not p.grad.any() for p in head.parameters())
+
+
+@pytest.mark.parametrize("decoder", ["dpt", "upernet"])
+def test_decoders_of_others_take_grids_of_any_size(decoder: str) -> None:
+    head = SMPHead(32, decoder=decoder, channels=8)
+    for grid in ((4, 3), (5, 4), (7, 5)):
+        logits = head([torch.randn(2, 32, *grid) for _ in range(4)])
+        labels = {"image": torch.zeros(2, 3, 16 * grid[0], 16 * grid[1])}
+        found = head.predict(logits, labels)["segmentation"]
+        assert found.shape[1:] == labels["image"].shape[2:]
+
+
 @pytest.mark.parametrize(("decoder", "stride"), [("dpt", 8), ("upernet", 4)])
 def test_decoders_of_others_use_all_maps(decoder: str, stride: int) -> None:
     head = SMPHead(32, decoder=decoder, channels=16)

@@ -85,6 +85,14 @@ def test_focal_length_from_points_needs_only_those_that_count() -> None:
     assert head.predict(outputs, batch)["focal"].isnan().all()
 
 
+def test_focal_length_from_points_of_a_crop_whose_principal_point_is_elsewhere() -> None:
+    head, batch = PointmapHead(32, image_size=SIZE, focal_from="points"), scene()
+    batch["intrinsics"][:, :2, 2] += torch.tensor([15.0, -40.0])
+    batch["pointmap"] = unproject(batch["pointmap"][:, 2:], batch["intrinsics"])
+    found = head.predict(perfect(batch), batch)["focal"]
+    torch.testing.assert_close(found, batch["intrinsics"][:, 0, 0], rtol=1e-4, atol=0)
+
+
 def test_samples_without_a_pixel_that_counts_teach_no_scale() -> None:
     head, batch = PointmapHead(32, image_size=SIZE), scene()
     batch["valid"][0] = False

@@ -51,7 +51,8 @@ def test_no_pixels_or_no_error_is_no_loss(term, channels):
     loss = term(prediction, target * torch.nan, torch.zeros_like(valid))
     loss.backward()
     assert loss.item() == 0 and torch.equal(prediction.grad, torch.zeros_like(prediction))
-    assert term(target, target, valid).item() == pytest.approx(0, abs=1e-15)
+    perfect = target.logit() if term.on_logits else target
+    assert term(perfect, target, valid).item() == pytest.approx(0, abs=1e-15)
 
 
 @pytest.mark.parametrize(("term", "channels"), CASES)
@@ -124,11 +125,12 @@ def test_levels_that_make_no_sense_are_refused():
         AlphaLaplacian(levels=0)
 
 
-def test_cross_entropy_pulls_back_what_is_surely_wrong():
+@pytest.mark.parametrize(("logit", "alpha"), [(-12.0, 1.0), (-40.0, 1.0), (40.0, 0.0), (200.0, 0.0)])
+def test_cross_entropy_pulls_back_what_is_surely_wrong(logit, alpha):
     """The gradient at the logits is the error over the pixels; that of absolute errors is gone."""
-    logits = torch.full((1, 1, 4, 4), -12.0, requires_grad=True)
-    target, valid = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4, dtype=torch.bool)
-    (pull,) = torch.autograd.grad(AlphaCrossEntropy()(logits.sigmoid(), target, valid), logits)
-    torch.testing.assert_close(pull, torch.full_like(pull, -1 / 16), rtol=1e-3, atol=0)
+    logits = torch.full((1, 1, 4, 4), logit, requires_grad=True)
+    target, valid = torch.full((1, 1, 4, 4), alpha), torch.ones(1, 1, 4, 4, dtype=torch.bool)
+    (pull,) = torch.autograd.grad(AlphaCrossEntropy()(logits, target, valid), logits)
+    torch.testing.assert_close(pull, torch.full_like(pull, (1 - 2 * alpha) / 16), rtol=1e-3, atol=0)
     (lost,) = torch.autograd.grad(AlphaL1()(logits.sigmoid(), target, valid), logits)
     assert lost.abs().max() < 1e-5
