@@ -34,8 +34,8 @@ class PointmapDataModule(DenseDataModule):
         depths: folder under `root` with depth along z instead of points: npy, npz, png of 16 bits, or exr.
         frame: of the point maps: `opencv` (x right, y down, z forward) or `opengl` (y up, z towards the viewer).
         unit: metres of one unit of the files, such as 0.001 for millimetres. Null: 1 for floats; integers need one.
-        cameras: folder under `root` with intrinsics for each image (json, txt), or one such file for all. Null: the
-            folder `cameras`, unless there is a `field_of_view`.
+        cameras: folder under `root` with intrinsics for each image or folder of images (json, txt), or one such file
+            for all. Null: the folder `cameras`, unless there is a `field_of_view`.
         field_of_view: degrees across the longer side of every image, instead of `cameras`.
         augment: random variation of training samples; null for none.
         shared: the settings of `DenseDataModule`.
