@@ -111,7 +111,7 @@ def find_cameras(root: Path, cameras: str | None, field_of_view: float | None) -
     if not place.exists():
         raise DataError(
             f"{place} does not exist: `data.cameras` must be a folder with a json or txt for each image or folder of "
-            "images, or one such file for all. Where no intrinsics are known, set data.field_of_view to degrees instead."
+            "images, or one such file for all. Where none are known, set data.field_of_view to degrees instead."
         )
     return CameraFile(place) if place.is_file() else CameraFolder(place)
 
