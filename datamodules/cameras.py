@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,18 @@ class CameraSource(LabelSource):
 
 
 class CameraFolder(RasterFolder, CameraSource):
-    """A file for each image: json or txt, as `read_camera` reads them."""
+    """A file for each image or for a folder of images: json or txt, as `read_camera` reads them.
+
+    Of the image camA/0001.jpg it is camA/0001.json or, without that, camA.json: the nearest folder that has one.
+    """
 
     suffixes = (".json", ".txt")
 
     def __init__(self, folder: Path, setting: str = "data.cameras") -> None:
         super().__init__(folder, setting)
+
+    def names(self, stem: str) -> list[str]:
+        return [stem, *map(str, PurePosixPath(stem).parents)][:-1]  # but for the folder of all, "."
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Intrinsics:
         return read_camera(self.path(stem), image, size)
@@ -104,8 +110,8 @@ def find_cameras(root: Path, cameras: str | None, field_of_view: float | None) -
     place = root / cameras
     if not place.exists():
         raise DataError(
-            f"{place} does not exist: `data.cameras` must be a folder with a json or txt for each image, or one such "
-            "file for all. Where no intrinsics are known, set data.cameras to null and data.field_of_view to degrees."
+            f"{place} does not exist: `data.cameras` must be a folder with a json or txt for each image or folder of "
+            "images, or one such file for all. Where none are known, set data.field_of_view to degrees instead."
         )
     return CameraFile(place) if place.is_file() else CameraFolder(place)
 

@@ -58,6 +58,10 @@ class AlphaFolder(FieldFolder):
     key = "alpha"
     suffixes = (".png", ".npy", ".npz")
     channels = 1
+    channels_hint = (
+        "a grey picture saved in colours becomes one channel by PIL's .convert('L'); of a cut-out (RGBA) the matte is "
+        ".getchannel('A')"
+    )
     partial = False
 
     def __init__(self, folder: Path, setting: str = "data.alphas") -> None:
@@ -101,7 +105,7 @@ class ForegroundFolder(FieldFolder):
         """Premultiplied sRGB (h, w, 3) in 0..1."""
         colour, alpha = super().read(image, stem, size), self.alphas.read(image, stem, size)
         if not self.premultiplied:
-            return Field(colour.values * alpha.values, colour.valid & alpha.valid, colour.not_finite)
+            return Field(colour.values * alpha.values, colour.valid & alpha.valid, colour.invalid)
         bright = any_nonzero(colour.values > alpha.values + np.float32(_TOLERANCE)).mean()
         if bright > _MOST_OFF:
             raise DataError(

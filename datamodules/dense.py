@@ -10,6 +10,7 @@ from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset
 from sapiens2_lit.datamodules.fields import ValidFolder
 from sapiens2_lit.datamodules.files import find_folder, find_root
 from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
+from sapiens2_lit.datamodules.labels import say_invalid
 from sapiens2_lit.datamodules.rasters import LabelSource, RasterFolder
 from sapiens2_lit.datamodules.splits import SPLIT_FILES, images_by_stem, split_stems
 from sapiens2_lit.errors import DataError, SettingError
@@ -161,8 +162,8 @@ def _report(name: str, dataset: DenseDataset) -> None:
             "%s: %d of %d samples were left out, fewer than %d pixels of them count (data.min_valid).",
             name, dataset.skipped.count, len(dataset), dataset.min_valid,
         )  # fmt: skip
-    if dataset.infinite.count:
+    if dataset.invalid.count:
         _log.warning(
-            "%s: %d of %d samples have labels that are NaN or infinite in places; these pixels do not count.",
-            name, dataset.infinite.count, len(dataset),
+            "%s: %d of %d samples have labels that are %s in places; these pixels do not count.",
+            name, dataset.invalid.count, len(dataset), say_invalid(dataset.rasters),
         )  # fmt: skip

@@ -13,11 +13,12 @@ from torch.utils.data import Dataset
 from sapiens2_lit.datamodules.backgrounds import Backgrounds
 from sapiens2_lit.datamodules.images import read_image
 from sapiens2_lit.datamodules.labels import (
+    count_invalid,
     fewest_seen,
     fewest_valid,
     hide,
-    not_finite,
     read_rasters,
+    say_invalid,
     warp_rasters,
 )
 from sapiens2_lit.datamodules.loading import Key, sample_generator
@@ -59,7 +60,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
 
     Attributes:
         skipped: samples with too few pixels that count, as far as they were asked for.
-        infinite: samples with NaN or infinite values where they should count; these do not.
+        invalid: samples with NaN, infinity and the like (`FieldFolder.no_value`) where they should count; these do not.
 
     Args:
         folder: what names are relative to.
@@ -96,7 +97,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         self.seed = seed
         self.min_valid = min_valid
         self.skipped = Tally(len(self.names))
-        self.infinite = Tally(len(self.names))
+        self.invalid = Tally(len(self.names))
         self.augment_pixels = None if augment is None else augment.build_pixels()
 
     def __len__(self) -> int:
@@ -165,8 +166,9 @@ class DenseDataset(Dataset[dict[str, Any]]):
         return affine, warped, enough
 
     def _note(self, index: int, path: Path, labels: Mapping[str, Any]) -> None:
-        if (odd := not_finite(labels)) and self.infinite.note(index) and self.infinite.count <= _SHOWN:
-            _log.warning("%s: %d pixels of its labels are NaN or infinite; they do not count.", path, odd)
+        if (pixels := count_invalid(labels)) and self.invalid.note(index) and self.invalid.count <= _SHOWN:
+            what = say_invalid(self.rasters)
+            _log.warning("%s: %d pixels of its labels are %s; they do not count.", path, pixels, what)
 
     def _skip(self, index: int, path: Path) -> None:
         if self.skipped.note(index) and self.skipped.count <= _SHOWN:

@@ -26,12 +26,13 @@ class DepthDataModule(DenseDataModule):
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
-        depths: folder under `root` with npy, npz or png of 16 bits for each image; 0, NaN and infinity do not count.
+        depths: folder under `root` with npy, npz, png of 16 bits, or exr for each image; 0, NaN and infinity do not
+            count.
         unit: metres of one unit of the files, such as 0.001 for millimetres. Null: 1 for floats; integers need one.
-        relative: depth of an unknown scale, of any unit; larger is farther all the same. The head has such a
+        relative: depth of an unknown scale, of any unit, above 0; larger is farther all the same. The head has such a
             setting, too.
-        cameras: folder under `root` with intrinsics for each image (json, txt), or one such file for all; null for
-            none.
+        cameras: folder under `root` with intrinsics for each image or folder of images (json, txt), or one such file
+            for all; null for none.
         field_of_view: degrees across the longer side of every image, instead of `cameras`.
         augment: random variation of training samples; null for none.
         shared: the settings of `DenseDataModule`.

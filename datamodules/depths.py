@@ -19,7 +19,7 @@ _MOST_OFF = 0.01  # of the image's longer side, that points may lie off their pi
 
 
 class DepthFolder(FieldFolder):
-    """Depth along z (h, w): npy, npz, or png of 16 bits; 0, NaN or infinity for none.
+    """Depth along z (h, w): npy, npz, png of 16 bits, or exr (channel Z, or its only one); 0, NaN or infinity for none.
 
     Args:
         folder: where they are.
@@ -32,6 +32,7 @@ class DepthFolder(FieldFolder):
     key = "depth"
     suffixes = (".npy", ".npz", ".png", ".exr")
     channels = 1
+    channels_hint = "keep one, values[..., 0], if all hold the same depth; depth in false colours is no label"
 
     def __init__(
         self,
@@ -48,6 +49,11 @@ class DepthFolder(FieldFolder):
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """Depth (h, w, 1) in metres."""
+        if path.suffix == ".png" and values.dtype == np.uint8:
+            raise DataError(
+                f"{path}: a png of 8 bits, expected 16: with 256 steps it is most likely a picture of depth, scaled or "
+                "inverted. Write the depth itself as npy or npz of floats, or as png of 16 bits with data.unit."
+            )
         if values.dtype.kind in "iu" and self.unit is None and not self.relative:
             raise DataError(
                 f"{path}: depth in {values.dtype} and data.unit is null: set it to the metres of one unit, such as "
@@ -103,7 +109,7 @@ class PointmapFolder(FieldFolder):
         """The depth (h, w, 1) of an image's points."""
         points = super().read(image, stem, size)
         self._check_rays(self.path(stem), points, self.cameras.read(image, stem, size))
-        return Field(points.values[..., 2:], points.valid, points.not_finite)
+        return Field(points.values[..., 2:], points.valid, points.invalid)
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """Points (h, w, 3) in metres in the camera's frame."""

@@ -32,12 +32,12 @@ class Field:
     Attributes:
         values: (h, w, C) float32; anything where not valid.
         valid: (h, w) bool: where it counts.
-        not_finite: pixels that would count, were they not NaN or infinite.
+        invalid: pixels that would count, were they not NaN, infinite or otherwise no value (`FieldFolder.no_value`).
     """
 
     values: npt.NDArray[np.float32]
     valid: npt.NDArray[np.bool_]
-    not_finite: int = 0
+    invalid: int = 0
 
 
 class ValidFolder(RasterFolder):
@@ -58,7 +58,7 @@ class ValidFolder(RasterFolder):
         """(h, w) bool."""
         path = self.path(stem)
         values = read_array(path, self.key)
-        check_shape(path, values, image, size, channels=1)
+        check_shape(path, values, image, size, 1, "PIL's .convert('L') makes one of a picture in colours")
         return np.asarray(values.reshape(size) != 0)
 
     def warp(self, label: Array, affine: Affine, size: tuple[int, int]) -> Tensor:
@@ -72,6 +72,8 @@ class FieldFolder(RasterFolder):
 
     Attributes:
         channels: of the file.
+        channels_hint: what to do about a file with others, for messages.
+        no_value: what pixels that `Field.invalid` counts hold, for messages.
         partial: whether labels count only in places, which `valid` of the batch then says. Else they count in the whole
             image, and pixels of the input outside it are NaN.
 
@@ -82,6 +84,8 @@ class FieldFolder(RasterFolder):
     """
 
     channels: ClassVar[int]
+    channels_hint: ClassVar[str] = ""
+    no_value: ClassVar[str] = "NaN or infinite"
     partial: ClassVar[bool] = True
 
     def __init__(self, folder: Path, setting: str, valids: ValidFolder | None = None) -> None:
@@ -100,7 +104,7 @@ class FieldFolder(RasterFolder):
         """The label of an image of `size`, in its own pixels."""
         path = self.path(stem)
         values = read_array(path, self.key)
-        check_shape(path, values, image, size, self.channels)
+        check_shape(path, values, image, size, self.channels, self.channels_hint)
         valid = np.ones(size, dtype=bool) if self.valids is None else self.valids.read(image, stem, size)
         return self.decode(path, values.reshape(*size, self.channels), valid)
 
@@ -171,8 +175,10 @@ def from_integers(path: Path, values: Array) -> npt.NDArray[np.float32]:
     return values.astype(np.float32) / np.float32(most)
 
 
-def check_shape(path: Path, values: Array, image: Path, size: tuple[int, int], channels: int) -> None:
-    """Raise DataError where an array is not of its image's size or has other channels than expected."""
+def check_shape(
+    path: Path, values: Array, image: Path, size: tuple[int, int], channels: int, hint: str = ""
+) -> None:
+    """Raise DataError where an array is not of its image's size or has other channels than expected; `hint` at why."""
     found = values.shape[2] if values.ndim == 3 else 1
     if values.shape[:2] != size:
         turned = " (turned: photographs count as upright)" if values.shape[:2] == size[::-1] else ""
@@ -182,4 +188,4 @@ def check_shape(path: Path, values: Array, image: Path, size: tuple[int, int], c
             f"{size[1]} x {size[0]} (width x height): they must be of the same size, cropped and scaled alike."
         )
     if found != channels:
-        raise DataError(f"{path}: the label has {found} channels, expected {channels}.")
+        raise DataError(f"{path}: the label has {found} channels, expected {channels}{hint and ': '}{hint}.")

@@ -59,9 +59,20 @@ def find_root(root: Path, setting: str = "data.root") -> Path:
 
 
 def find_file(
-    root: Path, name: str | Path, setting: str, folders: Iterable[str] = ("", "annotations")
+    root: Path,
+    name: str | Path,
+    setting: str,
+    folders: Iterable[str] = ("", "annotations"),
+    way_out: str = "",
 ) -> Path:
     """The first of root/folder/name that is a file; an absolute `name` is taken as it is.
+
+    Args:
+        root: what the folders are in.
+        name: of the file.
+        setting: that led here, for messages.
+        folders: where it may be.
+        way_out: what else to set, for messages.
 
     Raises:
         DataError: listing the places looked at, and the setting to change.
@@ -71,7 +82,9 @@ def find_file(
         if place.is_file():
             return place
     looked = ", ".join(map(str, places))
-    raise DataError(f"`{setting}` is {str(name)!r}, and there is no such file (looked for {looked}).")
+    raise DataError(
+        f"`{setting}` is {str(name)!r}, and there is no such file (looked for {looked}){way_out}."
+    )
 
 
 def read_json(path: Path) -> Any:

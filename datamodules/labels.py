@@ -69,6 +69,12 @@ def hide(warped: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: torch.full_like(warped[key], nothing) for key, nothing in _NOTHING.items() if key in warped}
 
 
-def not_finite(labels: Mapping[str, Any]) -> int:
-    """The number of values of an image's fields that are NaN or infinite where they should count."""
-    return sum(label.not_finite for label in labels.values() if isinstance(label, Field))
+def count_invalid(labels: Mapping[str, Any]) -> int:
+    """The number of pixels of an image's fields that should count but hold no value: NaN, infinity and the like."""
+    return sum(label.invalid for label in labels.values() if isinstance(label, Field))
+
+
+def say_invalid(rasters: Sequence[LabelSource]) -> str:
+    """What the pixels of `count_invalid` are, for messages."""
+    kinds = dict.fromkeys(raster.no_value for raster in rasters if isinstance(raster, FieldFolder))
+    return " or ".join(kinds)

@@ -1,5 +1,6 @@
 """Mattes for Lightning: folders of images, alphas and foregrounds in, whole images out."""
 
+import logging
 from typing import Any
 
 from sapiens2_lit.datamodules.backgrounds import Backgrounds, MatteCutout
@@ -7,6 +8,10 @@ from sapiens2_lit.datamodules.colours import AlphaFolder, ForegroundFolder
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.datamodules.rasters import LabelSource
 from sapiens2_lit.transforms.dense import COLOURLESS, ViewAugmentation
+
+_FOREGROUNDS = "foregrounds"  # the folder that need not be there, another one must
+
+_log = logging.getLogger(__name__)
 
 
 class MattingDataModule(DenseDataModule):
@@ -25,7 +30,8 @@ class MattingDataModule(DenseDataModule):
         root: the dataset's folder.
         image_size: (height, width) of the input.
         alphas: folder under `root` with png of one channel, 8 or 16 bits, or npy, npz in 0..1 for each image.
-        foregrounds: folder under `root` with png, npy or npz of the people's colour; null for none.
+        foregrounds: folder under `root` with png, npy or npz of the people's colour; null if there is none,
+            and used if it is there.
         premultiplied: whether the foregrounds' colours are multiplied by alpha.
         backgrounds: folder under `root`, or an absolute one, with photographs without people, to put behind those of
             training samples; null for none.
@@ -43,7 +49,7 @@ class MattingDataModule(DenseDataModule):
         image_size: tuple[int, int] = (1024, 768),
         *,
         alphas: str = "alphas",
-        foregrounds: str | None = "foregrounds",
+        foregrounds: str | None = _FOREGROUNDS,
         premultiplied: bool = True,
         backgrounds: str | None = None,
         background_probability: float = 0.8,
@@ -61,7 +67,12 @@ class MattingDataModule(DenseDataModule):
         alphas = AlphaFolder(self.root / self.alphas)
         if self.foregrounds is None:
             return [alphas]
-        return [alphas, ForegroundFolder(self.root / self.foregrounds, alphas, self.premultiplied)]
+        folder = self.root / self.foregrounds
+        if self.foregrounds == _FOREGROUNDS and not folder.exists():
+            if not self.datasets:  # once, not for every split
+                _log.info("%s does not exist: alpha is learned without the people's colour.", folder)
+            return [alphas]
+        return [alphas, ForegroundFolder(folder, alphas, self.premultiplied)]
 
     def find_backgrounds(self) -> Backgrounds | None:
         if self.backgrounds is None:

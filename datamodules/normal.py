@@ -27,8 +27,8 @@ class NormalDataModule(DenseDataModule):
         image_size: (height, width) of the input.
         normals: folder under `root` with npy, npz or png (n + 1) / 2 of 8 or 16 bits for each image.
         frame: of the files: `opencv` (x right, y down, z forward) or `opengl` (y up, z towards the viewer).
-        cameras: folder under `root` with intrinsics for each image (json, txt), or one such file for all; null where
-            there are none: pixels are then taken to be square, which matters to rotated views alone.
+        cameras: folder under `root` with intrinsics for each image or folder of images (json, txt), or one such file
+            for all; null where there are none: pixels then count as square, which matters to rotated views alone.
         field_of_view: degrees across the longer side of every image, instead of `cameras`.
         augment: random variation of training samples; null for none.
         shared: the settings of `DenseDataModule`.

@@ -44,6 +44,7 @@ class NormalFolder(FieldFolder):
     key = "normal"
     suffixes = (".npy", ".npz", ".png")
     channels = 3
+    no_value = "NaN, infinite or not of length 1"
 
     def __init__(
         self,
@@ -68,9 +69,10 @@ class NormalFolder(FieldFolder):
         )
         labelled = valid & (length > _SHORTEST)
         unit = labelled & (np.abs(length - 1) <= _TOLERANCE)
-        if (labelled & ~unit).sum() > _MOST_OFF * labelled.sum():
+        off = int((labelled & ~unit).sum())
+        if off > _MOST_OFF * labelled.sum():
             raise DataError(
-                f"{path}: {(labelled & ~unit).sum() / labelled.sum():.0%} of the normals are not unit vectors (median "
+                f"{path}: {off / labelled.sum():.0%} of the normals are not unit vectors (median "
                 f"length {np.median(length[labelled]):.2f}); expected length 1, or 0 where there is none; floats "
                 "hold n itself, -1..1, and png (n + 1) / 2 of its largest value."
             )
@@ -80,7 +82,7 @@ class NormalFolder(FieldFolder):
                 f"{path}: {away:.0%} of the normals face away from the camera, expected less than half: they are in "
                 f"another frame than data.frame says, '{self.frame}'; set it to '{OTHER_FRAME[self.frame]}'."
             )
-        return Field(normals, unit, infinite)
+        return Field(normals, unit, infinite + off)
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
         """Turned, and of length 1 again; NaN where opposite normals met."""

@@ -10,6 +10,8 @@ from sapiens2_lit.datamodules.rasters import LabelSource
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.dense import RELEASED_POINTMAP, DenseAugmentation
 
+_CAMERAS = "cameras"  # the folder where nothing is set
+
 
 class PointmapDataModule(DenseDataModule):
     """Whole images, their point maps and cameras, matched by file stem.
@@ -29,11 +31,11 @@ class PointmapDataModule(DenseDataModule):
         root: the dataset's folder.
         image_size: (height, width) of the input.
         pointmaps: folder under `root` with npy or npz for each image; null to take `depths`.
-        depths: folder under `root` with depth along z instead of points: npy, npz or png of 16 bits.
+        depths: folder under `root` with depth along z instead of points: npy, npz, png of 16 bits, or exr.
         frame: of the point maps: `opencv` (x right, y down, z forward) or `opengl` (y up, z towards the viewer).
         unit: metres of one unit of the files, such as 0.001 for millimetres. Null: 1 for floats; integers need one.
-        cameras: folder under `root` with intrinsics for each image (json, txt), or one such file for all; null to take
-            `field_of_view`.
+        cameras: folder under `root` with intrinsics for each image or folder of images (json, txt), or one such file
+            for all. Null: the folder `cameras`, unless there is a `field_of_view`.
         field_of_view: degrees across the longer side of every image, instead of `cameras`.
         augment: random variation of training samples; null for none.
         shared: the settings of `DenseDataModule`.
@@ -51,7 +53,7 @@ class PointmapDataModule(DenseDataModule):
         depths: str | None = None,
         frame: Frame = "opencv",
         unit: float | None = None,
-        cameras: str | None = "cameras",
+        cameras: str | None = None,
         field_of_view: float | None = None,
         augment: DenseAugmentation | None = RELEASED_POINTMAP,
         **shared: Any,
@@ -71,11 +73,9 @@ class PointmapDataModule(DenseDataModule):
         self.field_of_view = field_of_view
 
     def find_labels(self) -> list[LabelSource]:
-        cameras = find_cameras(self.root, self.cameras, self.field_of_view)
-        if cameras is None:
-            raise SettingError(
-                "data.cameras and data.field_of_view are null: point maps need intrinsics, set one of them."
-            )
+        place = _CAMERAS if self.cameras is None and self.field_of_view is None else self.cameras
+        cameras = find_cameras(self.root, place, self.field_of_view)
+        assert cameras is not None
         valids = self.find_valids()
         if self.depths is not None:
             return [UnprojectedFolder(self.root / self.depths, self.unit, valids=valids), cameras]

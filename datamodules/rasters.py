@@ -79,37 +79,43 @@ class RasterFolder(LabelSource):
     def __init__(self, folder: Path, setting: str) -> None:
         self.folder = find_folder(folder, setting)
 
+    def names(self, stem: str) -> list[str]:
+        """The names, without suffix, of files that may hold a stem's label, the preferred one first."""
+        return [stem]
+
     def path(self, stem: str) -> Path:
         """The file of a stem, the first that exists; where none does, the one that is expected."""
-        places = [self.folder / f"{stem}{suffix}" for suffix in self.suffixes]
+        places = [self.folder / file for file in self._files(stem)]
         return next((place for place in places if place.is_file()), places[0])
 
     def check(self, stems: Iterable[str]) -> None:
         """Check that each stem has its file, and not two; raises DataError naming those that have not."""
         stems = sorted(set(stems))
-        found: dict[str, list[str]] = {stem: [] for stem in stems}
+        names = sorted({name for stem in stems for name in self.names(stem)})
+        found: dict[str, list[str]] = {name: [] for name in names}
         for suffix in self.suffixes:
-            missing = absent_files(self.folder, [f"{stem}{suffix}" for stem in stems])
-            for stem in stems:
-                if f"{stem}{suffix}" not in missing:
-                    found[stem].append(suffix)
+            missing = absent_files(self.folder, [f"{name}{suffix}" for name in names])
+            for name in names:
+                if f"{name}{suffix}" not in missing:
+                    found[name].append(f"{name}{suffix}")
         problems = Problems(self.folder)
-        for stem, suffixes in found.items():
-            if not suffixes:
+        for stem in stems:
+            files = next((found[name] for name in self.names(stem) if found[name]), [])
+            if not files:
                 look = len(problems.found) < _HINTS
                 problems.add(
                     stem, f"the image has no `{self.key}` label, expected {self._expected(stem, look)}"
                 )
-            elif len(suffixes) > 1:
-                names = " and ".join(f"{stem}{suffix}" for suffix in suffixes)
+            elif len(files) > 1:
                 problems.add(
-                    stem, f"the image has the `{self.key}` labels {names}, expected one: delete the others"
+                    stem,
+                    f"the image has the `{self.key}` labels {' and '.join(files)}, expected one: delete the others",
                 )
         problems.raise_if_any()
 
     def _expected(self, stem: str, look: bool) -> str:
         """What to do about a label that is missing; `look` whether it is there in another format."""
-        wanted = " or ".join(f"{stem}{suffix}" for suffix in self.suffixes) + " here"
+        wanted = " or ".join(self._files(stem)) + " here"
         place = self.folder / stem
         named = place.parent.glob(f"{escape(place.name)}.*") if look else ()
         others = sorted(entry.name for entry in named if stem_of(entry.name) == place.name)
@@ -120,7 +126,11 @@ class RasterFolder(LabelSource):
     def without_image(self, stems: Iterable[str]) -> list[str]:
         """The stems of files here whose image is not among `stems`, sorted."""
         files = (path for path in self.folder.rglob("*") if path.suffix in self.suffixes)
-        return sorted({stem_of(path.relative_to(self.folder).as_posix()) for path in files} - set(stems))
+        used = {name for stem in stems for name in self.names(stem)}
+        return sorted({stem_of(path.relative_to(self.folder).as_posix()) for path in files} - used)
+
+    def _files(self, stem: str) -> list[str]:
+        return [f"{name}{suffix}" for name in self.names(stem) for suffix in self.suffixes]
 
 
 class MaskFolder(RasterFolder):

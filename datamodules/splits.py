@@ -57,7 +57,9 @@ def split_stems(root: Path, stems: Iterable[str], files: Mapping[str, str | None
     by_default = all(file in (None, SPLIT_FILES[split]) for split, file in files.items())
     if by_default and not any((root / file).is_file() for file in SPLIT_FILES.values()):
         return _by_hash(known, name, root)
-    path = find_file(root, setting, f"data.{name}", folders=("", "splits"))
+    folders = ("",) if Path(setting).parts[:1] == ("splits",) else ("", "splits")
+    way_out = ": write it, or set data.val to null, to train without validation" if name == "val" else ""
+    path = find_file(root, setting, f"data.{name}", folders, way_out)
     lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     listed = [line for line in lines if line]
     problems = Problems(path)

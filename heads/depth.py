@@ -28,7 +28,9 @@ class DepthHead(DenseHead):
     """Depth along the line of sight's axis, z, at the input's size.
 
     Of metric depth the network gives the logarithm: near and far are as easily reached. Relative depth is a sigmoid, 0
-    at the nearest point that counts and 1 at the farthest; its labels may be of any unit and zero.
+    at the nearest point that counts and 1 at the farthest. Its labels may be of any unit and offset, above 0: the
+    datamodule takes 0 for no label. Ratios among the metrics, as `affine_abs_rel`, are to the labels as
+    they are, offset included.
 
     Args:
         embed_dim: channels of the backbone's feature map.

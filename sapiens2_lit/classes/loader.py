@@ -8,7 +8,7 @@ A file holds these keys, all but `classes` optional:
     weights: {left_shoe: 4, right_shoe: 4}              # in the loss; 1 where nothing is said
     background: background                              # else the class called background, if any
     ignore_index: 255                                   # value or values in the masks that do not count
-    remap: {0: background, 7: shirt, 9: ignore}         # value in the masks -> class, or `ignore`
+    remap: {0: background, 7: shirt, 9: ignore}         # value in the masks -> class, or `ignore`; "7" in JSON
 
 With `remap` every value that occurs must be listed (or be an `ignore_index`): one that is forgotten is an error,
 not another class.
@@ -97,14 +97,23 @@ def _ignored(data: Mapping[str, Any], where: str) -> tuple[int, ...]:
 
 def _remap(entries: Entries) -> dict[int, int]:
     given = entries.data.get("remap", {})
-    if not isinstance(given, dict) or not all(type(value) is int for value in given):
+    values = [_mask_value(key) for key in given] if isinstance(given, dict) else [None]
+    if None in values or len(set(values)) != len(values):
         raise SettingError(
-            f"{entries.where}: `remap` is {given!r}, expected a mapping of mask values to classes."
+            f"{entries.where}: `remap` is {given!r}, expected a mapping of mask values, each once, to classes."
         )
     return {
         value: IGNORED if target == IGNORE_NAME else entries.index(target, "remap")
-        for value, target in given.items()
+        for value, target in zip(values, given.values(), strict=True)
+        if value is not None
     }
+
+
+def _mask_value(key: Any) -> int | None:
+    """A key of `remap` as a number: JSON has strings of digits alone there."""
+    if isinstance(key, str) and key.isascii() and key.isdigit():
+        return int(key)
+    return key if type(key) is int else None
 
 
 def _hue(place: int, background: int | None) -> Color:

@@ -72,6 +72,14 @@ def test_everything_can_be_said(write) -> None:
     assert table[3] == -1, "with remap, a value that is not listed is an error"
 
 
+def test_json_says_the_same(write) -> None:
+    yaml = write("{classes: [nothing, hat], remap: {0: nothing, 40: hat, 41: ignore}}")
+    json = '{"classes": ["nothing", "hat"], "remap": {"0": "nothing", "40": "hat", "41": "ignore"}}'
+    found = load_classes(write(json, "mine.json"))
+    assert found == load_classes(yaml)
+    assert found.lookup()[[0, 40, 41]].tolist() == [0, 1, IGNORED]
+
+
 def test_swapping_twice_is_the_identity_and_ignored_stays() -> None:
     table = load_classes("body29").swap_table()
     assert (table[table] == np.arange(256)).all()
@@ -98,6 +106,11 @@ def test_swapping_twice_is_the_identity_and_ignored_stays() -> None:
         ("{classes: [a], ignore_index: no}", "`ignore_index` is False"),
         ("{classes: [a], ignore_index: 300}", "has the mask value 300, expected 0..255"),
         ("{classes: [a], remap: {x: a}}", "`remap` is {'x': 'a'}, expected a mapping of mask values"),
+        (
+            "{classes: [a, b], remap: {1: a, '1': b}}",
+            "expected a mapping of mask values, each once, to classes",
+        ),
+        ("{classes: [a], remap: {'-1': a}}", "expected a mapping of mask values, each once, to classes"),
         ("{classes: [a], remap: {1: b}}", "`remap` names 'b'"),
         ("{classes: [{name: a, color: red}]}", "`color` of 'a' is 'red'"),
         ("classes: [a", "is not valid YAML"),

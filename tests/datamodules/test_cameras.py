@@ -80,6 +80,29 @@ def test_cameras_in_every_form(tmp_path):
         folder.read(IMAGE, "b", SIZE)
 
 
+def test_images_of_a_folder_may_share_a_camera(tmp_path):
+    """The nearest folder that has one: of the image itself, of its folder, of the folder around that."""
+    cameras = {"s/camA": 41, "s/camA/deep/2": 42, "s": 43}
+    for name, focal in cameras.items():
+        path = tmp_path / "cameras" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([[focal, 0, 14.5], [0, focal, 9.5], [0, 0, 1]]))
+    folder = find_cameras(tmp_path, "cameras", None)
+    stems = {"s/camA/1": 41, "s/camA/deep/1": 41, "s/camA/deep/2": 42, "s/camB/1": 43}
+    folder.check(stems)
+    assert {stem: folder.read(IMAGE, stem, SIZE)[0, 0] for stem in stems} == stems
+    assert folder.without_image(stems) == []
+    assert folder.without_image(["s/camB/1"]) == ["s/camA", "s/camA/deep/2"]
+    message = (
+        r"t/1: the image has no `intrinsics` label, expected t/1.json or t/1.txt or t.json or t.txt here"
+    )
+    with pytest.raises(DataError, match=message):
+        folder.check([*stems, "t/1"])
+    (tmp_path / "cameras" / "s.txt").write_text("43 0 14.5 0 43 9.5 0 0 1")
+    with pytest.raises(DataError, match=r"s/camB/1: .* labels s.json and s.txt, expected one"):
+        folder.check(stems)
+
+
 def test_a_field_of_view_is_a_camera(tmp_path):
     for size in (SIZE, SIZE[::-1]):
         camera = FieldOfView(60).read(IMAGE, "a", size)

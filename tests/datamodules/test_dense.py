@@ -122,7 +122,7 @@ def test_samples_without_labels_are_left_out_and_counted(depths, caplog):
     assert replaced["depth"].max() == 3
     assert samples.skipped.count == 1
     samples[1], samples[4]
-    assert (samples.skipped.count, samples.infinite.count) == (1, 1), "each once"
+    assert (samples.skipped.count, samples.invalid.count) == (1, 1), "each once"
     assert "1.png: fewer than 16 pixels count (data.min_valid); another sample takes its place" in caplog.text
     assert "4.png: 1536 pixels of its labels are NaN or infinite; they do not count" in caplog.text
     held_out = data.datasets["val"][1]
@@ -141,7 +141,7 @@ def test_worker_processes_count_together(depths):
     for one, other in zip(data.train_dataloader(), serial.train_dataloader(), strict=True):
         assert torch.equal(one["depth"], other["depth"])
     samples = data.datasets["train"]
-    assert (samples.skipped.count, samples.infinite.count) == (1, 1)
+    assert (samples.skipped.count, samples.invalid.count) == (1, 1)
     assert torch.equal(pickle.loads(pickle.dumps(samples))[3]["depth"], samples[3]["depth"])
 
 
@@ -191,13 +191,14 @@ def test_labels_and_images_must_have_one_another(depths, caplog):
         (DepthDataModule, {"depths": "z"}, r"z does not exist: `data.depths` must be a folder"),
         (DepthDataModule, {"valids": "v"}, r"v does not exist: `data.valids` must be a folder"),
         (PointmapDataModule, {}, r"cameras does not exist: `data.cameras` must be a folder with a json"),
-        (PointmapDataModule, {"cameras": None}, r"point maps need intrinsics, set one of them"),
+        (PointmapDataModule, {"cameras": "c"}, r"c does not exist: `data.cameras` .* data.field_of_view to"),
         (PointmapDataModule, {"depths": "depths"}, r"set one of them to a folder, the other to null"),
         (PointmapDataModule, {"pointmaps": None}, r"set one of them to a folder, the other to null"),
-        (PointmapDataModule, {"field_of_view": 50}, r"set one of them to null"),
+        (PointmapDataModule, {"cameras": "cameras", "field_of_view": 50}, r"set one of them to null"),
         (NormalDataModule, {}, r"normals does not exist: `data.normals` must be a folder"),
         (AlbedoDataModule, {}, r"`data.albedos` must be a folder"),
         (MattingDataModule, {}, r"`data.alphas` must be a folder"),
+        (MattingDataModule, {"alphas": "depths", "foregrounds": "f"}, r"`data.foregrounds` must be a folder"),
     ],
 )
 def test_impossible_settings_are_said(depths, kind, settings, message):
@@ -209,13 +210,41 @@ def test_point_maps_from_depth_and_a_field_of_view(depths):
     settings = {
         "pointmaps": None,
         "depths": "depths",
-        "cameras": None,
         "field_of_view": 60.0,
         "augment": None,
     }
     sample = set_up(PointmapDataModule, depths, **settings).datasets["train"][0]
     assert sample["intrinsics"][0, 0] == pytest.approx(32 / np.tan(np.radians(30)), rel=1e-6)
     assert sample["pointmap"][2][sample["valid"][0]].unique().tolist() == [1.0]
+
+
+def test_alphas_need_no_foregrounds(depths, caplog):
+    for index in range(6):
+        Image.new("L", (48, 64), 40 * index).save(depths / "depths" / f"{index}.png")
+        (depths / "depths" / f"{index}.npy").unlink()
+    with caplog.at_level(logging.INFO):
+        data = set_up(MattingDataModule, depths, alphas="depths", augment=None)
+    assert caplog.text.count("foregrounds does not exist: alpha is learned without the people's colour") == 1
+    sample = data.datasets["train"][3]
+    assert "foreground" not in sample
+    assert sample["alpha"].unique().tolist() == pytest.approx([120 / 255])
+
+
+def test_normals_off_unit_length_are_reported(tmp_path, caplog):
+    for name in ("images", "normals"):
+        (tmp_path / name).mkdir()
+    Image.new("RGB", (48, 64)).save(tmp_path / "images" / "a.png")
+    normals = np.full((64, 48, 3), (0, 0, -1), np.float32)
+    normals[:4] *= 0.5  # as resizing leaves them between opposite ones
+    normals[4, :8] = np.nan
+    normals[5] = 0
+    np.save(tmp_path / "normals" / "a.npy", normals)
+    (tmp_path / "all.txt").write_text("a")
+    data = set_up(NormalDataModule, tmp_path, train="all.txt", val=None, augment=None)
+    assert data.datasets["train"][0]["valid"].sum() == 58 * 48 + 40
+    assert "200 pixels of its labels are NaN, infinite or not of length 1; they do not count" in caplog.text
+    data.teardown("fit")
+    assert "1 of 1 samples have labels that are NaN, infinite or not of length 1 in places" in caplog.text
 
 
 def test_predicting_needs_images_alone(depths):

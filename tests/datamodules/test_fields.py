@@ -72,7 +72,7 @@ def test_normals_that_are_not_there_do_not_count(tmp_path):
     broken[1, :5] = 0.6 * broken[1, :5]  # an edge that somebody interpolated
     broken[2] = 0
     field = read(folder, broken)
-    assert field.not_finite == 5
+    assert field.invalid == 5 + 5
     assert field.valid.sum() == 600 - 5 - 5 - 30
     black = np.zeros((*SIZE, 3), np.uint16)
     black[5:, :, :2], black[5:, :, 2] = 32768, 0
@@ -92,7 +92,7 @@ def test_normals_that_are_not_there_do_not_count(tmp_path):
         (np.full(SIZE, 2000.0), {}, r"the median depth is 2000 m, expected less than 100 m: set data.unit"),
         (np.full(SIZE, 2000.0), {"unit": 0.1}, r"the median depth is 200 m"),
         (np.full((10, 15), 2.0), {}, r"the label is 15 x 10, its image a.jpg is 30 x 20"),
-        (np.full((*SIZE, 3), 2.0), {}, r"the label has 3 channels, expected 1"),
+        (np.full((*SIZE, 3), 2.0), {}, r"3 channels, expected 1: keep one, values\[..., 0\], if all hold"),
         (np.full(SIZE, -2.0), {"relative": True}, r"negative depth"),
     ],
 )
@@ -114,8 +114,28 @@ def test_depth_of_any_unit_and_without_one(tmp_path):
     odd = np.full(SIZE, 2.0)
     odd[0, :3], odd[0, 3:7], odd[1, :2] = np.nan, np.inf, -np.inf
     field = read(DepthFolder(tmp_path), odd)
-    assert field.not_finite == 9
+    assert field.invalid == 9
     assert field.valid.sum() == 591
+
+
+def test_pictures_of_depth_are_no_depth(tmp_path):
+    grey = np.full(SIZE, 100, np.uint8)
+    for settings in ({"unit": 0.02}, {"relative": True}):
+        with pytest.raises(
+            DataError, match=r"a.png: a png of 8 bits, expected 16: .* Write the depth itself"
+        ):
+            read(DepthFolder(tmp_path, **settings), grey, ".png")
+    (tmp_path / "a.png").unlink()
+    np.testing.assert_allclose(read(DepthFolder(tmp_path, unit=0.02), grey).values, 2)
+
+
+def test_depth_from_exr(tmp_path):
+    exr = pytest.importorskip("OpenEXR")
+    header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage}
+    for channels in ({"Z": np.full(SIZE, 2.5, np.float32)}, {"Y": np.full(SIZE, 2.5, np.float16)}):
+        with exr.File(header, channels) as file:
+            file.write(str(tmp_path / "a.exr"))
+        assert (DepthFolder(tmp_path).read(IMAGE, "a", SIZE).values == 2.5).all()
 
 
 def test_sentinels_outside_valids_do_no_harm(tmp_path):
@@ -162,7 +182,7 @@ def test_point_maps_must_fit_their_camera(tmp_path):
     odd = plane()
     odd[0], odd[1, :4] = 0, np.nan
     field = read(pointmaps(tmp_path), odd)
-    assert (field.valid.sum(), field.not_finite) == (600 - 30 - 4, 4)
+    assert (field.valid.sum(), field.invalid) == (600 - 30 - 4, 4)
     with pytest.raises(DataError, match=r"b.json: the file does not exist"):
         np.save(tmp_path / "pointmaps" / "b.npy", plane())
         pointmaps(tmp_path).read(IMAGE, "b", SIZE)

@@ -22,7 +22,7 @@ def test_what_counts_does_not_grow_and_is_not_mixed_with_what_does_not(tmp_path)
     np.save(tmp_path / "depths" / "a.npy", depth)
     folder = DepthFolder(tmp_path / "depths")
     label = folder.read(Path("a.jpg"), "a", (60, 60))
-    assert label.not_finite == 16
+    assert label.invalid == 16
     for factor in (0.2, 0.7, 3.0):
         size = (round(60 * factor), round(60 * factor))
         sample = warp_rasters([folder], {"depth": label}, resizing(factor, factor), size)

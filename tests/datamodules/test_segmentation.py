@@ -118,6 +118,15 @@ def test_a_stage_reads_only_what_it_needs(folder):
     assert set(set_up(folder, "validate").datasets) == {"val"}
     with pytest.raises(DataError, match=r"`data.train` is 'splits/train.txt', and there is no such file"):
         set_up(folder)
+    (folder / "splits" / "train.txt").write_text("0\n")
+    (folder / "splits" / "val.txt").unlink()
+    with pytest.raises(
+        DataError, match=r"looked for [^,]*\): write it, or set data.val to null, to"
+    ) as caught:
+        set_up(folder)
+    assert "splits/splits" not in str(caught.value)
+    with pytest.raises(DataError, match=r"looked for .*data/v.txt, .*data/splits/v.txt\): write it, or set"):
+        set_up(folder, val="v.txt")
     with pytest.raises(SettingError, match=r"data.test is null"):
         set_up(folder, "test", test=None)
     (folder / "splits" / "mine.txt").write_text("3\n3\n\n1\n")
