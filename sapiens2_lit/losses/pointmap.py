@@ -166,12 +166,14 @@ class PointIntrinsics(PointTerm):
 class PointNormal(PointTerm):
     """`weight` times the mean of 1 - cos, plus mean absolute error, between the normals of both surfaces.
 
-    Normals come from forward differences whose ends all count. A predicted surface element smaller than a tenth
-    of the label's is not stretched to unit length: otherwise the gradient of a point map that is still flat and
-    tiny would have no bound.
+    Normals come from forward differences whose ends all count, and weigh as much as their surface element is in place
+    (`in_place`). Elements that are folded over, shrunken or torn apart would rather stay so than pass through worse
+    normals: neighbours that jump to and fro have three normals of four right. The other terms unfold them first.
+    Of what is left, an element smaller than a tenth of the label's is not stretched to unit length: its gradient
+    would have no bound.
 
-    The released form takes normals of every pixel that counts, also from neighbours that do not, and repeats the
-    last difference at the borders.
+    The released form takes normals of every pixel that counts, also from neighbours that do not, repeats the last
+    difference at the borders, and weighs all alike.
 
     Args:
         weight: factor of this term.
@@ -195,9 +197,37 @@ class PointNormal(PointTerm):
             own = torch.linalg.vector_norm(surface, dim=1, keepdim=True)
             normal = surface / torch.maximum(own, _SMALLEST_AREA * area)
             true_normal = truth / area
+            weight = in_place(points.detach(), target, valid)
         cosine = (normal * true_normal).sum(dim=1, keepdim=True)
         apart = (normal - true_normal).abs().mean(dim=1, keepdim=True)
-        return masked_mean(1 - cosine + apart, valid)
+        error = 1 - cosine + apart
+        return masked_mean(error if self.released else weight * error, valid)
+
+
+def in_place(points: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """(B, 1, H, W): 1 where a pixel's edges to its next neighbours are the label's, 0 where as wrong as they are long.
+
+    (1 - e² / (s l)²)² with e the error and l the length of both edges together (Tukey's biweight), after one scale s a
+    sample, the best in the least squares; 0 everywhere if that is not positive.
+    """
+    own, common, true = (
+        torch.where(valid, _edge_products(a, b), 0)
+        for a, b in ((points, points), (points, target), (target, target))
+    )
+    scale = common.sum(dim=(1, 2, 3), keepdim=True) / _above_0(true.sum(dim=(1, 2, 3), keepdim=True))
+    error = own - 2 * scale * common + scale**2 * true
+    return torch.where(scale > 0, (1 - error / _above_0(scale**2 * true)).clamp(0, 1).square(), 0)
+
+
+def _edge_products(a: Tensor, b: Tensor) -> Tensor:
+    """(B, 1, H, W): scalar products of forward differences of a and b (B, 3, H, W), along x plus along y."""
+    right = (a.diff(dim=3) * b.diff(dim=3)).sum(dim=1, keepdim=True)
+    down = (a.diff(dim=2) * b.diff(dim=2)).sum(dim=1, keepdim=True)
+    return F.pad(right, (0, 1, 0, 0)) + F.pad(down, (0, 0, 0, 1))
+
+
+def _above_0(values: Tensor) -> Tensor:
+    return values.clamp(min=torch.finfo(values.dtype).tiny)
 
 
 class PointAligned(PointTerm):

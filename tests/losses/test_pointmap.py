@@ -10,6 +10,7 @@ import torch
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.geometry import unproject
+from sapiens2_lit.heads.pointmap import default_terms
 from sapiens2_lit.losses.pointmap import (
     PointAligned,
     PointCentroidL1,
@@ -20,6 +21,7 @@ from sapiens2_lit.losses.pointmap import (
     PointScale,
     PointSiLog,
 )
+from sapiens2_lit.metrics import SurfaceAngles
 
 GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden" / "losses.json"
 golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden numbers at {GOLDEN}")
@@ -100,7 +102,8 @@ def test_default_terms_equal_the_released_ones_on_ordinary_errors(term, name):
 @pytest.mark.parametrize("term", TERMS)
 @pytest.mark.parametrize("hole", [torch.nan, torch.inf])
 def test_labels_that_do_not_count_may_hold_anything(term, hole):
-    prediction, target, valid = problem()
+    noise, target, valid = problem()
+    prediction = (target + 0.1 * noise).detach().requires_grad_()
     loss = term(prediction, torch.where(valid, target, hole), valid, INTRINSICS)
     loss.backward()
     assert loss.isfinite() and prediction.grad.isfinite().all() and prediction.grad.norm() > 0
@@ -146,8 +149,27 @@ def test_no_prediction_is_beyond_teaching(term, start):
     loss = term(prediction, target, valid, INTRINSICS)
     loss.backward()
     assert loss.isfinite() and prediction.grad.isfinite().all()
-    # all at one place, points lie on every ray and span no surface: these two leave it to the other terms
-    assert prediction.grad.norm() > 0 or (isinstance(term, PointIntrinsics | PointNormal) and start == 0)
+    # all at one place, points lie on every ray; and without a surface they have no normals: left to the other terms
+    silent = isinstance(term, PointNormal) or (isinstance(term, PointIntrinsics) and start == 0)
+    assert silent or prediction.grad.norm() > 0
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.25])
+def test_default_terms_together_lead_from_a_wall_to_the_surface(noise):
+    """Point by point, without a network's smoothness: normals of what is not unfolded yet must not hold it there."""
+    target, valid = surface()
+    wall = torch.tensor([0.0, 0.0, 3.0])[:, None, None] + noise * normal("rough", target.shape)
+    points, terms = wall.requires_grad_(), default_terms(False).values()
+    optimizer = torch.optim.Adam([points], lr=0.02)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.01, 400)
+    for _ in range(400):
+        optimizer.zero_grad()
+        torch.stack([term(points, target, valid, INTRINSICS) for term in terms]).sum().backward()
+        optimizer.step()
+        schedule.step()
+    angles = SurfaceAngles("forward")
+    angles.update(points.detach(), target, valid)
+    assert angles.compute()["surface_mean_angle"] < 1
 
 
 def test_outliers_teach_where_the_released_clamp_lets_them_go():
