@@ -94,6 +94,7 @@ class Task:
         metrics: of the head's metrics, the member and the name of the value.
         constant: from many training samples.
         predict: what a member of the head's metrics takes, with the constant for the prediction.
+        itself: the same with the picture for the prediction, where that is one.
         options: of this task alone.
     """
 
@@ -103,6 +104,7 @@ class Task:
     constant: Callable[[Batch], Tensor]
     predict: Callable[[Tensor, Batch], tuple[Tensor, ...]]
     options: tuple[str, ...] = ()
+    itself: Callable[[Batch], tuple[Tensor, ...]] | None = None
 
 
 # The released weight of the gradient error, 10, is for 1024 x 768, where neighbours differ ten times less: squared, a
@@ -152,7 +154,14 @@ TASKS = {
         predict_field("pointmap"),
         SMALL,
     ),
-    "albedo": Task("albedo.yaml", "albedo", {"albedo": "psnr"}, mean("albedo"), predict_field("albedo")),
+    "albedo": Task(
+        "albedo.yaml",
+        "albedo",
+        {"albedo": "psnr"},
+        mean("albedo"),
+        predict_field("albedo"),
+        itself=lambda batch: (batch["image"] / 255, batch["albedo"], batch["valid"]),
+    ),
     "matting": Task(
         "matting.yaml",
         "matting",
@@ -191,6 +200,11 @@ def learn(task: Task, root: Path, output: Path, steps: int) -> tuple[list[str], 
     for member, metric in task.metrics.items():
         trained, trivial = found[f"test/{task.head}/{metric}"], metrics[member].compute()[metric]
         rows.append(f"{metric} | {trained:.3f} | {trivial:.3f} | {minutes:.1f}")
+        if task.itself is not None:
+            metrics[member].reset()
+            for batch in cli.datamodule.test_dataloader():
+                metrics[member].update(*task.itself(batch))
+            rows.append(f"{metric} of the picture itself | | {metrics[member].compute()[metric]:.3f} |")
     picture = draw(cli.model, task.head, next(iter(cli.datamodule.test_dataloader())))
     write_file(output, "predictions.png", png(picture))
     return rows, picture
