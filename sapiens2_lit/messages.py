@@ -2,7 +2,9 @@
 
 import logging
 import os
+import sys
 import warnings
+from typing import TextIO
 
 NOISE = (
     "LightningCLI's args parameter",
@@ -31,7 +33,15 @@ def set_up_messages() -> None:
     ours = logging.getLogger("sapiens2_lit")
     ours.setLevel(logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.WARNING)
     if not ours.handlers:
-        ours.addHandler(logging.StreamHandler())
+        ours.addHandler(ToStandardError())
+
+
+class ToStandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the time: whoever redirects it for a while may close that file again."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def is_no_noise(record: logging.LogRecord) -> bool:

@@ -1,11 +1,15 @@
 """Mistakes on the command line: one clear message, a status, no traceback."""
 
+import contextlib
+import io
+import logging
 from pathlib import Path
 
 import pytest
 
 from sapiens2_lit.cli import main, plain_message
 from sapiens2_lit.errors import DataError
+from sapiens2_lit.messages import set_up_messages
 
 FIT = [
     "fit",
@@ -85,3 +89,20 @@ def test_unreadable_image_is_named_through_a_worker(
     printed = capsys.readouterr().err.split("error: ")[-1]
     assert ".jpg" in printed
     assert "Traceback" not in printed
+
+
+def test_messages_go_to_what_standard_error_is_at_the_time() -> None:
+    log = logging.getLogger("sapiens2_lit")
+    kept, level, log.handlers = log.handlers, log.level, []
+    try:
+        with contextlib.redirect_stderr(io.StringIO()) as first:
+            set_up_messages()
+            log.info("one")
+        first_text = first.getvalue()
+        first.close()
+        with contextlib.redirect_stderr(io.StringIO()) as second:
+            log.info("two")
+        assert (first_text, second.getvalue()) == ("one\n", "two\n")
+    finally:
+        log.handlers = kept
+        log.setLevel(level)
