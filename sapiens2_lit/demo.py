@@ -18,7 +18,6 @@ from sapiens2_lit.run import SapiensCLI, run
 from sapiens2_lit.synthetic.dataset import make_dataset
 from sapiens2_lit.synthetic.files import write_file
 from sapiens2_lit.synthetic.frame import Frame
-from sapiens2_lit.synthetic.generate import generate
 from sapiens2_lit.synthetic.layout import png
 from sapiens2_lit.synthetic.manifest import Settings
 from sapiens2_lit.transforms import invert, warp_labels
@@ -82,7 +81,7 @@ def compare_predictions(
         found = {name: head.predict(outputs[name], batch) for name, head in heads.items()}
     pictures = []
     for row, index in enumerate(batch["image_id"].tolist()):
-        frame = generate(settings.seed, index, settings.size, settings.people, settings.field_of_view)
+        frame = settings.frame(index)
         keypoints = found["pose"]["keypoints"][row].numpy()
         labels = found["seg"]["segmentation"][row].numpy()
         affine = batch["affine"][row].double().numpy()

@@ -31,7 +31,8 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float = math.in
         if not axes:
             whole.append(local_values(gradient))
         for axis in axes:
-            sharded.setdefault((gradient.device_mesh, axis), []).append(local_values(gradient))  # type: ignore[attr-defined]
+            mesh = gradient.device_mesh  # type: ignore[attr-defined]  # a DTensor, as it has axes
+            sharded.setdefault((mesh, axis), []).append(local_values(gradient))
     total = squares(whole, gradients[0].device)
     for (mesh, axis), parts in sharded.items():
         part = squares(parts, parts[0].device)

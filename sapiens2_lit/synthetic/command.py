@@ -9,7 +9,6 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.synthetic.dataset import make_dataset
 from sapiens2_lit.synthetic.files import write_file
 from sapiens2_lit.synthetic.frame import FIELDS_OF_VIEW
-from sapiens2_lit.synthetic.generate import generate
 from sapiens2_lit.synthetic.layout import TASKS, folders_of, png
 from sapiens2_lit.synthetic.manifest import Settings
 from sapiens2_lit.synthetic.preview import preview
@@ -86,10 +85,7 @@ def synth(args: list[str]) -> int:
 
 def write_preview(root: Path, count: int, settings: Settings) -> None:
     """`preview.png`: the first `count` samples, each beside all its labels."""
-    frames = [
-        generate(settings.seed, index, settings.size, settings.people, settings.field_of_view)
-        for index in range(count)
-    ]
+    frames = [settings.frame(index) for index in range(count)]
     write_file(root, "preview.png", png(preview(frames, settings.tasks)))
 
 

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.synthetic.files import sole_writer, write_file
-from sapiens2_lit.synthetic.generate import generate
 from sapiens2_lit.synthetic.layout import encoded
 from sapiens2_lit.synthetic.manifest import MOST_IMAGES, Settings, check_same, read_manifest, write_manifest
 from sapiens2_lit.synthetic.records import assemble, assembled, record, record_path, recorded
@@ -87,7 +86,7 @@ def _made(root: Path, indices: list[int], settings: Settings, workers: int) -> I
 
 def make_sample(root: Path, index: int, settings: Settings) -> int:
     """Write all files of one sample, its record last; returns the index."""
-    frame = generate(settings.seed, index, settings.size, settings.people, settings.field_of_view)
+    frame = settings.frame(index)
     for name, data in encoded(frame, index, settings.tasks):
         write_file(root, name, data)
     write_file(root, record_path(index), record(frame))

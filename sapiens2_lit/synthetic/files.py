@@ -11,7 +11,7 @@ from sapiens2_lit.whole_files import write_whole
 try:
     import fcntl
 except ImportError:  # Windows, which has no such locks
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
 ADVICE = "Make room or choose another folder; the same command goes on where it stopped."
 

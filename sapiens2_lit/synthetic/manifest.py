@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.synthetic.files import write_file
-from sapiens2_lit.synthetic.frame import ANGLES, FIELDS_OF_VIEW, MOST_PEOPLE
+from sapiens2_lit.synthetic.frame import ANGLES, FIELDS_OF_VIEW, MOST_PEOPLE, Frame
+from sapiens2_lit.synthetic.generate import generate
 from sapiens2_lit.synthetic.layout import TASKS, meanings
 
 GENERATOR = 1  # raised whenever a seed comes to mean other pictures
@@ -60,6 +61,10 @@ class Settings:
             found = " ".join(unknown) or "(nothing)"
             raise SettingError(f"--tasks {found}: expected all, or some of {', '.join(TASKS)}")
         object.__setattr__(self, "tasks", tuple(task for task in TASKS if task in self.tasks))
+
+    def frame(self, index: int) -> Frame:
+        """The image of that index with all its labels."""
+        return generate(self.seed, index, self.size, self.people, self.field_of_view)
 
     def options(self) -> dict[str, str]:
         """The settings as the options of the command that stand for them."""
