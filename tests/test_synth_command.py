@@ -95,13 +95,15 @@ def test_mistakes_are_answered_in_one_message(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_ctrl_c_ends_it_cleanly(tmp_path: Path, workers: str) -> None:
+@pytest.mark.parametrize("after", ["dataset.json", "records/*.json"])  # workers start; they are at work
+def test_ctrl_c_ends_it_cleanly(tmp_path: Path, workers: str, after: str) -> None:
     command = [sys.executable, "-m", "sapiens2_lit", "synth", str(tmp_path / "out"), "--num", "3000"]
     command += ["--size", "48", "32", "--workers", workers]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("out/records/*.json"))) < 4 and time.monotonic() < deadline:
+    while not list(tmp_path.glob(f"out/{after}")) and time.monotonic() < deadline:
         time.sleep(0.01)
+    time.sleep(0.1)  # a worker takes longer to import
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the command and its workers
     _, printed = process.communicate(timeout=30)
     assert process.returncode == 130

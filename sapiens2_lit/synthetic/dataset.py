@@ -77,9 +77,11 @@ def _made(root: Path, indices: list[int], settings: Settings, workers: int) -> I
         return
     with _workers(min(workers, len(indices))) as pool:
         for start in range(0, len(indices), JOBS_AT_ONCE):
-            jobs = [
-                pool.submit(make_sample, root, index, settings) for index in indices[start:][:JOBS_AT_ONCE]
-            ]
+            with _interrupts_wait():  # workers start when jobs are submitted
+                jobs = [
+                    pool.submit(make_sample, root, index, settings)
+                    for index in indices[start:][:JOBS_AT_ONCE]
+                ]
             for job in as_completed(jobs):
                 yield job.result()
 
@@ -112,9 +114,22 @@ def _workers(count: int) -> Iterator[ProcessPoolExecutor]:
             os.environ.update({} if value is None else {name: value})
 
 
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C is answered afterwards, and never by processes started here, not even while they import."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by what is started
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker() -> None:
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which lets samples be finished
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers it, and lets samples be finished
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
