@@ -41,6 +41,7 @@ from sapiens2_lit.partial import (
     on_any_rank,
     samples_of,
 )
+from sapiens2_lit.step_images import StepImages
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1)
 
@@ -120,6 +121,7 @@ class SapiensModule(EvaluationModule):
         self.balancer = balance(list(heads))
         self.feature_cache: Any = None  # a FeatureCache, while one is in use
         self._finite = FiniteWatch()
+        self._images = StepImages()
         self._learned: set[str] = set()  # heads that learn from this optimizer step
         self._group_settings: list[dict[str, Any]] = []
 
@@ -174,7 +176,7 @@ class SapiensModule(EvaluationModule):
         loss = torch.stack(list(weighed.values())).sum() + self.rest(set(losses), features[0])
         self._finite.add(loss, samples_of(parts))
         self.log_losses(loss, {name: torch.stack(values).mean() for name, values in terms.items()}, parts)
-        return loss
+        return self._images.weigh(loss, sum(len(part["image"]) for part in parts), batch.get("dataset"))
 
     def features_of(self, parts: list[Batch]) -> list[list[Tensor]]:
         """Feature maps for each batch: those that it brings along, or the backbone's, in one pass where sizes allow."""
@@ -256,6 +258,7 @@ class SapiensModule(EvaluationModule):
         self._learned = set()
         by_norm = gradient_clip_algorithm != "value" and gradient_clip_val
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self._images.finish(parameters, self.trainer.accumulate_grad_batches, self.device)
         norm = clip_gradients(parameters, float(gradient_clip_val or 0) if by_norm else math.inf)
         self.log("train/gradient_norm", norm)
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None

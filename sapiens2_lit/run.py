@@ -8,12 +8,12 @@ from typing import Any
 import lightning as L
 import yaml
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from sapiens2_lit.callbacks import (
+    BestCheckpoint,
     FeatureCache,
     LastCheckpoint,
     PredictionPictures,
@@ -96,7 +96,7 @@ class SapiensCLI(LightningCLI):
             default=None,
             help="Folder for a page on the tested model: metrics, curves, the worst and the median samples.",
         )
-        parser.add_class_arguments(ModelCheckpoint, "checkpoint")
+        parser.add_class_arguments(BestCheckpoint, "checkpoint")
         parser.set_defaults(BEST)
         parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
         parser.add_class_arguments(PredictionPictures, "pictures")

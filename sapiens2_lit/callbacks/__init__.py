@@ -1,5 +1,6 @@
 """Lightning callbacks."""
 
+from sapiens2_lit.callbacks.best_checkpoint import BestCheckpoint
 from sapiens2_lit.callbacks.feature_cache import FeatureCache
 from sapiens2_lit.callbacks.last_checkpoint import LastCheckpoint
 from sapiens2_lit.callbacks.pictures import PredictionPictures
@@ -10,6 +11,7 @@ from sapiens2_lit.callbacks.start_table import StartTable
 from sapiens2_lit.callbacks.writer import PredictionWriter
 
 __all__ = [
+    "BestCheckpoint",
     "FeatureCache",
     "LastCheckpoint",
     "PredictionPictures",

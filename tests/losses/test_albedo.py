@@ -35,8 +35,8 @@ def colour(*rgb):
 @pytest.mark.parametrize(
     ("term", "name"),
     [
-        (AlbedoL1(), "L1Loss"),
-        (AlbedoGradient(), "AlbedoGradL1Loss"),
+        (AlbedoL1(released=True), "L1Loss"),
+        (AlbedoGradient(released=True), "AlbedoGradL1Loss"),
         (AlbedoChromaticity(released=True), "AlbedoChromaticityL1Loss"),
     ],
 )
