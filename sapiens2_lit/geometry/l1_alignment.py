@@ -57,6 +57,8 @@ def _scale(p_cn: Tensor, t_cn: Tensor, w_cn: Tensor) -> Tensor:
 def _scale_and_shift(p_cn: Tensor, t_cn: Tensor, w_cn: Tensor) -> Tensor:
     """Scalar: the scale of least error where the shift is the best one."""
     low, high = t_cn.new_zeros(()), t_cn.new_ones(())
+    if _slope(low, p_cn, t_cn, w_cn) >= 0:
+        return low
     for _ in range(_HALVINGS):
         if _slope(high, p_cn, t_cn, w_cn) >= 0:
             break
