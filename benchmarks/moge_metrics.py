@@ -2,9 +2,9 @@
 
     python benchmarks/moge_metrics.py [--points 2000] [--outliers 0.05]
 
-Points lie in a frustum 1 to 5 m away; predictions are these, scaled and moved, with noise of 3 %, and a share of them six
-times as far. The formulas (arXiv:2410.19115) are written out in NumPy, and their alignments solved as linear programs
-by SciPy's HiGHS, which knows nothing of our solver. Least squares are shown beside.
+Points lie in a frustum 1 to 5 m away; predictions are these, scaled and moved, with noise of 3 %, and a share of them
+six times as far. The formulas (arXiv:2410.19115) are written out in NumPy, and their alignments solved as linear
+programs by SciPy's HiGHS, which knows nothing of our solver. Least squares are shown beside.
 """
 
 from argparse import ArgumentParser
@@ -82,13 +82,21 @@ def compare(count: int, outliers: float) -> list[tuple[str, float, float, float 
     )
     for what, prediction, target, metric, formulas in cases:
         own = measured(metric(), prediction, target)
-        rows += [(f"{what}: {name}", own[name], value, None) for name, value in formulas(prediction, target).items()]
+        rows += [
+            (f"{what}: {name}", own[name], value, None)
+            for name, value in formulas(prediction, target).items()
+        ]
         for kind in ("scale", "affine"):
             expected = formulas(least_absolute(prediction, target, kind == "affine"), target)
             own = measured(metric(f"moge_{kind}"), prediction, target)  # type: ignore[arg-type]  # one of Alignment
             squares = measured(metric(kind), prediction, target)  # type: ignore[arg-type]
             for name, value in expected.items():
-                row = (f"{what}: moge_{kind}_{name}", own[f"moge_{kind}_{name}"], value, squares[f"{kind}_{name}"])
+                row = (
+                    f"{what}: moge_{kind}_{name}",
+                    own[f"moge_{kind}_{name}"],
+                    value,
+                    squares[f"{kind}_{name}"],
+                )
                 rows.append(row)
     return rows
 

@@ -2,8 +2,8 @@
 
     python benchmarks/scores.py [--steps 60] [--num 44] [--output runs/scores]
 
-Generates people and trains `pose_17.yaml` with `size/nano.yaml` from nothing on a CPU, as `sapiens2-lit synth` and `fit`
-do. AP is 0 for all of such a run: the table shows what `val/score` makes of it.
+Generates people and trains `pose_17.yaml` with `size/nano.yaml` from nothing on a CPU, as `sapiens2-lit synth` and
+`fit` do. AP is 0 for all of such a run: the table shows what `val/score` makes of it.
 """
 
 import os
@@ -28,7 +28,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/scores"))
     options = parser.parse_args()
     root, runs = options.output / "people", options.output / "runs"
-    done = sapiens2_lit(["synth", str(root), "--num", str(options.num), "--size", "128", "96", "--tasks", "pose"])
+    done = sapiens2_lit(
+        ["synth", str(root), "--num", str(options.num), "--size", "128", "96", "--tasks", "pose"]
+    )
     command = ["fit", "--config", "pose_17.yaml", "--config", "size/nano.yaml", "--data.root", str(root)]
     command += ["--trainer.max_steps", str(options.steps), "--output", str(runs)]
     command += ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--data.num_workers", "0"]

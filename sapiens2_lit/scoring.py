@@ -42,7 +42,7 @@ class Scores:
         self.heads[name].update(self.metrics[name], outputs, batch)
 
     def compute(self) -> dict[str, float]:
-        """Everything as `HEAD/KEY`; `loss`, the sum over heads; `score`, the mean over heads of how good each is, 0 to 1.
+        """Everything as `HEAD/KEY`; `loss`, the sum over heads; `score`, the mean of how good each head is, 0 to 1.
 
         How good a head is says its `score`; where that knows nothing, its loss.
         """

@@ -15,8 +15,8 @@ class StepImages:
     Lightning divides the sum of losses by the number of batches that a step should have, and DDP and FSDP average over
     ranks. Where each loss is a mean over images, that is the mean over all images as long as all batches are full and
     none is missing. Here a loss is first multiplied by the share of a full batch that its batch is, and the step's
-    gradients by what makes the shares add up to one: a smaller batch, on any rank, then weighs as much as it has images,
-    and a step of fewer batches, as at the end of an epoch, is no smaller than others.
+    gradients by what makes the shares add up to one: a smaller batch, on any rank, then weighs as much as it has
+    images, and a step of fewer batches, as at the end of an epoch, is no smaller than others.
 
     Full is the first batch of a run, the largest among ranks; of batches with `dataset` the first one of that dataset.
     """

@@ -13,8 +13,8 @@ LOSS = "val/loss"
 class BestCheckpoint(ModelCheckpoint):
     """Lightning's `ModelCheckpoint`, to which of equal values of `monitor` the lower validation loss is the better.
 
-    Of equal losses, or where a run logs none as `val/loss`, the later is. Lightning keeps the first of equal values: of a
-    score that is 0 until a model has learned something, the model that has learned least.
+    Of equal losses, or where a run logs none as `val/loss`, the later is. Lightning keeps the first of equal values: of
+    a score that is 0 until a model has learned something, the model that has learned least.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sapiens2_lit.checkpoints.hf_config import check_configs, read_config
 from sapiens2_lit.checkpoints.hub import fetch, is_hub_id
 from sapiens2_lit.checkpoints.layouts import detect_layout, to_released
 from sapiens2_lit.checkpoints.ours import META, complete, is_ours
@@ -66,8 +67,14 @@ def locate(source: str | Path) -> tuple[list[Path], str]:
     """The files that `source` means, downloaded if need be, and how to call them in messages.
 
     Raises:
-        WeightsError: nothing is there.
+        WeightsError: nothing is there, or a configuration beside them asks for another network (`check_configs`).
     """
+    files, origin = _find(source)
+    check_configs(files[0])
+    return files, origin
+
+
+def _find(source: str | Path) -> tuple[list[Path], str]:
     path = Path(source).expanduser()
     if path.exists():
         one = path.is_file() or (path / META_FILE).is_file()  # the folder of a sharded run is one
@@ -138,13 +145,7 @@ def _shards(index: Path) -> list[Path]:
 
 def task_beside(file: Path) -> str | None:
     """The task that the config.json beside a file names, if any."""
-    config = file.parent / "config.json"
-    if not config.is_file():
-        return None
-    try:
-        architectures = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
-    except (ValueError, AttributeError) as error:
-        raise WeightsError(f"{config}: expected a JSON object; {error}.") from error
+    architectures = read_config(file).get("architectures") or []
     return next((ARCHITECTURES[name] for name in architectures if name in ARCHITECTURES), None)
 
 

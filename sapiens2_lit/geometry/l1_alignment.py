@@ -19,7 +19,7 @@ _HALVINGS = 100
 def align_l1(
     prediction: Tensor, target: Tensor, valid: Tensor, *, shift: bool, weight: Tensor | None = None
 ) -> Alignment:
-    """The scale, 0 or more, and shift of every channel at which weight * |scale * prediction + shift - target| is least.
+    """The scale, 0 or more, and shift of each channel at which weight * |scale * prediction + shift - target| is least.
 
     It is summed over channels and pixels; of more than 10,000 that count every second, third, ... is taken. A sample in
     which none counts keeps scale 1 and shift 0.
@@ -65,7 +65,7 @@ def _scale_and_shift(p_cn: Tensor, t_cn: Tensor, w_cn: Tensor) -> Tensor:
         low, high = high, 2 * high
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if middle == low or middle == high:  # there is no number between
+        if middle in (low, high):  # there is no number between
             break
         if _slope(middle, p_cn, t_cn, w_cn) < 0:
             low = middle

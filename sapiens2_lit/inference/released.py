@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +16,11 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, SIZES, BackboneSize
 from sapiens2_lit.building import build
 from sapiens2_lit.checkpoints import load_state, read_weights, task_state
+from sapiens2_lit.checkpoints.hf_config import class_names, read_config
 from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.reader import find_files
-from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.classes import Classes, load_classes, make_classes
+from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads import (
     AlbedoHead,
     DepthHead,
@@ -92,7 +94,7 @@ def read_released(source: str | Path) -> Released:
             lambda: Sapiens2(size, image_size, window_tokenizer=four_k),
             {
                 task: lambda width: make_head(
-                    task, width, found.tensors, image_size, 64 if four_k else 16, origin
+                    task, width, found.tensors, image_size, 64 if four_k else 16, origin, place
                 )
             },
             pretrained=False,
@@ -178,17 +180,20 @@ def count_blocks(names: Mapping[str, Tensor], prefix: str) -> int:
 
 def declared_size(place: Path) -> tuple[int, int] | None:
     """(height, width) that a config.json beside the weights declares, if any."""
-    path = (place if place.is_dir() else place.parent) / "config.json"
-    if not path.is_file():
-        return None
-    size = json.loads(path.read_text(encoding="utf-8")).get("image_size")  # read_weights has read it, too
+    size = read_config(place).get("image_size")
     return (size[0], size[1]) if isinstance(size, list) and len(size) == 2 else None
 
 
 def make_head(
-    task: str, width: int, tensors: Tensors, image_size: tuple[int, int], patch_size: int, origin: str
+    task: str,
+    width: int,
+    tensors: Tensors,
+    image_size: tuple[int, int],
+    patch_size: int,
+    origin: str,
+    place: Path,
 ) -> Head:
-    """The head of a task, with the decoder and the vocabulary that its tensors show.
+    """The head of a task, with the decoder and the vocabulary that its tensors, or the config.json beside them, show.
 
     Raises:
         WeightsError: no vocabulary has that number of keypoints or classes.
@@ -199,10 +204,32 @@ def make_head(
     if task == "pose":
         return PoseHead(width, choose(SKELETONS, count, "keypoints", origin), decoder)
     if task == "seg":
-        return SegmentationHead(width, choose(CLASSES, count, "classes", origin), decoder)
+        return SegmentationHead(width, find_classes(place, count, origin), decoder)
     if task == "pointmap":
         return PointmapHead(width, decoder, image_size, patch_size)
     return DENSE[task](width, decoder=decoder)
+
+
+def find_classes(place: Path, count: int, origin: str) -> str | Classes:
+    """The classes that config.json names (`id2label`); without names, or with those of a shipped vocabulary, that.
+
+    Raises:
+        WeightsError: nobody knows the classes, or a name is there twice.
+    """
+    names = class_names(place, count)
+    if names is None:
+        return choose(CLASSES, count, "classes", origin)
+    if count in CLASSES and plain(names) == plain(load_classes(CLASSES[count]).names):
+        return CLASSES[count]
+    try:
+        return make_classes(names, f"{origin}: `id2label` of config.json")
+    except SettingError as error:
+        raise WeightsError(str(error)) from error
+
+
+def plain(names: Iterable[str]) -> list[str]:
+    """Names without case, spaces and other signs."""
+    return [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
 
 
 def choose(vocabularies: Mapping[int, str], count: int, what: str, origin: str) -> str:

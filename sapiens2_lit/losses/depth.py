@@ -23,8 +23,8 @@ class SiLog(DenseTerm):
     """`weight` times the scale-invariant error of the logarithm of depth (Eigen et al., arXiv:1406.2283).
 
     sqrt(mean d² - variance * mean(d)² + eps²) - eps, d = log(target) - log(prediction), over each sample's pixels
-    that count; then the mean over samples, those without any adding 0. Where a prediction is less than a tenth of its target,
-    or negative, the logarithm goes on as its tangent, so that it finds the way back. A label that counts and is
+    that count; then the mean over samples, those without any adding 0. Where a prediction is less than a tenth of its
+    target, or negative, the logarithm goes on as its tangent, so that it finds the way back. A label that counts and is
     not positive makes the loss NaN or infinite.
 
     The released form is a mean over the samples that have any such pixel, and has no eps, hence a NaN gradient where

@@ -51,7 +51,8 @@ class AlphaLaplacian(DenseTerm):
     """`weight` times the absolute Laplacian pyramid of alpha's error (B, 1, H, W), level i times 2^i.
 
     Context-aware matting (Hou and Liu, arXiv:1909.09725). An image's sum of all levels is divided by the number of
-    its pixels that count. The pyramid averages blocks of 2 x 2 pixels that count, and interpolates linearly between blocks.
+    its pixels that count. The pyramid averages blocks of 2 x 2 pixels that count, and interpolates linearly between
+    blocks.
 
     Args:
         weight: factor of this term.

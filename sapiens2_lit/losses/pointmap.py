@@ -30,7 +30,8 @@ class PointTerm(nn.Module, ABC):
 
     It is the mean over the batch's images of each image's own loss, which is 0, with a gradient of 0, where none of its
     pixels counts; released forms are means over all pixels of the batch that count. A NaN prediction at a pixel that
-    counts makes it NaN. The `released` forms that look at neighbours that do not count do so for predictions that are NaN there, too.
+    counts makes it NaN. The `released` forms that look at neighbours that do not count do so for predictions that are
+    NaN there, too.
 
     Args:
         weight: factor of this term, 0 or more.

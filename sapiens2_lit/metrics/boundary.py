@@ -19,9 +19,9 @@ class BoundaryF1(Metric):
     A pixel and its neighbour are a step where the farther depth is more than a threshold times the nearer; a found step
     counts where the label has it between the same two pixels, in the same direction. Pairs with an invalid end
     do not take part. Counts are of all images; F1 is averaged over thresholds from 1.05 to 1.25, higher ones weighing
-    more, and over those alone at which there is a step. MoGe's tables have a boundary F1 of another definition, of which
-    the weights run from 0.05 to 0.25: the two cannot be compared. It depends on no scale. A prediction that is not above 0 has
-    no steps. NaN where neither labels nor predictions have a step.
+    more, and over those alone at which there is a step. It depends on no scale. A prediction that is not above 0 has no
+    steps. NaN where neither labels nor predictions have a step. MoGe's tables have a boundary F1 of another definition,
+    whose weights run from 0.05 to 0.25: the two cannot be compared.
     """
 
     is_differentiable = False

@@ -27,8 +27,8 @@ class MattingErrors(RunningSums):
     Results:
         sad: sum of absolute differences, in thousands of pixels.
         mse: mean squared difference.
-        gradient: squared difference of gradient magnitudes (Gaussian derivatives, sigma 1.4), sum in thousands, of alpha
-            as it is.
+        gradient: squared difference of gradient magnitudes (Gaussian derivatives, sigma 1.4), sum in thousands, of
+            alpha as it is.
         minmax_gradient: the same after prediction and label are each stretched so that the image spans 0..1, as public
             evaluation code does; absent unless asked for. It differs where a matte does not span 0..1.
         connectivity: difference in how far pixels hang together with the largest region that prediction and label

@@ -28,7 +28,9 @@ class Scored(BoringModel):
             self.log("val/loss", loss)
 
 
-def fit(rows: Rows, folder: Path, *callbacks: L.Callback, ckpt_path: Any = None, **settings: Any) -> L.Trainer:
+def fit(
+    rows: Rows, folder: Path, *callbacks: L.Callback, ckpt_path: Any = None, **settings: Any
+) -> L.Trainer:
     best = BestCheckpoint(
         folder, monitor="val/score", filename="best-step={step}", auto_insert_metric_name=False,
         save_on_train_epoch_end=False, **{"mode": "max", **settings},

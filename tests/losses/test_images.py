@@ -26,11 +26,13 @@ def problem(term: Any) -> tuple[Tensor, ...]:
     """Four images, with 1, 0.5, 0.1 and none of their pixels labelled, by inputs that the term takes."""
     generator = torch.Generator().manual_seed(0)
     channels = next((count for name, count in CHANNELS.items() if term.__name__.startswith(name)), 3)
-    prediction, target = torch.rand((2, 4, channels, 12, 9), generator=generator, dtype=torch.float64) + 0.5
+    noise, target = torch.rand((2, 4, channels, 12, 9), generator=generator, dtype=torch.float64)
+    target = target + 0.5
     if term.__name__.startswith("Alpha"):
         target = target - 0.5
     if term.__name__.startswith("Normal"):
         target = normalize(target, dim=1)
+    prediction = target + 0.1 * noise  # near enough that surfaces are not torn apart
     shares = torch.tensor([1.0, 0.5, 0.1, 0.0])[:, None, None, None]
     valid = torch.rand((4, 1, 12, 9), generator=generator) < shares
     inputs = (prediction.requires_grad_(), target.where(valid, torch.nan), valid)

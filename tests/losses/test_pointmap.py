@@ -94,7 +94,10 @@ def test_scale_is_golden_in_value_and_gradient():
 
 @pytest.mark.parametrize("make", [PointL1, PointCentroidL1, PointIntrinsics])
 def test_default_terms_equal_the_released_ones_on_ordinary_errors_of_each_image(make):
-    released = [make(released=True)(*image) for image in zip(*(x.split(1) for x in (*problem(), INTRINSICS)), strict=True)]
+    released = [
+        make(released=True)(*image)
+        for image in zip(*(x.split(1) for x in (*problem(), INTRINSICS)), strict=True)
+    ]
     torch.testing.assert_close(make()(*problem(), INTRINSICS), torch.stack(released).mean())
 
 

@@ -23,7 +23,7 @@ def test_values_are_those_of_the_formulas() -> None:
 
 
 def test_inliers_are_within_a_quarter_of_the_nearer_of_both() -> None:
-    """A prediction twice too near is as far off as one that is too far: a quarter of the label alone would favour it."""
+    """A quarter of the label alone would favor predictions that are too near."""
     rng = np.random.default_rng(0)
     target = rng.uniform(1, 4, (500, 3))
     prediction = target * (1 + 0.22 * rng.standard_normal((500, 1)))
