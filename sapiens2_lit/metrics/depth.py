@@ -30,8 +30,8 @@ class DepthErrors(RunningSums):
 
     Args:
         alignment: what is fitted to each sample's label first: `scale` or `affine` (scale and shift, for relative
-            depth) by least squares, `moge_scale` or `moge_affine` by the weighted absolute error of MoGe (arXiv:2410.19115);
-            results are then called `scale_abs_rel`, `moge_affine_abs_rel`, ...
+            depth) by least squares, `moge_scale` or `moge_affine` by the weighted absolute error of MoGe
+            (arXiv:2410.19115); results are then called `scale_abs_rel`, `moge_affine_abs_rel`, ...
         min_depth: in the labels' unit, above 0.
 
     Raises:
