@@ -1,8 +1,9 @@
 """Small batches make the gradients of one large one, for every task, though labels are unequal and batches, too."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from torch import nn
 
 from sapiens2_lit.step_images import StepImages
 
-SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "big_batch.py"))
+PATH = Path(__file__).parents[1] / "benchmarks" / "big_batch.py"
+SCRIPT = runpy.run_path(str(PATH))
 
 
 @pytest.mark.parametrize("task", SCRIPT["TASKS"])
@@ -51,16 +53,12 @@ def test_batches_of_several_datasets_are_full_by_their_own_size() -> None:
 
 
 @pytest.mark.slow
-def test_two_ranks_are_one_large_batch(tmp_path: Path) -> None:
+def test_two_ranks_are_one_large_batch() -> None:
     """By DDP and by FSDP2, with two batches on each rank, of which the last one is smaller."""
-    tasks: list[Any] = list(SCRIPT["TASKS"])
-    import subprocess
-    import sys
-
-    command = [sys.executable, str(Path(__file__).parents[1] / "benchmarks" / "big_batch.py")]
+    command = [sys.executable, str(PATH)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
-    assert [row[0] for row in rows] == ["task", *tasks]
+    assert [row[0] for row in rows] == ["task", *SCRIPT["TASKS"]]
     assert rows[0][-2:] == ["DDP", "FSDP2"]
     assert all(float(cell) < 1e-6 for row in rows[1:] for cell in row[1:]), done.stdout
