@@ -4,21 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sapiens2_lit.backbones.layers import EPS
-from sapiens2_lit.backbones.rope import THETA
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.images import MEAN, STD
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 MODEL_TYPE = "sapiens2"
-# What our networks have no other value of, though the shapes of weights do not show it.
-NETWORK: dict[str, Any] = {
-    "hidden_act": "silu",
-    "rope_theta": THETA,
-    "rms_norm_eps": EPS,
-    "use_gated_mlp": True,
-    "use_qk_norm": True,
-}
 PIXELS: dict[str, Any] = {
     "do_rescale": True,
     "rescale_factor": 1 / 255,
@@ -52,7 +42,7 @@ def check_configs(place: Path) -> None:
     # newer versions of transformers keep what belongs to RoPE together
     rope = config.get("rope_parameters")
     asked = {**rope, **config} if isinstance(rope, dict) else config
-    _check(asked, NETWORK, folder_of(place) / CONFIG, "the network")
+    _check(asked, network(), folder_of(place) / CONFIG, "the network")
     if asked.get("rope_type", "default") != "default":
         raise WeightsError(
             f"{folder_of(place) / CONFIG}: `rope_type` is {asked['rope_type']!r}, expected 'default': the network has "
@@ -62,6 +52,21 @@ def check_configs(place: Path) -> None:
         _check(config, {"normalize_backbone_outputs": True}, folder_of(place) / CONFIG, "the network")
     preprocessor = folder_of(place) / PREPROCESSOR
     _check(_read(preprocessor), PIXELS, preprocessor, "what prepares images")
+
+
+def network() -> dict[str, Any]:
+    """What our networks have no other value of, though the shapes of weights do not show it."""
+    # imported here: backbones read their weights by this package
+    from sapiens2_lit.backbones.layers import EPS
+    from sapiens2_lit.backbones.rope import THETA
+
+    return {
+        "hidden_act": "silu",
+        "rope_theta": THETA,
+        "rms_norm_eps": EPS,
+        "use_gated_mlp": True,
+        "use_qk_norm": True,
+    }
 
 
 def class_names(place: Path, count: int) -> tuple[str, ...] | None:
