@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import load_classes
-from sapiens2_lit.dense_drawing import draw_depth, draw_matte, draw_normals, draw_points, to_bytes
-from sapiens2_lit.drawing import draw_segmentation, side_by_side
-from sapiens2_lit.synthetic.frame import Frame
-from sapiens2_lit.synthetic.generate import generate
+from sapiens2_lit.synthetic.dataset.frame import Frame
+from sapiens2_lit.synthetic.dataset.generate import generate
+from sapiens2_lit.visualization.draw import draw_segmentation, side_by_side
+from sapiens2_lit.visualization.draw_dense import draw_depth, draw_matte, draw_normals, draw_points, to_bytes
+from sapiens2_lit.vocabularies import load_classes
 
 Picture = npt.NDArray[np.uint8]
 SEED, INDEX, SIZE = 0, 11, (384, 288)

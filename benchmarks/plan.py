@@ -11,15 +11,16 @@ from argparse import ArgumentParser
 from functools import partial
 from typing import Any
 
-from sapiens2_lit.adapt import Adapt
+from gpu.allocator import measure_peak
+from gpu.measured_run import run_trial
+
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.heads import NormalHead, PoseHead, SegmentationHead
-from sapiens2_lit.module import SapiensModule
-from sapiens2_lit.plan.estimate import estimate
-from sapiens2_lit.plan.launch import Launch
-from sapiens2_lit.plan.measure import measure_peak
-from sapiens2_lit.plan.networks import empty_networks
-from sapiens2_lit.plan.trial import run_trial
+from sapiens2_lit.memory.estimate import estimate
+from sapiens2_lit.memory.launch import Launch
+from sapiens2_lit.memory.networks import empty_networks
+from sapiens2_lit.training.adaptation import Adapt
+from sapiens2_lit.training.module import SapiensModule
 
 HEADS = {"pose": PoseHead, "segmentation": SegmentationHead, "normal": NormalHead}
 CASES: dict[str, dict[str, Any]] = {

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sapiens2_lit.datamodules.colours import AlbedoFolder
+from sapiens2_lit.data.labels.base import LabelSource
+from sapiens2_lit.data.labels.color import AlbedoFolder
 from sapiens2_lit.datamodules.dense import DenseDataModule
-from sapiens2_lit.datamodules.rasters import LabelSource
 from sapiens2_lit.transforms.dense import COLOURLESS, ViewAugmentation
 
 

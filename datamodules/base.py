@@ -8,13 +8,13 @@ import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from sapiens2_lit.datamodules.loading import (
+from sapiens2_lit.data.datasets.pixel_seed import SEED, SeededPixels
+from sapiens2_lit.data.loading import (
     TrainingLoader,
     default_workers,
     evaluation_loader,
     training_loader,
 )
-from sapiens2_lit.datamodules.seeded import SEED, SeededPixels
 from sapiens2_lit.errors import SettingError
 
 STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}

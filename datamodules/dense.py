@@ -4,15 +4,15 @@ import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from sapiens2_lit.datamodules.backgrounds import Backgrounds
+from sapiens2_lit.data.datasets.backgrounds import Backgrounds
+from sapiens2_lit.data.datasets.dense import Augmentation, DenseDataset
+from sapiens2_lit.data.files import find_folder, find_root
+from sapiens2_lit.data.labels.base import LabelSource, RasterFolder
+from sapiens2_lit.data.labels.field import ValidFolder
+from sapiens2_lit.data.labels.warp import say_invalid
+from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, find_images
+from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, split_stems
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
-from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset
-from sapiens2_lit.datamodules.fields import ValidFolder
-from sapiens2_lit.datamodules.files import find_folder, find_root
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
-from sapiens2_lit.datamodules.labels import say_invalid
-from sapiens2_lit.datamodules.rasters import LabelSource, RasterFolder
-from sapiens2_lit.datamodules.splits import SPLIT_FILES, images_by_stem, split_stems
 from sapiens2_lit.errors import DataError, SettingError
 
 _SHOWN_STEMS = 10

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sapiens2_lit.datamodules.cameras import find_cameras
+from sapiens2_lit.data.labels.base import LabelSource
+from sapiens2_lit.data.labels.camera import find_cameras
+from sapiens2_lit.data.labels.depth import DepthFolder, check_unit
 from sapiens2_lit.datamodules.dense import DenseDataModule
-from sapiens2_lit.datamodules.depths import DepthFolder, check_unit
-from sapiens2_lit.datamodules.rasters import LabelSource
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
 

@@ -3,10 +3,10 @@
 import logging
 from typing import Any
 
-from sapiens2_lit.datamodules.backgrounds import Backgrounds, MatteCutout
-from sapiens2_lit.datamodules.colours import AlphaFolder, ForegroundFolder
+from sapiens2_lit.data.datasets.backgrounds import Backgrounds, MatteCutout
+from sapiens2_lit.data.labels.base import LabelSource
+from sapiens2_lit.data.labels.color import AlphaFolder, ForegroundFolder
 from sapiens2_lit.datamodules.dense import DenseDataModule
-from sapiens2_lit.datamodules.rasters import LabelSource
 from sapiens2_lit.transforms.dense import COLOURLESS, ViewAugmentation
 
 _FOREGROUNDS = "foregrounds"  # the folder that need not be there, another one must

@@ -13,13 +13,12 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
-from sapiens2_lit.classes import Classes
+from sapiens2_lit.data.loading import default_workers
+from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
-from sapiens2_lit.datamodules.loading import default_workers
-from sapiens2_lit.datamodules.mixing import MixedEvaluation, MixedLoader, Schedule
 from sapiens2_lit.errors import DataError, SettingError
-from sapiens2_lit.skeletons import Skeleton
+from sapiens2_lit.vocabularies import Classes, Skeleton
 
 IMAGE_SIZE = (1024, 768)
 

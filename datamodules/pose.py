@@ -9,21 +9,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import load_classes
+from sapiens2_lit.data.class_counts import count_classes
+from sapiens2_lit.data.coco.annotations import BoxSource, CocoFile, read_coco
+from sapiens2_lit.data.coco.detections import read_boxes, read_detections
+from sapiens2_lit.data.coco.ground_truth import build_ground_truth, with_unique_ids
+from sapiens2_lit.data.coco.people import People, people_of_images
+from sapiens2_lit.data.datasets.pose import PoseDataset
+from sapiens2_lit.data.files import find_file, find_folder, find_root
+from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
+from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, find_images
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
-from sapiens2_lit.datamodules.class_counts import count_classes
-from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, read_coco
-from sapiens2_lit.datamodules.detections import read_boxes, read_detections
-from sapiens2_lit.datamodules.files import find_file, find_folder, find_root
-from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_unique_ids
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
-from sapiens2_lit.datamodules.people import People, people_of_images
-from sapiens2_lit.datamodules.pose_dataset import PoseDataset
-from sapiens2_lit.datamodules.rasters import LabelSource, MaskFolder, stem_of
 from sapiens2_lit.errors import DataError, SettingError
-from sapiens2_lit.skeletons import Skeleton, load_skeleton
 from sapiens2_lit.transforms.crop import BOX_PADDING
 from sapiens2_lit.transforms.pose import RELEASED, PoseAugmentation
+from sapiens2_lit.vocabularies import Skeleton, load_classes, load_skeleton
 
 _log = logging.getLogger(__name__)
 

@@ -3,14 +3,14 @@
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import load_classes
-from sapiens2_lit.datamodules.backgrounds import Backgrounds, MaskCutout
-from sapiens2_lit.datamodules.class_counts import count_classes
+from sapiens2_lit.data.class_counts import count_classes
+from sapiens2_lit.data.datasets.backgrounds import Backgrounds, MaskCutout
+from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
+from sapiens2_lit.data.splits import SPLIT_FILES
 from sapiens2_lit.datamodules.dense import DenseDataModule
-from sapiens2_lit.datamodules.rasters import LabelSource, MaskFolder, stem_of
-from sapiens2_lit.datamodules.splits import SPLIT_FILES
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.segmentation import RELEASED, SegmentationAugmentation
+from sapiens2_lit.vocabularies import load_classes
 
 
 class SegmentationDataModule(DenseDataModule):

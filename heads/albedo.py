@@ -7,11 +7,11 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder
-from sapiens2_lit.dense_drawing import channels_last, draw_beside
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms
 from sapiens2_lit.losses import AlbedoChromaticity, AlbedoGradient, AlbedoL1
 from sapiens2_lit.metrics import AlbedoErrors
+from sapiens2_lit.visualization.draw_dense import channels_last, draw_beside
 
 
 class AlbedoHead(DenseHead):

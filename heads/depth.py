@@ -8,7 +8,6 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder
-from sapiens2_lit.dense_drawing import channels_last, draw_depth
 from sapiens2_lit.geometry import relative_depth
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.heads.dense import (
@@ -20,6 +19,7 @@ from sapiens2_lit.heads.dense import (
 )
 from sapiens2_lit.losses import GradientMatching, SiLog
 from sapiens2_lit.metrics import DepthErrors
+from sapiens2_lit.visualization.draw_dense import channels_last, draw_depth
 
 _START = 3.0  # metres: a person who fills the picture
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import nn
 
-from sapiens2_lit.classes import Classes, load_classes
 from sapiens2_lit.heads.segmentation import ClassHead, ClassWeights
+from sapiens2_lit.vocabularies import Classes, load_classes
 
 
 class LinearHead(ClassHead):

@@ -8,11 +8,11 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder
-from sapiens2_lit.dense_drawing import channels_last, draw_matte
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms, counted_pixels
 from sapiens2_lit.losses import AlphaCrossEntropy, AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1
 from sapiens2_lit.metrics import MattingErrors
+from sapiens2_lit.visualization.draw_dense import channels_last, draw_matte
 
 
 class MattingHead(DenseHead):

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder, init_decoder
-from sapiens2_lit.dense_drawing import channels_last, draw_depth, draw_points
-from sapiens2_lit.drawing import side_by_side
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.geometry import canonical_focal, canonical_scale, intrinsics_from_focal, recover_focal
 from sapiens2_lit.heads.base import Batch, Outputs
@@ -40,6 +38,8 @@ from sapiens2_lit.losses import (
     PointSiLog,
 )
 from sapiens2_lit.metrics import CameraErrors, PointErrors, SurfaceAngles
+from sapiens2_lit.visualization.draw import side_by_side
+from sapiens2_lit.visualization.draw_dense import channels_last, draw_depth, draw_points
 
 _START = (0.0, 0.0, 3.0)  # canonical: a person who fills the picture, taken with the canonical camera
 _SMALLEST_SCALE = 0.05  # a camera 20 times as long as the canonical one; smaller is no camera of people

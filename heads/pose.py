@@ -11,12 +11,12 @@ from torchmetrics import MetricCollection
 
 from sapiens2_lit.codecs import UDPHeatmapCodec
 from sapiens2_lit.decoders import build_decoder, init_decoder
-from sapiens2_lit.drawing import draw_keypoints
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
 from sapiens2_lit.losses import KeypointMSE
 from sapiens2_lit.metrics import PCK, KeypointAP, person_score
-from sapiens2_lit.skeletons import Skeleton, load_skeleton
+from sapiens2_lit.visualization.draw import draw_keypoints
+from sapiens2_lit.vocabularies import Skeleton, load_skeleton
 
 RELEASED_MAP_AREA = 256 * 192
 

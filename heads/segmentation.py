@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from sapiens2_lit.classes import IGNORED, Classes, load_classes
 from sapiens2_lit.decoders import build_decoder
-from sapiens2_lit.drawing import draw_segmentation
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
 from sapiens2_lit.heads.dense import at_input_size, start_at
 from sapiens2_lit.losses import BalancedCrossEntropy, CrossEntropy, Dice
 from sapiens2_lit.losses.segmentation import check_weights
 from sapiens2_lit.metrics import SegmentationIoU
+from sapiens2_lit.visualization.draw import draw_segmentation
+from sapiens2_lit.vocabularies import IGNORED, Classes, load_classes
 
 ClassWeights = Literal["released", "none", "auto"] | list[float]
 

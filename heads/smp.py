@@ -11,11 +11,11 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sapiens2_lit.classes import Classes, load_classes
 from sapiens2_lit.decoders import init_decoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Outputs
 from sapiens2_lit.heads.segmentation import ClassHead, ClassWeights
+from sapiens2_lit.vocabularies import Classes, load_classes
 
 _MAPS = 4
 _CELL = 16  # pixels along a cell of the feature map, for which the decoders' strides are meant

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.parallel.fresh import drawn_for, fresh_values
+from sapiens2_lit.parallel.seeded_init import drawn_for, fresh_values
 
 BASE = ".base_layer."
 _PAIR = re.compile(r"(?P<layer>.+)\.lora_(?P<side>A|B)\.default\.weight")

@@ -12,15 +12,15 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from sapiens2_lit.checkpoints.identity import fingerprint
+from sapiens2_lit.checkpoints.fingerprint import fingerprint
+from sapiens2_lit.data.datasets.cached_features import CachedDataset
+from sapiens2_lit.data.feature_store import GIGABYTE, FeatureStore, check_sizes, others
 from sapiens2_lit.datamodules.base import ImageDataModule
-from sapiens2_lit.datamodules.cached import CachedDataset
 from sapiens2_lit.datamodules.multitask import MultitaskDataModule
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.feature_store import GIGABYTE, FeatureStore, check_sizes, others
 from sapiens2_lit.heads.base import Batch
-from sapiens2_lit.module import SapiensModule
 from sapiens2_lit.parallel.strategy import ShardedStrategy
+from sapiens2_lit.training.module import SapiensModule
 
 _log = logging.getLogger(__name__)
 

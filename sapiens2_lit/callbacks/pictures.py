@@ -9,9 +9,9 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from sapiens2_lit.drawing import contact_sheet, side_by_side
 from sapiens2_lit.heads.base import Batch, Head
-from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.visualization.draw import contact_sheet, side_by_side
 
 
 class PredictionPictures(L.Callback):

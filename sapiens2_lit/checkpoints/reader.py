@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sapiens2_lit.checkpoints.format import META, complete, is_ours
 from sapiens2_lit.checkpoints.hub import fetch, is_hub_id
-from sapiens2_lit.checkpoints.layouts import detect_layout, to_released
-from sapiens2_lit.checkpoints.ours import META, complete, is_ours
+from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released
 from sapiens2_lit.errors import WeightsError
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")

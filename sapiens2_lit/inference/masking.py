@@ -3,13 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import IGNORED
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.heads.matting import MattingHead
 from sapiens2_lit.heads.segmentation import ClassHead
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.prediction import Prediction
+from sapiens2_lit.vocabularies import IGNORED
 
 MASKS = ("segmentation", "alpha", "foreground")  # say themselves where people are
 _LEAST_ALPHA = 0.5

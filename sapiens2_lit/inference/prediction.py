@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import IGNORED, Classes
 from sapiens2_lit.heads.base import Head
-from sapiens2_lit.skeletons import Skeleton
+from sapiens2_lit.vocabularies import IGNORED, Classes, Skeleton
 
 Array = npt.NDArray[Any]
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from sapiens2_lit.checkpoints.hub import is_hub_id
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.inference.averaging import Size, evaluate, scaled_sizes, warn_of_heads_left_out
-from sapiens2_lit.inference.collecting import Claims, batch_of, collect_maps, collect_people, settle_focal
+from sapiens2_lit.inference.assemble import Claims, batch_of, collect_maps, collect_people, settle_focal
 from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check_boxes, per_image, read
 from sapiens2_lit.inference.masking import check_mask_head, mask_maps, people_of, tells_people
 from sapiens2_lit.inference.model import InferenceModel, Precision, data_setting, load_model
 from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction, info_of
+from sapiens2_lit.inference.test_time_augmentation import Size, evaluate, scaled_sizes, warn_of_heads_left_out
 from sapiens2_lit.inference.views import View, crop_view, whole_view
 from sapiens2_lit.transforms.crop import BOX_PADDING
 

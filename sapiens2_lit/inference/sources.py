@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, read_image
+from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, read_image
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.video import VIDEO_SUFFIXES, VideoFile
 

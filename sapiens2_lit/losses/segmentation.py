@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sapiens2_lit.classes import IGNORED, load_classes
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.vocabularies import IGNORED, load_classes
 
 _RAREST = 1e-4  # share of pixels below which a class is not made up for any more
 _CHUNK = 2**24  # elements of logits that are worked on at once: 64 MB in float32

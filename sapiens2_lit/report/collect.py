@@ -9,10 +9,10 @@ import torch
 import yaml
 from lightning.pytorch.utilities import rank_zero_info
 
+from sapiens2_lit.atomic_write import check_writable, write_whole
 from sapiens2_lit.callbacks.pictures import compare
-from sapiens2_lit.datamodules.loading import collate
+from sapiens2_lit.data.loading import collate
 from sapiens2_lit.heads.base import Batch, Head, Outputs
-from sapiens2_lit.module import SapiensModule
 from sapiens2_lit.parallel import gather_over_ranks
 from sapiens2_lit.report.curves import chosen_curves, read_curves
 from sapiens2_lit.report.page import HeadReport, Sample, build_page
@@ -24,8 +24,8 @@ from sapiens2_lit.report.samples import (
     short_names,
     worst_and_median,
 )
-from sapiens2_lit.scoring import counted_only
-from sapiens2_lit.whole_files import check_writable, write_whole
+from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.training.validation_metrics import counted_only
 
 PAGE = "report.html"
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import IGNORED
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.crop import check_probability
 from sapiens2_lit.transforms.geometric import Affine, compose, resizing, warp_labels
 from sapiens2_lit.transforms.photometric import PhotometricAugmentation
 from sapiens2_lit.transforms.pixels import Noise, PixelFunction
 from sapiens2_lit.transforms.whole_image import WholeImageAugmentation, fit_affine
+from sapiens2_lit.vocabularies import IGNORED
 
 _TRIES = 10  # views drawn at most until one is mixed enough
 _COARSE = 1 / 8  # of the input's sides: enough to tell shares of classes

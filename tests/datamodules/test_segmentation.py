@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from sapiens2_lit.classes import load_classes
+from sapiens2_lit.data.splits import split_stems
 from sapiens2_lit.datamodules import PoseDataModule, PoseSource, SegmentationDataModule
 from sapiens2_lit.datamodules.base import Shard
-from sapiens2_lit.datamodules.splits import split_stems
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.segmentation import SegmentationAugmentation
+from sapiens2_lit.vocabularies import load_classes
 
 SIZE = (64, 48)
 PALETTE = load_classes("body29").palette()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 from sapiens2_lit.datamodules import PoseDataModule, SyntheticDataModule
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import PoseHead
-from sapiens2_lit.synthetic.dataset import make_dataset
-from sapiens2_lit.synthetic.manifest import Settings
+from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+from sapiens2_lit.synthetic.dataset.manifest import Settings
 
 SIZE = (64, 48)
 SMALL = {"image_size": SIZE, "num_workers": 0, "batch_size": 2, "samples_per_epoch": 5}

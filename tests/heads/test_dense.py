@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sapiens2_lit.backbones import Sapiens2
-from sapiens2_lit.datamodules.synthetic_dataset import SyntheticDataset
+from sapiens2_lit.data.datasets.synthetic import SyntheticDataset
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import (
     AlbedoHead,
@@ -23,8 +23,8 @@ from sapiens2_lit.heads import (
     SMPHead,
 )
 from sapiens2_lit.heads.base import average
-from sapiens2_lit.images import normalize
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.models.normalize import normalize
+from sapiens2_lit.vocabularies import load_skeleton
 
 SIZE = (64, 48)
 HEADS: dict[str, Callable[..., Head]] = {

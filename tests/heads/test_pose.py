@@ -9,7 +9,7 @@ import torch
 from sapiens2_lit.heads import PoseHead
 from sapiens2_lit.heads.pose import to_original
 from sapiens2_lit.losses import KeypointMSE, KeypointOHKM
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.vocabularies import load_skeleton
 
 SIZE = (128, 96)
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sapiens2_lit.classes import load_classes
 from sapiens2_lit.datamodules import SegmentationDataModule
 from sapiens2_lit.decoders import DeconvDecoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import SegmentationHead
 from sapiens2_lit.losses import CrossEntropy
+from sapiens2_lit.vocabularies import load_classes
 
 GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden"
 SIZE = (64, 48)

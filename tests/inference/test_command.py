@@ -12,9 +12,9 @@ from PIL import Image
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints import released_state, write_weights
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
+from sapiens2_lit.inference.from_released import METADATA
 from sapiens2_lit.inference.predictor import Predictor, load
-from sapiens2_lit.inference.released import METADATA
 
 BACKBONE = {
     "class_path": "sapiens2_lit.backbones.Sapiens2",

@@ -11,9 +11,9 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import Head, LinearHead
 from sapiens2_lit.heads.pose import to_original
-from sapiens2_lit.images import MEAN, STD
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.predictor import Predictor
+from sapiens2_lit.models.normalize import MEAN, STD
 
 SIZE = (64, 48)
 

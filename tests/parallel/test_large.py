@@ -10,9 +10,9 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.heads import PoseHead
-from sapiens2_lit.parallel.placement import local_values
+from sapiens2_lit.memory.launch import Launch
+from sapiens2_lit.parallel.dtensor import local_values
 from sapiens2_lit.parallel.sharding import Sharding
-from sapiens2_lit.plan.launch import Launch
 
 
 def held(module: nn.Module) -> int:

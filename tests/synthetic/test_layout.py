@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sapiens2_lit.datamodules.cameras import read_camera
+from sapiens2_lit.data.labels.camera import read_camera
 from sapiens2_lit.errors import DataError
-from sapiens2_lit.synthetic.frame import Frame
-from sapiens2_lit.synthetic.generate import generate
-from sapiens2_lit.synthetic.layout import FOLDERS, TASKS, encoded, folders_of, meanings, split_of
+from sapiens2_lit.synthetic.dataset.frame import Frame
+from sapiens2_lit.synthetic.dataset.generate import generate
+from sapiens2_lit.synthetic.dataset.layout import FOLDERS, TASKS, encoded, folders_of, meanings, split_of
 
 SIZE = (64, 48)
 

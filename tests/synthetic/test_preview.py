@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sapiens2_lit.synthetic.frame import Frame
-from sapiens2_lit.synthetic.generate import generate
-from sapiens2_lit.synthetic.layout import TASKS
-from sapiens2_lit.synthetic.preview import EMPTY, TALLEST, preview, views
+from sapiens2_lit.synthetic.dataset.frame import Frame
+from sapiens2_lit.synthetic.dataset.generate import generate
+from sapiens2_lit.synthetic.dataset.layout import TASKS
+from sapiens2_lit.synthetic.dataset.preview import EMPTY, TALLEST, preview, views
 
 
 @pytest.fixture(scope="module")

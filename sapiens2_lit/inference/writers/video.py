@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sapiens2_lit.atomic_write import unwritable_is_error, whole_file
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.video import import_av
-from sapiens2_lit.whole_files import unwritable_is_error, whole_file
 
 # The first that this build of FFmpeg has, with settings that the eye finds lossless.
 CODECS = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qmin": "1", "qmax": "3"}}
