@@ -17,11 +17,11 @@ from sapiens2_lit.data.loading import (
 )
 from sapiens2_lit.errors import SettingError
 
-STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
 
 
 class ImageDataModule(lightning.LightningDataModule):
-    """Datasets by name (train, val, test, predict), which `setup` fills, and their loaders.
+    """Datasets by name (train, val, test), which `setup` fills, and their loaders.
 
     Attributes:
         ranks_agree: all training batches have the same kinds of labels, so that processes need not ask each other.
@@ -97,9 +97,6 @@ class ImageDataModule(lightning.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Any]:
         return self._evaluation_loader("test")
-
-    def predict_dataloader(self) -> DataLoader[Any]:
-        return self._evaluation_loader("predict")
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int

@@ -20,7 +20,6 @@ class NormalDataModule(DenseDataModule):
         affine (B, 2, 3) float32: original pixel -> input pixel.
         counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
         sample, a list of str: the image, for messages.
-    In prediction there are image, affine and sample alone.
 
     Args:
         root: the dataset's folder.

@@ -95,15 +95,7 @@ class SyntheticDataModule(ImageDataModule):
         self.counts = {"train": samples_per_epoch, "val": val_samples, "test": test_samples}
 
     def setup(self, stage: str) -> None:
-        """Make the datasets of a stage: fit, validate or test.
-
-        Raises:
-            SettingError: the stage is predict; there is nobody to predict on.
-        """
-        if stage == "predict":
-            raise SettingError(
-                "SyntheticDataModule has no data to predict on; use PoseDataModule with data.predict."
-            )
+        """Make the datasets of a stage: fit, validate or test."""
         for name in STAGES[stage]:
             self.datasets.setdefault(
                 name,

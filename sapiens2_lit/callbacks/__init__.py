@@ -7,13 +7,11 @@ from sapiens2_lit.callbacks.model_summary import StartTable
 from sapiens2_lit.callbacks.pictures import PredictionPictures
 from sapiens2_lit.callbacks.preemption import Preemption
 from sapiens2_lit.callbacks.progress import RunProgressBar
-from sapiens2_lit.callbacks.writer import PredictionWriter
 
 __all__ = [
     "FeatureCache",
     "LastCheckpoint",
     "PredictionPictures",
-    "PredictionWriter",
     "Preemption",
     "RunProgressBar",
     "RunScalars",

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from sapiens2_lit.data.coco.annotations import CocoFile
 from sapiens2_lit.data.coco.people import People
-from sapiens2_lit.data.coco.tables import is_integer, read_image_table, read_lists, read_numbers
-from sapiens2_lit.data.files import Problems, absent_files, read_json
+from sapiens2_lit.data.coco.tables import is_integer, read_numbers
+from sapiens2_lit.data.files import Problems, read_json
 from sapiens2_lit.errors import DataError
 
 # A detection takes the labels of the person that it overlaps by more than this.
@@ -70,44 +70,6 @@ def read_detections(path: Path, file: CocoFile, *, threshold: float = 0.0) -> Pe
         points=everyone.points,
         label=match,
         columns=everyone.columns,
-    )
-
-
-def read_boxes(path: Path, images: Path) -> People:
-    """The boxes of an annotation file, without labels: to predict on.
-
-    Args:
-        path: COCO, of which `images` and the `bbox` of `annotations` are read.
-        images: the folder that its file names are relative to.
-
-    Raises:
-        DataError: with everything found wrong with the file.
-    """
-    data = read_lists(path, ("images", "annotations"))
-    problems = Problems(path)
-    table = read_image_table(data["images"], problems)
-    annotations = data["annotations"]
-    boxes = _boxes(annotations, problems)
-    rows = np.array([_row(annotation, table.row) for annotation in annotations], dtype=np.int64)
-    for index in np.flatnonzero(rows < 0):
-        problems.add(f"annotations[{index}]", "`image_id` is missing or not the id of one of `images`")
-    for index in np.flatnonzero((boxes[:, 2:] <= 0).any(axis=1)):
-        problems.add(f"annotations[{index}]", f"`bbox` is {boxes[index].tolist()}, expected an area above 0")
-    used = table.file_name[np.unique(rows[rows >= 0])].tolist()
-    for name in sorted(absent_files(images, used)):
-        problems.add("images", f"`file_name` {name!r} does not exist in {images}")
-    problems.raise_if_any()
-    if not annotations:
-        raise DataError(f"{path}: `annotations` is empty, expected boxes to predict on.")
-    return People(
-        folder=images,
-        file_name=table.file_name,
-        image_id=table.image_id,
-        image_size=table.size,
-        image=rows,
-        box=boxes.astype(np.float32),
-        score=np.ones(len(rows), dtype=np.float32),
-        annotation_id=np.arange(len(rows)),
     )
 
 

@@ -67,21 +67,6 @@ def take_columns(points: npt.NDArray[np.float32], columns: npt.NDArray[np.int64]
     return taken
 
 
-def people_of_images(paths: list[Path]) -> People:
-    """One person an image, the whole image being the box."""
-    count = len(paths)
-    return People(
-        folder=Path(),
-        file_name=np.array([str(path) for path in paths]),
-        image_id=np.arange(count),
-        image_size=np.zeros((count, 2), dtype=np.int64),
-        image=np.arange(count),
-        box=None,
-        score=np.ones(count, dtype=np.float32),
-        annotation_id=np.full(count, -1),
-    )
-
-
 def select(people: People, rows: npt.NDArray[np.int64]) -> People:
     """Some of the people, in the order of `rows`; labels are shared, not copied."""
     return replace(
