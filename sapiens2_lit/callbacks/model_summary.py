@@ -7,6 +7,9 @@ import torch
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_info
 
+from sapiens2_lit.memory.estimate import GIB, estimate
+from sapiens2_lit.memory.launch import launch_of
+from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.module import SapiensModule
 
 
@@ -63,11 +66,6 @@ def memory_line(module: SapiensModule, settings: Namespace, devices: int) -> str
         settings: of `fit`.
         devices: in all.
     """
-    # Imported here: the plan reads settings by way of the command line, which has this callback.
-    from sapiens2_lit.cli.plan_settings import launch_of
-    from sapiens2_lit.memory.estimate import GIB, estimate
-    from sapiens2_lit.memory.networks import empty_networks
-
     assert module.adaptation is not None
     try:
         launch = launch_of(settings, devices, gpu=module.device.type == "cuda")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from sapiens2_lit.cli.main.find_run import find_checkpoint
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.export.folder import MANIFEST, check_place, check_room, new_folder, write_json
@@ -151,8 +152,6 @@ def find_source(options: Namespace) -> str:
         return options.checkpoint
     if options.output is None:
         raise SettingError(f"{options.checkpoint}: of which run? Give --output RUN, or the file")
-    from sapiens2_lit.cli.fit import find_checkpoint  # imported here: it brings the whole Trainer along
-
     found = find_checkpoint(options.checkpoint, options.output)
     assert found is not None
     return found

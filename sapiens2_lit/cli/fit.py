@@ -1,6 +1,5 @@
 """The commands that need a Trainer: fit, validate, test, predict, by LightningCLI."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,8 @@ from sapiens2_lit.callbacks import (
 )
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.cli.configs import resolve_configs
+from sapiens2_lit.cli.main.find_run import find_checkpoint, run_of
+from sapiens2_lit.cli.main.link_settings import share_settings
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.out_of_memory import advice, is_out_of_memory
 from sapiens2_lit.errors import SettingError
@@ -174,57 +175,6 @@ class SapiensCLI(LightningCLI):
         self.model.resume_from = self.config[self.subcommand].ckpt_path
 
 
-def share_settings(settings: Namespace) -> None:
-    """Tell backbone and heads the data's image size, and the data the heads' vocabularies: one place decides each."""
-    data = settings.data.get("init_args", Namespace())
-    heads = [head.get("init_args", Namespace()) for head in settings.model.heads.values()]
-    for network in (settings.model.backbone.get("init_args", Namespace()), *heads):
-        if "image_size" in data and "image_size" in network:
-            network.image_size = data.image_size
-    for place, dataset in datasets_of(data).items():
-        for head in heads:
-            share_vocabularies(head, dataset, place)
-            share_relative(head, dataset, place)
-
-
-def datasets_of(data: Namespace) -> dict[str, Namespace]:
-    """The settings of a datamodule, or of each one in a datamodule of several, by their place in the configuration."""
-    nested = data.get("datasets")
-    if not isinstance(nested, dict):
-        return {"data": data}
-    return {
-        f"data.datasets.{name}": settings.init_args
-        for name, settings in nested.items()
-        if "init_args" in settings
-    }
-
-
-def share_vocabularies(head: Namespace, data: Namespace, place: str) -> None:
-    """The data have the skeleton and the classes of the heads."""
-    for vocabulary in ("skeleton", "classes"):
-        predicted = head.get(vocabulary)
-        if predicted is None or vocabulary not in data:
-            continue
-        if vocabulary == "classes" and place != "data" and data.get("masks", "masks") is None:
-            continue  # another dataset has the masks
-        if data[vocabulary] not in (None, predicted):
-            raise SettingError(
-                f"{place}.{vocabulary} is {data[vocabulary]}, but the head predicts {predicted}: give one of them"
-            )
-        data[vocabulary] = predicted
-
-
-def share_relative(head: Namespace, data: Namespace, place: str) -> None:
-    """Depth is relative for both or for neither: the head decides."""
-    if "relative" not in head or "relative" not in data:
-        return
-    if data.relative and not head.relative:
-        raise SettingError(
-            f"{place}.relative is true, but the head predicts metres: set model.heads.NAME.relative, too"
-        )
-    data.relative = head.relative
-
-
 def validate_in_steps(trainer: Namespace) -> None:
     """Unless told otherwise, validate ten times a run and at least every 500 optimizer steps.
 
@@ -235,42 +185,6 @@ def validate_in_steps(trainer: Namespace) -> None:
         trainer.val_check_interval = (
             min(500, max(1, trainer.max_steps // 10)) * trainer.accumulate_grad_batches
         )
-
-
-def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
-    """What `--ckpt_path` means: a path; with `last`, `best` that of the newest run of `output`, with `auto` its last.
-
-    Raises:
-        SettingError: there is none.
-    """
-    if ckpt_path is None or Path(ckpt_path).exists() or "://" in ckpt_path:
-        return ckpt_path
-    if ckpt_path not in ("last", "best", "auto"):
-        raise SettingError(
-            f"--ckpt_path {ckpt_path}: no such file (a path, or `last`, `best` or `auto` of --output)"
-        )
-    pattern = "best*.ckpt" if ckpt_path == "best" else "last.ckpt"
-    found = [*output.glob(f"version_*/checkpoints/{pattern}"), *output.glob(f"checkpoints/{pattern}")]
-    if not found and ckpt_path == "auto":
-        return None
-    if not found:
-        raise SettingError(
-            f"--ckpt_path {ckpt_path}: no {output}/version_*/checkpoints/{pattern} to continue from"
-        )
-    return str(max(found, key=lambda path: (version_number(path.parents[1]), path.stat().st_mtime)))
-
-
-def version_number(folder: Path) -> int:
-    number = re.search(r"\d+$", folder.name)
-    return int(number[0]) if number else -1
-
-
-def run_of(ckpt_path: str | None) -> Path | None:
-    """The run folder that a checkpoint of ours lies in."""
-    folder = (
-        Path(ckpt_path).parents[1] if ckpt_path and Path(ckpt_path).parent.name == "checkpoints" else None
-    )
-    return folder if folder and (folder / "config.yaml").is_file() else None
 
 
 def with_saved_config(args: list[str]) -> list[str]:

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 
 from sapiens2_lit.errors import SapiensError
+from sapiens2_lit.memory.advice import Case, explain_shortage
+from sapiens2_lit.memory.launch import launch_of
 
 
 class OutOfMemory(SapiensError):
@@ -37,9 +39,6 @@ def advice(settings: Any, error: BaseException, trained: Any = None, ranks: int 
 
 def by_plan(settings: Any, trained: Any, ranks: int | None) -> str:
     """What takes the memory, and changes with what the training takes then; some seconds of a processor."""
-    from sapiens2_lit.cli.plan_settings import launch_of
-    from sapiens2_lit.memory.advice import Case, explain_shortage  # which import what imports this file
-
     gpu = torch.cuda.is_available() and settings.get("trainer.accelerator") != "cpu"
     memory = (
         torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30 if gpu else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sapiens2_lit.atomic_write import check_writable
+from sapiens2_lit.cli.main.find_run import find_checkpoint
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.predict_options import build_parser
 from sapiens2_lit.errors import DataError, SettingError
@@ -68,7 +69,7 @@ def build_predictor(options: Namespace) -> Predictor:
     Raises:
         SettingError, WeightsError: naming the option that does not fit.
     """
-    model = options.model or find_checkpoint(options.ckpt_path, Path(options.output))
+    model = options.model or find_checkpoint(options.ckpt_path, Path(options.output)) or options.ckpt_path
     predictor = load(
         model,
         device=options.device,
@@ -111,15 +112,6 @@ def build_timeline(options: Namespace, predictor: Predictor, source: Source) -> 
         if value and not source.videos:
             raise SettingError(f"{name}: there is no video in {options.images}; photographs are not in a row")
     return Timeline(track=options.track, smooth=options.smooth)
-
-
-def find_checkpoint(ckpt_path: str, output: Path) -> str:
-    """The file that --ckpt_path means; `last` and `best` are those of the newest run of --output."""
-    if Path(ckpt_path).exists():
-        return ckpt_path
-    from sapiens2_lit.cli.fit import find_checkpoint as of_runs  # Lightning, which nothing else here needs
-
-    return of_runs(ckpt_path, output) or ckpt_path
 
 
 def find_boxes(path: Path, source: Source) -> BoxFile:

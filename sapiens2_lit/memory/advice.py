@@ -6,6 +6,8 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+from sapiens2_lit.decoders import has_batch_norm
+from sapiens2_lit.heads.base import DecoderHead
 from sapiens2_lit.memory.estimate import GIB, MemoryEstimate, estimate
 from sapiens2_lit.memory.launch import Launch
 from sapiens2_lit.memory.networks import empty_networks
@@ -100,9 +102,6 @@ def changes(case: Case) -> Iterator[Change]:
 
 
 def can_recompute(heads: Any) -> bool:
-    from sapiens2_lit.decoders import has_batch_norm
-    from sapiens2_lit.heads.base import DecoderHead
-
     return all(isinstance(head, DecoderHead) and not has_batch_norm(head) for head in heads.values())
 
 

@@ -10,7 +10,6 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_info
 
 from sapiens2_lit.atomic_write import check_writable, write_whole
-from sapiens2_lit.callbacks.pictures import compare
 from sapiens2_lit.data.loading import collate
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.parallel import gather_over_ranks
@@ -26,6 +25,7 @@ from sapiens2_lit.report.samples import (
 )
 from sapiens2_lit.training.module import SapiensModule
 from sapiens2_lit.training.validation_metrics import counted_only
+from sapiens2_lit.visualization.compare import compare
 
 PAGE = "report.html"
 
