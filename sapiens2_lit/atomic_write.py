@@ -64,7 +64,7 @@ def check_writable(folder: Path, setting: str) -> None:
     """Make a folder, and see whether files can be made in it, before work begins whose results go there.
 
     Args:
-        setting: what names the folder, for the message, such as `--out`.
+        setting: what names the folder, for the message, such as `--output`.
 
     Raises:
         SettingError: they cannot.

@@ -1,8 +1,9 @@
-"""`sapiens2-lit app CKPT [CKPT ...]`."""
+"""`sapiens2-lit app MODEL [MODEL ...]`."""
 
 import sys
-from argparse import ArgumentParser
 
+from sapiens2_lit.cli.find_run import find_model
+from sapiens2_lit.cli.options import Parser
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.predictor import Predictor, load
 
@@ -14,11 +15,12 @@ def app(args: list[str]) -> int:
         SettingError: gradio is not installed, or the port is taken.
         WeightsError: a checkpoint cannot be read.
     """
-    parser = ArgumentParser(
-        "sapiens2-lit app", description=app.__doc__.partition("\n")[0] if app.__doc__ else ""
-    )
+    parser = Parser("sapiens2-lit app", description=app.__doc__.partition("\n")[0] if app.__doc__ else "")
     parser.add_argument(
-        "models", nargs="+", metavar="CKPT", help="checkpoint, released file or folder, or hub id"
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="a run, RUNS/best, RUNS/last, a checkpoint, a task file or folder, or a hub id",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 for every network")
     parser.add_argument("--port", type=int, default=7860, help="(%(default)s)")
@@ -44,4 +46,4 @@ def load_all(models: list[str], device: str) -> dict[str, Predictor]:
     names = [model.rstrip("/").split("/")[-1] for model in models]
     if len(set(names)) < len(names):
         names = list(models)
-    return {name: load(model, device=device) for name, model in zip(names, models, strict=True)}
+    return {name: load(find_model(model), device=device) for name, model in zip(names, models, strict=True)}

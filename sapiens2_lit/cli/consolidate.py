@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from sapiens2_lit.checkpoints.write_streaming import Shapes, write_stream
+from sapiens2_lit.cli.find_run import find_model
+from sapiens2_lit.cli.options import Parser
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel.checkpoint import (
     MODEL,
@@ -16,21 +18,24 @@ from sapiens2_lit.parallel.checkpoint import (
     stored_tensors,
 )
 
-USAGE = "usage: sapiens2-lit consolidate CKPT OUT.safetensors"
+DESCRIPTION = "Write the weights of a checkpoint, sharded or not, into one safetensors file."
 
 
-def consolidate_command(rest: list[str]) -> int:
-    """Run `consolidate CKPT OUT`.
+def consolidate_command(args: list[str]) -> int:
+    """Run `consolidate MODEL --output OUT.safetensors`.
 
     Raises:
-        SettingError: not two arguments, or OUT is no name of a safetensors file.
+        ArgumentError: wrong usage.
+        SettingError: no file to write, or OUT is no name of a safetensors file.
     """
-    if rest in (["--help"], ["-h"]):
-        sys.stdout.write(f"{USAGE}\n\nThe weights of a checkpoint, sharded or not, in one file.\n")
-        return 0
-    if len(rest) != 2 or any(arg.startswith("-") for arg in rest):
-        raise SettingError(f"consolidate: found {' '.join(rest) or 'nothing'}, expected two paths\n{USAGE}")
-    written = consolidate(Path(rest[0]), Path(rest[1]))
+    parser = Parser("sapiens2-lit consolidate", description=DESCRIPTION)
+    parser.add_argument("model", metavar="MODEL", help="a run, RUNS/best, RUNS/last, or a checkpoint")
+    parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="the same as --output")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write, FILE.safetensors")
+    options = parser.parse_args(args)
+    if (options.out is None) == (options.output is None):
+        raise SettingError("consolidate: expected one file to write, as --output OUT.safetensors")
+    written = consolidate(Path(find_model(options.model)), options.out or options.output)
     sys.stdout.write(f"Wrote {written} ({written.stat().st_size / 1e6:.1f} MB)\n")
     return 0
 

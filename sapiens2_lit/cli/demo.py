@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 
 from sapiens2_lit.cli.fit import SapiensCLI, run
+from sapiens2_lit.cli.options import Parser
 from sapiens2_lit.data.datasets.synthetic import main_person
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import PoseHead, SegmentationHead
@@ -31,7 +31,7 @@ FEWEST = 20  # pictures: a tenth is tested on, another validated on, and quickst
 
 def demo(args: list[str]) -> None:
     """Generate people once, fit pose and segmentation on them, print metrics of held-out ones, save predictions.png."""
-    parser = ArgumentParser("sapiens2-lit demo", description=demo.__doc__)
+    parser = Parser("sapiens2-lit demo", description=demo.__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder for images and the run")
     parser.add_argument(
         "--num", type=int, default=500, help="pictures, of which a tenth is held out (%(default)s)"

@@ -1,13 +1,14 @@
 """`sapiens2-lit export`: a trained model in the format of others, with licence and model card."""
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from sapiens2_lit.cli.main.find_run import find_checkpoint
+from sapiens2_lit.cli.find_run import PATTERNS, find_model
 from sapiens2_lit.cli.messages import set_up_messages
+from sapiens2_lit.cli.options import Parser
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.export.folder import MANIFEST, check_place, check_room, new_folder, write_json
 from sapiens2_lit.export.hub import check_login, push
@@ -52,14 +53,14 @@ def export(args: list[str], api: HfApi | None = None) -> int:
     """
     options = parse(args)
     set_up_messages()
-    out: Path = options.out.expanduser()
+    out: Path = options.output.expanduser()
     check_place(out, overwrite=options.overwrite)
     api = api or HfApi()
     if options.push_to_hub:
         check_login(options.push_to_hub, api)
     elif options.private:
-        raise SettingError("--private has no effect without --push-to-hub")
-    source = find_source(options)
+        raise SettingError("--private has no effect without --push_to_hub")
+    source: str = options.model
     model = load_model(source, device=options.device, ema=options.ema, backbone=options.backbone)
     check_room(out, round(1.05 * sum(p.numel() * p.element_size() for p in model.parameters())) + SMALL_FILES)
     with new_folder(out, overwrite=options.overwrite) as folder:
@@ -77,40 +78,32 @@ def export(args: list[str], api: HfApi | None = None) -> int:
 
 
 def parse(args: list[str]) -> Namespace:
-    parser = ArgumentParser(
-        "sapiens2-lit export", description=DESCRIPTION, formatter_class=RawDescriptionHelpFormatter
-    )
+    """The options, with `model` and `output` set.
+
+    Raises:
+        ArgumentError: wrong usage.
+        SettingError: an option without effect, or no model or no folder.
+    """
+    parser = Parser("sapiens2-lit export", description=DESCRIPTION)
+    parser.add_argument("older", nargs="*", metavar="CKPT OUT", help="older form of --model and --output")
     parser.add_argument(
-        "checkpoint",
-        metavar="CKPT",
-        help="checkpoint (.ckpt), or `best` or `last` of --output; task file, folder, hub id",
+        "--model",
+        metavar="SOURCE",
+        help="a run, RUNS/best, RUNS/last, a checkpoint, a task file or folder, or a hub id",
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="the folder to write")
     parser.add_argument("--format", required=True, choices=list(FORMATS), help="what to write")
     parser.add_argument(
         "--head", metavar="NAME", help="this head alone (needed where a format holds one head)"
     )
-    parser.add_argument(
-        "--ema",
-        type=true_or_false,
-        default=True,
-        metavar="true|false",
-        help="averaged weights, where there are some (true)",
-    )
-    parser.add_argument(
-        "--check",
-        type=true_or_false,
-        default=True,
-        metavar="true|false",
-        help="run the result and compare (true)",
-    )
+    parser.add_switch("ema", True, "averaged weights, where there are some")
+    parser.add_switch("check", True, "run the result and compare")
     parser.add_argument(
         "--opset",
         type=int,
         choices=OPSETS,
-        default=18,
         metavar="N",
-        help="ONNX operators, 18 to 23 (%(default)s)",
+        help=f"ONNX operators, {OPSETS[0]} to {OPSETS[-1]} ({OPSETS[0]})",
     )
     parser.add_argument(
         "--device", default="cpu", help="cpu, cuda, mps or auto; torch-export keeps it (%(default)s)"
@@ -120,41 +113,41 @@ def parse(args: list[str]) -> Namespace:
         metavar="PATH",
         help="the pretrained backbone of a checkpoint without it, if it was moved",
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="where runs are, for `best` and `last`")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in OUT")
+    parser.add_switch("overwrite", False, "replace an earlier export in DIR")
     parser.add_argument(
-        "--push-to-hub", metavar="USER/NAME", help="upload the folder to the Hugging Face hub, too"
+        "--push_to_hub", metavar="USER/NAME", help="upload the folder to the Hugging Face hub, too"
     )
-    parser.add_argument("--private", action="store_true", help="make the repository private, if it is new")
+    parser.add_switch("private", False, "make the repository private, if it is new")
     options = parser.parse_args(args)
-    if options.format != "onnx" and any(arg == "--opset" or arg.startswith("--opset=") for arg in args):
+    options.model, options.output = model_and_output(options)
+    if options.format != "onnx" and options.opset is not None:
         raise SettingError(f"--opset has no effect with --format {options.format}")
+    options.opset = options.opset or OPSETS[0]
     return options
 
 
-def true_or_false(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ArgumentTypeError(f"found {text!r}, expected true or false")
-    return text.lower() == "true"
-
-
-def find_source(options: Namespace) -> str:
-    """The checkpoint that CKPT means.
+def model_and_output(options: Namespace) -> tuple[str, Path]:
+    """What to export, and where to, from `--model` and `--output` or from the older `CKPT OUT [--output RUNS]`.
 
     Raises:
-        SettingError: `best` or `last` of a run that has none, or without --output.
+        SettingError: one of them is not given, or the model is given twice.
     """
-    if options.checkpoint not in ("best", "last") or Path(options.checkpoint).exists():
-        if options.output is not None:
+    if options.older:
+        if options.model is not None or len(options.older) != 2:
             raise SettingError(
-                f"--output has no effect beside {options.checkpoint}; it is for `best` and `last`"
+                f"export: found {' '.join(options.older)}, expected --model SOURCE --output DIR alone"
             )
-        return options.checkpoint
-    if options.output is None:
-        raise SettingError(f"{options.checkpoint}: of which run? Give --output RUN, or the file")
-    found = find_checkpoint(options.checkpoint, options.output)
-    assert found is not None
-    return found
+        checkpoint, out = options.older
+        if checkpoint in PATTERNS and not Path(checkpoint).exists():
+            if options.output is None:
+                raise SettingError(f"{checkpoint}: of which run? Give --model RUNS/{checkpoint}")
+            checkpoint = f"{options.output}/{checkpoint}"
+        elif options.output is not None:
+            raise SettingError(f"--output {options.output}: found beside {out}; expected one folder to write")
+        return find_model(checkpoint), Path(out)
+    if options.model is None or options.output is None:
+        raise SettingError("export: expected --model SOURCE and --output DIR")
+    return find_model(options.model), options.output
 
 
 def accompany(

@@ -1,4 +1,4 @@
-"""The commands that need a Trainer: fit, validate, test, predict, by LightningCLI."""
+"""The commands that need a Trainer: fit, validate, test, by LightningCLI."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,6 @@ from sapiens2_lit.callbacks import (
     FeatureCache,
     LastCheckpoint,
     PredictionPictures,
-    PredictionWriter,
     Preemption,
     RunProgressBar,
     RunScalars,
@@ -24,9 +23,10 @@ from sapiens2_lit.callbacks import (
 )
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.cli.configs import resolve_configs
-from sapiens2_lit.cli.main.find_run import find_checkpoint, run_of
-from sapiens2_lit.cli.main.link_settings import share_settings
+from sapiens2_lit.cli.find_run import find_checkpoint, find_model, run_of
+from sapiens2_lit.cli.link_settings import share_settings
 from sapiens2_lit.cli.messages import set_up_messages
+from sapiens2_lit.cli.options import value_of, without
 from sapiens2_lit.cli.out_of_memory import advice, is_out_of_memory
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.report import TestReport
@@ -49,7 +49,7 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
     """
     set_up_messages()
     sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
-    args = resolve_configs(with_saved_config(args))
+    args = resolve_configs(with_saved_config(with_model(args)))
     return (command_line or SapiensCLI)(
         SapiensModule,
         L.LightningDataModule,
@@ -62,7 +62,7 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
     )
 
 
-COMMANDS = ("fit", "validate", "test", "predict")
+COMMANDS = ("fit", "validate", "test")
 
 
 class SapiensCLI(LightningCLI):
@@ -87,6 +87,12 @@ class SapiensCLI(LightningCLI):
                 raise advice(self.config[self.subcommand], error, trained, ranks) from error
             raise
 
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Those of Lightning but for predict, which is a command without a Trainer."""
+        known = LightningCLI.subcommands()
+        return {name: known[name] for name in COMMANDS}
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
             "--output", default="runs/default", help="Folder for the runs of this configuration."
@@ -108,16 +114,12 @@ class SapiensCLI(LightningCLI):
         settings.ckpt_path = find_checkpoint(settings.ckpt_path, Path(settings.output))
         settings.weights_only = settings.weights_only is not False  # a checkpoint may come from a stranger
         if self.subcommand != "fit" and settings.ckpt_path is None and settings.model.weights is None:
-            raise SettingError(
-                f"{self.subcommand}: nothing is trained yet; give --ckpt_path or --model.weights"
-            )
+            raise SettingError(f"{self.subcommand}: nothing is trained yet; give --model or --model.weights")
         if settings.trainer.precision in ("bf16-true", "16-true"):
             raise SettingError(
                 f"trainer.precision: {settings.trainer.precision} also rounds positions and labels; use "
                 f"{settings.trainer.precision.replace('true', 'mixed')}"
             )
-        if self.subcommand == "predict":
-            settings.return_predictions = False  # they are written batch by batch
         if settings.report is not None and self.subcommand != "test":
             raise SettingError(f"--report has no effect in {self.subcommand}: a page is written by test")
         share_settings(settings)
@@ -140,8 +142,6 @@ class SapiensCLI(LightningCLI):
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
         if built.trainer.enable_progress_bar is not False:
             callbacks.append(RunProgressBar())
-        if self.subcommand == "predict":
-            callbacks.append(PredictionWriter())
         if built.report is not None:
             callbacks.append(TestReport(built.report, run_of(built.ckpt_path)))
         if self.subcommand == "fit":
@@ -187,6 +187,18 @@ def validate_in_steps(trainer: Namespace) -> None:
         )
 
 
+def with_model(args: list[str]) -> list[str]:
+    """Translate `--model SOURCE` of validate and test: a checkpoint of a run, or released weights."""
+    source = value_of(args, "--model")
+    if args[0] == "fit" or source is None:
+        return args
+    if value_of(args, "--ckpt_path") is not None:
+        raise SettingError("--ckpt_path is an older name of --model: give one of them")
+    found = find_model(source)
+    checkpoint = Path(found).suffix == ".ckpt" and Path(found).exists()
+    return [*without(args, "--model"), "--ckpt_path" if checkpoint else "--model.weights", found]
+
+
 def with_saved_config(args: list[str]) -> list[str]:
     """Without any `--config`, evaluate a checkpoint by the configuration saved beside it."""
     command, options = args[0], args[1:]
@@ -196,14 +208,3 @@ def with_saved_config(args: list[str]) -> list[str]:
         find_checkpoint(value_of(options, "--ckpt_path"), Path(value_of(options, "--output") or "."))
     )
     return [command, "--config", str(run / "config.yaml"), *options] if run else args
-
-
-def value_of(options: list[str], name: str) -> str | None:
-    """The last value given for an option, as `--name value` or `--name=value`."""
-    value = None
-    for option, following in zip(options, [*options[1:], ""], strict=True):
-        if option == name:
-            value = following
-        elif option.startswith(f"{name}="):
-            value = option.removeprefix(f"{name}=")
-    return value

@@ -14,14 +14,14 @@ USAGE = """\
 usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
 
   fit        train:                 sapiens2-lit fit --config pose_308.yaml --data.root DIR
-  validate   metrics on data.val:   sapiens2-lit validate --ckpt_path best --output RUN
-  test       metrics on data.test:  sapiens2-lit test --ckpt_path FILE --data.root DIR
-  predict    on images and videos:  sapiens2-lit predict --ckpt_path FILE --images PATH --out DIR
+  validate   metrics on data.val:   sapiens2-lit validate --model RUN
+  test       metrics on data.test:  sapiens2-lit test --model RUN/best --data.root DIR
+  predict    on images and videos:  sapiens2-lit predict --model RUN --images PATH --output DIR
                                     sapiens2-lit predict --model facebook/sapiens2-seg-0.4b --images PATH
-  app        look in a browser:     sapiens2-lit app CKPT [CKPT ...]
-  export     for other programs:    sapiens2-lit export CKPT OUT --format released|transformers|torch-export|onnx
+  app        look in a browser:     sapiens2-lit app MODEL [MODEL ...]
+  export     for other programs:    sapiens2-lit export --model RUN --output DIR --format onnx
   plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
-  consolidate CKPT OUT.safetensors: the weights of a checkpoint, sharded or not, in one file
+  consolidate weights in one file:  sapiens2-lit consolidate RUN/last --output FILE.safetensors
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
   configs    list the shipped configurations; `configs show NAME` prints one
   demo       train on a few hundred generated images and draw what was learnt
@@ -29,7 +29,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
 Later --config files and options win over earlier ones. `sapiens2-lit fit --help` lists every option,
 `sapiens2-lit fit --config ... --print_config` prints the whole configuration of a run.
 """
-TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+TRAINER_COMMANDS = ("fit", "validate", "test")
 
 
 def main(args: list[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def dispatch(command: str, rest: list[str]) -> int:
-    if command == "predict" and is_without_trainer(rest):
+    if command == "predict":
         from sapiens2_lit.cli.predict import predict
 
         return predict(rest)
@@ -93,16 +93,6 @@ def dispatch(command: str, rest: list[str]) -> int:
     else:
         return fail(f"unknown command: {command}\n\n{USAGE}", status=2)
     return 0
-
-
-def is_without_trainer(options: list[str]) -> bool:
-    """Whether `predict` is asked for on images of any kind, not on the data of a run's configuration."""
-    names = {option.partition("=")[0] for option in options}
-    return (
-        options in (["--help"], ["-h"])
-        or "--images" in names
-        or ("--model" in names and "--config" not in names)
-    )
 
 
 def configs(rest: list[str]) -> int:

@@ -1,9 +1,9 @@
 """`sapiens2-lit plan`: what a training takes, before it is launched."""
 
 import sys
-from argparse import ArgumentParser
 from dataclasses import replace
 
+from sapiens2_lit.cli.options import Parser
 from sapiens2_lit.cli.plan_settings import read_case
 from sapiens2_lit.memory.advice import Case, advice_text
 from sapiens2_lit.memory.batch_size import largest_batch
@@ -19,12 +19,10 @@ sapiens2-lit plan [--devices N] --memory GIB [--config FILE ...] [--KEY VALUE ..
 
 def plan(args: list[str]) -> int:
     """Print what the training with these options of `fit` takes on each device; returns 0, or 1 if it does not fit."""
-    parser = ArgumentParser("sapiens2-lit plan", USAGE, allow_abbrev=False)
+    parser = Parser("sapiens2-lit plan", usage=USAGE)
     parser.add_argument("--devices", type=int, help="GPUs in all (default: trainer.devices x num_nodes)")
     parser.add_argument("--memory", type=float, help="memory of each GPU in GiB, as it is sold: 24, 80, 141")
-    parser.add_argument(
-        "--table", action="store_true", help="all sizes, modes, precisions and numbers of GPUs"
-    )
+    parser.add_switch("table", False, "all sizes, modes, precisions and numbers of GPUs")
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="sizes of the table")
     parser.add_argument("--gpus", type=int, nargs="+", default=GPUS, help="numbers of GPUs in the table")
     own, options = parser.parse_known_args(args)

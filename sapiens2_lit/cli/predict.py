@@ -1,4 +1,4 @@
-"""`sapiens2-lit predict --images`: predict on images and videos and write what was found."""
+"""`sapiens2-lit predict`: predict on images and videos and write what was found."""
 
 import logging
 import sys
@@ -9,8 +9,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sapiens2_lit.atomic_write import check_writable
-from sapiens2_lit.cli.main.find_run import find_checkpoint
+from sapiens2_lit.cli.find_run import find_model, with_model
 from sapiens2_lit.cli.messages import set_up_messages
+from sapiens2_lit.cli.options import with_underscores
 from sapiens2_lit.cli.predict_options import build_parser
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.boxes import BoxFile, read_boxes
@@ -35,10 +36,12 @@ def predict(args: list[str]) -> int:
         SettingError, DataError, WeightsError: naming the option or the file; nothing was predicted then, or all that
             was is whole.
     """
-    options = build_parser().parse_args(args)
     set_up_messages()
-    check_writable(options.out, "--out")
-    source = open_source(options.images, without=options.out)
+    if any(arg.startswith("--data.predict") for arg in args):
+        raise SettingError("--data.predict is gone: give --images PATH, and --boxes FILE for people")
+    options = build_parser().parse_args(with_model(with_underscores(args)))
+    check_writable(options.output, "--output")
+    source = open_source(options.images, without=options.output)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)
     timeline = build_timeline(options, predictor, source)
@@ -49,7 +52,7 @@ def predict(args: list[str]) -> int:
     try:
         with open_output(
             options.formats,
-            options.out,
+            options.output,
             dict(predictor.model.named_heads()),
             source,
             options=formats,
@@ -60,7 +63,7 @@ def predict(args: list[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped; the same command with --resume goes on from here\n")
         return STOPPED
-    return report(options.out, done, [*source.problems, *problems])
+    return report(options.output, done, [*source.problems, *problems])
 
 
 def build_predictor(options: Namespace) -> Predictor:
@@ -69,9 +72,8 @@ def build_predictor(options: Namespace) -> Predictor:
     Raises:
         SettingError, WeightsError: naming the option that does not fit.
     """
-    model = options.model or find_checkpoint(options.ckpt_path, Path(options.output)) or options.ckpt_path
     predictor = load(
-        model,
+        find_model(options.model),
         device=options.device,
         precision=options.precision,
         compile=options.compile,
@@ -88,7 +90,7 @@ def build_predictor(options: Namespace) -> Predictor:
         if value is not None and not predictor.uses_boxes:
             raise SettingError(
                 f"{name}: no head of {predictor.model.origin} ({', '.join(predictor.dense)}) sees people one by one; "
-                "leave it out, or give --dense-view crop."
+                "leave it out, or give --dense_view crop."
             )
     if options.detector is not None:
         threshold = 0.5 if options.threshold is None else options.threshold

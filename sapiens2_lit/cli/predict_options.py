@@ -1,59 +1,40 @@
-"""The options of `sapiens2-lit predict --images`."""
+"""The options of `sapiens2-lit predict`."""
 
-from argparse import ArgumentError, ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFormatter
 from pathlib import Path
-from typing import NoReturn
+
+from sapiens2_lit.cli.options import Parser
 
 DESCRIPTION = """\
 Predict on images and videos, and write what was found.
 
-The model is a checkpoint of a run (--ckpt_path), or a released task model (--model): a file, a folder or a hub id.
+The model is a run (its folder, or a folder of runs, with /best or /last), a checkpoint, or a released task model:
+a file, a folder or a hub id.
 Results are in the pixels of the images that you give, whatever their size."""
 EXAMPLES = """\
 examples:
-  sapiens2-lit predict --ckpt_path runs/pose_17/version_0/checkpoints/last.ckpt --images photos --boxes boxes.json
-  sapiens2-lit predict --model facebook/sapiens2-seg-0.4b --images 'photos/*.jpg' --out masks --formats png overlay
-  sapiens2-lit predict --model facebook/sapiens2-normal-0.4b --mask-with facebook/sapiens2-seg-0.4b --images walk.mp4
-
-Without --images, `sapiens2-lit predict --ckpt_path FILE --data.predict IMAGES` predicts by the data of a run's
-configuration, through the Trainer; `sapiens2-lit test --help` lists its options.
+  sapiens2-lit predict --model runs/pose_17 --images photos --boxes boxes.json
+  sapiens2-lit predict --model facebook/sapiens2-seg-0.4b --images 'photos/*.jpg' --output masks --formats png overlay
+  sapiens2-lit predict --model facebook/sapiens2-normal-0.4b --mask_with facebook/sapiens2-seg-0.4b --images walk.mp4
 """
 
 
-class Parser(ArgumentParser):
-    """Raises instead of ending the process."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ArgumentError(None, message)
-
-
-def build_parser() -> ArgumentParser:
+def build_parser() -> Parser:
     """All options of the command."""
-    parser = Parser(
-        "sapiens2-lit predict",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser("sapiens2-lit predict", description=DESCRIPTION, epilog=EXAMPLES)
     model = parser.add_argument_group("model")
-    source = model.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--ckpt_path", metavar="FILE", help="a checkpoint; `last` or `best`: of the newest run of --output"
+    model.add_argument(
+        "--model",
+        required=True,
+        metavar="SOURCE",
+        help="a run, RUNS/best, RUNS/last, a checkpoint, a task file or folder, or a hub id",
     )
-    source.add_argument("--model", metavar="SOURCE", help="a task model: file, folder or hub id")
-    model.add_argument("--output", default="runs/default", metavar="DIR", help="folder of runs (%(default)s)")
     model.add_argument(
         "--backbone", metavar="SOURCE", help="the pretrained backbone of a checkpoint, if it has moved"
     )
-    model.add_argument(
-        "--ema", action=BooleanOptionalAction, default=True, help="take averaged weights (yes)"
-    )
+    parser.add_switch("ema", True, "take averaged weights", model)
     model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (%(default)s)")
     model.add_argument("--precision", default="float32", help="float32 or bf16 (%(default)s)")
-    model.add_argument(
-        "--compile", action="store_true", help="compile the backbone's blocks: worth it for many images"
-    )
+    parser.add_switch("compile", False, "compile the backbone's blocks: worth it for many images", model)
 
     images = parser.add_argument_group("images and people")
     images.add_argument(
@@ -69,30 +50,28 @@ def build_parser() -> ArgumentParser:
         help="finds people: torchvision/NAME, or a hub id or folder of transformers",
     )
     images.add_argument("--threshold", type=float, metavar="S", help="the detector's lowest score (0.5)")
-    images.add_argument("--track", action="store_true", help="keep people's ids over the frames of a video")
-    images.add_argument(
-        "--smooth", action="store_true", help="One-Euro filter on the keypoints of a video; implies --track"
-    )
+    parser.add_switch("track", False, "keep people's ids over the frames of a video", images)
+    parser.add_switch("smooth", False, "One-Euro filter on the keypoints of a video; implies --track", images)
 
     views = parser.add_argument_group("how it is predicted")
-    views.add_argument("--batch-size", type=int, default=4, metavar="N", help="views at a time (%(default)s)")
-    views.add_argument("--flip", action="store_true", help="average with the mirrored images")
+    views.add_argument("--batch_size", type=int, default=4, metavar="N", help="views at a time (%(default)s)")
+    parser.add_switch("flip", False, "average with the mirrored images", views)
     views.add_argument(
         "--scales", type=float, nargs="+", default=[1.0], metavar="S", help="sizes to average over (1)"
     )
     views.add_argument(
-        "--dense-view", choices=("whole", "crop"), default="whole", help="what dense heads see (%(default)s)"
+        "--dense_view", choices=("whole", "crop"), default="whole", help="what dense heads see (%(default)s)"
     )
     views.add_argument(
-        "--box-padding", type=float, metavar="F", help="factor on boxes (as in training, else 1.25)"
+        "--box_padding", type=float, metavar="F", help="factor on boxes (as in training, else 1.25)"
     )
     views.add_argument(
-        "--mask-with", metavar="HEAD", help="dense maps only on people, by this head, or another model's"
+        "--mask_with", metavar="HEAD", help="dense maps only on people, by this head, or another model's"
     )
 
     results = parser.add_argument_group("results")
     results.add_argument(
-        "--out", type=Path, default=Path("predictions"), metavar="DIR", help="folder (%(default)s)"
+        "--output", type=Path, default=Path("predictions"), metavar="DIR", help="folder (%(default)s)"
     )
     results.add_argument(
         "--formats", nargs="+", metavar="F", help="see docs/outputs.md (json png ply overlay)"
@@ -101,7 +80,7 @@ def build_parser() -> ArgumentParser:
         "--frame", default="opencv", help="of normals and points: opencv or opengl (%(default)s)"
     )
     results.add_argument(
-        "--depth-unit", type=float, default=0.001, metavar="M", help="of depth png, metres (%(default)s)"
+        "--depth_unit", type=float, default=0.001, metavar="M", help="of depth png, metres (%(default)s)"
     )
-    results.add_argument("--resume", action="store_true", help="leave out what is there already")
+    parser.add_switch("resume", False, "leave out what is there already", results)
     return parser

@@ -2,9 +2,9 @@
 
 import shlex
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
+from sapiens2_lit.cli.options import Parser
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
 from sapiens2_lit.synthetic.dataset.files import write_file
@@ -36,10 +36,9 @@ def synth(args: list[str]) -> int:
     Raises:
         SettingError: naming the option or the file that does not fit.
     """
-    parser = ArgumentParser(
-        "sapiens2-lit synth", description=DESCRIPTION, formatter_class=RawDescriptionHelpFormatter
-    )
-    parser.add_argument("out", type=Path, help="folder for the dataset")
+    parser = Parser("sapiens2-lit synth", description=DESCRIPTION)
+    parser.add_argument("out", type=Path, nargs="?", metavar="DIR", help="the same as --output")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the dataset")
     parser.add_argument("--num", type=int, default=500, help="pictures in all (%(default)s)")
     parser.add_argument(
         "--size", type=int, nargs=2, default=[512, 384], metavar=("HEIGHT", "WIDTH"), help="(512 384)"
@@ -48,7 +47,7 @@ def synth(args: list[str]) -> int:
         "--people", type=int, nargs="+", default=[1], metavar="N", help="in a picture: N, or from N to N (1)"
     )
     parser.add_argument(
-        "--field-of-view",
+        "--field_of_view",
         type=float,
         nargs="+",
         default=list(FIELDS_OF_VIEW),
@@ -61,7 +60,9 @@ def synth(args: list[str]) -> int:
     )
     parser.add_argument("--workers", type=int, help="processes (one on each CPU)")
     options = parser.parse_args(args)
-    for option, found in (("--people", options.people), ("--field-of-view", options.field_of_view)):
+    if (options.out is None) == (options.output is None):
+        raise SettingError("synth: expected one folder to write, as DIR or as --output DIR")
+    for option, found in (("--people", options.people), ("--field_of_view", options.field_of_view)):
         if len(found) > 2:
             raise SettingError(f"{option} {' '.join(f'{n:g}' for n in found)}: expected one or two numbers")
     settings = Settings(
@@ -71,7 +72,7 @@ def synth(args: list[str]) -> int:
         seed=options.seed,
         tasks=TASKS if "all" in options.tasks else tuple(options.tasks),
     )
-    root = options.out.expanduser()
+    root = (options.out or options.output).expanduser()
     try:
         made = make_dataset(root, options.num, settings, workers=options.workers)
         if made or not (root / "preview.png").is_file():

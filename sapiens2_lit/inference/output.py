@@ -67,7 +67,7 @@ def open_output(
     else:
         names = tuple(formats)
         writers = build_writers(names, heads, options, videos=bool(source.videos))
-    check_writable(out, "--out")
+    check_writable(out, "--output")
     return Output(writers, out, names, source, options, resume=resume, sequential=sequential)
 
 

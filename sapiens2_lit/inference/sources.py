@@ -163,7 +163,7 @@ def without_results(found: list[Path], root: Path, out: Path, place: str) -> lis
     """
     results, images = out.resolve(), root.resolve()
     if results == images and (not has_magic(place) or "**" in place):
-        raise SettingError(f"--out {out} is where the images are looked for: choose a folder of its own")
+        raise SettingError(f"--output {out} is where the images are looked for: choose a folder of its own")
     if images not in results.parents:
         return found
     return [path for path in found if results not in path.resolve().parents]

@@ -1,6 +1,5 @@
 """Normals, point maps, albedo, depth and mattes by the command, on what `sapiens2-lit synth` writes."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -68,10 +67,13 @@ def test_shipped_config_trains_validates_tests_and_predicts(
     for command, stage in (("validate", "val"), ("test", "test")):
         assert main([command, *options]) == 0
         assert f"{stage}/{task}/{monitor}" in capsys.readouterr().out
-    assert main(["predict", *options, "--data.predict", "images/00000*.jpg"]) == 0
-    predictions = json.loads((tmp_path / "predict" / "predictions.json").read_text())
-    assert len(predictions) == 10
-    assert {name: np.array(value).shape for name, value in predictions[0][task].items()} == predicted
+    out = tmp_path / "found"
+    command = ["predict", "--model", tmp_path, "--images", people / "images", "--output", out]
+    assert main([*map(str, command), "--formats", "npz"]) == 0
+    found = {path.parent.name: np.load(path) for path in (out / task).glob("*/000000.npz")}
+    assert {name: next(iter(archive.values())).shape[:2] for name, archive in found.items()} == dict.fromkeys(
+        predicted, (96, 72)
+    )
 
 
 def test_point_map_head_follows_the_image_size_of_the_data(people: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Segmentation by the command, alone and together with pose."""
 
-import json
 import re
 from pathlib import Path
 
@@ -65,10 +64,10 @@ def test_shipped_config_trains_validates_and_predicts(
     assert "val/seg/mIoU" in capsys.readouterr().out
     assert main(["test", "--ckpt_path", "best", "--data.test", "splits/val.txt", *options]) == 0
     assert "test/seg/mIoU" in capsys.readouterr().out
-    assert main(["predict", "--ckpt_path", "best", "--data.predict", "images", *options]) == 0
-    predictions = json.loads((tmp_path / "runs" / "predict" / "predictions.json").read_text())
-    assert len(predictions) == 8
-    assert np.array(predictions[0]["seg"]["segmentation"]).shape == (64, 48)
+    out = tmp_path / "found"
+    command = ["predict", "--model", tmp_path / "runs", "--images", folder / "images", "--output", out]
+    assert main([*map(str, command), "--formats", "npz"]) == 0
+    assert len(list((out / "seg" / "segmentation").glob("*.npz"))) == 8
 
 
 def test_pixels_may_vary_on_the_device(folder: Path, tmp_path: Path) -> None:

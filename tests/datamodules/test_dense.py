@@ -247,13 +247,6 @@ def test_normals_off_unit_length_are_reported(tmp_path, caplog):
     assert "1 of 1 samples have labels that are NaN, infinite or not of length 1 in places" in caplog.text
 
 
-def test_predicting_needs_images_alone(depths):
-    for kind in (NormalDataModule, DepthDataModule, PointmapDataModule, AlbedoDataModule, MattingDataModule):
-        samples = set_up(kind, depths, "predict", predict="images").datasets["predict"]
-        assert len(samples) == 6
-        assert set(samples[0]) == {"image", "affine", "sample"}
-
-
 def test_settings_are_flat_on_the_command_line(depths):
     """Those that all dense tasks share, those of one, and those of its augmentation; a mistaken name is an error."""
     parser = ArgumentParser(exit_on_error=False)

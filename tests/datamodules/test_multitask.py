@@ -149,23 +149,6 @@ def test_ranks_walk_through_the_same_datasets(people: Path):
     assert evaluated == as_well
 
 
-def test_one_dataset_predicts(people: Path):
-    def build(**settings: Any) -> MultitaskDataModule:
-        few = {"samples_per_epoch": 4, "num_workers": 0}
-        return MultitaskDataModule(
-            {"generated": SyntheticDataModule(**few), "pose": pose(people)}, **settings
-        )
-
-    data = build(predict="images/*.jpg", image_size=SIZE)
-    data.setup("predict")
-    batches = [data.transfer_batch_to_device(b, torch.device("cpu"), 0) for b in data.predict_dataloader()]
-    assert sum(len(batch["image"]) for batch in batches) == 10
-    with pytest.raises(SettingError, match=r"data\.predict is null, and no dataset has one"):
-        build().setup("predict")
-    with pytest.raises(SettingError, match="none of only can predict"):
-        MultitaskDataModule({"only": SyntheticDataModule()}, predict="images").setup("predict")
-
-
 def test_datasets_without_a_stage_are_left_out(people: Path):
     data = several({"pose": pose(people, val=None, test=None), "masks": masks(people)})
     assert [batch["dataset"] for batch in data.val_dataloader()] == ["masks"]

@@ -239,27 +239,6 @@ def test_detections_replace_the_labelled_boxes(dataset):
     assert len(data.ground_truth("validate")["annotations"]) == 3, "missed people count"
 
 
-def test_predicting_on_images_and_on_boxes(dataset, monkeypatch):
-    root = dataset()
-    for where in ("images", "images/*.jpg", str(root / "images" / "1.jpg")):
-        samples = set_up(root, "predict", predict=where).datasets["predict"]
-        assert len(samples) == (1 if where.endswith("1.jpg") else 3)
-        sample = samples[0]
-        assert "keypoints" not in sample
-        assert sample["box"].tolist() == [0, 0, 120, 100]
-        corners = sample["affine"].double() @ torch.tensor([[0, 120], [0, 100], [1, 1]]).double()
-        assert corners[0].tolist() == pytest.approx([0, 47], abs=1e-4), "the whole width is used"
-    boxes = set_up(root, "predict", predict="val.json").datasets["predict"]
-    assert len(boxes) == 6
-    assert "keypoints" not in boxes[0]
-    monkeypatch.chdir(root.parent)
-    assert len(set_up(root, "predict", predict="data/images").datasets["predict"]) == 3
-    with pytest.raises(DataError, match=r"`data.predict` is 'nothing', and there is no such"):
-        set_up(root, "predict", predict="nothing")
-    with pytest.raises(SettingError, match=r"data.predict is null"):
-        set_up(root, "predict")
-
-
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared photographs are not here")
 @pytest.mark.parametrize("file", ["person_keypoints.json", "wholebody.json"])
 def test_real_photographs_make_batches_of_308(file):

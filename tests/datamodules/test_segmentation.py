@@ -146,17 +146,6 @@ def test_without_files_images_are_split_by_hash_for_good(tmp_path):
             split_stems(tmp_path, ["a"], files, name)
 
 
-def test_predicting_needs_no_masks(folder, monkeypatch):
-    for where in ("images", "images/*.png", str(folder / "images" / "1.png")):
-        samples = set_up(folder, "predict", predict=where, masks="nowhere").datasets["predict"]
-        assert len(samples) == (1 if where.endswith("1.png") else 6)
-        assert set(samples[0]) == {"image", "affine", "sample"}
-    monkeypatch.chdir(folder.parent)
-    assert len(set_up(folder, "predict", predict="data/images").datasets["predict"]) == 6
-    with pytest.raises(DataError, match=r"`data.predict` is 'nothing', and there is no such image"):
-        set_up(folder, "predict", predict="nothing")
-
-
 def test_ranks_count_every_sample_once(folder):
     (folder / "splits" / "val.txt").write_text("0\n1\n2\n3\n4\n")
     samples = set_up(folder).datasets["val"]
@@ -222,7 +211,6 @@ def test_masks_come_along_with_people_through_their_affine(dataset):
     assert batch["segmentation"].shape == (3, *SIZE)
     assert batch["segmentation"].dtype == torch.int64
     assert "segmentation" not in next(iter(pose(root).train_dataloader()))
-    assert "segmentation" not in pose(root, "predict", masks="masks", predict="images").datasets["predict"][0]
 
 
 def test_pose_sources_bring_masks_of_their_own(dataset):

@@ -51,7 +51,7 @@ class Settings:
             )
         if not ANGLES[0] <= self.field_of_view[0] <= self.field_of_view[1] <= ANGLES[1]:
             raise SettingError(
-                f"--field-of-view {_one_or_both(self.field_of_view)}: expected an angle, or the least and the "
+                f"--field_of_view {_one_or_both(self.field_of_view)}: expected an angle, or the least and the "
                 f"greatest one, from {ANGLES[0]} to {ANGLES[1]} degrees"
             )
         if self.seed < 0:
@@ -71,7 +71,7 @@ class Settings:
         return {
             "size": f"--size {self.size[0]} {self.size[1]}",
             "people": f"--people {_one_or_both(self.people)}",
-            "field_of_view": f"--field-of-view {_one_or_both(self.field_of_view)}",
+            "field_of_view": f"--field_of_view {_one_or_both(self.field_of_view)}",
             "seed": f"--seed {self.seed}",
             "tasks": f"--tasks {'all' if self.tasks == TASKS else ' '.join(self.tasks)}",
         }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sapiens2_lit.data.coco.annotations import read_coco
-from sapiens2_lit.data.coco.detections import box_iou, read_boxes, read_detections
+from sapiens2_lit.data.coco.detections import box_iou, read_detections
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.vocabularies import load_skeleton
 
@@ -74,29 +74,14 @@ def test_bad_detections_are_refused(tmp_path, file, spoiled, message):
     assert str(path) in str(caught.value)
 
 
-def test_nothing_to_look_at(tmp_path, file, dataset):
+def test_nothing_to_look_at(tmp_path, file):
     with pytest.raises(DataError, match="none of its 0 boxes"):
         read_detections(write(tmp_path, []), file)
-    root = dataset(people=0)
-    with pytest.raises(DataError, match="`annotations` is empty"):
-        read_boxes(root / "annotations" / "train.json", root / "images")
 
 
 def test_not_a_list(tmp_path, file):
     with pytest.raises(DataError, match="found a JSON dict, expected a list of detections"):
         read_detections(write(tmp_path, {}), file)
-
-
-def test_boxes_to_predict_on_need_no_labels(dataset):
-    def change(data):
-        data.pop("categories")
-        for annotation in data["annotations"]:
-            annotation.pop("keypoints")
-
-    root = dataset(change=change)
-    people = read_boxes(root / "annotations" / "train.json", root / "images")
-    assert len(people) == 6
-    assert people.keypoints(0) is None
 
 
 def test_iou_of_known_boxes():
