@@ -17,7 +17,12 @@ from sapiens2_lit.data.loading import (
 )
 from sapiens2_lit.errors import SettingError
 
-STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+STAGES: dict[str, tuple[str, ...]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": (),
+}
 
 
 class ImageDataModule(lightning.LightningDataModule):

@@ -227,8 +227,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         return {key: data for key, data in self.datasets.items() if name in data.datasets}
 
     def _taking_part(self, stage: str) -> list[str]:
-        first = STAGES[stage][0]
-        return [name for name, data in self.datasets.items() if data.has_split(first)]
+        return [name for name, data in self.datasets.items() if all(map(data.has_split, STAGES[stage][:1]))]
 
 
 def _check_weights(weights: dict[str, float] | None, schedule: str, names: Iterable[str]) -> None:

@@ -71,9 +71,9 @@ def test_shipped_config_trains_validates_tests_and_predicts(
     command = ["predict", "--model", tmp_path, "--images", people / "images", "--output", out]
     assert main([*map(str, command), "--formats", "npz"]) == 0
     found = {path.parent.name: np.load(path) for path in (out / task).glob("*/000000.npz")}
-    assert {name: next(iter(archive.values())).shape[:2] for name, archive in found.items()} == dict.fromkeys(
-        predicted, (96, 72)
-    )
+    assert found.keys() == {name for name, shape in predicted.items() if len(shape) == 3}
+    for archive in found.values():
+        assert next(iter(archive.values())).shape[:2] == (96, 72), "the picture's own size"
 
 
 def test_point_map_head_follows_the_image_size_of_the_data(people: Path, tmp_path: Path) -> None:

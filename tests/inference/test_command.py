@@ -176,7 +176,12 @@ def test_predict_agrees_with_the_trainer(
     cli = run(["test", *runs, "--data.test", "val.json", *QUIET])
     batches = cli.trainer.predict(cli.model, cli.datamodule.test_dataloader())
     expected = torch.cat([batch["pose"]["keypoints"] for batch in batches]).numpy()
-    images, out = str(figures / "images"), tmp_path / "out"
+    images, out = str(tmp_path / "photos"), tmp_path / "out"
+    labels = json.loads((figures / "annotations" / "val.json").read_text())
+    for image in labels["images"]:
+        copy_to = tmp_path / "photos" / image["file_name"]
+        copy_to.parent.mkdir(parents=True, exist_ok=True)
+        copy_to.write_bytes((figures / "images" / image["file_name"]).read_bytes())
     boxes = ["--boxes", str(figures / "annotations" / "val.json"), "--flip", "--formats", "coco"]
     assert main(["predict", *runs, "--images", images, *boxes, "--output", str(out)]) == 0
     results = json.loads((out / "pose" / "coco_results.json").read_text())
@@ -185,7 +190,16 @@ def test_predict_agrees_with_the_trainer(
     for result, keypoints in zip(results, expected, strict=True):
         np.testing.assert_allclose(np.array(result["keypoints"]).reshape(-1, 3), keypoints, atol=0.02)
     (tmp_path / "pretrain.safetensors").rename(tmp_path / "moved.safetensors")
-    again = ["predict", *runs, "--images", f"{images}/000000.jpg", "--formats", "json", "--output", str(out)]
+    again = [
+        "predict",
+        *runs,
+        "--images",
+        str(figures / "images" / "000000.jpg"),
+        "--formats",
+        "json",
+        "--output",
+        str(out),
+    ]
     assert main(again) == 1
     assert "pretrained backbone that it belongs to was not found" in capsys.readouterr().err
     assert main([*again, "--backbone", str(tmp_path / "moved.safetensors")]) == 0
