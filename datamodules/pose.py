@@ -154,7 +154,7 @@ class PoseDataModule(ImageDataModule):
                 augment=self.augment if name == "train" else None,
                 seed=self.seed,
                 padding=self.padding,
-                rasters=self._find_masks(people),
+                label_sources=self._find_masks(people),
             )
 
     def train_sources(self) -> tuple[list[int], list[float]]:
@@ -187,7 +187,7 @@ class PoseDataModule(ImageDataModule):
         dataset = self.datasets["train"]
         masks = [
             (label, stem_of(name))
-            for people, labels in zip(dataset.sources, dataset.rasters, strict=True)
+            for people, labels in zip(dataset.sources, dataset.label_sources, strict=True)
             for label in labels
             for name in people.file_name[np.unique(people.image)].tolist()
         ]

@@ -8,9 +8,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.memory.launch import Launch
+from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.optimizer_states import state_bytes, work_bytes
-from sapiens2_lit.memory.step import play_step
+from sapiens2_lit.memory.step import simulate_step
 from sapiens2_lit.training.ema import EMA
 
 GIB = 2**30
@@ -45,7 +45,7 @@ class MemoryEstimate:
             `head NAME` and `loss NAME`, `backward`, and `optimizer`, its step.
     """
 
-    launch: Launch
+    launch: TrainingSetup
     moments: Mapping[str, Mapping[str, int]]
 
     @property
@@ -77,7 +77,7 @@ class MemoryEstimate:
         return "\n".join([*lines, f"  {'in all':18}{self.total / GIB:8.2f} GiB, fullest in {self.phase}"])
 
 
-def estimate(module: Trained, launch: Launch) -> MemoryEstimate:
+def estimate(module: Trained, launch: TrainingSetup) -> MemoryEstimate:
     """The memory of training `module` as `launch` says, before it is sharded and without taking any.
 
     Parts: `weights`, `optimizer` (its states), `average` (EMA), `gradients`, `buckets` (DDP's), `gathered` (FSDP2's
@@ -90,7 +90,7 @@ def estimate(module: Trained, launch: Launch) -> MemoryEstimate:
     share = gradient_share(launch)
     gradients = round(share * sum(p.numel() * p.element_size() for p in trained))
     gathered = gathered_bytes(module, launch)
-    phases = play_step(
+    phases = simulate_step(
         module.backbone,
         dict(module.heads.items()),  # type: ignore[arg-type]  # ModuleDict knows nn.Module only
         launch.batch_size,
@@ -118,7 +118,7 @@ def on_more(module: Trained, found: MemoryEstimate, devices: int) -> MemoryEstim
     return MemoryEstimate(launch, moments)
 
 
-def held_bytes(module: Trained, launch: Launch) -> dict[str, int]:
+def held_bytes(module: Trained, launch: TrainingSetup) -> dict[str, int]:
     """What a device holds all the time, by part."""
     if launch.offload:
         return {}
@@ -141,7 +141,7 @@ def parameters_of(module: Trained) -> list[nn.Parameter]:
     return [*module.backbone.parameters(), *module.heads.parameters()]
 
 
-def gradient_share(launch: Launch) -> float:
+def gradient_share(launch: TrainingSetup) -> float:
     """Share of a finished gradient, in float32, that stays on this device and is counted as a gradient."""
     if launch.gathers_gradients:
         return 1.0
@@ -150,7 +150,7 @@ def gradient_share(launch: Launch) -> float:
     return 1 / launch.ways
 
 
-def gathered_bytes(module: Trained, launch: Launch) -> int:
+def gathered_bytes(module: Trained, launch: TrainingSetup) -> int:
     """Buffers of FSDP2 for its largest unit, a block or a head, in the backward pass.
 
     Three times the gathered weights: those in use, the next unit's, and the flat buffer that they arrive in. Once the
@@ -172,7 +172,7 @@ def unit_bytes(unit: nn.Module, element: int) -> int:
     return weights + (element + 4) * sum(p.numel() for p in unit.parameters() if p.requires_grad)
 
 
-def update_bytes(module: Trained, launch: Launch) -> int:
+def update_bytes(module: Trained, launch: TrainingSetup) -> int:
     """What the optimizer's step needs in passing."""
     if launch.offload or not launch.gpu:
         return 0

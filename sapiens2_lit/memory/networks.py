@@ -31,7 +31,7 @@ def empty_networks(
     *,
     adapt: Adapt | None = None,
     checkpointing: bool | None = None,
-    recompute: Recompute | None = None,
+    head_checkpointing: Recompute | None = None,
     optimizer: Any = None,
     samples: int | None = None,
 ) -> Networks:
@@ -45,9 +45,9 @@ def empty_networks(
         heads = {name: make(backbone.embed_dim) for name, make in module.make_heads.items()}
         pretrained = bool(module.weights or backbone.weights)
         adaptation = Adaptation((adapt or module.adapt).resolve(pretrained, samples), backbone)
-    adaptation.apply(backbone, max([0, *adaptation.adapt.schedule]))
+    adaptation.apply(backbone, max([0, *adaptation.adapt.unfreeze_at]))
     if checkpointing is not None and hasattr(backbone, "activation_checkpointing"):
         backbone.activation_checkpointing = checkpointing  # type: ignore[assignment]  # a setting, of those that have it
-    set_recompute(heads, module.recompute if recompute is None else recompute)
+    set_recompute(heads, module.head_checkpointing if head_checkpointing is None else head_checkpointing)
     make = module.optimizer if optimizer is None else optimizer
     return Networks(backbone, nn.ModuleDict(heads), make, module.ema_settings, adaptation.adapt.mode)

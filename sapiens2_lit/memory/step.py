@@ -14,14 +14,14 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.heads.base import Batch, Head
 from sapiens2_lit.memory.batches import example_batch
 from sapiens2_lit.memory.fused_kernels import gpu_kernels
-from sapiens2_lit.memory.live_memory import LiveBytes
-from sapiens2_lit.memory.repeated_blocks import Folds, fold_blocks
+from sapiens2_lit.memory.live_memory import LiveMemory
+from sapiens2_lit.memory.repeated_blocks import RepeatedBlocks, fold_blocks
 from sapiens2_lit.models.normalize import constants, normalize
 
 Moments = dict[str, Counter[str]]  # of each phase the fullest moment: bytes by what they are for
 
 
-def play_step(
+def simulate_step(
     backbone: Backbone,
     heads: Mapping[str, Head],
     batch_size: int,
@@ -57,10 +57,10 @@ def play_step(
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
         networks = nn.ModuleDict({"backbone": fake_copy(whole, weights), **fake_copies(heads)})
         parameters = [p for p in networks.parameters() if p.requires_grad]
-        live = LiveBytes()
+        live = LiveMemory()
         live.know_weights(networks.parameters())
         blocks: list[nn.Module] = list(networks.get_submodule("backbone.blocks").children()) if times else []
-        folds = Folds(live, blocks, times, gradient_share, fresh=not keep_gradients)
+        folds = RepeatedBlocks(live, blocks, times, gradient_share, fresh=not keep_gradients)
         batch = example_batch(heads.values(), batch_size, image_size)
         with live, gpu_kernels(whole) if gpu else nullcontext():
             live.purpose = "batch"
@@ -85,7 +85,7 @@ def play_step(
         return {phase: by_kind(purposes) for phase, purposes in live.peak.items()}
 
 
-def forward(networks: nn.ModuleDict, batch: Batch, autocast: torch.dtype | None, live: LiveBytes) -> Tensor:
+def forward(networks: nn.ModuleDict, batch: Batch, autocast: torch.dtype | None, live: LiveMemory) -> Tensor:
     """The sum of all heads' losses, as `SapiensModule.training_step` makes it."""
     with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
         with live.during("backbone"):

@@ -12,7 +12,7 @@ from sapiens2_lit.checkpoints.lazy_safetensors import Readable
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.lora import reset_adapters
-from sapiens2_lit.parallel.seeded_init import drawn_for, fresh_values
+from sapiens2_lit.parallel.seeded_init import init_sharded, rng_for
 from sapiens2_lit.parallel.sharding import Sharding
 
 log = logging.getLogger(__name__)
@@ -31,18 +31,18 @@ def build(
     `shard_networks` has sharded it and `fill_backbone` gives it values.
     """
     if pretrained and sharding is None:
-        with drawn_for("backbone"):
+        with rng_for("backbone"):
             backbone = make_backbone()
     else:
         with torch.device("meta"):
             backbone = make_backbone()
     if not pretrained and sharding is None:
         backbone.to_empty(device=torch.empty(0).device)
-        with drawn_for("backbone"):
+        with rng_for("backbone"):
             backbone.init_weights()
     heads = {}
     for name, make in make_heads.items():
-        with drawn_for(f"heads.{name}"):
+        with rng_for(f"heads.{name}"):
             heads[name] = make(backbone.embed_dim)
         if sharding is not None:
             shard_if_any(sharding, heads[name])
@@ -69,8 +69,8 @@ def fill_backbone(sharding: Sharding, backbone: Backbone, from_file: bool, broug
     """
     sharding.materialize(backbone)
     from_file = from_file and backbone.weights is not None
-    with drawn_for("backbone"):
-        fresh_values(backbone.init_weights, draw=not (from_file or brought))
+    with rng_for("backbone"):
+        init_sharded(backbone.init_weights, draw=not (from_file or brought))
     reset_adapters(backbone)
     if from_file:
         backbone.load_weights()

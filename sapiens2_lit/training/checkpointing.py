@@ -66,7 +66,7 @@ class AdaptedModule(L.LightningModule):
                 "bf16-mixed"
             )
         self.set_step(
-            max([0, *adaptation.adapt.schedule])
+            max([0, *adaptation.adapt.unfreeze_at])
         )  # the optimizer must know all that will ever be trained
 
     def remember_backbone(self, saved: dict[str, Any], source: str | None) -> None:
@@ -132,19 +132,19 @@ class AdaptedModule(L.LightningModule):
         return self
 
     def on_train_start(self) -> None:
-        if self.adaptation is not None and self.adaptation.adapt.schedule:
+        if self.adaptation is not None and self.adaptation.adapt.unfreeze_at:
             strategy = self.trainer.strategy
             unused = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get(
                 "find_unused_parameters"
             )
             if unused or isinstance(strategy, ModelParallelStrategy):
                 raise SettingError(
-                    "model.adapt.schedule: over several processes it needs "
+                    "model.adapt.unfreeze_at: over several processes it needs "
                     "--trainer.strategy ddp_find_unused_parameters_true; sharded strategies cannot change what trains"
                 )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        if self.adaptation is not None and self.adaptation.adapt.schedule:
+        if self.adaptation is not None and self.adaptation.adapt.unfreeze_at:
             self.set_step(self.trainer.global_step)
 
     def optimizer_step(
@@ -158,7 +158,7 @@ class AdaptedModule(L.LightningModule):
         if self.ema is not None:  # before any callback may save
             self.ema.update(self.trained_parameters(), self.trainer.global_step + 1)
 
-    def use_average(self, use: bool) -> None:
+    def swap_ema(self, use: bool) -> None:
         """Put the average in the place of the weights, or the weights back."""
         if self.ema is None or self.ema_settings is None or not self.ema_settings.evaluate:
             return
@@ -166,10 +166,10 @@ class AdaptedModule(L.LightningModule):
             self.ema.swap(self.trained_parameters())
 
     def on_predict_start(self) -> None:
-        self.use_average(True)
+        self.swap_ema(True)
 
     def on_predict_end(self) -> None:
-        self.use_average(False)
+        self.swap_ema(False)
 
     # -------------------------------------------------------------- checkpoints
 

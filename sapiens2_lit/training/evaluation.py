@@ -8,7 +8,7 @@ from sapiens2_lit.models.normalize import normalize
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.checkpointing import AdaptedModule
 from sapiens2_lit.training.ema import EMA
-from sapiens2_lit.training.validation_metrics import Scores, counted_only
+from sapiens2_lit.training.validation_metrics import Scores, evaluated_only
 
 LOG_NAMES = {"validate": "val", "test": "test"}  # of stages, as Lightning's commands name them
 
@@ -88,18 +88,18 @@ class EvaluationModule(AdaptedModule):
             return {name: head.predict(outputs[name], batch) for name, head in self.named_heads()}
 
     def start_scores(self, stage: str) -> None:
-        self.use_average(True)
+        self.swap_ema(True)
         data = getattr(self.trainer, "datamodule", None)
         self.scores[stage] = Scores(self.named_heads(), data, stage, self.device)
 
     def evaluation_step(self, batch: Batch, stage: str) -> dict[str, Outputs]:
         """Raw outputs of the heads that can be measured on this batch, after they were."""
-        measured = {name for name, head in self.named_heads() if head.measures(batch)}
+        measured = {name for name, head in self.named_heads() if head.can_evaluate(batch)}
         outputs = self.evaluate(batch["image"], measured)
         for name, head in self.named_heads():
             if name not in measured:
                 continue
-            own, counted = counted_only(outputs[name], batch)
+            own, counted = evaluated_only(outputs[name], batch)
             if not len(counted["image"]):
                 continue
             if all(key in batch for key in head.targets):
@@ -115,4 +115,4 @@ class EvaluationModule(AdaptedModule):
         score = {name: named.pop(name) for name in [f"{LOG_NAMES[stage]}/score"] if name in named}
         self.log_dict(named, sync_dist=True)
         self.log_dict(score, prog_bar=True, sync_dist=True)
-        self.use_average(False)
+        self.swap_ema(False)

@@ -25,7 +25,7 @@ from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.ema import EMA
 from sapiens2_lit.training.evaluation import EvaluationModule
 from sapiens2_lit.training.finite_check import FiniteWatch
-from sapiens2_lit.training.loss_weighting import Balancer, FixedWeights
+from sapiens2_lit.training.loss_weighting import FixedWeights, LossWeighting
 from sapiens2_lit.training.optimizer import (
     apply_settings,
     parameter_groups,
@@ -36,10 +36,10 @@ from sapiens2_lit.training.optimizer import (
 from sapiens2_lit.training.partial_labels import (
     batches_of,
     joined_images,
-    nothing_of,
-    nothing_of_parameters,
     on_any_rank,
     samples_of,
+    zero_loss,
+    zero_loss_of_parameters,
 )
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1)
@@ -60,7 +60,7 @@ class SapiensModule(EvaluationModule):
             `weights` lacks them or has others, of whatever shape. Anything else that does not fit is an error.
         drop: prefixes of parameters in `weights`, such as `heads.pose`, that are left out.
         adapt: how much of the backbone is trained.
-        balance: how the heads' losses are weighed; makes a balancer from the heads' names.
+        loss_weighting: how the heads' losses are weighed; makes it from the heads' names.
         ema: keep an average of the trained weights, and validate, test and export that.
         optimizer: makes the optimizer from parameter groups.
         layer_decay: factor on the learning rate for each block further from the heads; adapters are exempt.
@@ -69,8 +69,8 @@ class SapiensModule(EvaluationModule):
         warmup_steps: optimizer steps of linear warm-up, at most a tenth of the run; then linear to 0.
         flip_test: in validation, test and prediction, average with the mirrored image's result.
         compile: compile the backbone's blocks in place.
-        recompute: what of the decoders' maps is computed again in the backward pass instead of kept: `none`, `stages`
-            (all but one map a stage) or `samples` (all, one sample at a time: least memory).
+        head_checkpointing: what of the decoders' maps is computed again in the backward pass instead of kept: `none`,
+            `stages` (all but one map a stage) or `samples` (all, one sample at a time: least memory).
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class SapiensModule(EvaluationModule):
         reinitialize: list[str] | None = None,
         drop: list[str] | None = None,
         adapt: Adapt | None = None,
-        balance: Callable[[list[str]], Balancer] = FixedWeights,
+        loss_weighting: Callable[[list[str]], LossWeighting] = FixedWeights,
         ema: EMA | None = None,
         optimizer: OptimizerCallable = ADAMW,
         layer_decay: float = 0.8,
@@ -91,7 +91,7 @@ class SapiensModule(EvaluationModule):
         warmup_steps: int = 500,
         flip_test: bool = True,
         compile: bool = False,
-        recompute: Recompute = "none",
+        head_checkpointing: Recompute = "none",
     ) -> None:
         super().__init__(adapt or Adapt(), ema, flip_test)
         if not heads:
@@ -116,8 +116,8 @@ class SapiensModule(EvaluationModule):
         self.learning_rates = {"backbone_lr": backbone_lr, "head_lr": head_lr}
         self.warmup_steps = warmup_steps
         self.compile_blocks = compile
-        self.recompute: Recompute = recompute
-        self.balancer = balance(list(heads))
+        self.head_checkpointing: Recompute = head_checkpointing
+        self.balancer = loss_weighting(list(heads))  # called so in checkpoints
         self.feature_cache: Any = None  # a FeatureCache, while one is in use
         self._finite = FiniteWatch()
         self._learned: set[str] = set()  # heads that learn from this optimizer step
@@ -137,7 +137,7 @@ class SapiensModule(EvaluationModule):
             sharding=sharding,
         )
         self.heads.update(heads)
-        set_recompute(heads, self.recompute)
+        set_recompute(heads, self.head_checkpointing)
         source = self.weights or self.backbone.weights
         if self.weights and needed and sharding is None:
             load_task_file(self, self.weights, self.reinitialize, self.drop)
@@ -163,15 +163,17 @@ class SapiensModule(EvaluationModule):
         losses: dict[str, list[Tensor]] = {}
         for part, heads, maps in zip(parts, learning, features, strict=True):
             for name, head in heads:
-                outputs = head(self.balancer.tap(name, maps))
+                outputs = head(self.balancer.watch_gradients(name, maps))
                 found = head.loss(outputs, part)
                 losses.setdefault(name, []).append(torch.stack(list(found.values())).sum())
                 for term, value in found.items():
                     terms.setdefault(f"{name}/{term}", []).append(value)
-                if self.logs_now():
+                if self.is_log_step():
                     self.log_train_metrics(name, head, outputs, part)
         weighed = self.balancer({name: torch.stack(values).mean() for name, values in losses.items()})
-        loss = torch.stack(list(weighed.values())).sum() + self.rest(set(losses), features[0])
+        loss = torch.stack(list(weighed.values())).sum() + self.zero_loss_of_idle_heads(
+            set(losses), features[0]
+        )
         self._finite.add(loss, samples_of(parts))
         self.log_losses(loss, {name: torch.stack(values).mean() for name, values in terms.items()}, parts)
         return loss
@@ -193,7 +195,7 @@ class SapiensModule(EvaluationModule):
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=size)
         named = {f"train/{name}": value.detach() for name, value in terms.items()}
         self.log_dict(named, prog_bar=len(terms) > 1, batch_size=size)
-        if self.logs_now() and len(self.heads) > 1:
+        if self.is_log_step() and len(self.heads) > 1:
             weights = self.balancer.weights().items()
             self.log_dict({f"train/weight/{name}": weight for name, weight in weights}, batch_size=size)
 
@@ -206,7 +208,7 @@ class SapiensModule(EvaluationModule):
             raise SettingError(f"no head can learn from a batch with {sorted(batch)}; the heads need {needs}")
         return found
 
-    def rest(self, active: set[str], features: list[Tensor]) -> Tensor:
+    def zero_loss_of_idle_heads(self, active: set[str], features: list[Tensor]) -> Tensor:
         """Zero, which lets this process keep step with others whose batches have labels for other heads."""
         zero = torch.zeros((), device=self.device)
         self._learned |= active
@@ -215,19 +217,19 @@ class SapiensModule(EvaluationModule):
             return zero
         everywhere = active
         if not getattr(
-            getattr(self.trainer, "datamodule", None), "ranks_agree", False
+            getattr(self.trainer, "datamodule", None), "same_labels_on_all_ranks", False
         ):  # to ask is to wait for the others
             everywhere = on_any_rank(active, names, self.device)
             self._learned |= everywhere
         reduces_all = isinstance(self.trainer.strategy, DDPStrategy)
         for name, head in self.named_heads():
             if name in everywhere - active:
-                zero = zero + nothing_of(head(features))
+                zero = zero + zero_loss(head(features))
             elif name not in everywhere and reduces_all:
-                zero = zero + nothing_of_parameters(head)
+                zero = zero + zero_loss_of_parameters(head)
         return zero
 
-    def logs_now(self) -> bool:
+    def is_log_step(self) -> bool:
         every = getattr(self.trainer, "log_every_n_steps", 0)
         return every > 0 and (self.trainer.global_step + 1) % every == 0
 
@@ -281,7 +283,7 @@ class SapiensModule(EvaluationModule):
             self.balancer.check(self.adaptation.learns)
         if not self.trainer.ckpt_path:  # else the checkpoint brings what the heads have learned of the data
             for _, head in self.named_heads():
-                head.prepare(getattr(self.trainer, "datamodule", None))
+                head.setup(getattr(self.trainer, "datamodule", None))
 
     def on_train_start(self) -> None:
         """After a checkpoint has brought its optimizer state: this run's settings win over those it was saved with."""

@@ -49,7 +49,7 @@ def make(balance: Any) -> SapiensModule:
         partial(Sapiens2, "test"),
         {"normal": partial(NormalHead), "depth": partial(DepthHead)},
         adapt=Adapt("full"),
-        balance=balance,
+        loss_weighting=balance,
         optimizer=partial(torch.optim.AdamW, lr=1e-3, weight_decay=0.5),
     )
 
@@ -85,7 +85,7 @@ def by_hand(balance: Any) -> dict[str, torch.Tensor]:
     module = make(balance)
     module.configure_model()
     module.log = module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
-    module.logs_now = lambda: False  # type: ignore[method-assign]
+    module.is_log_step = lambda: False  # type: ignore[method-assign]
     assert module.backbone is not None
     optimizer = module.optimizer(
         parameter_groups(module.backbone, module.heads, module.layer_decay, balancer=module.balancer)
