@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes that tests start, 
 
 import pytest
 import torch
+from small_datasets import dataset, people  # noqa: F401  # fixtures
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -33,15 +34,15 @@ def coco_tiny() -> Path:
 @pytest.fixture(scope="session")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve synthetic people for training and six for validation, with the 17 keypoints of COCO."""
-    from sapiens2_lit.synthetic.dataset import make_dataset
-    from sapiens2_lit.synthetic.manifest import Settings
-    from sapiens2_lit.synthetic.records import coco_dict, read_record
+    from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+    from sapiens2_lit.synthetic.dataset.manifest import Settings
+    from sapiens2_lit.synthetic.dataset.records import coco_dict, read_record
 
     root, size = tmp_path_factory.mktemp("figures"), (96, 72)
     make_dataset(root, 18, Settings(size=size, tasks=("pose",)), workers=1, progress=False)
     for name, indices in (("train", range(12)), ("val", range(12, 18))):
-        people = coco_dict({index: read_record(root, index) for index in indices}, "coco17", size)
-        (root / "annotations" / f"{name}.json").write_text(json.dumps(people))
+        labels = coco_dict({index: read_record(root, index) for index in indices}, "coco17", size)
+        (root / "annotations" / f"{name}.json").write_text(json.dumps(labels))
     return root
 
 

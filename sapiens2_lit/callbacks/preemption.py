@@ -12,7 +12,7 @@ import lightning as L
 
 from sapiens2_lit.callbacks.last_checkpoint import LastCheckpoint
 from sapiens2_lit.errors import Interrupted
-from sapiens2_lit.parallel.ranks import greatest_over_ranks
+from sapiens2_lit.parallel.collectives import greatest_over_ranks
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 

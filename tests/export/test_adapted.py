@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints import write_weights
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 
 pytest.importorskip("peft")
 pytest.importorskip("transformers")

@@ -14,7 +14,7 @@ from torchmetrics import MetricCollection
 
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.metrics import PCK, KeypointAP
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.vocabularies import load_skeleton
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data" / "coco_wholebody_tiny"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"no COCO sample at {DATA}")

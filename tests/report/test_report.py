@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 
 TINY = ["--config", "pose_17.yaml", "--config", "size/test.yaml", "--data.num_workers", "0"]
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu", "--trainer.devices", "1"]

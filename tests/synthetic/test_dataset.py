@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.synthetic.dataset import make_dataset
-from sapiens2_lit.synthetic.files import sole_writer
-from sapiens2_lit.synthetic.manifest import GENERATOR, Settings
-from sapiens2_lit.synthetic.records import recorded
+from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+from sapiens2_lit.synthetic.dataset.files import sole_writer
+from sapiens2_lit.synthetic.dataset.manifest import GENERATOR, Settings
+from sapiens2_lit.synthetic.dataset.records import recorded
 
 SETTINGS = Settings(size=(48, 32), seed=3)
 NUM = 12

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from sapiens2_lit.checkpoints import released_state, write_weights
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 from sapiens2_lit.inference import detect
+from sapiens2_lit.inference.from_released import METADATA
 from sapiens2_lit.inference.output import Output
-from sapiens2_lit.inference.released import METADATA
 from sapiens2_lit.inference.video import VideoFile
 
 from .conftest import MakeVideo, spoil
@@ -62,7 +62,7 @@ class Walker(detect.Detector):
 @pytest.fixture
 def walker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "sapiens2_lit.inference.command.build_detector",
+        "sapiens2_lit.cli.predict.build_detector",
         lambda name, device, threshold: Walker(threshold=threshold),
     )
 
