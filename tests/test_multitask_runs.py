@@ -6,15 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from helpers import QUIET, scalars
 
 from sapiens2_lit.checkpoints import take_head
 from sapiens2_lit.cli import main
 from sapiens2_lit.synthetic.dataset import make_dataset
 from sapiens2_lit.synthetic.manifest import Settings
 
-QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-QUIET += ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--data.num_workers", "0"]
 HEADS = ("pose", "seg", "normal", "pointmap", "albedo")
 DATASETS = {
     "pose": "pose",
@@ -41,11 +39,6 @@ def fit(config: str, output: Path, *options: object) -> Path:
     command = ["fit", "--config", config, "--config", "size/test.yaml", *QUIET, "--output", output, *options]
     assert main([str(part) for part in command]) == 0
     return max(output.glob("version_*"))
-
-
-def scalars(run: Path) -> dict[str, dict[int, float]]:
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
-    return {name: {e.step: e.value for e in events.Scalars(name)} for name in events.Tags()["scalars"]}
 
 
 def test_all_tasks_learn_from_pictures_with_all_labels(tmp_path: Path) -> None:

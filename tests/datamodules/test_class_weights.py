@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import QUIET
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -21,9 +22,6 @@ from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.heads import LinearHead, SegmentationHead
 from sapiens2_lit.losses.segmentation import balanced_weights
 from sapiens2_lit.module import SapiensModule
-
-QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-QUIET += ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--data.num_workers", "0"]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import QUIET
 from PIL import Image
 
 from sapiens2_lit.backbones import Sapiens2
@@ -25,8 +26,6 @@ CLASSES = {
     "seg": ("SegmentationHead", {}),
     "normal": ("NormalHead", {}),
 }
-QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-QUIET += ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--data.num_workers", "0"]
 
 
 @pytest.fixture(scope="module")
