@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sapiens2_lit.callbacks import (
     Preemption,
     RunProgressBar,
     RunScalars,
+    SoleWriter,
     StartTable,
 )
 from sapiens2_lit.checkpoints.run_io import RunCheckpointIO
@@ -77,6 +79,7 @@ class SapiensCLI(LightningCLI):
         Raises:
             OutOfMemory: with what to change.
         """
+        self.sole_writer = SoleWriter()
         try:
             super().__init__(*args, **kwargs)
         except Exception as error:
@@ -85,6 +88,8 @@ class SapiensCLI(LightningCLI):
                 ranks = getattr(getattr(self, "trainer", None), "world_size", None)
                 raise advice(self.config[self.subcommand], error, trained, ranks) from error
             raise
+        finally:
+            self.sole_writer.release()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -126,7 +131,9 @@ class SapiensCLI(LightningCLI):
         settings = self.config[self.subcommand]
         kwargs.setdefault("default_root_dir", settings.trainer.default_root_dir or settings.output)
         if settings.trainer.logger in (None, True):
-            kwargs["logger"] = TensorBoardLogger(settings.output, name="", version=self.run_folder())
+            make = partial(TensorBoardLogger, settings.output, name="", version=self.run_folder())
+            writes = self.subcommand == "fit" and not settings.trainer.fast_dev_run
+            kwargs["logger"] = self.sole_writer.claim(make) if writes else make()
         kwargs["callbacks"] = self.callbacks()
         kwargs["plugins"] = self.plugins()
         kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
@@ -144,6 +151,7 @@ class SapiensCLI(LightningCLI):
         if built.report is not None:
             callbacks.append(TestReport(built.report, run_of(built.ckpt_path)))
         if self.subcommand == "fit":
+            callbacks.insert(0, self.sole_writer)
             callbacks += [RunScalars(), built.pictures, built.feature_cache]
             if built.trainer.enable_model_summary is not False:
                 callbacks.append(StartTable(self.config.fit))

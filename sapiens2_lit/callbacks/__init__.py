@@ -5,6 +5,7 @@ from sapiens2_lit.callbacks.last_checkpoint import LastCheckpoint
 from sapiens2_lit.callbacks.pictures import PredictionPictures
 from sapiens2_lit.callbacks.preemption import Preemption
 from sapiens2_lit.callbacks.progress import RunProgressBar
+from sapiens2_lit.callbacks.run_lock import SoleWriter
 from sapiens2_lit.callbacks.scalars import RunScalars
 from sapiens2_lit.callbacks.start_table import StartTable
 from sapiens2_lit.callbacks.writer import PredictionWriter
@@ -17,5 +18,6 @@ __all__ = [
     "Preemption",
     "RunProgressBar",
     "RunScalars",
+    "SoleWriter",
     "StartTable",
 ]
