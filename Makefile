@@ -17,7 +17,7 @@ demo: $(READY)
 	$(BIN)/sapiens2-lit demo
 
 test: lint types
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --durations=20
 
 lint: $(READY)
 	$(BIN)/ruff check .

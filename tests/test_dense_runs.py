@@ -45,6 +45,7 @@ def fit(task: str, people: Path, output: Path, *options: str) -> int:
     return main([*command, "--data.batch_size", "2", *options])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_shipped_config_trains_validates_tests_and_predicts(
     task: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture
@@ -71,6 +72,7 @@ def test_shipped_config_trains_validates_tests_and_predicts(
     assert {name: np.array(value).shape for name, value in predictions[0][task].items()} == predicted
 
 
+@pytest.mark.slow
 def test_point_map_head_follows_the_image_size_of_the_data(people: Path, tmp_path: Path) -> None:
     assert fit("pointmap", people, tmp_path, "--data.image_size", "[96, 64]") == 0
     saved = yaml.safe_load((tmp_path / "version_0" / "config.yaml").read_text())
@@ -78,6 +80,7 @@ def test_point_map_head_follows_the_image_size_of_the_data(people: Path, tmp_pat
     assert settings["image_size"] == [96, 64]
 
 
+@pytest.mark.slow
 def test_released_losses_and_relative_depth_are_settings(
     people: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -92,6 +95,7 @@ def test_released_losses_and_relative_depth_are_settings(
     assert "train/depth/scale_invariant" in terms and "train/depth/gradient_matching" not in terms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "settings", "backbone"),
     [

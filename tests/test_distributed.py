@@ -31,6 +31,7 @@ def run(output: Path, root: Path, *options: str) -> dict[str, float]:
     return {name: values[max(values)] for name, values in logged if name.startswith("val/")}
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_measure_as_one(figures: Path, tmp_path: Path) -> None:
     one = run(tmp_path / "one", figures, "--data.batch_size", "4", "--trainer.devices", "1")
     ddp = ["--data.batch_size", "2", "--trainer.devices", "2", "--trainer.strategy", "ddp"]

@@ -41,6 +41,7 @@ def fit(config: str, output: Path, *options: object) -> Path:
     return max(output.glob("version_*"))
 
 
+@pytest.mark.slow
 def test_all_tasks_learn_from_pictures_with_all_labels(tmp_path: Path) -> None:
     few = [
         "--data.samples_per_epoch",
@@ -66,6 +67,7 @@ def test_all_tasks_learn_from_pictures_with_all_labels(tmp_path: Path) -> None:
     assert logged["val/score"][1] == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_folders_with_labels_of_their_own_train_resume_and_predict(folders: Path, tmp_path: Path) -> None:
     """In the midst of an epoch of 20 steps, and within the accumulation of gradients of all datasets."""
     options = [
@@ -110,6 +112,7 @@ def test_folders_with_labels_of_their_own_train_resume_and_predict(folders: Path
     fit("normal.yaml", tmp_path / "alone", *options, "--data.batch_size", 2)
 
 
+@pytest.mark.slow
 def test_mistakes_name_the_dataset(folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     command = ["fit", "--config", "multitask_folders.yaml", "--config", "size/test.yaml", *QUIET]
     command += ["--output", str(tmp_path), "--data.root", str(folders)]

@@ -172,6 +172,7 @@ def fit(figures: Path, tmp_path: Path) -> Any:
     return lambda *options: main([*command, *options])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["last", "auto", "FILE"])
 def test_fit_does_not_go_on_in_the_folder_of_a_run_that_lives(
     fit: Any, tmp_path: Path, capsys: pytest.CaptureFixture, how: str

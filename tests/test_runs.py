@@ -29,6 +29,7 @@ def scalar(run: Path, name: str) -> dict[int, float]:
     return scalars(run)[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "labels"),
     [
@@ -68,6 +69,7 @@ def test_shipped_configs_train_on_pictures_of_people(
     } <= set(tags["scalars"])  # fmt: skip
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_as_if_never_killed(figures: Path, tmp_path: Path) -> None:
     """Twice, with gradients accumulated and validation in the middle of an epoch."""
     options = ["--trainer.max_steps", 14, "--data.batch_size", 2, "--trainer.accumulate_grad_batches", 4]
@@ -157,6 +159,7 @@ def test_nothing_is_measured_without_trained_weights(
     assert "--ckpt_path" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_small_model_learns_fourteen_people_by_heart(coco_people: Path, tmp_path: Path) -> None:
     """Labels of 12 of the 14 have keypoints. Takes half a minute."""
     args = [

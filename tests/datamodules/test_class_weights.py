@@ -118,6 +118,7 @@ def test_released_files_have_no_counts_and_need_none(folder: Path, tmp_path: Pat
     assert module.heads["seg"].losses["cross_entropy"].balance.tolist() == [1] * 4
 
 
+@pytest.mark.slow
 def test_a_run_counts_once_and_keeps_its_weights(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -140,6 +140,7 @@ def test_unreadable_files_are_listed_and_the_others_done(
     assert "2 of the files" in printed and "broken.png" in printed and "text.jpg" in printed
 
 
+@pytest.mark.slow
 def test_commands_with_and_without_trainer_agree(
     figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

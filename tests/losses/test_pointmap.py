@@ -130,6 +130,7 @@ def test_no_prediction_is_beyond_teaching(term, start):
     assert silent or prediction.grad.norm() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.25])
 def test_default_terms_together_lead_from_a_wall_to_the_surface(noise):
     """Point by point, without a network's smoothness: normals of what is not unfolded yet must not hold it there."""
