@@ -115,6 +115,7 @@ def steps_done(checkpoint: Path) -> int:
     return torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint.exists() else 0
 
 
+@pytest.mark.slow
 def test_command_line_wins_over_the_checkpoint(figures: Path, tmp_path: Path) -> None:
     fit(tmp_path, figures, "--trainer.max_steps", 3)
     options = ["--ckpt_path", "last", "--model.optimizer.lr", 0.5, "--model.optimizer.weight_decay", 0.25]
@@ -127,6 +128,7 @@ def test_command_line_wins_over_the_checkpoint(figures: Path, tmp_path: Path) ->
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["optimizer"]["init_args"]["lr"] == 0.5
 
 
+@pytest.mark.slow
 def test_evaluation_finds_the_saved_configuration(
     figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -144,6 +146,7 @@ def test_evaluation_finds_the_saved_configuration(
     assert keypoints.isfinite().all()
 
 
+@pytest.mark.slow
 def test_half_precision_trains_validates_and_predicts(figures: Path, tmp_path: Path) -> None:
     run = fit(tmp_path, figures, "--trainer.max_steps", 2, "--trainer.precision", "bf16-mixed")
     assert "val/pose/AP" in events(run).Tags()["scalars"]

@@ -33,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_shipped_config_trains_validates_and_predicts(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -63,6 +64,7 @@ def test_shipped_config_trains_validates_and_predicts(
     assert np.array(predictions[0]["seg"]["segmentation"]).shape == (64, 48)
 
 
+@pytest.mark.slow
 def test_pixels_may_vary_on_the_device(folder: Path, tmp_path: Path) -> None:
     """The same run twice: the same losses, and not those of the loader's variation."""
     command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/test.yaml", *QUIET]
@@ -76,6 +78,7 @@ def test_pixels_may_vary_on_the_device(folder: Path, tmp_path: Path) -> None:
     assert losses[0] != losses[2]
 
 
+@pytest.mark.slow
 def test_losses_of_the_docs_train(folder: Path, tmp_path: Path) -> None:
     """The page's own YAML, on masks of which some batches have no label."""
     page = (Path(__file__).parents[1] / "docs" / "segmentation.md").read_text()
@@ -100,6 +103,7 @@ def test_losses_of_the_docs_train(folder: Path, tmp_path: Path) -> None:
         assert np.isfinite(values).all() and values.count(0) == 3, (term, values)
 
 
+@pytest.mark.slow
 def test_pose_and_segmentation_train_together(figures: Path, tmp_path: Path) -> None:
     root = tmp_path / "data"
     (root / "masks").mkdir(parents=True)
