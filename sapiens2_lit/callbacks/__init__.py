@@ -7,6 +7,7 @@ from sapiens2_lit.callbacks.model_summary import ModelSummary
 from sapiens2_lit.callbacks.pictures import PredictionPictures
 from sapiens2_lit.callbacks.preemption import Preemption
 from sapiens2_lit.callbacks.progress import RunProgressBar
+from sapiens2_lit.callbacks.run_lock import SoleWriter
 
 __all__ = [
     "FeatureCache",
@@ -16,4 +17,5 @@ __all__ = [
     "PredictionPictures",
     "Preemption",
     "RunProgressBar",
+    "SoleWriter",
 ]

@@ -1,6 +1,7 @@
 """The commands that need a Trainer: fit, validate, test, by LightningCLI."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sapiens2_lit.callbacks import (
     PredictionPictures,
     Preemption,
     RunProgressBar,
+    SoleWriter,
 )
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.cli.configs import resolve_configs
@@ -78,6 +80,7 @@ class SapiensCLI(LightningCLI):
         Raises:
             OutOfMemory: with what to change.
         """
+        self.sole_writer = SoleWriter()
         try:
             super().__init__(*args, **kwargs)
         except Exception as error:
@@ -86,6 +89,8 @@ class SapiensCLI(LightningCLI):
                 ranks = getattr(getattr(self, "trainer", None), "world_size", None)
                 raise advice(self.config[self.subcommand], error, trained, ranks) from error
             raise
+        finally:
+            self.sole_writer.release()
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -129,7 +134,9 @@ class SapiensCLI(LightningCLI):
         settings = self.config[self.subcommand]
         kwargs.setdefault("default_root_dir", settings.trainer.default_root_dir or settings.output)
         if settings.trainer.logger in (None, True):
-            kwargs["logger"] = TensorBoardLogger(settings.output, name="", version=self.run_folder())
+            make = partial(TensorBoardLogger, settings.output, name="", version=self.run_folder())
+            writes = self.subcommand == "fit" and not settings.trainer.fast_dev_run
+            kwargs["logger"] = self.sole_writer.claim(make) if writes else make()
         kwargs["callbacks"] = self.callbacks()
         kwargs["plugins"] = self.plugins()
         kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
@@ -145,6 +152,7 @@ class SapiensCLI(LightningCLI):
         if built.report is not None:
             callbacks.append(HtmlReport(built.report, run_of(built.ckpt_path)))
         if self.subcommand == "fit":
+            callbacks.insert(0, self.sole_writer)
             callbacks += [LearningRates(), built.pictures, built.feature_cache]
             if built.trainer.enable_model_summary is not False:
                 callbacks.append(ModelSummary(self.config.fit))

@@ -95,6 +95,7 @@ class Run:
 PROBE = 1  # image that tells the features' shape
 
 
+@pytest.mark.slow
 def test_later_epochs_read_what_the_first_computed(figures: Path, weights: str, tmp_path: Path) -> None:
     cached = Run(figures, tmp_path, weights, FeatureCache(str(tmp_path / "cache")))
     assert cached.passes == 12 + PROBE

@@ -84,6 +84,7 @@ def test_memory_that_cannot_be_told_says_why(head: Any, reason: str) -> None:
     assert reason in line
 
 
+@pytest.mark.slow
 def test_a_run_prints_both(figures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save_file(Sapiens2("test").state_dict(), tmp_path / "model.safetensors")
     caplog.set_level(logging.INFO)

@@ -8,6 +8,7 @@ import pytest
 from sapiens2_lit.cli.main import main
 
 
+@pytest.mark.slow
 def test_it_generates_trains_measures_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     options = ["demo", "--output", str(tmp_path), "--num", "20", "--steps", "2"]
     assert main(options) == 0

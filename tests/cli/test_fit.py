@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from helpers import QUIET, events, scalars
 
 from sapiens2_lit.cli.main import main
 
-TINY = ["--config", "pose_17.yaml", "--config", "size/test.yaml", "--data.num_workers", "0"]
-QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-QUIET += ["--trainer.accelerator", "cpu", "--trainer.devices", "1"]
+TINY = ["--config", "pose_17.yaml", "--config", "size/test.yaml"]
 
 
 def fit(output: Path, root: Path, *options: object) -> Path:
@@ -26,16 +24,11 @@ def fit(output: Path, root: Path, *options: object) -> Path:
     return max(output.glob("version_*"))
 
 
-def events(run: Path) -> EventAccumulator:
-    accumulator = EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 0})
-    return accumulator.Reload()
-
-
 def scalar(run: Path, name: str) -> dict[int, float]:
-    """Values by step; of a step that was run twice the later one."""
-    return {event.step: event.value for event in events(run).Scalars(name)}
+    return scalars(run)[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "labels"),
     [
@@ -44,11 +37,20 @@ def scalar(run: Path, name: str) -> dict[int, float]:
         ("pose_17.yaml", "person_keypoints.json"),
     ],
 )
-def test_shipped_configs_train_on_real_photographs(
-    config: str, labels: str, coco_tiny: Path, tmp_path: Path
+def test_shipped_configs_train_on_pictures_of_people(
+    config: str, labels: str, coco_people: Path, tmp_path: Path
 ) -> None:
-    command = ["fit", "--config", config, "--config", "size/test.yaml", "--data.root", str(coco_tiny), *QUIET]
-    command += ["--data.train", labels, "--data.val", labels, "--data.num_workers", "0"]
+    command = [
+        "fit",
+        "--config",
+        config,
+        "--config",
+        "size/test.yaml",
+        "--data.root",
+        str(coco_people),
+        *QUIET,
+    ]
+    command += ["--data.train", labels, "--data.val", labels]
     assert main([*command, "--trainer.max_steps", "4", "--output", str(tmp_path)]) == 0
     run = tmp_path / "version_0"
     assert sorted(path.name for path in (run / "checkpoints").iterdir())[-1] == "last.ckpt"
@@ -66,6 +68,7 @@ def test_shipped_configs_train_on_real_photographs(
     } <= set(tags["scalars"])  # fmt: skip
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_as_if_never_killed(figures: Path, tmp_path: Path) -> None:
     """Twice, with gradients accumulated and validation in the middle of an epoch."""
     options = ["--trainer.max_steps", 14, "--data.batch_size", 2, "--trainer.accumulate_grad_batches", 4]
@@ -111,6 +114,7 @@ def steps_done(checkpoint: Path) -> int:
     return torch.load(checkpoint, weights_only=True)["global_step"] if checkpoint.exists() else 0
 
 
+@pytest.mark.slow
 def test_command_line_wins_over_the_checkpoint(figures: Path, tmp_path: Path) -> None:
     fit(tmp_path, figures, "--trainer.max_steps", 3)
     options = ["--ckpt_path", "last", "--model.optimizer.lr", 0.5, "--model.optimizer.weight_decay", 0.25]
@@ -123,6 +127,7 @@ def test_command_line_wins_over_the_checkpoint(figures: Path, tmp_path: Path) ->
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["optimizer"]["init_args"]["lr"] == 0.5
 
 
+@pytest.mark.slow
 def test_evaluation_finds_the_saved_configuration(
     figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -139,6 +144,7 @@ def test_evaluation_finds_the_saved_configuration(
     assert len(list(out.rglob("000*.json"))) == 18
 
 
+@pytest.mark.slow
 def test_half_precision_trains_and_validates(figures: Path, tmp_path: Path) -> None:
     run = fit(tmp_path, figures, "--trainer.max_steps", 2, "--trainer.precision", "bf16-mixed")
     assert "val/pose/AP" in events(run).Tags()["scalars"]
@@ -151,11 +157,21 @@ def test_nothing_is_measured_without_trained_weights(
     assert "--ckpt_path" in capsys.readouterr().err
 
 
-def test_small_model_learns_fourteen_people_by_heart(coco_tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_small_model_learns_fourteen_people_by_heart(coco_people: Path, tmp_path: Path) -> None:
     """Labels of 12 of the 14 have keypoints. Takes half a minute."""
-    args = ["fit", "--config", "pose_17.yaml", "--config", "size/nano.yaml", "--data.root", coco_tiny, *QUIET]
+    args = [
+        "fit",
+        "--config",
+        "pose_17.yaml",
+        "--config",
+        "size/nano.yaml",
+        "--data.root",
+        coco_people,
+        *QUIET,
+    ]
     args += ["--data.train", "person_keypoints.json", "--data.val", "person_keypoints.json"]
-    args += ["--data.augment", "null", "--data.batch_size", 12, "--data.num_workers", 0]
+    args += ["--data.augment", "null", "--data.batch_size", 12]
     args += ["--trainer.max_steps", 60, "--trainer.check_val_every_n_epoch", 30, "--output", tmp_path]
     assert main([str(arg) for arg in args]) == 0
     reached = scalar(tmp_path / "version_0", "val/pose/PCK@0.1")

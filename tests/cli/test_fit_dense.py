@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from helpers import QUIET, events, scalars, series
 
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
 from sapiens2_lit.synthetic.dataset.manifest import Settings
 
-QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-QUIET += ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--data.num_workers", "0"]
 TASKS = {
     "normal": ("mean_angle", ["cosine", "l1", "gradient"], {"normal": (3, 64, 48)}),
     "pointmap": (
@@ -46,6 +44,7 @@ def fit(task: str, people: Path, output: Path, *options: str) -> int:
     return main([*command, "--data.batch_size", "2", *options])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_shipped_config_trains_validates_tests_and_predicts(
     task: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture
@@ -53,15 +52,14 @@ def test_shipped_config_trains_validates_tests_and_predicts(
     monitor, terms, predicted = TASKS[task]
     assert fit(task, people, tmp_path) == 0
     run = tmp_path / "version_0"
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
-    logged = {name: [e.value for e in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    logged = series(run)
     assert len(logged["train/loss"]) == 3
     assert torch.tensor(logged["train/loss"]).isfinite().all()
     expected = {f"{stage}/{task}/{term}" for stage in ("train", "val") for term in [*terms, monitor]}
     assert expected <= set(logged)
     sign = 1 if task == "albedo" else -1
     assert logged["val/score"] == pytest.approx([sign * value for value in logged[f"val/{task}/{monitor}"]])
-    assert f"val/{task}" in events.Tags()["images"]
+    assert f"val/{task}" in events(run).Tags()["images"]
     options = ["--ckpt_path", "best", "--output", str(tmp_path), *QUIET]
     capsys.readouterr()
     for command, stage in (("validate", "val"), ("test", "test")):
@@ -76,6 +74,7 @@ def test_shipped_config_trains_validates_tests_and_predicts(
         assert next(iter(archive.values())).shape[:2] == (96, 72), "the picture's own size"
 
 
+@pytest.mark.slow
 def test_point_map_head_follows_the_image_size_of_the_data(people: Path, tmp_path: Path) -> None:
     assert fit("pointmap", people, tmp_path, "--data.image_size", "[96, 64]") == 0
     saved = yaml.safe_load((tmp_path / "version_0" / "config.yaml").read_text())
@@ -83,6 +82,7 @@ def test_point_map_head_follows_the_image_size_of_the_data(people: Path, tmp_pat
     assert settings["image_size"] == [96, 64]
 
 
+@pytest.mark.slow
 def test_released_losses_and_relative_depth_are_settings(
     people: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -92,11 +92,12 @@ def test_released_losses_and_relative_depth_are_settings(
     assert fit("depth", people, tmp_path / "refused", "--data.relative", "true") in (1, 2)
     assert "the head predicts metres" in capsys.readouterr().err
     assert fit("depth", people, tmp_path / "released", "--model.heads.depth.released_loss", "true") == 0
-    events = EventAccumulator(str(tmp_path / "released" / "version_0")).Reload()
-    terms = {name for name in events.Tags()["scalars"] if name.startswith("train/depth/")}
+    logged = scalars(tmp_path / "released" / "version_0")
+    terms = {name for name in logged if name.startswith("train/depth/")}
     assert "train/depth/scale_invariant" in terms and "train/depth/gradient_matching" not in terms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "settings", "backbone"),
     [

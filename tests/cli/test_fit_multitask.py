@@ -5,15 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from helpers import QUIET, scalars
 
 from sapiens2_lit.checkpoints import take_head
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
 from sapiens2_lit.synthetic.dataset.manifest import Settings
 
-QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-QUIET += ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--data.num_workers", "0"]
 HEADS = ("pose", "seg", "normal", "pointmap", "albedo")
 DATASETS = {
     "pose": "pose",
@@ -42,11 +40,7 @@ def fit(config: str, output: Path, *options: object) -> Path:
     return max(output.glob("version_*"))
 
 
-def scalars(run: Path) -> dict[str, dict[int, float]]:
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
-    return {name: {e.step: e.value for e in events.Scalars(name)} for name in events.Tags()["scalars"]}
-
-
+@pytest.mark.slow
 def test_all_tasks_learn_from_pictures_with_all_labels(tmp_path: Path) -> None:
     few = [
         "--data.samples_per_epoch",
@@ -72,6 +66,7 @@ def test_all_tasks_learn_from_pictures_with_all_labels(tmp_path: Path) -> None:
     assert logged["val/score"][1] == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_folders_with_labels_of_their_own_train_resume_and_predict(folders: Path, tmp_path: Path) -> None:
     """In the midst of an epoch of 20 steps, and within the accumulation of gradients of all datasets."""
     options = [
@@ -115,6 +110,7 @@ def test_folders_with_labels_of_their_own_train_resume_and_predict(folders: Path
     fit("normal.yaml", tmp_path / "alone", *options, "--data.batch_size", 2)
 
 
+@pytest.mark.slow
 def test_mistakes_name_the_dataset(folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     command = ["fit", "--config", "multitask_folders.yaml", "--config", "size/test.yaml", *QUIET]
     command += ["--output", str(tmp_path), "--data.root", str(folders)]

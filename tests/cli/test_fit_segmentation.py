@@ -8,18 +8,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers import QUIET, series
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sapiens2_lit.cli.main import main
-
-QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-QUIET += ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--data.num_workers", "0"]
-
-
-def scalars(run: Path) -> dict[str, list[float]]:
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
-    return {name: [event.value for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
 
 
 @pytest.fixture
@@ -40,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_shipped_config_trains_validates_and_predicts(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -47,7 +40,7 @@ def test_shipped_config_trains_validates_and_predicts(
     command += ["--data.root", str(folder), "--output", str(tmp_path / "runs"), "--trainer.max_steps", "4"]
     assert main(command) == 0
     run = tmp_path / "runs" / "version_0"
-    logged = scalars(run)
+    logged = series(run)
     assert len(logged["train/loss"]) == 4
     assert torch.tensor(logged["train/loss"]).isfinite().all()
     assert {
@@ -70,6 +63,7 @@ def test_shipped_config_trains_validates_and_predicts(
     assert len(list((out / "seg" / "segmentation").glob("*.npz"))) == 8
 
 
+@pytest.mark.slow
 def test_pixels_may_vary_on_the_device(folder: Path, tmp_path: Path) -> None:
     """The same run twice: the same losses, and not those of the loader's variation."""
     command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/test.yaml", *QUIET]
@@ -78,11 +72,12 @@ def test_pixels_may_vary_on_the_device(folder: Path, tmp_path: Path) -> None:
     for run, on_device in (("one", "true"), ("other", "true"), ("loader", "false")):
         options = ["--data.augment.on_device", on_device, "--output", str(tmp_path / run)]
         assert main([*command, *options]) == 0
-        losses.append(scalars(tmp_path / run / "version_0")["train/loss"])
+        losses.append(series(tmp_path / run / "version_0")["train/loss"])
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
 
 
+@pytest.mark.slow
 def test_losses_of_the_docs_train(folder: Path, tmp_path: Path) -> None:
     """The page's own YAML, on masks of which some batches have no label."""
     page = (Path(__file__).parents[2] / "docs" / "segmentation.md").read_text()
@@ -101,12 +96,13 @@ def test_losses_of_the_docs_train(folder: Path, tmp_path: Path) -> None:
     ]
     command += ["--output", str(tmp_path / "runs"), "--trainer.max_steps", "5", "--data.batch_size", "1"]
     assert main(command) == 0
-    logged = scalars(tmp_path / "runs" / "version_0")
+    logged = series(tmp_path / "runs" / "version_0")
     for term in ("lovasz", "focal", "tversky", "cross_entropy"):
         values = logged[f"train/seg/{term}"]
         assert np.isfinite(values).all() and values.count(0) == 3, (term, values)
 
 
+@pytest.mark.slow
 def test_pose_and_segmentation_train_together(figures: Path, tmp_path: Path) -> None:
     root = tmp_path / "data"
     (root / "masks").mkdir(parents=True)
@@ -126,7 +122,7 @@ def test_pose_and_segmentation_train_together(figures: Path, tmp_path: Path) -> 
     command += ["--config", str(tmp_path / "both.yaml"), "--data.root", str(root), "--data.masks", "masks"]
     command += ["--data.augment", "null", "--data.batch_size", "12"]  # every step sees the same 12 people
     assert main([*command, "--output", str(tmp_path / "runs"), "--trainer.max_steps", "6"]) == 0
-    logged = scalars(tmp_path / "runs" / "version_0")
+    logged = series(tmp_path / "runs" / "version_0")
     assert {"train/pose/mse", "train/seg/cross_entropy", "val/pose/AP", "val/seg/mIoU"} <= set(logged)
     assert logged["train/seg/cross_entropy"][-1] < logged["train/seg/cross_entropy"][0]
     saved = torch.load(tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt", weights_only=True)

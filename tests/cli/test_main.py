@@ -76,6 +76,7 @@ def test_messages_from_loader_workers_lose_their_traceback() -> None:
     assert plain_message(DataError("a.jpg: cut")) == "a.jpg: cut"
 
 
+@pytest.mark.slow
 def test_unreadable_image_is_named_through_a_worker(
     figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

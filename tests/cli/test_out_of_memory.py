@@ -12,6 +12,7 @@ from sapiens2_lit.cli.main import main
 from sapiens2_lit.cli.out_of_memory import advice, changes, is_out_of_memory
 
 
+@pytest.mark.slow
 def test_a_run_out_of_memory_ends_with_what_to_change(
     figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

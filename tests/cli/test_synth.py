@@ -24,6 +24,7 @@ def test_it_starts_without_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_what_it_writes_is_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     root = tmp_path / "people"
     assert main(["synth", str(root), "--num", "10", "--size", "64", "48", "--workers", "1"]) == 0
@@ -94,6 +95,7 @@ def test_mistakes_are_answered_in_one_message(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("after", ["dataset.json", "records/*.json"])  # workers start; they are at work
 def test_ctrl_c_ends_it_cleanly(tmp_path: Path, workers: str, after: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import QUIET
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -21,9 +22,6 @@ from sapiens2_lit.heads import LinearHead, SegmentationHead
 from sapiens2_lit.losses.segmentation import balanced_weights
 from sapiens2_lit.models.build import load_task_file
 from sapiens2_lit.training.module import SapiensModule
-
-QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-QUIET += ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--data.num_workers", "0"]
 
 
 @pytest.fixture
@@ -120,6 +118,7 @@ def test_released_files_have_no_counts_and_need_none(folder: Path, tmp_path: Pat
     assert module.heads["seg"].losses["cross_entropy"].balance.tolist() == [1] * 4
 
 
+@pytest.mark.slow
 def test_a_run_counts_once_and_keeps_its_weights(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

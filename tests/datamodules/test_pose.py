@@ -14,7 +14,6 @@ from sapiens2_lit.datamodules import PoseDataModule, PoseSource
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms import PoseAugmentation
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "coco_wholebody_tiny"
 SIZE = (64, 48)
 
 
@@ -239,11 +238,10 @@ def test_detections_replace_the_labelled_boxes(dataset):
     assert len(data.ground_truth("validate")["annotations"]) == 3, "missed people count"
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared photographs are not here")
 @pytest.mark.parametrize("file", ["person_keypoints.json", "wholebody.json"])
-def test_real_photographs_make_batches_of_308(file):
+def test_pictures_of_people_make_batches_of_308(file, coco_people):
     data = set_up(
-        SHARED, skeleton="sociopticon308", train=file, val=file, batch_size=12, image_size=(128, 96)
+        coco_people, skeleton="sociopticon308", train=file, val=file, batch_size=12, image_size=(128, 96)
     )
     (batch,) = data.train_dataloader()
     assert batch["image"].float().std() > 20

@@ -189,6 +189,7 @@ def test_the_written_dataset_says_what_the_generator_says(tmp_path: Path):
         assert set(np.unique(sample["segmentation"])) <= {*np.unique(generated.frame(8).segmentation), 255}
 
 
+@pytest.mark.slow
 def test_it_trains_by_the_command(tmp_path: Path):
     """Two heads on people that no disk has seen."""
     (tmp_path / "endless.yaml").write_text(

@@ -14,6 +14,7 @@ pytest.importorskip("peft")
 pytest.importorskip("transformers")
 
 
+@pytest.mark.slow
 def test_adapters_are_merged_and_averages_taken_as_asked(figures: Path, tmp_path: Path) -> None:
     base = tmp_path / "base"
     write_weights(Sapiens2("test", (64, 48)).state_dict(), base / "model.safetensors")

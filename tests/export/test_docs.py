@@ -40,6 +40,7 @@ def place(
     return place
 
 
+@pytest.mark.slow
 def test_every_snippet_runs(place: Path, capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("transformers")
     assert len(BLOCKS) == 4

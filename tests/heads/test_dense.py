@@ -65,6 +65,7 @@ def test_fields_have_the_size_of_the_input(make: Callable, decoder: str, batch: 
             assert value.shape[2:] == SIZE
 
 
+@pytest.mark.slow
 @every_head
 def test_a_few_steps_lower_the_loss_and_better_the_score(make: Callable, batch: dict) -> None:
     """On four people, by heart; benchmarks/learn.py does it on people never seen."""

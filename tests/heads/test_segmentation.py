@@ -1,12 +1,11 @@
 """The segmentation head: what it learns from, predicts and draws."""
 
-import json
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers import GOLDEN, golden_json, normal
 from safetensors.torch import load_file
 
 from sapiens2_lit.datamodules import SegmentationDataModule
@@ -16,7 +15,6 @@ from sapiens2_lit.heads import SegmentationHead
 from sapiens2_lit.losses import CrossEntropy
 from sapiens2_lit.vocabularies import load_classes
 
-GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden"
 SIZE = (64, 48)
 
 
@@ -37,7 +35,6 @@ def test_logits_have_the_size_of_the_input(decoder: str) -> None:
     assert SegmentationHead(32, decoder=decoder)([torch.randn(2, 32, 4, 3)]).shape == (2, 29, *SIZE)
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden numbers at {GOLDEN}")
 def test_outputs_equal_the_released_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     small = DeconvDecoder(
         48, (32, 24, 16, 16), (16, 16), 29, "conv_seg"
@@ -45,11 +42,7 @@ def test_outputs_equal_the_released_ones(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("sapiens2_lit.heads.segmentation.build_decoder", lambda *_: small)
     head = SegmentationHead(48)
 
-    def normal(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-        state = np.random.RandomState(zlib.crc32(name.encode()))
-        return torch.from_numpy(np.float32(state.standard_normal(shape)))
-
-    released = json.loads((GOLDEN / "state_dict_heads.json").read_text())["seg"]
+    released = golden_json("state_dict_heads.json")["seg"]
     head.load_state_dict({name: 0.1 * normal(name, tuple(shape)) for name, shape in released.items()})
     with torch.no_grad():
         found = head([normal("features", (1, 48, 16, 12))])

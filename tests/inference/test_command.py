@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import QUIET
 from PIL import Image
 
 from sapiens2_lit.backbones import Sapiens2
@@ -26,8 +27,6 @@ CLASSES = {
     "seg": ("SegmentationHead", {}),
     "normal": ("NormalHead", {}),
 }
-QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-QUIET += ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--data.num_workers", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +143,7 @@ def test_unreadable_files_are_listed_and_the_others_done(
     assert "2 of the files" in printed and "broken.png" in printed and "text.jpg" in printed
 
 
+@pytest.mark.slow
 def test_predict_agrees_with_the_trainer(
     figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

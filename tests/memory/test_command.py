@@ -26,6 +26,7 @@ def printed_gib(text: str) -> float:
     return float(found[1])
 
 
+@pytest.mark.slow
 def test_what_fits_says_so(capsys: pytest.CaptureFixture) -> None:
     assert main(["plan", *POSE, "--memory", "24", "--data.batch_size", "2", *FEW_POINTS]) == 0
     small = capsys.readouterr().out
@@ -34,6 +35,7 @@ def test_what_fits_says_so(capsys: pytest.CaptureFixture) -> None:
     assert 8 < printed_gib(small) < 12
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_says_what_to_change(capsys: pytest.CaptureFixture) -> None:
     assert (
         main(["plan", *POSE, "--config", "size/5b.yaml", "--memory", "80", "--devices", "8", *FEW_POINTS])
@@ -52,6 +54,7 @@ def test_mistakes_are_answered(capsys: pytest.CaptureFixture) -> None:
     assert "--memory is missing" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_fits_its_card(recipe: str) -> None:
     """The command in the recipe's own comment, on the card of its name."""
@@ -64,6 +67,7 @@ def test_every_recipe_fits_its_card(recipe: str) -> None:
     assert case.estimate().fits(int(card[2]))
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_batch_as_the_line_says(make_module) -> None:
     networks, launch = empty_networks(make_module("normal")), TrainingSetup(1, (96, 64))
     line = batch_line(networks, launch)
@@ -73,6 +77,7 @@ def test_memory_grows_with_the_batch_as_the_line_says(make_module) -> None:
     assert most is not None and most.fits(1.0) and not line.at(most.launch.batch_size + 1).fits(1.0)
 
 
+@pytest.mark.slow
 def test_shards_share_what_is_held(make_module) -> None:
     networks = empty_networks(make_module(size="tiny"))
     parts = [
@@ -83,6 +88,7 @@ def test_shards_share_what_is_held(make_module) -> None:
         assert abs(parts[1][name] / parts[0][name] - 1 / 4) < 0.02
 
 
+@pytest.mark.slow
 def test_advice_ends_with_what_fits(make_module) -> None:
     module = make_module("normal")
     case = MemoryQuery(module, TrainingSetup(4, (96, 64), "32-true", gpu=False))

@@ -17,6 +17,7 @@ from sapiens2_lit.training.module import SapiensModule
 IMAGE = (96, 64)  # of the modules
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("head", "precision", "accumulate", "settings"),

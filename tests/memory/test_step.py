@@ -22,6 +22,7 @@ def play(module: SapiensModule, batch_size: int = 2, **settings: object) -> Mome
     return simulate_step(networks.backbone, dict(networks.heads.items()), batch_size, IMAGE, **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("adapt", "checkpointing", "keep", "autocast"),
     [
@@ -49,6 +50,7 @@ def test_one_block_stands_for_all_equal_ones(
         assert folded[phase].total() == pytest.approx(parts.total(), rel=0.1), phase
 
 
+@pytest.mark.slow
 def test_fewer_checkpoints_keep_more(make_module: Callable[..., SapiensModule]) -> None:
     kept = [
         play(make_module(size="tiny", checkpointing=mode))["head pose"]["backbone"]
@@ -62,6 +64,7 @@ def test_checkpointing_keeps_fewer_maps(make_module: Callable[..., SapiensModule
     assert kept[1] < kept[0] / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["pose", "normal"])
 def test_recomputed_decoders_keep_fewer_maps(make_module: Callable[..., SapiensModule], head: str) -> None:
     """By samples, what a batch of eight takes is hardly more than what one of two does."""

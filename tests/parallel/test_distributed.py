@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from helpers import scalars
 
 
 def run(output: Path, root: Path, *options: str) -> dict[str, float]:
@@ -27,12 +27,11 @@ def run(output: Path, root: Path, *options: str) -> dict[str, float]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
-    events = EventAccumulator(str(output / "version_0")).Reload()
-    return {
-        name: events.Scalars(name)[-1].value for name in events.Tags()["scalars"] if name.startswith("val/")
-    }
+    logged = scalars(output / "version_0").items()
+    return {name: values[max(values)] for name, values in logged if name.startswith("val/")}
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_measure_as_one(figures: Path, tmp_path: Path) -> None:
     one = run(tmp_path / "one", figures, "--data.batch_size", "4", "--trainer.devices", "1")
     ddp = ["--data.batch_size", "2", "--trainer.devices", "2", "--trainer.strategy", "ddp"]

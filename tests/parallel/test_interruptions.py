@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from processes import FSDP, STEPS, MakeJob, Ranks, recorded, start
 
+pytestmark = pytest.mark.slow
 MINUTE = 60
 
 

@@ -44,6 +44,7 @@ def test_each_rank_holds_its_part(
     assert all(parameter.is_meta for parameter in backbone.parameters())
 
 
+@pytest.mark.slow
 def test_copies_are_sharded_within_their_machine(fake_ranks: Callable[..., Any]) -> None:
     with torch.device("meta"):
         backbone = Sapiens2("0.4b")

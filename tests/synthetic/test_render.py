@@ -116,6 +116,7 @@ ON = {
 }
 
 
+@pytest.mark.slow
 def test_visible_keypoints_lie_on_their_part() -> None:
     """Within two pixels, which is what the pixel grid leaves of fingers."""
     skeleton = load_skeleton("sociopticon308")
@@ -133,6 +134,7 @@ def test_visible_keypoints_lie_on_their_part() -> None:
     assert min(seen.values()) >= 2, seen
 
 
+@pytest.mark.slow
 def test_left_and_right_are_anatomical() -> None:
     """The left eye is on the image's right in a face seen from the front; limbs carry their side's class."""
     skeleton, faced = load_skeleton("coco17"), 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import pytest
 import torch
 import torch.multiprocessing as mp
 from torch import nn
@@ -102,6 +103,7 @@ def by_hand(balance: Any) -> dict[str, torch.Tensor]:
     return module.state_dict()
 
 
+@pytest.mark.slow
 def test_ranks_with_different_labels_train_as_one(tmp_path: Path) -> None:
     """Weight decay is strong here: a head that no rank has labels for must not feel it."""
     with socket.socket() as free:

@@ -14,8 +14,6 @@ from sapiens2_lit.data.coco.ground_truth import build_ground_truth, with_unique_
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.vocabularies import load_skeleton
 
-SHARED = Path(__file__).parents[3] / ".." / "shared" / "data" / "coco_wholebody_tiny"
-needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the shared photographs are not here")
 BODY = load_skeleton("coco17")
 
 
@@ -107,7 +105,6 @@ def test_the_vocabulary_may_be_given_where_the_file_names_none(dataset):
         read(root, source=load_skeleton("coco_wholebody133"))
 
 
-@needs_shared
 @pytest.mark.parametrize(
     ("file", "skeleton", "shared"),
     [
@@ -119,13 +116,13 @@ def test_the_vocabulary_may_be_given_where_the_file_names_none(dataset):
         ("wholebody.json", "sociopticon308", 53),
     ],
 )
-def test_real_files_in_every_vocabulary(file, skeleton, shared):
+def test_files_of_coco_in_every_vocabulary(file, skeleton, shared, coco_people):
     skeleton = load_skeleton(skeleton)
-    read_file = read_coco(SHARED / file, skeleton, SHARED / "images")
+    read_file = read_coco(coco_people / file, skeleton, coco_people / "images")
     assert len(read_file.people) == 12
     assert read_file.skipped == {"without labelled keypoints": 2}
     truth = build_ground_truth([read_file])
-    raw = {a["id"]: a for a in json.loads((SHARED / file).read_text())["annotations"]}
+    raw = {a["id"]: a for a in json.loads((coco_people / file).read_text())["annotations"]}
     assert {a["id"] for a in truth["annotations"]} == raw.keys()
     most = max(a["num_keypoints"] for a in truth["annotations"])
     assert shared - 1 <= most <= shared
@@ -138,11 +135,10 @@ def test_real_files_in_every_vocabulary(file, skeleton, shared):
         assert annotation["area"] == raw[annotation["id"]]["area"]
 
 
-@needs_shared
-def test_wholebody_fields_land_in_place_and_invalid_parts_are_unlabelled():
+def test_wholebody_fields_land_in_place_and_invalid_parts_are_unlabelled(coco_people):
     skeleton = load_skeleton("coco_wholebody133")
-    file = read_coco(SHARED / "wholebody.json", skeleton, SHARED / "images")
-    raw = {a["id"]: a for a in json.loads((SHARED / "wholebody.json").read_text())["annotations"]}
+    file = read_coco(coco_people / "wholebody.json", skeleton, coco_people / "images")
+    raw = {a["id"]: a for a in json.loads((coco_people / "wholebody.json").read_text())["annotations"]}
     seen = 0
     for row in range(len(file.people)):
         points = file.people.keypoints(row)
