@@ -18,11 +18,11 @@ from sapiens2_lit.callbacks import (
     LastCheckpoint,
     PredictionPictures,
     PredictionWriter,
-    Preemption,
     RunProgressBar,
     RunScalars,
     StartTable,
 )
+from sapiens2_lit.callbacks.beginning import preemption
 from sapiens2_lit.checkpoints.run_io import RunCheckpointIO
 from sapiens2_lit.config_files import resolve_configs
 from sapiens2_lit.errors import SettingError
@@ -148,8 +148,8 @@ class SapiensCLI(LightningCLI):
             if built.trainer.enable_model_summary is not False:
                 callbacks.append(StartTable(self.config.fit))
             if built.trainer.enable_checkpointing is not False:
-                callbacks += [built.checkpoint, built.last_checkpoint, Preemption(built.last_checkpoint)]
-        return callbacks
+                callbacks += [built.checkpoint, built.last_checkpoint]
+        return [*callbacks, preemption(self.subcommand, built)]
 
     def plugins(self) -> list[Any]:
         """The user's own plugins, and ours for checkpoints unless one of them is that."""
