@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -143,8 +143,6 @@ def fork(args: list[str], log: Path) -> int:
             os.dup2(file, stream)
         status = main(args)
         atexit._run_exitfuncs()
-    except KeyboardInterrupt:  # before the command began
-        status = 130
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException:
@@ -170,6 +168,7 @@ def run(trials: list[Trial], at_once: int, start: Callable[[list[str], Path], in
         while waiting and len(live) < at_once:
             trial = waiting.popleft()
             trial.folder.mkdir(parents=True)
+            (trial.folder / "log").touch()
             trial.started = time.monotonic()
             trial.pid = start(trial.args, trial.folder / "log")
             live[trial.pid] = trial
@@ -258,6 +257,16 @@ def loads(path: Path) -> bool:
 
 
 @contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Unlike `TemporaryDirectory` it is not removed by children that run the functions for their exit."""
+    folder = Path(mkdtemp())
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
 def busy(count: int) -> Iterator[None]:
     """Processes that load `count` cores."""
     pids = []
@@ -307,8 +316,10 @@ def benchmark() -> int:
     options = parser.parse_args()
     if not options.cold:
         preload()
-    with TemporaryDirectory() as folder:
-        root = Path(folder)
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # of children: Python's handler may raise where nobody listens yet
+    with temporary_folder() as root:
         prepare(root)
         trials = []
         for command in options.commands:

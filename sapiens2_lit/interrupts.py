@@ -81,7 +81,7 @@ class _Listener:
         while number := self.outlet.recv(1)[0]:
             if number not in self.before:
                 continue
-            if self.depth == 0:
+            if self.depth == 0 and not self.number:  # else it was noted, and the asking is over
                 self._end_if_stuck(number)
             self.number = self.number or number
             if number == signal.SIGINT:
