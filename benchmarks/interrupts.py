@@ -3,7 +3,8 @@
     python benchmarks/interrupts.py                  150 delays a command, 0 to 3 s in steps of 20 ms
     python benchmarks/interrupts.py --cold           as commands of their own, imports and all
 
-Each delay has one of the eight pairs of a signal (SIGINT, SIGTERM, SIGHUP, SIGUSR1) and a target (the process, its
+`training` and `predicting` are `fit` and `predict` whose delays count from their first files, after data and model
+were read. Each delay has one of the eight pairs of a signal (SIGINT, SIGTERM, SIGHUP, SIGUSR1) and a target (the process, its
 group), in turn; `--all` runs every pair at every delay. Commands are forked from this process, which has done their
 imports, several at once and beside a busy loop on each core. Ends with status 1 if anything went wrong.
 """
@@ -41,6 +42,11 @@ TARGETS = ("process", "group")
 PAIRS = tuple(product(SIGNALS, TARGETS))
 HUNG = 60.0  # s
 LEFT = 10.0  # s that other processes of the group have to end after the command
+BEGUN = {
+    "training": "runs/*/config.yaml",
+    "predicting": "found/*",
+}  # what shows that it is time to count delays
+COMMANDS = ("synth", "fit", "training", "predict", "predicting", "export")
 COLUMNS = (
     "answered", "ended before", "hung", "wrong status", "traceback", "half files", "processes left",
     "checkpoint not loadable",
@@ -64,6 +70,8 @@ class Trial:
     ended: float = 0.0
     status: int | None = None
     found: list[str] = field(default_factory=list)
+    counting: bool = False
+    begun: bool = False  # something is written that the same command goes on from
 
 
 def arguments(command: str, place: int, root: Path, out: Path) -> list[str]:
@@ -80,9 +88,9 @@ def arguments(command: str, place: int, root: Path, out: Path) -> list[str]:
             "--workers",
             str(1 + place % 3),
         ]
-    if command == "fit":
+    if command in ("fit", "training"):
         return fit(root, out / "runs", place % 3, 100_000, 2 if place % 2 else 1)
-    if command == "predict":
+    if command in ("predict", "predicting"):
         model = ["--ckpt_path", str(root / "model.ckpt"), "--images", str(root / "photos")]
         return ["predict", *model, "--out", str(out / "found"), "--device", "cpu"]
     return ["export", str(root / "model.ckpt"), str(out / "exported"), "--format", "torch-export"]
@@ -185,11 +193,15 @@ def over(trial: Trial) -> bool:
         pid, status = os.waitpid(trial.pid, os.WNOHANG)
         if pid:
             trial.status, trial.ended = os.waitstatus_to_exitcode(status), now
+        elif not trial.counting:
+            pattern = BEGUN.get(trial.command)
+            trial.counting = pattern is None or any(trial.folder.glob(pattern))
+            trial.started = now
         elif not trial.told and now - trial.started >= trial.delay:
-            trial.told = now
             send = os.killpg if trial.target == "group" else os.kill
             with suppress(ProcessLookupError):  # a group is not there before the child has made it
                 send(trial.pid, trial.number)
+                trial.told = now
         elif trial.told and now - trial.told > HUNG:
             os.killpg(trial.pid, signal.SIGKILL)
             os.waitpid(trial.pid, 0)
@@ -225,6 +237,7 @@ def judge(trial: Trial) -> None:
         trial.found.append("checkpoint not loadable")
     if "saved" in log and not runs:
         trial.found.append("checkpoint not loadable")
+    trial.begun = any(path.is_file() and path.name != "log" for path in trial.folder.rglob("*"))
     if not trial.found:
         trial.found.append("answered")
 
@@ -288,8 +301,10 @@ def busy(count: int) -> Iterator[None]:
 
 def table(trials: list[Trial]) -> str:
     lines = [
-        "| command | signal | to | interrupts | slowest answer, s | " + " | ".join(COLUMNS) + " |",
-        "|---" * (5 + len(COLUMNS)) + "|",
+        "| command | signal | to | interrupts | with work done | slowest answer, s | "
+        + " | ".join(COLUMNS)
+        + " |",
+        "|---" * (6 + len(COLUMNS)) + "|",
     ]
     groups: dict[tuple[str, str, str], list[Trial]] = {}
     for trial in trials:
@@ -297,14 +312,15 @@ def table(trials: list[Trial]) -> str:
     for key, group in groups.items():
         counts = Counter(found for trial in group for found in trial.found)
         slowest = max(trial.ended - trial.told for trial in group if trial.told)
-        cells = [*key, len(group), f"{slowest:.1f}", *(counts[column] for column in COLUMNS)]
+        begun = sum(trial.begun for trial in group)
+        cells = [*key, len(group), begun, f"{slowest:.1f}", *(counts[column] for column in COLUMNS)]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
 def benchmark() -> int:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--commands", nargs="+", default=["synth", "fit", "predict", "export"])
+    parser.add_argument("--commands", nargs="+", default=COMMANDS)
     parser.add_argument("--delays", type=int, default=150, help="moments, evenly between 0 and --until")
     parser.add_argument("--until", type=float, default=3.0, metavar="SECONDS")
     parser.add_argument("--all", action="store_true", help="every signal and target at every delay")

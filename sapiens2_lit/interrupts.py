@@ -220,12 +220,16 @@ def end_by_parent_alone() -> None:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         return
+    from multiprocessing import parent_process
+
+    parent = parent_process()  # of a fork server's children not the process that forked them
+    own = os.getppid() if parent is None else parent.pid
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    threading.Thread(target=_wait_for_parent, name="parent", daemon=True).start()
+    threading.Thread(target=_wait_for_parent, args=(own,), name="parent", daemon=True).start()
 
 
-def _wait_for_parent() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+def _wait_for_parent(parent: int | None) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
         pass
     os._exit(0)
 

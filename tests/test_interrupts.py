@@ -135,12 +135,17 @@ def test_what_was_ignored_stays_ignored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_hear_their_parent_alone(method: str, tmp_path: Path) -> None:
-    """A signal to the group, when the worker has just been started; then SIGTERM from the parent, as of multiprocessing."""
+    """Signals to the group when the worker has just been started; SIGTERM from the parent, as of multiprocessing."""
     (tmp_path / "worker.py").write_text(
         dedent("""
-        import os, signal, time
+        import os, signal, subprocess, time
         from multiprocessing import get_context, resource_tracker
         from sapiens2_lit import interrupts
+
+        def tell_group():  # by another process, as this one may end its worker
+            for number in interrupts.SIGNALS:
+                command = f"kill -s {number.name[3:]} -- -{os.getpgid(0)}"
+                subprocess.run(["sh", "-c", command], start_new_session=True, check=True)
 
         def work():
             interrupts.end_by_parent_alone()
@@ -154,13 +159,11 @@ def test_workers_hear_their_parent_alone(method: str, tmp_path: Path) -> None:
                 with interrupts.left_to_parent():
                     worker = get_context(os.environ["METHOD"]).Process(target=work)
                     worker.start()
-                for number in interrupts.SIGNALS:
-                    os.killpg(os.getpgid(0), number)
+                tell_group()
                 while not os.path.exists("there"):
                     assert worker.is_alive(), worker.exitcode
                     time.sleep(0.02)
-                for number in interrupts.SIGNALS:
-                    os.killpg(os.getpgid(0), number) if number != signal.SIGTERM else None
+                tell_group()
                 time.sleep(0.3)
                 assert worker.is_alive(), worker.exitcode
                 worker.terminate()
@@ -169,7 +172,7 @@ def test_workers_hear_their_parent_alone(method: str, tmp_path: Path) -> None:
                 os._exit(0)
         """)
     )
-    environment = {**os.environ, "METHOD": method}
+    environment = {**os.environ, "METHOD": method, "TORCHELASTIC_RUN_ID": "Ctrl-C comes twice"}
     command = [sys.executable, "worker.py"]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, start_new_session=True, capture_output=True, text=True
