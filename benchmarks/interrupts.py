@@ -3,10 +3,10 @@
     python benchmarks/interrupts.py                  150 delays a command, 0 to 3 s in steps of 20 ms
     python benchmarks/interrupts.py --cold           as commands of their own, imports and all
 
-`training` and `predicting` are `fit` and `predict` whose delays count from their first files, after data and model
-were read. Each delay has one of the eight pairs of a signal (SIGINT, SIGTERM, SIGHUP, SIGUSR1) and a target (the process, its
-group), in turn; `--all` runs every pair at every delay. Commands are forked from this process, which has done their
-imports, several at once and beside a busy loop on each core. Ends with status 1 if anything went wrong.
+`training` and `predicting` are `fit` and `predict` whose delays count from the end of their preparations, as a file
+tells. Each delay has one of the eight pairs of a signal (SIGINT, SIGTERM, SIGHUP, SIGUSR1) and a target (the process,
+its group), in turn; `--all` runs every pair at every delay. Commands are forked from this process, which has done
+their imports, several at once and beside a busy loop on each core. Ends with status 1 if anything went wrong.
 """
 
 import atexit
@@ -43,7 +43,7 @@ PAIRS = tuple(product(SIGNALS, TARGETS))
 HUNG = 60.0  # s
 LEFT = 10.0  # s that other processes of the group have to end after the command
 BEGUN = {
-    "training": "runs/*/config.yaml",
+    "training": "runs/*/hparams.yaml",
     "predicting": "found/*",
 }  # what shows that it is time to count delays
 COMMANDS = ("synth", "fit", "training", "predict", "predicting", "export")
