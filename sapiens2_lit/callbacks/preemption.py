@@ -49,8 +49,8 @@ class Preemption(L.Callback):
             self.beginning.close()
         interrupts.take_back()  # from Lightning, which restores the former handlers at the end
 
-    on_sanity_check_start = listen
-    on_validation_start = on_test_start = on_predict_start = listen
+    on_sanity_check_start = listen  # type: ignore[assignment]  # takes what the hook is given
+    on_validation_start = on_test_start = on_predict_start = listen  # type: ignore[assignment]  # as above
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         step = trainer.global_step
@@ -89,7 +89,7 @@ class Preemption(L.Callback):
         if number := greatest_over_ranks(interrupts.received(), trainer.strategy.root_device):
             raise Interrupted(number, f"stopped by {interrupts.name_of(number)}")
 
-    on_validation_batch_end = on_test_batch_end = on_predict_batch_end = end_evaluation
+    on_validation_batch_end = on_test_batch_end = on_predict_batch_end = end_evaluation  # type: ignore[assignment]  # as above
 
     def on_exception(self, trainer: L.Trainer, *args: Any) -> None:
         self._answered.close()  # of a command, signals wait on, for its end
