@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from sapiens2_lit import interrupts
 from sapiens2_lit.errors import SettingError
 
 ADVICE = "Make room or choose another folder; what is there is whole."
@@ -26,8 +28,9 @@ def whole_file(path: Path, mark: str = "unfinished") -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{mark}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield temporary
-        temporary.replace(path)
+        with interrupts.undone(partial(temporary.unlink, missing_ok=True)):
+            yield temporary
+            temporary.replace(path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -19,10 +19,10 @@ from sapiens2_lit.callbacks import (
     LearningRates,
     ModelSummary,
     PredictionPictures,
-    Preemption,
     RunProgressBar,
     SoleWriter,
 )
+from sapiens2_lit.callbacks.beginning import preemption
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import find_checkpoint, find_model, run_of
@@ -157,8 +157,8 @@ class SapiensCLI(LightningCLI):
             if built.trainer.enable_model_summary is not False:
                 callbacks.append(ModelSummary(self.config.fit))
             if built.trainer.enable_checkpointing is not False:
-                callbacks += [built.checkpoint, built.last_checkpoint, Preemption(built.last_checkpoint)]
-        return callbacks
+                callbacks += [built.checkpoint, built.last_checkpoint]
+        return [*callbacks, preemption(self.subcommand, built)]
 
     def plugins(self) -> list[Any]:
         """The user's own plugins, and ours for checkpoints unless one of them is that."""

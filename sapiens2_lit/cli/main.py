@@ -7,6 +7,7 @@ from argparse import ArgumentError
 from importlib.metadata import version
 from textwrap import dedent
 
+from sapiens2_lit import interrupts
 from sapiens2_lit.cli.configs import find_config, shipped_configs, summary
 from sapiens2_lit.errors import Interrupted, SapiensError
 
@@ -33,15 +34,48 @@ TRAINER_COMMANDS = ("fit", "validate", "test")
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 1 something to mend in data or settings, 2 wrong usage."""
+    """Run one command; returns the exit status.
+
+    0 is done, 1 something to mend in data or settings, 2 wrong usage, 128 + N the answer to signal N (130: Ctrl-C).
+    """
     # Threads of torch that wait for each other sleep: spinning, they take the CPU that the loader's processes need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     args = sys.argv[1:] if args is None else list(args)
     command, rest = (args[0], args[1:]) if args else ("--help", [])
+    if command == "app":  # whose server answers Ctrl-C by itself
+        return answer(command, rest)
+    with interrupts.answered():
+        return answer_signals(command, rest)
+
+
+def answer_signals(command: str, rest: list[str]) -> int:
+    """Run a command; returns its exit status, which tells of the signal that came meanwhile."""
+    try:
+        status = answer(command, rest)
+    except Interrupted as error:
+        return stopped(error.signal, str(error))
+    except Exception as error:  # such as a connection to another rank that the same signal ended
+        if not (number := interrupts.received()) or os.environ.get("SAPIENS2_LIT_TRACEBACK"):
+            raise
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return stopped(number, f"stopped by {interrupts.name_of(number)}, and by {reason}")
+    if not status and (number := interrupts.received()):
+        return stopped(number, f"{interrupts.name_of(number)} came when all was done")
+    return status
+
+
+def stopped(number: int, message: str) -> int:
+    """Say why the command ends; returns its exit status."""
+    if interrupts.is_launched():  # its launcher says it, and takes another status for a failure
+        return 0
+    sys.stderr.write(f"\n{message}\n")
+    return 128 + number  # as shells tell of signals
+
+
+def answer(command: str, rest: list[str]) -> int:
+    """Run a command; returns its exit status, with a message of what a user can mend."""
     try:
         return dispatch(command, rest)
-    except Interrupted as error:
-        return fail(str(error), status=128 + error.signal)  # as shells tell of signals
     except SapiensError as error:
         return fail(plain_message(error), status=1, cause=error)
     except (ArgumentError, ValueError) as error:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from sapiens2_lit import interrupts
 from sapiens2_lit.atomic_write import check_writable
 from sapiens2_lit.cli.find_run import find_model, with_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import with_underscores
 from sapiens2_lit.cli.predict_options import build_parser
-from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.errors import DataError, Interrupted, SettingError
 from sapiens2_lit.inference.boxes import BoxFile, read_boxes
 from sapiens2_lit.inference.detect import build_detector
 from sapiens2_lit.inference.inputs import check
@@ -23,8 +24,6 @@ from sapiens2_lit.inference.sources import Frame, Source, open_source
 from sapiens2_lit.inference.video_tracking import VideoTracking
 from sapiens2_lit.inference.writers.formats import FormatOptions
 
-STOPPED = 130  # what a shell calls a command that Ctrl-C ended
-
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +32,7 @@ def predict(args: list[str]) -> int:
 
     Raises:
         ArgumentError: wrong usage.
+        Interrupted: a signal came; what is there is whole.
         SettingError, DataError, WeightsError: naming the option or the file; nothing was predicted then, or all that
             was is whole.
     """
@@ -50,19 +50,21 @@ def predict(args: list[str]) -> int:
     problems: list[str] = []
     done = 0
     try:
-        with open_output(
-            options.formats,
-            options.output,
-            dict(predictor.model.named_heads()),
-            source,
-            options=formats,
-            resume=options.resume,
-            sequential=options.track or options.smooth,
-        ) as output:
+        with (
+            interrupts.asked(),
+            open_output(
+                options.formats,
+                options.output,
+                dict(predictor.model.named_heads()),
+                source,
+                options=formats,
+                resume=options.resume,
+                sequential=options.track or options.smooth,
+            ) as output,
+        ):
             done = run(predictor, source, output, boxes, timeline, problems)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; the same command with --resume goes on from here\n")
-        return STOPPED
+    except Interrupted as error:
+        raise error.with_advice("the same command with --resume goes on from here") from None
     return report(options.output, done, [*source.problems, *problems])
 
 
@@ -173,6 +175,7 @@ def run(
     with tqdm(total=source.total, unit="image", disable=None, dynamic_ncols=True) as bar:
 
         def skip(name: str) -> bool:
+            interrupts.check()  # asked before every photograph is read
             skipped = output.done(name)
             if skipped:
                 bar.update((source.videos[name].num_frames or 0) if name in source.videos else 1)
@@ -184,6 +187,7 @@ def run(
                 None if boxes is None else [boxes.of(frame) for frame in frames],
             )
             for frame, prediction in zip(frames, found, strict=True):
+                interrupts.check()
                 output.write(frame, timeline(prediction, frame))
                 done += 1
                 bar.update()

@@ -4,8 +4,9 @@ import shlex
 import sys
 from pathlib import Path
 
+from sapiens2_lit import interrupts
 from sapiens2_lit.cli.options import Parser
-from sapiens2_lit.errors import SettingError
+from sapiens2_lit.errors import Interrupted, SettingError
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
 from sapiens2_lit.synthetic.dataset.files import write_file
 from sapiens2_lit.synthetic.dataset.frame import FIELDS_OF_VIEW
@@ -27,13 +28,13 @@ CONFIGS = {
     "albedo": "albedo.yaml",
     "matting": "matting.yaml",
 }  # what trains on each task's labels
-STOPPED = 130  # what a shell calls a command that Ctrl-C ended
 
 
 def synth(args: list[str]) -> int:
     """Generate what `args` ask for; returns the exit status.
 
     Raises:
+        Interrupted: a signal came; what is there is whole.
         SettingError: naming the option or the file that does not fit.
     """
     parser = Parser("sapiens2-lit synth", description=DESCRIPTION)
@@ -74,19 +75,22 @@ def synth(args: list[str]) -> int:
     )
     root = (options.out or options.output).expanduser()
     try:
-        made = make_dataset(root, options.num, settings, workers=options.workers)
-        if made or not (root / "preview.png").is_file():
-            write_preview(root, min(options.num, 8), settings)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; the same command goes on from here\n")
-        return STOPPED
+        with interrupts.asked():
+            made = make_dataset(root, options.num, settings, workers=options.workers)
+            if made or not (root / "preview.png").is_file():
+                write_preview(root, min(options.num, 8), settings)
+    except Interrupted as error:
+        raise error.with_advice("the same command goes on from here") from None
     sys.stdout.write(report(root, options.num, made, settings))
     return 0
 
 
 def write_preview(root: Path, count: int, settings: Settings) -> None:
     """`preview.png`: the first `count` samples, each beside all its labels."""
-    frames = [settings.frame(index) for index in range(count)]
+    frames = []
+    for index in range(count):
+        interrupts.check()
+        frames.append(settings.frame(index))
     write_file(root, "preview.png", png(preview(frames, settings.tasks)))
 
 

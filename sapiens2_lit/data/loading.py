@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
 
 from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.interrupts import end_by_parent_alone, left_to_parent
 
 Key = tuple[int, int]
 
@@ -108,7 +109,9 @@ class TrainingLoader(DataLoader[Any]):
                     epoch += 1
                 self.sampler.offset = epoch - told  # Lightning may count an epoch too many after a restart
             self.sampler.skip = taken * (self.batch_size or 1)
-        for batch in super().__iter__():
+        with left_to_parent():
+            batches = super().__iter__()
+        for batch in batches:
             taken += 1
             self._position = self._state(told, taken)
             yield batch
@@ -161,6 +164,14 @@ class TrainingLoader(DataLoader[Any]):
         }
 
 
+class EvaluationLoader(DataLoader[Any]):
+    """A DataLoader whose workers leave signals to their parent."""
+
+    def __iter__(self) -> Any:
+        with left_to_parent():
+            return super().__iter__()
+
+
 def training_loader(
     dataset: Dataset[Any],
     *,
@@ -203,7 +214,7 @@ def evaluation_loader(
     all R ranks take the same number of steps. Metrics can tell a repeated sample by its index.
     """
     sampler: DistributedSampler[Any] = DistributedSampler(dataset, num_replicas, rank, shuffle=False)
-    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, **_worker_settings(num_workers))
+    return EvaluationLoader(dataset, batch_size=batch_size, sampler=sampler, **_worker_settings(num_workers))
 
 
 def default_workers(processes: int = 1) -> int:
@@ -242,3 +253,4 @@ def _worker_settings(num_workers: int) -> dict[str, Any]:
 def _start_worker(worker: int) -> None:
     # The workers themselves are the parallelism; OpenCV's threads would fight over the same cores.
     cv2.setNumThreads(0)
+    end_by_parent_alone()

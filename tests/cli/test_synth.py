@@ -98,16 +98,24 @@ def test_mistakes_are_answered_in_one_message(
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("after", ["dataset.json", "records/*.json"])  # workers start; they are at work
-def test_ctrl_c_ends_it_cleanly(tmp_path: Path, workers: str, after: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(tmp_path: Path, workers: str, after: str, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "sapiens2_lit", "synth", str(tmp_path / "out"), "--num", "3000"]
     command += ["--size", "48", "32", "--workers", workers]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(f"out/{after}")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(0.1)  # a worker takes longer to import
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the command and its workers
-    _, printed = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "stopped; the same command goes on from here" in printed
+    os.killpg(process.pid, number)  # as a terminal or SLURM sends it: to the command and its workers
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    name = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}[number]
+    assert f"stopped by {name}; the same command goes on from here" in printed
     assert "Traceback" not in printed
+    with pytest.raises(ProcessLookupError):
+        while (
+            time.monotonic() < deadline + 60
+        ):  # multiprocessing's tracker ends when it sees that the command has
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+    assert not list(tmp_path.rglob("*.unfinished"))

@@ -54,3 +54,14 @@ def sole_writer(root: Path) -> Iterator[None]:
     finally:
         if opened is not None:
             os.close(opened)
+
+
+@contextmanager
+def remove_unfinished(root: Path) -> Iterator[None]:
+    """Remove, when the block ends in an exception, what processes left that were killed while they wrote."""
+    try:
+        yield
+    except BaseException:
+        for path in root.rglob(".*.unfinished"):
+            path.unlink(missing_ok=True)
+        raise

@@ -1,8 +1,10 @@
 """`sapiens2-lit predict --images VIDEO` from end to end: people with numbers, overlays, and going on."""
 
 import json
+import os
 import re
 import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +126,13 @@ def test_resuming_a_video(
     def stop_at(name: str | None) -> None:
         def stopping(self: Output, frame: Any, prediction: Any) -> None:
             if frame.name == name:
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), signal.SIGINT)
             written.append(frame.name)
             write(self, frame, prediction)
 
         monkeypatch.setattr(Output, "write", stopping)
 
-    stop_at("b/000003")
+    stop_at("b/000002")
     assert predict(models["seg"], tmp_path / "in", out, *formats) == 130
     left = files(out)
     assert {"seg/overlay/a.mp4", "videos/a.json", "seg/segmentation/b/000002.png"} <= set(left)
