@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torch import nn
 
 from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.checkpoints.renames import translate_adapt
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.lora import LoRA, inject_lora, is_lora
 from sapiens2_lit.training.half_precision_weights import hold_in_bfloat16
@@ -105,8 +106,8 @@ class Adapt:
 
 
 def adapt_from_dict(values: dict[str, Any]) -> Adapt:
-    """The inverse of `Adapt.to_dict`."""
-    return Adapt(**{**values, "lora": LoRA(**values["lora"])})
+    """The inverse of `Adapt.to_dict`; what older checkpoints hold has other names."""
+    return Adapt(**{**translate_adapt(values), "lora": LoRA(**values["lora"])})
 
 
 def difference(here: Adapt, before: Adapt) -> str:
