@@ -25,9 +25,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, default_collate
 
-from sapiens2_lit.adapt import Adapt
 from sapiens2_lit.backbones import Sapiens2
-from sapiens2_lit.datamodules.synthetic_dataset import SyntheticDataset
+from sapiens2_lit.cli.messages import set_up_messages
+from sapiens2_lit.data.datasets.synthetic import SyntheticDataset
 from sapiens2_lit.heads import (
     AlbedoHead,
     DepthHead,
@@ -38,11 +38,11 @@ from sapiens2_lit.heads import (
     PoseHead,
     SegmentationHead,
 )
-from sapiens2_lit.messages import set_up_messages
-from sapiens2_lit.module import SapiensModule
-from sapiens2_lit.parallel.placement import whole
+from sapiens2_lit.parallel.dtensor import whole
 from sapiens2_lit.parallel.strategy import ShardedStrategy
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.training.adaptation import Adapt
+from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.vocabularies import load_skeleton
 
 SIZE = (64, 48)
 TASKS: dict[str, Callable[..., Head]] = {

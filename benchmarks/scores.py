@@ -15,8 +15,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sapiens2_lit.cli import main as sapiens2_lit
-from sapiens2_lit.run import find_checkpoint
+from sapiens2_lit.cli.find_run import find_checkpoint
+from sapiens2_lit.cli.main import main as sapiens2_lit
 
 SHOWN = ("val/score", "val/pose/AP", "val/pose/PCK@0.05", "val/pose/PCK@0.1", "val/loss")
 

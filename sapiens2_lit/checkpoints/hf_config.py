@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.errors import WeightsError
-from sapiens2_lit.images import MEAN, STD
+from sapiens2_lit.models.normalize import MEAN, STD
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 MODEL_TYPE = "sapiens2"

@@ -9,7 +9,7 @@ import torch
 
 import sapiens2_lit
 from sapiens2_lit.checkpoints import read_weights
-from sapiens2_lit.checkpoints.sharded import open_weights
+from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
 from sapiens2_lit.errors import WeightsError
 
 transformers = pytest.importorskip("transformers")
