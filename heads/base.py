@@ -21,6 +21,7 @@ from sapiens2_lit.errors import SettingError
 
 Batch = dict[str, Any]
 Outputs = Tensor | dict[str, Tensor]
+RENAMED = {"partial": "uses_valid", "prepare": "setup", "measures": "can_evaluate"}
 
 
 class Head(nn.Module, ABC):
@@ -42,6 +43,13 @@ class Head(nn.Module, ABC):
     top_down: bool = False
     multi_scale: bool = False
     uses_valid: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raises TypeError where a head of before has names that would be ignored now."""
+        super().__init_subclass__(**kwargs)
+        for old, new in RENAMED.items():
+            if old in vars(cls):
+                raise TypeError(f"{cls.__name__}.{old} is now called {new}")
 
     def init_weights(self) -> None:
         """Give every parameter its fresh value, in place: Kaiming, fan-out, zero biases."""
