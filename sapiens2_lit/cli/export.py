@@ -6,7 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from sapiens2_lit.cli.main.find_run import find_checkpoint
+from sapiens2_lit.cli.find_run import find_checkpoint
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.export.folder import MANIFEST, check_place, check_room, new_folder, write_json

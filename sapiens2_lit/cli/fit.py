@@ -24,8 +24,8 @@ from sapiens2_lit.callbacks import (
 )
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.cli.configs import resolve_configs
-from sapiens2_lit.cli.main.find_run import find_checkpoint, run_of
-from sapiens2_lit.cli.main.link_settings import share_settings
+from sapiens2_lit.cli.find_run import find_checkpoint, run_of
+from sapiens2_lit.cli.link_settings import share_settings
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.out_of_memory import advice, is_out_of_memory
 from sapiens2_lit.errors import SettingError

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sapiens2_lit.atomic_write import check_writable
-from sapiens2_lit.cli.main.find_run import find_checkpoint
+from sapiens2_lit.cli.find_run import find_checkpoint
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.predict_options import build_parser
 from sapiens2_lit.errors import DataError, SettingError

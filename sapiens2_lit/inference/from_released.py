@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from sapiens2_lit.backbones import Sapiens2
-from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, SIZES, BackboneSize
 from sapiens2_lit.checkpoints import load_state, read_weights, task_state
 from sapiens2_lit.checkpoints.hub import fetch
@@ -30,6 +29,7 @@ from sapiens2_lit.heads import (
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.build_from_config import read_factories
 from sapiens2_lit.models.build import build
+from sapiens2_lit.models.network import Network
 
 METADATA = "sapiens2_lit.config"  # in a safetensors header: JSON of the configuration that made the networks
 RELEASED_SIZE, RELEASED_SIZE_4K = (1024, 768), (4096, 3072)
@@ -52,15 +52,13 @@ class Released:
     """Networks read from a task model.
 
     Attributes:
-        backbone: with its weights.
-        heads: the one head, by the name of its task.
+        network: with its weights; its one head has the name of its task.
         image_size: (height, width) of the input that it was trained on.
         config: the configuration that the file names, else empty.
         origin: where it came from.
     """
 
-    backbone: Backbone
-    heads: dict[str, Head]
+    network: Network
     image_size: tuple[int, int]
     config: dict[str, Any]
     origin: str
@@ -79,16 +77,16 @@ def read_released(source: str | Path) -> Released:
     found = read_weights(place)
     config, origin = config_of(place), str(source)
     if config:
-        backbone, heads = build(*read_factories(config, origin), pretrained=False)
-        if len(heads) != 1:
-            raise WeightsError(f"{origin}: its configuration has {len(heads)} heads, expected one")
-        task, image_size = next(iter(heads)), size_of(backbone, RELEASED_SIZE)
+        network = build(*read_factories(config, origin), pretrained=False)
+        if len(network.heads) != 1:
+            raise WeightsError(f"{origin}: its configuration has {len(network.heads)} heads, expected one")
+        task, image_size = next(iter(network.heads)), network.backbone.image_size or RELEASED_SIZE
     else:
         task = find_task(found.tensors, origin)
         size = backbone_size(found.tensors, origin)
         four_k = any(name.startswith("backbone.tokenizer.") for name in found.tensors)
         image_size = declared_size(place) or (RELEASED_SIZE_4K if four_k else RELEASED_SIZE)
-        backbone, heads = build(
+        network = build(
             lambda: Sapiens2(size, image_size, window_tokenizer=four_k),
             {
                 task: lambda width: make_head(
@@ -97,10 +95,9 @@ def read_released(source: str | Path) -> Released:
             },
             pretrained=False,
         )
-    module = nn.ModuleDict({"backbone": backbone, "heads": nn.ModuleDict(heads)})
-    kept = {name: value for name, value in module.state_dict().items() if ".losses." in name}
-    log.info("%s", load_state(module, kept | task_state(found.tensors, task), source=origin).summary())
-    return Released(backbone, heads, image_size, config, origin)
+    kept = {name: value for name, value in network.state_dict().items() if ".losses." in name}
+    log.info("%s", load_state(network, kept | task_state(found.tensors, task), source=origin).summary())
+    return Released(network, image_size, config, origin)
 
 
 def find_folder(source: str | Path) -> Path:
@@ -120,10 +117,6 @@ def config_of(place: Path) -> dict[str, Any]:
         return json.loads(text) if text else {}
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{files[0]}: expected safetensors with a readable header; {error}.") from error
-
-
-def size_of(backbone: Backbone, default: tuple[int, int]) -> tuple[int, int]:
-    return getattr(backbone, "image_size", default)
 
 
 def find_task(tensors: Tensors, origin: str) -> str:
