@@ -135,7 +135,7 @@ def learn(heads: list[str], balance: str, steps: int, batch_size: int, output: P
         "--trainer.limit_val_batches",
         "0",
     ]
-    command += ["--model.balance", balance]
+    command += ["--model.loss_weighting", balance]
     command += ["--trainer.enable_checkpointing", "false", "--trainer.logger", "false"]
     command += ["--trainer.accelerator", "cpu", "--trainer.devices", "1"]
     command += ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]

@@ -17,7 +17,7 @@ from gpu.measured_run import run_trial
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.heads import NormalHead, PoseHead, SegmentationHead
 from sapiens2_lit.memory.estimate import estimate
-from sapiens2_lit.memory.launch import Launch
+from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.module import SapiensModule
@@ -26,10 +26,10 @@ HEADS = {"pose": PoseHead, "segmentation": SegmentationHead, "normal": NormalHea
 CASES: dict[str, dict[str, Any]] = {
     "full": {"adapt": Adapt("full")},
     "full, checkpointing": {"adapt": Adapt("full"), "checkpointing": True},
-    "last 1": {"adapt": Adapt("last", last=1)},
+    "last 1": {"adapt": Adapt("last_blocks", last=1)},
     "frozen": {"adapt": Adapt("frozen")},
-    "frozen, stages": {"adapt": Adapt("frozen"), "recompute": "stages"},
-    "frozen, samples": {"adapt": Adapt("frozen"), "recompute": "samples"},
+    "frozen, stages": {"adapt": Adapt("frozen"), "head_checkpointing": "stages"},
+    "frozen, samples": {"adapt": Adapt("frozen"), "head_checkpointing": "samples"},
 }
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     for head in args.heads:
         for name, settings in CASES.items():
             for precision in ("32-true", "bf16-mixed"):
-                launch = Launch(args.batch, tuple(args.image), precision, gpu=False)
+                launch = TrainingSetup(args.batch, tuple(args.image), precision, gpu=False)
                 module = make(head, args.size, launch.image_size, **settings)
                 planned = estimate(empty_networks(module), launch)
                 measured = measure_peak(partial(run_trial, module, launch))

@@ -26,7 +26,7 @@ from sapiens2_lit.checkpoints import load_state
 from sapiens2_lit.checkpoints.write_streaming import write_stream
 from sapiens2_lit.models.build import shard_backbone
 from sapiens2_lit.parallel.dtensor import local_values
-from sapiens2_lit.parallel.seeded_init import fresh_values
+from sapiens2_lit.parallel.seeded_init import init_sharded
 from sapiens2_lit.parallel.sharding import Sharding
 
 MB = 2**20
@@ -114,7 +114,7 @@ def build(sharding: Sharding, size: str) -> Sapiens2:
         backbone = Sapiens2(size)
     shard_backbone(sharding, backbone)
     sharding.materialize(backbone)
-    fresh_values(backbone.init_weights, draw=False)
+    init_sharded(backbone.init_weights, draw=False)
     return backbone
 
 

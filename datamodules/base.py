@@ -24,7 +24,8 @@ class ImageDataModule(lightning.LightningDataModule):
     """Datasets by name (train, val, test, predict), which `setup` fills, and their loaders.
 
     Attributes:
-        ranks_agree: all training batches have the same kinds of labels, so that processes need not ask each other.
+        same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
+            each other.
 
     Args:
         image_size: (height, width) of the input.
@@ -36,7 +37,7 @@ class ImageDataModule(lightning.LightningDataModule):
         SettingError: naming the setting, what was found and what was expected.
     """
 
-    ranks_agree = True
+    same_labels_on_all_ranks = True
 
     def __init__(
         self, image_size: tuple[int, int], batch_size: int, num_workers: int | None, seed: int | None
@@ -57,7 +58,7 @@ class ImageDataModule(lightning.LightningDataModule):
         self.augment: Any = None  # of training samples
         self._device_steps: list[Any] | None = None
         self.datasets: dict[str, Any] = {}
-        self.wrap_training: Callable[[Any], Any] | None = (
+        self.train_dataset_wrapper: Callable[[Any], Any] | None = (
             None  # of the training dataset, such as a feature cache's
         )
 
@@ -88,7 +89,7 @@ class ImageDataModule(lightning.LightningDataModule):
         if self.augments_on_device:
             dataset = SeededPixels(dataset, self.seed)
         return training_loader(
-            dataset if self.wrap_training is None else self.wrap_training(dataset),
+            dataset if self.train_dataset_wrapper is None else self.train_dataset_wrapper(dataset),
             sizes=sizes,
             weights=weights,
             batch_size=self.batch_size,
@@ -159,4 +160,4 @@ class Shard(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         own = index % self.num_replicas == self.rank
-        return {**self.dataset[index], "counted": torch.tensor(own)}
+        return {**self.dataset[index], "evaluated": torch.tensor(own)}

@@ -165,5 +165,5 @@ def _report(name: str, dataset: DenseDataset) -> None:
     if dataset.invalid.count:
         _log.warning(
             "%s: %d of %d samples have labels that are %s in places; these pixels do not count.",
-            name, dataset.invalid.count, len(dataset), say_invalid(dataset.rasters),
+            name, dataset.invalid.count, len(dataset), say_invalid(dataset.label_sources),
         )  # fmt: skip

@@ -95,9 +95,9 @@ class MultitaskDataModule(lightning.LightningDataModule):
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
 
     @property
-    def ranks_agree(self) -> bool:
+    def same_labels_on_all_ranks(self) -> bool:
         """All processes take the same dataset at every step, so that they train the same heads."""
-        return all(data.ranks_agree for data in self.datasets.values())
+        return all(data.same_labels_on_all_ranks for data in self.datasets.values())
 
     def train_samples(self) -> int | None:
         """Number of training samples of all datasets, after `setup("fit")`; None before."""

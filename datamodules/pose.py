@@ -162,7 +162,7 @@ class PoseDataModule(ImageDataModule):
                 augment=self.augment if name == "train" else None,
                 seed=self.seed,
                 padding=self.padding,
-                rasters=[] if name == "predict" else self._find_masks(people),
+                label_sources=[] if name == "predict" else self._find_masks(people),
             )
 
     def train_sources(self) -> tuple[list[int], list[float]]:
@@ -195,7 +195,7 @@ class PoseDataModule(ImageDataModule):
         dataset = self.datasets["train"]
         masks = [
             (label, stem_of(name))
-            for people, labels in zip(dataset.sources, dataset.rasters, strict=True)
+            for people, labels in zip(dataset.sources, dataset.label_sources, strict=True)
             for label in labels
             for name in people.file_name[np.unique(people.image)].tolist()
         ]

@@ -95,7 +95,7 @@ class SegmentationDataModule(DenseDataModule):
 
     def count_classes(self) -> npt.NDArray[np.int64]:
         """(C,) pixels of each class in the training masks, of 2000 of them at most; after `setup("fit")`."""
-        masks, names = self.datasets["train"].rasters[0], self.datasets["train"].names.tolist()
+        masks, names = self.datasets["train"].label_sources[0], self.datasets["train"].names.tolist()
         return count_classes([(masks, stem_of(name)) for name in names], self.classes.num_classes)
 
     def find_backgrounds(self) -> Backgrounds | None:

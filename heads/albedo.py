@@ -1,4 +1,4 @@
-"""Albedo: the colour that light has not touched."""
+"""Albedo: the color that light has not touched."""
 
 from typing import Any, Literal
 
@@ -40,7 +40,7 @@ class AlbedoHead(DenseHead):
         released_loss: bool = False,
     ) -> None:
         terms = choose_terms("AlbedoHead", loss, released_loss, default_terms)
-        super().__init__(build_decoder("albedo", embed_dim, 3, decoder), terms, start=(0.5, 0.5, 0.5))
+        super().__init__(build_decoder("albedo", embed_dim, 3, decoder), terms, init_bias=(0.5, 0.5, 0.5))
 
     def unflip(self, outputs: Outputs) -> Outputs:
         assert isinstance(outputs, Tensor)

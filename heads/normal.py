@@ -41,7 +41,7 @@ class NormalHead(DenseHead):
     ) -> None:
         terms = choose_terms("NormalHead", loss, False, lambda _: default_terms())
         facing = (0.0, 0.0, -1.0)  # the camera
-        super().__init__(build_decoder("normal", embed_dim, 3, decoder), terms, start=facing)
+        super().__init__(build_decoder("normal", embed_dim, 3, decoder), terms, init_bias=facing)
 
     def unflip(self, outputs: Outputs) -> Outputs:
         assert isinstance(outputs, Tensor)

@@ -22,7 +22,7 @@ from sapiens2_lit.heads.dense import (
     Terms,
     at_input_size,
     choose_terms,
-    counted_pixels,
+    evaluated_pixels,
     outside_autocast,
     start_at,
     valid_pixels,
@@ -70,7 +70,7 @@ class PointmapHead(FieldHead):
 
     targets = ("pointmap", "intrinsics")
     monitor = ("l2", "min")
-    partial = True
+    uses_valid = True
 
     def __init__(
         self,
@@ -151,14 +151,14 @@ class PointmapHead(FieldHead):
         if not all(key in batch for key in self.targets):
             return
         assert isinstance(outputs, dict)
-        valid = counted_pixels(valid_pixels(batch), batch)
+        valid = evaluated_pixels(valid_pixels(batch), batch)
         points, scale = self.metric(outputs, batch)
         for name, metric in metrics.items():
             if name != "camera":
                 metric.update(points, batch["pointmap"], valid)
         if "camera" in metrics:
             found = intrinsics_from_focal(self.focal(points, scale, batch), image_size(batch))
-            own = batch.get("counted", torch.ones_like(scale, dtype=torch.bool))
+            own = batch.get("evaluated", torch.ones_like(scale, dtype=torch.bool))
             metrics["camera"].update(found[own], batch["intrinsics"][own], image_size(batch))
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:

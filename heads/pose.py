@@ -97,9 +97,9 @@ class PoseHead(DecoderHead):
             metrics["ap"] = KeypointAP(self.skeleton, truth)
         return MetricCollection(metrics, compute_groups=False)
 
-    def measures(self, batch: Batch) -> bool:
+    def can_evaluate(self, batch: Batch) -> bool:
         """People from a detector have no keypoints, but average precision is measured on them."""
-        return "person" in batch or super().measures(batch)
+        return "sample_index" in batch or super().can_evaluate(batch)
 
     def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
         assert isinstance(outputs, Tensor)
@@ -109,7 +109,7 @@ class PoseHead(DecoderHead):
             metrics["pck"].update(keypoints, batch["keypoints"], batch["box"][:, 2:].amax(1) * zoom)
         if "ap" in metrics and "image_id" in batch:
             original = to_original(keypoints, batch["affine"])
-            metrics["ap"].update(original, batch["image_id"], batch["score"], batch["person"])
+            metrics["ap"].update(original, batch["image_id"], batch["box_score"], batch["sample_index"])
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Keypoints (B, K, 3) as x, y, score and a score (B,) for each person.
@@ -118,7 +118,7 @@ class PoseHead(DecoderHead):
         """
         assert isinstance(outputs, Tensor)
         keypoints = self.codec(outputs, batch["image"]).decode(outputs)
-        box_score = batch.get("score", keypoints.new_ones(len(keypoints)))
+        box_score = batch.get("box_score", keypoints.new_ones(len(keypoints)))
         if "affine" in batch:
             keypoints = to_original(keypoints, batch["affine"])
         return {"keypoints": keypoints, "score": person_score(keypoints, box_score)}

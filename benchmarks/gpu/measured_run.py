@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from sapiens2_lit.heads.base import Batch, Head
 from sapiens2_lit.memory.batches import example_batch
-from sapiens2_lit.memory.launch import Launch
+from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.parallel.strategy import ShardedStrategy
 from sapiens2_lit.training.module import SapiensModule
 
@@ -30,7 +30,7 @@ class Trial:
     seconds: list[float] = field(default_factory=list)
 
 
-def run_trial(module: SapiensModule, launch: Launch, steps: int = 2) -> Trial:
+def run_trial(module: SapiensModule, launch: TrainingSetup, steps: int = 2) -> Trial:
     """Train as `launch` says, in this one process, on a device of that kind.
 
     One batch more than is needed is offered, since data loaders are ahead of the training.
@@ -56,7 +56,7 @@ def run_trial(module: SapiensModule, launch: Launch, steps: int = 2) -> Trial:
     return clock.trial
 
 
-def strategy_for(launch: Launch) -> Strategy | str:
+def strategy_for(launch: TrainingSetup) -> Strategy | str:
     if launch.sharded:
         return ShardedStrategy(cpu_offload=launch.offload, sync_each_batch=launch.sync_each_batch)
     return "auto"
@@ -65,7 +65,7 @@ def strategy_for(launch: Launch) -> Strategy | str:
 class Examples(IterableDataset[Any]):
     """Batches of the right shapes, `count` of them, each in memory of its own."""
 
-    def __init__(self, heads: list[Head], launch: Launch, count: int) -> None:
+    def __init__(self, heads: list[Head], launch: TrainingSetup, count: int) -> None:
         self.heads, self.launch, self.count = heads, launch, count
 
     def __iter__(self) -> Iterator[Batch]:

@@ -24,8 +24,8 @@ CASES: dict[str, dict[str, Any]] = {
     "checkpointing, compile": {"checkpointing": True, "compile": True},
     "every second block": {"checkpointing": 2},
     "selective": {"checkpointing": "selective"},
-    "stages": {"checkpointing": True, "recompute": "stages"},
-    "samples": {"checkpointing": True, "recompute": "samples"},
+    "stages": {"checkpointing": True, "head_checkpointing": "stages"},
+    "samples": {"checkpointing": True, "head_checkpointing": "samples"},
 }
 
 

@@ -2,8 +2,8 @@
 
 from sapiens2_lit.callbacks.feature_cache import FeatureCache
 from sapiens2_lit.callbacks.last_checkpoint import LastCheckpoint
-from sapiens2_lit.callbacks.learning_rates import RunScalars
-from sapiens2_lit.callbacks.model_summary import StartTable
+from sapiens2_lit.callbacks.learning_rates import LearningRates
+from sapiens2_lit.callbacks.model_summary import ModelSummary
 from sapiens2_lit.callbacks.pictures import PredictionPictures
 from sapiens2_lit.callbacks.preemption import Preemption
 from sapiens2_lit.callbacks.progress import RunProgressBar
@@ -12,10 +12,10 @@ from sapiens2_lit.callbacks.writer import PredictionWriter
 __all__ = [
     "FeatureCache",
     "LastCheckpoint",
+    "LearningRates",
+    "ModelSummary",
     "PredictionPictures",
     "PredictionWriter",
     "Preemption",
     "RunProgressBar",
-    "RunScalars",
-    "StartTable",
 ]

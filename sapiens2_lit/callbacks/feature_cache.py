@@ -67,7 +67,7 @@ class FeatureCache(L.Callback):
                 raise SettingError(
                     f"feature_cache: {place}.augment.on_device varies pixels after the loader; set it to false"
                 )
-            data.wrap_training = partial(self.wrap, name)
+            data.train_dataset_wrapper = partial(self.wrap, name)
 
     def wrap(self, name: str, dataset: Any) -> CachedDataset:
         cached = CachedDataset(dataset, self.views)
@@ -169,7 +169,7 @@ class FeatureCache(L.Callback):
             assert isinstance(pl_module, SapiensModule)
             pl_module.feature_cache = None
             for data in parts_of(trainer).values():
-                data.wrap_training = None
+                data.train_dataset_wrapper = None
             self.stores, self.datasets = {}, {}
 
 

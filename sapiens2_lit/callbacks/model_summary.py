@@ -13,7 +13,7 @@ from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.module import SapiensModule
 
 
-class StartTable(L.Callback):
+class ModelSummary(L.Callback):
     """Prints a short table: parameters of backbone and heads, how many of them are trained, at which rates.
 
     Below it, the memory that the plan (`sapiens2-lit plan`) expects on each device, which takes about a second.
@@ -31,12 +31,12 @@ class StartTable(L.Callback):
         if not trainer.is_global_zero:
             return
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        rank_zero_info("%s", start_table(pl_module, groups))
+        rank_zero_info("%s", model_summary(pl_module, groups))
         if self.settings is not None:
             rank_zero_info("%s", memory_line(pl_module, self.settings, trainer.world_size))
 
 
-def start_table(module: SapiensModule, groups: list[dict[str, Any]]) -> str:
+def model_summary(module: SapiensModule, groups: list[dict[str, Any]]) -> str:
     """Rows for the backbone, each head and the sum; learning rates are those at the schedule's height.
 
     Args:

@@ -19,7 +19,7 @@ from sapiens2_lit.export.plan import Exported, Options, Writer
 from sapiens2_lit.export.provenance import Provenance, provenance
 from sapiens2_lit.export.released import write_released
 from sapiens2_lit.export.torch_export import write_torch_export
-from sapiens2_lit.export.training_run import RunFacts, read_run
+from sapiens2_lit.export.training_run import TrainingRun, read_run
 from sapiens2_lit.export.transformers import write_transformers
 from sapiens2_lit.inference.model import InferenceModel, load_model
 
@@ -67,7 +67,7 @@ def export(args: list[str], api: HfApi | None = None) -> int:
         exported = FORMATS[options.format](model, folder, settings)
         origin = provenance(model, source, options.backbone)
         run = read_run(source, ema=options.ema).of(exported.heads)
-        licence = accompany(model, folder, exported, origin, run, name=options.push_to_hub or out.name)
+        licence = write_metadata(model, folder, exported, origin, run, name=options.push_to_hub or out.name)
     sys.stdout.write(report(out, exported, licence))
     if options.push_to_hub:
         message = f"Export by sapiens2-lit (--format {options.format})"
@@ -157,8 +157,8 @@ def find_source(options: Namespace) -> str:
     return found
 
 
-def accompany(
-    model: InferenceModel, folder: Path, exported: Exported, origin: Provenance, run: RunFacts, name: str
+def write_metadata(
+    model: InferenceModel, folder: Path, exported: Exported, origin: Provenance, run: TrainingRun, name: str
 ) -> str:
     """Write manifest, licence and card; returns what became of the licence."""
     write_json(folder / MANIFEST, manifest(model, exported, origin))

@@ -15,12 +15,12 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from sapiens2_lit.callbacks import (
     FeatureCache,
     LastCheckpoint,
+    LearningRates,
+    ModelSummary,
     PredictionPictures,
     PredictionWriter,
     Preemption,
     RunProgressBar,
-    RunScalars,
-    StartTable,
 )
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.cli.configs import resolve_configs
@@ -29,7 +29,7 @@ from sapiens2_lit.cli.link_settings import share_settings
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.out_of_memory import advice, is_out_of_memory
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.report import TestReport
+from sapiens2_lit.report import HtmlReport
 from sapiens2_lit.training.module import SapiensModule
 
 BEST = {
@@ -143,11 +143,11 @@ class SapiensCLI(LightningCLI):
         if self.subcommand == "predict":
             callbacks.append(PredictionWriter())
         if built.report is not None:
-            callbacks.append(TestReport(built.report, run_of(built.ckpt_path)))
+            callbacks.append(HtmlReport(built.report, run_of(built.ckpt_path)))
         if self.subcommand == "fit":
-            callbacks += [RunScalars(), built.pictures, built.feature_cache]
+            callbacks += [LearningRates(), built.pictures, built.feature_cache]
             if built.trainer.enable_model_summary is not False:
-                callbacks.append(StartTable(self.config.fit))
+                callbacks.append(ModelSummary(self.config.fit))
             if built.trainer.enable_checkpointing is not False:
                 callbacks += [built.checkpoint, built.last_checkpoint, Preemption(built.last_checkpoint)]
         return callbacks

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from sapiens2_lit.errors import SapiensError
-from sapiens2_lit.memory.advice import Case, explain_shortage
+from sapiens2_lit.memory.advice import MemoryQuery, explain_shortage
 from sapiens2_lit.memory.launch import launch_of
 
 
@@ -43,7 +43,7 @@ def by_plan(settings: Any, trained: Any, ranks: int | None) -> str:
     memory = (
         torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30 if gpu else None
     )
-    return explain_shortage(Case(trained, launch_of(settings, ranks, gpu)), memory)
+    return explain_shortage(MemoryQuery(trained, launch_of(settings, ranks, gpu)), memory)
 
 
 def by_settings(settings: Any) -> str:
@@ -63,8 +63,10 @@ def changes(settings: Any) -> list[str]:
     checkpointing = settings.get("model.backbone.init_args.activation_checkpointing")
     if checkpointing is not None and checkpointing is not True:
         found.append("--model.backbone.activation_checkpointing true   (a third more computation)")
-    if settings.get("model.recompute") == "none":
-        found.append("--model.recompute stages   (the decoders' maps; or samples: one sample at a time)")
+    if settings.get("model.head_checkpointing") == "none":
+        found.append(
+            "--model.head_checkpointing stages   (the decoders' maps; or samples: one sample at a time)"
+        )
     if settings.get("trainer.precision") not in ("bf16-mixed", "16-mixed"):
         found.append("--trainer.precision bf16-mixed   (activations of half the size)")
     strategy = settings.get("trainer.strategy")

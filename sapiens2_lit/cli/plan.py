@@ -5,9 +5,9 @@ from argparse import ArgumentParser
 from dataclasses import replace
 
 from sapiens2_lit.cli.plan_settings import read_case
-from sapiens2_lit.memory.advice import Case, advice_text
+from sapiens2_lit.memory.advice import MemoryQuery, advice_text
 from sapiens2_lit.memory.batch_size import largest_batch
-from sapiens2_lit.memory.launch import Launch
+from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.memory.table import GPUS, SIZES, memory_table
 
@@ -38,7 +38,7 @@ def plan(args: list[str]) -> int:
     return 0 if report(case, own.memory) else 1
 
 
-def report(case: Case, memory: float) -> bool:
+def report(case: MemoryQuery, memory: float) -> bool:
     """Print the plan; returns whether it fits."""
     launch, networks = case.launch, empty_networks(case.module)
     found = case.estimate()
@@ -69,7 +69,7 @@ def report(case: Case, memory: float) -> bool:
     return False
 
 
-def options(launch: Launch) -> str:
+def options(launch: TrainingSetup) -> str:
     """The options of a batch size and an accumulation."""
     return f"--data.batch_size {launch.batch_size} --trainer.accumulate_grad_batches {launch.accumulate}"
 

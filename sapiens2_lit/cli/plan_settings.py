@@ -5,11 +5,11 @@ from typing import Any
 from jsonargparse import Namespace
 
 from sapiens2_lit.cli.fit import SapiensCLI, run
-from sapiens2_lit.memory.advice import Case
+from sapiens2_lit.memory.advice import MemoryQuery
 from sapiens2_lit.memory.launch import launch_of
 
 
-class Planner:
+class NoTrainer:
     """Stands where a run has its Trainer, and trains nothing."""
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
@@ -25,17 +25,17 @@ class PlanCLI(SapiensCLI):
         self.model = parser.instantiate_classes(Namespace(model=settings.model)).model
         self.datamodule = None
         self.config_init = self.config
-        self.trainer = Planner()  # type: ignore[assignment]  # all that is called of it
+        self.trainer = NoTrainer()  # type: ignore[assignment]  # all that is called of it
 
     def after_instantiate_classes(self) -> None:
         """Nothing is saved."""
 
 
-def read_case(args: list[str], devices: int | None = None) -> Case:
+def read_case(args: list[str], devices: int | None = None) -> MemoryQuery:
     """The training that `sapiens2-lit fit ARGS` would run.
 
     Args:
         devices: in all, if not those of `trainer.devices` and `trainer.num_nodes`.
     """
     cli = run(["fit", *args], PlanCLI)
-    return Case(cli.model, launch_of(cli.config["fit"], devices))
+    return MemoryQuery(cli.model, launch_of(cli.config["fit"], devices))

@@ -19,7 +19,7 @@ from sapiens2_lit.inference.inputs import check
 from sapiens2_lit.inference.output import Output, open_output
 from sapiens2_lit.inference.predictor import Predictor, load
 from sapiens2_lit.inference.sources import Frame, Source, open_source
-from sapiens2_lit.inference.video_tracking import Timeline
+from sapiens2_lit.inference.video_tracking import VideoTracking
 from sapiens2_lit.inference.writers.formats import FormatOptions
 
 STOPPED = 130  # what a shell calls a command that Ctrl-C ended
@@ -100,7 +100,7 @@ def build_predictor(options: Namespace) -> Predictor:
     return predictor
 
 
-def build_timeline(options: Namespace, predictor: Predictor, source: Source) -> Timeline:
+def build_timeline(options: Namespace, predictor: Predictor, source: Source) -> VideoTracking:
     """What is done with people from frame to frame.
 
     Raises:
@@ -111,7 +111,7 @@ def build_timeline(options: Namespace, predictor: Predictor, source: Source) -> 
             raise SettingError(f"{name}: no head of {predictor.model.origin} predicts keypoints of people")
         if value and not source.videos:
             raise SettingError(f"{name}: there is no video in {options.images}; photographs are not in a row")
-    return Timeline(track=options.track, smooth=options.smooth)
+    return VideoTracking(track=options.track, smooth=options.smooth)
 
 
 def find_boxes(path: Path, source: Source) -> BoxFile:
@@ -163,7 +163,7 @@ def run(
     source: Source,
     output: Output,
     boxes: BoxFile | None,
-    timeline: Timeline,
+    timeline: VideoTracking,
     problems: list[str],
 ) -> int:
     """Predict on all frames, some at a time, in their order; returns how many were written."""

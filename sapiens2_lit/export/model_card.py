@@ -11,10 +11,10 @@ from sapiens2_lit.export.plan import Exported
 from sapiens2_lit.export.provenance import Provenance
 from sapiens2_lit.export.released import size_name
 from sapiens2_lit.export.tasks import task_of
-from sapiens2_lit.export.training_run import RunFacts
+from sapiens2_lit.export.training_run import TrainingRun
 from sapiens2_lit.export.usage_snippet import usage
 from sapiens2_lit.heads.base import Head
-from sapiens2_lit.heads.segmentation import ClassHead
+from sapiens2_lit.heads.segmentation import SegmentationHeadBase
 from sapiens2_lit.inference.model import InferenceModel
 
 PIPELINES = {  # of the hub, by our tasks
@@ -37,14 +37,14 @@ MEANING = {
     "seg": "a class a pixel",
     "normal": "surface normals: x right, y down, z away from the camera, which they face with z < 0",
     "pointmap": "points in the camera's frame (x right, y down, z forward), and the scale that makes them metres",
-    "albedo": "colour without light, sRGB",
+    "albedo": "color without light, sRGB",
     "depth": "depth along z",
     "matting": "alpha and premultiplied foreground",
 }
 
 
 def write_card(
-    name: str, model: InferenceModel, exported: Exported, source: Provenance, run: RunFacts
+    name: str, model: InferenceModel, exported: Exported, source: Provenance, run: TrainingRun
 ) -> ModelCard:
     """The card of an export called `name`: task, data, metrics and configuration, as far as the checkpoint tells.
 
@@ -67,7 +67,7 @@ def write_card(
 
 
 def metadata(
-    name: str, exported: Exported, source: Provenance, run: RunFacts, model: InferenceModel
+    name: str, exported: Exported, source: Provenance, run: TrainingRun, model: InferenceModel
 ) -> ModelCardData:
     """What stands at the top of the card."""
     tasks = [task for head in exported.heads.values() if (task := task_of(head) or task_of_class(head))]
@@ -99,10 +99,10 @@ def metadata(
 
 
 def task_of_class(head: Head) -> str | None:
-    return "seg" if isinstance(head, ClassHead) else None
+    return "seg" if isinstance(head, SegmentationHeadBase) else None
 
 
-def introduction(model: InferenceModel, exported: Exported, source: Provenance, run: RunFacts) -> str:
+def introduction(model: InferenceModel, exported: Exported, source: Provenance, run: TrainingRun) -> str:
     backbone = model.backbone
     size = f"Sapiens2 {size_name(backbone)}" if isinstance(backbone, Sapiens2) else type(backbone).__name__
     height, width = model.image_size
@@ -137,7 +137,7 @@ def data_name(model: InferenceModel) -> str:
     return str(without_places(str(root))) if root else "unknown"
 
 
-def training(model: InferenceModel, run: RunFacts) -> str:
+def training(model: InferenceModel, run: TrainingRun) -> str:
     """Data and steps, where the configuration tells."""
     data = model.config.get("data") or {}
     if not data:
@@ -148,7 +148,7 @@ def training(model: InferenceModel, run: RunFacts) -> str:
     return f"## Training\n{steps}Data: `{data.get('class_path')}` with\n\n```yaml\n{settings}```"
 
 
-def measured(run: RunFacts) -> str:
+def measured(run: TrainingRun) -> str:
     """The validation metrics as a table."""
     if not run.metrics:
         return ""

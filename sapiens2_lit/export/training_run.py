@@ -13,7 +13,7 @@ from sapiens2_lit.checkpoints.format import EMA, is_ours
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class TrainingRun:
     """Attributes:
     step: optimizer steps of training, or None where the source is no checkpoint of ours.
     metrics: by name, such as `val/pose/AP`, as last logged at that step or before; empty where no log is found.
@@ -24,13 +24,13 @@ class RunFacts:
     metrics: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def of(self, heads: Collection[str]) -> "RunFacts":
+    def of(self, heads: Collection[str]) -> "TrainingRun":
         """The same, with the metrics of these heads alone."""
         own = {name: value for name, value in self.metrics.items() if name.split("/")[1] in heads}
         return replace(self, metrics=own)
 
 
-def read_run(source: str | Path, *, ema: bool = True) -> RunFacts:
+def read_run(source: str | Path, *, ema: bool = True) -> TrainingRun:
     """The facts of a checkpoint of ours, with TensorBoard's log of its run where that lies beside it.
 
     Args:
@@ -40,10 +40,10 @@ def read_run(source: str | Path, *, ema: bool = True) -> RunFacts:
     path = Path(source).expanduser().resolve()
     content = read_content(path)
     if not isinstance(content.get("global_step"), int):
-        return RunFacts()
+        return TrainingRun()
     run = path.parents[1] if path.parent.name == "checkpoints" else path.parent
     step = content["global_step"]
-    return RunFacts(step, logged_metrics(run, step), notes(content, ema))
+    return TrainingRun(step, logged_metrics(run, step), notes(content, ema))
 
 
 def read_content(path: Path) -> Mapping[str, Any]:

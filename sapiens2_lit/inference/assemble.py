@@ -14,7 +14,7 @@ from torch import Tensor
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.heads.dense import at_input_size
-from sapiens2_lit.heads.segmentation import ClassHead
+from sapiens2_lit.heads.segmentation import SegmentationHeadBase
 from sapiens2_lit.inference.prediction import Instance, Prediction
 from sapiens2_lit.inference.to_original import (
     restore_classes,
@@ -29,7 +29,7 @@ UNIT_VECTORS = ("normal",)
 SCALAR_MAPS = ("depth",)  # one channel that needs no axis
 
 
-class Claims:
+class CropOwnership:
     """Which of several overlapping crops each pixel of an image belongs to: that in whose middle it lies most.
 
     Args:
@@ -66,7 +66,7 @@ def batch_of(images: Tensor, views: Sequence[View]) -> Batch:
     numbers = {
         "affine": torch.from_numpy(np.stack([view.affine for view in views]).astype(np.float32)),
         "box": torch.from_numpy(np.stack([view.box[:4] for view in views])),
-        "score": torch.from_numpy(np.stack([view.box[4] for view in views])),
+        "box_score": torch.from_numpy(np.stack([view.box[4] for view in views])),
         "valid": valid,
     }
     return {"image": images, **{key: value.to(images.device) for key, value in numbers.items()}}
@@ -119,7 +119,7 @@ def collect_maps(
         taken: of each view's region, the pixels that are the view's.
         predictions: of all images.
     """
-    logits = as_array(at_input_size(outputs, batch)) if isinstance(head, ClassHead) else None
+    logits = as_array(at_input_size(outputs, batch)) if isinstance(head, SegmentationHeadBase) else None
     size = tuple(batch["image"].shape[-2:])
     for key, value in head.predict(outputs, batch).items():
         array = as_array(value)

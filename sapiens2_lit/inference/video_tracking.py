@@ -13,7 +13,7 @@ from sapiens2_lit.inference.track import IouTracker
 from sapiens2_lit.metrics.oks import NMS_THRESHOLD, oks_nms
 
 
-class Timeline:
+class VideoTracking:
     """Takes the predictions of a run in the order of its frames and mends their people; each video begins anew.
 
     Of people found twice the better stays. In videos they get numbers from 1 (`track`), the same for all heads, and

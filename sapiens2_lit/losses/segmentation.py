@@ -67,7 +67,7 @@ class CrossEntropy(nn.Module):
 class BalancedCrossEntropy(CrossEntropy):
     """Cross-entropy with class weights from how many pixels each class has in the training masks.
 
-    The weights are set when training starts (`Head.prepare`) and kept in checkpoints; 1 everywhere before that.
+    The weights are set when training starts (`Head.setup`) and kept in checkpoints; 1 everywhere before that.
 
     Args:
         num_classes: C.

@@ -9,7 +9,7 @@ from sapiens2_lit.losses.masked import positive
 from sapiens2_lit.vocabularies import IGNORED
 
 
-class Labelled(nn.Module):
+class SkipUnlabelled(nn.Module):
     """`weight` times a loss of the samples that have a labelled pixel; 0, with a gradient of 0, where none has.
 
     For losses without a value where every pixel is ignored: of segmentation_models_pytorch, FocalLoss is then NaN and
@@ -27,7 +27,7 @@ class Labelled(nn.Module):
     def __init__(self, term: nn.Module, weight: float = 1.0) -> None:
         super().__init__()
         self.term = term
-        self.weight = positive(weight, "Labelled: `weight`", zero=True)
+        self.weight = positive(weight, "SkipUnlabelled: `weight`", zero=True)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Scalar, from logits (B, C, H, W) and labels (B, H, W) int64, 255 ignored."""

@@ -9,7 +9,7 @@ from typing import Any
 from sapiens2_lit.decoders import has_batch_norm
 from sapiens2_lit.heads.base import DecoderHead
 from sapiens2_lit.memory.estimate import GIB, MemoryEstimate, estimate
-from sapiens2_lit.memory.launch import Launch
+from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.module import SapiensModule
@@ -18,11 +18,11 @@ WORTH = 0.01  # share of the memory below which a change is not worth naming
 
 
 @dataclass(frozen=True)
-class Case:
+class MemoryQuery:
     """A training to plan: a module that is not built, settings that count instead of its own, and the launch."""
 
     module: SapiensModule
-    launch: Launch
+    launch: TrainingSetup
     settings: dict[str, Any] = field(default_factory=dict)
 
     def estimate(self) -> MemoryEstimate:
@@ -35,10 +35,10 @@ class Change:
 
     options: str
     cost: str
-    case: Case
+    case: MemoryQuery
 
 
-def advise(case: Case, memory: float) -> list[tuple[Change, MemoryEstimate]]:
+def advise(case: MemoryQuery, memory: float) -> list[tuple[Change, MemoryEstimate]]:
     """Changes on top of each other until the training fits a card of `memory` GiB, each with what it takes then.
 
     The last estimate does not fit where nothing helps.
@@ -58,7 +58,7 @@ def advise(case: Case, memory: float) -> list[tuple[Change, MemoryEstimate]]:
     return found
 
 
-def changes(case: Case) -> Iterator[Change]:
+def changes(case: MemoryQuery) -> Iterator[Change]:
     """What could be changed about a training, the cheapest first."""
     launch, networks = case.launch, empty_networks(case.module, **case.settings)
 
@@ -80,7 +80,11 @@ def changes(case: Case) -> Iterator[Change]:
         yield launched(option, "communication after each batch", sync_each_batch=True)
     if can_recompute(networks.heads):
         for how, times in (("stages", "twice"), ("samples", "three times")):
-            yield of(f"--model.recompute {how}", f"decoders compute their maps {times}", recompute=how)
+            yield of(
+                f"--model.head_checkpointing {how}",
+                f"decoders compute their maps {times}",
+                head_checkpointing=how,
+            )
     half = launch.batch_size // 2
     if half:
         option = f"--data.batch_size {half} --trainer.accumulate_grad_batches {launch.accumulate * 2}"
@@ -105,7 +109,7 @@ def can_recompute(heads: Any) -> bool:
     return all(isinstance(head, DecoderHead) and not has_batch_norm(head) for head in heads.values())
 
 
-def advice_text(case: Case, memory: float) -> str:
+def advice_text(case: MemoryQuery, memory: float) -> str:
     """Rows of options, each on top of those before, with the memory that the training takes then."""
     found = advise(case, memory)
     if not found:
@@ -121,7 +125,7 @@ def gib(size: int) -> str:
     return f"{size / GIB:.1f}" if size > GIB else f"{size / GIB:.3f}"
 
 
-def explain_shortage(case: Case, memory: float | None) -> str:
+def explain_shortage(case: MemoryQuery, memory: float | None) -> str:
     """Of a training that ran out of memory: what takes it, and what to change.
 
     Args:

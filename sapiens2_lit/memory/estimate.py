@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from torch import nn
 from torch.optim import Optimizer
 
-from sapiens2_lit.memory.launch import Launch
+from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import Networks
 from sapiens2_lit.memory.optimizer_states import state_bytes, work_bytes
-from sapiens2_lit.memory.step import play_step
+from sapiens2_lit.memory.step import simulate_step
 
 GIB = 2**30
 # Allowances, as seen on data-centre GPUs: what the driver, cuBLAS and cuDNN take, what NCCL does, and what the caching
@@ -30,7 +30,7 @@ class MemoryEstimate:
             `head NAME` and `loss NAME`, `backward`, and `optimizer`, its step.
     """
 
-    launch: Launch
+    launch: TrainingSetup
     moments: Mapping[str, Mapping[str, int]]
 
     @property
@@ -62,7 +62,7 @@ class MemoryEstimate:
         return "\n".join([*lines, f"  {'in all':18}{self.total / GIB:8.2f} GiB, fullest in {self.phase}"])
 
 
-def estimate(module: Networks, launch: Launch) -> MemoryEstimate:
+def estimate(module: Networks, launch: TrainingSetup) -> MemoryEstimate:
     """The memory of training `module` as `launch` says, before it is sharded and without taking any.
 
     Parts: `weights`, `optimizer` (its states), `average` (EMA), `gradients`, `buckets` (DDP's), `gathered` (FSDP2's
@@ -74,7 +74,7 @@ def estimate(module: Networks, launch: Launch) -> MemoryEstimate:
     share = gradient_share(launch)
     gradients = round(share * sum(p.numel() * p.element_size() for p in trained))
     gathered = gathered_bytes(module, launch)
-    phases = play_step(
+    phases = simulate_step(
         module.network,
         launch.batch_size,
         launch.image_size,
@@ -101,7 +101,7 @@ def on_more(module: Networks, found: MemoryEstimate, devices: int) -> MemoryEsti
     return MemoryEstimate(launch, moments)
 
 
-def held_bytes(module: Networks, launch: Launch) -> dict[str, int]:
+def held_bytes(module: Networks, launch: TrainingSetup) -> dict[str, int]:
     """What a device holds all the time, by part."""
     if launch.offload:
         return {}
@@ -123,7 +123,7 @@ def parameters_of(module: Networks) -> list[nn.Parameter]:
     return [*module.backbone.parameters(), *module.heads.parameters()]
 
 
-def gradient_share(launch: Launch) -> float:
+def gradient_share(launch: TrainingSetup) -> float:
     """Share of a finished gradient, in float32, that stays on this device and is counted as a gradient."""
     if launch.gathers_gradients:
         return 1.0
@@ -132,7 +132,7 @@ def gradient_share(launch: Launch) -> float:
     return 1 / launch.ways
 
 
-def gathered_bytes(module: Networks, launch: Launch) -> int:
+def gathered_bytes(module: Networks, launch: TrainingSetup) -> int:
     """Buffers of FSDP2 for its largest unit, a block or a head, in the backward pass.
 
     Three times the gathered weights: those in use, the next unit's, and the flat buffer that they arrive in. Once the
@@ -152,7 +152,7 @@ def unit_bytes(unit: nn.Module, element: int) -> int:
     return weights + (element + 4) * sum(p.numel() for p in unit.parameters() if p.requires_grad)
 
 
-def update_bytes(module: Networks, launch: Launch) -> int:
+def update_bytes(module: Networks, launch: TrainingSetup) -> int:
     """What the optimizer's step needs in passing."""
     if launch.offload or not launch.gpu:
         return 0

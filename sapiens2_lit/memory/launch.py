@@ -18,7 +18,7 @@ PRECISIONS: dict[str, torch.dtype | None] = {
 
 
 @dataclass(frozen=True)
-class Launch:
+class TrainingSetup:
     """A training's setting.
 
     Args:
@@ -98,7 +98,7 @@ class Launch:
         return parameter.numel() // max(1, rows) * -(-rows // self.ways)
 
 
-def launch_of(settings: Namespace, devices: int | None = None, gpu: bool = True) -> Launch:
+def launch_of(settings: Namespace, devices: int | None = None, gpu: bool = True) -> TrainingSetup:
     """How these settings of `fit` launch a training.
 
     Raises:
@@ -112,7 +112,7 @@ def launch_of(settings: Namespace, devices: int | None = None, gpu: bool = True)
     nodes = trainer.get("num_nodes") or 1
     if devices is None:
         devices = (trainer.devices if isinstance(trainer.devices, int) else 1) * nodes
-    return Launch(
+    return TrainingSetup(
         batch_size=data.batch_size,
         image_size=tuple(image_size),
         precision=str(trainer.precision or "32-true"),

@@ -24,7 +24,7 @@ class Storage:
     birth: int
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveMemory(TorchDispatchMode):
     """Counts the bytes of all storages that come into being inside, from their first tensor to their last.
 
     Storages that exist before, such as parameters, are not counted. Tensors that share a storage count once. Every

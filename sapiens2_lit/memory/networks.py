@@ -38,7 +38,7 @@ def empty_networks(
     *,
     adapt: Adapt | None = None,
     checkpointing: bool | None = None,
-    recompute: Recompute | None = None,
+    head_checkpointing: Recompute | None = None,
     optimizer: Any = None,
     samples: int | None = None,
 ) -> Networks:
@@ -47,7 +47,9 @@ def empty_networks(
     Args:
         samples: to train on, by which `adapt.mode: auto` decides; None where that is not known: then it trains all.
     """
-    factory = module.factory if recompute is None else replace(module.factory, recompute=recompute)
+    factory = module.factory
+    if head_checkpointing is not None:
+        factory = replace(factory, head_checkpointing=head_checkpointing)
     network = factory.build_empty()
     backbone = network.backbone
     pretrained = factory.source(backbone) is not None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.backbones.sapiens2 import Sapiens2
-from sapiens2_lit.memory.live_memory import LiveBytes
+from sapiens2_lit.memory.live_memory import LiveMemory
 
 
 def fold_blocks(backbone: Backbone) -> tuple[Backbone, list[int]]:
@@ -51,7 +51,7 @@ def kind_of(block: nn.Module) -> list[Any]:
     return settings + [(name, p.shape, p.dtype, p.requires_grad) for name, p in block.named_parameters()]
 
 
-class Folds:
+class RepeatedBlocks:
     """Lets `live` count each block as many times as it stands for, over the forward and the backward pass.
 
     Args:
@@ -63,7 +63,7 @@ class Folds:
 
     def __init__(
         self,
-        live: LiveBytes,
+        live: LiveMemory,
         blocks: Iterable[nn.Module],
         times: list[int],
         gradient_share: float,

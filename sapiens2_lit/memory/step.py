@@ -14,8 +14,8 @@ from sapiens2_lit.backbones import rope
 from sapiens2_lit.heads.base import Batch
 from sapiens2_lit.memory.batches import example_batch
 from sapiens2_lit.memory.fused_kernels import gpu_kernels
-from sapiens2_lit.memory.live_memory import LiveBytes
-from sapiens2_lit.memory.repeated_blocks import Folds, fold_blocks
+from sapiens2_lit.memory.live_memory import LiveMemory
+from sapiens2_lit.memory.repeated_blocks import RepeatedBlocks, fold_blocks
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.models.normalize import constant
 
@@ -23,7 +23,7 @@ M = TypeVar("M", bound=nn.Module)
 Moments = dict[str, Counter[str]]  # of each phase the fullest moment: bytes by what they are for
 
 
-def play_step(
+def simulate_step(
     network: Network,
     batch_size: int,
     image_size: tuple[int, int],
@@ -58,10 +58,10 @@ def play_step(
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
         played = Network(fake_copy(whole, weights), {name: fake_copy(head) for name, head in heads.items()})
         parameters = [p for p in played.parameters() if p.requires_grad]
-        live = LiveBytes()
+        live = LiveMemory()
         live.know_weights(played.parameters())
         blocks = list(played.backbone.blocks) if times else []
-        folds = Folds(live, blocks, times, gradient_share, fresh=not keep_gradients)
+        folds = RepeatedBlocks(live, blocks, times, gradient_share, fresh=not keep_gradients)
         batch = example_batch(heads.values(), batch_size, image_size)
         with live, gpu_kernels(whole) if gpu else nullcontext():
             live.purpose = "batch"
@@ -86,7 +86,7 @@ def play_step(
         return {phase: by_kind(purposes) for phase, purposes in live.peak.items()}
 
 
-def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: LiveBytes) -> Tensor:
+def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: LiveMemory) -> Tensor:
     """The sum of all heads' losses, as `SapiensModule.training_step` makes it."""
     with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
         with live.during("backbone"):

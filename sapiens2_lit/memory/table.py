@@ -7,7 +7,7 @@ from functools import partial
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.heads import PoseHead
 from sapiens2_lit.memory.estimate import GIB, MemoryEstimate, estimate, on_more
-from sapiens2_lit.memory.launch import Launch
+from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import Networks, empty_networks
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.module import SapiensModule
@@ -17,7 +17,7 @@ GPUS = (1, 2, 4, 8)
 MODES = {
     "frozen": Adapt("frozen"),
     "lora": Adapt("lora"),
-    "last 4": Adapt("last", last=4),
+    "last 4": Adapt("last_blocks", last=4),
     "full": Adapt("full"),
 }
 IMAGE, IMAGE_4K = (1024, 768), (4096, 3072)
@@ -34,7 +34,7 @@ def memory_table(sizes: Sequence[str] = SIZES, gpus: Sequence[int] = GPUS) -> It
         for mode, adapt in MODES.items():
             networks = pose_networks(size, adapt)
             for precision in ("32-true", "bf16-mixed"):
-                launch = Launch(1, IMAGE_4K if size.endswith("-4k") else IMAGE, precision)
+                launch = TrainingSetup(1, IMAGE_4K if size.endswith("-4k") else IMAGE, precision)
                 cells = [f"{found.total / GIB:.1f}" for found in on_gpus(networks, launch, gpus)]
                 yield f"| {size} | {mode} | {precision} | " + " | ".join(cells) + " |"
 
@@ -52,7 +52,7 @@ def pose_networks(size: str, adapt: Adapt) -> Networks:
     return empty_networks(SapiensModule(backbone, {"pose": PoseHead}, adapt=adapt))
 
 
-def on_gpus(networks: Networks, launch: Launch, gpus: Sequence[int]) -> Iterator[MemoryEstimate]:
+def on_gpus(networks: Networks, launch: TrainingSetup, gpus: Sequence[int]) -> Iterator[MemoryEstimate]:
     """For every number of GPUs; sharded steps differ in what is held alone, so one of them is played."""
     played: MemoryEstimate | None = None
     for devices in gpus:

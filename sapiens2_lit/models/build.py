@@ -15,7 +15,7 @@ from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, set_recompute
 from sapiens2_lit.lora import reset_adapters
 from sapiens2_lit.models.network import Network
-from sapiens2_lit.parallel.seeded_init import drawn_for, fresh_values
+from sapiens2_lit.parallel.seeded_init import init_sharded, rng_for
 from sapiens2_lit.parallel.sharding import Sharding
 
 MakeBackbone = Callable[[], Backbone]
@@ -34,7 +34,7 @@ class NetworkFactory:
         weights: a task file or a checkpoint, loaded whole in place of the backbone's own weights.
         reinitialize: see `load_task_file`.
         drop: see `load_task_file`.
-        recompute: what of the decoders' maps is computed again in the backward pass, see `set_recompute`.
+        head_checkpointing: what of the decoders' maps is computed again in the backward pass, see `set_recompute`.
         compile: compile the backbone's blocks.
 
     Raises:
@@ -46,7 +46,7 @@ class NetworkFactory:
     weights: str | None = None
     reinitialize: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
-    recompute: Recompute = "none"
+    head_checkpointing: Recompute = "none"
     compile: bool = False
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class NetworkFactory:
         with torch.device("meta"):
             backbone = self.backbone()
             network = Network(backbone, {name: make(backbone.embed_dim) for name, make in self.heads.items()})
-        set_recompute(dict(network.named_heads()), self.recompute)
+        set_recompute(dict(network.named_heads()), self.head_checkpointing)
         return network
 
     def build(self, read_weights: bool, sharding: Sharding | None = None) -> Network:
@@ -75,7 +75,7 @@ class NetworkFactory:
             read_weights: else a checkpoint brings every weight.
         """
         network = build(self.backbone, self.heads, read_weights and not self.weights, sharding)
-        set_recompute(dict(network.named_heads()), self.recompute)
+        set_recompute(dict(network.named_heads()), self.head_checkpointing)
         if read_weights and sharding is None:
             self._load(network)
         return network
@@ -120,18 +120,18 @@ def build(
     `shard_backbone` has sharded it and `fill_backbone` gives it values.
     """
     if pretrained and sharding is None:
-        with drawn_for("backbone"):
+        with rng_for("backbone"):
             backbone = make_backbone()
     else:
         with torch.device("meta"):
             backbone = make_backbone()
     if not pretrained and sharding is None:
         backbone.to_empty(device=torch.empty(0).device)
-        with drawn_for("backbone"):
+        with rng_for("backbone"):
             backbone.init_weights()
     heads = {}
     for name, make in make_heads.items():
-        with drawn_for(f"heads.{name}"):
+        with rng_for(f"heads.{name}"):
             heads[name] = make(backbone.embed_dim)
         if sharding is not None:
             shard_if_any(sharding, heads[name])
@@ -158,8 +158,8 @@ def fill_backbone(sharding: Sharding, backbone: Backbone, from_file: bool, broug
     """
     sharding.materialize(backbone)
     from_file = from_file and backbone.weights is not None
-    with drawn_for("backbone"):
-        fresh_values(backbone.init_weights, draw=not (from_file or brought))
+    with rng_for("backbone"):
+        init_sharded(backbone.init_weights, draw=not (from_file or brought))
     reset_adapters(backbone)
     if from_file:
         backbone.load_weights()

@@ -13,7 +13,7 @@ from sapiens2_lit.parallel.dtensor import held_part, is_sharded, local_values
 
 
 @contextmanager
-def drawn_for(name: str) -> Iterator[None]:
+def rng_for(name: str) -> Iterator[None]:
     """Random numbers inside depend on the run's seed and on `name` alone, not on what was drawn before."""
     seed = int.from_bytes(sha256(f"{torch.initial_seed()} {name}".encode()).digest()[:7])
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
@@ -46,7 +46,7 @@ class WholeDraws(TorchDispatchMode):
         return args[0]
 
 
-def fresh_values(init_weights: Callable[[], None], draw: bool = True) -> None:
+def init_sharded(init_weights: Callable[[], None], draw: bool = True) -> None:
     """Call a function that gives parameters their fresh values in place, of which some may be sharded.
 
     Args:

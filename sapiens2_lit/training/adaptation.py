@@ -16,7 +16,7 @@ from sapiens2_lit.lora import LoRA, inject_lora, is_lora
 from sapiens2_lit.training.data_contract import datamodule_of, train_samples
 from sapiens2_lit.training.half_precision_weights import hold_in_bfloat16
 
-Mode = Literal["auto", "frozen", "last", "full", "lora"]
+Mode = Literal["auto", "frozen", "last_blocks", "full", "lora"]
 Extra = Literal["norms", "tokens"]
 
 _log = logging.getLogger(__name__)
@@ -27,15 +27,15 @@ class Adapt:
     """How the backbone learns; heads always do.
 
     Args:
-        mode: `frozen` (nothing of it, in eval mode and without gradients), `last` (its last blocks and the final norm),
+        mode: `frozen` (nothing of it, in eval mode and without gradients), `last_blocks` (and the final norm),
             `full`, `lora` (adapters beside frozen linear layers), or `auto`: `frozen` where weights were loaded and
-            there are fewer than `small` training samples, else `full`.
-        last: number of blocks that `mode: last` trains.
+            there are fewer than `auto_freeze_below` training samples, else `full`.
+        last: number of blocks that `mode: last_blocks` trains.
         lora: the adapters of `mode: lora`.
-        extra: what is trained besides, of `norms` (all norms' weights) and `tokens` (class token and registers).
-        schedule: from optimizer step on: how many of the last blocks are trained besides, or `all`; such as
+        also_train: what is trained besides, of `norms` (all norms' weights) and `tokens` (class token and registers).
+        unfreeze_at: from optimizer step on: how many of the last blocks are trained besides, or `all`; such as
             {1000: 4, 3000: all}.
-        small: samples below which `auto` freezes.
+        auto_freeze_below: samples below which `auto` freezes.
         frozen_dtype: in which linear and convolutional layers that are never trained are held. `bfloat16` takes half
             the memory and is for `trainer.precision: bf16-mixed`, which computes with such values anyway.
 
@@ -46,16 +46,16 @@ class Adapt:
     mode: Mode = "auto"
     last: int | None = None
     lora: LoRA = field(default_factory=LoRA)
-    extra: list[Extra] = field(default_factory=list)
-    schedule: dict[int, int | Literal["all"]] = field(default_factory=dict)
-    small: int = 1000
+    also_train: list[Extra] = field(default_factory=list)
+    unfreeze_at: dict[int, int | Literal["all"]] = field(default_factory=dict)
+    auto_freeze_below: int = 1000
     frozen_dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        if (self.mode == "last") != (self.last is not None):
+        if (self.mode == "last_blocks") != (self.last is not None):
             found = "not given" if self.last is None else f"{self.last} with mode {self.mode}"
             raise SettingError(
-                f"model.adapt.last: found {found}, expected a number of blocks with mode last alone"
+                f"model.adapt.last: found {found}, expected a number of blocks with mode last_blocks alone"
             )
         if self.last is not None and self.last < 1:
             raise SettingError(
@@ -65,10 +65,10 @@ class Adapt:
             raise SettingError(
                 f"model.adapt.lora has no effect with mode {self.mode}; set model.adapt.mode to lora"
             )
-        for setting in ("extra", "schedule"):
+        for setting in ("also_train", "unfreeze_at"):
             if getattr(self, setting) and self.mode in ("full", "auto"):
                 raise SettingError(
-                    f"model.adapt.{setting} has no effect with mode {self.mode}; expected frozen, last or lora"
+                    f"model.adapt.{setting} has no effect with mode {self.mode}; expected frozen, last_blocks or lora"
                 )
         if self.frozen_dtype not in ("float32", "bfloat16"):
             raise SettingError(
@@ -76,13 +76,15 @@ class Adapt:
             )
         if self.frozen_dtype != "float32" and self.mode == "full":
             raise SettingError("model.adapt.frozen_dtype has no effect with mode full, which freezes nothing")
-        if self.schedule and self.mode == "lora":
-            raise SettingError("model.adapt.schedule: found with mode lora, expected mode frozen or last")
-        for step, blocks in self.schedule.items():
+        if self.unfreeze_at and self.mode == "lora":
+            raise SettingError(
+                "model.adapt.unfreeze_at: found with mode lora, expected mode frozen or last_blocks"
+            )
+        for step, blocks in self.unfreeze_at.items():
             if step < 1 or (blocks != "all" and blocks < 1):
                 raise SettingError(
-                    f"model.adapt.schedule: found {step}: {blocks}, expected steps of 1 or more, each with a number of "
-                    "blocks or `all`"
+                    f"model.adapt.unfreeze_at: found {step}: {blocks}, expected steps of 1 or more, each with a "
+                    "number of blocks or `all`"
                 )
 
     def resolve(self, pretrained: bool, samples: int | None) -> "Adapt":
@@ -94,11 +96,11 @@ class Adapt:
         """
         if self.mode != "auto":
             return self
-        frozen = pretrained and samples is not None and samples < self.small
+        frozen = pretrained and samples is not None and samples < self.auto_freeze_below
         if frozen:
             _log.info(
                 "model.adapt.mode: auto froze the backbone, because there are %d training samples, fewer than %d.",
-                samples, self.small,
+                samples, self.auto_freeze_below,
             )  # fmt: skip
         return replace(self, mode="frozen" if frozen else "full")
 
@@ -170,11 +172,11 @@ class Adaptation:
         if adapt.mode == "lora":
             inject_lora(backbone, adapt.lora)
         starts = {name: start_of(name, backbone, adapt) for name, _ in backbone.named_parameters()}
-        starts |= dict.fromkeys(named_extras(backbone, adapt.extra), 0)
+        starts |= dict.fromkeys(named_extras(backbone, adapt.also_train), 0)
         self.starts = {name: start for name, start in starts.items() if start is not None}
         self.rounded = adapt.frozen_dtype == "bfloat16" and bool(hold_in_bfloat16(backbone, self.starts))
         self.learns_now = True
-        self.set_step(max([0, *adapt.schedule]))
+        self.set_step(max([0, *adapt.unfreeze_at]))
 
     @property
     def learns(self) -> bool:
@@ -209,7 +211,7 @@ class Adaptation:
 
     def start_step(self, step: int) -> None:
         """The same before every step of a training, where a schedule may change what trains."""
-        if self.adapt.schedule:
+        if self.adapt.unfreeze_at:
             self.set_step(step)
 
     def set_mode(self, training: bool) -> None:
@@ -227,16 +229,16 @@ class Adaptation:
     def check_strategy(self, strategy: Strategy) -> None:
         """Raise SettingError where `trainer.strategy` cannot change what trains, but the schedule does."""
         fixed = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
-        if self.adapt.schedule and (fixed or isinstance(strategy, ModelParallelStrategy)):
+        if self.adapt.unfreeze_at and (fixed or isinstance(strategy, ModelParallelStrategy)):
             raise SettingError(
-                "model.adapt.schedule: over several processes it needs "
+                "model.adapt.unfreeze_at: over several processes it needs "
                 "--trainer.strategy ddp_find_unused_parameters_true; sharded strategies cannot change what trains"
             )
 
 
 def check_depth(adapt: Adapt, depth: int) -> None:
     """Raise SettingError where more blocks are to be trained than there are."""
-    scheduled = ((f"schedule.{step}", blocks) for step, blocks in adapt.schedule.items())
+    scheduled = ((f"unfreeze_at.{step}", blocks) for step, blocks in adapt.unfreeze_at.items())
     for setting, blocks in (("last", adapt.last), *scheduled):
         if isinstance(blocks, int) and blocks > depth:
             raise SettingError(f"model.adapt.{setting}: found {blocks} blocks, but the backbone has {depth}")
@@ -248,7 +250,7 @@ def start_of(name: str, backbone: Backbone, adapt: Adapt) -> int | None:
         return 0
     if is_lora(name):
         return 0
-    steps = {0: adapt.last or 0, **adapt.schedule}
+    steps = {0: adapt.last or 0, **adapt.unfreeze_at}
     depth = backbone.layer_depth(name)
     for step, blocks in sorted(steps.items()):
         if blocks == "all" or (blocks and depth > backbone.depth - blocks):

@@ -25,7 +25,7 @@ class KnowsRanks(Protocol):
     """Knows whether all ranks' training batches have the same kinds of labels, so that they need not ask each other."""
 
     @property
-    def ranks_agree(self) -> bool: ...
+    def same_labels_on_all_ranks(self) -> bool: ...
 
 
 def datamodule_of(trainer: L.Trainer | None) -> L.LightningDataModule | None:
@@ -44,4 +44,4 @@ def train_samples(data: L.LightningDataModule | None) -> int | None:
 
 
 def same_labels_on_all_ranks(data: L.LightningDataModule | None) -> bool:
-    return isinstance(data, KnowsRanks) and data.ranks_agree
+    return isinstance(data, KnowsRanks) and data.same_labels_on_all_ranks

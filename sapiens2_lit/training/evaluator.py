@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.models.network import Network
-from sapiens2_lit.training.validation_metrics import Scores, counted_only
+from sapiens2_lit.training.validation_metrics import Scores, evaluated_only
 
 LOG_NAMES = {"validate": "val", "test": "test"}  # of stages, as Lightning's commands name them
 
@@ -29,12 +29,12 @@ class Evaluator:
 
     def step(self, network: Network, batch: Batch, stage: str) -> dict[str, Outputs]:
         """Raw outputs of the heads that can be measured on this batch, after they were."""
-        heads = {name: head for name, head in network.named_heads() if head.measures(batch)}
+        heads = {name: head for name, head in network.named_heads() if head.can_evaluate(batch)}
         if not heads:
             return {}
         outputs = network.evaluate(batch["image"], heads, flip=self.flip_test)
         for name, head in heads.items():
-            own, counted = counted_only(outputs[name], batch)
+            own, counted = evaluated_only(outputs[name], batch)
             if not len(counted["image"]):
                 continue
             if all(key in batch for key in head.targets):

@@ -47,9 +47,9 @@ class IdleHeads:
             self._learned |= everywhere
         for name, head in heads:
             if name in everywhere - active:
-                zero = zero + nothing_of(head(features))
+                zero = zero + zero_loss(head(features))
             elif name not in everywhere and reduces_all:
-                zero = zero + nothing_of_parameters(head)
+                zero = zero + zero_loss_of_parameters(head)
         return zero
 
     def drop_gradients(self, heads: list[tuple[str, Head]]) -> None:
@@ -67,12 +67,12 @@ def on_any_rank(active: Iterable[str], names: list[str], device: torch.device) -
     return {name for name, found in zip(names, max_over_ranks(here).tolist(), strict=True) if found}
 
 
-def nothing_of(outputs: Outputs) -> Tensor:
+def zero_loss(outputs: Outputs) -> Tensor:
     """Zero, with zero gradients for everything that the outputs depend on."""
     values = [outputs] if isinstance(outputs, Tensor) else list(outputs.values())
     return torch.stack([value.float().sum() * 0.0 for value in values]).sum()
 
 
-def nothing_of_parameters(head: Head) -> Tensor:
+def zero_loss_of_parameters(head: Head) -> Tensor:
     """Zero, with zero gradients for the head's parameters, without running it."""
     return torch.stack([p.flatten()[0].float() * 0.0 for p in head.parameters() if p.requires_grad]).sum()

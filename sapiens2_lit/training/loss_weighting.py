@@ -13,8 +13,8 @@ from sapiens2_lit.parallel.dtensor import whole
 Losses = dict[str, Tensor]
 
 
-class Balancer(nn.Module, ABC):
-    """Weighs the loss of each head; built as `Balancer(heads, **its own settings)`.
+class LossWeighting(nn.Module, ABC):
+    """Weighs the loss of each head; built as `LossWeighting(heads, **its own settings)`.
 
     A batch may have labels for some of the heads only.
 
@@ -37,7 +37,7 @@ class Balancer(nn.Module, ABC):
             backbone_learns: whether anything of it is ever trained.
         """
 
-    def tap(self, head: str, features: list[Tensor]) -> list[Tensor]:
+    def watch_gradients(self, head: str, features: list[Tensor]) -> list[Tensor]:
         """The feature maps as one head sees them, where gradients that come back from it are to be measured."""
         return features
 
@@ -52,7 +52,7 @@ class Balancer(nn.Module, ABC):
         return self.names.index(head)
 
 
-class FixedWeights(Balancer):
+class FixedWeights(LossWeighting):
     """A constant factor for each head.
 
     Args:
@@ -68,11 +68,11 @@ class FixedWeights(Balancer):
         weights = weights or {}
         if unknown := sorted(weights.keys() - set(heads)):
             raise SettingError(
-                f"model.balance.weights: found {', '.join(unknown)}; the heads are {', '.join(heads)}"
+                f"model.loss_weighting.weights: found {', '.join(unknown)}; the heads are {', '.join(heads)}"
             )
         if negative := [name for name, weight in weights.items() if not weight >= 0]:
             raise SettingError(
-                f"model.balance.weights: found {weights[negative[0]]} for {negative[0]}, expected 0 or more"
+                f"model.loss_weighting.weights: found {weights[negative[0]]} for {negative[0]}, expected 0 or more"
             )
         self.factors = {name: float(weights.get(name, 1.0)) for name in heads}
 
@@ -83,7 +83,7 @@ class FixedWeights(Balancer):
         return self.factors
 
 
-class UncertaintyWeighting(Balancer):
+class UncertaintyWeighting(LossWeighting):
     """Weights that are learned: exp(-s) L + s for each head, s its log variance (Kendall et al., CVPR 2018).
 
     The factor a half of the paper, common to both terms, is left out: it changes the scale of the learning rate only.
@@ -106,7 +106,7 @@ class UncertaintyWeighting(Balancer):
         return dict(zip(self.names, (-whole(self.log_variances.detach())).exp().tolist(), strict=True))
 
 
-class GradientNorms(Balancer):
+class GradientNorms(LossWeighting):
     """Weights under which the heads' gradients are of one size where they enter the backbone (GradNorm, ICML 2018).
 
     The gradient of each weighted loss is measured at the feature maps, in the backward pass that is made anyway. Its
@@ -126,7 +126,8 @@ class GradientNorms(Balancer):
         super().__init__(heads)
         if not alpha >= 0 or not 0 <= momentum < 1:
             raise SettingError(
-                f"model.balance: found alpha {alpha} and momentum {momentum}, expected 0 or more and 0 to below 1"
+                f"model.loss_weighting: found alpha {alpha} and momentum {momentum}, expected 0 or more and 0 to "
+                "below 1"
             )
         self.alpha = alpha
         self.momentum = momentum
@@ -146,16 +147,17 @@ class GradientNorms(Balancer):
     def check(self, backbone_learns: bool) -> None:
         if len(self.names) < 2:
             raise SettingError(
-                f"model.balance: GradientNorms has no effect with one head ({', '.join(self.names)}); expected two or "
-                "more, or leave model.balance out"
+                f"model.loss_weighting: GradientNorms has no effect with one head ({', '.join(self.names)}); expected "
+                "two or more, or leave model.loss_weighting out"
             )
         if not backbone_learns:
             raise SettingError(
-                "model.balance: GradientNorms measures gradients that enter the backbone, but it is frozen, so that "
-                "heads share nothing that is trained; take FixedWeights, or train some of the backbone (model.adapt)"
+                "model.loss_weighting: GradientNorms measures gradients that enter the backbone, but it is frozen, so "
+                "that heads share nothing that is trained; take FixedWeights, or train some of the backbone "
+                "(model.adapt)"
             )
 
-    def tap(self, head: str, features: list[Tensor]) -> list[Tensor]:
+    def watch_gradients(self, head: str, features: list[Tensor]) -> list[Tensor]:
         """Without effect while the backbone takes no gradients, as before a schedule unfreezes it."""
         tapped = [map_.view_as(map_) for map_ in features]
         for map_ in tapped:
@@ -191,7 +193,7 @@ class GradientNorms(Balancer):
         if self.alpha:
             if bool((losses[known] <= 0).any() or (self.first_losses[known] <= 0).any()):
                 raise TrainingError(
-                    "model.balance: GradientNorms with alpha above 0 needs positive losses; set alpha to 0"
+                    "model.loss_weighting: GradientNorms with alpha above 0 needs positive losses; set alpha to 0"
                 )
             ratio = losses / self.first_losses.clamp(min=torch.finfo(losses.dtype).tiny)
             target = (ratio / ratio[known].mean()) ** self.alpha

@@ -26,7 +26,7 @@ from sapiens2_lit.training.ema import EMA, WeightAverage
 from sapiens2_lit.training.evaluator import Evaluator, batch_metrics, full_precision
 from sapiens2_lit.training.finite_check import FiniteWatch
 from sapiens2_lit.training.idle_heads import IdleHeads
-from sapiens2_lit.training.loss_weighting import Balancer, FixedWeights
+from sapiens2_lit.training.loss_weighting import FixedWeights, LossWeighting
 from sapiens2_lit.training.optimizer import Optimization, clip
 from sapiens2_lit.training.partial_labels import StepLosses, StoredFeatures, learning_heads, with_features
 
@@ -48,7 +48,7 @@ class SapiensModule(L.LightningModule):
             `weights` lacks them or has others, of whatever shape. Anything else that does not fit is an error.
         drop: prefixes of parameters in `weights`, such as `heads.pose`, that are left out.
         adapt: how much of the backbone is trained.
-        balance: how the heads' losses are weighed; makes a balancer from the heads' names.
+        loss_weighting: how the heads' losses are weighed; makes it from the heads' names.
         ema: keep an average of the trained weights, and validate, test and export that.
         optimizer: makes the optimizer from parameter groups.
         layer_decay: factor on the learning rate for each block further from the heads; adapters are exempt.
@@ -57,8 +57,8 @@ class SapiensModule(L.LightningModule):
         warmup_steps: optimizer steps of linear warm-up, at most a tenth of the run; then linear to 0.
         flip_test: in validation, test and prediction, average with the mirrored image's result.
         compile: compile the backbone's blocks in place.
-        recompute: what of the decoders' maps is computed again in the backward pass instead of kept: `none`, `stages`
-            (all but one map a stage) or `samples` (all, one sample at a time: least memory).
+        head_checkpointing: what of the decoders' maps is computed again in the backward pass instead of kept: `none`,
+            `stages` (all but one map a stage) or `samples` (all, one sample at a time: least memory).
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class SapiensModule(L.LightningModule):
         reinitialize: list[str] | None = None,
         drop: list[str] | None = None,
         adapt: Adapt | None = None,
-        balance: Callable[[list[str]], Balancer] = FixedWeights,
+        loss_weighting: Callable[[list[str]], LossWeighting] = FixedWeights,
         ema: EMA | None = None,
         optimizer: OptimizerCallable = ADAMW,
         layer_decay: float = 0.8,
@@ -79,11 +79,11 @@ class SapiensModule(L.LightningModule):
         warmup_steps: int = 500,
         flip_test: bool = True,
         compile: bool = False,
-        recompute: Recompute = "none",
+        head_checkpointing: Recompute = "none",
     ) -> None:
         super().__init__()
         fresh, left_out = tuple(reinitialize or ()), tuple(drop or ())
-        self.factory = NetworkFactory(backbone, heads, weights, fresh, left_out, recompute, compile)
+        self.factory = NetworkFactory(backbone, heads, weights, fresh, left_out, head_checkpointing, compile)
         self.optimization = Optimization(optimizer, layer_decay, backbone_lr, head_lr, warmup_steps)
         self.adapt, self.ema_settings = adapt or Adapt(), ema
         self.config: dict[str, Any] = {}  # what the command line built this from; saved in every checkpoint
@@ -95,7 +95,7 @@ class SapiensModule(L.LightningModule):
         self.backbone: Backbone | None = None
         self.heads = nn.ModuleDict()
         self._network: tuple[Network, ...] = ()  # a tuple registers nothing
-        self.balancer = balance(list(heads))
+        self.balancer = loss_weighting(list(heads))  # called so in checkpoints
         self.ema: WeightAverage | None = None
         self.adaptation: Adaptation | None = None
         self.content = CheckpointContent()
@@ -169,7 +169,7 @@ class SapiensModule(L.LightningModule):
         losses = StepLosses(part for part, _ in parts)
         for part, features in parts:
             for name, head in learning_heads(self.named_heads(), part):
-                outputs = head(self.balancer.tap(name, features))
+                outputs = head(self.balancer.watch_gradients(name, features))
                 losses.add(name, head.loss(outputs, part))
                 self.log_train_metrics(name, head, outputs, part)
         weighed = self.balancer(losses.heads())
@@ -190,18 +190,18 @@ class SapiensModule(L.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=losses.size)
         terms = {f"train/{name}": value for name, value in losses.terms().items()}
         self.log_dict(terms, prog_bar=len(terms) > 1, batch_size=losses.size)
-        if self.logs_now() and len(self.heads) > 1:
+        if self.is_log_step() and len(self.heads) > 1:
             weights = {f"train/weight/{name}": weight for name, weight in self.balancer.weights().items()}
             self.log_dict(weights, batch_size=losses.size)
 
     def log_train_metrics(self, name: str, head: Head, outputs: Outputs, batch: Batch) -> None:
-        if self.logs_now():
+        if self.is_log_step():
             values = batch_metrics(head, outputs, batch).items()
             self.log_dict(
                 {f"train/{name}/{key}": value for key, value in values}, batch_size=len(batch["image"])
             )
 
-    def logs_now(self) -> bool:
+    def is_log_step(self) -> bool:
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it elsewhere
         return every > 0 and (self.trainer.global_step + 1) % every == 0
 
@@ -225,7 +225,7 @@ class SapiensModule(L.LightningModule):
         for _, head in (
             self.named_heads() if not self.trainer.ckpt_path else ()
         ):  # else the checkpoint brings it
-            head.prepare(datamodule_of(self.trainer))
+            head.setup(datamodule_of(self.trainer))
 
     def on_train_start(self) -> None:
         assert self.adaptation is not None
@@ -251,20 +251,20 @@ class SapiensModule(L.LightningModule):
     def full_precision(self) -> torch.autocast:
         return full_precision(self.device)
 
-    def use_average(self, use: bool) -> None:
+    def swap_ema(self, use: bool) -> None:
         """Put the average in the place of the weights, or the weights back."""
         if self.ema is not None and self.adaptation is not None:
             self.ema.use(use, self.adaptation.trained(self))
 
     def start_stage(self, stage: str) -> None:
-        self.use_average(True)
+        self.swap_ema(True)
         self.evaluator.start(stage, self.named_heads(), datamodule_of(self.trainer), self.device)
 
     def finish_stage(self, stage: str) -> None:
         values, score = self.evaluator.finish(stage)
         self.log_dict(values, sync_dist=True)
         self.log_dict(score, prog_bar=True, sync_dist=True)
-        self.use_average(False)
+        self.swap_ema(False)
 
     def on_validation_epoch_start(self) -> None:
         self.start_stage("validate")
@@ -273,7 +273,7 @@ class SapiensModule(L.LightningModule):
         self.start_stage("test")
 
     def on_predict_start(self) -> None:
-        self.use_average(True)
+        self.swap_ema(True)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Outputs]:
         return self.evaluator.step(self.network, batch, "validate")
@@ -291,7 +291,7 @@ class SapiensModule(L.LightningModule):
         self.finish_stage("test")
 
     def on_predict_end(self) -> None:
-        self.use_average(False)
+        self.swap_ema(False)
 
     # -------------------------------------------------------------- checkpoints
 

@@ -79,9 +79,9 @@ class Scores:
         return mean
 
 
-def counted_only(outputs: Outputs, batch: Batch) -> tuple[Outputs, Batch]:
+def evaluated_only(outputs: Outputs, batch: Batch) -> tuple[Outputs, Batch]:
     """Without the samples that another process counts (`counted` in the batch); they were given to keep step."""
-    keep = batch.get("counted")
+    keep = batch.get("evaluated")
     if keep is None or bool(keep.all()):
         return outputs, batch
     if isinstance(outputs, Tensor):

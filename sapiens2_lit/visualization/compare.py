@@ -11,14 +11,14 @@ from sapiens2_lit.visualization.draw import side_by_side
 def compare(head: Head, batch: Batch, prediction: dict[str, torch.Tensor], index: int) -> np.ndarray:
     """One sample: its labels on the left, where it has any, and its prediction on the right, where labels count.
 
-    What nobody taught the head, such as the depth of a background, would stretch the colours.
+    What nobody taught the head, such as the depth of a background, would stretch the colors.
     """
     image = batch["image"][index].permute(1, 2, 0).cpu().numpy()
     views = {}
     shown = {key: value[index] for key, value in prediction.items()}
     if all(key in batch for key in head.targets):
         views["labels"] = head.draw(image, {key: batch[key][index] for key in head.targets})
-        if head.partial and "valid" in batch:
+        if head.uses_valid and "valid" in batch:
             valid = batch["valid"][index]
             shown = {
                 key: torch.where(valid, value, 0) if value.ndim == 3 else value

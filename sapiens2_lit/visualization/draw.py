@@ -26,7 +26,7 @@ def draw_keypoints(
     Args:
         image: RGB uint8 (H, W, 3).
         keypoints: (K, 3) as x, y in pixels and a score (or v); (K, 2) draws all.
-        skeleton: their vocabulary, with links and colours.
+        skeleton: their vocabulary, with links and colors.
         threshold: keypoints that score less, and those that are not finite, are left out with their links.
         radius: of a body keypoint's dot in pixels; by default it follows the person's size. The many points
             of face and hands are drawn smaller.
@@ -59,15 +59,15 @@ def draw_keypoints(
 def draw_segmentation(
     image: np.ndarray, labels: np.ndarray, classes: Classes, opacity: float = 0.6, legend: bool | None = None
 ) -> np.ndarray:
-    """A copy of `image` with each pixel tinted in the colour of its class, and the classes' names beside it.
+    """A copy of `image` with each pixel tinted in the color of its class, and the classes' names beside it.
 
-    The background keeps the image's colours; pixels that do not count are darkened.
+    The background keeps the image's colors; pixels that do not count are darkened.
 
     Args:
         image: RGB uint8 (H, W, 3).
         labels: (H, W) class of each pixel, 255 for those that do not count.
         classes: their vocabulary.
-        opacity: of the colours, 0 to 1.
+        opacity: of the colors, 0 to 1.
         legend: whether a column on the right names the classes that occur; by default where the image is at least 256
             pixels high, since on smaller ones the names could not be read.
     """
@@ -84,7 +84,7 @@ def draw_segmentation(
 
 
 def draw_legend(shown: Sequence[int], classes: Classes, height: int) -> np.ndarray:
-    """A column `height` pixels high with the colours and names of the classes `shown`, as many as there is room for."""
+    """A column `height` pixels high with the colors and names of the classes `shown`, as many as there is room for."""
     row = max(9, height // max(30, len(shown)))
     scale = row / 32
     widths = [cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] for name in classes.names]
@@ -142,7 +142,7 @@ def _group_radius(points: np.ndarray, body: float) -> float:
 
 
 def _dot(picture: np.ndarray, point: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:
-    if radius >= 2:  # a dark rim tells dots from a background of their colour
+    if radius >= 2:  # a dark rim tells dots from a background of their color
         cv2.circle(
             picture, _fixed(point), round((radius + 1) * 2**_SHIFT), (0, 0, 0), -1, cv2.LINE_AA, _SHIFT
         )

@@ -13,7 +13,7 @@ Field = npt.NDArray[np.floating]
 _BACKGROUND, _TEXT = 24, 235
 _READABLE = 256  # pixels of height from which numbers fit beside a picture
 _SQUARE = 16  # squares of the checkerboard along the longer side
-_NEAR = 2.0  # per cent of pixels that may lie outside the colours' range on either side
+_NEAR = 2.0  # per cent of pixels that may lie outside the colors' range on either side
 
 
 def channels_last(field: Tensor) -> Field:
@@ -22,7 +22,7 @@ def channels_last(field: Tensor) -> Field:
 
 
 def draw_normals(image: np.ndarray, normals: Field) -> np.ndarray:
-    """Normals in the usual colours: red to the right, green up, blue towards the camera.
+    """Normals in the usual colors: red to the right, green up, blue towards the camera.
 
     Args:
         image: RGB uint8 (H, W, 3), shown where there is no normal.
@@ -32,12 +32,12 @@ def draw_normals(image: np.ndarray, normals: Field) -> np.ndarray:
     length = np.linalg.norm(normals, axis=2, keepdims=True)
     known = np.isfinite(length) & (length > 0)
     unit = np.where(known, normals, 1) / np.where(known, length, 1)
-    colours = np.rint((unit * [1, -1, -1] + 1) * 127.5).astype(np.uint8)
-    return np.where(known, colours, image // 4)
+    colors = np.rint((unit * [1, -1, -1] + 1) * 127.5).astype(np.uint8)
+    return np.where(known, colors, image // 4)
 
 
 def draw_depth(image: np.ndarray, depth: Field, bar: bool | None = None) -> np.ndarray:
-    """Depth in colours from near, red, to far, blue, with a bar of them beside it.
+    """Depth in colors from near, red, to far, blue, with a bar of them beside it.
 
     Args:
         image: RGB uint8 (H, W, 3), shown where there is no depth.
@@ -48,34 +48,34 @@ def draw_depth(image: np.ndarray, depth: Field, bar: bool | None = None) -> np.n
     known = np.isfinite(depth) & (depth > 0)
     low, high = depth_range(depth[known])
     nearness = 1 - (np.where(known, depth, low) - low) / (high - low)
-    picture = np.where(known[..., None], colour_map(nearness), image // 4)
+    picture = np.where(known[..., None], color_map(nearness), image // 4)
     if bar or (bar is None and len(image) >= _READABLE):
         return np.concatenate([picture, draw_bar(low, high, len(image))], axis=1)
     return picture
 
 
 def depth_range(values: Field) -> tuple[float, float]:
-    """From where to where colours go: all but the outermost 2 per cent on either side."""
+    """From where to where colors go: all but the outermost 2 per cent on either side."""
     if not len(values):
         return 0.0, 1.0
     low, high = np.percentile(values, [_NEAR, 100 - _NEAR]).tolist()
     return low, max(high, low + 1e-6 * max(1.0, abs(low)))
 
 
-def colour_map(values: Field) -> np.ndarray:
+def color_map(values: Field) -> np.ndarray:
     """RGB (H, W, 3) of values (H, W): blue at 0 to red at 1, beyond as at the ends."""
     bytes_ = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
     return cv2.applyColorMap(bytes_, cv2.COLORMAP_TURBO)[..., ::-1]
 
 
 def draw_bar(low: float, high: float, height: int) -> np.ndarray:
-    """A column `height` pixels high with the colours from near, on top, to far, and both numbers."""
+    """A column `height` pixels high with the colors from near, on top, to far, and both numbers."""
     row = max(9, height // 30)
     scale = row / 32
     texts = (f"{low:.3g}", f"{high:.3g}")
     widths = [cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] for text in texts]
     column = np.full((height, 2 * row + max(widths), 3), _BACKGROUND, dtype=np.uint8)
-    column[row : height - row, row // 2 : row + row // 2] = colour_map(
+    column[row : height - row, row // 2 : row + row // 2] = color_map(
         np.linspace(1, 0, height - 2 * row)[:, None].repeat(row, axis=1)
     )
     for text, bottom in zip(texts, (2 * row, height - row), strict=True):
@@ -86,7 +86,7 @@ def draw_bar(low: float, high: float, height: int) -> np.ndarray:
 
 
 def draw_points(image: np.ndarray, points: Field, turn: float = 60.0) -> np.ndarray:
-    """A point map as a cloud in the image's colours, seen from the side, in a picture as large as the image.
+    """A point map as a cloud in the image's colors, seen from the side, in a picture as large as the image.
 
     The view is orthographic, turned about the vertical through the middle of the points, and as large as nearly all
     of them fit.
@@ -101,7 +101,7 @@ def draw_points(image: np.ndarray, points: Field, turn: float = 60.0) -> np.ndar
     known = np.isfinite(points).all(axis=2) & (points[..., 2] > 0)
     if not known.any():
         return picture
-    cloud, colours = points[known].astype(np.float64), image[known]
+    cloud, colors = points[known].astype(np.float64), image[known]
     cloud = cloud - np.median(cloud, axis=0)
     angle = np.deg2rad(turn)
     x = np.cos(angle) * cloud[:, 0] - np.sin(angle) * cloud[:, 2]
@@ -114,17 +114,17 @@ def draw_points(image: np.ndarray, points: Field, turn: float = 60.0) -> np.ndar
     u = np.rint(np.clip(zoom * x, -width, width) + (width - 1) / 2).astype(np.int64)
     v = np.rint(np.clip(zoom * cloud[:, 1], -height, height) + (height - 1) / 2).astype(np.int64)
     order = np.argsort(-z, kind="stable")  # the nearest is painted last
-    u, v, colours = u[order], v[order], colours[order]
+    u, v, colors = u[order], v[order], colors[order]
     for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):  # dots of 2 x 2 pixels leave few holes
         inside = (u + right >= 0) & (u + right < width) & (v + down >= 0) & (v + down < height)
-        picture[v[inside] + down, u[inside] + right] = colours[inside]
+        picture[v[inside] + down, u[inside] + right] = colors[inside]
     return picture
 
 
-def draw_beside(image: np.ndarray, colours: Field) -> np.ndarray:
-    """An image, and right of it a field of colours (H, W, 3) in 0..1; black where it is not finite."""
-    assert colours.shape == image.shape, f"image {image.shape}, colours {colours.shape}"
-    return np.concatenate([image, to_bytes(colours)], axis=1)
+def draw_beside(image: np.ndarray, colors: Field) -> np.ndarray:
+    """An image, and right of it a field of colors (H, W, 3) in 0..1; black where it is not finite."""
+    assert colors.shape == image.shape, f"image {image.shape}, colors {colors.shape}"
+    return np.concatenate([image, to_bytes(colors)], axis=1)
 
 
 def draw_matte(foreground: Field, alpha: Field) -> np.ndarray:
@@ -139,6 +139,6 @@ def draw_matte(foreground: Field, alpha: Field) -> np.ndarray:
     return to_bytes(foreground + (1 - alpha) * board)
 
 
-def to_bytes(colours: Field) -> np.ndarray:
-    """RGB uint8 of colours in 0..1; what is not finite becomes black."""
-    return np.rint(np.clip(np.where(np.isfinite(colours), colours, 0), 0, 1) * 255).astype(np.uint8)
+def to_bytes(colors: Field) -> np.ndarray:
+    """RGB uint8 of colors in 0..1; what is not finite becomes black."""
+    return np.rint(np.clip(np.where(np.isfinite(colors), colors, 0), 0, 1) * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A class vocabulary: names, mirror partners, colours, loss weights, and what the values in mask files mean."""
+"""A class vocabulary: names, mirror partners, colors, loss weights, and what the values in mask files mean."""
 
 import math
 from collections.abc import Mapping

@@ -32,7 +32,7 @@ IGNORE_NAME = "ignore"
 
 _FILE_KEYS = frozenset({"name", "classes", "swaps", "weights", "background", "ignore_index", "remap"})
 _CLASS_KEYS = frozenset({"name", "swap", "color", "weight"})
-_GOLDEN_ANGLE = 0.381966  # of the colour circle: neighbours differ as much as they can
+_GOLDEN_ANGLE = 0.381966  # of the color circle: neighbours differ as much as they can
 
 
 def load_classes(source: str | Path | Classes) -> Classes:
@@ -117,7 +117,7 @@ def _mask_value(key: Any) -> int | None:
 
 
 def _hue(place: int, background: int | None) -> Color:
-    """Black for the background, else a colour unlike its neighbours'."""
+    """Black for the background, else a color unlike its neighbours'."""
     if place == background:
         return 0, 0, 0
     value = 0.95 if place % 2 else 0.75

@@ -1,4 +1,4 @@
-"""What files of keypoints and of classes share: named entries, mirror partners, numbers and colours of each."""
+"""What files of keypoints and of classes share: named entries, mirror partners, numbers and colors of each."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A keypoint vocabulary: names, mirror partners, OKS sigmas, links, groups and colours."""
+"""A keypoint vocabulary: names, mirror partners, OKS sigmas, links, groups and colors."""
 
 import math
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What a skeleton file need not say: colours, guessed from the names."""
+"""What a skeleton file need not say: colors, guessed from the names."""
 
 from collections.abc import Mapping, Sequence
 

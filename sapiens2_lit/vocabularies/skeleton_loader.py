@@ -54,7 +54,7 @@ def skeleton_from_category(category: Mapping[str, Any], name: str) -> Skeleton:
 
     `keypoints` are its names; `skeleton`, if any, its links (1-based pairs). Swaps come from left/right
     names and sigmas are 0.05, unless the keypoints are those of a shipped skeleton, name by name: then its
-    swaps, sigmas, groups and colours hold.
+    swaps, sigmas, groups and colors hold.
 
     Raises:
         SettingError: naming the category and the field that does not fit.

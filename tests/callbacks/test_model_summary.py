@@ -12,11 +12,11 @@ from jsonargparse import Namespace
 from safetensors.torch import save_file
 
 from sapiens2_lit.backbones import Sapiens2
-from sapiens2_lit.callbacks.model_summary import memory_line, span, start_table
+from sapiens2_lit.callbacks.model_summary import memory_line, model_summary, span
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.heads import LinearHead, NormalHead
 from sapiens2_lit.memory.estimate import GIB, estimate
-from sapiens2_lit.memory.launch import Launch
+from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.module import SapiensModule
@@ -38,9 +38,9 @@ def make(adapt: Adapt, head: Callable[[int], Any] = NormalHead) -> SapiensModule
 
 
 def test_table_counts_what_is_trained() -> None:
-    module = make(Adapt("last", last=1))
+    module = make(Adapt("last_blocks", last=1))
     groups = parameter_groups(module.backbone, module.heads, 0.5)
-    rows = start_table(
+    rows = model_summary(
         module, [{**group, "initial_lr": 1e-3 * group["lr_scale"]} for group in groups]
     ).splitlines()
     sizes = [sum(p.numel() for p in part.parameters()) for part in (module.backbone, module.heads)]
@@ -61,7 +61,7 @@ def test_memory_is_that_of_the_plan_and_takes_no_random_numbers() -> None:
         state = torch.get_rng_state()
         line = memory_line(module, SETTINGS, devices=1)
         assert torch.equal(torch.get_rng_state(), state)
-        launch = Launch(batch_size=32, image_size=(512, 384), precision="32-true", gpu=False)
+        launch = TrainingSetup(batch_size=32, image_size=(512, 384), precision="32-true", gpu=False)
         total = estimate(empty_networks(module), launch).total
         assert line.startswith(f"memory, estimated: {total / GIB:.1f} GiB on each device")
         gib[mode] = total

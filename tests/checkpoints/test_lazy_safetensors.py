@@ -14,7 +14,7 @@ from sapiens2_lit.checkpoints import open_weights, read_weights, to_transformers
 from sapiens2_lit.checkpoints.lazy_safetensors import StoredTensor
 from sapiens2_lit.models.build import shard_backbone
 from sapiens2_lit.parallel.dtensor import Part, held_part, local_values
-from sapiens2_lit.parallel.seeded_init import fresh_values
+from sapiens2_lit.parallel.seeded_init import init_sharded
 from sapiens2_lit.parallel.sharding import Sharding
 
 Layout = Callable[[dict[str, Tensor]], dict[str, Tensor]]
@@ -41,7 +41,7 @@ def shell(world: int) -> Sapiens2:
     sharding = Sharding(init_device_mesh("cpu", (world,)))
     shard_backbone(sharding, backbone)
     sharding.materialize(backbone)
-    fresh_values(backbone.init_weights, draw=False)
+    init_sharded(backbone.init_weights, draw=False)
     return backbone
 
 
@@ -97,6 +97,6 @@ def test_fresh_values_are_those_of_one_process(fake_ranks: Ranks) -> None:
         with fake_ranks(3, rank):
             backbone = shell(3)
             torch.manual_seed(3)
-            fresh_values(backbone.init_weights)
+            init_sharded(backbone.init_weights)
             for name, tensor in backbone.state_dict().items():
                 assert torch.equal(local_values(tensor), whole[name][held_part(tensor)]), name

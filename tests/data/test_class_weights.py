@@ -67,7 +67,7 @@ def test_of_many_masks_a_spread_share_is_read(folder: Path) -> None:
 def test_a_head_takes_its_weights_from_the_data(make, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     head = make(16, classes=str(folder / "classes.yaml"), class_weights="auto")
     with caplog.at_level(logging.INFO):
-        head.prepare(data_of(folder))
+        head.setup(data_of(folder))
     expected = balanced_weights([34, 4, 1, 0])
     torch.testing.assert_close(head.losses["cross_entropy"].balance, torch.tensor(expected))
     assert "no mask shows hat; weight 1 is taken" in caplog.text
@@ -98,13 +98,13 @@ def test_synthetic_people_are_counted() -> None:
 def test_data_that_cannot_be_counted_are_refused(folder: Path) -> None:
     head = SegmentationHead(16, classes=str(folder / "classes.yaml"), class_weights="auto")
     with pytest.raises(SettingError, match="NoneType has no `count_classes"):
-        head.prepare(None)
+        head.setup(None)
     with pytest.raises(SettingError, match="labels are of classes"):
-        SegmentationHead(16, class_weights="auto").prepare(data_of(folder))
+        SegmentationHead(16, class_weights="auto").setup(data_of(folder))
     Image.fromarray(np.full((40, 30), 9, np.uint8)).save(folder / "masks" / "2.png")
     with pytest.raises(DataError, match=r"2.png: the mask has the values 9"):
-        head.prepare(data_of(folder))
-    SegmentationHead(16, classes=str(folder / "classes.yaml")).prepare(None)  # others need no data
+        head.setup(data_of(folder))
+    SegmentationHead(16, classes=str(folder / "classes.yaml")).setup(None)  # others need no data
 
 
 def test_released_files_have_no_counts_and_need_none(folder: Path, tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_alphas_need_no_foregrounds(depths, caplog):
         (depths / "depths" / f"{index}.npy").unlink()
     with caplog.at_level(logging.INFO):
         data = set_up(MattingDataModule, depths, alphas="depths", augment=None)
-    assert caplog.text.count("foregrounds does not exist: alpha is learned without the people's colour") == 1
+    assert caplog.text.count("foregrounds does not exist: alpha is learned without the people's color") == 1
     sample = data.datasets["train"][3]
     assert "foreground" not in sample
     assert sample["alpha"].unique().tolist() == pytest.approx([120 / 255])

@@ -113,7 +113,7 @@ def test_people_of_two_datasets_are_evaluated_together(people: Path):
     for batch in list(data.val_dataloader()) * 2:
         if "image_id" in batch:
             found = to_original(batch["keypoints"].clamp(max=1e6), batch["affine"])
-            metric.update(found, batch["image_id"], batch["score"], batch["person"])
+            metric.update(found, batch["image_id"], batch["box_score"], batch["sample_index"])
         else:
             assert batch["dataset"] == "masks"
     assert len(metric.results()) == 4

@@ -46,9 +46,9 @@ def test_the_batch_has_the_documented_keys(dataset):
         "image": ((3, 3, 64, 48), torch.uint8),
         "keypoints": ((3, 17, 3), torch.float32),
         "box": ((3, 4), torch.float32),
-        "score": ((3,), torch.float32),
+        "box_score": ((3,), torch.float32),
         "image_id": ((3,), torch.int64),
-        "person": ((3,), torch.int64),
+        "sample_index": ((3,), torch.int64),
         "affine": ((3, 2, 3), torch.float32),
     }
     assert len(batch["sample"]) == 3
@@ -218,7 +218,7 @@ def test_sources_are_mixed_and_keep_their_vocabularies(dataset, tmp_path):
     batches = list(mixed.train_dataloader())
     assert len(batches) == 1, "6 people and half of 6"
     batch = batches[0]
-    ours = batch["person"] < 6
+    ours = batch["sample_index"] < 6
     assert ours.sum() == 6
     knee = mixed.skeleton.keypoints.index("right_knee")
     assert (batch["keypoints"][~ours][:, knee, 2] == 2).all()
@@ -235,7 +235,7 @@ def test_detections_replace_the_labelled_boxes(dataset):
     data = set_up(root, "validate", detections="detections.json", detection_threshold=0.5)
     (batch,) = data.val_dataloader()
     np.testing.assert_allclose(batch["box"], [[10, 10, 30, 40]])
-    np.testing.assert_allclose(batch["score"], [0.9])
+    np.testing.assert_allclose(batch["box_score"], [0.9])
     assert len(data.ground_truth("validate")["annotations"]) == 3, "missed people count"
 
 

@@ -23,13 +23,13 @@ class Watcher(LightningModule):
         self.predicted: list[int] = []
 
     def training_step(self, batch, batch_idx):
-        return self.layer(batch["score"][:, None]).mean()
+        return self.layer(batch["box_score"][:, None]).mean()
 
     def validation_step(self, batch, batch_idx):
-        self.validated += batch["person"].tolist()
+        self.validated += batch["sample_index"].tolist()
 
     def predict_step(self, batch, batch_idx):
-        self.predicted += batch["person"].tolist()
+        self.predicted += batch["sample_index"].tolist()
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)

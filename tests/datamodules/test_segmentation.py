@@ -30,7 +30,7 @@ def write_mask(path: Path, size: tuple[int, int], seed: int) -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Six pictures that show their own masks, in the classes' colours."""
+    """Six pictures that show their own masks, in the classes' colors."""
     root = tmp_path / "data"
     (root / "images").mkdir(parents=True)
     (root / "splits").mkdir()
@@ -50,7 +50,7 @@ def set_up(root: Path, stage: str = "fit", **settings) -> SegmentationDataModule
 
 
 def agreement(sample: dict) -> float:
-    """Share of counted pixels, away from the blocks' edges, whose colour is that of their class."""
+    """Share of counted pixels, away from the blocks' edges, whose color is that of their class."""
     image, labels = sample["image"].permute(1, 2, 0).numpy(), sample["segmentation"].numpy()
     counted = labels != 255
     for axis in (0, 1):
@@ -75,11 +75,11 @@ def test_the_batch_has_the_documented_keys(folder):
 
 
 def test_image_and_mask_stay_together_whatever_the_view(folder):
-    """Mirrored, left and right change names: the colours must be those of the swapped classes."""
+    """Mirrored, left and right change names: the colors must be those of the swapped classes."""
     for flip in (0, 1):
         augment = SegmentationAugmentation(flip=flip, scale=(0.8, 2.0), **COLORLESS)
         samples = set_up(folder, augment=augment).datasets["train"]
-        swap = torch.from_numpy(samples.rasters[0].classes.swap_table()).long()
+        swap = torch.from_numpy(samples.label_sources[0].classes.swap_table()).long()
         for epoch in range(3):
             for index in range(4):
                 sample = samples[(epoch, index)]
@@ -164,7 +164,7 @@ def test_ranks_count_every_sample_once(folder):
     for rank in range(2):
         shard = Shard(samples, 2, rank)
         given = [0, 2, 4] if rank == 0 else [1, 3, 0]  # the first again, so that both take three
-        counted += [index for index in given if shard[index]["counted"]]
+        counted += [index for index in given if shard[index]["evaluated"]]
     assert sorted(counted) == [0, 1, 2, 3, 4]
 
 

@@ -46,9 +46,9 @@ def test_the_batch_has_the_documented_keys():
         "intrinsics": ((2, 3, 3), torch.float32),
         "affine": ((2, 2, 3), torch.float32),
         "box": ((2, 4), torch.float32),
-        "score": ((2,), torch.float32),
+        "box_score": ((2,), torch.float32),
         "image_id": ((2,), torch.int64),
-        "person": ((2,), torch.int64),
+        "sample_index": ((2,), torch.int64),
     }
     assert len(batch["sample"]) == 2
     assert "index" in batch["sample"][0]
@@ -109,14 +109,14 @@ def test_true_keypoints_score_perfectly(stage: str):
     for batch in loader:
         points = batch["keypoints"].clone()
         points[..., 2] = (points[..., 2] > 0).float()
-        metrics["ap"].update(points, batch["image_id"], batch["score"], batch["person"])
+        metrics["ap"].update(points, batch["image_id"], batch["box_score"], batch["sample_index"])
     assert metrics["ap"].compute()["AP"] == pytest.approx(1.0)
 
 
 def test_only_the_targets_asked_for():
     sample = set_up(targets=("keypoints", "depth")).datasets["train"][(0, 0)]
     labels = {"keypoints", "depth", "valid", "intrinsics", "affine", "box"}
-    assert set(sample) == labels | {"image", "score", "image_id", "person", "sample"}
+    assert set(sample) == labels | {"image", "box_score", "image_id", "sample_index", "sample"}
 
 
 def test_the_main_person_is_the_largest():

@@ -149,7 +149,7 @@ def test_samples_of_another_process_are_not_counted(make: Callable, batch: dict)
     own = torch.tensor([False, True, True, False])
     part = {key: value[own] for key, value in batch.items() if isinstance(value, torch.Tensor)}
     kept = {key: value[own] for key, value in outputs.items()} if isinstance(outputs, dict) else outputs[own]
-    shared = scores(head, outputs, {**batch, "counted": own})
+    shared = scores(head, outputs, {**batch, "evaluated": own})
     assert shared == pytest.approx(scores(head, kept, part), rel=1e-5, nan_ok=True)
 
 
@@ -232,7 +232,7 @@ def test_matting_learns_alpha_alone_where_there_is_no_foreground(batch: dict) ->
     outputs = head(features())
     without = {key: value for key, value in batch.items() if key != "foreground"}
     assert set(head.loss(outputs, batch)) == {*head.loss(outputs, without), "composite"}
-    assert "composite" not in MattingHead(32, colour_loss={}).loss(outputs, batch)
+    assert "composite" not in MattingHead(32, color_loss={}).loss(outputs, batch)
 
 
 def test_mattes_teach_beyond_the_person(batch: dict) -> None:
@@ -294,6 +294,6 @@ def test_scores_and_losses_do_not_share_names() -> None:
     """They are logged side by side."""
     for make in HEADS.values():
         head = make(32)
-        terms = set(getattr(head, "losses", {})) | set(getattr(head, "colour_losses", {})) | {"scale"}
+        terms = set(getattr(head, "losses", {})) | set(getattr(head, "color_losses", {})) | {"scale"}
         metrics = head.metrics(stage="validate")
         assert not terms & {name for metric in metrics.values() for name in metric.compute()}

@@ -107,7 +107,7 @@ def test_samples_of_another_process_are_not_counted() -> None:
     head, labels = SegmentationHead(32), batch()
     outputs = torch.randn(2, 29, *SIZE)
     shared, alone = head.metrics(), head.metrics()
-    head.update(shared, outputs, {**labels, "counted": torch.tensor([False, True])})
+    head.update(shared, outputs, {**labels, "evaluated": torch.tensor([False, True])})
     head.update(alone, outputs[1:], {key: value[1:] for key, value in labels.items()})
     assert shared.compute() == alone.compute()
 
@@ -142,4 +142,4 @@ def test_drawing_shows_the_classes() -> None:
     palette = load_classes("body29").palette()
     person = (labels != 255) & (labels != 0)
     assert (drawn[person.numpy()] == palette[labels[person].numpy()]).all()
-    assert (drawn[(labels == 0).numpy()] == 100).all(), "the background keeps its colours"
+    assert (drawn[(labels == 0).numpy()] == 100).all(), "the background keeps its colors"

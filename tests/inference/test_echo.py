@@ -70,7 +70,11 @@ class Brightest(Echo):
         x = (light.sum(dim=1) * torch.arange(width)).sum(dim=1) / total
         y = (light.sum(dim=2) * torch.arange(height)).sum(dim=1) / total
         points = torch.stack([x, y, total], dim=1)[:, None]
-        return {"keypoints": to_original(points, batch["affine"]), "score": batch["score"], "light": total}
+        return {
+            "keypoints": to_original(points, batch["affine"]),
+            "score": batch["box_score"],
+            "light": total,
+        }
 
 
 def ramp(height: int, width: int) -> np.ndarray:

@@ -9,10 +9,10 @@ import torch
 from sapiens2_lit.cli.configs import find_config, shipped_configs
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.cli.plan_settings import read_case
-from sapiens2_lit.memory.advice import Case, advise, explain_shortage
+from sapiens2_lit.memory.advice import MemoryQuery, advise, explain_shortage
 from sapiens2_lit.memory.batch_size import batch_line, largest_batch
 from sapiens2_lit.memory.estimate import estimate
-from sapiens2_lit.memory.launch import Launch
+from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import empty_networks
 
 POSE = ["--config", "pose_308.yaml"]
@@ -65,9 +65,9 @@ def test_every_recipe_fits_its_card(recipe: str) -> None:
 
 
 def test_memory_grows_with_the_batch_as_the_line_says(make_module) -> None:
-    networks, launch = empty_networks(make_module("normal")), Launch(1, (96, 64))
+    networks, launch = empty_networks(make_module("normal")), TrainingSetup(1, (96, 64))
     line = batch_line(networks, launch)
-    own = estimate(networks, Launch(16, (96, 64)))
+    own = estimate(networks, TrainingSetup(16, (96, 64)))
     assert abs(line.at(16).total / own.total - 1) < 0.01
     most = largest_batch(networks, launch, 1.0)
     assert most is not None and most.fits(1.0) and not line.at(most.launch.batch_size + 1).fits(1.0)
@@ -76,7 +76,7 @@ def test_memory_grows_with_the_batch_as_the_line_says(make_module) -> None:
 def test_shards_share_what_is_held(make_module) -> None:
     networks = empty_networks(make_module(size="tiny"))
     parts = [
-        estimate(networks, Launch(2, (96, 64), strategy="fsdp2", devices=n)).moments["optimizer"]
+        estimate(networks, TrainingSetup(2, (96, 64), strategy="fsdp2", devices=n)).moments["optimizer"]
         for n in (1, 4)
     ]
     for name in ("weights", "optimizer", "gradients"):
@@ -85,7 +85,7 @@ def test_shards_share_what_is_held(make_module) -> None:
 
 def test_advice_ends_with_what_fits(make_module) -> None:
     module = make_module("normal")
-    case = Case(module, Launch(4, (96, 64), "32-true", gpu=False))
+    case = MemoryQuery(module, TrainingSetup(4, (96, 64), "32-true", gpu=False))
     memory = 0.6 * case.estimate().total / 2**30
     found = advise(case, memory)
     totals = [then.total for _, then in found]
@@ -101,6 +101,6 @@ def test_the_optimizer_decides_its_states(make_module) -> None:
     held = {}
     for make in (torch.optim.AdamW, torch.optim.SGD, partial(torch.optim.SGD, momentum=0.9)):
         networks = empty_networks(make_module(optimizer=partial(make, lr=0.1)))
-        moment = estimate(networks, Launch(1, (96, 64))).moments["optimizer"]
+        moment = estimate(networks, TrainingSetup(1, (96, 64))).moments["optimizer"]
         held[str(make)] = round(moment.get("optimizer", 0) / moment["weights"], 2)
     assert list(held.values()) == [2.0, 0.0, 1.0]

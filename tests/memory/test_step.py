@@ -9,7 +9,7 @@ import torch
 from sapiens2_lit.backbones.base import IMAGENET_MEAN
 from sapiens2_lit.backbones.rope import rope_tables
 from sapiens2_lit.memory.networks import empty_networks
-from sapiens2_lit.memory.step import Moments, play_step
+from sapiens2_lit.memory.step import Moments, simulate_step
 from sapiens2_lit.models.normalize import constant
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.module import SapiensModule
@@ -20,14 +20,14 @@ BF16 = torch.bfloat16
 
 def play(module: SapiensModule, batch_size: int = 2, **settings: object) -> Moments:
     networks = empty_networks(module)
-    return play_step(networks.network, batch_size, IMAGE, **settings)
+    return simulate_step(networks.network, batch_size, IMAGE, **settings)
 
 
 @pytest.mark.parametrize(
     ("adapt", "checkpointing", "keep", "autocast"),
     [
         (Adapt("full"), True, False, BF16),
-        (Adapt("last", last=5), False, True, None),
+        (Adapt("last_blocks", last=5), False, True, None),
     ],
     ids=lambda value: getattr(value, "mode", None),
 )
@@ -68,7 +68,7 @@ def test_recomputed_decoders_keep_fewer_maps(make_module: Callable[..., SapiensM
     """By samples, what a batch of eight takes is hardly more than what one of two does."""
     totals = {}
     for how in ("none", "stages", "samples"):
-        moments = play(make_module(head, recompute=how, adapt=Adapt("frozen")), 8)
+        moments = play(make_module(head, head_checkpointing=how, adapt=Adapt("frozen")), 8)
         totals[how] = max(moment["head"] + moment["backward"] for moment in moments.values())
     assert totals["stages"] < 0.95 * totals["none"]  # of maps this small the widest stage has most
     assert totals["samples"] < 0.5 * totals["stages"]

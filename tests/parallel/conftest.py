@@ -15,7 +15,7 @@ model:
   heads:
     pose: {class_path: sapiens2_lit.heads.PoseHead, init_args: {skeleton: coco17}}
     seg: {class_path: sapiens2_lit.heads.SegmentationHead}
-  balance: {class_path: sapiens2_lit.training.loss_weighting.UncertaintyWeighting}
+  loss_weighting: {class_path: sapiens2_lit.training.loss_weighting.UncertaintyWeighting}
 data:
   class_path: sapiens2_lit.datamodules.SyntheticDataModule
   init_args: {targets: [keypoints, segmentation], samples_per_epoch: 16}

@@ -47,7 +47,7 @@ def with_eyes(shape: HeadShape, **changes: float) -> HeadShape:
 
 
 def painted(shape: HeadShape, xy: Array) -> tuple[Array, Array]:
-    """Colours and classes of the skin at points (N, 2) of the frontal chart."""
+    """Colors and classes of the skin at points (N, 2) of the frontal chart."""
     paint = SkinPaint(shape.face, shape.complexion, None)
     return paint(np.column_stack([xy, np.full(len(xy), 0.4)]))
 

@@ -64,7 +64,7 @@ def test_normals_keep_sixteen_bits(frame: Frame) -> None:
 @pytest.mark.parametrize(
     ("folder", "name"), [("albedos", "albedo"), ("alphas", "alpha"), ("foregrounds", "foreground")]
 )
-def test_colours_keep_eight_bits(frame: Frame, folder: str, name: str) -> None:
+def test_colors_keep_eight_bits(frame: Frame, folder: str, name: str) -> None:
     stored = png(FOLDERS[folder].encode(frame))
     assert stored.dtype == np.uint8
     assert np.abs(stored / 255 - getattr(frame, name)).max() <= 0.5 / 255 + 1e-6

@@ -156,7 +156,7 @@ def test_left_is_the_persons_left():
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_paints_give_colours_and_classes_of_their_side(seed):
+def test_paints_give_colors_and_classes_of_their_side(seed):
     rng = np.random.default_rng(seed)
     _, _, person = dressed(seed)
     seen = set()

@@ -32,7 +32,7 @@ def test_what_has_no_label_is_grey(frame: Frame) -> None:
         assert (found[title][frame.valid] != EMPTY).any(axis=1).mean() > 0.99
 
 
-def test_normals_have_the_usual_colours(frame: Frame) -> None:
+def test_normals_have_the_usual_colors(frame: Frame) -> None:
     for normal, color in (
         ((0, 0, -1), (128, 128, 255)),
         ((1, 0, 0), (255, 128, 128)),

@@ -16,9 +16,11 @@ from sapiens2_lit.training.adaptation import Adapt, Adaptation, adapt_from_dict
 DEPTH = Sapiens2("test").depth
 
 
-@pytest.mark.parametrize("mode", ["frozen", "last", "full", "lora"])
+@pytest.mark.parametrize("mode", ["frozen", "last_blocks", "full", "lora"])
 def test_only_what_the_mode_says_learns(mode: Any, pretrained: Path, tmp_path: Path) -> None:
-    adapt = Adapt(mode, last=1 if mode == "last" else None, lora=LoRA(rank=2) if mode == "lora" else LoRA())
+    adapt = Adapt(
+        mode, last=1 if mode == "last_blocks" else None, lora=LoRA(rank=2) if mode == "lora" else LoRA()
+    )
     module = make(pretrained / "model.safetensors", adapt)
     module.configure_model()
     before = values(module)
@@ -32,7 +34,7 @@ def test_only_what_the_mode_says_learns(mode: Any, pretrained: Path, tmp_path: P
         assert not backbone
         assert not module.backbone.training
         assert not module.features(torch.zeros(1, 3, 64, 48, dtype=torch.uint8))[-1].requires_grad
-    elif mode == "last":
+    elif mode == "last_blocks":
         assert backbone == {
             name for name in before if name.startswith((f"backbone.blocks.{DEPTH - 1}.", "backbone.ln1."))
         }
@@ -44,7 +46,7 @@ def test_only_what_the_mode_says_learns(mode: Any, pretrained: Path, tmp_path: P
 
 def test_norms_and_tokens_learn_besides(pretrained: Path) -> None:
     backbone = Sapiens2("test")
-    adaptation = Adaptation(Adapt("frozen", extra=["norms", "tokens"]), backbone)
+    adaptation = Adaptation(Adapt("frozen", also_train=["norms", "tokens"]), backbone)
     assert {"cls_token", "storage_tokens", "ln1.weight", "blocks.0.attn.q_norm.weight"} <= set(
         adaptation.starts
     )
@@ -68,12 +70,12 @@ def test_auto_freezes_in_a_run(pretrained: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"mode": "last"}, "last"),
+        ({"mode": "last_blocks"}, "last"),
         ({"mode": "frozen", "last": 2}, "last"),
         ({"mode": "full", "lora": LoRA(rank=4)}, "lora"),
         ({"mode": "full", "extra": ["norms"]}, "extra"),
-        ({"mode": "lora", "schedule": {5: 1}}, "schedule"),
-        ({"mode": "frozen", "schedule": {0: 1}}, "schedule"),
+        ({"mode": "lora", "unfreeze_at": {5: 1}}, "unfreeze_at"),
+        ({"mode": "frozen", "unfreeze_at": {0: 1}}, "unfreeze_at"),
     ],
 )
 def test_settings_without_effect_are_errors(settings: dict[str, Any], named: str) -> None:
@@ -83,7 +85,7 @@ def test_settings_without_effect_are_errors(settings: dict[str, Any], named: str
 
 def test_more_blocks_than_there_are_is_an_error() -> None:
     with pytest.raises(SettingError, match=f"the backbone has {DEPTH}"):
-        Adaptation(Adapt("last", last=DEPTH + 1), Sapiens2("test"))
+        Adaptation(Adapt("last_blocks", last=DEPTH + 1), Sapiens2("test"))
 
 
 def test_unknown_lora_target_lists_the_layers() -> None:
@@ -92,5 +94,5 @@ def test_unknown_lora_target_lists_the_layers() -> None:
 
 
 def test_settings_survive_a_checkpoint() -> None:
-    adapt = Adapt("frozen", extra=["tokens"], schedule={3: 1, 9: "all"})
+    adapt = Adapt("frozen", also_train=["tokens"], unfreeze_at={3: 1, 9: "all"})
     assert adapt_from_dict(copy.deepcopy(adapt.to_dict())) == adapt

@@ -21,7 +21,7 @@ DEPTH = Sapiens2("test").depth
 
 
 def test_schedule_unfreezes_at_its_step_and_exactly_after_resume(pretrained: Path, tmp_path: Path) -> None:
-    adapt = Adapt("frozen", schedule={2: 1, 4: "all"})
+    adapt = Adapt("frozen", unfreeze_at={2: 1, 4: "all"})
 
     def new() -> SapiensModule:
         module = make(pretrained / "model.safetensors", adapt)

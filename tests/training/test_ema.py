@@ -48,7 +48,7 @@ def test_checkpoint_written_while_the_average_is_in_place_is_right(pretrained: P
     module = make(pretrained / "model.safetensors", Adapt("frozen"), ema=EMA(decay=0.5))
     fit(module, tmp_path, 2)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    module.use_average(True)
+    module.swap_ema(True)
     torch.testing.assert_close(module.state_dict(), before, rtol=0, atol=0)
 
 

@@ -9,13 +9,18 @@ from torch import Tensor
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.errors import SettingError, TrainingError
 from sapiens2_lit.heads import DepthHead, NormalHead
-from sapiens2_lit.training.loss_weighting import Balancer, FixedWeights, GradientNorms, UncertaintyWeighting
+from sapiens2_lit.training.loss_weighting import (
+    FixedWeights,
+    GradientNorms,
+    LossWeighting,
+    UncertaintyWeighting,
+)
 from sapiens2_lit.training.module import SapiensModule
 
 HEADS = ["small", "large"]
 
 
-def quadratic(balancer: Balancer, steps: int, scales: tuple[float, float] = (1.0, 100.0)) -> Tensor:
+def quadratic(balancer: LossWeighting, steps: int, scales: tuple[float, float] = (1.0, 100.0)) -> Tensor:
     """Train one shared value on two losses of very different scale; returns the gradients' norms of the last step."""
     shared = torch.nn.Parameter(torch.full((4,), 2.0))
     optimizer = torch.optim.SGD([shared], lr=1e-4)
@@ -24,7 +29,7 @@ def quadratic(balancer: Balancer, steps: int, scales: tuple[float, float] = (1.0
         optimizer.zero_grad()
         losses = {}
         for index, (name, scale) in enumerate(zip(HEADS, scales, strict=True)):
-            (seen,) = balancer.tap(name, [shared * 1.0])
+            (seen,) = balancer.watch_gradients(name, [shared * 1.0])
             seen.register_hook(lambda gradient, index=index: norms.__setitem__(index, gradient.norm()))
             losses[name] = scale * seen.square().sum()
         torch.stack(list(balancer(losses).values())).sum().backward()
@@ -40,7 +45,7 @@ def test_fixed_weights_multiply_and_default_to_one() -> None:
 
 @pytest.mark.parametrize("weights", [{"other": 1.0}, {"small": -1.0}, {"small": float("nan")}])
 def test_fixed_weights_refuse_what_means_nothing(weights: dict[str, float]) -> None:
-    with pytest.raises(SettingError, match=r"model\.balance\.weights"):
+    with pytest.raises(SettingError, match=r"model\.loss_weighting\.weights"):
         FixedWeights(HEADS, weights)
 
 
@@ -79,7 +84,7 @@ def test_head_that_lags_behind_is_heard_more() -> None:
     balancer = GradientNorms(HEADS, alpha=1.0, momentum=0.0)
     for losses in ((1.0, 1.0), (1.0, 0.1)):
         seen = {name: torch.ones(2, requires_grad=True) for name in HEADS}
-        tapped = {name: balancer.tap(name, [value])[0] for name, value in seen.items()}
+        tapped = {name: balancer.watch_gradients(name, [value])[0] for name, value in seen.items()}
         scaled = {name: loss * tapped[name].sum() / 2 for name, loss in zip(HEADS, losses, strict=True)}
         torch.stack(list(balancer(scaled).values())).sum().backward()
         balancer.update()
@@ -89,14 +94,14 @@ def test_head_that_lags_behind_is_heard_more() -> None:
 def test_losses_that_are_not_positive_need_alpha_zero() -> None:
     balancer = GradientNorms(HEADS)
     seen = torch.ones(2, requires_grad=True)
-    losses = {name: -balancer.tap(name, [seen])[0].sum() for name in HEADS}
+    losses = {name: -balancer.watch_gradients(name, [seen])[0].sum() for name in HEADS}
     torch.stack(list(balancer(losses).values())).sum().backward()
     with pytest.raises(TrainingError, match="alpha"):
         balancer.update()
 
 
 def test_frozen_features_have_nothing_to_balance() -> None:
-    with pytest.raises(SettingError, match=r"model\.balance.*frozen"):
+    with pytest.raises(SettingError, match=r"model\.loss_weighting.*frozen"):
         GradientNorms(HEADS).check(backbone_learns=False)
     with pytest.raises(SettingError, match="one head"):
         GradientNorms(["pose"]).check(backbone_learns=True)
@@ -106,7 +111,7 @@ def test_frozen_features_have_nothing_to_balance() -> None:
 def test_weights_stay_while_a_schedule_keeps_the_backbone_frozen() -> None:
     balancer = GradientNorms(HEADS, alpha=0.0)
     weight = torch.ones(1, requires_grad=True)
-    losses = {name: (weight * balancer.tap(name, [torch.ones(2)])[0]).sum() for name in HEADS}
+    losses = {name: (weight * balancer.watch_gradients(name, [torch.ones(2)])[0]).sum() for name in HEADS}
     torch.stack(list(balancer(losses).values())).sum().backward()
     balancer.update()
     assert balancer.weights() == {"small": 1.0, "large": 1.0}
@@ -118,7 +123,7 @@ def test_gradients_that_overflow_change_no_weight() -> None:
     for factor in (float("inf"), 1.0):
         seen = torch.ones(2, requires_grad=True)
         losses = {
-            name: scale * balancer.tap(name, [seen])[0].sum()
+            name: scale * balancer.watch_gradients(name, [seen])[0].sum()
             for name, scale in zip(HEADS, (1.0, 4.0), strict=True)
         }
         (torch.stack(list(balancer(losses).values())).sum() * factor).backward()
@@ -130,7 +135,7 @@ def test_gradients_that_overflow_change_no_weight() -> None:
 
 def make(balance) -> SapiensModule:
     heads = {"normal": NormalHead, "depth": DepthHead}
-    module = SapiensModule(partial(Sapiens2, "test"), heads, balance=balance)
+    module = SapiensModule(partial(Sapiens2, "test"), heads, loss_weighting=balance)
     module.configure_model()
     return module
 
@@ -139,7 +144,7 @@ def make(balance) -> SapiensModule:
 def test_partial_labels_train_the_heads_that_have_them(balance) -> None:
     module = make(balance)
     module.log = module.log_dict = lambda *args, **kwargs: None
-    module.logs_now = lambda: False
+    module.is_log_step = lambda: False
     images = torch.randint(0, 256, (2, 3, 64, 48), dtype=torch.uint8)
     depth = {"image": images, "depth": torch.rand(2, 1, 64, 48) + 1}
     module.training_step(depth, 0).backward()
@@ -152,7 +157,7 @@ def test_batches_of_several_datasets_are_one_step() -> None:
     """The sum of both losses, whether or not the images are of one size."""
     module = make(FixedWeights)
     module.log = module.log_dict = lambda *args, **kwargs: None
-    module.logs_now = lambda: False
+    module.is_log_step = lambda: False
     images = torch.randint(0, 256, (2, 3, 64, 48), dtype=torch.uint8)
     depth = {"image": images, "depth": torch.rand(2, 1, 64, 48) + 1}
     for size in ((64, 48), (64, 64)):

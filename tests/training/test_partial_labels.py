@@ -47,7 +47,7 @@ def make(balance: Any) -> SapiensModule:
         partial(Sapiens2, "test"),
         {"normal": partial(NormalHead), "depth": partial(DepthHead)},
         adapt=Adapt("full"),
-        balance=balance,
+        loss_weighting=balance,
         optimizer=partial(torch.optim.AdamW, lr=1e-3, weight_decay=0.5),
     )
 
@@ -83,7 +83,7 @@ def by_hand(balance: Any) -> dict[str, torch.Tensor]:
     module = make(balance)
     module.configure_model()
     module.log = module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
-    module.logs_now = lambda: False  # type: ignore[method-assign]
+    module.is_log_step = lambda: False  # type: ignore[method-assign]
     optimizer, schedule = module.optimization.make(module.network, module.balancer, STEPS)
     for step in range(STEPS):
         optimizer.zero_grad()

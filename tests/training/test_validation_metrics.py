@@ -7,7 +7,7 @@ import torch
 
 from sapiens2_lit.heads import NormalHead
 from sapiens2_lit.training import validation_metrics as scoring
-from sapiens2_lit.training.validation_metrics import Scores, counted_only
+from sapiens2_lit.training.validation_metrics import Scores, evaluated_only
 
 
 def test_samples_of_other_processes_are_left_out_and_what_the_batch_shares_stays() -> None:
@@ -16,9 +16,9 @@ def test_samples_of_other_processes_are_left_out_and_what_the_batch_shares_stays
         "image": torch.arange(3)[:, None],
         "sample": ["a", "b", "c"],
         "dataset": "people",
-        "counted": torch.tensor([True, False, True]),
+        "evaluated": torch.tensor([True, False, True]),
     }
-    outputs, own = counted_only({"depth": torch.arange(3)}, batch)
+    outputs, own = evaluated_only({"depth": torch.arange(3)}, batch)
     assert outputs["depth"].tolist() == [0, 2]
     assert own["image"].tolist() == [[0], [2]]
     assert own["sample"] == ["a", "c"]

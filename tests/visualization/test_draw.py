@@ -29,7 +29,7 @@ def test_draws_inside_the_person_and_leaves_the_image_alone(image, name):
     assert not changed[:20].any() and not changed[:, :20].any()
 
 
-def test_dots_have_the_keypoints_colours(image):
+def test_dots_have_the_keypoints_colors(image):
     skeleton = load_skeleton("coco17")
     keypoints = np.full((17, 3), np.nan)
     keypoints[5], keypoints[6] = (40, 50, 1), (110, 80, 1)  # shoulders
@@ -102,7 +102,7 @@ def test_classes_tint_the_image_and_the_background_does_not(image):
     assert (picture[labels == 255] < 64).all()
 
 
-def test_the_legend_shows_the_colours_that_occur_beside_readable_pictures():
+def test_the_legend_shows_the_colors_that_occur_beside_readable_pictures():
     classes = load_classes("body29")
     picture = np.full((512, 384, 3), 128, np.uint8)
     labels = np.zeros((512, 384), np.uint8)

@@ -1,10 +1,10 @@
-"""Pictures of dense fields: what colours mean, and what is drawn where nothing is known."""
+"""Pictures of dense fields: what colors mean, and what is drawn where nothing is known."""
 
 import numpy as np
 import pytest
 
 from sapiens2_lit.visualization.draw_dense import (
-    colour_map,
+    color_map,
     draw_beside,
     draw_depth,
     draw_matte,
@@ -21,7 +21,7 @@ def image() -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("normal", "colour"),
+    ("normal", "color"),
     [
         ((0, 0, -1), (128, 128, 255)),  # facing the camera: the usual light blue
         ((1, 0, 0), (255, 128, 128)),
@@ -29,9 +29,9 @@ def image() -> np.ndarray:
         ((0, 0, -5), (128, 128, 255)),  # of any length
     ],
 )
-def test_normals_have_the_usual_colours(image: np.ndarray, normal: tuple, colour: tuple) -> None:
+def test_normals_have_the_usual_colors(image: np.ndarray, normal: tuple, color: tuple) -> None:
     picture = draw_normals(image, np.broadcast_to(np.array(normal, np.float32), image.shape))
-    assert (np.abs(picture.astype(int) - colour) <= 1).all()
+    assert (np.abs(picture.astype(int) - color) <= 1).all()
 
 
 def test_without_a_value_the_image_is_darkened(image: np.ndarray) -> None:
@@ -52,7 +52,7 @@ def test_near_is_red_and_far_is_blue_whatever_the_unit(image: np.ndarray) -> Non
     assert (picture[:, -3, 2] > picture[:, -3, 0]).all()
     assert (draw_depth(image, 1000 * depth) == picture).all()
     few = depth.copy()
-    few[0, 0] = 1e6  # one outlier does not take the colours from the rest
+    few[0, 0] = 1e6  # one outlier does not take the colors from the rest
     assert np.abs(draw_depth(image, few)[1:].astype(int) - picture[1:]).max() < 40
 
 
@@ -63,7 +63,7 @@ def test_a_bar_stands_beside_readable_pictures_alone() -> None:
     assert drawn.shape[0] == 300 and drawn.shape[1] > 220
     bar = drawn[:, 200:]
     for end in (0.1, 0.5, 0.9):
-        assert (bar == colour_map(np.array([[end]]))).all(axis=2).any(axis=1).sum() >= 1
+        assert (bar == color_map(np.array([[end]]))).all(axis=2).any(axis=1).sum() >= 1
     assert draw_depth(tall[:100], depth[:100]).shape == (100, 200, 3)
 
 

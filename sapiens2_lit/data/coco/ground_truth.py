@@ -10,7 +10,7 @@ from sapiens2_lit.data.coco.annotations import CocoFile
 from sapiens2_lit.data.coco.people import take_columns
 from sapiens2_lit.errors import DataError
 
-PERSONS = ("image_id", "person")  # keys of a batch that mean something beside its ground truth alone
+PERSONS = ("image_id", "sample_index")  # keys of a batch that mean something beside its ground truth alone
 _STRIDE = (
     1 << 44
 )  # between the ids of two datasets; synthetic ones go up to 2^41, floats hold whole numbers to 2^53

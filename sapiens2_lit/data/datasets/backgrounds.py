@@ -24,7 +24,7 @@ class Cutout(ABC):
 
     @abstractmethod
     def cut(self, pixels: Image, labels: Mapping[str, Tensor]) -> tuple[Shares, Shares]:
-        """Colour that stays (H, W, 3) in 0..255, premultiplied, and the share of each pixel that stays (H, W, 1)."""
+        """Color that stays (H, W, 3) in 0..255, premultiplied, and the share of each pixel that stays (H, W, 1)."""
 
 
 class MaskCutout(Cutout):
@@ -44,7 +44,7 @@ class MaskCutout(Cutout):
 
 
 class MatteCutout(Cutout):
-    """The matte: alpha, and the foreground where there is one, else the image's own colours."""
+    """The matte: alpha, and the foreground where there is one, else the image's own colors."""
 
     def cut(self, pixels: Image, labels: Mapping[str, Tensor]) -> tuple[Shares, Shares]:
         alpha = labels["alpha"].numpy()[0, ..., None]
@@ -88,8 +88,8 @@ class Backgrounds:
         if rng.random() >= self.probability:
             return pixels
         behind = self.sample((pixels.shape[0], pixels.shape[1]), rng)
-        colour, share = self.cutout.cut(pixels, labels)
-        return np.clip(np.rint(colour + (1 - share) * behind), 0, 255).astype(np.uint8)
+        color, share = self.cutout.cut(pixels, labels)
+        return np.clip(np.rint(color + (1 - share) * behind), 0, 255).astype(np.uint8)
 
     def sample(self, size: tuple[int, int], rng: np.random.Generator) -> Image:
         """A part of one of the photographs that fills (height, width), mirrored half the times."""

@@ -65,7 +65,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
     Args:
         folder: what names are relative to.
         names: of the images.
-        rasters: the labels that each of them has.
+        label_sources: the labels that each of them has.
         image_size: (height, width) of the input.
         training: whether samples may be replaced.
         augment: random variation, or None: the whole image, as large as it fits.
@@ -78,7 +78,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         self,
         folder: Path,
         names: Sequence[str],
-        rasters: Sequence[LabelSource],
+        label_sources: Sequence[LabelSource],
         image_size: tuple[int, int],
         *,
         training: bool = False,
@@ -89,7 +89,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self.folder = folder
         self.names = np.array(names)  # not a list: worker processes would copy its strings one by one
-        self.rasters = list(rasters)
+        self.label_sources = list(label_sources)
         self.image_size = image_size
         self.training = training
         self.augment = augment
@@ -129,7 +129,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         path = self.folder / name
         image = read_image(path)
         size = (image.shape[0], image.shape[1])
-        labels = read_rasters(self.rasters, path, stem_of(name), size)
+        labels = read_rasters(self.label_sources, path, stem_of(name), size)
         self._note(index, path, labels)
         affine, warped, enough = self._choose(size, labels, rng)
         pixels = warp_image(image, affine, self.image_size)
@@ -151,14 +151,14 @@ class DenseDataset(Dataset[dict[str, Any]]):
         self, size: tuple[int, int], labels: Mapping[str, Any], rng: np.random.Generator
     ) -> tuple[Affine, dict[str, Tensor], bool]:
         """A view that shows enough of the labels, the labels in it, and whether it does."""
-        few = fewest_valid(labels, self.rasters)
+        few = fewest_valid(labels, self.label_sources)
         tries = 0 if self.augment is None else _VIEWS if few is not None and few >= self.min_valid else 1
         for view in range(tries + 1):
             if self.augment is not None and view < tries:
                 affine = self.augment.choose(size, self.image_size, labels, rng)
             else:
                 affine = fit_affine(size, self.image_size)
-            warped = warp_rasters(self.rasters, labels, affine, self.image_size)
+            warped = warp_rasters(self.label_sources, labels, affine, self.image_size)
             seen = fewest_seen(warped)
             enough = few is None or seen is None or min(few, seen) >= self.min_valid
             if enough:
@@ -167,7 +167,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
 
     def _note(self, index: int, path: Path, labels: Mapping[str, Any]) -> None:
         if (pixels := count_invalid(labels)) and self.invalid.note(index) and self.invalid.count <= _SHOWN:
-            what = say_invalid(self.rasters)
+            what = say_invalid(self.label_sources)
             _log.warning("%s: %d pixels of its labels are %s; they do not count.", path, pixels, what)
 
     def _skip(self, index: int, path: Path) -> None:

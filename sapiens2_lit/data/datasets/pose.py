@@ -41,7 +41,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
         augment: random variation, or None.
         seed: what the variation depends on, besides epoch and index.
         padding: factor on the sides of people's boxes.
-        rasters: for each source its dense labels, of the whole images; empty for none.
+        label_sources: for each source its dense labels, of the whole images; empty for none.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class PoseDataset(Dataset[dict[str, Any]]):
         augment: PoseAugmentation | None = None,
         seed: int = 0,
         padding: float = BOX_PADDING,
-        rasters: Sequence[Sequence[LabelSource]] = (),
+        label_sources: Sequence[Sequence[LabelSource]] = (),
     ) -> None:
         self.sources = list(sources)
-        self.rasters = list(rasters) or [()] * len(self.sources)
+        self.label_sources = list(label_sources) or [()] * len(self.sources)
         self.skeleton = skeleton
         self.image_size = image_size
         self.augment = augment
@@ -80,7 +80,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
         people, row = self.sources[source], index - int(self.ends[source]) + len(self.sources[source])
         image = self._read(people, row)
         name = str(people.file_name[people.image[row]])
-        rasters = self.rasters[source]
+        rasters = self.label_sources[source]
         labels = read_rasters(rasters, people.path(row), stem_of(name), (image.shape[0], image.shape[1]))
         box = np.array((0, 0, image.shape[1], image.shape[0])) if people.box is None else people.box[row]
         points = people.keypoints(row)
@@ -95,9 +95,9 @@ class PoseDataset(Dataset[dict[str, Any]]):
         sample: dict[str, Tensor | str] = {
             "image": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
             "box": torch.tensor(box, dtype=torch.float32),
-            "score": torch.tensor(people.score[row], dtype=torch.float32),
+            "box_score": torch.tensor(people.score[row], dtype=torch.float32),
             "image_id": torch.tensor(people.image_id[people.image[row]]),
-            "person": torch.tensor(index),
+            "sample_index": torch.tensor(index),
             "affine": torch.tensor(affine, dtype=torch.float32),
             "sample": name_of(people, row),
             **warp_rasters(rasters, labels, affine, self.image_size),

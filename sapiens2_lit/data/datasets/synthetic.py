@@ -84,9 +84,9 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
             "intrinsics": torch.tensor(frame.intrinsics, dtype=torch.float32),
             "affine": torch.eye(2, 3),
             "box": torch.tensor(box_of(person, self.image_size), dtype=torch.float32),
-            "score": torch.tensor(1.0),
+            "box_score": torch.tensor(1.0),
             "image_id": torch.tensor(index),
-            "person": torch.tensor(row),
+            "sample_index": torch.tensor(row),
             "sample": f"synthetic person, seed {self.seed}, index {index}",
         }
         if "keypoints" in self.targets:

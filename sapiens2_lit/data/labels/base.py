@@ -136,7 +136,7 @@ class RasterFolder(LabelSource):
 class MaskFolder(RasterFolder):
     """Class maps: png of one channel, each value a class (or what the vocabulary's `remap` says).
 
-    Palette images are read as their indices, whatever the colours.
+    Palette images are read as their indices, whatever the colors.
 
     Args:
         folder: where they are.
@@ -220,7 +220,7 @@ def read_indices(path: Path) -> npt.NDArray[np.uint8]:
     if values.ndim != 2:
         raise DataError(
             f"{path}: the mask has {values.shape[2]} channels ({mode}), expected one, whose values are classes. If its "
-            "colours stand for classes, write the index of each pixel's class as an 8-bit grey png; "
+            "colors stand for classes, write the index of each pixel's class as an 8-bit grey png; "
             "docs/segmentation.md shows how."
         )
     if mode == "L":  # Pillow stretches grey of 2 and 4 bits to 0..255

@@ -59,10 +59,10 @@ class AlphaFolder(FieldFolder):
     suffixes = (".png", ".npy", ".npz")
     channels = 1
     channels_hint = (
-        "a grey picture saved in colours becomes one channel by PIL's .convert('L'); of a cut-out (RGBA) the matte is "
+        "a grey picture saved in colors becomes one channel by PIL's .convert('L'); of a cut-out (RGBA) the matte is "
         ".getchannel('A')"
     )
-    partial = False
+    uses_valid = False
 
     def __init__(self, folder: Path, setting: str = "data.alphas") -> None:
         super().__init__(folder, setting)
@@ -76,19 +76,19 @@ class AlphaFolder(FieldFolder):
 
 
 class ForegroundFolder(FieldFolder):
-    """The colour of the people's share of each pixel, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1.
+    """The color of the people's share of each pixel, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1.
 
     Args:
         folder: where they are.
         alphas: the shares.
-        premultiplied: whether the files hold colour times share, as in image = foreground + (1 - alpha) background.
+        premultiplied: whether the files hold color times share, as in image = foreground + (1 - alpha) background.
         setting: what led here, for messages.
     """
 
     key = "foreground"
     suffixes = (".png", ".npy", ".npz")
     channels = 3
-    partial = False
+    uses_valid = False
 
     def __init__(
         self,
@@ -103,16 +103,16 @@ class ForegroundFolder(FieldFolder):
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
         """Premultiplied sRGB (h, w, 3) in 0..1."""
-        colour, alpha = super().read(image, stem, size), self.alphas.read(image, stem, size)
+        color, alpha = super().read(image, stem, size), self.alphas.read(image, stem, size)
         if not self.premultiplied:
-            return Field(colour.values * alpha.values, colour.valid & alpha.valid, colour.invalid)
-        bright = any_nonzero(colour.values > alpha.values + np.float32(_TOLERANCE)).mean()
+            return Field(color.values * alpha.values, color.valid & alpha.valid, color.invalid)
+        bright = any_nonzero(color.values > alpha.values + np.float32(_TOLERANCE)).mean()
         if bright > _MOST_OFF:
             raise DataError(
-                f"{self.path(stem)}: {bright:.0%} of the pixels are brighter than their alpha, expected colours "
+                f"{self.path(stem)}: {bright:.0%} of the pixels are brighter than their alpha, expected colors "
                 "multiplied by it; if these are not, set data.premultiplied to false."
             )
-        return colour
+        return color
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """sRGB (h, w, 3) in 0..1."""

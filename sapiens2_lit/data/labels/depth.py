@@ -32,7 +32,7 @@ class DepthFolder(FieldFolder):
     key = "depth"
     suffixes = (".npy", ".npz", ".png", ".exr")
     channels = 1
-    channels_hint = "keep one, values[..., 0], if all hold the same depth; depth in false colours is no label"
+    channels_hint = "keep one, values[..., 0], if all hold the same depth; depth in false colors is no label"
 
     def __init__(
         self,

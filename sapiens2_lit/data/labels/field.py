@@ -58,7 +58,7 @@ class ValidFolder(RasterFolder):
         """(h, w) bool."""
         path = self.path(stem)
         values = read_array(path, self.key)
-        check_shape(path, values, image, size, 1, "PIL's .convert('L') makes one of a picture in colours")
+        check_shape(path, values, image, size, 1, "PIL's .convert('L') makes one of a picture in colors")
         return np.asarray(values.reshape(size) != 0)
 
     def warp(self, label: Array, affine: Affine, size: tuple[int, int]) -> Tensor:
@@ -74,8 +74,8 @@ class FieldFolder(RasterFolder):
         channels: of the file.
         channels_hint: what to do about a file with others, for messages.
         no_value: what pixels that `Field.invalid` counts hold, for messages.
-        partial: whether labels count only in places, which `valid` of the batch then says. Else they count in the whole
-            image, and pixels of the input outside it are NaN.
+        uses_valid: whether labels count only in places, which `valid` of the batch then says. Else they count in the
+            whole image, and pixels of the input outside it are NaN.
 
     Args:
         folder: where they are.
@@ -86,7 +86,7 @@ class FieldFolder(RasterFolder):
     channels: ClassVar[int]
     channels_hint: ClassVar[str] = ""
     no_value: ClassVar[str] = "NaN or infinite"
-    partial: ClassVar[bool] = True
+    uses_valid: ClassVar[bool] = True
 
     def __init__(self, folder: Path, setting: str, valids: ValidFolder | None = None) -> None:
         super().__init__(folder, setting)
@@ -124,7 +124,7 @@ class FieldFolder(RasterFolder):
         return values
 
     def count_valid(self, label: Field) -> int | None:
-        return int(label.valid.sum()) if self.partial else None
+        return int(label.valid.sum()) if self.uses_valid else None
 
     def check(self, stems: Iterable[str]) -> None:
         """Check that each stem has its file, and its file in `valids`; raises DataError naming those missing."""

@@ -42,12 +42,12 @@ def warp_rasters(
     )
     for field in fields:
         values = field.settle(warped[field.key], turn, intrinsics)
-        if field.partial:
+        if field.uses_valid:
             counts = values.sum(dim=0, keepdim=True).isfinite()
             warped["valid"] = counts & warped.get("valid", counts)
         warped[field.key] = values
     for field in fields:
-        if field.partial:
+        if field.uses_valid:
             warped[field.key] = torch.where(warped["valid"], warped[field.key], 0)
     return warped
 

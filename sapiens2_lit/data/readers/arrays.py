@@ -17,7 +17,7 @@ _NPY, _ZIP = np.lib.format.MAGIC_PREFIX, b"PK"  # what files begin with
 
 
 def read_array(path: Path, kind: str) -> Array:
-    """The numbers of a file, (h, w) or (h, w, C), as they are: floats, or integers of 8 or 16 bits; colours as RGB(A).
+    """The numbers of a file, (h, w) or (h, w, C), as they are: floats, or integers of 8 or 16 bits; colors as RGB(A).
 
     Args:
         path: npy, npz with one array or with one named `kind`, or an image.

@@ -17,7 +17,7 @@ CODECS = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qmin": "1",
 _TICKS = 60_000  # a second; MPEG-4 allows no more than 65535
 _MULTIPLE = 16  # of widths and heights, so that a legend may grow a little
 _BACKGROUND = 24
-_BT709 = 1  # colours as players expect of HD
+_BT709 = 1  # colors as players expect of HD
 
 
 class VideoEncoder:

@@ -42,7 +42,7 @@ class Outfit:
         skirt_paint: of the skirt.
         flare: of the skirt's hem, in metres.
         footwear: "shoe", "sock" or "bare".
-        shoe, sole, sock: colours of the feet's clothes.
+        shoe, sole, sock: colors of the feet's clothes.
         sock_height: above the ankle, in metres.
         collar, scarf, backpack: paints, or None for those not worn.
         watch: the side of a wrist watch, if any.

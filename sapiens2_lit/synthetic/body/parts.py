@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-# Points (N, 3) on a part's surface, in the part's chart -> sRGB colours (N, 3) in 0..1 and classes (N,) uint8.
+# Points (N, 3) on a part's surface, in the part's chart -> sRGB colors (N, 3) in 0..1 and classes (N,) uint8.
 # Named once, since closures evaluate their annotations each time they are made.
 Painted = tuple[Array, npt.NDArray[np.uint8]]
 Paint = Callable[[Array], Painted]
@@ -26,7 +26,7 @@ class Part:
         frame: (4, 4), from the part's own frame to the person's (later the world's or the camera's).
         length: distance of the two spheres' centres in the part's own frame; 0 for one sphere or ellipsoid.
         radii: of the two spheres in the part's own frame.
-        paint: colour and class of points on its surface. Parts that share a paint share its cost.
+        paint: color and class of points on its surface. Parts that share a paint share its cost.
         chart: (4, 4), from the part's own frame to the coordinates that the paint sees.
     """
 
@@ -85,7 +85,7 @@ class Person:
 
 
 def plain(color: npt.ArrayLike, label: int) -> Paint:
-    """One sRGB colour, 0..1, and one class all over."""
+    """One sRGB color, 0..1, and one class all over."""
     rgb = np.asarray(color, dtype=np.float64)
 
     def paint(points: Array) -> Painted:

@@ -1,4 +1,4 @@
-"""Colours and simple textures of cloth and skin, as functions of points in metres."""
+"""Colors and simple textures of cloth and skin, as functions of points in metres."""
 
 from collections.abc import Callable
 from colorsys import hsv_to_rgb
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sapiens2_lit.synthetic.body.parts import Array, Paint, Painted
 
-# Points (N, 3) in metres -> sRGB colours (N, 3) in 0..1.
+# Points (N, 3) in metres -> sRGB colors (N, 3) in 0..1.
 Texture = Callable[[Array], Array]
 # Points (N, 3) in metres -> which of them (N,).
 Where = Callable[[Array], npt.NDArray[np.bool_]]
@@ -39,7 +39,7 @@ def sample_skin(rng: np.random.Generator) -> Array:
 
 
 def sample_color(rng: np.random.Generator) -> Array:
-    """An sRGB colour (3,) as clothes have: dark, light, muted or, less often, saturated."""
+    """An sRGB color (3,) as clothes have: dark, light, muted or, less often, saturated."""
     kind, hue = rng.random(), rng.random()
     if kind < 0.28:
         return _from_hsv(hue, rng.uniform(0.0, 0.45), rng.uniform(0.08, 0.28))
@@ -51,7 +51,7 @@ def sample_color(rng: np.random.Generator) -> Array:
 
 
 def sample_denim(rng: np.random.Generator) -> Array:
-    """An sRGB colour (3,) of jeans and plain trousers: blues, black, grey, beige."""
+    """An sRGB color (3,) of jeans and plain trousers: blues, black, grey, beige."""
     if rng.random() < 0.5:
         return _from_hsv(rng.uniform(0.58, 0.64), rng.uniform(0.35, 0.65), rng.uniform(0.22, 0.62))
     if rng.random() < 0.6:
@@ -132,7 +132,7 @@ def dots(period: float, width: float) -> Where:
 
 
 def sample_cloth(rng: np.random.Generator, color: Array, patterned: float = 0.45) -> Texture:
-    """A cloth of that colour: plain and mottled or, with the probability `patterned`, with a pattern."""
+    """A cloth of that color: plain and mottled or, with the probability `patterned`, with a pattern."""
     phase = rng.normal(0, 1, (3, 3))
     base = mottled(color, rng.uniform(0.02, 0.10), rng.uniform(0.10, 0.4), phase)
     if rng.random() >= patterned:

@@ -105,7 +105,7 @@ FOLDERS = {
     "albedos": Folder(
         ".png",
         ("albedo",),
-        "colour without light, sRGB in 8 bits, 0 for nobody",
+        "color without light, sRGB in 8 bits, 0 for nobody",
         lambda frame: png(shares(frame.albedo)),
     ),
     "alphas": Folder(

@@ -56,12 +56,12 @@ def keypoints_view(frame: Frame) -> Picture:
 
 
 def segmentation_view(frame: Frame) -> Picture:
-    """A colour a class."""
+    """A color a class."""
     return on_grey(load_classes("body29").palette()[frame.segmentation], frame.valid)
 
 
 def normal_view(frame: Frame) -> Picture:
-    """The usual colours, which are those of OpenGL's axes: x right red, y up green, z to the viewer blue."""
+    """The usual colors, which are those of OpenGL's axes: x right red, y up green, z to the viewer blue."""
     normal = frame.normal * np.array([1, -1, -1], dtype=np.float32)
     return on_grey(to_bytes((normal + 1) / 2), frame.valid)
 

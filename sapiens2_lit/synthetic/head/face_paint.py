@@ -1,4 +1,4 @@
-"""Skin of a head with the features of its face: colours and classes of surface points, by the curves of face.py."""
+"""Skin of a head with the features of its face: colors and classes of surface points, by the curves of face.py."""
 
 from dataclasses import dataclass
 
@@ -24,10 +24,10 @@ _MOUTH = np.array([0.22, 0.07, 0.07])
 
 @dataclass(frozen=True)
 class Complexion:
-    """Colours of a face, sRGB (3,) in 0..1, and how strong its tints are, 0..1.
+    """Colors of a face, sRGB (3,) in 0..1, and how strong its tints are, 0..1.
 
     Attributes:
-        skin, lips, brows, iris, hair, beard_color: colours.
+        skin, lips, brows, iris, hair, beard_color: colors.
         blush: of the cheeks and the nose.
         shadow: of the eyelids.
         stubble: of an unshaven chin.
@@ -56,7 +56,7 @@ class SkinPaint:
 
     Attributes:
         face: features, in the frontal chart.
-        complexion: colours.
+        complexion: colors.
         scalp: where hair grows, if any does.
     """
 

@@ -1,4 +1,4 @@
-"""Hair: where it grows on the skull, its colour, and styles made of a few smooth locks; lengths in head heights."""
+"""Hair: where it grows on the skull, its color, and styles made of a few smooth locks; lengths in head heights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ DYED = np.array([(0.55, 0.15, 0.30), (0.20, 0.30, 0.60), (0.85, 0.50, 0.62), (0.
 
 @dataclass(frozen=True)
 class Scalp:
-    """Where hair grows on the skull, and its colour there.
+    """Where hair grows on the skull, and its color there.
 
     Attributes:
         front: y of the hairline in the middle of the forehead.
@@ -61,7 +61,7 @@ class Scalp:
 
 
 def hair_tone(color: Array, head: Array) -> Array:
-    """Strands of a colour that run down from the crown, at points (N, 3) in the head frame."""
+    """Strands of a color that run down from the crown, at points (N, 3) in the head frame."""
     # Without the 0.25 strands would crowd around the vertical axis where hair hangs below the head.
     around = np.arctan2(head[:, 0], 0.25 + np.abs(head[:, 2] + 0.1))
     bend = 1.5 * np.sin(5 * head[:, 1] + 3 * around)

@@ -34,12 +34,12 @@ def sample_background(
 
 
 def color(rng: np.random.Generator, vivid: float = 0.2) -> Array:
-    """A random sRGB colour (3,), most often greyish."""
+    """A random sRGB color (3,), most often greyish."""
     return np.clip(rng.uniform(0.15, 0.9) + rng.normal(0, vivid, 3) * rng.uniform(0, 1) ** 2, 0.03, 0.97)
 
 
 def blend(rng: np.random.Generator, size: tuple[int, int], cells: int) -> Array:
-    """Colours that run into each other: a picture (H, W, 3) of `cells` x `cells` colours, enlarged."""
+    """Colors that run into each other: a picture (H, W, 3) of `cells` x `cells` colors, enlarged."""
     base = color(rng)
     light = rng.normal(0, rng.uniform(0.03, 0.2), (cells, cells, 1))
     grid = np.clip(base + light + rng.normal(0, 0.04, (cells, cells, 3)), 0, 1)
@@ -57,7 +57,7 @@ def noise(rng: np.random.Generator, size: tuple[int, int], octaves: int = 4) -> 
 
 
 def add_shapes(rng: np.random.Generator, picture: Array, count: int) -> Array:
-    """Rectangles, discs and bars of random colours over a picture (H, W, 3)."""
+    """Rectangles, discs and bars of random colors over a picture (H, W, 3)."""
     height, width = picture.shape[:2]
     picture = np.ascontiguousarray(picture, dtype=np.float32)
     for _ in range(count):

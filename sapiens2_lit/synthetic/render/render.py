@@ -106,7 +106,7 @@ def blend_edges(
     fine: npt.NDArray[np.bool_],
     colors: Array,
 ) -> tuple[Array, Array]:
-    """Share of each pixel that people cover (H, W), and their premultiplied colour (H, W, 3).
+    """Share of each pixel that people cover (H, W), and their premultiplied color (H, W, 3).
 
     At edges both are means over the finer rays. The share is held at 5/9 and more where the centre is covered, at
     4/9 and less where it is not, so that one silhouette, alpha >= 0.5, holds for all labels.

@@ -24,7 +24,7 @@ def set_up(kind: type[DenseDataModule], root: Path, **settings) -> DenseDataModu
 
 @pytest.fixture
 def backgrounds(tmp_path: Path) -> Path:
-    """Two pictures of one colour each."""
+    """Two pictures of one color each."""
     folder = tmp_path / "behind"
     folder.mkdir()
     Image.new("RGB", (30, 200), (0, 200, 0)).save(folder / "green.png")

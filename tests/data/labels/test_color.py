@@ -23,7 +23,7 @@ def read(folder: FieldFolder, values: np.ndarray, suffix: str = ".npy") -> Field
     return folder.read(IMAGE, "a", SIZE)
 
 
-def test_colours_are_checked(tmp_path):
+def test_colors_are_checked(tmp_path):
     albedo = np.random.default_rng(0).random((*SIZE, 3)).astype(np.float32) * 0.9 + 0.05
     albedo[0] = 0
     assert read(AlbedoFolder(tmp_path), albedo).valid.sum() == 570
@@ -49,7 +49,7 @@ def test_colours_are_checked(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.int16, np.uint32])
 def test_integers_of_other_widths_are_refused(tmp_path, dtype):
-    """Over the largest value of int64, every colour would be black."""
+    """Over the largest value of int64, every color would be black."""
     albedo = np.random.default_rng(0).integers(1, 256, (*SIZE, 3))
     expected = read(AlbedoFolder(tmp_path), albedo.astype(np.uint8)).values
     np.testing.assert_allclose(expected, albedo / 255, atol=1e-6)

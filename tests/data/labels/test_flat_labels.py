@@ -1,4 +1,4 @@
-"""Labels without geometry through one affine: what counts, classes and colours."""
+"""Labels without geometry through one affine: what counts, classes and colors."""
 
 from pathlib import Path
 
@@ -35,10 +35,10 @@ def test_what_counts_does_not_grow_and_is_not_mixed_with_what_does_not(tmp_path)
 def test_classes_swap_beside_fields_and_mattes_say_where_the_image_ends(tmp_path):
     rng = np.random.default_rng(0)
     alpha = rng.integers(0, 256, (40, 30), dtype=np.uint8)
-    colour = (rng.random((40, 30, 3)) * alpha[..., None]).astype(np.uint8)
+    color = (rng.random((40, 30, 3)) * alpha[..., None]).astype(np.uint8)
     albedo = rng.integers(1, 256, (40, 30, 3), dtype=np.uint8)
     labels = rng.integers(0, 29, (40, 30), dtype=np.uint8)
-    for name, values in {"alphas": alpha, "foregrounds": colour, "albedos": albedo, "masks": labels}.items():
+    for name, values in {"alphas": alpha, "foregrounds": color, "albedos": albedo, "masks": labels}.items():
         (tmp_path / name).mkdir()
         Image.fromarray(values).save(tmp_path / name / "a.png")
     body = load_classes("body29")
@@ -55,10 +55,10 @@ def test_classes_swap_beside_fields_and_mattes_say_where_the_image_ends(tmp_path
     np.testing.assert_allclose(sample["alpha"][0, :, 10:], alpha[:, ::-1] / 255, atol=1e-6)
     assert (sample["foreground"][..., :10] == 0).all()
     np.testing.assert_allclose(
-        sample["foreground"][..., 10:].permute(1, 2, 0), colour[:, ::-1] / 255, atol=1e-6
+        sample["foreground"][..., 10:].permute(1, 2, 0), color[:, ::-1] / 255, atol=1e-6
     )
     assert sample["valid"][..., 10:].all()
     assert not sample["valid"][..., :10].any()
     straight = ForegroundFolder(tmp_path / "foregrounds", alphas, premultiplied=False)
     values = straight.read(Path("a.jpg"), "a", (40, 30)).values
-    np.testing.assert_allclose(values, colour / 255 * alpha[..., None] / 255, atol=1e-6)
+    np.testing.assert_allclose(values, color / 255 * alpha[..., None] / 255, atol=1e-6)

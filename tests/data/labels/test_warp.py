@@ -244,7 +244,9 @@ def test_crops_of_people_bring_geometry_along(tmp_path):
     people = people_of_images([tmp_path / "images" / "a.png"])
     people = replace(people, folder=tmp_path / "images", file_name=np.array(["a.png"]))
     augment = PoseAugmentation(rotation_probability=1, photometric=0, dropout=0)
-    samples = PoseDataset([people], load_skeleton("coco17"), (64, 48), augment=augment, rasters=[rasters])
+    samples = PoseDataset(
+        [people], load_skeleton("coco17"), (64, 48), augment=augment, label_sources=[rasters]
+    )
     for epoch in range(4):
         sample = samples[(epoch, 0)]
         valid, seen = sample["valid"][0], project(sample["pointmap"][None], sample["intrinsics"][None])[0]

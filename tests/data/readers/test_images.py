@@ -22,7 +22,7 @@ def picture() -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif"])
-def test_colour_survives(tmp_path, picture, suffix):
+def test_color_survives(tmp_path, picture, suffix):
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(picture).save(path, quality=98)
     image = read_image(path)

@@ -8,7 +8,7 @@ import pytest
 from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction
 from sapiens2_lit.inference.sources import Frame, frame_name
 from sapiens2_lit.inference.video import VideoFile
-from sapiens2_lit.inference.video_tracking import Timeline
+from sapiens2_lit.inference.video_tracking import VideoTracking
 from sapiens2_lit.vocabularies import load_skeleton
 
 IMAGE = np.zeros((4, 4, 3), dtype=np.uint8)
@@ -36,23 +36,23 @@ def ids(prediction: Prediction) -> list[int | None]:
 
 
 def test_people_found_twice_are_one() -> None:
-    found = Timeline()(predict(person(0, 0.5), person(200, 0.3), person(0.1, 0.8)), frame(0))
+    found = VideoTracking()(predict(person(0, 0.5), person(200, 0.3), person(0.1, 0.8)), frame(0))
     assert [one.score for one in found.instances] == [0.3, 0.8]
     assert ids(found) == [None, None]
-    everyone = Timeline(nms=None)(predict(person(0), person(0)), frame(0))
+    everyone = VideoTracking(nms=None)(predict(person(0), person(0)), frame(0))
     assert len(everyone.instances) == 2
-    two_heads = Timeline()(predict(person(0), person(0, head="other")), frame(0))
+    two_heads = VideoTracking()(predict(person(0), person(0, head="other")), frame(0))
     assert len(two_heads.instances) == 2, "heads do not take away each other's people"
 
 
 def test_numbers_are_kept_and_shared_by_heads() -> None:
-    timeline = Timeline(track=True)
+    timeline = VideoTracking(track=True)
     assert ids(timeline(predict(person(0), person(200), person(0, head="other")), frame(0))) == [1, 2, 1]
     assert ids(timeline(predict(person(203), person(2), person(2, head="other")), frame(1))) == [2, 1, 1]
 
 
 def test_each_video_begins_anew_and_photographs_have_no_numbers() -> None:
-    timeline = Timeline(track=True)
+    timeline = VideoTracking(track=True)
     assert ids(timeline(predict(person(0)), frame(0))) == [1]
     assert ids(timeline(predict(person(300)), frame(1))) == [2]
     assert ids(timeline(predict(person(300)), frame(0, "run"))) == [1]
@@ -61,7 +61,7 @@ def test_each_video_begins_anew_and_photographs_have_no_numbers() -> None:
 
 def test_smoothing_steadies_keypoints_and_leaves_scores() -> None:
     rng = np.random.default_rng(3)
-    timeline = Timeline(smooth=True)
+    timeline = VideoTracking(smooth=True)
     before, after = [], []
     for index in range(200):
         prediction = predict(person(0, noise=rng.normal(0, 1)))
@@ -74,12 +74,12 @@ def test_smoothing_steadies_keypoints_and_leaves_scores() -> None:
 
 
 def test_nobody_is_nobody() -> None:
-    timeline = Timeline(track=True, smooth=True)
+    timeline = VideoTracking(track=True, smooth=True)
     assert timeline(predict(), frame(0)).instances == []
 
 
 def test_predictions_given_are_not_changed() -> None:
-    timeline = Timeline(track=True, smooth=True)
+    timeline = VideoTracking(track=True, smooth=True)
     for index in range(2):
         prediction = predict(person(index))
         kept = prediction.instances[0].keypoints.copy()
@@ -90,4 +90,4 @@ def test_predictions_given_are_not_changed() -> None:
 
 def test_the_nms_threshold_is_checked() -> None:
     with pytest.raises(ValueError, match="pose NMS: the threshold is 2"):
-        Timeline(nms=2)
+        VideoTracking(nms=2)
