@@ -1,6 +1,7 @@
 """A backbone and its heads as one plain module: what is trained, predicts, is exported and planned."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,6 +35,11 @@ class Network(nn.Module):
 
     def named_heads(self) -> list[tuple[str, Head]]:
         return list(self.heads.items())  # type: ignore[arg-type]  # ModuleDict knows nn.Module only
+
+    def set_up_heads(self, data: Any) -> None:
+        """Let every head learn from the training data what it needs beforehand, see `Head.setup`."""
+        for _, head in self.named_heads():
+            head.setup(data)
 
     def compile_blocks(self) -> None:
         """Compile the backbone's blocks in place, or the whole backbone where it has none."""

@@ -219,11 +219,12 @@ class Adaptation:
         self.training = training
         set_mode(self.backbone, training)
 
-    def check_precision(self, precision: str) -> None:
+    def check_precision(self, trainer: Trainer | None) -> None:
         """Raise SettingError where `trainer.precision` computes otherwise than frozen layers are held."""
-        if self.rounded and precision != "bf16-mixed":
+        if self.rounded and trainer is not None and trainer.precision != "bf16-mixed":
             raise SettingError(
-                f"model.adapt.frozen_dtype: found bfloat16 with trainer.precision {precision}, expected bf16-mixed"
+                f"model.adapt.frozen_dtype: found bfloat16 with trainer.precision "
+                f"{trainer.precision}, expected bf16-mixed"
             )
 
     def check_strategy(self, strategy: Strategy) -> None:

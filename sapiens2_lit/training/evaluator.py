@@ -1,15 +1,33 @@
 """Validation and test: averaged outputs, the losses and metrics of every head, and the score of them all."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Protocol
 
+import lightning as L
 import torch
 from torch import Tensor
 
-from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.models.network import Network
+from sapiens2_lit.training.data_contract import datamodule_of
 from sapiens2_lit.training.validation_metrics import Scores, evaluated_only
 
 LOG_NAMES = {"validate": "val", "test": "test"}  # of stages, as Lightning's commands name them
+
+
+class Evaluated(Protocol):
+    """What is asked of the LightningModule that is measured."""
+
+    @property
+    def network(self) -> Network: ...
+    @property
+    def trainer(self) -> L.Trainer: ...
+    @property
+    def device(self) -> torch.device: ...
+    def swap_ema(self, use: bool) -> None: ...
+    def log_dict(
+        self, dictionary: Mapping[str, float], prog_bar: bool = ..., *, sync_dist: bool = ...
+    ) -> None: ...
 
 
 class Evaluator:
@@ -23,11 +41,13 @@ class Evaluator:
         self.flip_test = flip_test
         self.scores: dict[str, Scores] = {}  # of the stages that are under way
 
-    def start(self, stage: str, heads: list[tuple[str, Head]], data: Any, device: torch.device) -> None:
-        """Begin a stage (validate or test) with fresh metrics; `data` is the LightningDataModule in use, if any."""
-        self.scores[stage] = Scores(heads, data, stage, device)
+    def start(self, stage: str, module: Evaluated) -> None:
+        """Begin a stage (validate or test) with fresh metrics, and the averages in the place of the weights."""
+        module.swap_ema(True)
+        data = datamodule_of(module.trainer)
+        self.scores[stage] = Scores(module.network.named_heads(), data, stage, module.device)
 
-    def step(self, network: Network, batch: Batch, stage: str) -> dict[str, Outputs]:
+    def step(self, stage: str, network: Network, batch: Batch) -> dict[str, Outputs]:
         """Raw outputs of the heads that can be measured on this batch, after they were."""
         heads = {name: head for name, head in network.named_heads() if head.can_evaluate(batch)}
         if not heads:
@@ -43,28 +63,19 @@ class Evaluator:
                 self.scores[stage].update(name, own, counted)
         return outputs
 
-    def finish(self, stage: str) -> tuple[dict[str, float], dict[str, float]]:
-        """Every loss and metric of a stage, and apart the score by which the best checkpoint is chosen, for the log."""
+    def finish(self, stage: str, module: Evaluated) -> None:
+        """Log every loss and metric, and the score of them all, by which the best checkpoint is chosen."""
         values, of = self.scores.pop(stage).compute(), LOG_NAMES[stage]
         score = {f"{of}/score": values.pop("score")} if "score" in values else {}
-        return {f"{of}/{name}": value for name, value in values.items()}, score
+        module.log_dict({f"{of}/{name}": value for name, value in values.items()}, sync_dist=True)
+        module.log_dict(score, prog_bar=True, sync_dist=True)
+        module.swap_ema(False)
 
     def predict(self, network: Network, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """What a user gets from each head."""
         outputs = network.evaluate(batch["image"], flip=self.flip_test)
         with full_precision(batch["image"].device):
             return {name: head.predict(outputs[name], batch) for name, head in network.named_heads()}
-
-
-@torch.no_grad()
-def batch_metrics(head: Head, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-    """A head's metrics on one training batch of this rank, without waiting for others."""
-    metrics = head.metrics().to(batch["image"].device)
-    for metric in metrics.values():
-        metric.sync_on_compute = False
-    with full_precision(batch["image"].device):
-        head.update(metrics, outputs, batch)
-    return metrics.compute()
 
 
 def full_precision(device: torch.device) -> torch.autocast:

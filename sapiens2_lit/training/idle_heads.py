@@ -6,11 +6,14 @@ their own batches have.
 
 from collections.abc import Iterable
 
+import lightning as L
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from sapiens2_lit.heads.base import Head, Outputs
 from sapiens2_lit.parallel import max_over_ranks, several_ranks
+from sapiens2_lit.training.data_contract import datamodule_of, same_labels_on_all_ranks
 
 
 class IdleHeads:
@@ -24,9 +27,7 @@ class IdleHeads:
         heads: list[tuple[str, Head]],
         active: set[str],
         features: list[Tensor],
-        *,
-        same_labels: bool,
-        reduces_all: bool,
+        trainer: L.Trainer | None,
     ) -> Tensor:
         """Zero, with zero gradients for heads that learn on other ranks in this step.
 
@@ -34,17 +35,18 @@ class IdleHeads:
             heads: all of them, by name.
             active: names of those that learn here.
             features: of this rank's batch.
-            same_labels: the batches of all ranks have labels for the same heads; else every rank asks the others.
-            reduces_all: every parameter must have a gradient, as DDP wants it.
+            trainer: its data may know that all ranks have the same labels, else every rank asks the others; its
+                strategy may want a gradient of every parameter, as DDP does.
         """
         zero = torch.zeros((), device=features[0].device)
         self._learned |= active
         if len(heads) == 1 or not several_ranks():
             return zero
         everywhere = active
-        if not same_labels:  # to ask is to wait for the others
+        if not same_labels_on_all_ranks(datamodule_of(trainer)):  # to ask is to wait for the others
             everywhere = on_any_rank(active, [name for name, _ in heads], features[0].device)
             self._learned |= everywhere
+        reduces_all = trainer is not None and isinstance(trainer.strategy, DDPStrategy)
         for name, head in heads:
             if name in everywhere - active:
                 zero = zero + zero_loss(head(features))

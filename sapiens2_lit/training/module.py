@@ -1,14 +1,12 @@
 """The LightningModule: one backbone, any number of heads."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -21,16 +19,15 @@ from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel.strategy import strategy_sharding
 from sapiens2_lit.training.adaptation import Adapt, Adaptation, adapt_from_dict, choose_adapt
 from sapiens2_lit.training.checkpoint_content import CheckpointContent
-from sapiens2_lit.training.data_contract import datamodule_of, same_labels_on_all_ranks
+from sapiens2_lit.training.data_contract import datamodule_of
 from sapiens2_lit.training.ema import EMA, WeightAverage
-from sapiens2_lit.training.evaluator import Evaluator, batch_metrics, full_precision
+from sapiens2_lit.training.evaluator import Evaluator
 from sapiens2_lit.training.finite_check import FiniteWatch
 from sapiens2_lit.training.idle_heads import IdleHeads
 from sapiens2_lit.training.loss_weighting import FixedWeights, LossWeighting
-from sapiens2_lit.training.optimizer import Optimization, clip
-from sapiens2_lit.training.partial_labels import StepLosses, StoredFeatures, learning_heads, with_features
-
-ADAMW = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1)
+from sapiens2_lit.training.optimizer import ADAMW, Optimization, clip
+from sapiens2_lit.training.partial_labels import StoredFeatures, learning_heads, with_features
+from sapiens2_lit.training.step_losses import StepLosses, log_losses, log_metrics
 
 
 class SapiensModule(L.LightningModule):
@@ -87,9 +84,7 @@ class SapiensModule(L.LightningModule):
         self.optimization = Optimization(optimizer, layer_decay, backbone_lr, head_lr, warmup_steps)
         self.adapt, self.ema_settings = adapt or Adapt(), ema
         self.config: dict[str, Any] = {}  # what the command line built this from; saved in every checkpoint
-        self.resume_from: str | None = (
-            None  # a checkpoint known to be loaded; what it brings is not read elsewhere
-        )
+        self.resume_from: str | None = None  # a checkpoint that will be loaded, if known before
         self.feature_cache: StoredFeatures | None = None  # while one is in use
         # Registered under the names of checkpoints; `network` is made of the same two.
         self.backbone: Backbone | None = None
@@ -98,12 +93,8 @@ class SapiensModule(L.LightningModule):
         self.balancer = loss_weighting(list(heads))  # called so in checkpoints
         self.ema: WeightAverage | None = None
         self.adaptation: Adaptation | None = None
-        self.content = CheckpointContent()
-        self.evaluator = Evaluator(flip_test)
-        self.idle_heads = IdleHeads()
-        self.finite = FiniteWatch()
-
-    # ------------------------------------------------------------------ network
+        self.content, self.evaluator = CheckpointContent(), Evaluator(flip_test)
+        self.idle_heads, self.finite = IdleHeads(), FiniteWatch()
 
     @property
     def network(self) -> Network:
@@ -129,8 +120,7 @@ class SapiensModule(L.LightningModule):
         """Decide what of the backbone learns; `saved` is what a checkpoint says beside its tensors, if there is one."""
         adapt = choose_adapt(self.adapt, saved, self.content.source is not None, self._trainer)
         self.adaptation = Adaptation(adapt, self.network.backbone, self.training)
-        if self._trainer is not None:
-            self.adaptation.check_precision(self._trainer.precision)
+        self.adaptation.check_precision(self._trainer)
 
     def remember_backbone(self, saved: dict[str, Any]) -> None:
         """Once the backbone has its values: note what of it checkpoints leave out, and start the average."""
@@ -144,7 +134,6 @@ class SapiensModule(L.LightningModule):
         return self.network.named_heads()
 
     def train(self, mode: bool = True) -> "SapiensModule":
-        """Training or eval mode; frozen parts of the backbone stay in eval mode."""
         super().train(mode)
         if self.adaptation is not None:
             self.adaptation.set_mode(mode)
@@ -160,46 +149,21 @@ class SapiensModule(L.LightningModule):
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
             return self.network.features(images)
 
-    # ----------------------------------------------------------------- training
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        parts = with_features(
-            batch, self.features, self.feature_cache
-        )  # several where several datasets train at once
+        parts = with_features(batch, self.features, self.feature_cache)
         losses = StepLosses(part for part, _ in parts)
         for part, features in parts:
             for name, head in learning_heads(self.named_heads(), part):
                 outputs = head(self.balancer.watch_gradients(name, features))
                 losses.add(name, head.loss(outputs, part))
-                self.log_train_metrics(name, head, outputs, part)
+                if self.is_log_step():
+                    log_metrics(self, name, head, outputs, part)
         weighed = self.balancer(losses.heads())
-        loss = torch.stack(list(weighed.values())).sum() + self.zero_loss(set(weighed), parts[0][1])
-        self.log_losses(loss.detach(), losses)
-        return loss
-
-    def zero_loss(self, active: set[str], features: list[Tensor]) -> Tensor:
-        """Zero, which lets this process keep step with others whose batches have labels for other heads."""
-        same = same_labels_on_all_ranks(datamodule_of(self._trainer))
-        ddp = self._trainer is not None and isinstance(self._trainer.strategy, DDPStrategy)
-        return self.idle_heads.zero_loss(
-            self.named_heads(), active, features, same_labels=same, reduces_all=ddp
-        )
-
-    def log_losses(self, loss: Tensor, losses: StepLosses) -> None:
+        idle = self.idle_heads.zero_loss(self.named_heads(), set(weighed), parts[0][1], self._trainer)
+        loss = torch.stack(list(weighed.values())).sum() + idle
         self.finite.add(loss, losses.samples)
-        self.log("train/loss", loss, prog_bar=True, batch_size=losses.size)
-        terms = {f"train/{name}": value for name, value in losses.terms().items()}
-        self.log_dict(terms, prog_bar=len(terms) > 1, batch_size=losses.size)
-        if self.is_log_step() and len(self.heads) > 1:
-            weights = {f"train/weight/{name}": weight for name, weight in self.balancer.weights().items()}
-            self.log_dict(weights, batch_size=losses.size)
-
-    def log_train_metrics(self, name: str, head: Head, outputs: Outputs, batch: Batch) -> None:
-        if self.is_log_step():
-            values = batch_metrics(head, outputs, batch).items()
-            self.log_dict(
-                {f"train/{name}/{key}": value for key, value in values}, batch_size=len(batch["image"])
-            )
+        log_losses(self, loss.detach(), losses, self.balancer.weights() if self.is_log_step() else {})
+        return loss
 
     def is_log_step(self) -> bool:
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it elsewhere
@@ -215,23 +179,20 @@ class SapiensModule(L.LightningModule):
         self.balancer.update()
 
     def configure_optimizers(self) -> Any:
-        steps = self.trainer.estimated_stepping_batches
-        optimizer, schedule = self.optimization.make(self.network, self.balancer, steps)
+        total_steps = self.trainer.estimated_stepping_batches
+        optimizer, schedule = self.optimization.make(self.network, self.balancer, total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_fit_start(self) -> None:
         assert self.adaptation is not None
         self.balancer.check(self.adaptation.learns)
-        for _, head in (
-            self.named_heads() if not self.trainer.ckpt_path else ()
-        ):  # else the checkpoint brings it
-            head.setup(datamodule_of(self.trainer))
+        if not self.trainer.ckpt_path:  # else the checkpoint brings what the heads have learned of the data
+            self.network.set_up_heads(datamodule_of(self.trainer))
 
     def on_train_start(self) -> None:
         assert self.adaptation is not None
         self.adaptation.check_strategy(self.trainer.strategy)
-        for optimizer, config in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
-            self.optimization.restore(optimizer, config.scheduler)
+        self.optimization.restore(self.trainer)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         assert self.adaptation is not None
@@ -242,58 +203,41 @@ class SapiensModule(L.LightningModule):
         if self.ema is not None and self.adaptation is not None:  # before any callback may save
             self.ema.update(self.adaptation.trained(self), self.trainer.global_step + 1)
 
-    # --------------------------------------------------------------- evaluation
-
     def evaluate(self, images: Tensor, names: set[str] | None = None) -> dict[str, Outputs]:
         """Raw outputs of every head, or of those named, as validation, test and prediction take them."""
         return self.network.evaluate(images, names, flip=self.evaluator.flip_test)
-
-    def full_precision(self) -> torch.autocast:
-        return full_precision(self.device)
 
     def swap_ema(self, use: bool) -> None:
         """Put the average in the place of the weights, or the weights back."""
         if self.ema is not None and self.adaptation is not None:
             self.ema.use(use, self.adaptation.trained(self))
 
-    def start_stage(self, stage: str) -> None:
-        self.swap_ema(True)
-        self.evaluator.start(stage, self.named_heads(), datamodule_of(self.trainer), self.device)
-
-    def finish_stage(self, stage: str) -> None:
-        values, score = self.evaluator.finish(stage)
-        self.log_dict(values, sync_dist=True)
-        self.log_dict(score, prog_bar=True, sync_dist=True)
-        self.swap_ema(False)
-
     def on_validation_epoch_start(self) -> None:
-        self.start_stage("validate")
+        self.evaluator.start("validate", self)
 
     def on_test_epoch_start(self) -> None:
-        self.start_stage("test")
+        self.evaluator.start("test", self)
 
     def on_predict_start(self) -> None:
         self.swap_ema(True)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Outputs]:
-        return self.evaluator.step(self.network, batch, "validate")
+        return self.evaluator.step("validate", self.network, batch)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Outputs]:
-        return self.evaluator.step(self.network, batch, "test")
+        return self.evaluator.step("test", self.network, batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, dict[str, Tensor]]:
         return self.evaluator.predict(self.network, batch)
 
     def on_validation_epoch_end(self) -> None:
-        self.finish_stage("validate")
+        self.evaluator.finish("validate", self)
 
     def on_test_epoch_end(self) -> None:
-        self.finish_stage("test")
+        self.evaluator.finish("test", self)
 
     def on_predict_end(self) -> None:
         self.swap_ema(False)
-
-    # -------------------------------------------------------------- checkpoints
 
     def state_dict(self, *args: Any, prefix: str = "", **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         return self.content.filter(super().state_dict(*args, prefix=prefix, **kwargs), prefix, self.ema)

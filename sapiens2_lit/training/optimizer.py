@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import torch
+from lightning import Trainer
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -14,6 +17,8 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.lora import is_lora
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel import clip_gradients, clip_values
+
+ADAMW = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1)
 
 
 class Optimization:
@@ -65,10 +70,11 @@ class Optimization:
         self._settings = settings_of(optimizer)
         return optimizer, LambdaLR(optimizer, warmup_then_linear(self.warmup_steps, steps))
 
-    def restore(self, optimizer: Optimizer, schedule: Any) -> None:
+    def restore(self, trainer: Trainer) -> None:
         """After a checkpoint has brought its state: this run's settings win over those it was saved with."""
-        assert isinstance(schedule, LambdaLR)
-        apply_settings(optimizer, schedule, self._settings)
+        for optimizer, config in zip(trainer.optimizers, trainer.lr_scheduler_configs, strict=True):
+            assert isinstance(config.scheduler, LambdaLR)
+            apply_settings(optimizer, config.scheduler, self._settings)
 
 
 def parameter_groups(

@@ -1,6 +1,6 @@
 """Batches that have labels for some of the heads only, and several batches in one step."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -18,39 +18,6 @@ class StoredFeatures(Protocol):
     """Feature maps that need not be computed; see `callbacks.FeatureCache`."""
 
     def features(self, batch: Batch, compute: Compute) -> Features: ...
-
-
-class StepLosses:
-    """The loss terms of one step, by head, over its batches.
-
-    Args:
-        parts: the batches.
-
-    Attributes:
-        samples: names of all samples.
-        size: number of all samples.
-    """
-
-    def __init__(self, parts: Iterable[Batch]) -> None:
-        parts = list(parts)
-        self.samples: list[str] = [sample for part in parts for sample in part.get("sample", [])]
-        self.size = sum(len(part["image"]) for part in parts)
-        self._heads: dict[str, list[Tensor]] = {}
-        self._terms: dict[str, list[Tensor]] = {}
-
-    def add(self, head: str, terms: dict[str, Tensor]) -> None:
-        """Take in what a head says of one batch."""
-        self._heads.setdefault(head, []).append(torch.stack(list(terms.values())).sum())
-        for term, value in terms.items():
-            self._terms.setdefault(f"{head}/{term}", []).append(value)
-
-    def heads(self) -> dict[str, Tensor]:
-        """The loss of each head, a mean over the batches that it learned from."""
-        return {name: torch.stack(values).mean() for name, values in self._heads.items()}
-
-    def terms(self) -> dict[str, Tensor]:
-        """The same of each term, without gradients, as `HEAD/TERM`."""
-        return {name: torch.stack(values).mean().detach() for name, values in self._terms.items()}
 
 
 def learning_heads(heads: list[tuple[str, Head]], batch: Batch) -> list[tuple[str, Head]]:
