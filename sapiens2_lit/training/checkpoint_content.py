@@ -1,11 +1,13 @@
 """What the checkpoints of a run hold: what was trained, its settings, and which pretrained backbone they leave out."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
 from torch import nn
 
+from sapiens2_lit.checkpoints import read_meta
 from sapiens2_lit.checkpoints.fingerprint import Identity, check_identity, identify
 from sapiens2_lit.checkpoints.format import BACKBONE, META, average_name
 from sapiens2_lit.checkpoints.format import EMA as AVERAGES
@@ -104,6 +106,11 @@ class CheckpointContent:
             own = nn.Module.state_dict(module)
             left_out = {name for name in own if plain_name(name).removeprefix(BACKBONE) in names}
             match_state(module, checkpoint["state_dict"], frozenset(left_out))
+
+
+def read_saved(path: str | None) -> dict[str, Any]:
+    """What `CheckpointContent.write` added to the checkpoint at `path`; nothing where there is none."""
+    return read_meta(path) if path and Path(path).exists() else {}
 
 
 def match_averages(state: dict[str, Any], ema: WeightAverage | None) -> None:

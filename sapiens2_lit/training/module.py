@@ -1,7 +1,6 @@
 """The LightningModule: one backbone, any number of heads."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -11,14 +10,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.checkpoints import read_meta
 from sapiens2_lit.decoders import Recompute
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.models.build import NetworkFactory
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel.strategy import strategy_sharding
 from sapiens2_lit.training.adaptation import Adapt, Adaptation, adapt_from_dict, choose_adapt
-from sapiens2_lit.training.checkpoint_content import CheckpointContent
+from sapiens2_lit.training.checkpoint_content import CheckpointContent, read_saved
 from sapiens2_lit.training.data_contract import datamodule_of
 from sapiens2_lit.training.ema import EMA, WeightAverage
 from sapiens2_lit.training.evaluator import Evaluator
@@ -107,9 +105,8 @@ class SapiensModule(L.LightningModule):
     def configure_model(self) -> None:
         if self._network:
             return
-        sharding, path = strategy_sharding(self._trainer), self.resume_from
-        saved = read_meta(path) if path and Path(path).exists() else {}
-        needed = not path or "backbone" in saved  # else the checkpoint brings every weight
+        sharding, saved = strategy_sharding(self._trainer), read_saved(self.resume_from)
+        needed = not self.resume_from or "backbone" in saved  # else the checkpoint brings every weight
         self.set_network(self.factory.build(needed, sharding))
         self.content.source = self.factory.source(self.network.backbone)
         self.adapt_backbone(saved)
@@ -140,13 +137,12 @@ class SapiensModule(L.LightningModule):
         return self
 
     def forward(self, images: Tensor) -> dict[str, Outputs]:
-        """Raw outputs of every head for RGB uint8 images (B, 3, H, W)."""
         return self.network.run_heads(self.features(images))
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Feature maps; without gradients where nothing of the backbone learns at this step."""
-        learns = self.adaptation is None or self.adaptation.learns_now
-        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
+        idle = self.adaptation is not None and not self.adaptation.learns_now
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not idle):
             return self.network.features(images)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -159,8 +155,8 @@ class SapiensModule(L.LightningModule):
                 if self.is_log_step():
                     log_metrics(self, name, head, outputs, part)
         weighed = self.balancer(losses.heads())
-        idle = self.idle_heads.zero_loss(self.named_heads(), set(weighed), parts[0][1], self._trainer)
-        loss = torch.stack(list(weighed.values())).sum() + idle
+        rest = self.idle_heads.zero_loss(self.named_heads(), set(weighed), parts[0][1], self._trainer)
+        loss = torch.stack(list(weighed.values())).sum() + rest
         self.finite.add(loss, losses.samples)
         log_losses(self, loss.detach(), losses, self.balancer.weights() if self.is_log_step() else {})
         return loss
@@ -179,9 +175,8 @@ class SapiensModule(L.LightningModule):
         self.balancer.update()
 
     def configure_optimizers(self) -> Any:
-        total_steps = self.trainer.estimated_stepping_batches
-        optimizer, schedule = self.optimization.make(self.network, self.balancer, total_steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        steps = self.trainer.estimated_stepping_batches
+        return self.optimization.configure(self.network, self.balancer, steps)
 
     def on_fit_start(self) -> None:
         assert self.adaptation is not None

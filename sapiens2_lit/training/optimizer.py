@@ -70,6 +70,11 @@ class Optimization:
         self._settings = settings_of(optimizer)
         return optimizer, LambdaLR(optimizer, warmup_then_linear(self.warmup_steps, steps))
 
+    def configure(self, network: Network, balancer: nn.Module, steps: float) -> dict[str, Any]:
+        """The same as Lightning takes them."""
+        optimizer, schedule = self.make(network, balancer, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
     def restore(self, trainer: Trainer) -> None:
         """After a checkpoint has brought its state: this run's settings win over those it was saved with."""
         for optimizer, config in zip(trainer.optimizers, trainer.lr_scheduler_configs, strict=True):
