@@ -15,6 +15,7 @@ from sapiens2_lit.checkpoints.fingerprint import candidates, check_identity
 from sapiens2_lit.checkpoints.format import BACKBONE, META, TRAINING_ONLY, is_ours, with_averages
 from sapiens2_lit.checkpoints.hub import fetch, is_hub_id
 from sapiens2_lit.checkpoints.released_names import backbone_state
+from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.lora import LoRA, merge_state
@@ -95,7 +96,10 @@ def read_meta(checkpoint: str | Path) -> dict[str, Any]:
     if path.is_dir():  # a sharded one, whose tensors are in files of their own
         path = path / META_FILE
     content = _read_pickle(path)
-    return dict(content.get(META, {})) if isinstance(content, Mapping) else {}
+    meta = dict(content.get(META, {})) if isinstance(content, Mapping) else {}
+    if meta.get("config"):
+        meta["config"] = translate_config(meta["config"])
+    return meta
 
 
 def find_files(folder: Path) -> list[Path]:

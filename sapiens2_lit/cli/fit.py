@@ -27,6 +27,7 @@ from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import find_checkpoint, run_of
 from sapiens2_lit.cli.link_settings import share_settings
 from sapiens2_lit.cli.messages import set_up_messages
+from sapiens2_lit.cli.old_names import in_todays_names
 from sapiens2_lit.cli.out_of_memory import advice, is_out_of_memory
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.report import HtmlReport
@@ -49,7 +50,7 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
     """
     set_up_messages()
     sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
-    args = resolve_configs(with_saved_config(args))
+    args = in_todays_names(resolve_configs(with_saved_config(args)))
     return (command_line or SapiensCLI)(
         SapiensModule,
         L.LightningDataModule,

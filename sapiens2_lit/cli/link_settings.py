@@ -1,8 +1,13 @@
 """Settings that backbone, heads and data share: one place decides each."""
 
+from typing import Any
+
 from jsonargparse import Namespace
 
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.vocabularies import classes_loader, skeleton_loader
+
+ALIASES = skeleton_loader.ALIASES | classes_loader.ALIASES
 
 
 def share_settings(settings: Namespace) -> None:
@@ -38,11 +43,16 @@ def share_vocabularies(head: Namespace, data: Namespace, place: str) -> None:
             continue
         if vocabulary == "classes" and place != "data" and data.get("masks", "masks") is None:
             continue  # another dataset has the masks
-        if data[vocabulary] not in (None, predicted):
+        if data[vocabulary] is not None and named(data[vocabulary]) != named(predicted):
             raise SettingError(
                 f"{place}.{vocabulary} is {data[vocabulary]}, but the head predicts {predicted}: give one of them"
             )
         data[vocabulary] = predicted
+
+
+def named(vocabulary: Any) -> Any:
+    """A vocabulary's setting, aliases by the name that they stand for."""
+    return ALIASES.get(str(vocabulary), vocabulary)
 
 
 def share_relative(head: Namespace, data: Namespace, place: str) -> None:

@@ -15,6 +15,7 @@ from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, PATCH, SIZES, WINDOW, Bac
 from sapiens2_lit.checkpoints import load_state, read_weights, task_state
 from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.reader import find_files
+from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.inference.build_from_config import read_factories
 from sapiens2_lit.models.build import build
@@ -91,7 +92,7 @@ def config_of(place: Path) -> dict[str, Any]:
     try:
         with safe_open(files[0], framework="pt") as opened:
             text = (opened.metadata() or {}).get(METADATA)
-        return json.loads(text) if text else {}
+        return translate_config(json.loads(text)) if text else {}
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{files[0]}: expected safetensors with a readable header; {error}.") from error
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.checkpoints.format import BACKBONE
+from sapiens2_lit.checkpoints.renames import translate_adapt
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.lora import LoRA, inject_lora, is_lora
 from sapiens2_lit.training.data_contract import datamodule_of, train_samples
@@ -109,8 +110,8 @@ class Adapt:
 
 
 def adapt_from_dict(values: dict[str, Any]) -> Adapt:
-    """The inverse of `Adapt.to_dict`."""
-    return Adapt(**{**values, "lora": LoRA(**values["lora"])})
+    """The inverse of `Adapt.to_dict`; what older checkpoints hold has other names."""
+    return Adapt(**{**translate_adapt(values), "lora": LoRA(**values["lora"])})
 
 
 def difference(here: Adapt, before: Adapt) -> str:

@@ -28,6 +28,7 @@ from sapiens2_lit.vocabularies.classes import IGNORED, Classes
 from sapiens2_lit.vocabularies.file import SUFFIXES, Color, Entries, read_vocabulary
 
 SHIPPED = {"body29": "body29.json", "body3": "body3.yaml"}
+ALIASES = {"sapiens29": "body29"}
 IGNORE_NAME = "ignore"
 
 _FILE_KEYS = frozenset({"name", "classes", "swaps", "weights", "background", "ignore_index", "remap"})
@@ -36,7 +37,7 @@ _GOLDEN_ANGLE = 0.381966  # of the color circle: neighbours differ as much as th
 
 
 def load_classes(source: str | Path | Classes) -> Classes:
-    """A class vocabulary by shipped name (body29, body3) or from a .yaml or .json file.
+    """A class vocabulary by shipped name (body29 or sapiens29, body3) or from a .yaml or .json file.
 
     Raises:
         SettingError: an unknown name, a file that is not there or not readable, or one whose contents do not
@@ -44,12 +45,13 @@ def load_classes(source: str | Path | Classes) -> Classes:
     """
     if isinstance(source, Classes):
         return source
-    if str(source) in SHIPPED:
-        return _load_shipped(str(source))
+    name = ALIASES.get(str(source), str(source))
+    if name in SHIPPED:
+        return _load_shipped(name)
     path = Path(source).expanduser()
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(
-            f"classes '{source}' are unknown: expected one of {', '.join(SHIPPED)}, "
+            f"classes '{source}' are unknown: expected one of {', '.join((*SHIPPED, *ALIASES))}, "
             "or the path of a .yaml or .json file of your own."
         )
     return _parse(read_vocabulary(path, "classes"), str(path), default_name=path.stem)

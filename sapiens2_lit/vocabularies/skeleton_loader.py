@@ -23,6 +23,7 @@ from sapiens2_lit.vocabularies.skeleton import Skeleton
 from sapiens2_lit.vocabularies.skeleton_defaults import guess_colors
 
 SHIPPED = ("coco17", "coco_wholebody133", "sociopticon308")
+ALIASES = {"sapiens308": "sociopticon308"}
 DEFAULT_SIGMA = 0.05
 
 _FILE_KEYS = frozenset({"name", "keypoints", "swaps", "sigmas", "links", "groups"})
@@ -30,7 +31,7 @@ _KEYPOINT_KEYS = frozenset({"name", "swap", "sigma", "color", "group"})
 
 
 def load_skeleton(source: str | Path | Skeleton) -> Skeleton:
-    """A skeleton by shipped name (coco17, coco_wholebody133, sociopticon308) or from a .yaml or .json file.
+    """A skeleton by shipped name (coco17, coco_wholebody133, sociopticon308 or sapiens308) or from a file of one's own.
 
     Raises:
         SettingError: an unknown name, a file that is not there or not readable, or one whose contents do
@@ -38,12 +39,13 @@ def load_skeleton(source: str | Path | Skeleton) -> Skeleton:
     """
     if isinstance(source, Skeleton):
         return source
-    if str(source) in SHIPPED:
-        return _load_shipped(str(source))
+    name = ALIASES.get(str(source), str(source))
+    if name in SHIPPED:
+        return _load_shipped(name)
     path = Path(source).expanduser()
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(
-            f"skeleton '{source}' is unknown: expected one of {', '.join(SHIPPED)}, "
+            f"skeleton '{source}' is unknown: expected one of {', '.join((*SHIPPED, *ALIASES))}, "
             "or the path of a .yaml or .json file of your own."
         )
     return _parse(read_vocabulary(path, "skeleton"), str(path), default_name=path.stem)
