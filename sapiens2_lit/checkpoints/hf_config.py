@@ -5,16 +5,24 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.errors import WeightsError
-from sapiens2_lit.models.normalize import MEAN, STD
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 MODEL_TYPE = "sapiens2"
-PIXELS: dict[str, Any] = {
+NETWORK: dict[
+    str, Any
+] = {  # what our backbones have no other value of, though the shapes of weights do not show it
+    "hidden_act": "silu",
+    "rope_theta": 100.0,
+    "rms_norm_eps": 1e-6,
+    "use_gated_mlp": True,
+    "use_qk_norm": True,
+}
+PIXELS: dict[str, Any] = {  # what backbones see of RGB 0..255
     "do_rescale": True,
     "rescale_factor": 1 / 255,
     "do_normalize": True,
-    "image_mean": [value / 255 for value in MEAN],
-    "image_std": [value / 255 for value in STD],
+    "image_mean": [0.485, 0.456, 0.406],
+    "image_std": [0.229, 0.224, 0.225],
 }
 _ROUNDED = 1e-4  # relative: files hold a mean in a few digits
 
@@ -42,7 +50,7 @@ def check_configs(place: Path) -> None:
     # newer versions of transformers keep what belongs to RoPE together
     rope = config.get("rope_parameters")
     asked = {**rope, **config} if isinstance(rope, dict) else config
-    _check(asked, network(), folder_of(place) / CONFIG, "the network")
+    _check(asked, NETWORK, folder_of(place) / CONFIG, "the network")
     if asked.get("rope_type", "default") != "default":
         raise WeightsError(
             f"{folder_of(place) / CONFIG}: `rope_type` is {asked['rope_type']!r}, expected 'default': the network has "
@@ -52,21 +60,6 @@ def check_configs(place: Path) -> None:
         _check(config, {"normalize_backbone_outputs": True}, folder_of(place) / CONFIG, "the network")
     preprocessor = folder_of(place) / PREPROCESSOR
     _check(_read(preprocessor), PIXELS, preprocessor, "what prepares images")
-
-
-def network() -> dict[str, Any]:
-    """What our networks have no other value of, though the shapes of weights do not show it."""
-    # imported here: backbones read their weights by this package
-    from sapiens2_lit.backbones.layers import EPS
-    from sapiens2_lit.backbones.rope import THETA
-
-    return {
-        "hidden_act": "silu",
-        "rope_theta": THETA,
-        "rms_norm_eps": EPS,
-        "use_gated_mlp": True,
-        "use_qk_norm": True,
-    }
 
 
 def class_names(place: Path, count: int) -> tuple[str, ...] | None:

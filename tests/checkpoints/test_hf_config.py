@@ -8,7 +8,11 @@ import pytest
 import torch
 
 import sapiens2_lit
+from sapiens2_lit.backbones.base import IMAGENET_MEAN, IMAGENET_STD
+from sapiens2_lit.backbones.layers import EPS
+from sapiens2_lit.backbones.rope import THETA
 from sapiens2_lit.checkpoints import read_weights
+from sapiens2_lit.checkpoints.hf_config import NETWORK, PIXELS
 from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
 from sapiens2_lit.errors import WeightsError
 
@@ -36,6 +40,12 @@ def save(folder: Path, preprocessor: dict[str, Any] | None = None, **settings: A
 
 def labelled(names: list[str]) -> dict[str, Any]:
     return {"id2label": dict(enumerate(names)), "label2id": {name: place for place, name in enumerate(names)}}
+
+
+def test_what_is_expected_is_what_the_backbones_do() -> None:
+    assert (NETWORK["rope_theta"], NETWORK["rms_norm_eps"]) == (THETA, EPS)
+    assert PIXELS["image_mean"] == pytest.approx([value / 255 for value in IMAGENET_MEAN])
+    assert PIXELS["image_std"] == pytest.approx([value / 255 for value in IMAGENET_STD])
 
 
 @pytest.mark.parametrize(
