@@ -21,6 +21,11 @@ class BestCheckpoint(ModelCheckpoint):
         super().__init__(*args, **kwargs)
         self.losses: dict[str, float] = {}  # of the files in `best_k_models`
 
+    @property
+    def state_key(self) -> str:
+        """That of Lightning's own, under which older checkpoints have their best score."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
     def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
         """Whether this state is to be kept; every rank must ask."""
         if super().check_monitor_top_k(trainer, current):

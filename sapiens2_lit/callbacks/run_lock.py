@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from sapiens2_lit.callbacks.last_checkpoint import checkpoint_folder
 from sapiens2_lit.checkpoints.run_lock import RunLock
@@ -24,28 +23,28 @@ class SoleWriter(L.Callback):
     def __init__(self) -> None:
         self.lock: RunLock | None = None
 
-    def claim(self, make_logger: Callable[[], TensorBoardLogger]) -> TensorBoardLogger:
-        """Take the lock of a logger's folder before anything is read or started, and return the logger.
+    def claim(self, find_folder: Callable[[], Path]) -> Path:
+        """Take the lock of a run's folder before anything is read or started, and return the folder.
 
         Where this is one process of several the lock is left to `setup`. A folder whose number another run has taken at
-        the same moment is not waited for: the logger counts on.
+        the same moment is not waited for: the next one is taken.
 
         Raises:
             SettingError: a run that lives holds it.
         """
         while True:
-            logger = make_logger()
+            folder = find_folder()
             if is_one_of_several():
-                return logger
-            lock = RunLock(Path(logger.log_dir))
+                return folder
+            lock = RunLock(folder)
             try:
                 lock.acquire(_log.warning)
             except SettingError:
-                if make_logger().log_dir == logger.log_dir:
+                if find_folder() == folder:
                     raise
                 continue
             self.lock = lock
-            return logger
+            return folder
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if getattr(trainer, "fast_dev_run", False):

@@ -1,12 +1,13 @@
 """Which state is the best: the score, then the validation loss, then the later one."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 from sapiens2_lit.callbacks import BestCheckpoint
@@ -29,9 +30,14 @@ class Scored(BoringModel):
 
 
 def fit(
-    rows: Rows, folder: Path, *callbacks: L.Callback, ckpt_path: Any = None, **settings: Any
+    rows: Rows,
+    folder: Path,
+    *callbacks: L.Callback,
+    ckpt_path: Any = None,
+    make: Callable[..., ModelCheckpoint] = BestCheckpoint,
+    **settings: Any,
 ) -> L.Trainer:
-    best = BestCheckpoint(
+    best = make(
         folder, monitor="val/score", filename="best-step={step}", auto_insert_metric_name=False,
         save_on_train_epoch_end=False, **{"mode": "max", **settings},
     )  # fmt: skip
@@ -79,6 +85,13 @@ def test_a_run_that_goes_on_knows_the_loss_of_its_best(tmp_path: Path) -> None:
     rows: Rows = [(0.0, 3.0), (0.0, 1.0), (0.0, 2.0)]
     fit(rows, tmp_path, ckpt_path=tmp_path / "best-step=2.ckpt")
     assert [path.name for path in tmp_path.iterdir()] == ["best-step=2.ckpt"]
+
+
+def test_a_checkpoint_of_lightnings_own_callback_brings_its_best_score(tmp_path: Path) -> None:
+    fit([(0.5, 3.0), (0.75, 1.0)], tmp_path, make=ModelCheckpoint)
+    trainer = fit([(0.5, 3.0), (0.75, 1.0), (0.7, 0.0)], tmp_path, ckpt_path=tmp_path / "best-step=2.ckpt")
+    assert [path.name for path in tmp_path.iterdir()] == ["best-step=2.ckpt"], "0.7 is no better than 0.75"
+    assert trainer.checkpoint_callback.best_model_score == 0.75
 
 
 def test_early_stopping_waits_for_scores_that_rise(tmp_path: Path) -> None:
