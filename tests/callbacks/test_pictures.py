@@ -57,7 +57,7 @@ def test_mattes_show_everywhere() -> None:
 
 
 def test_each_logger_is_asked_as_its_documentation_says() -> None:
-    """Fakes with the signatures of Lightning's loggers, and of MLflow's client (its documentation of 2.11 and later)."""
+    """Fakes with the signatures of Lightning's loggers, and of MLflow's client (documented for 2.11 and later)."""
     picture = np.zeros((4, 6, 3), np.uint8)
     tensorboard = create_autospec(TensorBoardLogger, instance=True)
     tensorboard.experiment = create_autospec(SummaryWriter, instance=True)
