@@ -11,7 +11,7 @@ import pytest
 import torch
 
 MINUTES = 300  # s: much longer than it takes, on a machine with much else to do
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "interrupts.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "interrupts.py"
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def test_its_advice_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture)
         (["--people", "2", "1"], "--people 2 1"),
         (["--people", "0"], "--people 0: expected"),
         (["--people", "1", "2", "3"], "--people 1 2 3: expected one or two numbers"),
-        (["--field-of-view", "40", "50", "60"], "--field-of-view 40 50 60: expected one or two numbers"),
+        (["--field-of-view", "40", "50", "60"], "--field_of_view 40 50 60: expected one or two numbers"),
         (["--tasks", "smell"], "--tasks smell"),
         (["--seed", "-1"], "--seed -1"),
         (["--workers", "0"], "--workers 0"),
