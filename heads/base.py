@@ -23,6 +23,7 @@ from sapiens2_lit.vocabularies import Classes, Skeleton
 
 Batch = dict[str, Any]
 Outputs = Tensor | dict[str, Tensor]
+RENAMED = {"partial": "uses_valid", "prepare": "setup", "measures": "can_evaluate"}
 
 
 @runtime_checkable
@@ -71,6 +72,13 @@ class Head(nn.Module, ABC):
     skeleton: Skeleton | None = None
     classes: Classes | None = None
     relative: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raises TypeError where a head of before has names that would be ignored now."""
+        super().__init_subclass__(**kwargs)
+        for old, new in RENAMED.items():
+            if old in vars(cls):
+                raise TypeError(f"{cls.__name__}.{old} is now called {new}")
 
     def init_weights(self) -> None:
         """Give every parameter its fresh value, in place: Kaiming, fan-out, zero biases."""
