@@ -1,6 +1,7 @@
 """A new dense task is a head, a DataModule, a row and a configuration: everything else reads the row."""
 
 import json
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,7 +100,7 @@ def test_a_new_task_trains_predicts_and_is_exported(new_task: Path) -> None:
     np.testing.assert_allclose(picture / 255, values, atol=1 / 255)
     assert json.loads((found / "shading" / "about.json").read_text())["shading"]["npy"]["unit"] == "share"
 
-    model = load_model(run)
+    model = load_model(run / "version_0" / "checkpoints" / "last.ckpt")
     head = model.heads["shading"]
     assert "light alone" in describe(head, "shading")
     assert example_batch([head], 2, (64, 48))["shading"].shape == (2, 3, 64, 48)
@@ -132,3 +133,13 @@ def test_keys_are_unique_and_every_map_has_arrays() -> None:
     assert all({"npy", "npz"} <= set(formats_of(key)) for key in keys)
     assert map_kind("temperature") is None
     assert formats_of("temperature") == ()
+
+
+def test_few_shared_modules_name_a_task() -> None:
+    """Besides its own files and the exports of packages: labels, decoder channels, the row, synthetic people."""
+    root = Path(__file__).parents[2]
+    naming = runpy.run_path(str(root / "benchmarks" / "structure.py"))["modules_naming"](root, "albedo")
+    exports = {f"sapiens2_lit.{room}" for room in ("losses", "metrics", "heads", "datamodules")}
+    assert {name.removeprefix("sapiens2_lit.") for name in set(naming) - exports} <= {
+        "cli.synth", "data.datasets.synthetic", "data.labels.color", "decoders.presets", "vocabularies.tasks",
+    }  # fmt: skip
