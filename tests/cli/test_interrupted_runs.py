@@ -33,7 +33,7 @@ def start(root: Path, output: Path, *options: str) -> subprocess.Popen[str]:
         "--config",
         "pose_17.yaml",
         "--config",
-        "size/test.yaml",
+        "size/smoke.yaml",
     ]
     command += ["--data.root", str(root), "--output", str(output), "--data.batch_size", "2"]
     command += ["--trainer.accelerator", "cpu", "--trainer.max_steps", "100000", *options]

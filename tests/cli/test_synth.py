@@ -34,7 +34,7 @@ def test_what_it_writes_is_trained_on(tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"sapiens2-lit fit --config pose_308.yaml --data.root {root}" in printed.out
     assert cv2.imread(str(root / "preview.png")).shape[0] > 8 * 64
 
-    fit = ["fit", "--config", "pose_308.yaml", "--config", "size/test.yaml", "--data.root", str(root)]
+    fit = ["fit", "--config", "pose_308.yaml", "--config", "size/smoke.yaml", "--data.root", str(root)]
     fit += ["--trainer.max_steps", "1", "--data.batch_size", "4", "--data.num_workers", "0"]
     fit += [
         "--trainer.accelerator",
