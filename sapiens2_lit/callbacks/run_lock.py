@@ -7,6 +7,7 @@ from pathlib import Path
 
 import lightning as L
 
+from sapiens2_lit.callbacks.beginning import Beginning
 from sapiens2_lit.callbacks.last_checkpoint import checkpoint_folder
 from sapiens2_lit.checkpoints.run_lock import RunLock
 from sapiens2_lit.errors import SettingError
@@ -22,6 +23,7 @@ class SoleWriter(L.Callback):
 
     def __init__(self) -> None:
         self.lock: RunLock | None = None
+        self.before: Beginning | None = None  # by which a refused run removes what its loggers have made
 
     def claim(self, find_folder: Callable[[], Path]) -> Path:
         """Take the lock of a run's folder before anything is read or started, and return the folder.
@@ -43,8 +45,14 @@ class SoleWriter(L.Callback):
                 if find_folder() == folder:
                     raise
                 continue
-            self.lock = lock
+            self.hold(lock)
             return folder
+
+    def hold(self, lock: RunLock) -> None:
+        """Note the lock that was taken."""
+        self.lock = lock
+        if self.before is not None:
+            self.before.lock = lock
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if getattr(trainer, "fast_dev_run", False):
@@ -55,9 +63,11 @@ class SoleWriter(L.Callback):
             try:
                 lock = RunLock(folder)
                 lock.acquire(_log.warning)
-                self.lock = lock
+                self.hold(lock)
             except SettingError as error:
                 refusal = str(error)
+                if self.before is not None:
+                    self.before.remove()
         refusal = trainer.strategy.broadcast(refusal)  # all ranks end, none waits for rank 0
         if refusal is not None:
             raise SettingError(refusal)

@@ -13,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
+from sapiens2_lit import interrupts
 from sapiens2_lit.callbacks import (
     BestCheckpoint,
     EarlyStoppingMessage,
@@ -87,12 +88,13 @@ class SapiensCLI(LightningCLI):
             OutOfMemory: with what to change.
         """
         self.sole_writer = SoleWriter()
-        self.beginning: Beginning | None = None  # of a run that writes
+        self.before: Beginning | None = None
         try:
-            super().__init__(*args, **kwargs)
+            with interrupts.undone(self.leave):
+                super().__init__(*args, **kwargs)
         except Exception as error:
-            if self.beginning is not None:
-                self.beginning.remove_failed()
+            if self.before is not None:
+                self.before.remove_failed()
             if is_out_of_memory(error) and self.subcommand is not None:
                 trained = getattr(self, "model", None) if self.subcommand == "fit" else None
                 ranks = getattr(getattr(self, "trainer", None), "world_size", None)
@@ -100,6 +102,12 @@ class SapiensCLI(LightningCLI):
             raise
         finally:
             self.sole_writer.release()
+
+    def leave(self) -> None:
+        """Give the run's folder free, and leave nothing of a run that has not begun."""
+        self.sole_writer.release()
+        if self.before is not None:
+            self.before.remove()
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -154,7 +162,7 @@ class SapiensCLI(LightningCLI):
         settings = self.config[self.subcommand]
         writes = self.subcommand == "fit" and not settings.trainer.fast_dev_run
         if writes:
-            self.beginning = Beginning(Path(settings.output), self.sole_writer)
+            self.before = self.sole_writer.before = Beginning(Path(settings.output))
         self.folder = self.sole_writer.claim(self.run_folder) if writes else self.run_folder()
         with writing_into(self.folder, settings.trainer.logger):
             super().instantiate_classes()
@@ -201,7 +209,7 @@ class SapiensCLI(LightningCLI):
                 callbacks.append(ModelSummary(self.config.fit))
             if built.trainer.enable_checkpointing is not False:
                 callbacks += [built.checkpoint, built.last_checkpoint]
-        return [*callbacks, preemption(self.subcommand, built, self.beginning)]
+        return [*callbacks, preemption(built, self.before)]
 
     def plugins(self) -> list[Any]:
         """The user's own plugins, and ours for checkpoints unless one of them is that."""
