@@ -2,13 +2,14 @@
 
 import os
 import re
+import shlex
 import sys
 from argparse import ArgumentError
 from importlib.metadata import version
 from textwrap import dedent
 
 from sapiens2_lit.config_files import find_config, shipped_configs, summary
-from sapiens2_lit.errors import Interrupted, SapiensError
+from sapiens2_lit.errors import Interrupted, SapiensError, UntrustedError
 
 USAGE = """\
 usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
@@ -42,6 +43,8 @@ def main(args: list[str] | None = None) -> int:
         return dispatch(command, rest)
     except Interrupted as error:
         return fail(str(error), status=128 + error.signal)  # as shells tell of signals
+    except UntrustedError as error:
+        return fail(f"{error}\n{how_to_trust(command, rest, error.class_paths)}", status=1, cause=error)
     except SapiensError as error:
         return fail(plain_message(error), status=1, cause=error)
     except (ArgumentError, ValueError) as error:
@@ -115,6 +118,13 @@ def configs(rest: list[str]) -> int:
         print_line(find_config(rest[1]).read_text())
         return 0
     return fail("usage: sapiens2-lit configs [show NAME]", status=2)
+
+
+def how_to_trust(command: str, rest: list[str], class_paths: list[str]) -> str:
+    """The command that allows what a file names."""
+    options = [part for path in class_paths for part in ("--trust", path)]
+    complete = shlex.join(["sapiens2-lit", command, *rest, *options])
+    return f"Where you trust both the file and this code:\n  {complete}"
 
 
 def plain_message(error: SapiensError) -> str:

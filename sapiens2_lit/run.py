@@ -23,13 +23,17 @@ from sapiens2_lit.callbacks import (
     RunScalars,
     StartTable,
 )
+from sapiens2_lit.callbacks.finite_weights import FiniteWeights
 from sapiens2_lit.checkpoints.run_io import RunCheckpointIO
+from sapiens2_lit.checkpoints.trust import Trust, trusted
+from sapiens2_lit.class_kinds import check_kinds
 from sapiens2_lit.config_files import resolve_configs
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.messages import set_up_messages
 from sapiens2_lit.module import SapiensModule
 from sapiens2_lit.out_of_memory import advice, is_out_of_memory
 from sapiens2_lit.report import TestReport
+from sapiens2_lit.run_config import read_run_config
 
 BEST = {
     "checkpoint.monitor": "val/score",
@@ -48,7 +52,8 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
     """
     set_up_messages()
     sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
-    args = resolve_configs(with_saved_config(args))
+    entries, args = take_trust(args)
+    args = with_saved_config(resolve_configs(args), trusted(entries))
     return (command_line or SapiensCLI)(
         SapiensModule,
         L.LightningDataModule,
@@ -86,6 +91,9 @@ class SapiensCLI(LightningCLI):
                 raise advice(self.config[self.subcommand], error, trained, ranks) from error
             raise
 
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: hyper-parameters in a checkpoint may come from a stranger, and the user's options win."""
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
             "--output", default="runs/default", help="Folder for the runs of this configuration."
@@ -95,6 +103,18 @@ class SapiensCLI(LightningCLI):
             type=str | None,
             default=None,
             help="Folder for a page on the tested model: metrics, curves, the worst and the median samples.",
+        )
+        parser.add_argument(
+            "--trust",
+            type=list[str] | None,
+            default=None,
+            help="A class that the config.yaml beside a checkpoint may name besides those of sapiens2_lit, torch and "
+            "lightning, or a module with all in it; may be repeated. What --config names is trusted anyway.",
+        )
+        parser.add_argument(
+            "--allow_nonfinite",
+            action="store_true",
+            help="Evaluate weights that are NaN or infinite all the same.",
         )
         parser.add_class_arguments(ModelCheckpoint, "checkpoint")
         parser.set_defaults(BEST)
@@ -119,6 +139,9 @@ class SapiensCLI(LightningCLI):
             settings.return_predictions = False  # they are written batch by batch
         if settings.report is not None and self.subcommand != "test":
             raise SettingError(f"--report has no effect in {self.subcommand}: a page is written by test")
+        if settings.trust is not None:
+            raise SettingError("trust: found in a configuration, expected --trust on the command line")
+        check_kinds(settings.model)
         share_settings(settings)
         validate_in_steps(settings.trainer)
 
@@ -139,6 +162,8 @@ class SapiensCLI(LightningCLI):
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
         if built.trainer.enable_progress_bar is not False:
             callbacks.append(RunProgressBar())
+        if self.subcommand != "fit" and not built.allow_nonfinite:
+            callbacks.append(FiniteWeights(str(built.ckpt_path or built.model.weights)))
         if self.subcommand == "predict":
             callbacks.append(PredictionWriter())
         if built.report is not None:
@@ -273,15 +298,36 @@ def run_of(ckpt_path: str | None) -> Path | None:
     return folder if folder and (folder / "config.yaml").is_file() else None
 
 
-def with_saved_config(args: list[str]) -> list[str]:
-    """Without any `--config`, evaluate a checkpoint by the configuration saved beside it."""
+def with_saved_config(args: list[str], trust: Trust) -> list[str]:
+    """Without any `--config`, evaluate a checkpoint by the configuration saved beside it, as far as a file may say."""
     command, options = args[0], args[1:]
     if command == "fit" or any(arg in ("-c", "--config") or arg.startswith("--config=") for arg in options):
         return args
     run = run_of(
         find_checkpoint(value_of(options, "--ckpt_path"), Path(value_of(options, "--output") or "."))
     )
-    return [command, "--config", str(run / "config.yaml"), *options] if run else args
+    if run is None:
+        return args
+    settings = read_run_config(run / "config.yaml", trust)
+    return [command, "--config", settings, "--output", str(run.parent), *options]
+
+
+def take_trust(args: list[str]) -> tuple[list[str], list[str]]:
+    """What every `--trust` names, and the other arguments.
+
+    Raises:
+        SettingError: the last one names nothing.
+    """
+    entries, others = list[str](), list[str]()
+    rest = iter(args)
+    for arg in rest:
+        if arg == "--trust":
+            entries.append(next(rest, ""))
+        elif arg.startswith("--trust="):
+            entries.append(arg.removeprefix("--trust="))
+        else:
+            others.append(arg)
+    return entries, others
 
 
 def value_of(options: list[str], name: str) -> str | None:

@@ -15,6 +15,7 @@ from sapiens2_lit.parallel.checkpoint import (
     read_meta_file,
     stored_tensors,
 )
+from sapiens2_lit.safe_pickle import read_pickle
 
 USAGE = "usage: sapiens2-lit consolidate CKPT OUT.safetensors"
 
@@ -64,8 +65,8 @@ def consolidate(checkpoint: Path, out: Path) -> Path:
 
 
 def consolidate_file(checkpoint: Path, out: Path) -> Path:
-    content = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
-    if "state_dict" not in content:
+    content = read_pickle(checkpoint)
+    if not (isinstance(content, dict) and isinstance(content.get("state_dict"), dict)):
         raise WeightsError(f"{checkpoint}: expected a checkpoint of a run, with a state_dict.")
     tensors: dict[str, Tensor] = content["state_dict"]
     shapes: Shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sapiens2_lit.checkpoints.hub import is_released
 from sapiens2_lit.checkpoints.identity import candidates, check_identity
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.lora import LoRA, merge_state
@@ -21,7 +22,9 @@ TRAINING_ONLY = (EMA, "balancer.")
 
 def is_ours(content: Any) -> bool:
     """Whether a file's content is a checkpoint of a run of ours."""
-    return isinstance(content, Mapping) and META in content and "state_dict" in content
+    return isinstance(content, Mapping) and all(
+        isinstance(content.get(key), Mapping) for key in (META, "state_dict")
+    )
 
 
 def average_name(name: str) -> str:
@@ -71,7 +74,7 @@ def find_backbone(identity: Mapping[str, Any], file: Path, given: str | None) ->
     failures = []
     for place in candidates(dict(identity), [given]):
         try:
-            found = read_weights(place)
+            found = read_weights(place, download=place == given or is_released(place))
         except WeightsError as error:
             failures.append(str(error))
             continue

@@ -1,13 +1,10 @@
 """Read weights from a file, a folder or the Hugging Face hub, always into the released names."""
 
 import json
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -15,6 +12,7 @@ from sapiens2_lit.checkpoints.hub import fetch, is_hub_id
 from sapiens2_lit.checkpoints.layouts import detect_layout, to_released
 from sapiens2_lit.checkpoints.ours import META, complete, is_ours
 from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.safe_pickle import read_pickle, what_is
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 META_FILE = "meta.pt"  # what the folder of a sharded run has beside its tensors
@@ -36,7 +34,12 @@ class Weights(NamedTuple):
 
 
 def read_weights(
-    source: str | Path, *, task: str | None = None, ema: bool = True, backbone: str | None = None
+    source: str | Path,
+    *,
+    task: str | None = None,
+    ema: bool = True,
+    backbone: str | None = None,
+    download: bool = True,
 ) -> Weights:
     """Read all tensors of `source`, in the released layout, on the CPU and memory-mapped where possible.
 
@@ -48,12 +51,13 @@ def read_weights(
         ema: of a checkpoint of ours take the averaged weights, where it has them.
         backbone: where to find the pretrained backbone of a checkpoint of ours that holds only what was
             trained, if it is no longer where it was.
+        download: fetch a hub id that is not in the local cache.
 
     Raises:
         WeightsError: nothing is there, it is not weights, it holds code instead of tensors alone, or the backbone
             that it belongs to is not found, or is another.
     """
-    files, origin = locate(source)
+    files, origin = locate(source, download)
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors.update(_read_file(file, ema, backbone))
@@ -62,7 +66,7 @@ def read_weights(
     return Weights(tensors, origin)
 
 
-def locate(source: str | Path) -> tuple[list[Path], str]:
+def locate(source: str | Path, download: bool = True) -> tuple[list[Path], str]:
     """The files that `source` means, downloaded if need be, and how to call them in messages.
 
     Raises:
@@ -73,7 +77,7 @@ def locate(source: str | Path) -> tuple[list[Path], str]:
         one = path.is_file() or (path / META_FILE).is_file()  # the folder of a sharded run is one
         return [path] if one else find_files(path), str(source)
     if is_hub_id(str(source)):
-        files = fetch(str(source), find_files)
+        files = fetch(str(source), find_files, download)
         return files, f"{source} ({files[0].parent})"
     raise WeightsError(
         f"weights: found {str(source)!r}, which is no file or folder; expected one, or a hub id such as "
@@ -90,8 +94,11 @@ def read_meta(checkpoint: str | Path) -> dict[str, Any]:
     path = Path(checkpoint)
     if path.is_dir():  # a sharded one, whose tensors are in files of their own
         path = path / META_FILE
-    content = _read_pickle(path)
-    return dict(content.get(META, {})) if isinstance(content, Mapping) else {}
+    content = read_pickle(path)
+    meta = content.get(META, {}) if isinstance(content, Mapping) else {}
+    if not isinstance(meta, Mapping) or not isinstance(meta.get("config") or {}, Mapping):
+        raise WeightsError(f"{path}: {META}: expected a mapping with `config`, as `fit` writes it.")
+    return dict(meta)
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -158,7 +165,7 @@ def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]
     if file.suffix == ".safetensors":
         return _read_safetensors(file)
     if file.suffix in PICKLES:
-        content = _read_pickle(file)
+        content = read_pickle(file)
         return (
             complete(content, file, ema=ema, backbone=backbone)
             if is_ours(content)
@@ -177,20 +184,6 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{file}: expected safetensors; {what_is(file)} ({error}).") from error
 
 
-def _read_pickle(file: Path) -> Any:
-    try:
-        # Only the newer zip format can be memory-mapped.
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("Please file an issue")[0].strip()
-        raise WeightsError(
-            f"{file}: expected tensors alone; the file is broken, or would run code when loaded, which is "
-            f"never allowed. Convert it to safetensors where you trust it. {what_is(file)} ({reason})."
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
-        raise WeightsError(f"{file}: expected a PyTorch file; {what_is(file)} ({error}).") from error
-
-
 def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
     """The tensors by name, out of {"state_dict": ...} or {"model": ...} if need be."""
     for key in WRAPPERS:
@@ -205,19 +198,3 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
                 f"{file}: found {type(value).__name__} under {name!r}, expected a tensor by name."
             )
     return dict(content)
-
-
-def what_is(file: Path) -> str:
-    """What a file that is not weights looks like."""
-    try:
-        with file.open("rb") as opened:
-            start = opened.read(64)
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
-    if not start:
-        return "it is empty"
-    if start.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer: fetch the file itself with `git lfs pull`"
-    if start.lstrip()[:1] in (b"<", b"#") or (start.isascii() and start.decode().isprintable()):
-        return "it is text"
-    return f"it is broken or not complete, {file.stat().st_size} bytes long"

@@ -5,7 +5,9 @@ from typing import Any
 
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.parallel.checkpoint import read_whole
+from sapiens2_lit.safe_pickle import read_pickle
 
 
 class RunCheckpointIO(TorchCheckpointIO):
@@ -32,4 +34,17 @@ class RunCheckpointIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         if Path(path).is_dir():
             return read_whole(Path(path), self.optimizers)
-        return super().load_checkpoint(path, map_location, weights_only)
+        if weights_only is False or "://" in str(path):
+            return super().load_checkpoint(path, map_location, weights_only)
+        return checkpoint_of(read_pickle(Path(path), mmap=False), path)
+
+
+def checkpoint_of(content: Any, path: Any) -> dict[str, Any]:
+    """The content of a file, if it is a checkpoint of a Trainer.
+
+    Raises:
+        WeightsError: it is something else.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise WeightsError(f"{path}: expected a checkpoint of a run, with a state_dict.")
+    return content

@@ -10,9 +10,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sapiens2_lit.checkpoints.layouts import detect_layout, to_released
-from sapiens2_lit.checkpoints.reader import locate, read_weights, task_beside, what_is
+from sapiens2_lit.checkpoints.reader import locate, read_weights, task_beside
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.parallel.placement import Part
+from sapiens2_lit.safe_pickle import what_is
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from sapiens2_lit.export.run_facts import RunFacts, read_run
 from sapiens2_lit.export.torch_export import write_torch_export
 from sapiens2_lit.export.transformers import write_transformers
 from sapiens2_lit.inference.model import InferenceModel, load_model
+from sapiens2_lit.inference.options import add_trust_options
 from sapiens2_lit.messages import set_up_messages
 
 DESCRIPTION = """\
@@ -59,7 +60,14 @@ def export(args: list[str], api: HfApi | None = None) -> int:
     elif options.private:
         raise SettingError("--private has no effect without --push-to-hub")
     source = find_source(options)
-    model = load_model(source, device=options.device, ema=options.ema, backbone=options.backbone)
+    model = load_model(
+        source,
+        device=options.device,
+        ema=options.ema,
+        backbone=options.backbone,
+        trust=options.trust,
+        allow_nonfinite=options.allow_nonfinite,
+    )
     check_room(out, round(1.05 * sum(p.numel() * p.element_size() for p in model.parameters())) + SMALL_FILES)
     with new_folder(out, overwrite=options.overwrite) as folder:
         settings = Options(options.head, options.check, options.opset)
@@ -119,6 +127,7 @@ def parse(args: list[str]) -> Namespace:
         metavar="PATH",
         help="the pretrained backbone of a checkpoint without it, if it was moved",
     )
+    add_trust_options(parser)
     parser.add_argument("--output", type=Path, metavar="DIR", help="where runs are, for `best` and `last`")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in OUT")
     parser.add_argument(

@@ -19,6 +19,7 @@ from sapiens2_lit.inference.sources import Frame, Source, open_source
 from sapiens2_lit.inference.timeline import Timeline
 from sapiens2_lit.inference.writers.formats import FormatOptions
 from sapiens2_lit.messages import set_up_messages
+from sapiens2_lit.pixel_limit import set_max_pixels
 from sapiens2_lit.whole_files import check_writable
 
 STOPPED = 130  # what a shell calls a command that Ctrl-C ended
@@ -36,6 +37,7 @@ def predict(args: list[str]) -> int:
     """
     options = build_parser().parse_args(args)
     set_up_messages()
+    set_max_pixels(options.max_pixels)
     check_writable(options.out, "--out")
     source = open_source(options.images, without=options.out)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
@@ -76,6 +78,8 @@ def build_predictor(options: Namespace) -> Predictor:
         compile=options.compile,
         ema=options.ema,
         backbone=options.backbone,
+        trust=options.trust,
+        allow_nonfinite=options.allow_nonfinite,
         batch_size=options.batch_size,
         flip=options.flip,
         scales=options.scales,

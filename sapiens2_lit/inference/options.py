@@ -1,8 +1,16 @@
 """The options of `sapiens2-lit predict --images`."""
 
-from argparse import ArgumentError, ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFormatter
+from argparse import (
+    ArgumentError,
+    ArgumentParser,
+    BooleanOptionalAction,
+    RawDescriptionHelpFormatter,
+    _ActionsContainer,
+)
 from pathlib import Path
 from typing import NoReturn
+
+from sapiens2_lit.pixel_limit import MAX_PIXELS
 
 DESCRIPTION = """\
 Predict on images and videos, and write what was found.
@@ -18,6 +26,21 @@ examples:
 Without --images, `sapiens2-lit predict --ckpt_path FILE --data.predict IMAGES` predicts by the data of a run's
 configuration, through the Trainer; `sapiens2-lit test --help` lists its options.
 """
+
+
+def add_trust_options(parser: _ActionsContainer) -> None:
+    """Options of every command that builds the networks of a file."""
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="CLASS_OR_MODULE",
+        help="a class that the file may name besides those of sapiens2_lit, torch and lightning, such as "
+        "contact.ContactHead, or a module with all in it; may be repeated",
+    )
+    parser.add_argument(
+        "--allow_nonfinite", action="store_true", help="use weights that are NaN or infinite all the same"
+    )
 
 
 class Parser(ArgumentParser):
@@ -49,6 +72,7 @@ def build_parser() -> ArgumentParser:
     model.add_argument(
         "--ema", action=BooleanOptionalAction, default=True, help="take averaged weights (yes)"
     )
+    add_trust_options(model)
     model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (%(default)s)")
     model.add_argument("--precision", default="float32", help="float32 or bf16 (%(default)s)")
     model.add_argument(
@@ -58,6 +82,9 @@ def build_parser() -> ArgumentParser:
     images = parser.add_argument_group("images and people")
     images.add_argument(
         "--images", required=True, metavar="PATH", help="an image, a video, a folder, or a quoted pattern"
+    )
+    images.add_argument(
+        "--max_pixels", type=int, metavar="N", help=f"largest photograph, width x height ({MAX_PIXELS:,})"
     )
     people = images.add_mutually_exclusive_group()
     people.add_argument(

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel.metadata import INDEX_FILE, read_index
 from sapiens2_lit.parallel.placement import held_part, is_sharded, local_values
+from sapiens2_lit.safe_pickle import read_pickle
 
 META_FILE = "meta.pt"
 MODEL, OPTIMIZER = "model.", "optimizer."
@@ -105,7 +106,7 @@ def read_meta_file(path: Path) -> dict[str, Any]:
             f"{path}: expected a file, or a folder with {META_FILE} and {INDEX_FILE}: it is no checkpoint, "
             "or was not written to its end."
         )
-    found: dict[str, Any] = torch.load(path / META_FILE, map_location="cpu", weights_only=True)
+    found: dict[str, Any] = read_pickle(path / META_FILE)
     return found
 
 

@@ -19,6 +19,7 @@ from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel import checkpoint as folder
 from sapiens2_lit.parallel.placement import held_part, local_values
 from sapiens2_lit.parallel.sharding import Sharding
+from sapiens2_lit.safe_pickle import read_pickle
 
 
 class ShardedStrategy(ModelParallelStrategy):
@@ -141,8 +142,9 @@ class ShardedStrategy(ModelParallelStrategy):
         path = Path(self.broadcast(str(checkpoint_path)))
         self._source = path
         if path.is_file():
-            # A run's own command line decides whether code in files is trusted; mapped files are tensors alone.
-            return torch.load(path, map_location="cpu", mmap=True, weights_only=weights_only is not False)
+            if weights_only is False:  # a Trainer of the user's own says that it trusts the file
+                return torch.load(path, map_location="cpu", mmap=True, weights_only=False)
+            return read_pickle(path)
         checkpoint = folder.read_meta_file(path)
         shapes = folder.stored_tensors(path, folder.MODEL)
         with torch.device("meta"):
