@@ -1,19 +1,16 @@
 """Files that try to run a command, each in a folder of its own: how many were tried, and how many ran nothing.
 
-    python benchmarks/malicious_files.py
+    python benchmarks/malicious_files.py [--verbose]
 
 Every attack would create a marker file of its own. An attack is refused when its marker is not there afterwards and the
 command either ended with one line of error or left the setting out.
 """
 
-import builtins
 import contextlib
 import io
-import json
 import os
-import pickle
 import sys
-from collections.abc import Callable, Iterator
+from argparse import ArgumentParser
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,42 +20,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
 
 import cv2
 import numpy as np
-import torch
-from huggingface_hub.constants import HF_HUB_CACHE
-from safetensors.torch import save_file
+from attacks import FIT, PICTURE, Attack, attacks
 
-from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.cli import main as command
-from sapiens2_lit.heads import NormalHead
-
-HEAD = "sapiens2_lit.heads.NormalHead"
-LAST = Path("run/version_0/checkpoints/last.ckpt")
-PICTURE = "picture.png"
-PREDICT = ("--images", PICTURE, "--out", "out", "--device", "cpu")
-TEST = ("test", "--ckpt_path", str(LAST), "--trainer.accelerator", "cpu")
-FIT = (
-    "--config", "normal.yaml", "--config", "size/test.yaml", "--data.root", "data", "--data.batch_size", "1",
-    "--trainer.accelerator", "cpu", "--trainer.max_steps", "1", "--data.num_workers", "0",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Attack:
-    """One malicious file.
-
-    Attributes:
-        kind: row of the table.
-        name: of the place and the payload.
-        prepare: writes the file; gets the marker that a success would create. It runs in the attack's folder.
-        args: of the command that reads the file.
-        obeys: the command may end well, leaving the setting out.
-    """
-
-    kind: str
-    name: str
-    prepare: Callable[[Path], None]
-    args: tuple[str, ...]
-    obeys: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,253 +37,8 @@ class Outcome:
     @property
     def refused(self) -> bool:
         clean = self.status in (1, 2) and self.error.strip().startswith("error:")
-        return not self.ran and "weights_only" not in self.error and (clean or self.attack.obeys)
-
-
-# ------------------------------------------------------------------ class paths
-
-
-def os_system(marker: Path) -> dict[str, Any]:
-    return {"class_path": "os.system", "init_args": {"command": f"touch {marker}"}}
-
-
-def with_path(path: str) -> Callable[[Path], dict[str, Any]]:
-    return lambda marker: {**os_system(marker), "class_path": path}
-
-
-def beside(marker: Path) -> str:
-    """The class path of a class in a file of the working directory that marks when it is imported."""
-    Path("marks.py").write_text(f"import pathlib\npathlib.Path({str(marker)!r}).touch()\nclass Net: pass\n")
-    return "marks.Net"
-
-
-# What stands where a class path with its arguments is expected.
-PAYLOADS: dict[str, Callable[[Path], Any]] = {
-    "os.system": os_system,
-    "dict_kwargs": lambda marker: {"class_path": "os.system", "dict_kwargs": {"command": f"touch {marker}"}},
-    "subprocess": lambda marker: {
-        "class_path": "subprocess.Popen",
-        "init_args": {"args": ["touch", str(marker)]},
-    },
-    "re-export": with_path("sapiens2_lit.checkpoints.trust.os.system"),
-    "re-export of torch": with_path("torch.nn.parallel.distributed.os.system"),
-    "exec": lambda marker: {
-        "class_path": "builtins.exec",
-        "init_args": {"source": f"open({str(marker)!r}, 'w')"},
-    },
-    "partial": lambda marker: {
-        "class_path": "functools.partial",
-        "init_args": {"func": "os.system", "command": f"touch {marker}"},
-    },
-    "module beside the file": lambda marker: {"class_path": beside(marker)},
-    "class path as text": beside,
-    "settings as text": lambda marker: json.dumps(os_system(marker)),
-}
-
-
-def networks(place: str, payload: Any) -> dict[str, Any]:
-    """A configuration with the payload in a place of its networks."""
-    backbone: Any = {
-        "class_path": "sapiens2_lit.backbones.Sapiens2",
-        "init_args": {"size": "test", "image_size": [64, 48]},
-    }
-    heads: Any = {"normal": {"class_path": HEAD, "init_args": {}}}
-    if place == "backbone":
-        backbone = payload
-    elif place == "head":
-        heads["normal"] = payload
-    elif place == "loss":
-        heads["normal"]["init_args"]["loss"] = {"evil": payload}
-    data = {
-        "class_path": "sapiens2_lit.datamodules.NormalDataModule",
-        "init_args": {"root": "data", "image_size": [64, 48], "batch_size": 1, "num_workers": 0},
-    }
-    return {"model": {"backbone": backbone, "heads": heads}, "data": data}
-
-
-def tensors(head: str = "heads.normal.") -> dict[str, torch.Tensor]:
-    torch.manual_seed(0)
-    backbone, built = Sapiens2("test", (64, 48)), NormalHead(32)
-    named = {f"backbone.{name}": value for name, value in backbone.state_dict().items()}
-    return named | {f"{head}{name}": value for name, value in built.state_dict().items()}
-
-
-def write_checkpoint(config: Any, file: Path = Path("model.ckpt"), **more: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = {"state_dict": tensors(), "sapiens2_lit": {"config": config}, "epoch": 0, "global_step": 1}
-    torch.save({**content, "pytorch-lightning_version": "2.6.0", "loops": {}, **more}, file)
-
-
-def write_safetensors(config: Any, file: Path = Path("model.safetensors")) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors("decode_head."), file, {"sapiens2_lit.config": json.dumps(config)})
-
-
-def write_hub(config: Any) -> None:
-    """A repository in the local cache of the hub, as a download leaves it."""
-    folder = Path(HF_HUB_CACHE) / "models--evil--model"
-    write_safetensors(config, folder / "snapshots" / "0" / "model.safetensors")
-    (folder / "refs").mkdir(exist_ok=True)
-    (folder / "refs" / "main").write_text("0")
-
-
-def write_run(config: Any) -> None:
-    """A run folder: a good checkpoint, and the configuration beside it."""
-    write_checkpoint(networks("", None), LAST)
-    LAST.parents[1].joinpath("config.yaml").write_text(json.dumps(config))
-
-
-def class_paths() -> Iterator[Attack]:
-    """Every payload in every place that class paths are read from."""
-    predict = ("predict", "--ckpt_path", "model.ckpt", *PREDICT)
-    places: dict[str, tuple[Callable[[Any], None], tuple[str, ...]]] = {
-        "checkpoint, backbone": (lambda p: write_checkpoint(networks("backbone", p)), predict),
-        "checkpoint, head": (
-            lambda p: write_checkpoint(networks("head", p)),
-            ("export", "model.ckpt", "out", "--format", "released"),
-        ),
-        "checkpoint, loss of a head": (lambda p: write_checkpoint(networks("loss", p)), predict),
-        "safetensors header": (
-            lambda p: write_safetensors(networks("backbone", p)),
-            ("predict", "--model", "model.safetensors", *PREDICT),
-        ),
-        "hub repository": (
-            lambda p: write_hub(networks("head", p)),
-            ("predict", "--model", "evil/model", *PREDICT),
-        ),
-        "config.yaml, backbone": (lambda p: write_run(networks("backbone", p)), TEST),
-        "config.yaml, data": (lambda p: write_run({**networks("", None), "data": p}), TEST),
-        "config.yaml, strategy": (
-            lambda p: write_run({**networks("", None), "trainer": {"strategy": p}}),
-            TEST,
-        ),
-    }
-    for place, (write, args) in places.items():
-        for name, payload in PAYLOADS.items():
-
-            def prepare(marker: Path, write: Any = write, payload: Any = payload) -> None:
-                write(payload(marker))
-
-            yield Attack(f"class path: {place}", name, prepare, args)
-
-
-def unheeded() -> Iterator[Attack]:
-    """Fields of files that are not read at all, so that the command ends well; and the user's own by type."""
-
-    def hyper(marker: Path) -> None:
-        backbone = os_system(marker)
-        write_checkpoint(networks("", None), Path("model.ckpt"), hyper_parameters={"backbone": backbone})
-
-    for name in ("validate", "test", "fit"):
-        args = (name, "--ckpt_path", "model.ckpt", *FIT, "--output", "runs")
-        yield Attack("hyper_parameters of a checkpoint", name, hyper, args, obeys=True)
-    for section, key in (
-        ("trainer", "callbacks"),
-        ("trainer", "logger"),
-        ("trainer", "plugins"),
-        ("", "checkpoint"),
-    ):
-
-        def fields(marker: Path, section: str = section, key: str = key) -> None:
-            payload = os_system(marker)
-            settings = {key: [payload] if key in ("callbacks", "plugins") else payload}
-            write_run({**networks("", None), **({section: settings} if section else settings)})
-
-        yield Attack("config.yaml: callbacks, loggers, output", key, fields, TEST, obeys=True)
-
-    def own(marker: Path) -> None:
-        Path("own.yaml").write_text(json.dumps({"model": networks("backbone", os_system(marker))["model"]}))
-
-    args = ("fit", *FIT, "--config", "own.yaml", "--output", "runs")
-    yield Attack("the user's own --config, by type", "fit", own, args)
-
-
-# ------------------------------------------------------- pickles, arrays, YAML
-
-
-class Runs:
-    """Runs a call when it is unpickled."""
-
-    def __init__(self, function: Any, *args: Any) -> None:
-        self.call = function, args
-
-    def __reduce__(self) -> Any:
-        return self.call
-
-
-def pickles() -> Iterator[Attack]:
-    """Pickles that call something, in every file that is one."""
-    calls: dict[str, Callable[[Path], Runs]] = {
-        "os.system": lambda marker: Runs(os.system, f"touch {marker}"),
-        "exec": lambda marker: Runs(builtins.exec, f"open({str(marker)!r}, 'w')"),
-        "open": lambda marker: Runs(builtins.open, str(marker), "w"),
-    }
-    readers: dict[str, tuple[str, tuple[str, ...]]] = {
-        "predict": ("model.ckpt", ("predict", "--ckpt_path", "model.ckpt", *PREDICT)),
-        "predict .pth": ("model.pth", ("predict", "--model", "model.pth", *PREDICT)),
-        "predict meta.pt": ("model/meta.pt", ("predict", "--ckpt_path", "model", *PREDICT)),
-        "consolidate": ("model.ckpt", ("consolidate", "model.ckpt", "out.safetensors")),
-        "consolidate .metadata": ("model/.metadata", ("consolidate", "model", "out.safetensors")),
-        "export": ("model.ckpt", ("export", "model.ckpt", "out", "--format", "released")),
-        "fit": ("model.ckpt", ("fit", "--ckpt_path", "model.ckpt", *FIT, "--output", "runs")),
-        "test": ("model.ckpt", ("test", "--ckpt_path", "model.ckpt", *FIT, "--output", "runs")),
-    }
-    for reader, (file, args) in readers.items():
-        for name, call in calls.items():
-
-            def prepare(marker: Path, file: str = file, call: Any = call) -> None:
-                Path(file).parent.mkdir(exist_ok=True)
-                evil = {"state_dict": {}, "sapiens2_lit": call(marker)}
-                if file.endswith(".metadata"):
-                    torch.save({"sharded_optimizers": []}, Path(file).parent / "meta.pt")
-                    Path(file).write_bytes(pickle.dumps(evil))
-                else:
-                    Path(file).parent.joinpath(".metadata").touch()
-                    torch.save(evil, file)
-
-            yield Attack("pickle", f"{reader}, {name}", prepare, args)
-
-
-def arrays_and_yaml() -> Iterator[Attack]:
-    """Arrays of objects as labels, and tags of YAML that make objects."""
-    for suffix in (".npy", ".npz"):
-
-        def labels(marker: Path, suffix: str = suffix) -> None:
-            evil = np.array([[Runs(os.system, f"touch {marker}")]], dtype=object)
-            Path("data/images").mkdir(parents=True)
-            Path("data/normals").mkdir()
-            cv2.imwrite("data/images/a.png", np.zeros((96, 72, 3), np.uint8))
-            save: Any = np.save if suffix == ".npy" else np.savez
-            save(f"data/normals/a{suffix}", evil)
-            Path("data/splits").mkdir()
-            for split in ("train", "val"):
-                Path(f"data/splits/{split}.txt").write_text("a\n")
-
-        yield Attack("array of objects", suffix, labels, ("fit", *FIT, "--output", "runs"))
-    tag = "!!python/object/apply:os.system ['touch {marker}']"
-    for name, file, args in (
-        ("config.yaml", LAST.parents[1] / "config.yaml", TEST),
-        ("skeleton file", Path("skeleton.yaml"), ("fit", "--config", "pose_17.yaml", *FIT[2:], "--model.heads.pose.skeleton", "skeleton.yaml")),
-        ("--config", Path("own.yaml"), ("fit", "--config", "own.yaml")),
-    ):  # fmt: skip
-
-        def tagged(marker: Path, file: Path = file) -> None:
-            if file.name == "config.yaml":
-                write_checkpoint(networks("", None), LAST)
-            file.write_text(f"model: {tag.format(marker=marker)}\n")
-
-        yield Attack("YAML tag", name, tagged, args)
-
-
-# ------------------------------------------------------------------------ trying
-
-
-def attacks() -> Iterator[Attack]:
-    """All of them."""
-    yield from class_paths()
-    yield from unheeded()
-    yield from pickles()
-    yield from arrays_and_yaml()
+        left_out = self.attack.obeys and self.status == 0
+        return not self.ran and "weights_only" not in self.error and (clean or left_out)
 
 
 def attempt(attack: Attack, folder: Path, data: Path) -> Outcome:
@@ -337,10 +56,9 @@ def attempt(attack: Attack, folder: Path, data: Path) -> Outcome:
     status: Any
     try:
         cv2.imwrite(PICTURE, np.zeros((96, 72, 3), np.uint8))
+        Path("data").symlink_to(data)
         attack.prepare(marker)
         assert not marker.exists(), "the attack marked while it was prepared"
-        if not Path("data").exists():
-            Path("data").symlink_to(data)
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(error):
             status = command([*attack.args])
     except (Exception, SystemExit) as raised:
@@ -355,7 +73,7 @@ def attempt(attack: Attack, folder: Path, data: Path) -> Outcome:
 
 
 def make_data(folder: Path) -> Path:
-    """A dataset of eight small pictures with normals."""
+    """A dataset of eight small pictures with normals, and `last.ckpt`, the checkpoint of a run of one step on it."""
     from sapiens2_lit.synthetic.dataset import make_dataset
     from sapiens2_lit.synthetic.manifest import Settings
 
@@ -364,11 +82,19 @@ def make_data(folder: Path) -> Path:
     stems = sorted(path.stem for path in (folder / "images").iterdir())
     for split, chosen in (("train", stems[:4]), ("val", stems[4:6]), ("test", stems[6:])):
         (folder / "splits" / f"{split}.txt").write_text("\n".join(chosen) + "\n")
+    place = folder / "runs"
+    options = ("--data.root", str(folder), "--output", str(place), "--trainer.max_steps", "1")
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert command(["fit", *FIT, *options]) == 0
+    (place / "version_0" / "checkpoints" / "last.ckpt").rename(folder / "last.ckpt")
     return folder
 
 
 def main() -> int:
     """Try all and print the table; returns 1 if an attack was not refused."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--verbose", action="store_true", help="print how each attack ended")
+    verbose = parser.parse_args().verbose
     counts: dict[str, list[int]] = {}
     with TemporaryDirectory() as place:
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -378,8 +104,9 @@ def main() -> int:
             count = counts.setdefault(attack.kind, [0, 0, 0])
             for at, happened in enumerate((True, outcome.refused, outcome.ran)):
                 count[at] += happened
-            if not outcome.refused:
-                print(f"NOT REFUSED: {attack.kind}, {attack.name}: {outcome.status!r} {outcome.error[:600]}")
+            if verbose or not outcome.refused:
+                verdict = "refused" if outcome.refused else "NOT REFUSED"
+                print(f"{verdict}: {attack.kind}, {attack.name}: {outcome.status!r} {outcome.error[:600]}")
     print("| file | tried | refused | ran something |\n|---|---|---|---|")
     for kind, count in [
         *counts.items(),

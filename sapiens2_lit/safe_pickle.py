@@ -9,7 +9,7 @@ import torch
 
 from sapiens2_lit.errors import WeightsError
 
-_UNKNOWN_CLASS = re.compile(r"(?:GLOBAL|[Uu]nsupported (?:global|class))[:\s]+`?([\w.]+\.[\w.]+)")
+_UNKNOWN_CLASS = re.compile(r"GLOBAL:? `?([\w.]+)")  # in PyTorch's message
 
 
 def read_pickle(file: Path, mmap: bool = True) -> Any:

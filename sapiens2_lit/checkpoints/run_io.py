@@ -9,6 +9,8 @@ from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.parallel.checkpoint import read_whole
 from sapiens2_lit.safe_pickle import read_pickle
 
+LOOPS = {"fit_loop", "validate_loop", "test_loop", "predict_loop"}
+
 
 class RunCheckpointIO(TorchCheckpointIO):
     """Writes a file whole or not at all, and reads the folder of a sharded run as if it were a file.
@@ -47,4 +49,9 @@ def checkpoint_of(content: Any, path: Any) -> dict[str, Any]:
     """
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise WeightsError(f"{path}: expected a checkpoint of a run, with a state_dict.")
+    loops = content.get("loops")
+    if loops is not None and not (isinstance(loops, dict) and set(loops) >= LOOPS):
+        raise WeightsError(
+            f"{path}: loops: expected the state of {', '.join(sorted(LOOPS))}, as a Trainer saves it."
+        )
     return content
