@@ -54,7 +54,7 @@ def found_at(path: str) -> Any:
         module, _, name = module.rpartition(".")
         names.insert(0, name)
         try:
-            found = importlib.import_module(module)
+            found: Any = importlib.import_module(module)
         except ModuleNotFoundError:
             continue
         for name in names:

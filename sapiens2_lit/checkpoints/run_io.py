@@ -1,5 +1,6 @@
 """Checkpoints of runs as files, and reading those that sharded runs wrote as folders."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,4 +55,17 @@ def checkpoint_of(content: Any, path: Any) -> dict[str, Any]:
         raise WeightsError(
             f"{path}: loops: expected the state of {', '.join(sorted(LOOPS))}, as a Trainer saves it."
         )
+    for name, state in (content.get("callbacks") or {}).items():
+        check_own_folder(state, f"{path}: callbacks: {name}")
     return content
+
+
+def check_own_folder(state: Any, place: str) -> None:
+    """Raise WeightsError where a callback would take a file outside its folder for a checkpoint that it may remove."""
+    models = state.get("best_k_models") if isinstance(state, dict) else None
+    if not models:
+        return
+    folder = os.path.abspath(str(state.get("dirpath")))  # noqa: PTH100 (`..` is resolved, links are not)
+    for file in models:
+        if os.path.dirname(os.path.abspath(str(file))) != folder:  # noqa: PTH100, PTH120
+            raise WeightsError(f"{place}: best_k_models: found {file}, expected a file in {folder}.")
