@@ -56,10 +56,6 @@ def os_system(marker: Path) -> dict[str, Any]:
     return {"class_path": "os.system", "init_args": {"command": f"touch {marker}"}}
 
 
-def with_path(path: str) -> Callable[[Path], dict[str, Any]]:
-    return lambda marker: {**os_system(marker), "class_path": path}
-
-
 def beside(marker: Path) -> str:
     """The class path of a class in a file of the working directory that marks when it is imported."""
     Path("marks.py").write_text(f"import pathlib\npathlib.Path({str(marker)!r}).touch()\nclass Net: pass\n")
@@ -74,8 +70,11 @@ PAYLOADS: dict[str, Callable[[Path], Any]] = {
         "class_path": "subprocess.Popen",
         "init_args": {"args": ["touch", str(marker)]},
     },
-    "re-export": with_path("lightning.pytorch.cli.os.system"),
-    "re-export of torch": with_path("torch.nn.parallel.distributed.os.system"),
+    "re-export": lambda marker: {**os_system(marker), "class_path": "lightning.pytorch.cli.os.system"},
+    "re-export of torch": lambda marker: {
+        **os_system(marker),
+        "class_path": "torch.nn.parallel.distributed.os.system",
+    },
     "exec": lambda marker: {
         "class_path": "builtins.exec",
         "init_args": {"source": f"open({str(marker)!r}, 'w')"},
@@ -176,6 +175,10 @@ def class_paths() -> Iterator[Attack]:
             yield Attack(f"class path: {place}", name, prepare, args)
 
 
+def logger(marker: Path) -> dict[str, Any]:
+    return {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": str(marker)}}
+
+
 def unheeded() -> Iterator[Attack]:
     """Fields of files that are not read at all, so that the command ends well; and the user's own by type."""
 
@@ -187,19 +190,21 @@ def unheeded() -> Iterator[Attack]:
     for name in ("validate", "test", "fit"):
         args = (name, "--ckpt_path", "model.ckpt", *FIT, "--output", "runs")
         yield Attack("hyper_parameters of a checkpoint", name, hyper, args, obeys=True)
-    for section, key in (
-        ("trainer", "callbacks"),
-        ("trainer", "logger"),
-        ("trainer", "plugins"),
-        ("", "checkpoint"),
-    ):
+    fields: dict[str, Callable[[Path], dict[str, Any]]] = {
+        "callbacks": lambda marker: {"trainer": {"callbacks": [os_system(marker)]}},
+        "plugins": lambda marker: {"trainer": {"plugins": [os_system(marker)]}},
+        "checkpoint": lambda marker: {"checkpoint": os_system(marker)},
+        "logger": lambda marker: {"trainer": {"logger": logger(marker)}},
+        "default_root_dir": lambda marker: {"trainer": {"default_root_dir": str(marker), "logger": False}},
+        "output": lambda marker: {"output": str(marker)},
+        "report": lambda marker: {"report": str(marker)},
+    }
+    for name, of in fields.items():
 
-        def fields(marker: Path, section: str = section, key: str = key) -> None:
-            payload = os_system(marker)
-            settings = {key: [payload] if key in ("callbacks", "plugins") else payload}
-            write_run({**networks("", None), **({section: settings} if section else settings)})
+        def chooses(marker: Path, of: Any = of) -> None:
+            write_run({**networks("", None), **of(marker)})
 
-        yield Attack("config.yaml: callbacks, loggers, output", key, fields, TEST, obeys=True)
+        yield Attack("config.yaml: callbacks, loggers, output", name, chooses, TEST, obeys=True)
 
     def own(marker: Path) -> None:
         Path("own.yaml").write_text(json.dumps({"model": networks("backbone", os_system(marker))["model"]}))

@@ -27,6 +27,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   configs    list the shipped configurations; `configs show NAME` prints one
   demo       train on a few hundred generated images and draw what was learnt
 
+Files run no code: a class of your own that a checkpoint names is imported with --trust CLASS_OR_MODULE alone.
 Later --config files and options win over earlier ones. `sapiens2-lit fit --help` lists every option,
 `sapiens2-lit fit --config ... --print_config` prints the whole configuration of a run.
 """

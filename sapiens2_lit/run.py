@@ -33,7 +33,7 @@ from sapiens2_lit.messages import set_up_messages
 from sapiens2_lit.module import SapiensModule
 from sapiens2_lit.out_of_memory import advice, is_out_of_memory
 from sapiens2_lit.report import TestReport
-from sapiens2_lit.run_config import read_run_config
+from sapiens2_lit.run_config import read_run_config, take_trust
 
 BEST = {
     "checkpoint.monitor": "val/score",
@@ -310,24 +310,6 @@ def with_saved_config(args: list[str], trust: Trust) -> list[str]:
         return args
     settings = read_run_config(run / "config.yaml", trust)
     return [command, "--config", settings, "--output", str(run.parent), *options]
-
-
-def take_trust(args: list[str]) -> tuple[list[str], list[str]]:
-    """What every `--trust` names, and the other arguments.
-
-    Raises:
-        SettingError: the last one names nothing.
-    """
-    entries, others = list[str](), list[str]()
-    rest = iter(args)
-    for arg in rest:
-        if arg == "--trust":
-            entries.append(next(rest, ""))
-        elif arg.startswith("--trust="):
-            entries.append(arg.removeprefix("--trust="))
-        else:
-            others.append(arg)
-    return entries, others
 
 
 def value_of(options: list[str], name: str) -> str | None:

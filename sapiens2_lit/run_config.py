@@ -107,3 +107,21 @@ def _leave_out_downloads(model: dict[str, Any], file: Path) -> None:
             place,
         )
         settings["weights"] = None  # type: ignore[index]  # a mapping, since it has weights
+
+
+def take_trust(args: list[str]) -> tuple[list[str], list[str]]:
+    """What every `--trust` names, and the other arguments.
+
+    Raises:
+        SettingError: the last one names nothing.
+    """
+    entries, others = list[str](), list[str]()
+    rest = iter(args)
+    for arg in rest:
+        if arg == "--trust":
+            entries.append(next(rest, ""))
+        elif arg.startswith("--trust="):
+            entries.append(arg.removeprefix("--trust="))
+        else:
+            others.append(arg)
+    return entries, others
