@@ -62,7 +62,6 @@ def beside(marker: Path) -> str:
     return "marks.Net"
 
 
-# What stands where a class path with its arguments is expected.
 PAYLOADS: dict[str, Callable[[Path], Any]] = {
     "os.system": os_system,
     "dict_kwargs": lambda marker: {"class_path": "os.system", "dict_kwargs": {"command": f"touch {marker}"}},

@@ -1,5 +1,6 @@
 """PyTorch's files, read without running anything that a stranger may have put into them."""
 
+import pickle
 import re
 import zipfile
 from pathlib import Path
@@ -34,12 +35,17 @@ def read_pickle(file: Path, mmap: bool = True) -> Any:
 
 def _message(file: Path, error: Exception) -> str:
     """One line; PyTorch's own message advises to load the file with its code, so nothing of it is repeated."""
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
         return f"{file}: the file cannot be read: {error.strerror}."
     if named := _UNKNOWN_CLASS.search(str(error)):
         return (
             f"{file}: expected tensors alone; found {named[1]}, which would run code when loaded. That is never "
             "allowed: ask for the weights as safetensors."
+        )
+    if isinstance(error, pickle.UnpicklingError):
+        return (
+            f"{file}: expected tensors alone; the file is broken, or would run code when loaded, which is never "
+            f"allowed; {what_is(file)}."
         )
     return f"{file}: expected a PyTorch file with tensors alone; {what_is(file)}."
 

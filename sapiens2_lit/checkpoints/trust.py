@@ -96,7 +96,7 @@ def find_class(path: str, base: type, place: str, trust: Trust) -> type:
     found = getattr(_module(module, path, place, trust), name, None)
     if not isinstance(found, type):
         what = "names nothing there is" if found is None else f"is a {type(found).__name__}, no class"
-        raise WeightsError(f"{place}: {path} {what}; expected a subclass of {base.__name__}.")
+        raise WeightsError(f"{place}: cannot be made: {path} {what}; expected a subclass of {base.__name__}.")
     check_subclass(found, base, place, path)
     if not trust.names(path) and not trust.allows(f"{found.__module__}.{found.__qualname__}"):
         raise UntrustedError(place, [f"{found.__module__}.{found.__qualname__}"])
