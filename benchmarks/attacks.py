@@ -21,8 +21,8 @@ from sapiens2_lit.heads import NormalHead
 HEAD = "sapiens2_lit.heads.NormalHead"
 LAST = Path("run/version_0/checkpoints/last.ckpt")
 PICTURE = "picture.png"
-PREDICT = ("--images", PICTURE, "--out", "out", "--device", "cpu")
-TEST = ("test", "--ckpt_path", str(LAST), "--trainer.accelerator", "cpu")
+PREDICT = ("--images", PICTURE, "--output", "out", "--device", "cpu")
+TEST = ("test", "--model", str(LAST), "--trainer.accelerator", "cpu")
 FIT = (
     "--config", "normal.yaml", "--config", "size/test.yaml", "--data.root", "data", "--data.batch_size", "1",
     "--trainer.accelerator", "cpu", "--trainer.max_steps", "2", "--data.num_workers", "0",
@@ -142,12 +142,12 @@ def write_run(config: Any) -> None:
 
 def class_paths() -> Iterator[Attack]:
     """Every payload in every place that class paths are read from."""
-    predict = ("predict", "--ckpt_path", "model.ckpt", *PREDICT)
+    predict = ("predict", "--model", "model.ckpt", *PREDICT)
     places: dict[str, tuple[Callable[[Any], None], tuple[str, ...]]] = {
         "checkpoint, backbone": (lambda p: write_checkpoint(networks("backbone", p)), predict),
         "checkpoint, head": (
             lambda p: write_checkpoint(networks("head", p)),
-            ("export", "model.ckpt", "out", "--format", "released"),
+            ("export", "--model", "model.ckpt", "--output", "out", "--format", "released"),
         ),
         "checkpoint, loss of a head": (lambda p: write_checkpoint(networks("loss", p)), predict),
         "safetensors header": (
@@ -233,12 +233,15 @@ def pickles() -> Iterator[Attack]:
         "open": lambda marker: Runs(builtins.open, str(marker), "w"),
     }
     readers: dict[str, tuple[str, tuple[str, ...]]] = {
-        "predict": ("model.ckpt", ("predict", "--ckpt_path", "model.ckpt", *PREDICT)),
+        "predict": ("model.ckpt", ("predict", "--model", "model.ckpt", *PREDICT)),
         "predict .pth": ("model.pth", ("predict", "--model", "model.pth", *PREDICT)),
-        "predict meta.pt": ("model/meta.pt", ("predict", "--ckpt_path", "model", *PREDICT)),
-        "consolidate": ("model.ckpt", ("consolidate", "model.ckpt", "out.safetensors")),
-        "consolidate .metadata": ("model/.metadata", ("consolidate", "model", "out.safetensors")),
-        "export": ("model.ckpt", ("export", "model.ckpt", "out", "--format", "released")),
+        "predict meta.pt": ("model/meta.pt", ("predict", "--model", "model", *PREDICT)),
+        "consolidate": ("model.ckpt", ("consolidate", "model.ckpt", "--output", "out.safetensors")),
+        "consolidate .metadata": ("model/.metadata", ("consolidate", "model", "--output", "out.safetensors")),
+        "export": (
+            "model.ckpt",
+            ("export", "--model", "model.ckpt", "--output", "out", "--format", "released"),
+        ),
         "fit": ("model.ckpt", ("fit", "--ckpt_path", "model.ckpt", *FIT, "--output", "runs")),
         "test": ("model.ckpt", ("test", "--ckpt_path", "model.ckpt", *FIT, "--output", "runs")),
     }

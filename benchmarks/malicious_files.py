@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from attacks import FIT, PICTURE, Attack, attacks
 
-from sapiens2_lit.cli import main as command
+from sapiens2_lit.cli.main import main as command
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def attempt(attack: Attack, folder: Path, data: Path) -> Outcome:
 
 def make_data(folder: Path) -> Path:
     """A dataset of eight small pictures with normals, and `last.ckpt`, the checkpoint of a run of one step on it."""
-    from sapiens2_lit.synthetic.dataset import make_dataset
-    from sapiens2_lit.synthetic.manifest import Settings
+    from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+    from sapiens2_lit.synthetic.dataset.manifest import Settings
 
     make_dataset(folder, 8, Settings(size=(96, 72), tasks=("normal",)), workers=1, progress=False)
     (folder / "splits").mkdir(exist_ok=True)

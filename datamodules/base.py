@@ -8,23 +8,29 @@ import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from sapiens2_lit.datamodules.loading import (
+from sapiens2_lit.data.datasets.pixel_seed import SEED, SeededPixels
+from sapiens2_lit.data.loading import (
     TrainingLoader,
     default_workers,
     evaluation_loader,
     training_loader,
 )
-from sapiens2_lit.datamodules.seeded import SEED, SeededPixels
 from sapiens2_lit.errors import SettingError
 
-STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+STAGES: dict[str, tuple[str, ...]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": (),
+}
 
 
 class ImageDataModule(lightning.LightningDataModule):
-    """Datasets by name (train, val, test, predict), which `setup` fills, and their loaders.
+    """Datasets by name (train, val, test), which `setup` fills, and their loaders.
 
     Attributes:
-        ranks_agree: all training batches have the same kinds of labels, so that processes need not ask each other.
+        same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
+            each other.
 
     Args:
         image_size: (height, width) of the input.
@@ -36,7 +42,7 @@ class ImageDataModule(lightning.LightningDataModule):
         SettingError: naming the setting, what was found and what was expected.
     """
 
-    ranks_agree = True
+    same_labels_on_all_ranks = True
 
     def __init__(
         self, image_size: tuple[int, int], batch_size: int, num_workers: int | None, seed: int | None
@@ -57,7 +63,7 @@ class ImageDataModule(lightning.LightningDataModule):
         self.augment: Any = None  # of training samples
         self._device_steps: list[Any] | None = None
         self.datasets: dict[str, Any] = {}
-        self.wrap_training: Callable[[Any], Any] | None = (
+        self.train_dataset_wrapper: Callable[[Any], Any] | None = (
             None  # of the training dataset, such as a feature cache's
         )
 
@@ -83,7 +89,7 @@ class ImageDataModule(lightning.LightningDataModule):
         if getattr(self.augment, "on_device", False):
             dataset = SeededPixels(dataset, self.seed)
         return training_loader(
-            dataset if self.wrap_training is None else self.wrap_training(dataset),
+            dataset if self.train_dataset_wrapper is None else self.train_dataset_wrapper(dataset),
             sizes=sizes,
             weights=weights,
             batch_size=self.batch_size,
@@ -97,9 +103,6 @@ class ImageDataModule(lightning.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Any]:
         return self._evaluation_loader("test")
-
-    def predict_dataloader(self) -> DataLoader[Any]:
-        return self._evaluation_loader("predict")
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
@@ -154,4 +157,4 @@ class Shard(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         own = index % self.num_replicas == self.rank
-        return {**self.dataset[index], "counted": torch.tensor(own)}
+        return {**self.dataset[index], "evaluated": torch.tensor(own)}

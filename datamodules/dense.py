@@ -4,16 +4,15 @@ import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from sapiens2_lit.datamodules.backgrounds import Backgrounds
+from sapiens2_lit.data.datasets.backgrounds import Backgrounds
+from sapiens2_lit.data.datasets.dense import Augmentation, DenseDataset
+from sapiens2_lit.data.files import find_folder, find_root
+from sapiens2_lit.data.labels.base import LabelSource, RasterFolder
+from sapiens2_lit.data.labels.field import ValidFolder
+from sapiens2_lit.data.labels.warp import say_invalid
+from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, split_stems
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
-from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset
-from sapiens2_lit.datamodules.fields import ValidFolder
-from sapiens2_lit.datamodules.files import find_folder, find_root
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
-from sapiens2_lit.datamodules.labels import say_invalid
-from sapiens2_lit.datamodules.rasters import LabelSource, RasterFolder
-from sapiens2_lit.datamodules.splits import SPLIT_FILES, images_by_stem, split_stems
-from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.errors import SettingError
 
 _SHOWN_STEMS = 10
 
@@ -23,7 +22,7 @@ _log = logging.getLogger(__name__)
 class DenseDataModule(ImageDataModule, ABC):
     """Whole images and their dense labels, matched by file stem.
 
-    Training sees random views; validation, test and prediction the whole image, its aspect kept and the rest of the
+    Training sees random views; validation and test the whole image, its aspect kept and the rest of the
     input black and not counted. A subclass says which labels there are.
 
     Args:
@@ -33,8 +32,6 @@ class DenseDataModule(ImageDataModule, ABC):
             of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
         val: those to validate on; null for no validation.
         test: those to test on.
-        predict: what to predict on: an image, a folder or a glob of images; looked up under `root`, then in the working
-            directory.
         images: folder under `root` with the images, in folders of its own if you like.
         valids: folder under `root` with a png for each image, 0 where labels do not count; null if there is none, and
             used if it is there.
@@ -56,7 +53,6 @@ class DenseDataModule(ImageDataModule, ABC):
         train: str | None = SPLIT_FILES["train"],
         val: str | None = SPLIT_FILES["val"],
         test: str | None = SPLIT_FILES["test"],
-        predict: str | None = None,
         images: str = "images",
         valids: str | None = "valids",
         min_valid: int = 16,
@@ -70,7 +66,6 @@ class DenseDataModule(ImageDataModule, ABC):
             raise SettingError(f"data.min_valid is {min_valid}, expected a number of pixels, 0 or more.")
         self.root = Path(root).expanduser()
         self.splits = {"train": train, "val": val, "test": test}
-        self.predict = predict
         self.images = images
         self.valids = valids
         self.min_valid = min_valid
@@ -92,13 +87,12 @@ class DenseDataModule(ImageDataModule, ABC):
         return self.splits.get(name, "") is not None
 
     def setup(self, stage: str) -> None:
-        """Find the images of a stage (fit, validate, test, predict) and check that each has its labels."""
-        if stage != "predict":
-            find_root(self.root)
+        """Find the images of a stage (fit, validate, test) and check that each has its labels."""
+        find_root(self.root)
         for name in STAGES[stage]:
             if name in self.datasets or (name == "val" and not self.has_split(name)):
                 continue
-            self.datasets[name] = self._read_predict() if name == "predict" else self._read_labelled(name)
+            self.datasets[name] = self._read_labelled(name)
 
     def teardown(self, stage: str) -> None:
         """Report how many samples were left out, or had values that did not count."""
@@ -134,20 +128,6 @@ class DenseDataModule(ImageDataModule, ABC):
             min_valid=self.min_valid,
         )
 
-    def _read_predict(self) -> DenseDataset:
-        if self.predict is None:
-            raise SettingError(
-                "data.predict is null: set it to an image, a folder or a glob, or give --images."
-            )
-        places = [base / Path(self.predict).expanduser() for base in (self.root, Path())]
-        for place in places:
-            if paths := find_images(place):
-                return DenseDataset(Path(), [str(path) for path in paths], [], self.image_size)
-        raise DataError(
-            f"`data.predict` is {self.predict!r}, and there is no such image (looked for "
-            f"{', '.join(map(str, dict.fromkeys(places)))}; images end in {', '.join(IMAGE_SUFFIXES)})."
-        )
-
 
 def _warn_of_labels_without_image(labels: RasterFolder, images: dict[str, str]) -> None:
     alone = labels.without_image(images)
@@ -165,5 +145,5 @@ def _report(name: str, dataset: DenseDataset) -> None:
     if dataset.invalid.count:
         _log.warning(
             "%s: %d of %d samples have labels that are %s in places; these pixels do not count.",
-            name, dataset.invalid.count, len(dataset), say_invalid(dataset.rasters),
+            name, dataset.invalid.count, len(dataset), say_invalid(dataset.label_sources),
         )  # fmt: skip

@@ -34,14 +34,14 @@ class Head(nn.Module, ABC):
         monitor: the metric that says how good the head is, and whether more of it is better.
         top_down: the head sees one person at a time, in a crop around their box; its `predict` answers `keypoints`.
         multi_scale: the head's outputs, one tensor, may be averaged over images of several sizes.
-        partial: whether its labels count only where `valid` of the batch says so.
+        uses_valid: whether its labels count only where `valid` of the batch says so.
     """
 
     targets: tuple[str, ...] = ()
     monitor: tuple[str, str] = ("loss", "min")
     top_down: bool = False
     multi_scale: bool = False
-    partial: bool = False
+    uses_valid: bool = False
 
     def init_weights(self) -> None:
         """Give every parameter its fresh value, in place: Kaiming, fan-out, zero biases."""
@@ -51,7 +51,7 @@ class Head(nn.Module, ABC):
     def forward(self, features: list[Tensor]) -> Outputs:
         """Feature maps [(B, C, h, w)], the deepest last, to raw outputs."""
 
-    def prepare(self, data: Any) -> None:
+    def setup(self, data: Any) -> None:
         """Learn from the training data what the loss needs beforehand, such as how frequent classes are.
 
         Called on every process when a training starts, after `data`, the LightningDataModule in use (None if there is
@@ -71,7 +71,7 @@ class Head(nn.Module, ABC):
         """Fresh metrics for one stage (train, validate, test); `data` is the LightningDataModule in use, if any."""
         return MetricCollection({})
 
-    def measures(self, batch: Batch) -> bool:
+    def can_evaluate(self, batch: Batch) -> bool:
         """Whether validation and test can tell anything of the head by this batch: it has the labels."""
         return all(key in batch for key in self.targets)
 
@@ -123,11 +123,13 @@ def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
         SettingError: another word, or a head that cannot.
     """
     if recompute not in RECOMPUTE:
-        raise SettingError(f"model.recompute: found {recompute!r}, expected one of {', '.join(RECOMPUTE)}")
+        raise SettingError(
+            f"model.head_checkpointing: found {recompute!r}, expected one of {', '.join(RECOMPUTE)}"
+        )
     for name, head in heads.items():
         if recompute != "none" and (not isinstance(head, DecoderHead) or has_batch_norm(head)):
             raise SettingError(
-                f"model.recompute: {recompute} is not for head {name}, a {type(head).__name__}: "
+                f"model.head_checkpointing: {recompute} is not for head {name}, a {type(head).__name__}: "
                 + ("its batch norms would" if has_batch_norm(head) else "it is no DecoderHead and cannot")
                 + (" count every batch twice" if has_batch_norm(head) else " compute its maps again")
             )

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from sapiens2_lit.errors import WeightsError
-from sapiens2_lit.parallel.placement import local_values
-from sapiens2_lit.parallel.ranks import gather_over_ranks
+from sapiens2_lit.parallel.collectives import gather_over_ranks
+from sapiens2_lit.parallel.dtensor import local_values
 
 
 def check_finite(module: nn.Module, origin: str) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.heads.base import Head
-from sapiens2_lit.images import MEAN, STD
+from sapiens2_lit.models.normalize import MEAN, STD
 
 INPUT = "image"
 

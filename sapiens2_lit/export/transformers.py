@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.errors import ExportError
-from sapiens2_lit.export.check import compare, random_images
 from sapiens2_lit.export.folder import write_json
 from sapiens2_lit.export.plan import Exported, Options
 from sapiens2_lit.export.released import released_backbone, write_task_file
 from sapiens2_lit.export.tasks import ANY_HEADS, cannot_hold, choose_head, task_of
 from sapiens2_lit.export.transformers_config import CLASS_OF, config_json, preprocessor_json, why_not
+from sapiens2_lit.export.verify import compare, random_images
 from sapiens2_lit.heads.base import Batch, Head
-from sapiens2_lit.images import normalize
 from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.models.normalize import normalize
 
 WEIGHTS = "model.safetensors"
 TOLERANCE = 1e-5

@@ -12,12 +12,12 @@ from sapiens2_lit.backbones.rope import THETA
 from sapiens2_lit.backbones.sapiens2 import REGISTERS
 from sapiens2_lit.backbones.sizes import FULL_ATTENTION, PATCH
 from sapiens2_lit.checkpoints.reader import ARCHITECTURES
-from sapiens2_lit.classes import IGNORED
 from sapiens2_lit.decoders.pixel_shuffle import ChannelRMSNorm
 from sapiens2_lit.export.tasks import task_of
 from sapiens2_lit.heads import Head, PoseHead, SegmentationHead
 from sapiens2_lit.heads.pose import RELEASED_MAP_AREA
-from sapiens2_lit.images import MEAN, STD
+from sapiens2_lit.models.normalize import MEAN, STD
+from sapiens2_lit.vocabularies import IGNORED
 
 CLASS_OF = {task: name for name, task in ARCHITECTURES.items()}
 LABELS = {

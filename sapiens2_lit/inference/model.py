@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.building import build
 from sapiens2_lit.checkpoints import load_state, read_meta, read_weights
 from sapiens2_lit.checkpoints.finite import check_finite
 from sapiens2_lit.checkpoints.hub import is_hub_id
 from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, Outputs
-from sapiens2_lit.images import normalize
-from sapiens2_lit.inference.factories import read_factories
-from sapiens2_lit.inference.released import read_released
+from sapiens2_lit.inference.build_from_config import read_factories
+from sapiens2_lit.inference.from_released import read_released
+from sapiens2_lit.models.build import build
+from sapiens2_lit.models.normalize import normalize
 from sapiens2_lit.parallel import compile_blocks
 
 Precision = Literal["float32", "bf16"]

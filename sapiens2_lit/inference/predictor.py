@@ -12,12 +12,18 @@ from torch import Tensor
 
 from sapiens2_lit.checkpoints.hub import is_hub_id
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.inference.averaging import Size, evaluate, scaled_sizes, warn_of_heads_left_out
-from sapiens2_lit.inference.collecting import Claims, batch_of, collect_maps, collect_people, settle_focal
+from sapiens2_lit.inference.assemble import (
+    CropOwnership,
+    batch_of,
+    collect_maps,
+    collect_people,
+    settle_focal,
+)
 from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check_boxes, per_image, read
 from sapiens2_lit.inference.masking import check_mask_head, mask_maps, people_of, tells_people
 from sapiens2_lit.inference.model import InferenceModel, Precision, data_setting, load_model
 from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction, info_of
+from sapiens2_lit.inference.test_time_augmentation import Size, evaluate, scaled_sizes, warn_of_heads_left_out
 from sapiens2_lit.inference.views import View, crop_view, whole_view
 from sapiens2_lit.transforms.crop import BOX_PADDING
 
@@ -121,7 +127,7 @@ class Predictor:
         predictions = [Prediction(image.shape[:2], heads=self.infos) for image in images]
         people = [self._people(first + place, image, boxes[place]) for place, image in enumerate(images)]
         for names, views in self._group(images, people):
-            claims = [Claims(prediction.image_size) for prediction in predictions]
+            claims = [CropOwnership(prediction.image_size) for prediction in predictions]
             for start in range(0, len(views), self.batch_size):
                 self._run(names, views[start : start + self.batch_size], images, predictions, claims)
         for prediction in predictions:
@@ -136,7 +142,7 @@ class Predictor:
         views: list[View],
         images: list[RGB],
         predictions: list[Prediction],
-        claims: list[Claims],
+        claims: list[CropOwnership],
     ) -> None:
         """One batch of views through the heads called `names`, into the predictions of their images."""
 

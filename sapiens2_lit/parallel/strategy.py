@@ -15,11 +15,11 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
+from sapiens2_lit.checkpoints.safe_pickle import read_pickle
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel import checkpoint as folder
-from sapiens2_lit.parallel.placement import held_part, local_values
+from sapiens2_lit.parallel.dtensor import held_part, local_values
 from sapiens2_lit.parallel.sharding import Sharding
-from sapiens2_lit.safe_pickle import read_pickle
 
 
 class ShardedStrategy(ModelParallelStrategy):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints.finite import first_nonfinite
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 from sapiens2_lit.heads import NormalHead
 
 TENSOR = "heads.normal.conv_normal.bias"

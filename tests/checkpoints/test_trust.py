@@ -162,7 +162,7 @@ def test_no_depth_and_no_type_hides_a_class_path(value: Any, hint: Any) -> None:
         ({"class_path": ["torch.nn.GELU"]}, nn.Module),
         ({"class_path": "torch.nn.GELU", "init_args": "approximate: none"}, nn.Module),
         ({"class_path": "torch.nn.GELU"}, int | str),
-        ({"class_path": "sapiens2_lit.module.SapiensModule"}, nn.Module),
+        ({"class_path": "sapiens2_lit.training.module.SapiensModule"}, nn.Module),
     ],
 )
 def test_settings_of_another_form_are_refused(value: Any, hint: Any) -> None:

@@ -11,9 +11,9 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import Head, LinearHead
 from sapiens2_lit.heads.pose import to_original
-from sapiens2_lit.images import MEAN, STD
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.predictor import Predictor
+from sapiens2_lit.models.normalize import MEAN, STD
 
 SIZE = (64, 48)
 
@@ -70,7 +70,11 @@ class Brightest(Echo):
         x = (light.sum(dim=1) * torch.arange(width)).sum(dim=1) / total
         y = (light.sum(dim=2) * torch.arange(height)).sum(dim=1) / total
         points = torch.stack([x, y, total], dim=1)[:, None]
-        return {"keypoints": to_original(points, batch["affine"]), "score": batch["score"], "light": total}
+        return {
+            "keypoints": to_original(points, batch["affine"]),
+            "score": batch["box_score"],
+            "light": total,
+        }
 
 
 def ramp(height: int, width: int) -> np.ndarray:

@@ -13,9 +13,9 @@ from torch.utils.data import default_collate
 from sapiens2_lit.datamodules import NormalDataModule, PoseDataModule
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.predictor import Predictor
-from sapiens2_lit.inference.restoring import restore_vectors
+from sapiens2_lit.inference.to_original import restore_vectors
 from sapiens2_lit.inference.views import whole_view
-from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.training.module import SapiensModule
 
 SIZE = (64, 48)
 

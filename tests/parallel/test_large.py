@@ -10,9 +10,9 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.heads import PoseHead
-from sapiens2_lit.parallel.placement import local_values
+from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.parallel.dtensor import local_values
 from sapiens2_lit.parallel.sharding import Sharding
-from sapiens2_lit.plan.launch import Launch
 
 
 def held(module: nn.Module) -> int:
@@ -29,7 +29,7 @@ def test_each_rank_holds_its_part(
         head = PoseHead(backbone.embed_dim)
     parameters = [parameter for module in (backbone, head) for parameter in module.parameters()]
     whole = sum(parameter.numel() for parameter in parameters)
-    launch = Launch(1, backbone.image_size, strategy="fsdp2", devices=world)
+    launch = TrainingSetup(1, backbone.image_size, strategy="fsdp2", devices=world)
     planned = sum(launch.held(parameter) for parameter in parameters)
     with fake_ranks(world):
         sharding = Sharding(init_device_mesh("cpu", (world,)), torch.bfloat16)
@@ -44,6 +44,7 @@ def test_each_rank_holds_its_part(
     assert all(parameter.is_meta for parameter in backbone.parameters())
 
 
+@pytest.mark.slow
 def test_copies_are_sharded_within_their_machine(fake_ranks: Callable[..., Any]) -> None:
     with torch.device("meta"):
         backbone = Sapiens2("0.4b")

@@ -1,0 +1,71 @@
+"""Checkpoints of runs as files, and reading those that sharded runs wrote as folders."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from sapiens2_lit.checkpoints.safe_pickle import read_pickle
+from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.parallel.checkpoint import read_whole
+
+LOOPS = {"fit_loop", "validate_loop", "test_loop", "predict_loop"}
+
+
+class RunCheckpointIO(TorchCheckpointIO):
+    """Writes a file whole or not at all, and reads the folder of a sharded run as if it were a file.
+
+    Args:
+        optimizers: read the states of optimizers from folders, too, as training needs them.
+    """
+
+    def __init__(self, optimizers: bool = True) -> None:
+        self.optimizers = optimizers
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part")
+        super().save_checkpoint(checkpoint, part, storage_options)
+        part.replace(path)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = lambda storage, _: storage, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        if Path(path).is_dir():
+            return read_whole(Path(path), self.optimizers)
+        if weights_only is False or "://" in str(path):
+            return super().load_checkpoint(path, map_location, weights_only)
+        return checkpoint_of(read_pickle(Path(path), mmap=False), path)
+
+
+def checkpoint_of(content: Any, path: Any) -> dict[str, Any]:
+    """The content of a file, if it is a checkpoint of a Trainer.
+
+    Raises:
+        WeightsError: it is something else.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise WeightsError(f"{path}: expected a checkpoint of a run, with a state_dict.")
+    loops = content.get("loops")
+    if loops is not None and not (isinstance(loops, dict) and set(loops) >= LOOPS):
+        raise WeightsError(
+            f"{path}: loops: expected the state of {', '.join(sorted(LOOPS))}, as a Trainer saves it."
+        )
+    for name, state in (content.get("callbacks") or {}).items():
+        check_own_folder(state, f"{path}: callbacks: {name}")
+    return content
+
+
+def check_own_folder(state: Any, place: str) -> None:
+    """Raise WeightsError where a callback would take a file outside its folder for a checkpoint that it may remove."""
+    models = state.get("best_k_models") if isinstance(state, dict) else None
+    if not models:
+        return
+    folder = os.path.abspath(str(state.get("dirpath")))  # noqa: PTH100 (`..` is resolved, links are not)
+    for file in models:
+        if os.path.dirname(os.path.abspath(str(file))) != folder:  # noqa: PTH100, PTH120
+            raise WeightsError(f"{place}: best_k_models: found {file}, expected a file in {folder}.")

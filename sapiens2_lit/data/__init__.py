@@ -1,0 +1,1 @@
+"""Data as plain torch: readers, labels, datasets, loading. It knows no Lightning."""
