@@ -19,6 +19,20 @@ class WeightsError(SapiensError):
     """A weights file: not found, not weights, or not of this model."""
 
 
+class DamagedError(WeightsError):
+    """A file is not what was written: its checksum says so.
+
+    Args:
+        place: the file, and the tensor in it.
+    """
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"{place}: its checksum does not match: the file is damaged: bytes in it have changed. "
+            "Take another copy of it; `--verify false` loads it all the same."
+        )
+
+
 class UntrustedError(WeightsError):
     """A file names classes that it may not name, and the user has not said that they are trusted.
 

@@ -6,7 +6,10 @@ from typing import Any
 
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from sapiens2_lit.checkpoints.safe_pickle import read_pickle
+from sapiens2_lit.archives.safe_pickle import read_pickle
+from sapiens2_lit.archives.verify import verify_file
+from sapiens2_lit.archives.write_archive import archive_bytes, write_archive
+from sapiens2_lit.atomic_write import check_room, unwritable_is_error, whole_file
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.parallel.checkpoint import read_whole
 
@@ -14,7 +17,7 @@ LOOPS = {"fit_loop", "validate_loop", "test_loop", "predict_loop"}
 
 
 class RunCheckpointIO(TorchCheckpointIO):
-    """Writes a file whole or not at all, and reads the folder of a sharded run as if it were a file.
+    """Writes a file whole or not at all, straight to its folder; reads the folder of a sharded run like a file.
 
     Args:
         optimizers: read the states of optimizers from folders, too, as training needs them.
@@ -28,9 +31,10 @@ class RunCheckpointIO(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         path = Path(path)
-        part = path.with_name(f".{path.name}.part")
-        super().save_checkpoint(checkpoint, part, storage_options)
-        part.replace(path)
+        needed = archive_bytes(checkpoint)
+        with unwritable_is_error(path, needed=needed), whole_file(path, mark="part", durable=True) as part:
+            check_room(path.parent, needed)
+            write_archive(checkpoint, part)
 
     def load_checkpoint(
         self, path: Any, map_location: Any = lambda storage, _: storage, weights_only: bool | None = None
@@ -38,6 +42,8 @@ class RunCheckpointIO(TorchCheckpointIO):
         if Path(path).is_dir():
             return read_whole(Path(path), self.optimizers)
         if weights_only is False or "://" in str(path):
+            if "://" not in str(path):
+                verify_file(Path(path))
             return super().load_checkpoint(path, map_location, weights_only)
         return checkpoint_of(read_pickle(Path(path), mmap=False), path)
 

@@ -5,11 +5,12 @@ backbone, which is found where it was, and verified. Adapters are merged, averag
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from torch import Tensor
+T = TypeVar("T")  # a tensor, read or yet to be read
 
 META = "sapiens2_lit"  # key of what we add to Lightning's checkpoints
+CHECKPOINT = "sapiens2_lit.checkpoint"  # key in the header of safetensors: the same as JSON
 BACKBONE, EMA = "backbone.", "ema."
 TRAINING_ONLY = (EMA, "balancer.")
 
@@ -26,7 +27,7 @@ def average_name(name: str) -> str:
     return EMA + name.replace(".", "/")
 
 
-def with_averages(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def with_averages(tensors: Mapping[str, T]) -> dict[str, T]:
     """Tensors of a module, where there is an average of one in its place; without averages it changes nothing."""
     return {
         name: tensors.get(average_name(name), tensor)

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sapiens2_lit.archives.safe_pickle import read_pickle, what_is
+from sapiens2_lit.archives.verify import verify_file
 from sapiens2_lit.checkpoints.fingerprint import candidates, check_identity
-from sapiens2_lit.checkpoints.format import BACKBONE, META, TRAINING_ONLY, is_ours, with_averages
+from sapiens2_lit.checkpoints.format import BACKBONE, CHECKPOINT, META, TRAINING_ONLY, is_ours, with_averages
 from sapiens2_lit.checkpoints.hub import fetch, is_hub_id, is_released
 from sapiens2_lit.checkpoints.released_names import backbone_state
 from sapiens2_lit.checkpoints.renames import translate_config
-from sapiens2_lit.checkpoints.safe_pickle import read_pickle, what_is
 from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.lora import LoRA, merge_state
@@ -99,8 +100,11 @@ def read_meta(checkpoint: str | Path) -> dict[str, Any]:
     path = Path(checkpoint)
     if path.is_dir():  # a sharded one, whose tensors are in files of their own
         path = path / META_FILE
-    content = read_pickle(path)
-    meta = content.get(META, {}) if isinstance(content, Mapping) else {}
+    if path.suffix == ".safetensors":
+        meta = read_header(path)
+    else:
+        content = read_pickle(path)
+        meta = content.get(META, {}) if isinstance(content, Mapping) else {}
     if not isinstance(meta, Mapping) or not isinstance(meta.get("config") or {}, Mapping):
         raise WeightsError(f"{path}: {META}: expected a mapping with `config`, as `fit` writes it.")
     meta = dict(meta)
@@ -110,6 +114,19 @@ def read_meta(checkpoint: str | Path) -> dict[str, Any]:
         except (WeightsError, RecursionError) as error:
             raise WeightsError(f"{path}: {META}: config: {error}.") from error
     return meta
+
+
+def read_header(file: Path) -> Any:
+    """What `consolidate` wrote of a checkpoint into the header of safetensors; empty for other files.
+
+    Raises:
+        WeightsError: it is no safetensors file, or its header is broken.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return json.loads((opened.metadata() or {}).get(CHECKPOINT, "{}"))
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{file}: expected safetensors with a readable header; {error}.") from error
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -171,7 +188,11 @@ def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]
         content = {**read_meta_file(file), "state_dict": read_model(file)}
         return complete(content, file, ema=ema, backbone=backbone)
     if file.suffix == ".safetensors":
-        return _read_safetensors(file)
+        tensors = _read_safetensors(file)
+        meta = read_meta(file)
+        if not meta:
+            return tensors
+        return complete({META: meta, "state_dict": tensors}, file, ema=ema, backbone=backbone)
     if file.suffix in PICKLES:
         content = read_pickle(file)
         return (
@@ -186,6 +207,7 @@ def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
+        verify_file(file)
         with safe_open(file, framework="pt") as opened:
             return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:

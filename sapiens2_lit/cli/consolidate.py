@@ -1,12 +1,15 @@
 """The command that turns a checkpoint of a run, however many ranks wrote it, into one safetensors file of weights."""
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sapiens2_lit.checkpoints.safe_pickle import read_pickle
+from sapiens2_lit.archives.safe_pickle import read_pickle
+from sapiens2_lit.checkpoints.format import CHECKPOINT, META
 from sapiens2_lit.checkpoints.write_streaming import Shapes, write_stream
 from sapiens2_lit.cli.find_run import find_model
 from sapiens2_lit.cli.options import Parser
@@ -56,7 +59,7 @@ def consolidate(checkpoint: Path, out: Path) -> Path:
         return consolidate_file(checkpoint, out)
     if not checkpoint.is_dir():
         raise WeightsError(f"{checkpoint}: no such checkpoint")
-    read_meta_file(checkpoint)
+    meta = read_meta_file(checkpoint).get(META)
     assert is_sharded_checkpoint(checkpoint)
     shapes = stored_tensors(checkpoint, MODEL)
 
@@ -66,7 +69,7 @@ def consolidate(checkpoint: Path, out: Path) -> Path:
         read_into({f"{MODEL}{name}": tensor}, checkpoint)
         return tensor
 
-    return write_stream(out, shapes, read)
+    return write_stream(out, shapes, read, metadata=header_of(meta))
 
 
 def consolidate_file(checkpoint: Path, out: Path) -> Path:
@@ -75,4 +78,9 @@ def consolidate_file(checkpoint: Path, out: Path) -> Path:
         raise WeightsError(f"{checkpoint}: expected a checkpoint of a run, with a state_dict.")
     tensors: dict[str, Tensor] = content["state_dict"]
     shapes: Shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-    return write_stream(out, shapes, tensors.__getitem__)
+    return write_stream(out, shapes, tensors.__getitem__, metadata=header_of(content.get(META)))
+
+
+def header_of(meta: Any) -> dict[str, str]:
+    """What the checkpoint says beside its tensors, by which the file can be predicted with as the checkpoint can."""
+    return {CHECKPOINT: json.dumps(meta)} if meta else {}

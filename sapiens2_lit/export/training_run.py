@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sapiens2_lit.archives.safe_pickle import read_pickle
 from sapiens2_lit.checkpoints.format import EMA, is_ours
-from sapiens2_lit.checkpoints.safe_pickle import read_pickle
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def _load(source: str | Path, ema: bool, backbone: str | None, trust: Iterable[s
             f"{source}: no such file or folder; expected a checkpoint (.ckpt), a task model (folder or .safetensors) "
             "or a hub id such as facebook/sapiens2-seg-0.4b."
         )
-    if (path.suffix in PICKLES and path.is_file()) or (path / "meta.pt").is_file():
+    if (path.suffix in (*PICKLES, ".safetensors") and path.is_file()) or (path / "meta.pt").is_file():
         meta = read_meta(path)
         if meta:
             return _from_checkpoint(path, meta.get("config") or {}, ema, backbone, trust)

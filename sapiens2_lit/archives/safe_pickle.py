@@ -8,26 +8,29 @@ from typing import Any
 
 import torch
 
-from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.archives.verify import verify_file
+from sapiens2_lit.errors import DamagedError, WeightsError
 
 _UNKNOWN_CLASS = re.compile(r"GLOBAL:? `?([\w.]+)")  # in PyTorch's message
 
 
 def read_pickle(file: Path, mmap: bool = True) -> Any:
-    """Read a PyTorch file that holds tensors, numbers, text and containers of these, onto the CPU.
+    """Read a PyTorch file that holds tensors, numbers, text and containers of these, verified, onto the CPU.
 
     Args:
         file: a checkpoint, or weights.
         mmap: map it into memory, where its format allows, instead of copying it.
 
     Raises:
+        DamagedError: a checksum in it does not match.
         WeightsError: the file is broken, or would run code when loaded. The message is one line.
     """
     try:
+        verify_file(file)
         # Only the newer zip format can be memory-mapped.
         mapped = mmap and zipfile.is_zipfile(file)
         return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
-    except MemoryError:
+    except (MemoryError, DamagedError):
         raise
     except Exception as error:  # a broken file makes unpickling raise whatever its bytes say
         raise WeightsError(_message(file, error)) from error

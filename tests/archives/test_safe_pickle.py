@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from sapiens2_lit.archives.safe_pickle import read_pickle
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO, checkpoint_of
-from sapiens2_lit.checkpoints.safe_pickle import read_pickle
 from sapiens2_lit.errors import WeightsError
 
 
