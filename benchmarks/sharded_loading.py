@@ -24,6 +24,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints import load_state
 from sapiens2_lit.checkpoints.write_streaming import write_stream
+from sapiens2_lit.models.build import shard_backbone
 from sapiens2_lit.parallel.dtensor import local_values
 from sapiens2_lit.parallel.seeded_init import init_sharded
 from sapiens2_lit.parallel.sharding import Sharding
@@ -111,7 +112,7 @@ def measure(
 def build(sharding: Sharding, size: str) -> Sapiens2:
     with torch.device("meta"):
         backbone = Sapiens2(size)
-    sharding.shard_backbone(backbone)
+    shard_backbone(sharding, backbone)
     sharding.materialize(backbone)
     init_sharded(backbone.init_weights, draw=False)
     return backbone

@@ -71,6 +71,11 @@ class ImageDataModule(lightning.LightningDataModule):
     def seed(self) -> int:
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
 
+    @property
+    def augments_on_device(self) -> bool:
+        """Whether pixels of training samples are varied after the loader (`augment.on_device`)."""
+        return bool(getattr(self.augment, "on_device", False))  # not every augmentation has it
+
     def train_samples(self) -> int | None:
         """Number of different training samples, after `setup("fit")`; None before."""
         return len(self.datasets["train"]) if "train" in self.datasets else None
@@ -86,7 +91,7 @@ class ImageDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> TrainingLoader:
         sizes, weights = self.train_sources()
         dataset = self.datasets["train"]
-        if getattr(self.augment, "on_device", False):
+        if self.augments_on_device:
             dataset = SeededPixels(dataset, self.seed)
         return training_loader(
             dataset if self.train_dataset_wrapper is None else self.train_dataset_wrapper(dataset),

@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
@@ -18,9 +19,33 @@ from sapiens2_lit.decoders import (
     units_of,
 )
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.vocabularies import Classes, Skeleton
 
 Batch = dict[str, Any]
 Outputs = Tensor | dict[str, Tensor]
+RENAMED = {"partial": "uses_valid", "prepare": "setup", "measures": "can_evaluate"}
+
+
+@runtime_checkable
+class CountsClasses(Protocol):
+    """A LightningDataModule that counts the classes of its training masks, for `class_weights: auto`."""
+
+    def count_classes(self) -> npt.NDArray[np.int64]: ...
+
+
+@runtime_checkable
+class NamesClasses(Protocol):
+    """A LightningDataModule whose masks have a vocabulary, None where it has no masks."""
+
+    @property
+    def classes(self) -> Classes | None: ...
+
+
+@runtime_checkable
+class KnowsPeople(Protocol):
+    """A LightningDataModule with all labelled people of a stage (validate, test) as a COCO dict, None without any."""
+
+    def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]] | None: ...
 
 
 class Head(nn.Module, ABC):
@@ -35,6 +60,8 @@ class Head(nn.Module, ABC):
         top_down: the head sees one person at a time, in a crop around their box; its `predict` answers `keypoints`.
         multi_scale: the head's outputs, one tensor, may be averaged over images of several sizes.
         uses_valid: whether its labels count only where `valid` of the batch says so.
+        skeleton, classes: the vocabulary of its predictions, of heads that have one.
+        relative: it predicts relative depth.
     """
 
     targets: tuple[str, ...] = ()
@@ -42,6 +69,16 @@ class Head(nn.Module, ABC):
     top_down: bool = False
     multi_scale: bool = False
     uses_valid: bool = False
+    skeleton: Skeleton | None = None
+    classes: Classes | None = None
+    relative: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raises TypeError where a head of before has names that would be ignored now."""
+        super().__init_subclass__(**kwargs)
+        for old, new in RENAMED.items():
+            if old in vars(cls):
+                raise TypeError(f"{cls.__name__}.{old} is now called {new}")
 
     def init_weights(self) -> None:
         """Give every parameter its fresh value, in place: Kaiming, fan-out, zero biases."""
@@ -58,6 +95,11 @@ class Head(nn.Module, ABC):
         none), was set up and before the first step; not when one is resumed or in evaluation: what was learned lives in
         buffers, which checkpoints keep. It must come to the same values everywhere.
         """
+
+    @property
+    def has_flip_test(self) -> bool:
+        """Whether outputs can be averaged with those of the mirrored image."""
+        return type(self).unflip is not Head.unflip
 
     def unflip(self, outputs: Outputs) -> Outputs | None:
         """Outputs of a mirrored image, mirrored back; None where the head has no flip test."""

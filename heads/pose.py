@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 from sapiens2_lit.codecs import UDPHeatmapCodec
 from sapiens2_lit.decoders import build_decoder, init_decoder
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
+from sapiens2_lit.heads.base import Batch, DecoderHead, KnowsPeople, Outputs
 from sapiens2_lit.losses import KeypointMSE
 from sapiens2_lit.metrics import PCK, KeypointAP, person_score
 from sapiens2_lit.visualization.draw import draw_keypoints
@@ -35,6 +35,7 @@ class PoseHead(DecoderHead):
         draw_threshold: keypoints that score below it are not drawn.
     """
 
+    skeleton: Skeleton
     targets = ("keypoints",)
     top_down = True
     multi_scale = True
@@ -91,7 +92,7 @@ class PoseHead(DecoderHead):
     def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
         """PCK, in a test of each keypoint, too; where `data` has ground truth, OKS average precision and recall."""
         metrics: dict[str, Any] = {"pck": PCK(names=self.skeleton.keypoints if stage == "test" else None)}
-        truth = data.ground_truth(stage) if hasattr(data, "ground_truth") and stage != "train" else None
+        truth = data.ground_truth(stage) if isinstance(data, KnowsPeople) and stage != "train" else None
         if truth is not None:
             metrics["ap"] = KeypointAP(self.skeleton, truth)
         return MetricCollection(metrics, compute_groups=False)

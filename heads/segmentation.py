@@ -11,7 +11,7 @@ from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
+from sapiens2_lit.heads.base import Batch, CountsClasses, DecoderHead, NamesClasses, Outputs
 from sapiens2_lit.heads.dense import at_input_size, start_at
 from sapiens2_lit.losses import BalancedCrossEntropy, CrossEntropy, Dice
 from sapiens2_lit.losses.segmentation import check_weights
@@ -39,6 +39,7 @@ class SegmentationHeadBase(DecoderHead):
         SettingError: naming the setting, what was found and what was expected.
     """
 
+    classes: Classes
     targets = ("segmentation",)
     multi_scale = True
     monitor = ("mIoU", "max")
@@ -90,7 +91,7 @@ class SegmentationHeadBase(DecoderHead):
         if not (terms := self.balanced_terms()):
             return
         self.check_classes(data)
-        if not hasattr(data, "count_classes"):
+        if not isinstance(data, CountsClasses):
             raise SettingError(
                 f"{type(self).__name__}: `class_weights` is auto, but {type(data).__name__} has no `count_classes()`, "
                 "which counts the training masks: give one weight for each class."
@@ -129,7 +130,7 @@ class SegmentationHeadBase(DecoderHead):
 
     def check_classes(self, data: Any) -> None:
         """Raise SettingError where the labels of `data` are of other classes."""
-        labelled = getattr(data, "classes", None)
+        labelled = data.classes if isinstance(data, NamesClasses) else None
         if labelled is not None and labelled.names != self.classes.names:
             raise SettingError(
                 f"data.classes: the labels are of {labelled.name} ({labelled.num_classes} classes), the head predicts "

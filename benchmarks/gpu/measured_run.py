@@ -36,7 +36,7 @@ def run_trial(module: SapiensModule, launch: TrainingSetup, steps: int = 2) -> T
     One batch more than is needed is offered, since data loaders are ahead of the training.
     """
     with torch.device("meta"):
-        heads = [make(1) for make in module.make_heads.values()]
+        heads = [make(1) for make in module.factory.heads.values()]
     clock = Clock()
     trainer = L.Trainer(
         accelerator="gpu" if launch.gpu else "cpu",

@@ -64,6 +64,10 @@ class Sapiens2(Backbone):
         WeightsError: the weights are not found, or are not of this model.
     """
 
+    image_size: tuple[int, int]
+    activation_checkpointing: Checkpointing
+    forward_methods = ("forward_tokens",)
+
     def __init__(
         self,
         size: str | BackboneSize,
@@ -178,6 +182,13 @@ class Sapiens2(Backbone):
         found = open_weights(self.weights)
         report = load_state(self, backbone_state(found.tensors), source=found.origin, ignore=NOT_BACKBONE)
         log.info("%s", report.summary())
+
+    def other_parts(self) -> list[nn.Module]:
+        """The window tokenizer: its blocks run once for each chunk of windows, gathered together they are so once."""
+        return [] if self.tokenizer is None else [self.tokenizer]
+
+    def feature_settings(self) -> dict[str, str]:
+        return {"rope": str(self.rope_dtype), "maps": str(self.out_indices)}
 
     def layer_depth(self, name: str) -> int:
         """0 for tokens, patch embedding and tokenizer, i + 1 for block i, depth + 1 for the final norm.

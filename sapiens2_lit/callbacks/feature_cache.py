@@ -62,7 +62,7 @@ class FeatureCache(L.Callback):
         if self.folder is None or stage != "fit":
             return
         for name, data in parts_of(trainer).items():
-            if getattr(data.augment, "on_device", False):
+            if data.augments_on_device:
                 place = f"data.datasets.{name}" if name else "data"
                 raise SettingError(
                     f"feature_cache: {place}.augment.on_device varies pixels after the loader; set it to false"
@@ -132,8 +132,7 @@ class FeatureCache(L.Callback):
             "release": version("sapiens2-lit"),
             "backbone": type(backbone).__qualname__,
             "weights": fingerprint(dict(backbone.named_parameters())),
-            "rope": str(getattr(backbone, "rope_dtype", None)),
-            "maps": str(getattr(backbone, "out_indices", None)),
+            **backbone.feature_settings(),
             "precision": str(trainer.precision),
             "views": self.views,
         }

@@ -8,6 +8,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from sapiens2_lit.heads.base import Batch
+from sapiens2_lit.training.evaluator import full_precision
 from sapiens2_lit.training.module import SapiensModule
 from sapiens2_lit.visualization.compare import compare
 from sapiens2_lit.visualization.draw import contact_sheet
@@ -43,7 +44,7 @@ class PredictionPictures(L.Callback):
             if name not in outputs or trainer.sanity_checking or len(drawn) >= self.num_samples:
                 continue
             in_input_pixels = {key: value for key, value in batch.items() if key != "affine"}
-            with pl_module.full_precision():
+            with full_precision(pl_module.device):
                 prediction = head.predict(outputs[name], in_input_pixels)
             count = min(len(batch["image"]), self.num_samples - len(drawn))
             drawn += [compare(head, batch, prediction, index) for index in range(count)]

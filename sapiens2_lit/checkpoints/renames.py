@@ -71,8 +71,8 @@ def old_names(config: Any, place: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(config, list):
         for value in config:
             yield from old_names(value, place)
-    elif isinstance(config, str) and (new := _value(place, config)) != config:
-        yield f"{place} {config}" if config not in CLASS_PATHS else config, new
+    elif isinstance(config, str) and (value := _value(place, config)) != config:
+        yield f"{place} {config}" if config not in CLASS_PATHS else config, value
 
 
 def old_option(option: str) -> tuple[str, str] | None:

@@ -50,7 +50,7 @@ def translated_file(file: str) -> str:
     except (yaml.YAMLError, UnicodeDecodeError):
         return file  # the parser says what is wrong with it
     found = list(old_names(config))
-    if not found:
+    if not isinstance(config, dict) or not found:
         return file
     if path.name != "config.yaml":
         changes = "; ".join(f"{old} is now called {new}" for old, new in found)

@@ -121,13 +121,12 @@ def describe(head: Head, name: str) -> str:
     """One line about a head, with its vocabulary."""
     task = task_of(head) or task_of_class(head)
     text = f"- `{name}` ({type(head).__name__}): {MEANING.get(task or '', 'a head of its own kind')}"
-    for key, noun in (("skeleton", "keypoints"), ("classes", "classes")):
-        vocabulary: Any = getattr(head, key, None)
-        names = getattr(vocabulary, "keypoints", None) or getattr(vocabulary, "names", None)
-        if names:
-            listed = f": {', '.join(names)}" if len(names) <= 40 else ""
-            text += f"; {len(names)} {noun} ({vocabulary.name}){listed}"
-    if getattr(head, "relative", False):
+    named = [("keypoints", head.skeleton.name, head.skeleton.keypoints)] if head.skeleton else []
+    named += [("classes", head.classes.name, head.classes.names)] if head.classes else []
+    for noun, vocabulary, names in named:
+        listed = f": {', '.join(names)}" if len(names) <= 40 else ""
+        text += f"; {len(names)} {noun} ({vocabulary}){listed}"
+    if head.relative:
         text += "; relative: 0 nearest, 1 farthest"
     return text
 

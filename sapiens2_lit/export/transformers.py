@@ -15,7 +15,6 @@ from sapiens2_lit.export.transformers_config import CLASS_OF, config_json, prepr
 from sapiens2_lit.export.verify import compare, random_images
 from sapiens2_lit.heads.base import Batch, Head
 from sapiens2_lit.inference.model import InferenceModel
-from sapiens2_lit.models.normalize import normalize
 
 WEIGHTS = "model.safetensors"
 TOLERANCE = 1e-5
@@ -55,7 +54,7 @@ def check(model: InferenceModel, folder: Path, name: str, head: Head, task: str)
     images = random_images(2, model.image_size)
     batch = {"image": images.to(model.device)}
     expected = in_float32_positions(model, head, batch)
-    found = answers(theirs(normalize(images)), task)
+    found = answers(theirs(model.normalize(images)), task)
     largest = compare(f"transformers ({name})", expected, found, TOLERANCE)
     return f"loaded by transformers, outputs equal within {largest:.1g}"
 
@@ -89,7 +88,7 @@ def in_float32_positions(model: InferenceModel, head: Head, batch: Batch) -> dic
     kept = backbone.rope_dtype
     backbone.rope_dtype = torch.float32
     try:
-        outputs = head(backbone(normalize(batch["image"])))
+        outputs = head(backbone(model.normalize(batch["image"])))
     finally:
         backbone.rope_dtype = kept
     if isinstance(outputs, dict):

@@ -3,46 +3,37 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
-from sapiens2_lit.backbones import Sapiens2
-from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, SIZES, BackboneSize
+from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, PATCH, SIZES, WINDOW, BackboneSize
 from sapiens2_lit.checkpoints import load_state, read_weights, task_state
 from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.reader import find_files
 from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.errors import WeightsError
-from sapiens2_lit.heads import (
-    AlbedoHead,
-    DepthHead,
-    MattingHead,
-    NormalHead,
-    PointmapHead,
-    PoseHead,
-    SegmentationHead,
-)
-from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.build_from_config import read_factories
 from sapiens2_lit.models.build import build
+from sapiens2_lit.models.network import Network
 
 METADATA = "sapiens2_lit.config"  # in a safetensors header: JSON of the configuration that made the networks
 RELEASED_SIZE, RELEASED_SIZE_4K = (1024, 768), (4096, 3072)
 SKELETONS = {17: "coco17", 133: "coco_wholebody133", 308: "sociopticon308"}
 CLASSES = {29: "body29"}
-DENSE: dict[str, Callable[..., Head]] = {
-    "normal": NormalHead,
-    "depth": DepthHead,
-    "albedo": AlbedoHead,
-    "matting": MattingHead,
+HEADS = {  # by TASK in `decode_head.conv_TASK`, the name of the last layer
+    "pose": "PoseHead",
+    "seg": "SegmentationHead",
+    "pointmap": "PointmapHead",
+    "normal": "NormalHead",
+    "depth": "DepthHead",
+    "albedo": "AlbedoHead",
+    "matting": "MattingHead",
 }
-TASKS = ("pose", "seg", "pointmap", *DENSE)
 
 log = logging.getLogger(__name__)
 Tensors = Mapping[str, Tensor]
@@ -53,15 +44,13 @@ class Released:
     """Networks read from a task model.
 
     Attributes:
-        backbone: with its weights.
-        heads: the one head, by the name of its task.
+        network: with its weights; its one head has the name of its task.
         image_size: (height, width) of the input that it was trained on.
         config: the configuration that the file names, else empty.
         origin: where it came from.
     """
 
-    backbone: Backbone
-    heads: dict[str, Head]
+    network: Network
     image_size: tuple[int, int]
     config: dict[str, Any]
     origin: str
@@ -84,29 +73,14 @@ def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
     place = find_folder(source)
     found = read_weights(place)
     config, origin = config_of(place), str(source)
-    if config:
-        backbone, heads = build(*read_factories(config, origin, trust), pretrained=False)
-        if len(heads) != 1:
-            raise WeightsError(f"{origin}: its configuration has {len(heads)} heads, expected one")
-        task, image_size = next(iter(heads)), size_of(backbone, RELEASED_SIZE)
-    else:
-        task = find_task(found.tensors, origin)
-        size = backbone_size(found.tensors, origin)
-        four_k = any(name.startswith("backbone.tokenizer.") for name in found.tensors)
-        image_size = declared_size(place) or (RELEASED_SIZE_4K if four_k else RELEASED_SIZE)
-        backbone, heads = build(
-            lambda: Sapiens2(size, image_size, window_tokenizer=four_k),
-            {
-                task: lambda width: make_head(
-                    task, width, found.tensors, image_size, 64 if four_k else 16, origin
-                )
-            },
-            pretrained=False,
-        )
-    module = nn.ModuleDict({"backbone": backbone, "heads": nn.ModuleDict(heads)})
-    kept = {name: value for name, value in module.state_dict().items() if ".losses." in name}
-    log.info("%s", load_state(module, kept | task_state(found.tensors, task), source=origin).summary())
-    return Released(backbone, heads, image_size, config, origin)
+    made_from = config or {"model": infer_settings(found.tensors, declared_size(place), origin)}
+    network = build(*read_factories(made_from, origin, trust), pretrained=False)
+    if len(network.heads) != 1:
+        raise WeightsError(f"{origin}: its configuration has {len(network.heads)} heads, expected one")
+    task, image_size = next(iter(network.heads)), network.backbone.image_size or RELEASED_SIZE
+    kept = {name: value for name, value in network.state_dict().items() if ".losses." in name}
+    log.info("%s", load_state(network, kept | task_state(found.tensors, task), source=origin).summary())
+    return Released(network, image_size, config, origin)
 
 
 def find_folder(source: str | Path) -> Path:
@@ -134,10 +108,6 @@ def config_of(place: Path) -> dict[str, Any]:
     return config
 
 
-def size_of(backbone: Backbone, default: tuple[int, int]) -> tuple[int, int]:
-    return getattr(backbone, "image_size", default)
-
-
 def find_task(tensors: Tensors, origin: str) -> str:
     """The TASK of the head's last layer, `decode_head.conv_TASK`.
 
@@ -145,7 +115,7 @@ def find_task(tensors: Tensors, origin: str) -> str:
         WeightsError: there is no head, or none of a known task.
     """
     head = [name for name in tensors if name.startswith("decode_head.")]
-    for task in TASKS:
+    for task in HEADS:
         if f"decode_head.conv_{task}.weight" in tensors:
             return task
     if any(name.startswith("heads.") for name in tensors):
@@ -159,12 +129,12 @@ def find_task(tensors: Tensors, origin: str) -> str:
         )
     raise WeightsError(
         f"{origin}: has a head of an unknown task ({', '.join(sorted(head)[:3])}, ...), expected a last layer "
-        f"decode_head.conv_TASK with TASK one of {', '.join(TASKS)}; a `transformers` model needs its config.json."
+        f"decode_head.conv_TASK with TASK one of {', '.join(HEADS)}; a `transformers` model needs its config.json."
     )
 
 
-def backbone_size(tensors: Tensors, origin: str) -> BackboneSize:
-    """Width, depth and the rest of a Sapiens2 backbone, from its shapes.
+def backbone_size(tensors: Tensors, origin: str) -> str | dict[str, Any]:
+    """The size of a Sapiens2 backbone, from its shapes: its name, or where it has none its width, depth and the rest.
 
     Raises:
         WeightsError: a tensor that every such backbone has is not there.
@@ -177,10 +147,9 @@ def backbone_size(tensors: Tensors, origin: str) -> BackboneSize:
     except KeyError as error:
         raise WeightsError(f"{origin}: found no {error.args[0]}, expected a Sapiens2 backbone.") from error
     depth, tokenizer = (count_blocks(names, prefix) for prefix in ("blocks", r"tokenizer\.blocks"))
-    known = next(
-        (row for row in (SIZES | HIDDEN_SIZES).values() if (row.width, row.depth) == (width, depth)), None
-    )
-    return known or BackboneSize(width, depth, width // head_width, mlp_width, max(tokenizer, 1))
+    sizes = (SIZES | HIDDEN_SIZES).items()
+    named = next((name for name, row in sizes if (row.width, row.depth) == (width, depth)), None)
+    return named or asdict(BackboneSize(width, depth, width // head_width, mlp_width, max(tokenizer, 1)))
 
 
 def count_blocks(names: Mapping[str, Tensor], prefix: str) -> int:
@@ -197,24 +166,33 @@ def declared_size(place: Path) -> tuple[int, int] | None:
     return (size[0], size[1]) if isinstance(size, list) and len(size) == 2 else None
 
 
-def make_head(
-    task: str, width: int, tensors: Tensors, image_size: tuple[int, int], patch_size: int, origin: str
-) -> Head:
-    """The head of a task, with the decoder and the vocabulary that its tensors show.
+def infer_settings(tensors: Tensors, declared: tuple[int, int] | None, origin: str) -> dict[str, Any]:
+    """The settings of backbone and head, as `model` of a configuration has them, from what the tensors show.
+
+    Args:
+        declared: (height, width) of the input, if a file beside the weights says it.
 
     Raises:
-        WeightsError: no vocabulary has that number of keypoints or classes.
+        WeightsError: there is no head of a known task, or no vocabulary has that number of keypoints or classes.
     """
+    task = find_task(tensors, origin)
+    four_k = any(name.startswith("backbone.tokenizer.") for name in tensors)
+    image_size = list(declared or (RELEASED_SIZE_4K if four_k else RELEASED_SIZE))
+    backbone = {"size": backbone_size(tensors, origin), "image_size": image_size, "window_tokenizer": four_k}
     deconv = any(name.startswith("decode_head.deconv_layers.") for name in tensors)
-    decoder: Literal["deconv", "pixel_shuffle"] = "deconv" if deconv else "pixel_shuffle"
+    head: dict[str, Any] = {"decoder": "deconv" if deconv else "pixel_shuffle"}
     count = tensors[f"decode_head.conv_{task}.weight"].shape[0]
     if task == "pose":
-        return PoseHead(width, choose(SKELETONS, count, "keypoints", origin), decoder)
-    if task == "seg":
-        return SegmentationHead(width, choose(CLASSES, count, "classes", origin), decoder)
-    if task == "pointmap":
-        return PointmapHead(width, decoder, image_size, patch_size)
-    return DENSE[task](width, decoder=decoder)
+        head["skeleton"] = choose(SKELETONS, count, "keypoints", origin)
+    elif task == "seg":
+        head["classes"] = choose(CLASSES, count, "classes", origin)
+    elif task == "pointmap":
+        head |= {"image_size": image_size, "patch_size": PATCH * WINDOW if four_k else PATCH}
+    head_class = f"sapiens2_lit.heads.{HEADS[task]}"
+    return {
+        "backbone": {"class_path": "sapiens2_lit.backbones.Sapiens2", "init_args": backbone},
+        "heads": {task: {"class_path": head_class, "init_args": head}},
+    }
 
 
 def choose(vocabularies: Mapping[int, str], count: int, what: str, origin: str) -> str:

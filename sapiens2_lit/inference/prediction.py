@@ -83,11 +83,7 @@ class Prediction:
 
 def info_of(head: Head) -> HeadInfo:
     """What a head says about its results."""
-    return HeadInfo(
-        skeleton=getattr(head, "skeleton", None),
-        classes=getattr(head, "classes", None),
-        relative=bool(getattr(head, "relative", False)),
-    )
+    return HeadInfo(skeleton=head.skeleton, classes=head.classes, relative=head.relative)
 
 
 def known(array: Array) -> npt.NDArray[np.bool_]:

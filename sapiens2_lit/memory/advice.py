@@ -70,7 +70,7 @@ def changes(case: MemoryQuery) -> Iterator[Change]:
 
     if launch.precision == "32-true":
         yield launched("--trainer.precision bf16-mixed", "none on a GPU", precision="bf16-mixed")
-    if getattr(networks.backbone, "activation_checkpointing", True) is not True:
+    if networks.backbone.activation_checkpointing not in (None, True):
         option = "--model.backbone.activation_checkpointing true"
         yield of(option, "a third more computation in the backbone", checkpointing=True)
     if launch.devices > 1 and not launch.sharded:

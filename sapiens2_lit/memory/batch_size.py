@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sapiens2_lit.memory.estimate import MemoryEstimate, Trained, estimate
+from sapiens2_lit.memory.estimate import MemoryEstimate, estimate
 from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.memory.networks import Networks
 
 MOST = 4096  # images on a device that are looked for
 
@@ -33,12 +34,12 @@ class BatchLine:
             yield name, max(0, round(before + (size - before) * steps))
 
 
-def batch_line(module: Trained, launch: TrainingSetup) -> BatchLine:
+def batch_line(module: Networks, launch: TrainingSetup) -> BatchLine:
     two, four = (estimate(module, replace(launch, batch_size=size)) for size in (2, 4))
     return BatchLine(two, four)
 
 
-def largest_batch(module: Trained, launch: TrainingSetup, memory: float) -> MemoryEstimate | None:
+def largest_batch(module: Networks, launch: TrainingSetup, memory: float) -> MemoryEstimate | None:
     """The estimate of the largest batch that fits a card of `memory` GiB; None if not even one image does."""
     one = estimate(module, replace(launch, batch_size=1))
     if not one.fits(memory):

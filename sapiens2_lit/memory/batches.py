@@ -33,7 +33,7 @@ def _label(
     key: str, head: Head, batch_size: int, image_size: tuple[int, int], device: torch.device | str
 ) -> Tensor:
     if key == "keypoints":
-        count = getattr(getattr(head, "skeleton", None), "num_keypoints", 17)
+        count = head.skeleton.num_keypoints if head.skeleton is not None else 17
         points = torch.ones(batch_size, count, 3, device=device)
         points[..., :2] *= min(image_size) / 2
         return points

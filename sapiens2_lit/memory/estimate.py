@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 from torch import nn
 from torch.optim import Optimizer
 
-from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.memory.networks import Networks
 from sapiens2_lit.memory.optimizer_states import state_bytes, work_bytes
 from sapiens2_lit.memory.step import simulate_step
-from sapiens2_lit.training.ema import EMA
 
 GIB = 2**30
 # Allowances, as seen on data-centre GPUs: what the driver, cuBLAS and cuDNN take, what NCCL does, and what the caching
@@ -20,19 +18,6 @@ CONTEXT = 600 * 2**20
 COMMUNICATION = 400 * 2**20
 FRAGMENTS = 0.03
 USABLE = 0.98
-
-
-class Trained(Protocol):
-    """What is read of a `SapiensModule`: its networks, of any device, with `requires_grad` as in training."""
-
-    @property
-    def backbone(self) -> Backbone | None: ...
-    @property
-    def heads(self) -> nn.ModuleDict: ...
-    @property
-    def optimizer(self) -> Any: ...
-    @property
-    def ema_settings(self) -> EMA | None: ...
 
 
 @dataclass(frozen=True)
@@ -77,22 +62,20 @@ class MemoryEstimate:
         return "\n".join([*lines, f"  {'in all':18}{self.total / GIB:8.2f} GiB, fullest in {self.phase}"])
 
 
-def estimate(module: Trained, launch: TrainingSetup) -> MemoryEstimate:
+def estimate(module: Networks, launch: TrainingSetup) -> MemoryEstimate:
     """The memory of training `module` as `launch` says, before it is sharded and without taking any.
 
     Parts: `weights`, `optimizer` (its states), `average` (EMA), `gradients`, `buckets` (DDP's), `gathered` (FSDP2's
     buffers), `weight copies` (autocast's), `batch`, `backbone`, `head`, `loss` (maps kept for the backward pass),
     `backward` (what is made in it), `update` (in the optimizer's step) and `allowance` (context, NCCL, fragments).
     """
-    assert module.backbone is not None, "configure_model() has not run"
     held = held_bytes(module, launch)
     trained = [p for p in parameters_of(module) if p.requires_grad]
     share = gradient_share(launch)
     gradients = round(share * sum(p.numel() * p.element_size() for p in trained))
     gathered = gathered_bytes(module, launch)
     phases = simulate_step(
-        module.backbone,
-        dict(module.heads.items()),  # type: ignore[arg-type]  # ModuleDict knows nn.Module only
+        module.network,
         launch.batch_size,
         launch.image_size,
         autocast=launch.autocast,
@@ -106,7 +89,7 @@ def estimate(module: Trained, launch: TrainingSetup) -> MemoryEstimate:
     return MemoryEstimate(launch, moments)
 
 
-def on_more(module: Trained, found: MemoryEstimate, devices: int) -> MemoryEstimate:
+def on_more(module: Networks, found: MemoryEstimate, devices: int) -> MemoryEstimate:
     """A sharded estimate for another number of devices: of what a step makes, the gradients alone depend on it."""
     launch = replace(found.launch, devices=devices)
     held = held_bytes(module, launch)
@@ -118,7 +101,7 @@ def on_more(module: Trained, found: MemoryEstimate, devices: int) -> MemoryEstim
     return MemoryEstimate(launch, moments)
 
 
-def held_bytes(module: Trained, launch: TrainingSetup) -> dict[str, int]:
+def held_bytes(module: Networks, launch: TrainingSetup) -> dict[str, int]:
     """What a device holds all the time, by part."""
     if launch.offload:
         return {}
@@ -136,8 +119,7 @@ def held_bytes(module: Trained, launch: TrainingSetup) -> dict[str, int]:
     return held
 
 
-def parameters_of(module: Trained) -> list[nn.Parameter]:
-    assert module.backbone is not None
+def parameters_of(module: Networks) -> list[nn.Parameter]:
     return [*module.backbone.parameters(), *module.heads.parameters()]
 
 
@@ -150,7 +132,7 @@ def gradient_share(launch: TrainingSetup) -> float:
     return 1 / launch.ways
 
 
-def gathered_bytes(module: Trained, launch: TrainingSetup) -> int:
+def gathered_bytes(module: Networks, launch: TrainingSetup) -> int:
     """Buffers of FSDP2 for its largest unit, a block or a head, in the backward pass.
 
     Three times the gathered weights: those in use, the next unit's, and the flat buffer that they arrive in. Once the
@@ -158,9 +140,7 @@ def gathered_bytes(module: Trained, launch: TrainingSetup) -> int:
     """
     if not launch.sharded:
         return 0
-    assert module.backbone is not None
-    blocks = getattr(module.backbone, "blocks", None)
-    parts = [*blocks] if isinstance(blocks, nn.ModuleList) else [module.backbone]
+    parts: list[nn.Module] = list(module.backbone.blocks) or [module.backbone]
     compute = launch.weights.itemsize if launch.weights is not None else 4
     units = [(part, compute) for part in parts] + [(head, 4) for head in module.heads.children()]
     return max(unit_bytes(unit, element) for unit, element in units)
@@ -172,11 +152,10 @@ def unit_bytes(unit: nn.Module, element: int) -> int:
     return weights + (element + 4) * sum(p.numel() for p in unit.parameters() if p.requires_grad)
 
 
-def update_bytes(module: Trained, launch: TrainingSetup) -> int:
+def update_bytes(module: Networks, launch: TrainingSetup) -> int:
     """What the optimizer's step needs in passing."""
     if launch.offload or not launch.gpu:
         return 0
-    assert module.backbone is not None
     groups: dict[int, int] = {}
     for name, parameter in module.backbone.named_parameters():
         if parameter.requires_grad:

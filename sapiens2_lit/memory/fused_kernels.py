@@ -13,8 +13,9 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.backbones.layers import Attention
 
 
@@ -56,12 +57,12 @@ class FlashAttention(torch.autograd.Function):
 
 
 @contextmanager
-def gpu_kernels(backbone: nn.Module) -> Iterator[None]:
+def gpu_kernels(backbone: Backbone) -> Iterator[None]:
     """Inside, norms and attention keep what the kernels of a GPU keep; their results have no contents."""
     with ExitStack() as stack:
         stack.enter_context(patch.object(F, "rms_norm", _rms_norm))
         # what keeps the results of attention alone knows it by the operation's name
-        if getattr(backbone, "activation_checkpointing", None) != "selective":
+        if backbone.activation_checkpointing != "selective":
             stack.enter_context(patch.object(F, "scaled_dot_product_attention", _attention))
             shared = patch.object(Attention, "attend", lambda _, q, k, v: _attention(q, k, v))
             stack.enter_context(shared)  # keys are shared there

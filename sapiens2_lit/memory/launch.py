@@ -1,5 +1,6 @@
 """How a training is launched, as far as its memory depends on it, and what of it each device holds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,13 +108,14 @@ def launch_of(settings: Namespace, devices: int | None = None, gpu: bool = True)
     trainer, data = settings.trainer, settings.data.get("init_args", Namespace())
     backbone = settings.model.backbone.get("init_args", Namespace())
     image_size = data.get("image_size") or backbone.get("image_size")
-    if image_size is None or data.get("batch_size") is None:
+    batch_size = batch_size_of(data)
+    if image_size is None or batch_size is None:
         raise SettingError("plan: the data has no image_size or no batch_size; expected both")
     nodes = trainer.get("num_nodes") or 1
     if devices is None:
         devices = (trainer.devices if isinstance(trainer.devices, int) else 1) * nodes
     return TrainingSetup(
-        batch_size=data.batch_size,
+        batch_size=batch_size,
         image_size=tuple(image_size),
         precision=str(trainer.precision or "32-true"),
         devices=devices,
@@ -121,6 +123,24 @@ def launch_of(settings: Namespace, devices: int | None = None, gpu: bool = True)
         gpu=gpu,
         **strategy_of(trainer.strategy, devices, nodes),
     )
+
+
+def batch_size_of(data: Namespace) -> int | None:
+    """Images on each device in one step; of several datasets those of the fullest, or where all take part, of all.
+
+    Args:
+        data: settings of the datamodule.
+    """
+    datasets = data.get("datasets")
+    if not isinstance(datasets, Mapping):
+        return data.get("batch_size")
+    given = data.get("batch_size")
+    sizes = [
+        given or dataset.get("init_args", Namespace()).get("batch_size") for dataset in datasets.values()
+    ]
+    if any(size is None for size in sizes):
+        return None
+    return sum(sizes) if data.get("schedule") == "all" else max(sizes)
 
 
 def strategy_of(strategy: Any, devices: int, nodes: int) -> dict[str, Any]:

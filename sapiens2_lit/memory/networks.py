@@ -1,6 +1,6 @@
 """The networks of a training without their weights, to plan with, and the same training changed a little."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -8,8 +8,8 @@ from torch import nn
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.decoders import Recompute
-from sapiens2_lit.heads.base import set_recompute
 from sapiens2_lit.memory.optimizer_states import MakeOptimizer
+from sapiens2_lit.models.network import Network
 from sapiens2_lit.training.adaptation import Adapt, Adaptation
 from sapiens2_lit.training.ema import EMA
 from sapiens2_lit.training.module import SapiensModule
@@ -17,13 +17,20 @@ from sapiens2_lit.training.module import SapiensModule
 
 @dataclass(frozen=True)
 class Networks:
-    """What an estimate reads: networks on the meta device, with `requires_grad` as in training."""
+    """What an estimate reads: a network on the meta device, with `requires_grad` as in training."""
 
-    backbone: Backbone
-    heads: nn.ModuleDict
+    network: Network
     optimizer: MakeOptimizer
     ema_settings: EMA | None
     mode: str  # of adaptation, resolved
+
+    @property
+    def backbone(self) -> Backbone:
+        return self.network.backbone
+
+    @property
+    def heads(self) -> nn.ModuleDict:
+        return self.network.heads
 
 
 def empty_networks(
@@ -40,14 +47,15 @@ def empty_networks(
     Args:
         samples: to train on, by which `adapt.mode: auto` decides; None where that is not known: then it trains all.
     """
+    factory = module.factory
+    if head_checkpointing is not None:
+        factory = replace(factory, head_checkpointing=head_checkpointing)
+    network = factory.build_empty()
+    backbone = network.backbone
+    pretrained = factory.source(backbone) is not None
     with torch.device("meta"):
-        backbone = module.make_backbone()
-        heads = {name: make(backbone.embed_dim) for name, make in module.make_heads.items()}
-        pretrained = bool(module.weights or backbone.weights)
         adaptation = Adaptation((adapt or module.adapt).resolve(pretrained, samples), backbone)
-    adaptation.apply(backbone, max([0, *adaptation.adapt.unfreeze_at]))
-    if checkpointing is not None and hasattr(backbone, "activation_checkpointing"):
-        backbone.activation_checkpointing = checkpointing  # type: ignore[assignment]  # a setting, of those that have it
-    set_recompute(heads, module.head_checkpointing if head_checkpointing is None else head_checkpointing)
-    make = module.optimizer if optimizer is None else optimizer
-    return Networks(backbone, nn.ModuleDict(heads), make, module.ema_settings, adaptation.adapt.mode)
+    if checkpointing is not None and backbone.activation_checkpointing is not None:
+        backbone.activation_checkpointing = checkpointing
+    make = module.optimization.optimizer if optimizer is None else optimizer
+    return Networks(network, make, module.ema_settings, adaptation.adapt.mode)

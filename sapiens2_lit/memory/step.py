@@ -4,26 +4,27 @@ import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sapiens2_lit.backbones import rope
-from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.heads.base import Batch, Head
+from sapiens2_lit.heads.base import Batch
 from sapiens2_lit.memory.batches import example_batch
 from sapiens2_lit.memory.fused_kernels import gpu_kernels
 from sapiens2_lit.memory.live_memory import LiveMemory
 from sapiens2_lit.memory.repeated_blocks import RepeatedBlocks, fold_blocks
-from sapiens2_lit.models.normalize import constants, normalize
+from sapiens2_lit.models.network import Network
+from sapiens2_lit.models.normalize import constant
 
+M = TypeVar("M", bound=nn.Module)
 Moments = dict[str, Counter[str]]  # of each phase the fullest moment: bytes by what they are for
 
 
 def simulate_step(
-    backbone: Backbone,
-    heads: Mapping[str, Head],
+    network: Network,
     batch_size: int,
     image_size: tuple[int, int],
     *,
@@ -39,8 +40,7 @@ def simulate_step(
     Parameters and states of the optimizer are not in it.
 
     Args:
-        backbone: with `requires_grad` of its parameters as in training; on any device, also meta. It stays as it is.
-        heads: by name, in the same way.
+        network: with `requires_grad` of its parameters as in training; on any device, also meta. It stays as it is.
         batch_size: images on this device.
         image_size: (height, width) of the images in pixels.
         autocast: dtype of `trainer.precision: bf16-mixed`.
@@ -53,13 +53,14 @@ def simulate_step(
     Returns:
         The fullest moments of the phases `backbone`, `head NAME`, `loss NAME` and `backward`.
     """
-    whole, times = fold_blocks(backbone) if fold else (backbone, [])
+    whole, times = fold_blocks(network.backbone) if fold else (network.backbone, [])
+    heads = dict(network.named_heads())
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
-        networks = nn.ModuleDict({"backbone": fake_copy(whole, weights), **fake_copies(heads)})
-        parameters = [p for p in networks.parameters() if p.requires_grad]
+        played = Network(fake_copy(whole, weights), {name: fake_copy(head) for name, head in heads.items()})
+        parameters = [p for p in played.parameters() if p.requires_grad]
         live = LiveMemory()
-        live.know_weights(networks.parameters())
-        blocks: list[nn.Module] = list(networks.get_submodule("backbone.blocks").children()) if times else []
+        live.know_weights(played.parameters())
+        blocks = list(played.backbone.blocks) if times else []
         folds = RepeatedBlocks(live, blocks, times, gradient_share, fresh=not keep_gradients)
         batch = example_batch(heads.values(), batch_size, image_size)
         with live, gpu_kernels(whole) if gpu else nullcontext():
@@ -72,7 +73,7 @@ def simulate_step(
             for parameter in parameters:
                 parameter.grad = torch.empty_like(parameter)
                 folds.count_gradient(parameter)
-            loss = forward(networks, batch, autocast, live)
+            loss = forward(played, batch, autocast, live)
             folds.refresh()
             for parameter in parameters:
                 if not keep_gradients:
@@ -85,26 +86,21 @@ def simulate_step(
         return {phase: by_kind(purposes) for phase, purposes in live.peak.items()}
 
 
-def forward(networks: nn.ModuleDict, batch: Batch, autocast: torch.dtype | None, live: LiveMemory) -> Tensor:
+def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: LiveMemory) -> Tensor:
     """The sum of all heads' losses, as `SapiensModule.training_step` makes it."""
     with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
         with live.during("backbone"):
-            features = networks["backbone"](normalize(batch["image"]))
+            features = network.features(batch["image"])
         terms: list[Tensor] = []
-        for name, head in networks.items():
-            if isinstance(head, Head):
-                with live.during(f"head {name}"):
-                    outputs = head(features)
-                with live.during(f"loss {name}"):
-                    terms += head.loss(outputs, batch).values()
+        for name, head in network.named_heads():
+            with live.during(f"head {name}"):
+                outputs = head(features)
+            with live.during(f"loss {name}"):
+                terms += head.loss(outputs, batch).values()
         return torch.stack(terms).sum()
 
 
-def fake_copies(heads: Mapping[str, Head]) -> dict[str, nn.Module]:
-    return {name: fake_copy(head) for name, head in heads.items()}
-
-
-def fake_copy(network: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
+def fake_copy(network: M, dtype: torch.dtype | None = None) -> M:
     """The same network with parameters, in `dtype`, and buffers of no contents on a CPU; inside a FakeTensorMode."""
     tensors: dict[int, Tensor] = {}
     for parameter in network.parameters():
@@ -118,7 +114,7 @@ def fake_copy(network: nn.Module, dtype: torch.dtype | None = None) -> nn.Module
 @contextmanager
 def no_cached_tensors() -> Iterator[None]:
     """Tensors without contents must not come out of caches later, nor real ones into the play."""
-    caches = (rope._build_once, constants)
+    caches = (rope._build_once, constant)
     for cache in caches:
         cache.cache_clear()
     try:

@@ -23,6 +23,7 @@ from sapiens2_lit.report.samples import (
     short_names,
     worst_and_median,
 )
+from sapiens2_lit.training.evaluator import full_precision
 from sapiens2_lit.training.module import SapiensModule
 from sapiens2_lit.training.validation_metrics import evaluated_only
 from sapiens2_lit.visualization.compare import compare
@@ -72,7 +73,7 @@ class HtmlReport(L.Callback):
             for row, index in enumerate(indices):
                 if "evaluated" in batch and not batch["evaluated"][row]:
                     continue  # another process ranks it
-                with pl_module.full_precision():
+                with full_precision(pl_module.device):
                     loss = loss_of(head, outputs[name], batch, row)
                 sample = batch["sample"][row] if "sample" in batch else f"sample {index}"
                 self.ranked.setdefault(name, []).append(Ranked(loss, source, index, sample))
@@ -105,7 +106,7 @@ class HtmlReport(L.Callback):
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             outputs = module.evaluate(batch["image"], {name})[name]
         in_input_pixels = {key: value for key, value in batch.items() if key != "affine"}
-        with torch.no_grad(), module.full_precision():
+        with torch.no_grad(), full_precision(module.device):
             prediction = head.predict(outputs, in_input_pixels)
         return compare(head, batch, prediction, 0)
 

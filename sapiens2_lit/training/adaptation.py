@@ -1,16 +1,20 @@
 """What of the backbone is trained, and from which step on: nothing, its last blocks, all, or low-rank adapters."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from lightning import Trainer
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import nn
 
 from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.checkpoints.format import BACKBONE
 from sapiens2_lit.checkpoints.renames import translate_adapt
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.lora import LoRA, inject_lora, is_lora
+from sapiens2_lit.training.data_contract import datamodule_of, train_samples
 from sapiens2_lit.training.half_precision_weights import hold_in_bfloat16
 
 Mode = Literal["auto", "frozen", "last_blocks", "full", "lora"]
@@ -117,51 +121,129 @@ def difference(here: Adapt, before: Adapt) -> str:
     return "; ".join(found) + " when the checkpoint was trained"
 
 
+def choose_adapt(adapt: Adapt, saved: Mapping[str, Any], pretrained: bool, trainer: Trainer | None) -> Adapt:
+    """The settings with `auto` decided, by the checkpoint where there is one.
+
+    Args:
+        saved: what the checkpoint says beside its tensors; empty for a new run.
+        pretrained: weights were loaded into the backbone.
+        trainer: in use, if any; its data decide otherwise.
+
+    Raises:
+        SettingError: the checkpoint's backbone was adapted in another way.
+    """
+    if "adapt" not in saved:
+        return adapt.resolve(pretrained, train_samples(datamodule_of(trainer)))
+    before = adapt_from_dict(saved["adapt"])
+    fitting = trainer is not None and trainer.state.fn == "fit"
+    if fitting and adapt.mode != "auto" and adapt != before:
+        raise SettingError(
+            f"model.adapt: {difference(adapt, before)}. Go on as it was, or start a new run from its "
+            "weights: --model.weights CKPT instead of --ckpt_path"
+        )
+    return before
+
+
 class Adaptation:
-    """A resolved `Adapt` on one backbone, into which it puts the adapters.
+    """What of one backbone learns: its adapters, what takes gradients, and what stays in eval mode.
+
+    The backbone may have no values yet. At first all takes gradients that will ever be trained, as the optimizer must
+    know it.
+
+    Args:
+        adapt: the settings, resolved.
+        backbone: changed in place.
+        training: whether it is in training mode.
 
     Attributes:
         starts: for each parameter of the backbone that is ever trained, by name, the optimizer step from which on.
         rounded: whether frozen layers were brought to bfloat16.
+        learns_now: whether anything of it is trained at this step.
 
     Raises:
         SettingError: more blocks are asked for than there are, or `peft` is not installed.
     """
 
-    def __init__(self, adapt: Adapt, backbone: Backbone) -> None:
+    def __init__(self, adapt: Adapt, backbone: Backbone, training: bool = True) -> None:
         assert adapt.mode != "auto", "resolve() first"
         self.adapt = adapt
-        for setting, blocks in (
-            ("last", adapt.last),
-            *((f"unfreeze_at.{k}", v) for k, v in adapt.unfreeze_at.items()),
-        ):
-            if isinstance(blocks, int) and blocks > backbone.depth:
-                raise SettingError(
-                    f"model.adapt.{setting}: found {blocks} blocks, but the backbone has {backbone.depth}"
-                )
+        self.backbone = backbone
+        self.training = training
+        check_depth(adapt, backbone.depth)
         if adapt.mode == "lora":
             inject_lora(backbone, adapt.lora)
         starts = {name: start_of(name, backbone, adapt) for name, _ in backbone.named_parameters()}
         starts |= dict.fromkeys(named_extras(backbone, adapt.also_train), 0)
         self.starts = {name: start for name, start in starts.items() if start is not None}
         self.rounded = adapt.frozen_dtype == "bfloat16" and bool(hold_in_bfloat16(backbone, self.starts))
+        self.learns_now = True
+        self.set_step(max([0, *adapt.unfreeze_at]))
 
     @property
     def learns(self) -> bool:
         """Whether anything of the backbone is ever trained."""
         return bool(self.starts)
 
-    def apply(self, backbone: nn.Module, step: int) -> bool:
-        """Let the parameters that train at this optimizer step, and no others, take gradients; returns if any changed.
+    def frozen(self) -> dict[str, nn.Parameter]:
+        """The parameters that are never trained, by name."""
+        return {name: p for name, p in self.backbone.named_parameters() if name not in self.starts}
+
+    def trained(self, module: nn.Module) -> dict[str, nn.Parameter]:
+        """Every parameter of a module's `backbone` and `heads` that is ever trained, by name."""
+        return {
+            name: parameter
+            for name, parameter in module.named_parameters()
+            if name.startswith("heads.") or name.removeprefix(BACKBONE) in self.starts
+        }
+
+    def set_step(self, step: int) -> None:
+        """Let the parameters that train at this optimizer step, and no others, take gradients.
 
         It depends on the step alone, so that a run that is resumed goes on exactly.
         """
         changed = False
-        for name, parameter in backbone.named_parameters():
+        for name, parameter in self.backbone.named_parameters():
             trains = self.starts.get(name, step + 1) <= step
             changed |= parameter.requires_grad != trains
             parameter.requires_grad_(trains)
-        return changed
+        if changed:
+            set_mode(self.backbone, self.training)
+        self.learns_now = any(parameter.requires_grad for parameter in self.backbone.parameters())
+
+    def start_step(self, step: int) -> None:
+        """The same before every step of a training, where a schedule may change what trains."""
+        if self.adapt.unfreeze_at:
+            self.set_step(step)
+
+    def set_mode(self, training: bool) -> None:
+        """Training or eval mode of the backbone; parts that take no gradients stay in eval mode."""
+        self.training = training
+        set_mode(self.backbone, training)
+
+    def check_precision(self, trainer: Trainer | None) -> None:
+        """Raise SettingError where `trainer.precision` computes otherwise than frozen layers are held."""
+        if self.rounded and trainer is not None and trainer.precision != "bf16-mixed":
+            raise SettingError(
+                f"model.adapt.frozen_dtype: found bfloat16 with trainer.precision "
+                f"{trainer.precision}, expected bf16-mixed"
+            )
+
+    def check_strategy(self, strategy: Strategy) -> None:
+        """Raise SettingError where `trainer.strategy` cannot change what trains, but the schedule does."""
+        fixed = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
+        if self.adapt.unfreeze_at and (fixed or isinstance(strategy, ModelParallelStrategy)):
+            raise SettingError(
+                "model.adapt.unfreeze_at: over several processes it needs "
+                "--trainer.strategy ddp_find_unused_parameters_true; sharded strategies cannot change what trains"
+            )
+
+
+def check_depth(adapt: Adapt, depth: int) -> None:
+    """Raise SettingError where more blocks are to be trained than there are."""
+    scheduled = ((f"unfreeze_at.{step}", blocks) for step, blocks in adapt.unfreeze_at.items())
+    for setting, blocks in (("last", adapt.last), *scheduled):
+        if isinstance(blocks, int) and blocks > depth:
+            raise SettingError(f"model.adapt.{setting}: found {blocks} blocks, but the backbone has {depth}")
 
 
 def start_of(name: str, backbone: Backbone, adapt: Adapt) -> int | None:

@@ -33,12 +33,12 @@ class WeightAverage(nn.Module):
 
     Args:
         parameters: those to average, by name.
-        decay: see `EMA`.
+        settings: how.
     """
 
-    def __init__(self, parameters: dict[str, nn.Parameter], decay: float) -> None:
+    def __init__(self, parameters: dict[str, nn.Parameter], settings: EMA) -> None:
         super().__init__()
-        self.decay = decay
+        self.settings = settings
         self.parameters_by_name = list(parameters)
         self.swapped = False
         for name, parameter in parameters.items():
@@ -47,10 +47,15 @@ class WeightAverage(nn.Module):
     @torch.no_grad()
     def update(self, parameters: dict[str, nn.Parameter], step: int) -> None:
         """Take in the weights after optimizer step `step`, counted from 1."""
-        kept = min(self.decay, (1 + step) / (10 + step))
+        kept = min(self.settings.decay, (1 + step) / (10 + step))
         averages = [local(self.get_buffer(buffer_name(name))) for name in self.parameters_by_name]
         weights = [local(parameters[name]).float() for name in self.parameters_by_name]
         torch._foreach_lerp_(averages, weights, 1 - kept)
+
+    def use(self, use: bool, parameters: dict[str, nn.Parameter]) -> None:
+        """Put the averages in the place of the weights for an evaluation, or the weights back, in place."""
+        if self.settings.evaluate and self.swapped != use:
+            self.swap(parameters)
 
     @torch.no_grad()
     def swap(self, parameters: dict[str, nn.Parameter]) -> None:

@@ -1,5 +1,7 @@
 """Training stops before losses or gradients that are not finite reach the weights."""
 
+import lightning as L
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor
 
 from sapiens2_lit.errors import TrainingError
@@ -14,18 +16,19 @@ class FiniteWatch:
     def add(self, loss: Tensor, samples: list[str]) -> None:
         self.window.append((loss.detach(), samples))
 
-    def check(self, norm: Tensor, step: int, scaled: bool) -> None:
+    def check(self, norm: Tensor, trainer: L.Trainer) -> None:
         """Check a step once, by the norm of its gradients, which is the same on every rank, so that all stop.
 
         Args:
             norm: of all gradients.
-            step: for the message.
-            scaled: losses are scaled by a scaler, which leaves out steps whose gradients overflow itself.
+            trainer: its scaler, where losses are scaled, leaves out steps whose gradients overflow itself.
 
         Raises:
             TrainingError: naming the samples whose loss is not finite.
         """
         window, self.window = self.window, []
+        precision = trainer.precision_plugin
+        scaled = isinstance(precision, MixedPrecision) and precision.scaler is not None
         if (scaled and all(loss.isfinite() for loss, _ in window)) or norm.isfinite():
             return
         samples = [sample for loss, names in window if not loss.isfinite() for sample in names]
@@ -35,7 +38,7 @@ class FiniteWatch:
             else "gradients are not finite, though this process's losses are"
         )
         raise TrainingError(
-            f"step {step}: {found}; this step changed no weights.\n"
+            f"step {trainer.global_step}: {found}; this step changed no weights.\n"
             + "".join(f"  {sample}\n" for sample in samples)
             + "Look at the labels of these samples, or lower the learning rate (--model.optimizer.lr)."
         )

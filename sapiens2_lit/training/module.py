@@ -1,51 +1,34 @@
 """The LightningModule: one backbone, any number of heads."""
 
-import math
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from lightning.pytorch.strategies import DDPStrategy
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.checkpoints import read_meta
 from sapiens2_lit.decoders import Recompute
-from sapiens2_lit.errors import SettingError
-from sapiens2_lit.heads.base import Batch, Head, Outputs, set_recompute
-from sapiens2_lit.models.build import build, fill_backbone, load_task_file, shard_networks
-from sapiens2_lit.parallel import clip_gradients, clip_values, compile_blocks, several_ranks
+from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.models.build import NetworkFactory
+from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel.strategy import strategy_sharding
-from sapiens2_lit.training.adaptation import Adapt
-from sapiens2_lit.training.ema import EMA
-from sapiens2_lit.training.evaluation import EvaluationModule
+from sapiens2_lit.training.adaptation import Adapt, Adaptation, adapt_from_dict, choose_adapt
+from sapiens2_lit.training.checkpoint_content import CheckpointContent, read_saved
+from sapiens2_lit.training.data_contract import datamodule_of
+from sapiens2_lit.training.ema import EMA, WeightAverage
+from sapiens2_lit.training.evaluator import Evaluator
 from sapiens2_lit.training.finite_check import FiniteWatch
+from sapiens2_lit.training.idle_heads import IdleHeads
 from sapiens2_lit.training.loss_weighting import FixedWeights, LossWeighting
-from sapiens2_lit.training.optimizer import (
-    apply_settings,
-    parameter_groups,
-    scale_learning_rates,
-    settings_of,
-    warmup_then_linear,
-)
-from sapiens2_lit.training.partial_labels import (
-    batches_of,
-    joined_images,
-    on_any_rank,
-    samples_of,
-    zero_loss,
-    zero_loss_of_parameters,
-)
-
-ADAMW = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1)
+from sapiens2_lit.training.optimizer import ADAMW, Optimization, clip
+from sapiens2_lit.training.partial_labels import StoredFeatures, learning_heads, with_features
+from sapiens2_lit.training.step_losses import StepLosses, log_losses, log_metrics
 
 
-class SapiensModule(EvaluationModule):
+class SapiensModule(L.LightningModule):
     """Trains heads on a backbone.
 
     Checkpoint names are `backbone.*` and `heads.NAME.*`. Networks are built in `configure_model`, so that a
@@ -93,201 +76,174 @@ class SapiensModule(EvaluationModule):
         compile: bool = False,
         head_checkpointing: Recompute = "none",
     ) -> None:
-        super().__init__(adapt or Adapt(), ema, flip_test)
-        if not heads:
-            raise SettingError("model.heads: no head given; name at least one, such as pose")
-        limits = (("layer_decay", layer_decay, 1.0), ("warmup_steps", warmup_steps, math.inf))
-        for setting, value, most in (
-            *limits,
-            ("backbone_lr", backbone_lr, math.inf),
-            ("head_lr", head_lr, math.inf),
-        ):
-            if not 0 <= value <= most:
-                raise SettingError(f"model.{setting}: found {value}, expected 0 to {most}")
-        for setting, prefixes in (("reinitialize", reinitialize), ("drop", drop)):
-            if prefixes and not weights:
-                raise SettingError(f"model.{setting}: {prefixes} has no effect without model.weights")
-        self.make_backbone = backbone
-        self.make_heads = heads
-        self.weights = weights
-        self.reinitialize, self.drop = tuple(reinitialize or ()), tuple(drop or ())
-        self.optimizer = optimizer
-        self.layer_decay = layer_decay
-        self.learning_rates = {"backbone_lr": backbone_lr, "head_lr": head_lr}
-        self.warmup_steps = warmup_steps
-        self.compile_blocks = compile
-        self.head_checkpointing: Recompute = head_checkpointing
+        super().__init__()
+        fresh, left_out = tuple(reinitialize or ()), tuple(drop or ())
+        self.factory = NetworkFactory(backbone, heads, weights, fresh, left_out, head_checkpointing, compile)
+        self.optimization = Optimization(optimizer, layer_decay, backbone_lr, head_lr, warmup_steps)
+        self.adapt, self.ema_settings = adapt or Adapt(), ema
+        self.config: dict[str, Any] = {}  # what the command line built this from; saved in every checkpoint
+        self.resume_from: str | None = None  # a checkpoint that will be loaded, if known before
+        self.feature_cache: StoredFeatures | None = None  # while one is in use
+        # Registered under the names of checkpoints; `network` is made of the same two.
+        self.backbone: Backbone | None = None
+        self.heads = nn.ModuleDict()
+        self._network: tuple[Network, ...] = ()  # a tuple registers nothing
         self.balancer = loss_weighting(list(heads))  # called so in checkpoints
-        self.feature_cache: Any = None  # a FeatureCache, while one is in use
-        self._finite = FiniteWatch()
-        self._learned: set[str] = set()  # heads that learn from this optimizer step
-        self._group_settings: list[dict[str, Any]] = []
+        self.ema: WeightAverage | None = None
+        self.adaptation: Adaptation | None = None
+        self.content, self.evaluator = CheckpointContent(), Evaluator(flip_test)
+        self.idle_heads, self.finite = IdleHeads(), FiniteWatch()
+
+    @property
+    def network(self) -> Network:
+        assert self._network, "configure_model() has not run"
+        return self._network[0]
+
+    def set_network(self, network: Network) -> None:
+        self.backbone, self.heads, self._network = network.backbone, network.heads, (network,)
 
     def configure_model(self) -> None:
-        if self.backbone is not None:
+        if self._network:
             return
-        checkpoint = self.resume_from
-        saved = read_meta(checkpoint) if checkpoint and Path(checkpoint).exists() else {}
-        needed = not checkpoint or "backbone" in saved  # else the checkpoint brings every weight
-        sharding = strategy_sharding(self._trainer)
-        self.backbone, heads = build(
-            self.make_backbone,
-            self.make_heads,
-            pretrained=needed and not self.weights,
-            sharding=sharding,
-        )
-        self.heads.update(heads)
-        set_recompute(heads, self.head_checkpointing)
-        source = self.weights or self.backbone.weights
-        if self.weights and needed and sharding is None:
-            load_task_file(self, self.weights, self.reinitialize, self.drop)
-        self.adapt_backbone(saved, source)
-        if self.compile_blocks:
-            compile_blocks(self.backbone)
-        if sharding is not None:
-            shard_networks(sharding, self.backbone, self.balancer)
-            kept = any(prefix.startswith("backbone") for prefix in self.reinitialize)
-            brought = not needed or (self.weights is not None and not kept)
-            fill_backbone(sharding, self.backbone, from_file=needed and not self.weights, brought=brought)
-            if self.weights and needed:
-                load_task_file(self, self.weights, self.reinitialize, self.drop)
-        self.remember_backbone(saved, source)
+        sharding, saved = strategy_sharding(self._trainer), read_saved(self.resume_from)
+        needed = not self.resume_from or "backbone" in saved  # else the checkpoint brings every weight
+        self.set_network(self.factory.build(needed, sharding))
+        self.content.source = self.factory.source(self.network.backbone)
+        self.adapt_backbone(saved)
+        self.factory.finish(self.network, needed, sharding, self.balancer)
+        self.remember_backbone(saved)
 
-    # ----------------------------------------------------------------- training
+    def adapt_backbone(self, saved: dict[str, Any]) -> None:
+        """Decide what of the backbone learns; `saved` is what a checkpoint says beside its tensors, if there is one."""
+        adapt = choose_adapt(self.adapt, saved, self.content.source is not None, self._trainer)
+        self.adaptation = Adaptation(adapt, self.network.backbone, self.training)
+        self.adaptation.check_precision(self._trainer)
+
+    def remember_backbone(self, saved: dict[str, Any]) -> None:
+        """Once the backbone has its values: note what of it checkpoints leave out, and start the average."""
+        assert self.adaptation is not None
+        self.content.leave_out_frozen(self.adaptation, resumed=bool(saved))
+        self.strict_loading = self.strict_loading and self.content.identity is None
+        if self.ema_settings is not None:
+            self.ema = WeightAverage(self.adaptation.trained(self), self.ema_settings)
+
+    def named_heads(self) -> list[tuple[str, Head]]:
+        return self.network.named_heads()
+
+    def train(self, mode: bool = True) -> "SapiensModule":
+        super().train(mode)
+        if self.adaptation is not None:
+            self.adaptation.set_mode(mode)
+        return self
+
+    def forward(self, images: Tensor) -> dict[str, Outputs]:
+        return self.network.run_heads(self.features(images))
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Feature maps; without gradients where nothing of the backbone learns at this step."""
+        idle = self.adaptation is not None and not self.adaptation.learns_now
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not idle):
+            return self.network.features(images)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        parts = batches_of(batch)
-        learning = [self.learning_heads(part) for part in parts]
-        features = self.features_of(parts)
-        terms: dict[str, list[Tensor]] = {}
-        losses: dict[str, list[Tensor]] = {}
-        for part, heads, maps in zip(parts, learning, features, strict=True):
-            for name, head in heads:
-                outputs = head(self.balancer.watch_gradients(name, maps))
-                found = head.loss(outputs, part)
-                losses.setdefault(name, []).append(torch.stack(list(found.values())).sum())
-                for term, value in found.items():
-                    terms.setdefault(f"{name}/{term}", []).append(value)
+        parts = with_features(batch, self.features, self.feature_cache)
+        losses = StepLosses(part for part, _ in parts)
+        for part, features in parts:
+            for name, head in learning_heads(self.named_heads(), part):
+                outputs = head(self.balancer.watch_gradients(name, features))
+                losses.add(name, head.loss(outputs, part))
                 if self.is_log_step():
-                    self.log_train_metrics(name, head, outputs, part)
-        weighed = self.balancer({name: torch.stack(values).mean() for name, values in losses.items()})
-        loss = torch.stack(list(weighed.values())).sum() + self.zero_loss_of_idle_heads(
-            set(losses), features[0]
-        )
-        self._finite.add(loss, samples_of(parts))
-        self.log_losses(loss, {name: torch.stack(values).mean() for name, values in terms.items()}, parts)
+                    log_metrics(self, name, head, outputs, part)
+        weighed = self.balancer(losses.heads())
+        rest = self.idle_heads.zero_loss(self.named_heads(), set(weighed), parts[0][1], self._trainer)
+        loss = torch.stack(list(weighed.values())).sum() + rest
+        self.finite.add(loss, losses.samples)
+        log_losses(self, loss.detach(), losses, self.balancer.weights() if self.is_log_step() else {})
         return loss
 
-    def features_of(self, parts: list[Batch]) -> list[list[Tensor]]:
-        """Feature maps for each batch: those that it brings along, or the backbone's, in one pass where sizes allow."""
-        cache = self.feature_cache
-        if cache is not None and all("cache_row" in part for part in parts):
-            return [cache.features(part, self.features) for part in parts]
-        if len(parts) > 1 and not any("features" in part for part in parts):
-            images = joined_images(parts)
-            if images is not None:
-                maps = [map_.split([len(part["image"]) for part in parts]) for map_ in self.features(images)]
-                return [list(own) for own in zip(*maps, strict=True)]
-        return [part["features"] if "features" in part else self.features(part["image"]) for part in parts]
-
-    def log_losses(self, loss: Tensor, terms: dict[str, Tensor], parts: list[Batch]) -> None:
-        size = sum(len(part["image"]) for part in parts)
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=size)
-        named = {f"train/{name}": value.detach() for name, value in terms.items()}
-        self.log_dict(named, prog_bar=len(terms) > 1, batch_size=size)
-        if self.is_log_step() and len(self.heads) > 1:
-            weights = self.balancer.weights().items()
-            self.log_dict({f"train/weight/{name}": weight for name, weight in weights}, batch_size=size)
-
-    def learning_heads(self, batch: Batch) -> list[tuple[str, Head]]:
-        found = [
-            (name, head) for name, head in self.named_heads() if all(key in batch for key in head.targets)
-        ]
-        if not found:
-            needs = {name: head.targets for name, head in self.named_heads()}
-            raise SettingError(f"no head can learn from a batch with {sorted(batch)}; the heads need {needs}")
-        return found
-
-    def zero_loss_of_idle_heads(self, active: set[str], features: list[Tensor]) -> Tensor:
-        """Zero, which lets this process keep step with others whose batches have labels for other heads."""
-        zero = torch.zeros((), device=self.device)
-        self._learned |= active
-        names = list(self.heads)
-        if len(names) == 1 or not several_ranks():
-            return zero
-        everywhere = active
-        if not getattr(
-            getattr(self.trainer, "datamodule", None), "same_labels_on_all_ranks", False
-        ):  # to ask is to wait for the others
-            everywhere = on_any_rank(active, names, self.device)
-            self._learned |= everywhere
-        reduces_all = isinstance(self.trainer.strategy, DDPStrategy)
-        for name, head in self.named_heads():
-            if name in everywhere - active:
-                zero = zero + zero_loss(head(features))
-            elif name not in everywhere and reduces_all:
-                zero = zero + zero_loss_of_parameters(head)
-        return zero
-
     def is_log_step(self) -> bool:
-        every = getattr(self.trainer, "log_every_n_steps", 0)
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it elsewhere
         return every > 0 and (self.trainer.global_step + 1) % every == 0
 
-    @torch.no_grad()
-    def log_train_metrics(self, name: str, head: Head, outputs: Outputs, batch: Batch) -> None:
-        metrics = head.metrics().to(self.device)
-        for metric in metrics.values():
-            metric.sync_on_compute = False  # this rank's batch alone: no waiting for others
-        with self.full_precision():
-            head.update(metrics, outputs, batch)
-        values = {f"train/{name}/{key}": value for key, value in metrics.compute().items()}
-        self.log_dict(values, batch_size=len(batch["image"]))
-
     def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
+        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        for name, head in self.named_heads():
-            if (
-                name not in self._learned
-            ):  # zeros that kept step are no gradients: momentum and decay would act on them
-                for parameter in head.parameters():
-                    parameter.grad = None
-        self._learned = set()
-        by_norm = gradient_clip_algorithm != "value" and gradient_clip_val
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = clip_gradients(parameters, float(gradient_clip_val or 0) if by_norm else math.inf)
+        self.idle_heads.drop_gradients(self.named_heads())
+        norm = clip(optimizer, gradient_clip_val, gradient_clip_algorithm)
         self.log("train/gradient_norm", norm)
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
-        self._finite.check(norm, self.trainer.global_step, scaled)
+        self.finite.check(norm, self.trainer)
         self.balancer.update()
-        if gradient_clip_val and not by_norm:
-            clip_values(parameters, float(gradient_clip_val))
 
     def configure_optimizers(self) -> Any:
-        assert self.backbone is not None
-        groups = parameter_groups(
-            self.backbone, self.heads, self.layer_decay, **self.learning_rates, balancer=self.balancer
-        )
-        optimizer = self.optimizer(groups)
-        scale_learning_rates(optimizer.param_groups)
-        self._group_settings = settings_of(optimizer)
-        factor = warmup_then_linear(self.warmup_steps, self.trainer.estimated_stepping_batches)
-        scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        steps = self.trainer.estimated_stepping_batches
+        return self.optimization.configure(self.network, self.balancer, steps)
 
     def on_fit_start(self) -> None:
-        if self.adaptation is not None:
-            self.balancer.check(self.adaptation.learns)
+        assert self.adaptation is not None
+        self.balancer.check(self.adaptation.learns)
         if not self.trainer.ckpt_path:  # else the checkpoint brings what the heads have learned of the data
-            for _, head in self.named_heads():
-                head.setup(getattr(self.trainer, "datamodule", None))
+            self.network.set_up_heads(datamodule_of(self.trainer))
 
     def on_train_start(self) -> None:
-        """After a checkpoint has brought its optimizer state: this run's settings win over those it was saved with."""
-        super().on_train_start()
-        for optimizer, config in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
-            assert isinstance(config.scheduler, LambdaLR)
-            apply_settings(optimizer, config.scheduler, self._group_settings)
+        assert self.adaptation is not None
+        self.adaptation.check_strategy(self.trainer.strategy)
+        self.optimization.restore(self.trainer)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        assert self.adaptation is not None
+        self.adaptation.start_step(self.trainer.global_step)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.ema is not None and self.adaptation is not None:  # before any callback may save
+            self.ema.update(self.adaptation.trained(self), self.trainer.global_step + 1)
+
+    def evaluate(self, images: Tensor, names: set[str] | None = None) -> dict[str, Outputs]:
+        """Raw outputs of every head, or of those named, as validation, test and prediction take them."""
+        return self.network.evaluate(images, names, flip=self.evaluator.flip_test)
+
+    def swap_ema(self, use: bool) -> None:
+        """Put the average in the place of the weights, or the weights back."""
+        if self.ema is not None and self.adaptation is not None:
+            self.ema.use(use, self.adaptation.trained(self))
+
+    def on_validation_epoch_start(self) -> None:
+        self.evaluator.start("validate", self)
+
+    def on_test_epoch_start(self) -> None:
+        self.evaluator.start("test", self)
+
+    def on_predict_start(self) -> None:
+        self.swap_ema(True)
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Outputs]:
+        return self.evaluator.step("validate", self.network, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Outputs]:
+        return self.evaluator.step("test", self.network, batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, dict[str, Tensor]]:
+        return self.evaluator.predict(self.network, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self.evaluator.finish("validate", self)
+
+    def on_test_epoch_end(self) -> None:
+        self.evaluator.finish("test", self)
+
+    def on_predict_end(self) -> None:
+        self.swap_ema(False)
+
+    def state_dict(self, *args: Any, prefix: str = "", **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        return self.content.filter(super().state_dict(*args, prefix=prefix, **kwargs), prefix, self.ema)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.content.write(checkpoint, self.config, self.adaptation)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        saved = self.content.read(checkpoint)
+        assert self.adaptation is not None
+        if "adapt" in saved and adapt_from_dict(saved["adapt"]) != self.adaptation.adapt:
+            self.adapt_backbone(saved)
+            self.remember_backbone(saved)
+        self.content.match(checkpoint, self, self.ema, self._trainer)

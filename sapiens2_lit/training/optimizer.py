@@ -2,14 +2,84 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import torch
+from lightning import Trainer
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.lora import is_lora
+from sapiens2_lit.models.network import Network
+from sapiens2_lit.parallel import clip_gradients, clip_values
+
+ADAMW = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1)
+
+
+class Optimization:
+    """The optimizer of a training, its parameter groups and its schedule.
+
+    Args:
+        optimizer: makes the optimizer from parameter groups.
+        layer_decay, backbone_lr, head_lr: see `parameter_groups`.
+        warmup_steps: see `warmup_then_linear`.
+
+    Raises:
+        SettingError: a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        optimizer: OptimizerCallable,
+        layer_decay: float,
+        backbone_lr: float,
+        head_lr: float,
+        warmup_steps: int,
+    ) -> None:
+        for setting, value, most in (
+            ("layer_decay", layer_decay, 1.0),
+            ("warmup_steps", warmup_steps, math.inf),
+            ("backbone_lr", backbone_lr, math.inf),
+            ("head_lr", head_lr, math.inf),
+        ):
+            if not 0 <= value <= most:
+                raise SettingError(f"model.{setting}: found {value}, expected 0 to {most}")
+        self.optimizer = optimizer
+        self.layer_decay = layer_decay
+        self.backbone_lr, self.head_lr = backbone_lr, head_lr
+        self.warmup_steps = warmup_steps
+        self._settings: list[dict[str, Any]] = []  # of each group
+
+    def make(self, network: Network, balancer: nn.Module, steps: float) -> tuple[Optimizer, LambdaLR]:
+        """The optimizer of what takes gradients, and its schedule over that many optimizer steps."""
+        groups = parameter_groups(
+            network.backbone,
+            network.heads,
+            self.layer_decay,
+            backbone_lr=self.backbone_lr,
+            head_lr=self.head_lr,
+            balancer=balancer,
+        )
+        optimizer = self.optimizer(groups)
+        scale_learning_rates(optimizer.param_groups)
+        self._settings = settings_of(optimizer)
+        return optimizer, LambdaLR(optimizer, warmup_then_linear(self.warmup_steps, steps))
+
+    def configure(self, network: Network, balancer: nn.Module, steps: float) -> dict[str, Any]:
+        """The same as Lightning takes them."""
+        optimizer, schedule = self.make(network, balancer, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def restore(self, trainer: Trainer) -> None:
+        """After a checkpoint has brought its state: this run's settings win over those it was saved with."""
+        for optimizer, config in zip(trainer.optimizers, trainer.lr_scheduler_configs, strict=True):
+            assert isinstance(config.scheduler, LambdaLR)
+            apply_settings(optimizer, config.scheduler, self._settings)
 
 
 def parameter_groups(
@@ -74,6 +144,23 @@ def scale_learning_rates(groups: list[dict[str, Any]]) -> None:
     """Multiply each group's learning rate by its `lr_scale`, once, in place."""
     for group in groups:
         group["lr"] *= group.get("lr_scale", 1.0)
+
+
+def clip(optimizer: Optimizer, value: float | None, algorithm: str | None) -> Tensor:
+    """Clip the gradients of an optimizer's parameters, in place, by their norm or one by one.
+
+    Args:
+        value: the greatest norm, or with `algorithm: value` the greatest size of each; None or 0 for no limit.
+
+    Returns:
+        The norm of all gradients before, a scalar.
+    """
+    by_norm = algorithm != "value" and value
+    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = clip_gradients(parameters, float(value or 0) if by_norm else math.inf)
+    if value and not by_norm:
+        clip_values(parameters, float(value))
+    return norm
 
 
 def apply_settings(optimizer: Optimizer, scheduler: LambdaLR, settings: list[dict[str, Any]]) -> None:

@@ -1,47 +1,59 @@
-"""Batches that have labels for some of the heads only, and several batches in one step.
+"""Batches that have labels for some of the heads only, and several batches in one step."""
 
-Where processes train together, all must run the same heads and give gradients to the same parameters, whatever labels
-their own batches have.
-"""
-
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from sapiens2_lit.heads.base import Batch, Head, Outputs
-from sapiens2_lit.parallel import max_over_ranks
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.heads.base import Batch, Head
 
 BATCHES = "batches"  # key of a step's batches by dataset, in place of one batch
+Features = list[Tensor]
+Compute = Callable[[Tensor], Features]  # images to feature maps
 
 
-def batches_of(batch: Batch) -> list[Batch]:
-    """The batches of one step: itself, or those of several datasets."""
-    return list(batch[BATCHES].values()) if BATCHES in batch else [batch]
+class StoredFeatures(Protocol):
+    """Feature maps that need not be computed; see `callbacks.FeatureCache`."""
+
+    def features(self, batch: Batch, compute: Compute) -> Features: ...
 
 
-def samples_of(parts: list[Batch]) -> list[str]:
-    return [sample for part in parts for sample in part.get("sample", [])]
+def learning_heads(heads: list[tuple[str, Head]], batch: Batch) -> list[tuple[str, Head]]:
+    """The heads whose labels a batch has.
+
+    Raises:
+        SettingError: there is none.
+    """
+    found = [(name, head) for name, head in heads if all(key in batch for key in head.targets)]
+    if not found:
+        needs = {name: head.targets for name, head in heads}
+        raise SettingError(f"no head can learn from a batch with {sorted(batch)}; the heads need {needs}")
+    return found
+
+
+def with_features(
+    batch: Batch, compute: Compute, cache: StoredFeatures | None
+) -> list[tuple[Batch, Features]]:
+    """The batches of one step, each with its feature maps: one batch, or those of several datasets."""
+    parts = list(batch[BATCHES].values()) if BATCHES in batch else [batch]
+    return list(zip(parts, features_of(parts, compute, cache), strict=True))
+
+
+def features_of(parts: list[Batch], compute: Compute, cache: StoredFeatures | None) -> list[Features]:
+    """Feature maps for each batch: those that it brings along, or computed ones, in one pass where sizes allow."""
+    if cache is not None and all("cache_row" in part for part in parts):
+        return [cache.features(part, compute) for part in parts]
+    if len(parts) > 1 and not any("features" in part for part in parts):
+        images = joined_images(parts)
+        if images is not None:
+            maps = [map_.split([len(part["image"]) for part in parts]) for map_ in compute(images)]
+            return [list(own) for own in zip(*maps, strict=True)]
+    return [part["features"] if "features" in part else compute(part["image"]) for part in parts]
 
 
 def joined_images(parts: list[Batch]) -> Tensor | None:
     """All images of a step as one batch, where they are of one size; the backbone then runs once."""
     images = [part["image"] for part in parts]
     return torch.cat(images) if len({image.shape[1:] for image in images}) == 1 else None
-
-
-def on_any_rank(active: Iterable[str], names: list[str], device: torch.device) -> set[str]:
-    """Which of the heads learn from this step on any of the ranks. Every rank must ask."""
-    here = torch.tensor([name in active for name in names], dtype=torch.int32, device=device)
-    return {name for name, found in zip(names, max_over_ranks(here).tolist(), strict=True) if found}
-
-
-def zero_loss(outputs: Outputs) -> Tensor:
-    """Zero, with zero gradients for everything that the outputs depend on."""
-    values = [outputs] if isinstance(outputs, Tensor) else list(outputs.values())
-    return torch.stack([value.float().sum() * 0.0 for value in values]).sum()
-
-
-def zero_loss_of_parameters(head: Head) -> Tensor:
-    """Zero, with zero gradients for the head's parameters, without running it."""
-    return torch.stack([p.flatten()[0].float() * 0.0 for p in head.parameters() if p.requires_grad]).sum()

@@ -1,14 +1,18 @@
 """Labels beside predictions."""
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 import torch
 
-from sapiens2_lit.heads.base import Batch, Head
 from sapiens2_lit.visualization.draw import side_by_side
 
+if TYPE_CHECKING:  # heads draw by this package
+    from sapiens2_lit.heads.base import Batch, Head
 
-def compare(head: Head, batch: Batch, prediction: dict[str, torch.Tensor], index: int) -> np.ndarray:
+
+def compare(head: "Head", batch: "Batch", prediction: dict[str, torch.Tensor], index: int) -> np.ndarray:
     """One sample: its labels on the left, where it has any, and its prediction on the right, where labels count.
 
     What nobody taught the head, such as the depth of a background, would stretch the colors.

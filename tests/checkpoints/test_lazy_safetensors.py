@@ -12,6 +12,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints import open_weights, read_weights, to_transformers, write_weights
 from sapiens2_lit.checkpoints.lazy_safetensors import StoredTensor
+from sapiens2_lit.models.build import shard_backbone
 from sapiens2_lit.parallel.dtensor import Part, held_part, local_values
 from sapiens2_lit.parallel.seeded_init import init_sharded
 from sapiens2_lit.parallel.sharding import Sharding
@@ -38,7 +39,7 @@ def shell(world: int) -> Sapiens2:
     with torch.device("meta"):
         backbone = Sapiens2("test", (64, 64))
     sharding = Sharding(init_device_mesh("cpu", (world,)))
-    sharding.shard_backbone(backbone)
+    shard_backbone(sharding, backbone)
     sharding.materialize(backbone)
     init_sharded(backbone.init_weights, draw=False)
     return backbone

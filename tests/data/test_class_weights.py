@@ -113,7 +113,7 @@ def test_released_files_have_no_counts_and_need_none(folder: Path, tmp_path: Pat
     assert not any("balance" in name for name in released)
     changed = {name: value + 1 for name, value in released.items()}
     save_file(changed, tmp_path / "task.safetensors")
-    load_task_file(module, str(tmp_path / "task.safetensors"))
+    load_task_file(module.network, str(tmp_path / "task.safetensors"))
     torch.testing.assert_close(module.heads["seg"].conv_seg.bias, changed["decode_head.conv_seg.bias"])
     assert module.heads["seg"].losses["cross_entropy"].balance.tolist() == [1] * 4
 

@@ -7,13 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import Head, LinearHead
 from sapiens2_lit.heads.pose import to_original
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.predictor import Predictor
-from sapiens2_lit.models.normalize import MEAN, STD
 
 SIZE = (64, 48)
 
@@ -25,6 +24,7 @@ class Pixels(Backbone):
 
     def __init__(self) -> None:
         super().__init__()
+        self.blocks = torch.nn.ModuleList()
         self.place = torch.nn.Parameter(torch.zeros(1))
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -44,7 +44,7 @@ class Echo(Head):
     multi_scale = True
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
         return (features[-1] * std + mean) / 255
 
     def unflip(self, outputs: Any) -> Tensor:

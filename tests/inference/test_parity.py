@@ -24,8 +24,7 @@ def as_module(model: InferenceModel, flip: bool) -> SapiensModule:
     """The same networks, in what a Trainer runs."""
     makers = {name: (lambda width, head=head: head) for name, head in model.named_heads()}
     module = SapiensModule(lambda: model.backbone, makers, flip_test=flip)
-    module.backbone = model.backbone
-    module.heads.update(dict(model.named_heads()))
+    module.set_network(model)
     return module.eval()
 
 

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from sapiens2_lit.codecs import UDPHeatmapCodec
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.predictor import Predictor
-from sapiens2_lit.inference.test_time_augmentation import resample_heatmaps, scaled_sizes
+from sapiens2_lit.inference.test_time_augmentation import scaled_sizes
+from sapiens2_lit.models.multi_scale import resample_heatmaps
 
 SIZE = (64, 48)
 

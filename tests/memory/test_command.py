@@ -46,6 +46,14 @@ def test_what_does_not_fit_says_what_to_change(capsys: pytest.CaptureFixture) ->
     assert "--config strategy/fsdp2.yaml" in text
 
 
+def test_of_several_datasets_the_fullest_counts() -> None:
+    """By turns one of them is on the device, by `all` a batch of each."""
+    run = ["--config", "multitask_folders.yaml", "--data.datasets.normal.init_args.batch_size", "6"]
+    assert read_case(run).launch.batch_size == 6
+    assert read_case([*run, "--data.schedule", "all"]).launch.batch_size == 4 * 4 + 6
+    assert read_case([*run, "--data.batch_size", "2"]).launch.batch_size == 2
+
+
 def test_mistakes_are_answered(capsys: pytest.CaptureFixture) -> None:
     assert main(["plan", *POSE, "--memory", "24", "--trainer.strategy", "deepspeed"]) == 1
     assert "trainer.strategy: found deepspeed" in capsys.readouterr().err

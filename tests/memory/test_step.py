@@ -6,10 +6,11 @@ from itertools import pairwise
 import pytest
 import torch
 
+from sapiens2_lit.backbones.base import IMAGENET_MEAN
 from sapiens2_lit.backbones.rope import rope_tables
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.memory.step import Moments, simulate_step
-from sapiens2_lit.models.normalize import constants
+from sapiens2_lit.models.normalize import constant
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.module import SapiensModule
 
@@ -19,7 +20,7 @@ BF16 = torch.bfloat16
 
 def play(module: SapiensModule, batch_size: int = 2, **settings: object) -> Moments:
     networks = empty_networks(module)
-    return simulate_step(networks.backbone, dict(networks.heads.items()), batch_size, IMAGE, **settings)
+    return simulate_step(networks.network, batch_size, IMAGE, **settings)
 
 
 @pytest.mark.slow
@@ -81,4 +82,4 @@ def test_caches_hold_no_tensor_of_the_play(make_module: Callable[..., SapiensMod
     cos, _ = rope_tables(
         (6, 4), 16, prefix=9, dtype=torch.float32, device=torch.device("cpu"), out=torch.float32
     )
-    assert type(cos) is type(constants(torch.device("cpu"))[0]) is torch.Tensor
+    assert type(cos) is type(constant(IMAGENET_MEAN, torch.device("cpu"))) is torch.Tensor

@@ -11,6 +11,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.heads import PoseHead
 from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.models.build import shard_backbone
 from sapiens2_lit.parallel.dtensor import local_values
 from sapiens2_lit.parallel.sharding import Sharding
 
@@ -33,7 +34,7 @@ def test_each_rank_holds_its_part(
     planned = sum(launch.held(parameter) for parameter in parameters)
     with fake_ranks(world):
         sharding = Sharding(init_device_mesh("cpu", (world,)), torch.bfloat16)
-        sharding.shard_backbone(backbone)
+        shard_backbone(sharding, backbone)
         sharding.shard(head)
         own = held(backbone) + held(head)
     assert own == planned, "what `sapiens2-lit plan` says"
@@ -50,7 +51,7 @@ def test_copies_are_sharded_within_their_machine(fake_ranks: Callable[..., Any])
         backbone = Sapiens2("0.4b")
     with fake_ranks(16):
         mesh = init_device_mesh("cpu", (2, 8), mesh_dim_names=("replicate", "shard"))
-        Sharding(mesh).shard_backbone(backbone)
+        shard_backbone(Sharding(mesh), backbone)
         own = held(backbone)
     whole = sum(parameter.numel() for parameter in backbone.parameters())
     assert own == pytest.approx(whole / 8, rel=0.02)

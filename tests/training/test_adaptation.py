@@ -73,7 +73,7 @@ def test_auto_freezes_in_a_run(pretrained: Path, tmp_path: Path) -> None:
         ({"mode": "last_blocks"}, "last"),
         ({"mode": "frozen", "last": 2}, "last"),
         ({"mode": "full", "lora": LoRA(rank=4)}, "lora"),
-        ({"mode": "full", "extra": ["norms"]}, "extra"),
+        ({"mode": "full", "also_train": ["norms"]}, "also_train"),
         ({"mode": "lora", "unfreeze_at": {5: 1}}, "unfreeze_at"),
         ({"mode": "frozen", "unfreeze_at": {0: 1}}, "unfreeze_at"),
     ],

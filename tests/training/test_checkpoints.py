@@ -121,7 +121,7 @@ def test_optimizer_with_8_bit_states_learns_and_resumes_exactly(
 
     def new(optimizer: Any) -> SapiensModule:
         module = make(pretrained / "model.safetensors", Adapt("full"))
-        module.optimizer = partial(optimizer, lr=1e-2, weight_decay=0.1)
+        module.optimization.optimizer = partial(optimizer, lr=1e-2, weight_decay=0.1)
         module.configure_model()  # now, so that all have the same fresh heads
         return module
 

@@ -13,6 +13,7 @@ from sapiens2_lit.checkpoints import released_state
 from sapiens2_lit.errors import SettingError, TrainingError, WeightsError
 from sapiens2_lit.heads import PoseHead
 from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.training.partial_labels import learning_heads
 
 
 def make(skeleton: str = "coco17", **settings) -> SapiensModule:
@@ -120,4 +121,4 @@ def test_loss_that_is_not_finite_stops_before_the_weights_and_names_the_samples(
 
 def test_batch_that_no_head_can_learn_from_is_an_error() -> None:
     with pytest.raises(SettingError, match="keypoints"):
-        make().learning_heads({"image": torch.zeros(1)})
+        learning_heads(make().named_heads(), {"image": torch.zeros(1)})

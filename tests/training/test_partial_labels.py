@@ -11,7 +11,6 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset
 
 from sapiens2_lit.backbones import Sapiens2
@@ -19,7 +18,6 @@ from sapiens2_lit.heads import DepthHead, NormalHead
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.loss_weighting import GradientNorms, UncertaintyWeighting
 from sapiens2_lit.training.module import SapiensModule
-from sapiens2_lit.training.optimizer import parameter_groups, scale_learning_rates, warmup_then_linear
 
 STEPS = 4
 
@@ -87,12 +85,7 @@ def by_hand(balance: Any) -> dict[str, torch.Tensor]:
     module.configure_model()
     module.log = module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
     module.is_log_step = lambda: False  # type: ignore[method-assign]
-    assert module.backbone is not None
-    optimizer = module.optimizer(
-        parameter_groups(module.backbone, module.heads, module.layer_decay, balancer=module.balancer)
-    )
-    scale_learning_rates(optimizer.param_groups)
-    schedule = LambdaLR(optimizer, warmup_then_linear(module.warmup_steps, STEPS))
+    optimizer, schedule = module.optimization.make(module.network, module.balancer, STEPS)
     for step in range(STEPS):
         optimizer.zero_grad()
         for rank in range(2):
