@@ -25,8 +25,8 @@ from sapiens2_lit.callbacks import (
 from sapiens2_lit.callbacks.beginning import preemption
 from sapiens2_lit.callbacks.finite_weights import FiniteWeights
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
-from sapiens2_lit.checkpoints.class_kinds import check_kinds
 from sapiens2_lit.checkpoints.trust import Trust, trusted
+from sapiens2_lit.cli.class_kinds import check_kinds
 from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import find_checkpoint, find_model, run_of
 from sapiens2_lit.cli.link_settings import share_settings
