@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.cli.find_run import find_model
 from sapiens2_lit.cli.options import Parser, add_trust_options
 from sapiens2_lit.data.pixel_limit import MAX_PIXELS, set_max_pixels
@@ -40,6 +41,7 @@ def app(args: list[str]) -> int:
     except ImportError as error:
         raise SettingError("app: it needs the package gradio: pip install 'sapiens2-lit[app]'") from error
     set_max_pixels(options.max_pixels)
+    set_verification(options.verify)
     if not options.max_upload > 0:
         raise SettingError(f"--max_upload: found {options.max_upload:g}, expected megabytes above 0")
     page = build_page(

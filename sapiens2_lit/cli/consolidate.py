@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from sapiens2_lit.archives.safe_pickle import read_pickle
+from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.checkpoints.format import CHECKPOINT, META
 from sapiens2_lit.checkpoints.write_streaming import Shapes, write_stream
 from sapiens2_lit.cli.find_run import find_model
-from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.cli.messages import set_up_messages
+from sapiens2_lit.cli.options import Parser, add_verify_option
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel.checkpoint import (
     MODEL,
@@ -36,7 +38,10 @@ def consolidate_command(args: list[str]) -> int:
     parser.add_argument("model", metavar="MODEL", help="a run, RUNS/best, RUNS/last, or a checkpoint")
     parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="the same as --output")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write, FILE.safetensors")
+    add_verify_option(parser)
     options = parser.parse_args(args)
+    set_up_messages()
+    set_verification(options.verify)
     if (options.out is None) == (options.output is None):
         raise SettingError("consolidate: expected one file to write, as --output OUT.safetensors")
     written = consolidate(Path(find_model(options.model)), options.out or options.output)

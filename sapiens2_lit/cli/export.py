@@ -6,6 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.cli.find_run import PATTERNS, find_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import Parser, add_trust_options
@@ -53,6 +54,7 @@ def export(args: list[str], api: HfApi | None = None) -> int:
     """
     options = parse(args)
     set_up_messages()
+    set_verification(options.verify)
     out: Path = options.output.expanduser()
     check_place(out, overwrite=options.overwrite)
     api = api or HfApi()

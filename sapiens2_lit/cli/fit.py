@@ -8,17 +8,19 @@ from typing import Any
 import lightning as L
 import yaml
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
+from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.callbacks import (
+    BestCheckpoint,
     FeatureCache,
     LastCheckpoint,
     LearningRates,
     ModelSummary,
     PredictionPictures,
+    RandomState,
     RunProgressBar,
     SoleWriter,
 )
@@ -33,7 +35,7 @@ from sapiens2_lit.cli.link_settings import share_settings
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.old_names import in_todays_names
 from sapiens2_lit.cli.options import value_of, without
-from sapiens2_lit.cli.out_of_memory import advice, is_out_of_memory
+from sapiens2_lit.cli.out_of_memory import advice, explain, is_out_of_memory
 from sapiens2_lit.cli.run_config import read_run_config, take_trust
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.report import HtmlReport
@@ -44,6 +46,7 @@ BEST = {
     "checkpoint.mode": "max",
     "checkpoint.filename": "best-step={step}",
     "checkpoint.auto_insert_metric_name": False,
+    "checkpoint.enable_version_counter": False,  # a step that is done again has the same name
     "checkpoint.save_on_train_epoch_end": False,  # after validation, when the score is there
 }
 
@@ -95,6 +98,8 @@ class SapiensCLI(LightningCLI):
                 trained = getattr(self, "model", None) if self.subcommand == "fit" else None
                 ranks = getattr(getattr(self, "trainer", None), "world_size", None)
                 raise advice(self.config[self.subcommand], error, trained, ranks) from error
+            if (plain := explain(error)) is not None:
+                raise plain from error
             raise
         finally:
             self.sole_writer.release()
@@ -133,7 +138,13 @@ class SapiensCLI(LightningCLI):
             default=False,
             help="Evaluate weights that are NaN or infinite all the same.",
         )
-        parser.add_class_arguments(ModelCheckpoint, "checkpoint")
+        parser.add_argument(
+            "--verify",
+            type=bool,
+            default=True,
+            help="Compare files with their checksums before they are loaded.",
+        )
+        parser.add_class_arguments(BestCheckpoint, "checkpoint")
         parser.set_defaults(BEST)
         parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
         parser.add_class_arguments(PredictionPictures, "pictures")
@@ -141,6 +152,7 @@ class SapiensCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
+        set_verification(settings.verify)
         settings.ckpt_path = find_checkpoint(settings.ckpt_path, Path(settings.output))
         settings.weights_only = settings.weights_only is not False  # a checkpoint may come from a stranger
         if self.subcommand != "fit" and settings.ckpt_path is None and settings.model.weights is None:
@@ -183,7 +195,7 @@ class SapiensCLI(LightningCLI):
             callbacks.append(HtmlReport(built.report, run_of(built.ckpt_path)))
         if self.subcommand == "fit":
             callbacks.insert(0, self.sole_writer)
-            callbacks += [LearningRates(), built.pictures, built.feature_cache]
+            callbacks += [RandomState(), LearningRates(), built.pictures, built.feature_cache]
             if built.trainer.enable_model_summary is not False:
                 callbacks.append(ModelSummary(self.config.fit))
             if built.trainer.enable_checkpointing is not False:

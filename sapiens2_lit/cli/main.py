@@ -6,9 +6,11 @@ import shlex
 import sys
 from argparse import ArgumentError
 from importlib.metadata import version
+from pathlib import Path
 from textwrap import dedent
 
 from sapiens2_lit import interrupts
+from sapiens2_lit.atomic_write import ADVICE, DISK_ERRORS, room
 from sapiens2_lit.cli.configs import find_config, shipped_configs, summary
 from sapiens2_lit.errors import Interrupted, SapiensError, UntrustedError
 
@@ -82,6 +84,15 @@ def answer(command: str, rest: list[str]) -> int:
         return fail(f"{error}\n{how_to_trust(command, rest, error.class_paths)}", status=1, cause=error)
     except SapiensError as error:
         return fail(plain_message(error), status=1, cause=error)
+    except MemoryError as error:  # of a Trainer it is explained already
+        reason = str(error) or "the system refused it"
+        return fail(f"out of memory: {reason}. Take a smaller --batch_size or image.", status=1, cause=error)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        place = Path(error.filename or ".").parent
+        where = f"{error.filename}: " if error.filename else ""
+        return fail(f"{where}{error.strerror}{room(error, place)}. {ADVICE}", status=1, cause=error)
     except (ArgumentError, ValueError) as error:
         if not isinstance(error, ArgumentError) and not str(error).startswith("Does not validate"):
             raise

@@ -47,6 +47,12 @@ def add_trust_options(parser: Parser, group: Any = None) -> None:
         "contact.ContactHead, or a module with all in it; may be repeated",
     )
     parser.add_switch("allow_nonfinite", False, "use weights that are NaN or infinite all the same", group)
+    add_verify_option(parser, group)
+
+
+def add_verify_option(parser: Parser, group: Any = None) -> None:
+    """Add the option of every command that reads weights."""
+    parser.add_switch("verify", True, "compare files with their checksums before they are loaded", group)
 
 
 def with_underscores(args: Sequence[str]) -> list[str]:

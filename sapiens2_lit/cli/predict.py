@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sapiens2_lit import interrupts
+from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.atomic_write import check_writable
 from sapiens2_lit.cli.find_run import find_model, with_model
 from sapiens2_lit.cli.messages import set_up_messages
@@ -42,6 +43,7 @@ def predict(args: list[str]) -> int:
         raise SettingError("--data.predict is gone: give --images PATH, and --boxes FILE for people")
     options = build_parser().parse_args(with_model(with_underscores(args)))
     set_max_pixels(options.max_pixels)
+    set_verification(options.verify)
     check_writable(options.output, "--output")
     source = open_source(options.images, without=options.output)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
