@@ -40,8 +40,8 @@ def explain(error: BaseException) -> SapiensError | None:
     text = " ".join(str(error).split())
     if isinstance(error, RuntimeError) and (found := DEAD_WORKER.search(text)):
         return DataError(
-            f"a worker of the data loader died ({found[0]}). Where memory ran out: --data.num_workers lower, or a smaller "
-            "--data.batch_size; with --data.num_workers 0 the run itself shows what happens"
+            f"a worker of the data loader died ({found[0]}). Where memory ran out: fewer --data.num_workers, or a "
+            "smaller --data.batch_size; with --data.num_workers 0 the run itself shows what happens"
         )
     if isinstance(error, ValueError) and text.startswith("`val_check_interval`"):
         return SettingError(f"trainer.{text.replace('`', '')}")

@@ -1,6 +1,5 @@
 """Frames of a video, one at a time, upright, with their times. PyAV decodes; it is asked for only where it is used."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.inference.container_length import missing_bytes
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
-
-TOLERANCE = 0.25  # s by which containers round or guess how long they are
 
 TimedImage = tuple[int, float, npt.NDArray[np.uint8]]
 
@@ -95,9 +93,14 @@ class VideoFile:
                 count = _Count(stream.start_time)
                 count.exact = "mp4" in container.format.name and stream.frames > 0
                 yield from self._decode(container, stream, count, wanted)
-                self.problem = self._lost(count, stream, self._promised(container, stream))
+                self.problem = self._lost(count, stream)
         except (OSError, av.error.FFmpegError) as error:
-            self.problem = f"{self.path}: the video cannot be read: {error.strerror or error}."
+            self.problem = f"{self.path}: the video cannot be read: {error.strerror or error}{self._cut()}."
+
+    def _cut(self) -> str:
+        """Whether that is because the end of the file is missing."""
+        missing = missing_bytes(self.path) if self.path.is_file() else 0
+        return f"; it is truncated, {missing:,} bytes are missing at its end" if missing else ""
 
     def _decode(
         self, container: Any, stream: "VideoStream", count: "_Count", wanted: Callable[[int], bool]
@@ -126,21 +129,7 @@ class VideoFile:
             if packet is None:
                 return
 
-    def _promised(self, container: Any, stream: "VideoStream") -> float | None:
-        """Seconds of pictures that the container says it has; None if it says nothing, or holds more than pictures.
-
-        The sound of a file may be longer than its pictures, so that only a length of the stream itself counts then.
-        """
-        own = stream.metadata.get("DURATION") or stream.metadata.get("DURATION-eng")  # Matroska's and WebM's
-        if own is not None and (found := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", own)):
-            return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
-        if stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
-        if container.duration is None or len(container.streams) > 1:
-            return None
-        return float(container.duration / import_av().time_base)
-
-    def _lost(self, count: "_Count", stream: "VideoStream", promised: float | None) -> str | None:
+    def _lost(self, count: "_Count", stream: "VideoStream") -> str | None:
         """What to say of frames that did not come."""
         count.finish()
         lost = []
@@ -152,12 +141,13 @@ class VideoFile:
             what = "1 frame" if count.num_lost == 1 else f"{count.num_lost} frames"
             lost.append(f"{what} could not be decoded and left out{place}")
         if count.broken_off is not None:
-            lost.append(f"it breaks off after {count.num_packets} frames: {count.broken_off}")
+            lost.append(f"it breaks off after {count.num_packets} frames: {count.broken_off}{self._cut()}")
         elif count.exact and count.num_packets < stream.frames:
             lost.append(f"it ends after {count.num_packets} of {stream.frames} frames: it is truncated")
-        elif promised is not None and (end := count.end(stream)) is not None:
-            if promised - end > max(TOLERANCE, 1.5 * count.longest_step(stream)):
-                lost.append(f"it ends at {end:.2f} of {promised:.2f} s: it is truncated")
+        elif missing := missing_bytes(self.path):
+            lost.append(
+                f"it ends after {count.num_packets} frames, {missing:,} bytes too early: it is truncated"
+            )
         return f"{self.path}: {'; '.join(lost)}." if lost else None
 
 
@@ -175,8 +165,6 @@ class _Count:
     failed: int = 0
     missing: int = 0
     first_lost: int | None = None
-    first: int | None = None  # time stamps of packets
-    last: int | None = None
     broken_off: str | None = None
     exact: bool = False  # the container knows how many frames there are; AVI only says so
     consistent: bool = True
@@ -187,9 +175,6 @@ class _Count:
         if not packet.size:  # the end
             return
         self.num_packets += 1
-        if packet.pts is not None:
-            self.first = packet.pts if self.first is None else min(self.first, packet.pts)
-            self.last = packet.pts if self.last is None else max(self.last, packet.pts)
         if packet.pts is None:
             self.consistent = False
         elif not packet.is_discard:
@@ -219,16 +204,6 @@ class _Count:
     @property
     def num_lost(self) -> int:
         return self.missing if self.consistent else max(self.missing, self.failed)
-
-    def end(self, stream: "VideoStream") -> float | None:
-        """When the last picture ends that the file holds, in seconds from the first one."""
-        if self.last is None or stream.time_base is None:
-            return None
-        return float((self.last - (self.first or 0)) * stream.time_base) + self.longest_step(stream)
-
-    def longest_step(self, stream: "VideoStream") -> float:
-        """Seconds of a picture."""
-        return float(1 / stream.average_rate) if stream.average_rate else 0.0
 
     def seconds(self, frame: "VideoFrame", index: int, stream: "VideoStream") -> float:
         if frame.pts is not None and stream.time_base is not None:
