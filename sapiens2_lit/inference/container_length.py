@@ -6,27 +6,10 @@ Formats: ISO/IEC 14496-12 (mp4, mov), RFC 8794 and RFC 9559 (Matroska, WebM), Mi
 from pathlib import Path
 from typing import BinaryIO
 
-_BOXES = frozenset(
-    [
-        "ftyp",
-        "moov",
-        "mdat",
-        "free",
-        "skip",
-        "wide",
-        "moof",
-        "mfra",
-        "uuid",
-        "pnot",
-        "udta",
-        "meta",
-        "sidx",
-        "styp",
-        "junk",
-        "emsg",
-        "PICT",
-    ]
-)
+_BOXES = {
+    "ftyp", "moov", "mdat", "free", "skip", "wide", "moof", "mfra", "uuid", "pnot", "udta", "meta", "sidx", "styp",
+    "junk", "emsg", "PICT",
+}  # fmt: skip
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
