@@ -105,7 +105,7 @@ def fit(root: Path, output: Path, workers: int, steps: int, accumulate: int = 1)
         "trainer.enable_progress_bar": "false",
     }  # fmt: skip
     given = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    return ["fit", "--config", "pose_17.yaml", "--config", "size/test.yaml", *given]
+    return ["fit", "--config", "pose_17.yaml", "--config", "size/smoke.yaml", *given]
 
 
 def prepare(root: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from sapiens2_lit.callbacks.beginning import Beginning
 from sapiens2_lit.callbacks.last_checkpoint import checkpoint_folder
 from sapiens2_lit.checkpoints.run_lock import RunLock
 from sapiens2_lit.errors import SettingError
@@ -23,6 +24,7 @@ class SoleWriter(L.Callback):
 
     def __init__(self) -> None:
         self.lock: RunLock | None = None
+        self.before: Beginning | None = None  # by which a refused run removes what its loggers have made
 
     def claim(self, make_logger: Callable[[], TensorBoardLogger]) -> TensorBoardLogger:
         """Take the lock of a logger's folder before anything is read or started, and return the logger.
@@ -59,6 +61,8 @@ class SoleWriter(L.Callback):
                 self.lock = lock
             except SettingError as error:
                 refusal = str(error)
+                if self.before is not None:
+                    self.before.remove()
         refusal = trainer.strategy.broadcast(refusal)  # all ranks end, none waits for rank 0
         if refusal is not None:
             raise SettingError(refusal)

@@ -19,17 +19,11 @@ from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_releas
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.lora import LoRA, merge_state
 from sapiens2_lit.parallel.checkpoint import read_meta_file, read_model
+from sapiens2_lit.vocabularies.tasks import TASKS
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 META_FILE = "meta.pt"  # what the folder of a sharded run has beside its tensors
 WRAPPERS = ("state_dict", "model")
-ARCHITECTURES = {  # in the config.json of a transformers model
-    "Sapiens2ForPoseEstimation": "pose",
-    "Sapiens2ForSemanticSegmentation": "seg",
-    "Sapiens2ForNormalEstimation": "normal",
-    "Sapiens2ForPointmapEstimation": "pointmap",
-    "Sapiens2ForImageMatting": "matting",
-}
 
 
 class Weights(NamedTuple):
@@ -180,7 +174,7 @@ def task_beside(file: Path) -> str | None:
         architectures = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
     except (ValueError, AttributeError) as error:
         raise WeightsError(f"{config}: expected a JSON object; {error}.") from error
-    return next((ARCHITECTURES[name] for name in architectures if name in ARCHITECTURES), None)
+    return next((task for task, row in TASKS.items() if row.transformers in architectures), None)
 
 
 def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]:

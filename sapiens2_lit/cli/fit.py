@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
+from sapiens2_lit import interrupts
 from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.callbacks import (
     BestCheckpoint,
@@ -24,7 +25,7 @@ from sapiens2_lit.callbacks import (
     RunProgressBar,
     SoleWriter,
 )
-from sapiens2_lit.callbacks.beginning import preemption
+from sapiens2_lit.callbacks.beginning import Beginning, preemption
 from sapiens2_lit.callbacks.finite_weights import FiniteWeights
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.checkpoints.trust import Trust, trusted
@@ -91,8 +92,10 @@ class SapiensCLI(LightningCLI):
             OutOfMemory: with what to change.
         """
         self.sole_writer = SoleWriter()
+        self.before: Beginning | None = None
         try:
-            super().__init__(*args, **kwargs)
+            with interrupts.undone(self.leave):
+                super().__init__(*args, **kwargs)
         except Exception as error:
             if is_out_of_memory(error) and self.subcommand is not None:
                 trained = getattr(self, "model", None) if self.subcommand == "fit" else None
@@ -103,6 +106,12 @@ class SapiensCLI(LightningCLI):
             raise
         finally:
             self.sole_writer.release()
+
+    def leave(self) -> None:
+        """Give the run's folder free, and leave nothing of a run that has not begun."""
+        self.sole_writer.release()
+        if self.before is not None:
+            self.before.remove()
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -172,6 +181,9 @@ class SapiensCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         settings = self.config[self.subcommand]
+        if self.subcommand == "fit":
+            self.before = Beginning(Path(settings.output))
+            self.sole_writer.before = self.before
         kwargs.setdefault("default_root_dir", settings.trainer.default_root_dir or settings.output)
         if settings.trainer.logger in (None, True):
             make = partial(TensorBoardLogger, settings.output, name="", version=self.run_folder())
@@ -180,7 +192,10 @@ class SapiensCLI(LightningCLI):
         kwargs["callbacks"] = self.callbacks()
         kwargs["plugins"] = self.plugins()
         kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if self.before is not None and trainer.is_global_zero:
+            self.before.watch(trainer.loggers)
+        return trainer
 
     def callbacks(self) -> list[L.Callback]:
         """The user's own callbacks, and those that every run has."""
@@ -200,7 +215,7 @@ class SapiensCLI(LightningCLI):
                 callbacks.append(ModelSummary(self.config.fit))
             if built.trainer.enable_checkpointing is not False:
                 callbacks += [built.checkpoint, built.last_checkpoint]
-        return [*callbacks, preemption(self.subcommand, built)]
+        return [*callbacks, preemption(built, self.before)]
 
     def plugins(self) -> list[Any]:
         """The user's own plugins, and ours for checkpoints unless one of them is that."""

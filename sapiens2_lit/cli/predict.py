@@ -4,6 +4,7 @@ import logging
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -44,6 +45,12 @@ def predict(args: list[str]) -> int:
     options = build_parser().parse_args(with_model(with_underscores(args)))
     set_max_pixels(options.max_pixels)
     set_verification(options.verify)
+    with empty_folders_removed(options.output):
+        return predict_to(options)
+
+
+def predict_to(options: Namespace) -> int:
+    """Do what options ask for; returns and raises as `predict` does."""
     check_writable(options.output, "--output")
     source = open_source(options.images, without=options.output)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
@@ -70,6 +77,24 @@ def predict(args: list[str]) -> int:
     except Interrupted as error:
         raise error.with_advice("the same command with --resume goes on from here") from None
     return report(options.output, done, [*source.problems, *problems])
+
+
+@contextmanager
+def empty_folders_removed(folder: Path) -> Iterator[None]:
+    """Remove a folder, and those above it, that this block has made, if they are empty at its end, signals included."""
+    folder = folder.absolute()
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+
+    def remove() -> None:
+        with suppress(OSError):  # not empty, or never made
+            for path in new:
+                path.rmdir()
+
+    with interrupts.undone(remove):
+        try:
+            yield
+        finally:
+            remove()
 
 
 def build_predictor(options: Namespace) -> Predictor:

@@ -10,6 +10,7 @@ from sapiens2_lit.export.tasks import task_of
 from sapiens2_lit.heads import DepthHead, Head, PoseHead
 from sapiens2_lit.heads.segmentation import SegmentationHeadBase
 from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.vocabularies.tasks import TASKS
 
 
 def manifest(model: InferenceModel, exported: Exported, source: Provenance) -> dict[str, Any]:
@@ -43,6 +44,14 @@ def describe_head(head: Head) -> dict[str, Any]:
             "classes": list(head.classes.names),
             "colors": [list(color) for color in head.classes.colors],
             "background": head.classes.background,
+        }
+    if (task := facts["task"]) is not None:
+        facts["maps"] = {
+            kind.key: {
+                "function": kind.function_of(head.relative),
+                "channels": [kind.first_channel, kind.first_channel + kind.channels],
+            }
+            for kind in TASKS[task].maps
         }
     if isinstance(head, DepthHead):
         facts["relative"] = head.relative

@@ -16,30 +16,13 @@ from sapiens2_lit.export.usage_snippet import usage
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.heads.segmentation import SegmentationHeadBase
 from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.vocabularies.tasks import TASKS
 
-PIPELINES = {  # of the hub, by our tasks
-    "pose": "keypoint-detection",
-    "seg": "image-segmentation",
-    "normal": "image-to-image",
-    "pointmap": "depth-estimation",
-    "albedo": "image-to-image",
-    "depth": "depth-estimation",
-    "matting": "image-segmentation",
-}
 LIBRARIES = {
     "transformers": "transformers",
     "onnx": "onnx",
     "torch-export": "pytorch",
     "released": "sapiens2-lit",
-}
-MEANING = {
-    "pose": "keypoints, by heatmaps",
-    "seg": "a class a pixel",
-    "normal": "surface normals: x right, y down, z away from the camera, which they face with z < 0",
-    "pointmap": "points in the camera's frame (x right, y down, z forward), and the scale that makes them metres",
-    "albedo": "color without light, sRGB",
-    "depth": "depth along z",
-    "matting": "alpha and premultiplied foreground",
 }
 
 
@@ -79,7 +62,7 @@ def metadata(
     dataset = data_name(model)
     results = [
         EvalResult(
-            task_type=PIPELINES.get(tasks[0], "other") if tasks else "other",
+            task_type=TASKS[tasks[0]].pipeline if tasks else "other",
             dataset_type=dataset,
             dataset_name=f"{dataset} (validation)",
             metric_type=metric.removeprefix("val/"),
@@ -90,7 +73,7 @@ def metadata(
     return ModelCardData(
         **licensed,
         library_name=LIBRARIES[exported.form],
-        pipeline_tag=PIPELINES[tasks[0]] if len(set(tasks)) == 1 else None,
+        pipeline_tag=TASKS[tasks[0]].pipeline if len(set(tasks)) == 1 else None,
         base_model=source.hub_id,
         tags=["sapiens2", "sapiens2-lit", exported.form, *dict.fromkeys(tasks)],
         model_name=name if results else None,
@@ -120,7 +103,7 @@ def introduction(model: InferenceModel, exported: Exported, source: Provenance, 
 def describe(head: Head, name: str) -> str:
     """One line about a head, with its vocabulary."""
     task = task_of(head) or task_of_class(head)
-    text = f"- `{name}` ({type(head).__name__}): {MEANING.get(task or '', 'a head of its own kind')}"
+    text = f"- `{name}` ({type(head).__name__}): {TASKS[task].meaning if task else 'a head of its own kind'}"
     named = [("keypoints", head.skeleton.name, head.skeleton.keypoints)] if head.skeleton else []
     named += [("classes", head.classes.name, head.classes.names)] if head.classes else []
     for noun, vocabulary, names in named:

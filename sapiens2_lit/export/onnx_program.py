@@ -124,21 +124,22 @@ def read_head(
         scale = np.maximum(outputs[f"{head}.scale"], SMALLEST_SCALE)
         points = resized(outputs[f"{head}.pointmap"], size) / scale[:, :, None, None]
         return {"pointmap": points, "focal": CANONICAL_FOCAL * (size[0] * size[1]) ** 0.5 / scale[:, 0]}
-    if task not in ("seg", "normal", "depth", "albedo", "matting"):
+    if not about.get("maps"):
         return {
             key.removeprefix(f"{head}."): value for key, value in outputs.items() if key.split(".")[0] == head
         }
     field = resized(outputs[head], size)
-    if task == "seg":
-        return {"segmentation": field.argmax(axis=1).astype(np.uint8)}
-    if task == "normal":
-        return {"normal": field / np.maximum(np.linalg.norm(field, axis=1, keepdims=True), 1e-12)}
-    if task == "depth":
-        return {"depth": sigmoid(field) if about["relative"] else np.exp(field)}
-    if task == "albedo":
-        return {"albedo": field.clip(0, 1)}
-    matte = sigmoid(field)
-    return {"alpha": matte[:, 3:], "foreground": matte[:, :3]}
+    return {key: read_map(field, how["function"], *how["channels"]) for key, how in about["maps"].items()}
+
+
+def read_map(field: Array, function: str, start: int, stop: int) -> Array:
+    """One map from the raw output (B, C, H, W) of a dense head."""
+    if function == "argmax":
+        return np.asarray(field.argmax(axis=1).astype(np.uint8))
+    part = field[:, start:stop]
+    if function == "normalize":
+        return part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+    return {"exp": np.exp, "sigmoid": sigmoid, "clip": lambda x: np.clip(x, 0, 1)}[function](part)
 
 
 def sigmoid(x: Array) -> Array:

@@ -20,20 +20,12 @@ from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.inference.build_from_config import read_factories
 from sapiens2_lit.models.build import build
 from sapiens2_lit.models.network import Network
+from sapiens2_lit.vocabularies.tasks import TASKS
 
 METADATA = "sapiens2_lit.config"  # in a safetensors header: JSON of the configuration that made the networks
 RELEASED_SIZE, RELEASED_SIZE_4K = (1024, 768), (4096, 3072)
 SKELETONS = {17: "coco17", 133: "coco_wholebody133", 308: "sociopticon308"}
 CLASSES = {29: "body29"}
-HEADS = {  # by TASK in `decode_head.conv_TASK`, the name of the last layer
-    "pose": "PoseHead",
-    "seg": "SegmentationHead",
-    "pointmap": "PointmapHead",
-    "normal": "NormalHead",
-    "depth": "DepthHead",
-    "albedo": "AlbedoHead",
-    "matting": "MattingHead",
-}
 
 log = logging.getLogger(__name__)
 Tensors = Mapping[str, Tensor]
@@ -115,7 +107,7 @@ def find_task(tensors: Tensors, origin: str) -> str:
         WeightsError: there is no head, or none of a known task.
     """
     head = [name for name in tensors if name.startswith("decode_head.")]
-    for task in HEADS:
+    for task in TASKS:
         if f"decode_head.conv_{task}.weight" in tensors:
             return task
     if any(name.startswith("heads.") for name in tensors):
@@ -129,7 +121,7 @@ def find_task(tensors: Tensors, origin: str) -> str:
         )
     raise WeightsError(
         f"{origin}: has a head of an unknown task ({', '.join(sorted(head)[:3])}, ...), expected a last layer "
-        f"decode_head.conv_TASK with TASK one of {', '.join(HEADS)}; a `transformers` model needs its config.json."
+        f"decode_head.conv_TASK with TASK one of {', '.join(TASKS)}; a `transformers` model needs its config.json."
     )
 
 
@@ -188,10 +180,9 @@ def infer_settings(tensors: Tensors, declared: tuple[int, int] | None, origin: s
         head["classes"] = choose(CLASSES, count, "classes", origin)
     elif task == "pointmap":
         head |= {"image_size": image_size, "patch_size": PATCH * WINDOW if four_k else PATCH}
-    head_class = f"sapiens2_lit.heads.{HEADS[task]}"
     return {
         "backbone": {"class_path": "sapiens2_lit.backbones.Sapiens2", "init_args": backbone},
-        "heads": {task: {"class_path": head_class, "init_args": head}},
+        "heads": {task: {"class_path": TASKS[task].head, "init_args": head}},
     }
 
 

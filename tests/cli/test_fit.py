@@ -14,7 +14,7 @@ from helpers import QUIET, events, scalars
 
 from sapiens2_lit.cli.main import main
 
-TINY = ["--config", "pose_17.yaml", "--config", "size/test.yaml"]
+TINY = ["--config", "pose_17.yaml", "--config", "size/smoke.yaml"]
 
 
 def fit(output: Path, root: Path, *options: object) -> Path:
@@ -45,7 +45,7 @@ def test_shipped_configs_train_on_pictures_of_people(
         "--config",
         config,
         "--config",
-        "size/test.yaml",
+        "size/smoke.yaml",
         "--data.root",
         str(coco_people),
         *QUIET,

@@ -39,7 +39,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fit(task: str, people: Path, output: Path, *options: str) -> int:
-    command = ["fit", "--config", f"{task}.yaml", "--config", "size/test.yaml", *QUIET]
+    command = ["fit", "--config", f"{task}.yaml", "--config", "size/smoke.yaml", *QUIET]
     command += ["--data.root", str(people), "--output", str(output), "--trainer.max_steps", "3"]
     return main([*command, "--data.batch_size", "2", *options])
 

@@ -35,7 +35,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fit(config: str, output: Path, *options: object) -> Path:
     """Train a tiny model; returns the newest run's folder."""
-    command = ["fit", "--config", config, "--config", "size/test.yaml", *QUIET, "--output", output, *options]
+    command = ["fit", "--config", config, "--config", "size/smoke.yaml", *QUIET, "--output", output, *options]
     assert main([str(part) for part in command]) == 0
     return max(output.glob("version_*"))
 
@@ -112,7 +112,7 @@ def test_folders_with_labels_of_their_own_train_resume_and_predict(folders: Path
 
 @pytest.mark.slow
 def test_mistakes_name_the_dataset(folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    command = ["fit", "--config", "multitask_folders.yaml", "--config", "size/test.yaml", *QUIET]
+    command = ["fit", "--config", "multitask_folders.yaml", "--config", "size/smoke.yaml", *QUIET]
     command += ["--output", str(tmp_path), "--data.root", str(folders)]
     pose = "{class_path: sapiens2_lit.datamodules.PoseDataModule, init_args: {root: pose}}"
     for options, expected in (

@@ -16,7 +16,7 @@ from sapiens2_lit.cli.out_of_memory import advice, changes, is_out_of_memory
 def test_a_run_out_of_memory_ends_with_what_to_change(
     figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args = ["fit", "--config", "pose_17.yaml", "--config", "size/test.yaml", "--data.root", str(figures)]
+    args = ["fit", "--config", "pose_17.yaml", "--config", "size/smoke.yaml", "--data.root", str(figures)]
     args += ["--data.num_workers", "0", "--output", str(tmp_path), "--trainer.accelerator", "cpu"]
     args += ["--trainer.devices", "1", "--trainer.enable_progress_bar", "false", "--data.batch_size", "4"]
     args += ["--trainer.callbacks", json.dumps([{"class_path": "processes.Full"}])]

@@ -1,7 +1,6 @@
 """Fields and cameras through one affine: geometry must stay true, whatever the view."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sapiens2_lit.data.coco.people import people_of_images
+from sapiens2_lit.data.coco.people import People
 from sapiens2_lit.data.datasets.pose import PoseDataset
 from sapiens2_lit.data.labels.camera import CameraFolder
 from sapiens2_lit.data.labels.depth import DepthFolder, PointmapFolder, UnprojectedFolder
@@ -241,8 +240,17 @@ def test_crops_of_people_bring_geometry_along(tmp_path):
     Image.new("RGB", SIZE[::-1]).save(tmp_path / "images" / "a.png")
     cameras = CameraFolder(tmp_path / "cameras")
     rasters = [cameras, PointmapFolder(tmp_path / "pointmaps", cameras), NormalFolder(tmp_path / "normals")]
-    people = people_of_images([tmp_path / "images" / "a.png"])
-    people = replace(people, folder=tmp_path / "images", file_name=np.array(["a.png"]))
+    one = np.zeros(1, dtype=np.int64)
+    people = People(
+        folder=tmp_path / "images",
+        file_name=np.array(["a.png"]),
+        image_id=one,
+        image_size=one.repeat(2)[None],
+        image=one,
+        box=None,
+        score=np.ones(1, dtype=np.float32),
+        annotation_id=one - 1,
+    )
     augment = PoseAugmentation(rotation_probability=1, photometric=0, dropout=0)
     samples = PoseDataset(
         [people], load_skeleton("coco17"), (64, 48), augment=augment, label_sources=[rasters]
