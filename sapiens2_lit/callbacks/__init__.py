@@ -9,6 +9,7 @@ from sapiens2_lit.callbacks.model_summary import ModelSummary
 from sapiens2_lit.callbacks.pictures import PredictionPictures
 from sapiens2_lit.callbacks.preemption import Preemption
 from sapiens2_lit.callbacks.progress import RunProgressBar
+from sapiens2_lit.callbacks.random_state import RandomState
 from sapiens2_lit.callbacks.run_lock import SoleWriter
 from sapiens2_lit.callbacks.run_log import RunLog
 
@@ -22,6 +23,7 @@ __all__ = [
     "Patience",
     "PredictionPictures",
     "Preemption",
+    "RandomState",
     "RunLog",
     "RunProgressBar",
     "SoleWriter",

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from sapiens2_lit import interrupts
+from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.callbacks import (
     BestCheckpoint,
     EarlyStoppingMessage,
@@ -23,12 +24,16 @@ from sapiens2_lit.callbacks import (
     ModelSummary,
     Patience,
     PredictionPictures,
+    RandomState,
     RunLog,
     RunProgressBar,
     SoleWriter,
 )
 from sapiens2_lit.callbacks.beginning import Beginning, preemption
+from sapiens2_lit.callbacks.finite_weights import FiniteWeights
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
+from sapiens2_lit.checkpoints.trust import Trust, trusted
+from sapiens2_lit.cli.class_kinds import check_kinds
 from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import find_checkpoint, find_model, next_run, run_of
 from sapiens2_lit.cli.link_settings import share_settings
@@ -36,7 +41,8 @@ from sapiens2_lit.cli.loggers import with_logger_folders, writing_into
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.old_names import in_todays_names
 from sapiens2_lit.cli.options import value_of, without
-from sapiens2_lit.cli.out_of_memory import advice, is_out_of_memory
+from sapiens2_lit.cli.out_of_memory import advice, explain, is_out_of_memory
+from sapiens2_lit.cli.run_config import read_run_config, take_trust
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.report import HtmlReport
 from sapiens2_lit.training.module import SapiensModule
@@ -46,6 +52,7 @@ BEST = {
     "checkpoint.mode": "max",
     "checkpoint.filename": "best-step={step}",
     "checkpoint.auto_insert_metric_name": False,
+    "checkpoint.enable_version_counter": False,  # a step that is done again has the same name
     "checkpoint.save_on_train_epoch_end": False,  # after validation, when the score is there
 }
 
@@ -58,7 +65,9 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
     """
     set_up_messages()
     sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
-    args = with_logger_folders(in_todays_names(resolve_configs(with_saved_config(with_model(args)))))
+    entries, args = take_trust(args)
+    args = in_todays_names(resolve_configs(with_model(args)))
+    args = with_logger_folders(with_saved_config(args, trusted(entries)))
     return (command_line or SapiensCLI)(
         SapiensModule,
         L.LightningDataModule,
@@ -99,6 +108,8 @@ class SapiensCLI(LightningCLI):
                 trained = getattr(self, "model", None) if self.subcommand == "fit" else None
                 ranks = getattr(getattr(self, "trainer", None), "world_size", None)
                 raise advice(self.config[self.subcommand], error, trained, ranks) from error
+            if (plain := explain(error)) is not None:
+                raise plain from error
             raise
         finally:
             self.sole_writer.release()
@@ -114,6 +125,9 @@ class SapiensCLI(LightningCLI):
         """Those of Lightning but for predict, which is a command without a Trainer."""
         known = LightningCLI.subcommands()
         return {name: known[name] for name in COMMANDS}
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: hyper-parameters in a checkpoint may come from a stranger, and the user's options win."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -131,6 +145,27 @@ class SapiensCLI(LightningCLI):
             default=None,
             help="Folder for a page on the tested model: metrics, curves, the worst and the median samples.",
         )
+        parser.add_argument(
+            "--trust",
+            type=list[str] | None,
+            default=None,
+            help="A class that the config.yaml beside a checkpoint may name besides those of sapiens2_lit, torch and "
+            "lightning, or a module with all in it; may be repeated. What --config names is trusted anyway.",
+        )
+        parser.add_argument(
+            "--allow_nonfinite",
+            type=bool,
+            nargs="?",
+            const=True,
+            default=False,
+            help="Evaluate weights that are NaN or infinite all the same.",
+        )
+        parser.add_argument(
+            "--verify",
+            type=bool,
+            default=True,
+            help="Compare files with their checksums before they are loaded.",
+        )
         parser.add_class_arguments(BestCheckpoint, "checkpoint")
         parser.set_defaults(BEST)
         parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
@@ -139,6 +174,7 @@ class SapiensCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
+        set_verification(settings.verify)
         settings.ckpt_path = find_checkpoint(settings.ckpt_path, Path(settings.output))
         settings.weights_only = settings.weights_only is not False  # a checkpoint may come from a stranger
         if self.subcommand != "fit" and settings.ckpt_path is None and settings.model.weights is None:
@@ -150,6 +186,9 @@ class SapiensCLI(LightningCLI):
             )
         if settings.report is not None and self.subcommand != "test":
             raise SettingError(f"--report has no effect in {self.subcommand}: a page is written by test")
+        if settings.trust is not None:
+            raise SettingError("trust: found in a configuration, expected --trust on the command line")
+        check_kinds(settings.model)
         if (folder := settings.trainer.default_root_dir) is not None:
             raise SettingError(
                 f"trainer.default_root_dir: runs are in folders of --output; give --output {folder}"
@@ -193,6 +232,8 @@ class SapiensCLI(LightningCLI):
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
         if built.trainer.enable_progress_bar is not False:
             callbacks.append(RunProgressBar())
+        if self.subcommand != "fit" and not built.allow_nonfinite:
+            callbacks.append(FiniteWeights(str(built.ckpt_path or built.model.weights)))
         if built.report is not None:
             callbacks.append(HtmlReport(built.report, run_of(built.ckpt_path)))
         if self.subcommand == "fit":
@@ -204,7 +245,13 @@ class SapiensCLI(LightningCLI):
             callbacks.insert(0, self.sole_writer)
             if built.patience is not None:
                 callbacks.append(Patience(built.patience, built.checkpoint.monitor, built.checkpoint.mode))
-            callbacks += [EarlyStoppingMessage(), LearningRates(), built.pictures, built.feature_cache]
+            callbacks += [
+                EarlyStoppingMessage(),
+                RandomState(),
+                LearningRates(),
+                built.pictures,
+                built.feature_cache,
+            ]
             if built.trainer.enable_model_summary is not False:
                 callbacks.append(ModelSummary(self.config.fit))
             if built.trainer.enable_checkpointing is not False:
@@ -259,12 +306,15 @@ def with_model(args: list[str]) -> list[str]:
     return [*without(args, "--model"), "--ckpt_path" if checkpoint else "--model.weights", found]
 
 
-def with_saved_config(args: list[str]) -> list[str]:
-    """Without any `--config`, evaluate a checkpoint by the configuration saved beside it."""
+def with_saved_config(args: list[str], trust: Trust) -> list[str]:
+    """Without any `--config`, evaluate a checkpoint by the configuration saved beside it, as far as a file may say."""
     command, options = args[0], args[1:]
     if command == "fit" or any(arg in ("-c", "--config") or arg.startswith("--config=") for arg in options):
         return args
     run = run_of(
         find_checkpoint(value_of(options, "--ckpt_path"), Path(value_of(options, "--output") or "."))
     )
-    return [command, "--config", str(run / "config.yaml"), *options] if run else args
+    if run is None:
+        return args
+    settings = read_run_config(run / "config.yaml", trust)
+    return [command, "--config", settings, "--output", str(run.parent), *options]

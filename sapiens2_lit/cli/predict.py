@@ -10,11 +10,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sapiens2_lit import interrupts
+from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.atomic_write import check_writable
 from sapiens2_lit.cli.find_run import find_model, with_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import with_underscores
 from sapiens2_lit.cli.predict_options import build_parser
+from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
 from sapiens2_lit.inference.boxes import BoxFile, read_boxes
 from sapiens2_lit.inference.detect import build_detector
@@ -41,6 +43,8 @@ def predict(args: list[str]) -> int:
     if any(arg.startswith("--data.predict") for arg in args):
         raise SettingError("--data.predict is gone: give --images PATH, and --boxes FILE for people")
     options = build_parser().parse_args(with_model(with_underscores(args)))
+    set_max_pixels(options.max_pixels)
+    set_verification(options.verify)
     with empty_folders_removed(options.output):
         return predict_to(options)
 
@@ -106,6 +110,8 @@ def build_predictor(options: Namespace) -> Predictor:
         compile=options.compile,
         ema=options.ema,
         backbone=options.backbone,
+        trust=options.trust,
+        allow_nonfinite=options.allow_nonfinite,
         batch_size=options.batch_size,
         flip=options.flip,
         scales=options.scales,

@@ -50,20 +50,25 @@ class Released:
     origin: str
 
 
-def read_released(source: str | Path) -> Released:
+def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
     """The networks of a task file, a folder or a hub id, with their weights.
 
     A file of ours may hold its configuration in its header; else the name of the head's last layer tells the task,
     shapes tell the size, and keypoints or classes are known by their number.
 
+    Args:
+        source: the file, the folder or the hub id.
+        trust: classes or modules that its configuration may name, as of `load_model`.
+
     Raises:
+        UntrustedError: its configuration names a class that is not trusted.
         WeightsError: it is not found, has no head, or one whose vocabulary nobody knows.
     """
     place = find_folder(source)
     found = read_weights(place)
     config, origin = config_of(place), str(source)
     made_from = config or {"model": infer_settings(found.tensors, place, origin)}
-    network = build(*read_factories(made_from, origin), pretrained=False)
+    network = build(*read_factories(made_from, origin, trust), pretrained=False)
     if len(network.heads) != 1:
         raise WeightsError(f"{origin}: its configuration has {len(network.heads)} heads, expected one")
     task, image_size = next(iter(network.heads)), network.backbone.image_size or RELEASED_SIZE
@@ -86,9 +91,15 @@ def config_of(place: Path) -> dict[str, Any]:
     try:
         with safe_open(files[0], framework="pt") as opened:
             text = (opened.metadata() or {}).get(METADATA)
-        return translate_config(json.loads(text)) if text else {}
-    except (SafetensorError, OSError, ValueError) as error:
+        config = json.loads(text) if text else {}
+        config = translate_config(config) if isinstance(config, dict) else config
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{files[0]}: expected safetensors with a readable header; {error}.") from error
+    if not isinstance(config, dict):
+        raise WeightsError(
+            f"{files[0]}: {METADATA}: found {type(config).__name__}, expected a mapping of settings."
+        )
+    return config
 
 
 def find_task(tensors: Tensors, origin: str) -> str:

@@ -1,7 +1,7 @@
 """The networks of a checkpoint or of a released file, ready to predict: plain PyTorch, no Trainer."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.checkpoints import load_state, read_meta, read_weights
+from sapiens2_lit.checkpoints.finite import check_finite
 from sapiens2_lit.checkpoints.hub import is_hub_id
 from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.errors import SettingError, WeightsError
@@ -90,6 +91,8 @@ def load_model(
     compile: bool = False,
     ema: bool = True,
     backbone: str | None = None,
+    trust: Iterable[str] = (),
+    allow_nonfinite: bool = False,
 ) -> InferenceModel:
     """The networks of a checkpoint, of a released task file, or of a `transformers` model.
 
@@ -102,14 +105,21 @@ def load_model(
         ema: take the averaged weights where a checkpoint has them.
         backbone: where to find the pretrained backbone of a checkpoint that holds only what was trained, if it is no
             longer where it was in training.
+        trust: classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
+            package, torch and lightning; those of the variable SAPIENS2_LIT_TRUST are trusted, too.
+        allow_nonfinite: load weights that are NaN or infinite.
 
     Raises:
-        WeightsError: nothing is there, it is no model of a task, or its parts do not fit together.
+        UntrustedError: the file names a class that is not trusted; nothing of it was imported.
+        WeightsError: nothing is there, it is no model of a task, its parts do not fit together, or a weight is not
+            finite.
         SettingError: an unknown device or precision.
     """
     place = find_device(device)
     check_precision(precision)
-    model = _load(source, ema, backbone).to(place)
+    model = _load(source, ema, backbone, trust).to(place)
+    if not allow_nonfinite:
+        check_finite(model, model.origin)
     model.precision = precision
     if compile:
         model.compile_blocks()
@@ -142,18 +152,18 @@ def check_precision(precision: str) -> None:
         raise SettingError(f"precision: found {precision!r}, expected one of {', '.join(_PRECISIONS)}.")
 
 
-def _load(source: str | Path, ema: bool, backbone: str | None) -> InferenceModel:
+def _load(source: str | Path, ema: bool, backbone: str | None, trust: Iterable[str]) -> InferenceModel:
     path = Path(source).expanduser()
     if not path.exists() and not is_hub_id(str(source)):
         raise WeightsError(
             f"{source}: no such file or folder; expected a checkpoint (.ckpt), a task model (folder or .safetensors) "
             "or a hub id such as facebook/sapiens2-seg-0.4b."
         )
-    if (path.suffix in PICKLES and path.is_file()) or (path / "meta.pt").is_file():
+    if (path.suffix in (*PICKLES, ".safetensors") and path.is_file()) or (path / "meta.pt").is_file():
         meta = read_meta(path)
         if meta:
-            return _from_checkpoint(path, meta.get("config") or {}, ema, backbone)
-    found = read_released(source)
+            return _from_checkpoint(path, meta.get("config") or {}, ema, backbone, trust)
+    found = read_released(source, trust)
     return InferenceModel(
         found.network.backbone,
         found.network.heads,
@@ -164,10 +174,10 @@ def _load(source: str | Path, ema: bool, backbone: str | None) -> InferenceModel
 
 
 def _from_checkpoint(
-    path: Path, config: Mapping[str, Any], ema: bool, backbone_weights: str | None
+    path: Path, config: Mapping[str, Any], ema: bool, backbone_weights: str | None, trust: Iterable[str]
 ) -> InferenceModel:
     """Plain networks: adapters are merged, averages taken, and what was not trained is read from where it was."""
-    network = build(*read_factories(config, str(path)), pretrained=False)
+    network = build(*read_factories(config, str(path), trust), pretrained=False)
     found = read_weights(path, ema=ema, backbone=backbone_weights)
     log.info("%s", load_state(network, found.tensors, source=found.origin).summary())
     size = network.backbone.image_size or data_setting(config, "image_size")

@@ -1,7 +1,7 @@
 """Predict on images in Python: numpy in, numpy out, in the original image's pixels."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -52,6 +52,7 @@ class Predictor:
         mask_with: the head, of classes with a background or of mattes, outside whose people other dense maps say
             nothing; or a model of its own (a file, folder or hub id) with one such head.
         detector: from RGB uint8 (H, W, 3) to boxes (N, 5), x, y, width, height and score, for images without boxes.
+        trust: classes or modules that the file of `mask_with` may name, as of `load`.
 
     Raises:
         SettingError: a setting is out of its range, or fits no head.
@@ -68,6 +69,7 @@ class Predictor:
         box_padding: float | None = None,
         mask_with: str | None = None,
         detector: Detector | None = None,
+        trust: Iterable[str] = (),
     ) -> None:
         if batch_size < 1:
             raise SettingError(f"batch_size: found {batch_size}, expected 1 or more.")
@@ -88,7 +90,7 @@ class Predictor:
         self.infos = {name: info_of(head) for name, head in model.named_heads()}
         self.top_down = [name for name, head in model.named_heads() if head.top_down]
         self.dense = [name for name, head in model.named_heads() if not head.top_down]
-        self.masker, self.mask_with = self._find_masker(mask_with)
+        self.masker, self.mask_with = self._find_masker(mask_with, trust)
         warn_of_heads_left_out(model, model.image_size, self.sizes, flip)
         self._warned = False
 
@@ -202,7 +204,7 @@ class Predictor:
         groups = [(on_crops, crops), (on_wholes, wholes), ([*self.top_down, *self.dense], shared)]
         return [(names, views) for names, views in groups if names and views]
 
-    def _find_masker(self, mask_with: str | None) -> tuple["Predictor | None", str]:
+    def _find_masker(self, mask_with: str | None, trust: Iterable[str]) -> tuple["Predictor | None", str]:
         """Who says where people are: this predictor (None) or another one, and by which head."""
         if mask_with is None or mask_with in self.infos:
             if mask_with is not None:
@@ -210,7 +212,7 @@ class Predictor:
             return None, mask_with or ""
         if not Path(mask_with).expanduser().exists() and not is_hub_id(mask_with):
             check_mask_head(self.model, mask_with)
-        model = load_model(mask_with, device=self.model.device, precision=self.model.precision)
+        model = load_model(mask_with, device=self.model.device, precision=self.model.precision, trust=trust)
         able = [name for name, head in model.named_heads() if tells_people(head)]
         if len(able) != 1:
             raise SettingError(
@@ -247,6 +249,8 @@ def load(
     compile: bool = False,
     ema: bool = True,
     backbone: str | None = None,
+    trust: Iterable[str] = (),
+    allow_nonfinite: bool = False,
     **options: Any,
 ) -> Predictor:
     """A predictor with the networks of a checkpoint, of a released task model, or of a `transformers` model.
@@ -259,13 +263,24 @@ def load(
         compile: compile the backbone's blocks in place.
         ema: take the averaged weights where a checkpoint has them.
         backbone: where the pretrained backbone of a checkpoint is that holds only what was trained, if it has moved.
+        trust: classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
+            package, torch and lightning; those of the variable SAPIENS2_LIT_TRUST, separated by commas, are, too.
+        allow_nonfinite: load weights that are NaN or infinite.
         options: of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector.
 
     Raises:
-        WeightsError: nothing is there, or it is no model that can predict.
+        UntrustedError: the file names a class that is not trusted; nothing of it was imported.
+        WeightsError: nothing is there, it is no model that can predict, or a weight is not finite.
         SettingError: naming the setting, what was found and what was expected.
     """
     model = load_model(
-        source, device=device, precision=precision, compile=compile, ema=ema, backbone=backbone
+        source,
+        device=device,
+        precision=precision,
+        compile=compile,
+        ema=ema,
+        backbone=backbone,
+        trust=trust,
+        allow_nonfinite=allow_nonfinite,
     )
-    return Predictor(model, **options)
+    return Predictor(model, trust=trust, **options)

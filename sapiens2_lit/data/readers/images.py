@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sapiens2_lit.data.pixel_limit import check_pixels
 from sapiens2_lit.errors import DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -21,7 +22,8 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
     Grey, palette, CMYK and 16-bit images are converted; an alpha channel is dropped, not composited.
 
     Raises:
-        DataError: naming the file, if it is missing, empty, truncated or not an image.
+        DataError: naming the file, if it is missing, empty, truncated or not an image, or has more pixels than
+            `sapiens2_lit.data.pixel_limit` allows.
     """
     path = Path(path)
     try:
@@ -35,6 +37,7 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
     if data.startswith(_JPEG_START) and _jpeg_is_truncated(data):
         # libjpeg would fill what is missing with grey
         raise DataError(f"{path}: the JPEG is truncated after {len(data)} bytes; fetch it again.")
+    check_pixels(data, str(path))
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
