@@ -11,7 +11,7 @@ from helpers import QUIET
 from sapiens2_lit.cli.loggers import with_logger_folders
 from sapiens2_lit.cli.main import main
 
-TINY = ["fit", "--config", "pose_17.yaml", "--config", "size/test.yaml", *QUIET]
+TINY = ["fit", "--config", "pose_17.yaml", "--config", "size/smoke.yaml", *QUIET]
 
 
 def fit(root: Path, output: Path, *options: object) -> int:
