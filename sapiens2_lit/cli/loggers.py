@@ -9,6 +9,7 @@ import yaml
 from jsonargparse import Namespace
 
 NOWHERE = "."  # what Weights & Biases has by itself, and others get, where nobody names a folder
+OPTIONS = ("--trainer.logger", "--trainer.logger+")
 NEED_FOLDER = ("TensorBoardLogger", "CSVLogger")  # cannot be made without `save_dir`
 
 
@@ -22,14 +23,8 @@ def with_logger_folders(args: Sequence[str]) -> list[str]:
         elif arg.startswith("--config="):
             arg = f"--config={_in_file(arg.removeprefix('--config='))}"
         found.append(arg)
-        option, _, value = (
-            f"{before}={arg}".partition("=") if before == "--trainer.logger" else arg.partition("=")
-        )
-        if (
-            option == "--trainer.logger"
-            and value.rpartition(".")[2] in NEED_FOLDER
-            and not _names_folder(args)
-        ):
+        option, _, value = (f"{before}={arg}" if before in OPTIONS else arg).partition("=")
+        if option in OPTIONS and value.rpartition(".")[2] in NEED_FOLDER and not _names_folder(args):
             found.append(f"--trainer.logger.save_dir={NOWHERE}")
     return found
 
