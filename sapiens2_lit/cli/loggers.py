@@ -75,7 +75,8 @@ def writing_into(run: Path, loggers: Any) -> Iterator[None]:
             continue
         places = _places(logger.class_path.rpartition(".")[2], run, settings)
         before += [(settings, key, settings[key]) for key in places]
-        settings.update(places)
+        for key, value in places.items():
+            settings[key] = value
     try:
         yield
     finally:
