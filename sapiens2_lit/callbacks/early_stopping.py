@@ -22,7 +22,7 @@ class Patience(EarlyStopping):
     """
 
     def __init__(self, patience: int, monitor: str = "val/score", mode: str = "max") -> None:
-        super().__init__(monitor, patience=patience, mode=mode)
+        super().__init__(monitor, patience=int(patience), mode=mode)  # checkpoints hold plain numbers alone
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict | {"patience": self.patience})  # the command line wins
