@@ -1,6 +1,6 @@
 """Loggers of a run: one that is given no folder writes into the run's."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,8 @@ import yaml
 from jsonargparse import Namespace
 
 NOWHERE = "."  # what Weights & Biases has by itself, and others get, where nobody names a folder
-FOLDERS = {  # the folder's setting by the class's name; these two cannot be made without
-    "TensorBoardLogger": "save_dir",
-    "CSVLogger": "save_dir",
-}
+OPTIONS = ("--trainer.logger", "--trainer.logger+")
+NEED_FOLDER = ("TensorBoardLogger", "CSVLogger")  # cannot be made without `save_dir`
 
 
 def with_logger_folders(args: Sequence[str]) -> list[str]:
@@ -25,10 +23,8 @@ def with_logger_folders(args: Sequence[str]) -> list[str]:
         elif arg.startswith("--config="):
             arg = f"--config={_in_file(arg.removeprefix('--config='))}"
         found.append(arg)
-        option, _, value = (
-            f"{before}={arg}".partition("=") if before == "--trainer.logger" else arg.partition("=")
-        )
-        if option == "--trainer.logger" and value.rpartition(".")[2] in FOLDERS and not _names_folder(args):
+        option, _, value = (f"{before}={arg}" if before in OPTIONS else arg).partition("=")
+        if option in OPTIONS and value.rpartition(".")[2] in NEED_FOLDER and not _names_folder(args):
             found.append(f"--trainer.logger.save_dir={NOWHERE}")
     return found
 
@@ -55,10 +51,13 @@ def _in_file(config: str) -> str:
 
 
 def _filled(logger: Any) -> Any:
-    named = {"class_path": logger} if isinstance(logger, str) else logger
-    if not isinstance(named, Mapping) or str(named.get("class_path")).rpartition(".")[2] not in FOLDERS:
+    settings = {"class_path": logger} if isinstance(logger, str) else logger
+    if (
+        not isinstance(settings, dict)
+        or str(settings.get("class_path")).rpartition(".")[2] not in NEED_FOLDER
+    ):
         return logger
-    return {**named, "init_args": {"save_dir": NOWHERE, **(named.get("init_args") or {})}}
+    return {**settings, "init_args": {"save_dir": NOWHERE, **(settings.get("init_args") or {})}}
 
 
 @contextmanager

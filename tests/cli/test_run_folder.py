@@ -11,7 +11,7 @@ from helpers import QUIET
 from sapiens2_lit.cli.loggers import with_logger_folders
 from sapiens2_lit.cli.main import main
 
-TINY = ["fit", "--config", "pose_17.yaml", "--config", "size/test.yaml", *QUIET]
+TINY = ["fit", "--config", "pose_17.yaml", "--config", "size/smoke.yaml", *QUIET]
 
 
 def fit(root: Path, output: Path, *options: object) -> int:
@@ -87,7 +87,11 @@ def test_a_failed_start_says_why_and_leaves_no_folder(
 
 
 def test_loggers_that_need_a_folder_get_that_of_the_run(tmp_path: Path) -> None:
-    assert with_logger_folders(["fit", "--trainer.logger", "CSVLogger"])[-1] == "--trainer.logger.save_dir=."
+    for option in (
+        ["--trainer.logger", "CSVLogger"],
+        ["--trainer.logger+=lightning.pytorch.loggers.CSVLogger"],
+    ):
+        assert with_logger_folders(["fit", *option]) == ["fit", *option, "--trainer.logger.save_dir=."]
     for given in (
         ["fit", "--trainer.logger=TensorBoardLogger", "--trainer.logger.save_dir=here"],
         ["fit", "--trainer.logger", "WandbLogger"],
