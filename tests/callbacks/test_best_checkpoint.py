@@ -8,14 +8,13 @@ from sapiens2_lit.callbacks import BestCheckpoint
 
 
 def callback(folder: Path) -> BestCheckpoint:
-    best = BestCheckpoint(
+    return BestCheckpoint(
         dirpath=folder,
         filename="best-step={step}",
         monitor="val/score",
         mode="max",
         auto_insert_metric_name=False,
     )
-    return best
 
 
 def test_what_a_killed_run_left_goes_when_there_is_a_best(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ def draw() -> list[float]:
     return [
         torch.rand(()).item(),
         torch.randn(()).item(),
-        np.random.rand(),
-        np.random.randn(),
+        np.random.rand(),  # noqa: NPY002
+        np.random.randn(),  # noqa: NPY002
         random.random(),
         random.gauss(0, 1),
     ]
