@@ -10,14 +10,14 @@ from sapiens2_lit.data.splits import SPLIT_FILES
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.segmentation import RELEASED, SegmentationAugmentation
+from sapiens2_lit.transforms.whole_image import ImageView
 from sapiens2_lit.vocabularies import load_classes
 
 
 class SegmentationDataModule(DenseDataModule):
     """Whole images and their class maps, matched by file stem.
 
-    Training sees random views; validation and test the whole image, its aspect kept and the rest of the
-    input black and ignored. A batch holds
+    Training sees random views; validation and test the whole image. A batch holds
         image (B, 3, H, W) uint8: RGB.
         segmentation (B, H, W) int64: class index, 255 where nothing counts.
         affine (B, 2, 3) float32: original pixel -> input pixel.
@@ -29,6 +29,9 @@ class SegmentationDataModule(DenseDataModule):
         image_size: (height, width) of the input.
         classes: the vocabulary of the masks, by name or file. Null means that of the segmentation head on the command
             line, else `body29`.
+        view: how whole images meet the input: `letterbox` keeps their aspect, the rest is black and not counted; `stretch`
+            fills the input, as the released segmentation models were trained. It belongs to the model: checkpoints keep
+            it, and prediction and exports obey it.
         train: file with the stems to train on, one a line, looked up under `root`, then under `root`/splits. Where none
             of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
         val: those to validate on; null for no validation.
@@ -54,6 +57,7 @@ class SegmentationDataModule(DenseDataModule):
         image_size: tuple[int, int] = (1024, 768),
         classes: str | None = None,
         *,
+        view: ImageView = "letterbox",
         train: str | None = SPLIT_FILES["train"],
         val: str | None = SPLIT_FILES["val"],
         test: str | None = SPLIT_FILES["test"],
@@ -70,6 +74,7 @@ class SegmentationDataModule(DenseDataModule):
         super().__init__(
             root,
             image_size,
+            view=view,
             train=train,
             val=val,
             test=test,

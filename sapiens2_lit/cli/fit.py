@@ -24,6 +24,7 @@ from sapiens2_lit.callbacks import (
 )
 from sapiens2_lit.callbacks.beginning import preemption
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
+from sapiens2_lit.cli.compare_views import warn_of_other_views
 from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import find_checkpoint, find_model, run_of
 from sapiens2_lit.cli.link_settings import share_settings
@@ -181,7 +182,9 @@ class SapiensCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         self.model.config = dump[self.subcommand]
-        self.model.resume_from = self.config[self.subcommand].ckpt_path
+        settings = self.config[self.subcommand]
+        self.model.resume_from = settings.ckpt_path
+        warn_of_other_views(self.model, self.datamodule, settings.model.heads, settings.ckpt_path)
 
 
 def validate_in_steps(trainer: Namespace) -> None:
