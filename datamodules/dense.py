@@ -28,9 +28,9 @@ class DenseDataModule(ImageDataModule, ABC):
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
-        view: how whole images meet the input: `letterbox` keeps their aspect, the rest is black and not counted; `stretch`
-            fills the input, as the released segmentation models were trained. It belongs to the model: checkpoints keep
-            it, and prediction and exports obey it.
+        view: how whole images meet the input: `letterbox` keeps their aspect, the rest is black and not counted;
+            `stretch` fills the input, as the released segmentation models were trained. It belongs to the model:
+            checkpoints keep it, and prediction and exports obey it.
         train: file with the stems to train on, one a line, looked up under `root`, then under `root`/splits. Where none
             of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
         val: those to validate on; null for no validation.

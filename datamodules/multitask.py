@@ -43,8 +43,8 @@ class MultitaskDataModule(lightning.LightningDataModule):
             by its number of batches and weight, on all ranks the same; `all`, a batch of each.
         weights: by `proportional`, factors on how often datasets are taken; 1 for those not named.
         image_size: (height, width) of the input, handed to all datasets.
-        view: how whole images meet the input, `letterbox` or `stretch`, handed to all datasets that show whole images: a
-            model has one view for all heads.
+        view: how whole images meet the input, `letterbox` or `stretch`, handed to all datasets that show whole
+            images: a model has one view for all heads.
         root: folder that relative roots of the datasets lie in; null for the working directory.
         batch_size: samples a batch of each dataset, on each rank; null for each dataset's own.
         num_workers: loader processes of each dataset that does not say, on each rank; null for a share of the CPUs.

@@ -47,9 +47,10 @@ def warn_of_other_views(
 def trained_view(source: str) -> str | None:
     """The view that the heads of a checkpoint, a task file, a folder or a hub id were trained with; None if unknown."""
     place = find_folder(source)
-    if place.suffix in (".ckpt", ".pt", ".pth") or (place / "meta.pt").is_file():
-        if meta := read_meta(place):
-            return configured_view(meta.get("config") or {})
+    if (place.suffix in (".ckpt", ".pt", ".pth") or (place / "meta.pt").is_file()) and (
+        meta := read_meta(place)
+    ):
+        return configured_view(meta.get("config") or {})
     if config := config_of(place):
         return configured_view(config)
     tensors = open_weights(place).tensors

@@ -15,8 +15,8 @@ VOCABULARIES = ("skeleton", "classes")
 
 
 def portable_config(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]:
-    """`{"model": {"backbone": ..., "heads": ...}, "data": ...}` as `fit` saves it, for the heads given; empty where nobody
-    knows it. Of the data there is what prediction depends on: how images and people are shown.
+    """`{"model": {"backbone": ..., "heads": ...}, "data": ...}` as `fit` saves it, for the heads given; empty where
+    nobody knows it. Of the data there is what prediction depends on: how images and people are shown.
 
     Vocabularies are written out, since a file of one's own is not where the export goes; weights are left out, since
     the export brings them.

@@ -140,8 +140,7 @@ def scale_convs(head: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
 
 
 def preprocessor_json(backbone: Sapiens2, head: Head, view: str) -> dict[str, Any]:
-    """preprocessor_config.json: the input's size, whether images keep their aspect, normalisation, and of keypoints their
-    heatmaps."""
+    """preprocessor_config.json: the input's size, whether images keep their aspect, normalisation, and heatmaps."""
     height, width = backbone.image_size
     config: dict[str, Any] = {
         "image_processor_type": "Sapiens2ImageProcessor",

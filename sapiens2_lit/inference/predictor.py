@@ -41,7 +41,8 @@ class Predictor:
     """A model, and how it is used. `sapiens2_lit.load` makes one.
 
     Top-down heads (pose) see a crop around each box; dense heads see the whole image, its aspect kept or stretched as
-    the model was trained, or the same crops, whose results are pasted back. Heads that see the same share one pass of the backbone.
+    the model was trained, or the same crops, whose results are pasted back. Heads that see the same share one pass
+    of the backbone.
 
     Args:
         model: backbone and heads.

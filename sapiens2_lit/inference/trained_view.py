@@ -8,7 +8,10 @@ from typing import Any
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.transforms.whole_image import ImageView, check_view
 
-STRETCHED = ("seg", "matting")  # tasks whose released models see images stretched; those of others are letterboxed
+STRETCHED = (
+    "seg",
+    "matting",
+)  # tasks whose released models see images stretched; those of others are letterboxed
 PREPROCESSOR = "preprocessor_config.json"
 
 

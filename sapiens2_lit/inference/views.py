@@ -96,9 +96,7 @@ def whole_view(
     """
     height, width = image_size
     box = np.array([0, 0, width, height, 1], dtype=np.float32)
-    affine = (
-        crop_affine(box[:4], size, padding=1.0) if as_person else fit_affine(image_size, size, view=view)
-    )
+    affine = crop_affine(box[:4], size, padding=1.0) if as_person else fit_affine(image_size, size, view=view)
     return View(image, image_size, size, affine, box, whole=True)
 
 

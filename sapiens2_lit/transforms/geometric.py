@@ -15,7 +15,9 @@ Affine = npt.NDArray[np.float64]
 
 # Bilinear sampling looks at 2 x 2 pixels: shrinking by more skips pixels, and fine texture aliases.
 _LARGEST_ALIAS_FREE_SHRINK = 2.0
-_SQUARE = 1.02  # sides of pixels that differ by less count as equal: crops' do, by the half pixels at their edges
+_SQUARE = (
+    1.02  # sides of pixels that differ by less count as equal: crops' do, by the half pixels at their edges
+)
 
 
 def scaling(x: float, y: float) -> Affine:

@@ -11,7 +11,6 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.crop import check_probability
 from sapiens2_lit.transforms.geometric import Affine, compose, mirror, rotation, scaling, translation
 
-
 ImageView = Literal["letterbox", "stretch"]  # whole images keep their aspect, or fill the input
 
 
