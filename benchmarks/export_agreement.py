@@ -31,7 +31,7 @@ from sapiens2_lit.heads import (
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.transforms.whole_image import ImageView
 
-SIZE = (512, 384)
+SIZE, POINTMAP_SIZE = (128, 96), (512, 384)  # transformers has scale branches of strides of 2 alone
 STRETCHED = ("seg", "matting")
 UNKNOWN = ("albedo", "depth")  # to transformers
 
@@ -40,7 +40,7 @@ def make_head(task: str, width: int) -> Head:
     if task == "pose":
         return PoseHead(width, "coco17")
     if task == "pointmap":
-        return PointmapHead(width, image_size=SIZE)
+        return PointmapHead(width, image_size=POINTMAP_SIZE)
     kinds = {"seg": SegmentationHead, "normal": NormalHead, "albedo": AlbedoHead, "depth": DepthHead}
     return (kinds | {"matting": MattingHead})[task](width)
 
@@ -48,7 +48,7 @@ def make_head(task: str, width: int) -> Head:
 def make_model(task: str, view: ImageView) -> InferenceModel:
     """A small network whose parameters are all random, so that results depend on what the picture shows where."""
     torch.manual_seed(0)
-    backbone = Sapiens2("test", SIZE)
+    backbone = Sapiens2("test", POINTMAP_SIZE if task == "pointmap" else SIZE)
     head = make_head(task, backbone.embed_dim)
     with torch.no_grad():
         for parameter in (*backbone.parameters(), *head.parameters()):

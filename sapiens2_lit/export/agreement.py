@@ -65,7 +65,8 @@ def agreements(model: InferenceModel, theirs: Predict, limit: float) -> list[Agr
         picture = draw_picture(size, number)
         height, width = size
         box = np.array([0.2 * width, 0.15 * height, 0.5 * width, 0.7 * height, 1], dtype=np.float32)
-        expected, answers = results_of(ours.predict(picture, box[None])), theirs(picture, box)
+        boxes = box[None] if ours.uses_boxes else None
+        expected, answers = results_of(ours.predict(picture, boxes)), theirs(picture, box)
         if missing := answers.keys() - expected.keys():
             raise ExportError(f"the export answers {sorted(missing)}, of which the model knows nothing")
         allowed = limit * input_pixel(size, model)
