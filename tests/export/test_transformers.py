@@ -102,7 +102,7 @@ def test_the_check_finds_a_processor_that_stretches_what_was_letterboxed(
     assert settings["do_pad"] is True
     path.write_text(json.dumps({key: value for key, value in settings.items() if key != "do_pad"}))
     model = load_model(source)
-    with pytest.raises(ExportError, match="normal.normal lies .* pixels from where"):
+    with pytest.raises(ExportError, match=r"normal\.normal lies .* pixels from where"):
         check(model, folder, "normal", model.heads["normal"], "normal")
 
 
