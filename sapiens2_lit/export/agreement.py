@@ -71,7 +71,7 @@ def agreements(model: InferenceModel, theirs: Predict, limit: float) -> list[Agr
             raise ExportError(f"the export answers {sorted(missing)}, of which the model knows nothing")
         allowed = limit * input_pixel(size, model)
         for key, answer in answers.items():
-            apart = distance(expected[key], answer, most=max(size))
+            apart = distance(expected[key], answer, most=max(size) // 6)
             found.append(Agreement(shape, size, key, apart, allowed))
     return found
 
@@ -87,11 +87,15 @@ def check_agreement(form: str, model: InferenceModel, theirs: Predict, limit: fl
         if not one.pixels <= one.limit:
             raise ExportError(
                 f"{form}: on a {one.shape} picture of {one.size[0]} x {one.size[1]} {one.key} lies "
-                f"{one.pixels:.1f} pixels from where `predict` puts it, expected {one.limit:.1f} at most. "
+                f"{say(one)} pixels from where `predict` puts it, expected {one.limit:.1f} at most. "
                 + (advice or "Please report it; --check false writes the export nevertheless.")
             )
     largest = max(found, key=lambda one: one.pixels / one.limit)
     return f"on three pictures within {largest.pixels:.2g} pixels of `predict` (limit {largest.limit:.2g})"
+
+
+def say(one: Agreement) -> str:
+    return f"{one.pixels:.1f}" if np.isfinite(one.pixels) else f"more than {max(one.size) // 6}"
 
 
 def input_pixel(size: tuple[int, int], model: InferenceModel) -> float:
