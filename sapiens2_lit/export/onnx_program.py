@@ -70,7 +70,7 @@ def predict(
 
     Heads for people see the box, others the whole image; without a box, all see the whole image.
     """
-    heads, size = facts["heads"], tuple(facts["image_size"])
+    heads, size = facts["heads"], (facts["image_size"][0], facts["image_size"][1])
     people = [name for name, about in heads.items() if about["top_down"]]
     others = [name for name in heads if name not in people]
     if box is not None and not people:
@@ -164,9 +164,8 @@ def resampled(values: Array, affine: Array, size: tuple[int, int], outside: str 
         if outside == "black":
             ends = [(place, weight * ((place >= 0) & (place <= last))) for place, weight in ends]
         side = (-1, 1, 1) if axis == 0 else (1, -1, 1)
-        values = sum(
-            np.take(values, place.clip(0, last), axis) * weight.reshape(side) for place, weight in ends
-        )
+        parts = [np.take(values, place.clip(0, last), axis) for place, _ in ends]
+        values = parts[0] * ends[0][1].reshape(side) + parts[1] * ends[1][1].reshape(side)
     return np.rint(values).astype(np.uint8) if kind == np.uint8 else values.astype(np.float32)
 
 
@@ -253,16 +252,18 @@ def to_original(
         return np.concatenate([(value[:, :2] - shift) / scale, value[:, 2:]], axis=1)
     if key == "focal":
         return np.asarray(value / np.sqrt(scale.prod()))
-    shown, region = [], []  # pixels of the input that lie on the image, and of the image that the input shows
+    shown: list[slice] = []  # pixels of the input that lie on the image, x first
+    region: list[slice] = []  # pixels of the image that the input shows
     for axis in (1, 0):
         inside, outside = value.shape[1 + axis], size[1 - axis]
         low, high = scale[1 - axis] * np.array([-0.5, outside - 0.5]) + shift[1 - axis]
         shown.append(between(low, high, inside) or nearest((low + high) / 2, inside))
         low, high = (np.array([-0.5, inside - 0.5]) - shift[1 - axis]) / scale[1 - axis]
-        region.append(slice(0, outside) if all_of_it else between(low, high, outside))
+        part = slice(0, outside) if all_of_it else between(low, high, outside)
+        region += [] if part is None else [part]
     classes = key == "segmentation"
     result = np.full((*size[::-1], 1 if classes else len(value)), 255 if classes else np.nan, np.float32)
-    if all(region):
+    if len(region) == 2:
         first, corner = np.array([part.start for part in shown]), np.array([part.start for part in region])
         back = affine_of(1 / scale, (first - shift) / scale - corner)
         view = (region[1], region[0])
