@@ -84,7 +84,7 @@ def test_maps_come_back_in_the_picture() -> None:
     image, size = Image.new("RGB", (80, 100)), (64, 48)
     _, affine = program.crop(image, [20.0, 10.0, 30.0, 40.0], size)
     ramp = np.broadcast_to(np.arange(48, dtype=np.float32), (3, 64, 48))
-    found = program.to_original("normal", ramp, affine, image.size)
+    found = program.to_original("albedo", ramp, affine, image.size)
     assert found.shape == (100, 80, 3)
     columns = affine[0, 0] * np.arange(80) + affine[0, 2]
     inside = (columns > 0) & (columns < 47)
