@@ -29,6 +29,7 @@ from sapiens2_lit.callbacks.finite_weights import FiniteWeights
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.checkpoints.trust import trusted
 from sapiens2_lit.cli.class_kinds import check_kinds
+from sapiens2_lit.cli.compare_views import warn_of_other_views
 from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import find_checkpoint, next_run, run_of
 from sapiens2_lit.cli.fit_options import add_run_options
@@ -225,7 +226,9 @@ class SapiensCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         self.model.config = dump[self.subcommand]
-        self.model.resume_from = self.config[self.subcommand].ckpt_path
+        settings = self.config[self.subcommand]
+        self.model.resume_from = settings.ckpt_path
+        warn_of_other_views(self.model, self.datamodule, settings.model.heads, settings.ckpt_path)
 
 
 def validate_in_steps(trainer: Namespace) -> None:
