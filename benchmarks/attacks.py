@@ -126,6 +126,11 @@ def write_safetensors(config: Any, file: Path = Path("model.safetensors")) -> No
     save_file(tensors("decode_head."), file, {"sapiens2_lit.config": json.dumps(config)})
 
 
+def write_consolidated(config: Any) -> None:
+    """A file as `consolidate` writes it."""
+    save_file(tensors(), "model.safetensors", {"sapiens2_lit.checkpoint": json.dumps({"config": config})})
+
+
 def write_hub(config: Any) -> None:
     """A repository in the local cache of the hub, as a download leaves it."""
     folder = Path(HF_HUB_CACHE) / "models--evil--model"
@@ -152,6 +157,10 @@ def class_paths() -> Iterator[Attack]:
         "checkpoint, loss of a head": (lambda p: write_checkpoint(networks("loss", p)), predict),
         "safetensors header": (
             lambda p: write_safetensors(networks("backbone", p)),
+            ("predict", "--model", "model.safetensors", *PREDICT),
+        ),
+        "consolidated file": (
+            lambda p: write_consolidated(networks("backbone", p)),
             ("predict", "--model", "model.safetensors", *PREDICT),
         ),
         "hub repository": (

@@ -29,16 +29,18 @@ _LOCAL = 30  # bytes of the header before each record of an archive, without nam
 
 _log = logging.getLogger(__name__)
 _verified: set[tuple[str, int, int]] = set()
+_left_out = False
 
 
 def set_verification(verify: bool) -> None:
-    """Say whether files are verified, for this process and those that it starts."""
-    os.environ[VARIABLE] = str(verify).lower()
+    """Say whether this process verifies files, unless the variable says that none does."""
+    global _left_out
+    _left_out = not verify
 
 
 def is_wanted() -> bool:
     """Whether files are to be verified; the variable SAPIENS2_LIT_VERIFY says `false` where not."""
-    return os.environ.get(VARIABLE, "true").lower() not in ("false", "0", "no")
+    return not _left_out and os.environ.get(VARIABLE, "true").lower() not in ("false", "0", "no")
 
 
 def verify_file(file: Path) -> None:

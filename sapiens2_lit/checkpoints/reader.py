@@ -218,8 +218,8 @@ def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
-        verify_file(file)
         with safe_open(file, framework="pt") as opened:
+            verify_file(file)
             return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{file}: expected safetensors; {what_is(file)} ({error}).") from error

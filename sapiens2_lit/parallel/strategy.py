@@ -180,8 +180,8 @@ class ShardedStrategy(ModelParallelStrategy):
                 verify_file(path)
                 return torch.load(path, map_location="cpu", mmap=True, weights_only=False)
             return read_pickle(path)
-        self.together(partial(verify_parts, path, self.global_rank, self.world_size), path)
         checkpoint = folder.read_meta_file(path, parts=False)
+        self.together(partial(verify_parts, path, self.global_rank, self.world_size), path)
         shapes = folder.stored_tensors(path, folder.MODEL)
         with torch.device("meta"):
             checkpoint["state_dict"] = {

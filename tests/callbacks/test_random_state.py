@@ -15,7 +15,7 @@ def draw() -> list[float]:
     return [
         torch.rand(()).item(),
         torch.randn(()).item(),
-        np.random.rand(),  # noqa: NPY002  # the global generator is what is tested
+        np.random.rand(),  # noqa: NPY002
         np.random.randn(),  # noqa: NPY002
         random.random(),
         random.gauss(0, 1),

@@ -16,6 +16,7 @@ KINDS = (
     "class path: checkpoint, head",
     "class path: checkpoint, loss of a head",
     "class path: safetensors header",
+    "class path: consolidated file",
     "class path: hub repository",
     "class path: config.yaml, backbone",
     "class path: config.yaml, data",
@@ -65,6 +66,10 @@ def test_the_same_files_without_an_attack_are_taken(
         "checkpoint": (attacks["write_checkpoint"], ("predict", "--model", "model.ckpt", *attacks["PREDICT"])),
         "header": (
             attacks["write_safetensors"],
+            ("predict", "--model", "model.safetensors", *attacks["PREDICT"]),
+        ),
+        "consolidated": (
+            attacks["write_consolidated"],
             ("predict", "--model", "model.safetensors", *attacks["PREDICT"]),
         ),
         "hub": (attacks["write_hub"], ("predict", "--model", "evil/model", *attacks["PREDICT"])),
