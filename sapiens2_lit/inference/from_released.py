@@ -102,7 +102,7 @@ def config_of(place: Path) -> dict[str, Any]:
     return config
 
 
-def find_task(tensors: Tensors, origin: str) -> str:
+def find_task(tensors: Mapping[str, object], origin: str) -> str:
     """The TASK of the head's last layer, `decode_head.conv_TASK`.
 
     Raises:
