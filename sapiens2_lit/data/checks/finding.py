@@ -48,6 +48,7 @@ class Finding:
         total: of how many that were looked at.
         examples: up to five of them.
         where: what was looked at, such as "train (annotations/train.json)".
+        can_be_meant: whether data can be right all the same, so that `data.allow` is worth a word.
         allowed: `data.allow` names the check, so that it neither stops nor warns.
     """
 
@@ -59,6 +60,7 @@ class Finding:
     total: int = 0
     examples: tuple[Example, ...] = ()
     where: str = ""
+    can_be_meant: bool = True
     allowed: bool = False
 
     @property

@@ -115,7 +115,7 @@ def render_finding(finding: Finding) -> str:
         lines.append(f"      and {hidden} more")
     if finding.remedy:
         lines.append(f"      -> {finding.remedy}")
-    if finding.severity == "error" and not finding.allowed:
+    if finding.stops and finding.can_be_meant:
         lines.append(f"      If it is meant: --data.allow [{finding.check}]")
     return "\n".join(lines)
 
