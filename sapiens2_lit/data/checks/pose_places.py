@@ -113,16 +113,40 @@ class PointsOutsideBox(Check[PoseLabels]):
             "takes the tight boxes of the points",
             count=len(rows),
             total=boxed.sum(),
-            examples=(
-                subject.example(
-                    row,
-                    "bbox",
-                    f"{subject.box_text(row)}, `keypoints` have "
-                    f"{subject.point_text(row, int(labelled[row].argmax()))}",
-                )
-                for row in rows
-            ),
+            examples=(subject.example(row, "keypoints", _first_point_and_box(subject, row)) for row in rows),
             severity="error" if every else "warning",
+        )
+
+
+class ExchangedCoordinates(Check[PoseLabels]):
+    """Points as y, x where x, y is wanted: exchanged, they fit the boxes."""
+
+    name = "exchanged_coordinates"
+    looks_at = PoseLabels
+    severity = "error"
+
+    def look(self, subject: PoseLabels, sampling: Sampling) -> Iterator[Finding]:
+        with np.errstate(invalid="ignore"):
+            rows = np.flatnonzero(subject.people & (subject.box[:, 2:] > 0).all(axis=1))
+        labelled = (subject.labelled & ~sentinel_points(subject.points))[rows]
+        if not labelled.any():
+            return
+        start = subject.box[rows, None, :2] - 1
+        end = start + subject.box[rows, None, 2:] + 2
+        place = subject.points[rows, :, :2]
+        inside = ((place >= start) & (place <= end)).all(axis=-1)[labelled].mean()
+        turned = place[..., ::-1]
+        exchanged = ((turned >= start) & (turned <= end)).all(axis=-1)[labelled].mean()
+        if inside > 0.8 or exchanged < 0.97:
+            return
+        yield self.finding(
+            subject,
+            f"{100 * inside:.0f} % of the labelled points lie in their person's `bbox`, and {100 * exchanged:.0f} % if "
+            "x and y are exchanged: `keypoints` look like y, x, v, expected x, y, v.",
+            "write x before y",
+            count=len(rows),
+            total=len(rows),
+            examples=(subject.example(row, "keypoints", _first_point_and_box(subject, row)) for row in rows),
         )
 
 
@@ -183,3 +207,9 @@ class Areas(Check[PoseLabels]):
                 total=total,
                 examples=(subject.example(row, "area", f"{subject.area[row]:g}") for row in wrong),
             )
+
+
+def _first_point_and_box(subject: PoseLabels, row: int) -> str:
+    return (
+        f"{subject.point_text(row, int(subject.labelled[row].argmax()))}, `bbox` is {subject.box_text(row)}"
+    )

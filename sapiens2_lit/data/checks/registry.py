@@ -10,6 +10,7 @@ CHECKS: tuple[AnyCheck, ...] = (
     pose_units.CornerBoxes(),
     pose_places.PointsOutsideImage(),
     pose_places.PointsOutsideBox(),
+    pose_places.ExchangedCoordinates(),
     pose_places.MissingAsLabelled(),
     pose_places.FlatBoxes(),
     pose_places.Areas(),

@@ -43,6 +43,9 @@ def _points(file: PoseLabels, rows: "np.ndarray") -> list[str]:
     counts = file.taught[rows].sum(axis=0)
     named = [(name, int(column)) for name, column in zip(file.skeleton.keypoints, file.columns, strict=True)
              if column >= 0]  # fmt: skip
+    each = counts[[column for _, column in named]]
+    if each.min() == each.max() and len(named) > 1:
+        return [f"each of them labelled in {_count(int(each[0]), 'person', 'people')}"]
     if len(named) <= _FEW_POINTS:
         return _wrap([f"{name} {counts[column]}" for name, column in named])
     parts = []

@@ -68,11 +68,8 @@ def healthy(root, seed):
             if with_crowd:
                 one["iscrowd"] = 0
             data["annotations"].append(one)
-    data["annotations"][0]["keypoints"][:3] = [
-        data["annotations"][0]["bbox"][0] + 1,
-        data["annotations"][0]["bbox"][1] + 1,
-        2,
-    ]
+    first = data["annotations"][0]
+    first["keypoints"][:3] = [first["bbox"][0] + 1, first["bbox"][1] + 1, 2]  # somebody to train on
     (root / "annotations/train.json").write_text(json.dumps(data))
     return root
 
@@ -112,19 +109,12 @@ def blank_images(root, data):
 
 def vocabulary(root, data):
     """A skeleton file for a public file: its own names, or numbers with some pairs where it has none."""
-    names = data["categories"][0].get("keypoints")
+    names, swaps = data["categories"][0].get("keypoints"), {}
     if not names:
-        count = len(data["annotations"][0]["keypoints"]) // 3
-        names = [f"p{number}" for number in range(count)]
+        names = [f"p{number}" for number in range(len(data["annotations"][0]["keypoints"]) // 3)]
+        swaps = {"swaps": [["p0", "p16"]]}
     path = root / "skeleton.json"
-    path.write_text(
-        json.dumps(
-            {
-                "keypoints": names,
-                **({} if data["categories"][0].get("keypoints") else {"swaps": [["p0", "p16"]]}),
-            }
-        )
-    )
+    path.write_text(json.dumps({"keypoints": names, **swaps}))
     return str(path)
 
 

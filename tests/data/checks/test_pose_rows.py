@@ -201,9 +201,10 @@ def test_points_that_lie_nowhere_stop(pose, change):
 
 def test_points_with_x_and_y_exchanged_lie_outside_their_boxes(pose):
     root = pose(with_points(lambda points: points[:, [1, 0, 2]]), size=(640, 320), people=40)
-    (finding,) = [one for one in check_pose(root) if one.check == "points_outside_box"]
-    assert finding.severity in ("warning", "error")
-    assert finding.count > 30
+    finding = found(root, "exchanged_coordinates", "error")
+    assert finding.count == 40
+    assert "y, x" in finding.message
+    assert found(pose(with_points(lambda points: points[:, [1, 0, 2]])), "exchanged_coordinates", "error")
 
 
 def test_one_person_of_many_outside_the_box_warns(pose):
