@@ -11,15 +11,12 @@ import numpy.typing as npt
 
 from sapiens2_lit.classes import load_classes
 from sapiens2_lit.data.checks import CHECKS, Subject, run_checks
-from sapiens2_lit.data.checks.photographs import Photographs
-from sapiens2_lit.data.checks.pose_names import Mirroring
-from sapiens2_lit.data.checks.splits import Splits
+from sapiens2_lit.data.checks.pose_subjects import pose_subjects
 from sapiens2_lit.data.checks.taught import describe_pose
-from sapiens2_lit.data.coco.image_folder import find_images_of
+from sapiens2_lit.data.coco.image_folder import DEFAULT, expect_images, find_images_of, images_of_split
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.class_counts import count_classes
 from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, read_coco
-from sapiens2_lit.datamodules.coco import OnBad as OnBadEntry
 from sapiens2_lit.datamodules.detections import read_boxes, read_detections
 from sapiens2_lit.datamodules.files import find_file, find_root
 from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_unique_ids
@@ -31,8 +28,6 @@ from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.skeletons import Skeleton, load_skeleton
 from sapiens2_lit.transforms.crop import BOX_PADDING
 from sapiens2_lit.transforms.pose import RELEASED, PoseAugmentation
-
-_IMAGES = "images"  # the folder where nothing is set
 
 _log = logging.getLogger(__name__)
 
@@ -84,9 +79,8 @@ class PoseDataModule(ImageDataModule):
         test: the one to test on.
         predict: what to predict on: a COCO file with boxes, or an image, a folder or a glob of images, each
             with the whole image as the box; looked up under `root`, then in the working directory.
-        images: folder under `root` that file names are relative to, or one for each split, as in {train: train2017,
-            val: val2017}. Where `images` does not hold them, a folder in it named after the annotation file and the
-            annotation file's own folder are looked at.
+        images: folder under `root` that file names are relative to, or one for each split ({train: train2017, ...}).
+            Where nothing is set, folders named after the annotation file and its own folder are looked at, too.
         masks: folder under `root` with a png for each image, of the same stem, whose values are classes: brings
             `segmentation` along; null for none.
         classes: the vocabulary of the masks, by name or file. Null means that of the segmentation head on the command
@@ -119,7 +113,7 @@ class PoseDataModule(ImageDataModule):
         val: str | None = "annotations/val.json",
         test: str | None = "annotations/test.json",
         predict: str | None = None,
-        images: str | dict[str, str] = _IMAGES,
+        images: str | dict[str, str] = DEFAULT,
         masks: str | None = None,
         classes: str | None = None,
         batch_size: int = 16,
@@ -144,7 +138,7 @@ class PoseDataModule(ImageDataModule):
             raise SettingError("data.detection_threshold has no effect without data.detections.")
         self.root = Path(root).expanduser()
         self.skeleton = load_skeleton(skeleton or "sociopticon308")
-        _check_images(images)
+        expect_images(images)
         self.annotations = {"train": train, "val": val, "test": test}
         self.predict = predict
         self.images = images
@@ -228,7 +222,9 @@ class PoseDataModule(ImageDataModule):
         if annotations is None:
             raise SettingError(f"data.{name} is null: set it to a COCO file under {self.root}.")
         where = f"{name} ({annotations})"
-        files = [self._read_file(self.root, annotations, self._images(name), f"data.{name}", where)]
+        files = [
+            self._read_file(self.root, annotations, images_of_split(self.images, name), f"data.{name}", where)
+        ]
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
             root = find_root(Path(source.root).expanduser(), f"{setting}.root")
@@ -268,47 +264,18 @@ class PoseDataModule(ImageDataModule):
         path = find_file(root, annotations, setting)
         images_setting = f"{setting.removesuffix('.annotations')}.images" if "[" in setting else "data.images"
         folder = find_images_of(path, root, images, images_setting)
-        on_bad: OnBadEntry = "skip" if self.on_bad == "skip" else "collect"
-        file = read_coco(
-            path, self.skeleton, folder, box=self.box, source=vocabulary, on_bad=on_bad, where=where
-        )
+        bad = "skip" if self.on_bad == "skip" else "collect"
+        file = read_coco(path, self.skeleton, folder, self.box, vocabulary, on_bad=bad, where=where)
         if not len(file.usable):
             run_checks([file.labels], CHECKS, allow=self.allow).raise_if_any()
             skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())
             raise DataError(f"{path} (`{setting}`): no labelled person; skipped: {skipped or 'nothing'}.")
         return file
 
-    def _images(self, name: str) -> str:
-        """The folder of images of a split, as set."""
-        if isinstance(self.images, str):
-            return self.images
-        return self.images.get(name, _IMAGES)
-
     def check_subjects(self, names: Sequence[str]) -> list[Subject]:
-        """The labels and photographs of the splits, how training mirrors, and which images are in several splits."""
-        subjects: list[Subject] = []
-        for name in names:
-            for file in self.files[name]:
-                labels = file.labels
-                used = np.unique(labels.image[labels.usable])
-                subjects.append(labels)
-                subjects.append(
-                    Photographs(
-                        labels.where,
-                        labels.folder,
-                        labels.file_name[used].tolist(),
-                        labels.image_size[used],
-                        read_image,
-                        self.on_bad,
-                    )
-                )
-        if "train" in names:
-            flip = 0.0 if self.augment is None else self.augment.flip
-            subjects.append(Mirroring("train", self.skeleton, flip))
-        if len(self.files) > 1:
-            images = {name: _paths(files) for name, files in self.files.items()}
-            subjects.append(Splits(" and ".join(images), images))
-        return subjects
+        labels = {name: [file.labels for file in files] for name, files in self.files.items()}
+        flip = 0.0 if self.augment is None else self.augment.flip
+        return pose_subjects(labels, names, flip, read_image, self.on_bad)
 
     def describe(self) -> str:
         return describe_pose([file.labels for files in self.files.values() for file in files])
@@ -322,7 +289,9 @@ class PoseDataModule(ImageDataModule):
         places = [base / Path(self.predict).expanduser() for base in bases]
         for place in places:
             if place.suffix.lower() == ".json" and place.is_file():
-                folder = find_images_of(place, self.root, self._images("predict"), "data.images")
+                folder = find_images_of(
+                    place, self.root, images_of_split(self.images, "predict"), "data.images"
+                )
                 return [read_boxes(place, folder)]
             if paths := find_images(place):
                 return [people_of_images(paths)]
@@ -330,17 +299,3 @@ class PoseDataModule(ImageDataModule):
             f"`data.predict` is {self.predict!r}, and there is no such COCO file or image (looked for "
             f"{', '.join(map(str, dict.fromkeys(places)))}; images end in {', '.join(IMAGE_SUFFIXES)})."
         )
-
-
-def _check_images(images: str | dict[str, str]) -> None:
-    if isinstance(images, dict) and (unknown := sorted(images.keys() - {"train", "val", "test", "predict"})):
-        raise SettingError(f"data.images names {unknown[0]!r}, expected train, val, test or predict.")
-
-
-def _paths(files: Sequence[CocoFile]) -> list[Path]:
-    """The images of the usable people, each once."""
-    return [
-        file.labels.folder / name
-        for file in files
-        for name in file.labels.file_name[np.unique(file.labels.image[file.labels.usable])].tolist()
-    ]

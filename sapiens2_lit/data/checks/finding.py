@@ -81,3 +81,14 @@ class Finding:
 def first_examples(examples: Iterable[Example]) -> tuple[Example, ...]:
     """At most five of the examples; the rest is not made."""
     return tuple(islice(examples, MAX_EXAMPLES))
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and its noun, such as "1 person" or "3 people".
+
+    Args:
+        number: how many.
+        one: the noun.
+        many: its plural, where that is not `one` with an s.
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"

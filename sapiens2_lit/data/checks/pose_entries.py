@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from sapiens2_lit.data.checks.check import Check, Sampling
-from sapiens2_lit.data.checks.finding import Finding
+from sapiens2_lit.data.checks.finding import Finding, counted
 from sapiens2_lit.data.checks.pose_labels import PoseLabels
 
 
@@ -21,10 +21,10 @@ class BadEntries(Check[PoseLabels]):
             return
         skips = notes.on_bad == "skip"
         remedies = [*notes.hints] if skips else [*notes.hints, "--data.on_bad skip leaves them out"]
-        images = f"{notes.bad_images} images and " if notes.bad_images else ""
+        images = f"{counted(notes.bad_images, 'image')} and " if notes.bad_images else ""
         yield self.finding(
             subject,
-            f"{images}{notes.bad_people} annotations cannot be used"
+            f"{images}{counted(notes.bad_people, 'annotation')} cannot be used"
             + (" and are left out." if skips else "."),
             "; ".join(remedies),
             count=notes.bad_count,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sapiens2_lit.data.checks.check import Check, Sampling
-from sapiens2_lit.data.checks.finding import Finding
+from sapiens2_lit.data.checks.finding import Finding, counted
 from sapiens2_lit.data.checks.pose_labels import PoseLabels
 from sapiens2_lit.data.checks.pose_repairs import LEAST_OF_BOX, MOST_OF_BOX, outside_points, sentinel_points
 
@@ -25,8 +25,8 @@ class MissingAsLabelled(Check[PoseLabels]):
         rows = np.flatnonzero(found.any(axis=1))
         yield self.finding(
             subject,
-            f"{found.sum()} points of {len(rows)} people are labelled and lie at (0, 0) or (-1, -1), where tools put "
-            "missing ones; they neither train nor are evaluated.",
+            f"{counted(int(found.sum()), 'labelled point')} of {counted(len(rows), 'person', 'people')} at (0, 0) or "
+            "(-1, -1), where tools put missing ones; they are neither trained on nor evaluated.",
             "write v = 0 for points that are missing",
             count=found.sum(),
             total=subject.labelled.sum(),
@@ -65,8 +65,8 @@ class PointsOutsideImage(Check[PoseLabels]):
         most = far.sum() > 0.5 * labelled.sum()
         yield self.finding(
             subject,
-            f"{far.sum()} of {labelled.sum()} labelled points lie far outside their image; they neither train nor are "
-            "evaluated.",
+            f"{far.sum()} of {labelled.sum()} labelled points lie far outside their image; they are neither "
+            "trained on nor evaluated.",
             "the unit, the order of x and y or the image's `width` and `height` are wrong: points are in pixels of the "
             "upright image"
             if most

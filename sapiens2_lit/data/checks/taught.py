@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sapiens2_lit.data.checks.finding import counted
 from sapiens2_lit.data.checks.pose_labels import PoseLabels
 
 _FEW_POINTS = 24  # up to which each point is told by name
@@ -24,8 +25,8 @@ def _describe(file: PoseLabels) -> list[str]:
     known = file.columns[file.columns >= 0]
     each = file.taught[rows][:, known].sum(axis=1)
     lines = [
-        f"  {file.where}: {_count(len(rows), 'person', 'people')} in {pictures} of "
-        f"{_count(len(file.file_name), 'picture')}",
+        f"  {file.where}: {counted(len(rows), 'person', 'people')} in {pictures} of "
+        f"{counted(len(file.file_name), 'picture')}",
         f"    {len(known)} of the {file.skeleton.num_keypoints} points of {file.skeleton.name}"
         + (f" (the file has {file.source.num_keypoints})" if file.source.num_keypoints != len(known) else "")
         + (f"; {each.mean():.1f} a person, {each.min()} to {each.max()}" if len(rows) else ""),
@@ -45,7 +46,7 @@ def _points(file: PoseLabels, rows: "np.ndarray") -> list[str]:
              if column >= 0]  # fmt: skip
     each = counts[[column for _, column in named]]
     if each.min() == each.max() and len(named) > 1:
-        return [f"each of them labelled in {_count(int(each[0]), 'person', 'people')}"]
+        return [f"each of them labelled in {counted(int(each[0]), 'person', 'people')}"]
     if len(named) <= _FEW_POINTS:
         return _wrap([f"{name} {counts[column]}" for name, column in named])
     parts = []
@@ -66,7 +67,3 @@ def _wrap(parts: list[str]) -> list[str]:
             lines.append("")
         lines[-1] += (", " if lines[-1] else "") + part
     return lines
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"

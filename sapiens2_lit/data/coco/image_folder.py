@@ -8,13 +8,24 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from sapiens2_lit.errors import DataError
+from sapiens2_lit.errors import DataError, SettingError
 
 DEFAULT = "images"  # the setting where nothing is set; only then other folders are looked at
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 _LOOKED_AT = 20  # names of a file
 
 _log = logging.getLogger(__name__)
+
+
+def expect_images(images: str | dict[str, str]) -> None:
+    """Raise SettingError if `images`, a folder or one for each split, names no split."""
+    if isinstance(images, dict) and (unknown := sorted(images.keys() - {"train", "val", "test", "predict"})):
+        raise SettingError(f"data.images names {unknown[0]!r}, expected train, val, test or predict.")
+
+
+def images_of_split(images: str | dict[str, str], split: str) -> str:
+    """The folder of images of a split, as set."""
+    return images if isinstance(images, str) else images.get(split, DEFAULT)
 
 
 def find_images_of(path: Path, root: Path, images: str, setting: str) -> Path:

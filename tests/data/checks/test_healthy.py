@@ -1,21 +1,16 @@
 """No false alarm: healthy files of many kinds neither stop nor warn."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from pose_files import check_pose
 
 from sapiens2_lit.skeletons import load_skeleton
 from sapiens2_lit.synthetic.dataset import make_dataset
 from sapiens2_lit.synthetic.manifest import Settings
-
-_spec = importlib.util.spec_from_file_location("checks_conftest", Path(__file__).with_name("conftest.py"))
-_tools = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_tools)
-check_pose = _tools.check_pose
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
 

@@ -1,16 +1,15 @@
 """What people's keypoint files hold that must not be learned in silence: each kind in several forms."""
 
 import copy
-import importlib.util
 import json
 import unicodedata
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pose_files import BODY, check_pose, write_pose
 
 from sapiens2_lit.data.checks import LabelError
 from sapiens2_lit.datamodules import PoseDataModule
@@ -18,10 +17,11 @@ from sapiens2_lit.errors import DataError
 from sapiens2_lit.metrics import KeypointAP
 from sapiens2_lit.skeletons import load_skeleton
 
-_spec = importlib.util.spec_from_file_location("checks_conftest", Path(__file__).with_name("conftest.py"))
-_tools = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_tools)
-BODY, check_pose = _tools.BODY, _tools.check_pose
+
+@pytest.fixture
+def pose(tmp_path):
+    """Writes a pose dataset: `pose(change, names=..., people=...) -> its root`."""
+    return lambda change=None, **settings: write_pose(tmp_path / "data", change, **settings)
 
 
 def each(change):

@@ -7,7 +7,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pytest
 
 from sapiens2_lit.data.checks import Finding, LabelError
 from sapiens2_lit.datamodules import PoseDataModule
@@ -71,9 +70,3 @@ def check_pose(root: Path, skeleton: Any = "coco17", **settings: Any) -> list[Fi
     except LabelError as error:
         return list(error.report.findings)
     return list(data.report.findings)
-
-
-@pytest.fixture
-def pose(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a pose dataset: `pose(change, names=..., people=...) -> its root`."""
-    return lambda change=None, **settings: write_pose(tmp_path / "data", change, **settings)
