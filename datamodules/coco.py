@@ -22,7 +22,7 @@ from sapiens2_lit.datamodules.files import Problems, absent_files
 from sapiens2_lit.datamodules.people import People, select
 from sapiens2_lit.skeletons import Skeleton
 
-OnBad = Literal["error", "skip", "collect"]
+OnBadRow = Literal["error", "skip", "collect"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def read_coco(
     box: BoxSource = "label",
     source: Skeleton | None = None,
     *,
-    on_bad: OnBad = "error",
+    on_bad: OnBadRow = "error",
     where: str = "",
 ) -> CocoFile:
     """Read a COCO keypoint file: 17 points, COCO-WholeBody's fields, 308 or the user's own vocabulary.

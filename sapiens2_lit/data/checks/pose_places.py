@@ -6,7 +6,7 @@ import numpy as np
 
 from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Finding, counted
-from sapiens2_lit.data.checks.pose_labels import PoseLabels
+from sapiens2_lit.data.checks.pose_labels import Index, PoseLabels
 from sapiens2_lit.data.checks.pose_repairs import LEAST_OF_BOX, MOST_OF_BOX, outside_points, sentinel_points
 
 _BOX_MARGIN = 0.25  # of its sides: labelled boxes are tight, points of feet and hair a bit outside
@@ -134,9 +134,9 @@ class ExchangedCoordinates(Check[PoseLabels]):
         start = subject.box[rows, None, :2] - 1
         end = start + subject.box[rows, None, 2:] + 2
         place = subject.points[rows, :, :2]
-        inside = ((place >= start) & (place <= end)).all(axis=-1)[labelled].mean()
+        inside = np.all((place >= start) & (place <= end), axis=-1)[labelled].mean()
         turned = place[..., ::-1]
-        exchanged = ((turned >= start) & (turned <= end)).all(axis=-1)[labelled].mean()
+        exchanged = np.all((turned >= start) & (turned <= end), axis=-1)[labelled].mean()
         if inside > 0.8 or exchanged < 0.97:
             return
         yield self.finding(
@@ -209,7 +209,7 @@ class Areas(Check[PoseLabels]):
             )
 
 
-def _first_point_and_box(subject: PoseLabels, row: int) -> str:
+def _first_point_and_box(subject: PoseLabels, row: Index) -> str:
     return (
         f"{subject.point_text(row, int(subject.labelled[row].argmax()))}, `bbox` is {subject.box_text(row)}"
     )

@@ -30,8 +30,8 @@ def outside_points(
     """
     room = margin * sizes[:, None] + 1.0
     place = points[..., :2]
-    outside = ((place < -room) | (place > sizes[:, None] + room)).any(axis=-1)
-    known = (sizes > 0).all(axis=1)
+    outside = np.any((place < -room) | (place > sizes[:, None] + room), axis=-1)
+    known = np.all(sizes > 0, axis=1)
     return np.asarray(outside & known[:, None] & (points[..., 2] > 0), dtype=np.bool_)
 
 

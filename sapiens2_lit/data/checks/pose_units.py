@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Finding
-from sapiens2_lit.data.checks.pose_labels import PoseLabels
+from sapiens2_lit.data.checks.pose_labels import Index, PoseLabels
 
 _LEAST_SIDE = 8  # pixels: an image whose labels could fill 0..1 has no people
 _LEAST_SIDE_PER_CENT = 150  # so that 100 is no place of an edge
@@ -122,7 +122,7 @@ def _gain_as_corners(subject: PoseLabels, rows: npt.NDArray[np.int64]) -> tuple[
     box = subject.box[rows]
     as_sides = _overlap(low, high, box[:, :2], box[:, :2] + box[:, 2:])
     as_corners = _overlap(low, high, box[:, :2], box[:, 2:])
-    inside = ((place >= box[:, None, :2] - 1) & (place <= box[:, None, 2:] + 1)).all(axis=-1)
+    inside = np.all((place >= box[:, None, :2] - 1) & (place <= box[:, None, 2:] + 1), axis=-1)
     return float((as_corners - as_sides).mean()), float(inside[labelled].mean()), len(rows)
 
 
@@ -142,11 +142,10 @@ def _coordinates(subject: PoseLabels, rows: npt.NDArray[np.int64], field: str) -
     if field == "bbox":
         values = subject.box[rows].ravel()
         return values[~np.isnan(values)]
-    values = subject.points[rows][..., :2][subject.labelled[rows]]
-    return values.astype(np.float64).ravel()
+    return subject.points[rows][..., :2][subject.labelled[rows]].astype(np.float64).ravel()
 
 
-def _text(subject: PoseLabels, row: int, field: str) -> str:
+def _text(subject: PoseLabels, row: Index, field: str) -> str:
     if field == "bbox":
         return subject.box_text(row)
     return subject.point_text(row, int(np.flatnonzero(subject.labelled[row])[0]))
