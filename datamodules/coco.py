@@ -97,7 +97,8 @@ def read_coco(
     absent, renamed = _find_images(images, table, rows.image[rows.usable], problems)
     if on_bad == "error":
         problems.raise_if_any()
-    bad_rows = {place for place, owner in enumerate(rows.owners) if owner in problems.places}
+    bad = problems.places
+    bad_rows = {place for place, owner in enumerate(rows.owners) if owner in bad}
     bad_rows |= set(np.flatnonzero(np.isin(rows.image, absent)).tolist()) | rows.without_image
     if bad_rows:
         kept = [one for place, one in enumerate(annotations) if place not in bad_rows]

@@ -94,11 +94,12 @@ class PointsOutsideBox(Check[PoseLabels]):
         if subject.box_source != "label" or not boxed.any():
             return
         labelled = subject.labelled & ~sentinel_points(subject.points)
-        room = _BOX_MARGIN * subject.box[:, None, 2:]
+        box = subject.box.astype(np.float32)[:, None]
+        room = _BOX_MARGIN * box[..., 2:]
         place = subject.points[..., :2]
         with np.errstate(invalid="ignore"):
-            outside = place < subject.box[:, None, :2] - room
-            outside |= place > subject.box[:, None, :2] + subject.box[:, None, 2:] + room
+            outside = place < box[..., :2] - room
+            outside |= place > box[..., :2] + box[..., 2:] + room
         out = (outside.any(axis=-1) & labelled).sum(axis=1)
         bad = boxed & (out > 0.5 * labelled.sum(axis=1))
         if not bad.any():
@@ -131,8 +132,9 @@ class ExchangedCoordinates(Check[PoseLabels]):
         labelled = (subject.labelled & ~sentinel_points(subject.points))[rows]
         if not labelled.any():
             return
-        start = subject.box[rows, None, :2] - 1
-        end = start + subject.box[rows, None, 2:] + 2
+        box = subject.box[rows].astype(np.float32)[:, None]
+        start = box[..., :2] - 1
+        end = start + box[..., 2:] + 2
         place = subject.points[rows, :, :2]
         inside = np.all((place >= start) & (place <= end), axis=-1)[labelled].mean()
         turned = place[..., ::-1]
