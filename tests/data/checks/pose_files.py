@@ -1,5 +1,6 @@
 """Pose datasets to spoil: four pictures of noise, one person each, as tools write them."""
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from sapiens2_lit.data.checks import Finding, LabelError
 from sapiens2_lit.datamodules import PoseDataModule
+from sapiens2_lit.metrics import KeypointAP
 from sapiens2_lit.skeletons import load_skeleton
 
 BODY = load_skeleton("coco17").keypoints
@@ -70,3 +73,74 @@ def check_pose(root: Path, skeleton: Any = "coco17", **settings: Any) -> list[Fi
     except LabelError as error:
         return list(error.report.findings)
     return list(data.report.findings)
+
+
+def each(change):
+    """The change to every annotation."""
+    return lambda data: [change(one) for one in data["annotations"]]
+
+
+def put(**fields):
+    return each(lambda one: one.update(copy.deepcopy(fields)))
+
+
+def points_of(one):
+    return np.reshape(one["keypoints"], (-1, 3)).astype(float)
+
+
+def with_points(change):
+    def apply(one):
+        one["keypoints"] = np.asarray(change(points_of(one))).ravel().tolist()
+
+    return each(apply)
+
+
+def scaled(x, y, *, points=True, boxes=True):
+    def apply(one):
+        if points:
+            one["keypoints"] = (points_of(one) * [x, y, 1]).ravel().tolist()
+        if boxes:
+            one["bbox"] = (np.array(one["bbox"]) * [x, y, x, y]).tolist()
+
+    return each(apply)
+
+
+def both(*changes):
+    return lambda data: [change(data) for change in changes]
+
+
+def found(root, name, severity, skeleton="coco17", **settings):
+    """The finding of that check, which must be of that severity."""
+    findings = check_pose(root, skeleton, **settings)
+    named = [one for one in findings if one.check == name]
+    assert named, f"{name} is silent; found {[(one.check, one.severity) for one in findings]}"
+    assert named[0].severity == severity, named[0]
+    return named[0]
+
+
+def average_precision(root, shift=0.0, **settings):
+    data = PoseDataModule(str(root), "coco17", (64, 48), val="train.json", num_workers=0, **settings)
+    data.setup("validate")
+    truth = data.ground_truth("validate")
+    metric = KeypointAP(load_skeleton("coco17"), truth)
+    for number, one in enumerate(one for one in truth["annotations"] if one["num_keypoints"]):
+        points = torch.tensor(one["keypoints"]).reshape(1, -1, 3).clone()
+        points[..., :2] += shift
+        points[..., 2] = 1.0
+        ids = torch.tensor([one["image_id"]])
+        metric.update(points, ids, torch.ones(1), torch.tensor([number]))
+    return float(metric.compute()["AP"])
+
+
+def skeleton_file(root, text):
+    path = root / "skeleton.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def rename(change):
+    return lambda data: [one.update(file_name=change(one["file_name"])) for one in data["images"]]
+
+
+def check_pose_raw(root):
+    PoseDataModule(str(root), "coco17", (64, 48), val=None, num_workers=0).setup("fit")
