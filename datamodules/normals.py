@@ -17,6 +17,7 @@ from sapiens2_lit.datamodules.fields import (
     from_integers,
     split_finite,
 )
+from sapiens2_lit.data.checks.outlines import advise_on_axes, measure_outline
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.geometry import rotate_vectors
 
@@ -78,9 +79,10 @@ class NormalFolder(FieldFolder):
             )
         away = np.mean(normals[..., 2][unit] > 0) if unit.any() else 0.0
         if away > 0.5:
+            outline = measure_outline(normals, unit)
             raise DataError(
-                f"{path}: {away:.0%} of the normals face away from the camera, expected less than half: they are in "
-                f"another frame than data.frame says, '{self.frame}'; set it to '{OTHER_FRAME[self.frame]}'."
+                f"{path}: {away:.0%} of the normals face away from the camera, expected less than half: "
+                f"{advise_on_axes(outline, self.frame)}"
             )
         return Field(normals, unit, infinite + off)
 
