@@ -1,13 +1,23 @@
 """What the datamodules here share: stages, loaders that resume exactly, seeds and workers."""
 
+import logging
 import os
-from collections.abc import Callable, Sized
-from typing import Any
+from collections.abc import Callable, Sequence, Sized
+from typing import Any, Literal
 
 import lightning
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset
 
+from sapiens2_lit.data.checks import (
+    CHECKS,
+    Report,
+    Subject,
+    expect_known,
+    render_finding,
+    run_checks,
+)
 from sapiens2_lit.datamodules.loading import (
     TrainingLoader,
     default_workers,
@@ -17,7 +27,11 @@ from sapiens2_lit.datamodules.loading import (
 from sapiens2_lit.datamodules.seeded import SEED, SeededPixels
 from sapiens2_lit.errors import SettingError
 
+OnBad = Literal["error", "skip"]
+
 STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+
+_log = logging.getLogger(__name__)
 
 
 class ImageDataModule(lightning.LightningDataModule):
@@ -31,6 +45,9 @@ class ImageDataModule(lightning.LightningDataModule):
         batch_size: samples a batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         seed: of order and augmentation; null for the one of `seed_everything`, else 0.
+        allow: names of checks of labels whose findings are meant: they neither stop nor warn.
+        on_bad: what to do with single entries that cannot be used: `error` to stop, `skip` to leave them out and count
+            them.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -39,7 +56,13 @@ class ImageDataModule(lightning.LightningDataModule):
     ranks_agree = True
 
     def __init__(
-        self, image_size: tuple[int, int], batch_size: int, num_workers: int | None, seed: int | None
+        self,
+        image_size: tuple[int, int],
+        batch_size: int,
+        num_workers: int | None,
+        seed: int | None,
+        allow: Sequence[str] = (),
+        on_bad: OnBad = "error",
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -50,6 +73,12 @@ class ImageDataModule(lightning.LightningDataModule):
             raise SettingError(f"data.num_workers is {num_workers}, expected 0 or more, or null.")
         if seed is not None and seed < 0:
             raise SettingError(f"data.seed is {seed}, expected 0 or more, or null.")
+        expect_known(allow, CHECKS)
+        if on_bad not in ("error", "skip"):
+            raise SettingError(f"data.on_bad is {on_bad!r}, expected error or skip.")
+        self.allow = tuple(allow)
+        self.on_bad: OnBad = on_bad
+        self.report = Report()  # of the checks of the stages that were set up
         self.image_size = (image_size[0], image_size[1])
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -72,6 +101,31 @@ class ImageDataModule(lightning.LightningDataModule):
     def has_split(self, name: str) -> bool:
         """Whether the settings do not leave out train, val or test by null."""
         return True
+
+    def check_subjects(self, names: Sequence[str]) -> list[Subject]:
+        """What checks look at in the given splits (train, val, test), after `setup` has read them."""
+        return []
+
+    def describe(self) -> str:
+        """What is taught, in a few readable lines, after `setup("fit")`; empty for nothing to say."""
+        return ""
+
+    def run_quick_checks(self, names: Sequence[str]) -> None:
+        """Run the checks that cost little on splits that were just read; call it at the end of `setup`.
+
+        What is taught, notes and warnings are logged; `report` keeps all findings.
+
+        Raises:
+            LabelError: with all errors and warnings, if there is an error.
+        """
+        if not names:
+            return
+        self.report = run_checks(self.check_subjects(names), CHECKS, allow=self.allow)
+        self.report.raise_if_any()
+        if "train" in names and (taught := self.describe()):
+            _say(logging.INFO, taught)
+        for finding in self.report.findings:
+            _say(logging.WARNING if finding.warns else logging.INFO, render_finding(finding).strip())
 
     def train_sources(self) -> tuple[list[int], list[float]]:
         """Number of training samples of each source, and how often they occur in an epoch."""
@@ -129,6 +183,11 @@ class ImageDataModule(lightning.LightningDataModule):
     def _ranks(self) -> dict[str, int]:
         """num_replicas and rank of data parallelism, which is not the world where models are split."""
         return (self.trainer and self.trainer.distributed_sampler_kwargs) or {"num_replicas": 1, "rank": 0}
+
+
+@rank_zero_only
+def _say(level: int, text: str) -> None:
+    _log.log(level, "%s", text)
 
 
 class Shard(Dataset[dict[str, Any]]):

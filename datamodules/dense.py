@@ -2,10 +2,11 @@
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 from sapiens2_lit.datamodules.backgrounds import Backgrounds
-from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
+from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset
 from sapiens2_lit.datamodules.fields import ValidFolder
 from sapiens2_lit.datamodules.files import find_folder, find_root
@@ -43,6 +44,9 @@ class DenseDataModule(ImageDataModule, ABC):
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         augment: random variation of training samples; null for none.
         seed: of order and augmentation; null for the one of `seed_everything`, else 0.
+        allow: names of checks of labels whose findings are meant: they neither stop nor warn.
+        on_bad: what to do with single samples that cannot be used: `error` to stop, `skip` to leave them out and count
+            them.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -64,8 +68,10 @@ class DenseDataModule(ImageDataModule, ABC):
         num_workers: int | None = None,
         augment: Augmentation | None = None,
         seed: int | None = None,
+        allow: Sequence[str] = (),
+        on_bad: OnBad = "error",
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed)
+        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad)
         if min_valid < 0:
             raise SettingError(f"data.min_valid is {min_valid}, expected a number of pixels, 0 or more.")
         self.root = Path(root).expanduser()
@@ -95,10 +101,13 @@ class DenseDataModule(ImageDataModule, ABC):
         """Find the images of a stage (fit, validate, test, predict) and check that each has its labels."""
         if stage != "predict":
             find_root(self.root)
+        new = []
         for name in STAGES[stage]:
             if name in self.datasets or (name == "val" and not self.has_split(name)):
                 continue
             self.datasets[name] = self._read_predict() if name == "predict" else self._read_labelled(name)
+            new.append(name)
+        self.run_quick_checks([name for name in new if name != "predict"])
 
     def teardown(self, stage: str) -> None:
         """Report how many samples were left out, or had values that did not count."""

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from sapiens2_lit.classes import Classes
+from sapiens2_lit.data.checks import CHECKS, Finding, LabelError, Report, expect_known, report_of
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
 from sapiens2_lit.datamodules.loading import default_workers
@@ -49,6 +51,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         batch_size: samples a batch of each dataset, on each rank; null for each dataset's own.
         num_workers: loader processes of each dataset that does not say, on each rank; null for a share of the CPUs.
         seed: of the drawn order; null for the one of `seed_everything`, else 0.
+        allow: names of checks of labels whose findings are meant in all datasets, beside each dataset's own.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -66,6 +69,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         batch_size: int | None = None,
         num_workers: int | None = None,
         seed: int | None = None,
+        allow: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if not datasets:
@@ -77,6 +81,8 @@ class MultitaskDataModule(lightning.LightningDataModule):
             raise SettingError(f"data.batch_size is {batch_size}, expected 1 or more, or null.")
         if num_workers is not None and num_workers < 0:
             raise SettingError(f"data.num_workers is {num_workers}, expected 0 or more, or null.")
+        expect_known(allow, CHECKS)
+        self.allow = tuple(allow)
         self.datasets = datasets
         self.labels = DatasetLabels(datasets)
         self.schedule: Schedule = schedule
@@ -85,6 +91,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         self.predict = predict
         self.num_workers = num_workers
         self._seed = seed
+        self.report = Report()  # of the checks of all datasets
         self._loaders: list[MixedLoader | MixedEvaluation] = []
         self._training: MixedLoader | None = None
         self._resume: dict[str, Any] | None = None
@@ -133,9 +140,11 @@ class MultitaskDataModule(lightning.LightningDataModule):
 
         Raises:
             SettingError, DataError: naming the dataset and what is wrong with it; or no dataset has the stage.
+            LabelError: with what the checks found in all datasets.
         """
         if not (names := self._taking_part(stage)):
             raise SettingError(f"data.datasets: `{STAGES[stage][0]}` is null in all of them.")
+        found: list[Finding] = []
         for name in names:
             data = self.datasets[name]
             data.trainer = self.trainer
@@ -143,8 +152,13 @@ class MultitaskDataModule(lightning.LightningDataModule):
                 data.num_workers = self._workers()
             try:
                 data.setup(stage)
+                found += _of_dataset(name, data.report)
+            except LabelError as error:
+                found += _of_dataset(name, error.report)
             except (SettingError, DataError) as error:
                 raise type(error)(f"data.datasets.{name}: {error}") from error
+        self.report = report_of(found)
+        self.report.raise_if_any()
 
     def teardown(self, stage: str) -> None:
         for loader in self._loaders:
@@ -212,6 +226,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
                 "all datasets of a run have one size: set data.image_size alone."
             )
         data.image_size = self.image_size
+        data.allow = (*data.allow, *self.allow)
         if batch_size is not None:
             data.batch_size = batch_size
         if root is not None and hasattr(data, "root"):
@@ -258,6 +273,11 @@ class MultitaskDataModule(lightning.LightningDataModule):
                 "folder or a glob, or that of one dataset."
             )
         return told[0]
+
+
+def _of_dataset(name: str, report: Report) -> list[Finding]:
+    """The findings in one dataset, which say so."""
+    return [replace(one, where=f"data.datasets.{name}, {one.where}") for one in report.findings]
 
 
 def _check_weights(weights: dict[str, float] | None, schedule: str, names: Iterable[str]) -> None:

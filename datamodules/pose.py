@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.classes import load_classes
-from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
+from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.class_counts import count_classes
 from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, read_coco
 from sapiens2_lit.datamodules.detections import read_boxes, read_detections
@@ -90,6 +90,9 @@ class PoseDataModule(ImageDataModule):
         sources: more datasets to train on, mixed with `train`.
         weight: how often the people of `train` occur in an epoch, beside `sources`.
         seed: of order and augmentation; null for the one of `seed_everything`, else 0.
+        allow: names of checks of labels whose findings are meant: they neither stop nor warn.
+        on_bad: what to do with single people or images that cannot be used: `error` to stop, `skip` to leave them out
+            and count them.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -118,8 +121,10 @@ class PoseDataModule(ImageDataModule):
         sources: Sequence[PoseSource] = (),
         weight: float = 1.0,
         seed: int | None = None,
+        allow: Sequence[str] = (),
+        on_bad: OnBad = "error",
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed)
+        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad)
         if not padding > 0:
             raise SettingError(
                 f"data.padding is {padding}, expected a factor above 0, such as {BOX_PADDING}."
@@ -152,6 +157,7 @@ class PoseDataModule(ImageDataModule):
             find_root(self.root)
         if stage == "fit" and self.without_masks:
             _log.warning("data.masks is null: a head that predicts classes learns nothing from this data.")
+        new = []
         for name in STAGES[stage]:
             if name in self.datasets or (name == "val" and not self.has_split(name)):
                 continue
@@ -165,6 +171,8 @@ class PoseDataModule(ImageDataModule):
                 padding=self.padding,
                 rasters=[] if name == "predict" else self._find_masks(people),
             )
+            new.append(name)
+        self.run_quick_checks([name for name in new if name != "predict"])
 
     def train_sources(self) -> tuple[list[int], list[float]]:
         return [len(people) for people in self.datasets["train"].sources], self.weights

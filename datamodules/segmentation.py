@@ -1,10 +1,13 @@
 """Segmentation data for Lightning: folders of images and masks in, whole images out."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.classes import load_classes
 from sapiens2_lit.datamodules.backgrounds import Backgrounds, MaskCutout
+from sapiens2_lit.datamodules.base import OnBad
 from sapiens2_lit.datamodules.class_counts import count_classes
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.datamodules.rasters import LabelSource, MaskFolder, stem_of
@@ -45,6 +48,9 @@ class SegmentationDataModule(DenseDataModule):
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         augment: random variation of training samples; null for none.
         seed: of order and augmentation; null for the one of `seed_everything`, else 0.
+        allow: names of checks of labels whose findings are meant: they neither stop nor warn.
+        on_bad: what to do with single samples that cannot be used: `error` to stop, `skip` to leave them out and count
+            them.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -69,6 +75,8 @@ class SegmentationDataModule(DenseDataModule):
         num_workers: int | None = None,
         augment: SegmentationAugmentation | None = RELEASED,
         seed: int | None = None,
+        allow: Sequence[str] = (),
+        on_bad: OnBad = "error",
     ) -> None:
         super().__init__(
             root,
@@ -84,6 +92,8 @@ class SegmentationDataModule(DenseDataModule):
             num_workers=num_workers,
             augment=augment,
             seed=seed,
+            allow=allow,
+            on_bad=on_bad,
         )
         self.classes = load_classes(classes or "body29")
         self.masks = masks
