@@ -132,7 +132,7 @@ def read_camera(path: Path, image: Path, size: tuple[int, int]) -> Intrinsics:
         size: (height, width) of that image.
 
     Raises:
-        DataError: the file is missing or broken, is no camera, is not in pixels, or is that of an image of another size.
+        DataError: the file is missing or broken, is no camera, not in pixels, or that of an image of another size.
     """
     declared: Any = None
     if path.suffix == ".json":
@@ -182,8 +182,8 @@ def _check_pixels(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, 
     if wide or min(angles) < _NARROWEST:
         raise DataError(
             f"{path}: fx and fy are {fx:g} and {fy:g}, which makes fields of view of {angles[0]:.3g} and "
-            f"{angles[1]:.3g} degrees across the longer side of {image}, {width} x {height}; expected {_NARROWEST:g} to "
-            f"{_WIDEST:g}: focal lengths are pixels of this image, not millimeters nor shares of its size."
+            f"{angles[1]:.3g} degrees across the longer side of {image}, {width} x {height}; expected "
+            f"{_NARROWEST:g} to {_WIDEST:g}: focal lengths are pixels of this image, not millimeters nor shares of its size."
         )
     turned = abs(cx - (height - 1) / 2) <= _SAME_FACTOR / 2 * height and (
         abs(cy - (width - 1) / 2) <= _SAME_FACTOR / 2 * width

@@ -5,12 +5,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+from sapiens2_lit.data.checks import Subject
 from sapiens2_lit.datamodules.backgrounds import Backgrounds
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset
 from sapiens2_lit.datamodules.fields import ValidFolder
 from sapiens2_lit.datamodules.files import find_folder, find_root
 from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
+from sapiens2_lit.datamodules.label_subjects import label_subjects
 from sapiens2_lit.datamodules.labels import say_invalid
 from sapiens2_lit.datamodules.rasters import LabelSource, RasterFolder
 from sapiens2_lit.datamodules.splits import SPLIT_FILES, images_by_stem, split_stems
@@ -108,6 +110,14 @@ class DenseDataModule(ImageDataModule, ABC):
             self.datasets[name] = self._read_predict() if name == "predict" else self._read_labelled(name)
             new.append(name)
         self.run_quick_checks([name for name in new if name != "predict"])
+
+    def check_subjects(self, names: Sequence[str]) -> list[Subject]:
+        found: list[Subject] = []
+        for name in names:
+            data = self.datasets[name]
+            skip = self.on_bad == "skip"
+            found += label_subjects(name, data.folder, data.names.tolist(), data.rasters, skip_bad=skip)
+        return found
 
     def teardown(self, stage: str) -> None:
         """Report how many samples were left out, or had values that did not count."""

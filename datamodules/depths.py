@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from sapiens2_lit.data.checks.sentinels import is_sentinel
 from sapiens2_lit.datamodules.arrays import Array
 from sapiens2_lit.datamodules.cameras import CameraSource
 from sapiens2_lit.datamodules.fields import Field, FieldFolder, ValidFolder, split_finite
 from sapiens2_lit.datamodules.normals import OTHER_FRAME, Frame, to_opencv
-from sapiens2_lit.data.checks.sentinels import is_sentinel
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.geometry import unproject
 
@@ -217,7 +217,11 @@ def _check_unit(path: Path, depths: npt.NDArray[np.float32], unit: float | None)
         )
     middle = float(np.median(depths))
     if middle < _NEAREST:
-        once = "" if unit in (None, 1) else f" (it is {unit:g}, and the file seems to be in metres: leave it null)"
+        once = (
+            ""
+            if unit in (None, 1)
+            else f" (it is {unit:g}, and the file seems to be in metres: leave it null)"
+        )
         raise DataError(
             f"{path}: the median depth is {middle:.2g} m, expected {_NEAREST:g} m or more: set data.unit to the metres "
             f"of one unit of the file{once}. If the file holds no metres but shares of the largest depth, set "

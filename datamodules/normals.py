@@ -8,6 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sapiens2_lit.data.checks.normals import say_flat
+from sapiens2_lit.data.checks.outlines import advise_on_axes, measure_outline
 from sapiens2_lit.datamodules.arrays import Array
 from sapiens2_lit.datamodules.fields import (
     Field,
@@ -17,7 +19,6 @@ from sapiens2_lit.datamodules.fields import (
     from_integers,
     split_finite,
 )
-from sapiens2_lit.data.checks.outlines import advise_on_axes, measure_outline
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.geometry import rotate_vectors
 
@@ -76,13 +77,13 @@ class NormalFolder(FieldFolder):
                 f"{path}: {off / labelled.sum():.0%} of the normals are not unit vectors (median "
                 f"length {np.median(length[labelled]):.2f}); expected length 1, or 0 where there is none; floats "
                 "hold n itself, -1..1, and png (n + 1) / 2 of its largest value."
+                + (f" {flat}" if (flat := say_flat(normals, labelled)) else "")
             )
         away = np.mean(normals[..., 2][unit] > 0) if unit.any() else 0.0
         if away > 0.5:
-            outline = measure_outline(normals, unit)
+            advice = say_flat(normals, unit) or advise_on_axes(measure_outline(normals, unit), self.frame)
             raise DataError(
-                f"{path}: {away:.0%} of the normals face away from the camera, expected less than half: "
-                f"{advise_on_axes(outline, self.frame)}"
+                f"{path}: {away:.0%} of the normals face away from the camera, expected less than half: {advice}"
             )
         return Field(normals, unit, infinite + off)
 

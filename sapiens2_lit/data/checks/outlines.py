@@ -21,8 +21,6 @@ _EDGE = 0.9  # of the blurred region: below, a pixel is near its border
 _LEAST_SLOPE = 0.05  # of the blurred region, of a border that has a direction
 _ENOUGH = 200  # border pixels of all pictures together, to say something
 
-_NAMES = "xyz"
-
 
 @dataclass(frozen=True)
 class Outline:
@@ -144,6 +142,47 @@ def describe_axes(axes: Axes) -> str:
     return f"n = n{order}{signs}"
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """Sums over pixels that have normals of two kinds, which add up over pictures.
+
+    Attributes:
+        count: pixels.
+        products: (3, 3) of each channel of the true ones with each of the others.
+    """
+
+    count: int
+    products: Floats
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are pixels enough to say something."""
+        return self.count >= _ENOUGH
+
+    def fit(self, axes: Axes) -> float:
+        """The mean cosine of true normals and the others on other axes, -1..1."""
+        terms = [axes.signs[i] * self.products[i, axes.order[i]] for i in range(3)]
+        return float(sum(terms) / max(self.count, 1))
+
+    def best(self) -> Axes:
+        """The axes that fit best of all 48."""
+        return max(_all_axes(), key=self.fit)
+
+
+def measure_agreement(true: Floats, others: Floats, valid: npt.NDArray[np.bool_]) -> Agreement:
+    """Sums of one picture: unit vectors (h, w, 3) of two kinds where both count (h, w)."""
+    products = true[valid].astype(np.float64).T @ others[valid].astype(np.float64)
+    return Agreement(int(valid.sum()), products)
+
+
+def add_agreements(agreements: Iterable[Agreement]) -> Agreement:
+    """The sums of several pictures together."""
+    total = Agreement(0, np.zeros((3, 3)))
+    for one in agreements:
+        total = Agreement(total.count + one.count, total.products + one.products)
+    return total
+
+
 def advise_on_axes(outline: Outline, frame: str) -> str:
     """What seems to be wrong with normals read in `frame`, and the remedy, as a sentence for messages."""
     other = "opengl" if frame == "opencv" else "opencv"
@@ -157,7 +196,9 @@ def advise_on_axes(outline: Outline, frame: str) -> str:
         if in_file.signs == (1, 1, 1):
             return f"{channels}. Reverse them: {describe_axes(in_file)}."
         if axes.signs == (1, -1, -1):
-            return f"{channels}, and the frame is '{other}'. Reverse them, n = n[..., ::-1], and set data.frame."
+            return (
+                f"{channels}, and the frame is '{other}'. Reverse them, n = n[..., ::-1], and set data.frame."
+            )
     return (
         f"their axes are not those of '{frame}'. At the outline of people normals point outwards if the files are "
         f"converted by {describe_axes(in_file)}."
