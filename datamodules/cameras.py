@@ -183,7 +183,7 @@ def _check_pixels(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, 
         raise DataError(
             f"{path}: fx and fy are {fx:g} and {fy:g}, which makes fields of view of {angles[0]:.3g} and "
             f"{angles[1]:.3g} degrees across the longer side of {image}, {width} x {height}; expected "
-            f"{_NARROWEST:g} to {_WIDEST:g}: focal lengths are pixels of this image, not millimeters nor shares of its size."
+            f"{_NARROWEST:g} to {_WIDEST:g}: focal lengths are pixels of this image, not millimeters."
         )
     turned = abs(cx - (height - 1) / 2) <= _SAME_FACTOR / 2 * height and (
         abs(cy - (width - 1) / 2) <= _SAME_FACTOR / 2 * width

@@ -209,13 +209,12 @@ def check_depth(
 
 def _check_unit(path: Path, depths: npt.NDArray[np.float32], unit: float | None) -> None:
     """Raise DataError where depths (N,) of an image, above 0, are no metres."""
-    near = float(np.percentile(depths, _NEAR))
-    if near > _FARTHEST:
+    near, middle = (float(value) for value in np.percentile(depths, [_NEAR, 50]))
+    if near > _FARTHEST:  # not only the background
         raise DataError(
-            f"{path}: the nearest depths ({_NEAR} % of the pixels) reach to {near:g} m, expected less than "
-            f"{_FARTHEST:g} m: set data.unit to the metres of one unit of the file, such as 0.001 for millimetres."
+            f"{path}: the median depth is {middle:g} m, expected less than {_FARTHEST:g} m: set data.unit to the "
+            "metres of one unit of the file, such as 0.001 for millimetres."
         )
-    middle = float(np.median(depths))
     if middle < _NEAREST:
         once = (
             ""

@@ -8,8 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sapiens2_lit.data.checks.normals import say_flat
-from sapiens2_lit.data.checks.outlines import advise_on_axes, measure_outline
+from sapiens2_lit.data.checks.normals import say_away, say_flat
 from sapiens2_lit.datamodules.arrays import Array
 from sapiens2_lit.datamodules.fields import (
     Field,
@@ -81,9 +80,9 @@ class NormalFolder(FieldFolder):
             )
         away = np.mean(normals[..., 2][unit] > 0) if unit.any() else 0.0
         if away > 0.5:
-            advice = say_flat(normals, unit) or advise_on_axes(measure_outline(normals, unit), self.frame)
             raise DataError(
-                f"{path}: {away:.0%} of the normals face away from the camera, expected less than half: {advice}"
+                f"{path}: {away:.0%} of the normals face away from the camera, expected less than half: "
+                f"{say_away(normals, unit, self.frame)}"
             )
         return Field(normals, unit, infinite + off)
 

@@ -124,7 +124,6 @@ class OneClass(Check[MaskLabels]):
 
     name = "one_class"
     looks_at = MaskLabels
-    severity = "error"
 
     def look(self, subject: MaskLabels, sampling: Sampling) -> Iterator[Finding]:
         looked, classes = subject.looked(sampling), subject.classes

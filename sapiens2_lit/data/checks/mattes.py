@@ -17,6 +17,9 @@ _LEAST_MIDDLE = 0.001  # share of a trimap that is unknown, of those of people 1
 _SCALED_MIDDLE = 0.01  # the same of one whose borders were blurred by scaling
 _MOST_COMMON = 0.5  # share of one value among those between, where mattes have a few per cent
 _LOW = 0.4  # of 1: no matte of people stays below; 100 of 255 is 0.39
+_TOPS = {1.0: "shares", 100.0: "per cent", 255.0: "8 bits", 1023.0: "10 bits", 4095.0: "12 bits"}
+_AT_TOP = 0.98  # of the largest value of all: people are opaque somewhere, so most pictures reach it
+_FEWEST = 3  # pictures that agree not by chance
 _LOW_16 = 4095 / 65535  # 12 bits, or fewer, in 16
 
 
@@ -125,9 +128,12 @@ class MatteRange(Check[MatteLabels]):
         if not looked or max(one.facts.largest for one in looked) > _LOW:
             return
         top = max(one.facts.top for one in looked)
+        at_top = [one for one in looked if one.facts.top >= _AT_TOP * top]
+        if 2 * len(at_top) < len(looked) or (len(looked) < _FEWEST and top not in _TOPS):
+            return  # dim pictures, each by itself
         stored = looked[0].facts.stored
         full = {"uint8": 255, "uint16": 65535}.get(stored, 1)
-        guess = {100.0: "per cent", 255.0: "8 bits", 1.0: "shares", 4095.0: "12 bits"}.get(top, "")
+        guess = _TOPS.get(top, "")
         yield self.finding(
             subject,
             f"the largest value of {len(looked)} mattes is {top:g}, in {stored}, where {full} stands for a person"

@@ -31,6 +31,8 @@ _BETTER = 0.25  # by which other axes must fit better
 _AWAY = 0.3  # z of a normal that faces away, even at the border of a wide view
 _MOST_AWAY = 0.05  # share of normals that may
 _MOST_TILTED = 0.35  # mean of x and y of all normals, and lean of z at outlines: within 0.03 of 0 for people
+_TILTED_FROM = 5  # pictures, over which people and cameras even out
+_MOST_FLAT = 0.98  # above, there is nothing else that it could be the background of
 _LEAST_FLAT = 0.15  # share of a picture's normals that are one and the same, of a background
 _AROUND = 0.5  # share of the picture's border that it covers
 _SAME = 0.02  # by which equal normals differ at most: 8 bits
@@ -124,7 +126,8 @@ class WorldNormals(Check[NormalLabels]):
             return  # nothing is known, or other axes fit, which is another check's
         away = [one for one in looked if one.facts.away > _MOST_AWAY]
         tilt = max(np.abs(outline.mean[:2]).max(), np.abs(outline.lean[:, 2]).max())
-        if 2 * len(away) <= len(looked) and tilt <= _MOST_TILTED:
+        tilted = tilt > _MOST_TILTED and len(looked) >= _TILTED_FROM
+        if 2 * len(away) <= len(looked) and not tilted:
             return
         x, y, z = outline.mean
         share = np.median([one.facts.away for one in looked])
@@ -148,7 +151,7 @@ class FlatNormals(Check[NormalLabels]):
 
     def look(self, subject: NormalLabels, sampling: Sampling) -> Iterator[Finding]:
         looked = subject.looked(sampling)
-        flat = [one for one in looked if one.facts.flat_share >= _LEAST_FLAT]
+        flat = [one for one in looked if _LEAST_FLAT <= one.facts.flat_share <= _MOST_FLAT]
         if not flat or 2 * len(flat) < len(looked):
             return
         values = np.stack([one.facts.flat for one in flat if one.facts.flat is not None])
@@ -212,12 +215,24 @@ def find_flat(normals: Floats, valid: npt.NDArray[np.bool_]) -> tuple[Floats | N
 def say_flat(normals: Floats, valid: npt.NDArray[np.bool_]) -> str:
     """A sentence on the background, for messages, if it is filled with one vector; else nothing."""
     flat, share = find_flat(normals, valid)
-    if flat is None or share < _LEAST_FLAT:
+    if flat is None or not _LEAST_FLAT <= share <= _MOST_FLAT:
         return ""
     return (
-        f"{share:.0%} of them are ({_say(flat)}), all around: a background filled with a color. Write 0 (black in png) "
-        "where there is no normal, or give data.valids."
+        f"{share:.0%} of them are ({_say(flat)}), all around: if this is a background that was filled with a color, "
+        "write 0 (black in png) there, or give data.valids."
     )
+
+
+def say_away(normals: Floats, valid: npt.NDArray[np.bool_], frame: str) -> str:
+    """Why most normals of a picture, read in `frame`, face away from the camera, and what to do, for messages."""
+    filled = say_flat(normals, valid)
+    if not filled:
+        return advise_on_axes(measure_outline(normals, valid), frame)
+    rest = valid & (np.abs(normals - find_flat(normals, valid)[0]).max(axis=-1) > _SAME)
+    outline = measure_outline(normals, rest)
+    if outline.enough and best_axes(outline).proper:
+        return filled
+    return f"{advise_on_axes(outline, frame)} {filled}"
 
 
 def _surrounding(normals: Floats, valid: npt.NDArray[np.bool_]) -> Floats | None:
