@@ -5,7 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-from sapiens2_lit.data.checks import Subject
+from sapiens2_lit.data.checks import Sampling, Subject
+from sapiens2_lit.data.checks.report import QUICK_FILES
+from sapiens2_lit.data.checks.taught import describe_labels
 from sapiens2_lit.datamodules.backgrounds import Backgrounds
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset
@@ -83,6 +85,7 @@ class DenseDataModule(ImageDataModule, ABC):
         self.valids = valids
         self.min_valid = min_valid
         self.augment = augment
+        self._subjects: list[Subject] = []
 
     @abstractmethod
     def find_labels(self) -> list[LabelSource]:
@@ -117,7 +120,14 @@ class DenseDataModule(ImageDataModule, ABC):
             data = self.datasets[name]
             skip = self.on_bad == "skip"
             found += label_subjects(name, data.folder, data.names.tolist(), data.rasters, skip_bad=skip)
+        self._subjects = found
         return found
+
+    def describe(self) -> str:
+        sizes = [f"{name} {len(data)}" for name, data in self.datasets.items() if name != "predict"]
+        lines = [f"{self.root}: pictures: {', '.join(sizes)}"]
+        training = [one for one in self._subjects if getattr(one, "training", False)]
+        return "\n".join(lines + describe_labels(training, Sampling(QUICK_FILES)))
 
     def teardown(self, stage: str) -> None:
         """Report how many samples were left out, or had values that did not count."""
@@ -151,6 +161,7 @@ class DenseDataModule(ImageDataModule, ABC):
             backgrounds=self.find_backgrounds() if name == "train" else None,
             seed=self.seed,
             min_valid=self.min_valid,
+            skip_bad=self.on_bad == "skip",
         )
 
     def _read_predict(self) -> DenseDataset:
@@ -180,6 +191,11 @@ def _report(name: str, dataset: DenseDataset) -> None:
         _log.warning(
             "%s: %d of %d samples were left out, fewer than %d pixels of them count (data.min_valid).",
             name, dataset.skipped.count, len(dataset), dataset.min_valid,
+        )  # fmt: skip
+    if dataset.bad.count:
+        _log.warning(
+            "%s: %d of %d samples were left out, they cannot be read (data.on_bad: skip).",
+            name, dataset.bad.count, len(dataset),
         )  # fmt: skip
     if dataset.invalid.count:
         _log.warning(
