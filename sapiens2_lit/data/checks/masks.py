@@ -12,7 +12,7 @@ from sapiens2_lit.classes import IGNORED, SHIPPED, Classes
 from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Finding
 from sapiens2_lit.data.checks.label_files import LabelFiles, Looked
-from sapiens2_lit.vocabulary_file import SIDE
+from sapiens2_lit.vocabulary_file import SIDE, Color
 
 _LEAST_IGNORED = 0.005  # of the pixels of a mask, that no border left out of the count makes up
 _MOST_ABSENT = 0.5  # of the classes of a shipped vocabulary, that a dataset of other labels lacks
@@ -29,7 +29,7 @@ class MaskFacts:
     """
 
     counts: npt.NDArray[np.int64]
-    colors: dict[int, tuple[int, int, int]]
+    colors: dict[int, Color]
 
 
 class MaskLabels(LabelFiles[MaskFacts]):
@@ -206,7 +206,7 @@ class PaletteMasks(Check[MaskLabels]):
 
     def look(self, subject: MaskLabels, sampling: Sampling) -> Iterator[Finding]:
         looked = [one for one in subject.looked(sampling) if one.facts.colors]
-        by_value: dict[int, dict[tuple[int, int, int], Looked[MaskFacts]]] = {}
+        by_value: dict[int, dict[Color, Looked[MaskFacts]]] = {}
         for one in looked:
             for value, color in one.facts.colors.items():
                 by_value.setdefault(value, {}).setdefault(color, one)
@@ -225,7 +225,7 @@ class PaletteMasks(Check[MaskLabels]):
         elif wrong := _other_classes(by_value, subject.classes):
             yield self.finding(
                 subject,
-                f"{len(wrong)} indices have the color of another class of {subject.classes.name}, such as {wrong[0]}",
+                f"the palette is not that of the classes of {subject.classes.name}: {', '.join(wrong[:3])}",
                 _TO_INDICES,
                 count=len(wrong),
                 total=len(by_value),
@@ -242,18 +242,24 @@ _TO_INDICES = (
 )
 
 
-def _other_classes(
-    by_value: dict[int, dict[tuple[int, int, int], Looked[MaskFacts]]], classes: Classes
-) -> list[str]:
-    """Indices whose color is that of another class, if most of the colors are those of the classes."""
-    places = {tuple(color): index for index, color in enumerate(classes.colors)}
-    pairs = [(value, places.get(color)) for value, colors in by_value.items() for color in colors]
-    known = [(value, index) for value, index in pairs if index is not None]
-    if len(places) < classes.num_classes or 2 * len(known) <= len(pairs):
-        return []
+def _other_classes(by_value: dict[int, dict[Color, Looked[MaskFacts]]], classes: Classes) -> list[str]:
+    """Indices whose color is another class's: by the classes' own colors if most are known, else by black alone."""
     lookup = classes.lookup()
+    places = {color: index for index, color in enumerate(classes.colors)}
+    pairs = [(value, color) for value, colors in by_value.items() for color in colors]
+    known = [(value, places[color]) for value, color in pairs if color in places]
+    if len(places) < classes.num_classes or 2 * len(known) <= len(pairs):
+        black = [value for value, color in pairs if color == (0, 0, 0)]
+        others = [
+            value for value, color in pairs if lookup[value] == classes.background and value not in black
+        ]
+        known = (
+            [(value, classes.background) for value in black]
+            if others and classes.background is not None
+            else []
+        )
     return [
-        f"{value} in the color of '{classes.names[index]}'"
+        f"{value} has the color of '{classes.names[index]}'"
         for value, index in known
         if lookup[value] not in (index, IGNORED)
     ]
