@@ -20,7 +20,7 @@ from sapiens2_lit.transforms.geometric import Affine
 Intrinsics = npt.NDArray[np.float64]
 
 _LEAST_FACTOR = 0.15  # off an image's size, that a principal point in the middle of another one gives away
-_SAME_FACTOR = 0.05
+_SAME_FACTOR = 0.07
 _WIDEST = 150.0  # degrees across the longer side; beyond, focal lengths are of another unit than pixels
 _NARROWEST = 0.5
 _LEAST_SIZE = 8  # pixels of an image whose middle is not at 0..1

@@ -16,8 +16,8 @@ from sapiens2_lit.geometry import unproject
 
 _FARTHEST = 100.0  # metres; what is farther does not count, and if the nearest is, the unit is another one
 _NEAREST = 0.05  # metres of the median of a photograph; below, the unit is another one
-_FARTHEST_RATIO = 1000.0  # of depth without a unit, to that of its nearest quarter
-_NEAR, _QUARTER = 5, 25  # per cent of the pixels that are nearest
+_FARTHEST_RATIO = 1e4  # of depth without a unit, to that of its nearest pixels
+_NEAR = 5  # per cent of the pixels that are nearest
 _LOOKED_AT = 65536  # values, at most, whose percentiles are taken
 _CHECKED = 4096  # points of an image, at most, that are looked at
 _MOST_OFF = 0.01  # of the image's longer side, that points may lie off their pixels in the median
@@ -27,7 +27,7 @@ class DepthFolder(FieldFolder):
     """Depth along z (h, w): npy, npz, png of 16 bits, or exr (channel Z, or its only one); 0, NaN or infinity for none.
 
     The largest number of the format (65535 of 16 bits, 65504 of half floats), 1e9 and above count as none, too, and so
-    does what is farther than 100 m, or without a unit 1000 times as far as the nearest quarter.
+    does what is farther than 100 m, or without a unit 10 000 times as far as the nearest twentieth.
 
     Args:
         folder: where they are.
@@ -200,7 +200,7 @@ def check_depth(
         return Field(depth, valid, infinite)
     counted = counted[:: -(-len(counted) // _LOOKED_AT)]
     if relative:
-        limit = _FARTHEST_RATIO * float(np.percentile(counted, _QUARTER))
+        limit = _FARTHEST_RATIO * float(np.percentile(counted, _NEAR))
     else:
         _check_unit(path, counted, unit)
         limit = _FARTHEST

@@ -112,7 +112,7 @@ class UnmeasuredDepth(Check[DepthLabels]):
         far = [one for one in looked if one.facts.far > 0]
         if far:
             share = float(np.mean([one.facts.far for one in looked]))
-            limit = "1000 times as far as the nearest quarter" if subject.relative else "100 m"
+            limit = "10 000 times the nearest twentieth" if subject.relative else "100 m"
             yield self.finding(
                 subject,
                 f"{share:.1%} of the pixels are farther than {limit} and do not count",

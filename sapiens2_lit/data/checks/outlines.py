@@ -195,7 +195,7 @@ def advise_on_axes(outline: Outline, frame: str) -> str:
         channels = "the channels are in the order z, y, x, as cv2.imwrite saves an RGB picture"
         if in_file.signs == (1, 1, 1):
             return f"{channels}. Reverse them: {describe_axes(in_file)}."
-        if axes.signs == (1, -1, -1):
+        if in_file.signs == (1, -1, -1):
             return (
                 f"{channels}, and the frame is '{other}'. Reverse them, n = n[..., ::-1], and set data.frame."
             )

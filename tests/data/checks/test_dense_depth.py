@@ -135,10 +135,12 @@ def test_a_unit_that_cannot_be_stops_in_both_directions(folder, eight, changed, 
         data_of(root, unit=unit)
 
 
-@pytest.mark.parametrize("factor", [0.04, 40])
-def test_an_unlikely_unit_is_told(folder, eight, changed, factor):
-    found = found_in(data_of(folder(changed(eight, depth=lambda one: one.depth * factor))))
-    assert "depth_unit" in found
+@pytest.mark.parametrize(("factor", "more"), [(0.07, 0), (1, 60)])
+def test_an_unlikely_unit_is_told(folder, eight, changed, factor, more):
+    root = folder(changed(eight, depth=lambda one: np.where(one.valid, one.depth * factor + more, 0)))
+    found = found_in(data_of(root))["depth_unit"]
+    assert "data.unit" in found.remedy
+    assert not found_in(data_of(root, relative=True))
 
 
 def test_a_filled_background_is_told(folder, eight, changed):

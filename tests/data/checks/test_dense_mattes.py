@@ -30,6 +30,12 @@ def trimap(alpha):
     return np.digitize(alpha, [0.02, 0.98])
 
 
+def wide(alpha):
+    """A trimap of 8 bits whose unknown part is some pixels wide."""
+    unknown = cv2.dilate((trimap(alpha) == 1).astype(np.uint8), np.ones((7, 7), np.uint8))
+    return np.where(unknown, 128, levels(0, 128, 255)(alpha)).astype(np.uint8)
+
+
 def levels(*values, kind=np.uint8):
     return lambda alpha: np.array(values, kind)[trimap(alpha)]
 
@@ -43,7 +49,7 @@ def levels(*values, kind=np.uint8):
         (levels(0, 1, 2), ".png"),
         (levels(0, 32768, 65535, kind=np.uint16), ".png"),
         (levels(0, 0.5, 1, kind=np.float32), ".npy"),
-        (lambda alpha: cv2.GaussianBlur(levels(0, 128, 255)(alpha), (0, 0), 0.4), ".png"),
+        (lambda alpha: cv2.GaussianBlur(wide(alpha), (0, 0), 0.6), ".png"),
     ],
 )
 def test_trimaps_stop(folder, eight, make, suffix):
