@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sapiens2_lit.data.checks import Sampling, Subject
 from sapiens2_lit.data.checks.report import QUICK_FILES
-from sapiens2_lit.data.checks.taught import describe_labels
+from sapiens2_lit.data.checks.taught_dense import describe_labels
 from sapiens2_lit.datamodules.backgrounds import Backgrounds
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset

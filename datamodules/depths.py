@@ -115,9 +115,9 @@ class PointmapFolder(FieldFolder):
         self.frame = frame
         self.unit = unit
 
-    def read(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
+    def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
         """The depth (h, w, 1) of an image's points."""
-        points = super().read(image, stem, size)
+        points = super().interpret(image, stem, size, values)
         self._check_rays(self.path(stem), points, self.cameras.read(image, stem, size))
         return Field(points.values[..., 2:], points.valid, points.invalid)
 

@@ -102,7 +102,10 @@ class FieldFolder(RasterFolder):
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
         """The label of an image of `size`, in its own pixels."""
-        values = self.stored(image, stem, size)
+        return self.interpret(image, stem, size, self.stored(image, stem, size))
+
+    def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
+        """The label that the numbers of `stored` are."""
         valid = np.ones(size, dtype=bool) if self.valids is None else self.valids.read(image, stem, size)
         return self.decode(self.path(stem), values, valid)
 

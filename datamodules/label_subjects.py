@@ -18,7 +18,7 @@ from sapiens2_lit.datamodules.cameras import CameraFile, CameraFolder, CameraSou
 from sapiens2_lit.datamodules.colours import AlbedoFolder, AlphaFolder, ForegroundFolder
 from sapiens2_lit.datamodules.depths import DepthFolder, PointmapFolder
 from sapiens2_lit.datamodules.fields import FieldFolder
-from sapiens2_lit.datamodules.images import read_image
+from sapiens2_lit.datamodules.images import upright_size
 from sapiens2_lit.datamodules.normals import NormalFolder
 from sapiens2_lit.datamodules.rasters import LabelSource, MaskFolder, RasterFolder, read_indices, stem_of
 from sapiens2_lit.errors import DataError
@@ -57,12 +57,8 @@ def _subject(
     stems = [stem_of(name) for name in names]
     training = split == "train"
 
-    def size_of(place: int) -> Size:
-        height, width = read_image(images[place]).shape[:2]
-        return height, width
-
     def measured(facts: Callable[[Any, Path, str, Size], Any]) -> Callable[[int], Any]:
-        return lambda place: facts(label, images[place], stems[place], size_of(place))
+        return lambda place: facts(label, images[place], stems[place], upright_size(images[place]))
 
     if isinstance(label, RasterFolder):
         files = [label.path(stem) for stem in stems]
@@ -137,8 +133,8 @@ def _intrinsics_beside(root: Path, image: Path, stem: str, size: Size) -> torch.
 
 
 def _depth_facts(label: FieldFolder, image: Path, stem: str, size: Size) -> DepthFacts:
-    field = label.read(image, stem, size)
-    stored = label.stored(image, stem, size)[..., -1]
+    values = label.stored(image, stem, size)
+    field, stored = label.interpret(image, stem, size, values), values[..., -1]
     unit = getattr(label, "unit", None) or 1
     with np.errstate(over="ignore", invalid="ignore"):
         depth = np.where(field.valid, field.values[..., 0], np.abs(stored.astype(np.float32) * unit))
@@ -147,7 +143,7 @@ def _depth_facts(label: FieldFolder, image: Path, stem: str, size: Size) -> Dept
 
 def _share_facts(label: FieldFolder, image: Path, stem: str, size: Size) -> ShareFacts:
     values = label.stored(image, stem, size)
-    field = label.read(image, stem, size)
+    field = label.interpret(image, stem, size, values)
     return measure_shares(values, np.where(field.valid[..., None], field.values, 0))
 
 

@@ -13,6 +13,7 @@ from sapiens2_lit.errors import DataError
 
 F = TypeVar("F")
 
+_EVALUATION_SHARE = 4  # of a sample, as many files of validation and test are looked at, made as those of training
 _MOST_THREADS = 4  # decoding releases the interpreter; each holds one picture's labels
 
 
@@ -73,6 +74,8 @@ class LabelFiles(Generic[F]):
         ]
 
     def _measured(self, sampling: Sampling) -> list[tuple[int, F | DataError]]:
+        if sampling.limit is not None and not self.training:
+            sampling = Sampling(max(sampling.limit // _EVALUATION_SHARE, 1))
         places = sampling.pick(range(len(self.files)))
         missing = [place for place in places if place not in self._known]
         if missing:
@@ -93,6 +96,7 @@ class BrokenLabels(Check[LabelFiles[Any]]):
     name = "broken_labels"
     looks_at = LabelFiles
     severity = "error"
+    can_be_meant = False
 
     def look(self, subject: LabelFiles[Any], sampling: Sampling) -> Iterator[Finding]:
         broken = subject.broken(sampling)
