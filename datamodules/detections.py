@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.datamodules.coco import CocoFile
-from sapiens2_lit.datamodules.coco_tables import is_integer, read_image_table, read_lists, read_numbers
+from sapiens2_lit.datamodules.coco_tables import as_integer, read_image_table, read_lists, read_numbers
 from sapiens2_lit.datamodules.files import Problems, absent_files, read_json
 from sapiens2_lit.datamodules.people import People
 from sapiens2_lit.errors import DataError
@@ -85,7 +85,7 @@ def read_boxes(path: Path, images: Path) -> People:
     """
     data = read_lists(path, ("images", "annotations"))
     problems = Problems(path)
-    table = read_image_table(data["images"], problems)
+    table = read_image_table(data["images"], problems, images)
     annotations = data["annotations"]
     boxes = _boxes(annotations, problems)
     rows = np.array([_row(annotation, table.row) for annotation in annotations], dtype=np.int64)
@@ -129,8 +129,8 @@ def _scores(detections: list[dict[str, Any]], problems: Problems) -> npt.NDArray
 
 
 def _row(entry: dict[str, Any], row_of: Any) -> int:
-    image_id = entry.get("image_id")
-    return row_of.get(image_id, -1) if is_integer(image_id) else -1
+    image_id = as_integer(entry.get("image_id"))
+    return -1 if image_id is None else row_of.get(image_id, -1)
 
 
 def _match(

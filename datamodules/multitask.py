@@ -139,12 +139,12 @@ class MultitaskDataModule(lightning.LightningDataModule):
         """Set up every dataset that has the stage; for predict the one that predicts.
 
         Raises:
-            SettingError, DataError: naming the dataset and what is wrong with it; or no dataset has the stage.
-            LabelError: with what the checks found in all datasets.
+            SettingError, DataError: with all that is wrong, by dataset; or no dataset has the stage.
         """
         if not (names := self._taking_part(stage)):
             raise SettingError(f"data.datasets: `{STAGES[stage][0]}` is null in all of them.")
         found: list[Finding] = []
+        failed: list[Exception] = []
         for name in names:
             data = self.datasets[name]
             data.trainer = self.trainer
@@ -156,9 +156,13 @@ class MultitaskDataModule(lightning.LightningDataModule):
             except LabelError as error:
                 found += _of_dataset(name, error.report)
             except (SettingError, DataError) as error:
-                raise type(error)(f"data.datasets.{name}: {error}") from error
+                failed.append(type(error)(f"data.datasets.{name}: {error}"))
         self.report = report_of(found)
-        self.report.raise_if_any()
+        failed += [LabelError(self.report)] if self.report.errors else []
+        if len(failed) > 1:
+            raise DataError("\n".join(map(str, failed))) from failed[0]
+        for error in failed:
+            raise error
 
     def teardown(self, stage: str) -> None:
         for loader in self._loaders:

@@ -10,13 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.classes import load_classes
+from sapiens2_lit.data.checks import CHECKS, Subject, run_checks
+from sapiens2_lit.data.checks.pose_subjects import pose_subjects
+from sapiens2_lit.data.checks.taught import describe_pose
+from sapiens2_lit.data.coco.image_folder import DEFAULT, expect_images, find_images_of, images_of_split
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.class_counts import count_classes
 from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, read_coco
 from sapiens2_lit.datamodules.detections import read_boxes, read_detections
-from sapiens2_lit.datamodules.files import find_file, find_folder, find_root
+from sapiens2_lit.datamodules.files import find_file, find_root
 from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_unique_ids
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
+from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images, read_image
 from sapiens2_lit.datamodules.people import People, people_of_images
 from sapiens2_lit.datamodules.pose_dataset import PoseDataset
 from sapiens2_lit.datamodules.rasters import LabelSource, MaskFolder, stem_of
@@ -75,7 +79,8 @@ class PoseDataModule(ImageDataModule):
         test: the one to test on.
         predict: what to predict on: a COCO file with boxes, or an image, a folder or a glob of images, each
             with the whole image as the box; looked up under `root`, then in the working directory.
-        images: folder under `root` that file names are relative to.
+        images: folder under `root` that file names are relative to, or one for each split ({train: train2017, ...}).
+            Where nothing is set, folders named after the annotation file and its own folder are looked at, too.
         masks: folder under `root` with a png for each image, of the same stem, whose values are classes: brings
             `segmentation` along; null for none.
         classes: the vocabulary of the masks, by name or file. Null means that of the segmentation head on the command
@@ -108,7 +113,7 @@ class PoseDataModule(ImageDataModule):
         val: str | None = "annotations/val.json",
         test: str | None = "annotations/test.json",
         predict: str | None = None,
-        images: str = "images",
+        images: str | dict[str, str] = DEFAULT,
         masks: str | None = None,
         classes: str | None = None,
         batch_size: int = 16,
@@ -133,6 +138,7 @@ class PoseDataModule(ImageDataModule):
             raise SettingError("data.detection_threshold has no effect without data.detections.")
         self.root = Path(root).expanduser()
         self.skeleton = load_skeleton(skeleton or "sociopticon308")
+        expect_images(images)
         self.annotations = {"train": train, "val": val, "test": test}
         self.predict = predict
         self.images = images
@@ -170,6 +176,7 @@ class PoseDataModule(ImageDataModule):
                 seed=self.seed,
                 padding=self.padding,
                 rasters=[] if name == "predict" else self._find_masks(people),
+                skip_bad=self.on_bad == "skip" and name != "predict",
             )
             new.append(name)
         self.run_quick_checks([name for name in new if name != "predict"])
@@ -214,15 +221,17 @@ class PoseDataModule(ImageDataModule):
         annotations = self.annotations[name]
         if annotations is None:
             raise SettingError(f"data.{name} is null: set it to a COCO file under {self.root}.")
-        folder = find_folder(self.root / self.images, "data.images")
-        files = [self._read_file(self.root, annotations, folder, f"data.{name}")]
+        where = f"{name} ({annotations})"
+        files = [
+            self._read_file(self.root, annotations, images_of_split(self.images, name), f"data.{name}", where)
+        ]
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
             root = find_root(Path(source.root).expanduser(), f"{setting}.root")
-            folder = find_folder(root / source.images, f"{setting}.images")
             vocabulary = None if source.skeleton is None else load_skeleton(source.skeleton)
-            annotations = source.annotations
-            files.append(self._read_file(root, annotations, folder, f"{setting}.annotations", vocabulary))
+            annotations, where = source.annotations, f"{setting} ({source.annotations})"
+            setting = f"{setting}.annotations"
+            files.append(self._read_file(root, annotations, source.images, setting, where, vocabulary))
         self.files[name] = with_unique_ids(files)
         if self.detections is not None and name != "train":
             path = find_file(self.root, self.detections, "data.detections")
@@ -247,16 +256,29 @@ class PoseDataModule(ImageDataModule):
         self,
         root: Path,
         annotations: str,
-        folder: Path,
+        images: str,
         setting: str,
+        where: str,
         vocabulary: Skeleton | None = None,
     ) -> CocoFile:
         path = find_file(root, annotations, setting)
-        file = read_coco(path, self.skeleton, folder, box=self.box, source=vocabulary)
+        images_setting = f"{setting.removesuffix('.annotations')}.images" if "[" in setting else "data.images"
+        folder = find_images_of(path, root, images, images_setting)
+        bad = "skip" if self.on_bad == "skip" else "collect"
+        file = read_coco(path, self.skeleton, folder, self.box, vocabulary, on_bad=bad, where=where)
         if not len(file.usable):
+            run_checks([file.labels], CHECKS, allow=self.allow).raise_if_any()
             skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())
             raise DataError(f"{path} (`{setting}`): no labelled person; skipped: {skipped or 'nothing'}.")
         return file
+
+    def check_subjects(self, names: Sequence[str]) -> list[Subject]:
+        labels = {name: [file.labels for file in files] for name, files in self.files.items()}
+        flip = 0.0 if self.augment is None else self.augment.flip
+        return pose_subjects(labels, names, flip, read_image, self.on_bad)
+
+    def describe(self) -> str:
+        return describe_pose([file.labels for files in self.files.values() for file in files])
 
     def _read_predict(self) -> list[People]:
         if self.predict is None:
@@ -267,7 +289,10 @@ class PoseDataModule(ImageDataModule):
         places = [base / Path(self.predict).expanduser() for base in bases]
         for place in places:
             if place.suffix.lower() == ".json" and place.is_file():
-                return [read_boxes(place, find_folder(self.root / self.images, "data.images"))]
+                folder = find_images_of(
+                    place, self.root, images_of_split(self.images, "predict"), "data.images"
+                )
+                return [read_boxes(place, folder)]
             if paths := find_images(place):
                 return [people_of_images(paths)]
         raise DataError(

@@ -1,1 +1,1 @@
-"""Datasets on disk, read without Lightning: readers, labels, and the checks of what they hold."""
+"""Data as plain torch: readers, labels, datasets, loading. It knows no Lightning."""

@@ -52,12 +52,14 @@ class Check(ABC, Generic[S]):
         name: what `data.allow` and reports call it: words joined by underscores.
         looks_at: the class of the subjects that it is given.
         severity: of its findings, unless `finding` is told another.
+        can_be_meant: whether data with its findings can be right all the same.
         quick: whether `fit` runs it before the first step; others run in `check` alone.
     """
 
     name: ClassVar[str]
     looks_at: ClassVar[type]
     severity: ClassVar[Severity] = "warning"
+    can_be_meant: ClassVar[bool] = True
     quick: ClassVar[bool] = True
 
     @abstractmethod
@@ -90,6 +92,7 @@ class Check(ABC, Generic[S]):
             total=int(total),
             examples=first_examples(examples),
             where=subject.where,
+            can_be_meant=self.can_be_meant,
         )
 
 

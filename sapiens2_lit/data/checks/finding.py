@@ -48,6 +48,7 @@ class Finding:
         total: of how many that were looked at.
         examples: up to five of them.
         where: what was looked at, such as "train (annotations/train.json)".
+        can_be_meant: whether data can be right all the same, so that `data.allow` is worth a word.
         allowed: `data.allow` names the check, so that it neither stops nor warns.
     """
 
@@ -59,6 +60,7 @@ class Finding:
     total: int = 0
     examples: tuple[Example, ...] = ()
     where: str = ""
+    can_be_meant: bool = True
     allowed: bool = False
 
     @property
@@ -79,3 +81,14 @@ class Finding:
 def first_examples(examples: Iterable[Example]) -> tuple[Example, ...]:
     """At most five of the examples; the rest is not made."""
     return tuple(islice(examples, MAX_EXAMPLES))
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and its noun, such as "1 person" or "3 people".
+
+    Args:
+        number: how many.
+        one: the noun.
+        many: its plural, where that is not `one` with an s.
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"

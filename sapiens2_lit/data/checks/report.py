@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sapiens2_lit.data.checks.check import AnyCheck, Sampling, Subject
-from sapiens2_lit.data.checks.finding import SEVERITIES, Finding
+from sapiens2_lit.data.checks.finding import SEVERITIES, Finding, counted
 from sapiens2_lit.errors import DataError, SettingError
 
 QUICK_FILES = 48  # files that a check of `fit` opens of each subject
@@ -47,8 +47,8 @@ class LabelError(DataError):
     def __init__(self, report: Report) -> None:
         self.report = report
         count, warnings = len(report.errors), len(report.warnings)
-        title = f"the labels have {count} {_plural('error', count)}"
-        title += f" and {warnings} {_plural('warning', warnings)}" if warnings else ""
+        title = f"the labels have {counted(count, 'error')}"
+        title += f" and {counted(warnings, 'warning')}" if warnings else ""
         body = "\n".join(render_finding(finding) for finding in (*report.errors, *report.warnings))
         super().__init__(f"{title}:\n{body}")
 
@@ -115,10 +115,6 @@ def render_finding(finding: Finding) -> str:
         lines.append(f"      and {hidden} more")
     if finding.remedy:
         lines.append(f"      -> {finding.remedy}")
-    if finding.severity == "error" and not finding.allowed:
-        lines.append(f"      If it is meant: --data.allow [{finding.check}]")
+    if finding.stops and finding.can_be_meant:
+        lines.append(f"      If it is meant: --data.allow '[{finding.check}]'")
     return "\n".join(lines)
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"

@@ -75,8 +75,8 @@ def test_all_findings_come_together_the_worst_first():
     text = str(error.value)
     for part in ("[negative] a:", "[negative] b:", "[large] a:", "--data.signed true", "and 2 more"):
         assert part in text
-    assert "--data.allow [negative]" in text
-    assert "--data.allow [large]" not in text
+    assert "--data.allow '[negative]'" in text
+    assert "--data.allow '[large]'" not in text
     again = pickle.loads(pickle.dumps(error.value))  # as it comes from another process
     assert again.report == report
 

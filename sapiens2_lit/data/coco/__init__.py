@@ -1,0 +1,1 @@
+"""COCO files: annotations, detections, people, ground truths."""
