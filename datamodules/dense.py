@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sapiens2_lit.data.checks import Sampling, Subject
+from sapiens2_lit.data.checks.photographs import Photographs
 from sapiens2_lit.data.checks.report import QUICK_FILES
+from sapiens2_lit.data.checks.splits import Splits
 from sapiens2_lit.data.checks.taught_dense import describe_labels
 from sapiens2_lit.datamodules.backgrounds import Backgrounds
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset
 from sapiens2_lit.datamodules.fields import ValidFolder
 from sapiens2_lit.datamodules.files import find_folder, find_root
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
+from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images, read_image
 from sapiens2_lit.datamodules.label_subjects import label_subjects
 from sapiens2_lit.datamodules.labels import say_invalid
 from sapiens2_lit.datamodules.rasters import LabelSource, RasterFolder
@@ -119,13 +121,20 @@ class DenseDataModule(ImageDataModule, ABC):
         for name in names:
             data = self.datasets[name]
             skip = self.on_bad == "skip"
-            found += label_subjects(name, data.folder, data.names.tolist(), data.rasters, skip_bad=skip)
+            image_names = data.names.tolist()
+            found += label_subjects(name, data.folder, image_names, data.rasters, skip_bad=skip)
+            where = f"{name} ({self.images})"
+            found.append(Photographs(where, data.folder, image_names, None, read_image, self.on_bad))
         self._subjects = found
+        splits = {name: data for name, data in self.datasets.items() if name != "predict"}
+        if len(splits) > 1:
+            files = {name: [data.folder / one for one in data.names] for name, data in splits.items()}
+            found = [*found, Splits(" and ".join(splits), files)]
         return found
 
     def describe(self) -> str:
         sizes = [f"{name} {len(data)}" for name, data in self.datasets.items() if name != "predict"]
-        lines = [f"{self.root}: pictures: {', '.join(sizes)}"]
+        lines = ["What is taught:", f"  {self.root}: pictures: {', '.join(sizes)}"]
         training = [one for one in self._subjects if getattr(one, "training", False)]
         return "\n".join(lines + describe_labels(training, Sampling(QUICK_FILES)))
 

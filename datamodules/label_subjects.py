@@ -1,6 +1,6 @@
 """The labels of a datamodule as checks look at them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sapiens2_lit.datamodules.depths import DepthFolder, PointmapFolder
 from sapiens2_lit.datamodules.fields import FieldFolder
 from sapiens2_lit.datamodules.images import upright_size
 from sapiens2_lit.datamodules.normals import NormalFolder
+from sapiens2_lit.datamodules.pose_dataset import PoseDataset
 from sapiens2_lit.datamodules.rasters import LabelSource, MaskFolder, RasterFolder, read_indices, stem_of
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.geometry import normals_from_points, unproject
@@ -48,6 +49,18 @@ def label_subjects(
     """
     subjects = [_subject(split, folder, names, label, skip_bad) for label in labels]
     return [subject for subject in subjects if subject is not None]
+
+
+def people_mask_subjects(
+    datasets: Mapping[str, PoseDataset], splits: Sequence[str], *, skip_bad: bool = False
+) -> list[Subject]:
+    """`label_subjects` of the masks that people's images have in these splits, each image once."""
+    found: list[Subject] = []
+    for split in splits:
+        for people, labels in zip(datasets[split].sources, datasets[split].rasters, strict=True):
+            names = people.file_name[np.unique(people.image)].tolist()
+            found += label_subjects(split, people.folder, names, labels, skip_bad=skip_bad)
+    return found
 
 
 def _subject(

@@ -13,7 +13,9 @@ from sapiens2_lit.errors import DataError
 
 F = TypeVar("F")
 
-_EVALUATION_SHARE = 4  # of a sample, as many files of validation and test are looked at, made as those of training
+_EVALUATION_SHARE = (
+    4  # of a sample, as many files of validation and test are looked at, made as those of training
+)
 _MOST_THREADS = 4  # decoding releases the interpreter; each holds one picture's labels
 
 
