@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from sapiens2_lit.classes import load_classes
+from sapiens2_lit.cli import main
 from sapiens2_lit.data.checks import LabelError
 from sapiens2_lit.datamodules import SegmentationDataModule
 from sapiens2_lit.errors import DataError, SettingError
@@ -229,3 +230,28 @@ def test_bad_samples_of_validation_do_not_count(folder, eight):
     data.setup("validate")
     assert (data.datasets["val"][0]["segmentation"] == 255).all()
     assert (data.datasets["val"][1]["segmentation"] != 255).any()
+
+
+def test_the_command_stops_and_what_is_allowed_is_kept_with_the_run(folder, eight, capsys, tmp_path):
+    root = folder(eight)
+    rewrite(root, lambda mask: np.where(mask > 0, 255, 0).astype(np.uint8))
+    command = [
+        "fit",
+        "--config",
+        "segmentation_29.yaml",
+        "--config",
+        "size/test.yaml",
+        "--data.root",
+        str(root),
+    ]
+    command += ["--model.heads.seg.classes", str(root / two_classes(root)), "--trainer.max_steps", "1"]
+    command += ["--data.val", "null", "--data.batch_size", "2", "--data.num_workers", "0"]
+    command += ["--output", str(tmp_path / "runs"), "--trainer.accelerator", "cpu"]
+    command += ["--trainer.enable_progress_bar", "false", "--trainer.precision", "32-true"]
+    assert main(command) == 1
+    said = capsys.readouterr()
+    assert "remap: {0: background, 255: person}" in said.err + said.out
+    assert "--data.allow [ignored_people]" in said.err + said.out
+    assert main([*command, "--data.allow", "[ignored_people]"]) == 0
+    kept = next((tmp_path / "runs").rglob("config.yaml")).read_text()
+    assert "- ignored_people" in kept
