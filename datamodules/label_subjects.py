@@ -68,32 +68,30 @@ def _subject(
 ) -> Subject | None:
     images = [folder / name for name in names]
     stems = [stem_of(name) for name in names]
-    training = split == "train"
 
     def measured(facts: Callable[[Any, Path, str, Size], Any]) -> Callable[[int], Any]:
         return lambda place: facts(label, images[place], stems[place], upright_size(images[place]))
 
-    if isinstance(label, RasterFolder):
-        files = [label.path(stem) for stem in stems]
-        where = f"{split} ({label.folder.name})"
-        shared: Any = (where, files, images)
-        if isinstance(label, MaskFolder):
-            return MaskLabels(*shared, label.classes, measured(_mask_facts), skip_bad, training)
-        if isinstance(label, NormalFolder):
-            return NormalLabels(*shared, measured(_normal_facts), skip_bad, training, frame=label.frame)
-        if isinstance(label, DepthFolder | PointmapFolder):
-            relative = getattr(label, "relative", False)
-            return DepthLabels(*shared, measured(_depth_facts), skip_bad, training, relative=relative)
-        if isinstance(label, AlphaFolder):
-            return MatteLabels(*shared, measured(_share_facts), skip_bad, training)
-        if isinstance(label, AlbedoFolder | ForegroundFolder):
-            return ColorLabels(*shared, measured(_share_facts), skip_bad, training)
-        if isinstance(label, CameraFolder):
-            return CameraLabels(*shared, measured(_camera_facts), skip_bad, training)
+    common: dict[str, Any] = {"images": images, "skip_bad": skip_bad, "training": split == "train"}
     if isinstance(label, CameraFile):
-        where = f"{split} ({label.path.name})"
-        files = [label.path] * len(images)
-        return CameraLabels(where, files, images, measured(_camera_facts), skip_bad, training)
+        where, files = f"{split} ({label.path.name})", [label.path] * len(images)
+        return CameraLabels(where, files, measure=measured(_camera_facts), **common)
+    if not isinstance(label, RasterFolder):
+        return None
+    common |= {"where": f"{split} ({label.folder.name})", "files": [label.path(stem) for stem in stems]}
+    if isinstance(label, MaskFolder):
+        return MaskLabels(classes=label.classes, measure=measured(_mask_facts), **common)
+    if isinstance(label, NormalFolder):
+        return NormalLabels(frame=label.frame, measure=measured(_normal_facts), **common)
+    if isinstance(label, DepthFolder | PointmapFolder):
+        relative = getattr(label, "relative", False)
+        return DepthLabels(relative=relative, measure=measured(_depth_facts), **common)
+    if isinstance(label, AlphaFolder):
+        return MatteLabels(measure=measured(_share_facts), **common)
+    if isinstance(label, AlbedoFolder | ForegroundFolder):
+        return ColorLabels(measure=measured(_share_facts), **common)
+    if isinstance(label, CameraFolder):
+        return CameraLabels(measure=measured(_camera_facts), **common)
     return None
 
 

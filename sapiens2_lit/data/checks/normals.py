@@ -225,10 +225,10 @@ def say_flat(normals: Floats, valid: npt.NDArray[np.bool_]) -> str:
 
 def say_away(normals: Floats, valid: npt.NDArray[np.bool_], frame: str) -> str:
     """Why most normals of a picture, read in `frame`, face away from the camera, and what to do, for messages."""
-    filled = say_flat(normals, valid)
-    if not filled:
+    filled, flat = say_flat(normals, valid), find_flat(normals, valid)[0]
+    if not filled or flat is None:
         return advise_on_axes(measure_outline(normals, valid), frame)
-    rest = valid & (np.abs(normals - find_flat(normals, valid)[0]).max(axis=-1) > _SAME)
+    rest = valid & (np.abs(normals - flat).max(axis=-1) > _SAME)
     outline = measure_outline(normals, rest)
     if outline.enough and best_axes(outline).proper:
         return filled

@@ -49,14 +49,14 @@ def _masks(subject: MaskLabels, sampling: Sampling) -> str:
 
 def _normals(subject: NormalLabels, sampling: Sampling) -> str:
     facts = [one.facts for one in subject.looked(sampling)]
-    pixels = np.mean([one.outline.pixels for one in facts]) if facts else 0
+    pixels = float(np.mean([one.outline.pixels for one in facts])) if facts else 0.0
     return f"{pixels:.0f} pixels with a normal a picture (mean), frame {subject.frame}"
 
 
 def _depths(subject: DepthLabels, sampling: Sampling) -> str:
     facts = [one.facts for one in subject.looked(sampling)]
     medians = [one.median for one in facts if np.isfinite(one.median)]
-    counted = np.mean([one.counted for one in facts]) if facts else 0
+    counted = float(np.mean([one.counted for one in facts])) if facts else 0.0
     unit = "of no unit" if subject.relative else "m"
     if not medians:
         return "no depth that counts"
@@ -69,7 +69,7 @@ def _depths(subject: DepthLabels, sampling: Sampling) -> str:
 def _mattes(subject: MatteLabels, sampling: Sampling) -> str:
     facts = [one.facts for one in subject.looked(sampling)]
     empty = sum(one.largest == 0 for one in facts)
-    middle = np.mean([one.middle for one in facts]) if facts else 0
+    middle = float(np.mean([one.middle for one in facts])) if facts else 0.0
     return f"{_percent(middle)} of the pixels are half transparent; {empty} mattes without a person"
 
 

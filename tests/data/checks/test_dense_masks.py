@@ -251,7 +251,7 @@ def test_the_command_stops_and_what_is_allowed_is_kept_with_the_run(folder, eigh
     assert main(command) == 1
     said = capsys.readouterr()
     assert "remap: {0: background, 255: person}" in said.err + said.out
-    assert "--data.allow [ignored_people]" in said.err + said.out
+    assert "--data.allow '[ignored_people]'" in said.err + said.out
     assert main([*command, "--data.allow", "[ignored_people]"]) == 0
     kept = next((tmp_path / "runs").rglob("config.yaml")).read_text()
     assert "- ignored_people" in kept
