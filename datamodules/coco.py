@@ -22,7 +22,7 @@ from sapiens2_lit.datamodules.files import Problems, absent_files
 from sapiens2_lit.datamodules.people import People, select
 from sapiens2_lit.skeletons import Skeleton
 
-OnBad = Literal["error", "skip", "collect"]
+OnBadRow = Literal["error", "skip", "collect"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def read_coco(
     box: BoxSource = "label",
     source: Skeleton | None = None,
     *,
-    on_bad: OnBad = "error",
+    on_bad: OnBadRow = "error",
     where: str = "",
 ) -> CocoFile:
     """Read a COCO keypoint file: 17 points, COCO-WholeBody's fields, 308 or the user's own vocabulary.
@@ -97,7 +97,8 @@ def read_coco(
     absent, renamed = _find_images(images, table, rows.image[rows.usable], problems)
     if on_bad == "error":
         problems.raise_if_any()
-    bad_rows = {place for place, owner in enumerate(rows.owners) if owner in problems.places}
+    bad = problems.places
+    bad_rows = {place for place, owner in enumerate(rows.owners) if owner in bad}
     bad_rows |= set(np.flatnonzero(np.isin(rows.image, absent)).tolist()) | rows.without_image
     if bad_rows:
         kept = [one for place, one in enumerate(annotations) if place not in bad_rows]

@@ -18,6 +18,7 @@ _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
 _CMYK = ("CMYK", "YCCK")  # which OpenCV converts
 _ON_THEIR_SIDE = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_MOST_PIXELS = 1 << 30  # beyond which OpenCV refuses
 _EXIF, _EXIF_PLACE, _ORIENTATION = b"Exif\0\0", 1 << 16, 0x112
 _TURNS = {  # from how a picture is stored to upright, by EXIF orientation
     2: lambda image: image[:, ::-1],
@@ -76,7 +77,8 @@ def _decode_jpeg(path: Path, data: bytes) -> npt.NDArray[np.uint8] | None:
         DataError: the decoder warns: what it gives is partly another picture.
     """
     try:
-        if simplejpeg.decode_jpeg_header(data, strict=False)[2] in _CMYK:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        if space in _CMYK or height * width > _MOST_PIXELS:
             return None
         image = simplejpeg.decode_jpeg(data, "RGB", strict=True)
     except ValueError as error:

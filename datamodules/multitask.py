@@ -161,8 +161,8 @@ class MultitaskDataModule(lightning.LightningDataModule):
         failed += [LabelError(self.report)] if self.report.errors else []
         if len(failed) > 1:
             raise DataError("\n".join(map(str, failed))) from failed[0]
-        for error in failed:
-            raise error
+        if failed:
+            raise failed[0]
 
     def teardown(self, stage: str) -> None:
         for loader in self._loaders:

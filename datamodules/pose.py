@@ -16,7 +16,7 @@ from sapiens2_lit.data.checks.taught import describe_pose
 from sapiens2_lit.data.coco.image_folder import DEFAULT, expect_images, find_images_of, images_of_split
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.class_counts import count_classes
-from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, read_coco
+from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, OnBadRow, read_coco
 from sapiens2_lit.datamodules.detections import read_boxes, read_detections
 from sapiens2_lit.datamodules.files import find_file, find_root
 from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_unique_ids
@@ -222,10 +222,8 @@ class PoseDataModule(ImageDataModule):
         annotations = self.annotations[name]
         if annotations is None:
             raise SettingError(f"data.{name} is null: set it to a COCO file under {self.root}.")
-        where = f"{name} ({annotations})"
-        files = [
-            self._read_file(self.root, annotations, images_of_split(self.images, name), f"data.{name}", where)
-        ]
+        images, where = images_of_split(self.images, name), f"{name} ({annotations})"
+        files = [self._read_file(self.root, annotations, images, f"data.{name}", where)]
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
             root = find_root(Path(source.root).expanduser(), f"{setting}.root")
@@ -265,8 +263,8 @@ class PoseDataModule(ImageDataModule):
         path = find_file(root, annotations, setting)
         images_setting = f"{setting.removesuffix('.annotations')}.images" if "[" in setting else "data.images"
         folder = find_images_of(path, root, images, images_setting)
-        bad = "skip" if self.on_bad == "skip" else "collect"
-        file = read_coco(path, self.skeleton, folder, self.box, vocabulary, on_bad=bad, where=where)
+        on_bad: OnBadRow = "skip" if self.on_bad == "skip" else "collect"
+        file = read_coco(path, self.skeleton, folder, self.box, vocabulary, on_bad=on_bad, where=where)
         if not len(file.usable):
             run_checks([file.labels], CHECKS, allow=self.allow).raise_if_any()
             skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())
@@ -291,10 +289,8 @@ class PoseDataModule(ImageDataModule):
         places = [base / Path(self.predict).expanduser() for base in bases]
         for place in places:
             if place.suffix.lower() == ".json" and place.is_file():
-                folder = find_images_of(
-                    place, self.root, images_of_split(self.images, "predict"), "data.images"
-                )
-                return [read_boxes(place, folder)]
+                images = images_of_split(self.images, "predict")
+                return [read_boxes(place, find_images_of(place, self.root, images, "data.images"))]
             if paths := find_images(place):
                 return [people_of_images(paths)]
         raise DataError(

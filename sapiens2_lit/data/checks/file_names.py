@@ -3,9 +3,13 @@
 import os
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
+
+_MOST_FILES = 500_000  # looked at; beyond, a hint is not worth the time
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,7 @@ class NamesOnDisk:
     @cached_property
     def names(self) -> list[str]:
         """Paths of all files, relative to the folder, hidden ones left out."""
-        found = []
-        for parent, folders, files in os.walk(self.folder):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            start = Path(parent).relative_to(self.folder)
-            found += [(start / name).as_posix() for name in files if not name.startswith(".")]
-        return sorted(found)
+        return sorted(islice(_walk(self.folder), _MOST_FILES))
 
     @cached_property
     def _by_letters(self) -> dict[str, str]:
@@ -52,6 +51,14 @@ class NamesOnDisk:
     @cached_property
     def _by_last(self) -> dict[str, str]:
         return {_last(name).casefold(): name for name in self.names}
+
+    @cached_property
+    def _beside(self) -> dict[str, str]:
+        """The files beside the folder, by their last part; relative to the folder that both are in."""
+        if self.folder.resolve().parent == self.folder.resolve():
+            return {}
+        files = islice(_walk(self.folder.parent, self.folder), _MOST_FILES)
+        return {_last(name).casefold(): name for name in files}
 
     def same_letters(self, name: str) -> str | None:
         """The file whose name has the same letters in another Unicode form, composed or decomposed."""
@@ -80,11 +87,27 @@ class NamesOnDisk:
             )
         if (found := self._by_last.get(_last(plain).casefold())) is not None:
             return Hint(f"; {found!r} is there", RENAME)
+        if (found := self._beside.get(_last(plain).casefold())) is not None:
+            place = (
+                found.removesuffix(plain).rstrip("/") if found.endswith(plain) else found.rpartition("/")[0]
+            )
+            text = f"; {found!r} is in {self.folder.parent}"
+            return Hint(
+                text, f"--data.images {place or '.'} looks there, and an annotation file has one folder"
+            )
         stem = _last(plain).rpartition(".")[0].casefold()
         near = next(
             (one for one in self.names if stem and _last(one).rpartition(".")[0].casefold() == stem), None
         )
         return Hint() if near is None else Hint(f"; {near!r} is there: another suffix", AS_ON_DISK)
+
+
+def _walk(folder: Path, without: Path | None = None) -> Iterator[str]:
+    """Paths of files under a folder, relative to it; hidden ones and those of another folder are left out."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and Path(parent, name) != without]
+        start = Path(parent).relative_to(folder)
+        yield from ((start / name).as_posix() for name in files if not name.startswith("."))
 
 
 AS_ON_DISK = "write `file_name` in the annotation file as it is on disk"

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.data.checks.finding import Example
 from sapiens2_lit.skeletons import Skeleton
+
+Index = int | np.integer[Any]
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class PoseLabels:
         """(K,) place of each of the skeleton's keypoints in the file's vocabulary, or -1."""
         return np.asarray(self.skeleton.map_from(self.source))
 
-    def example(self, row: int, name: str, found: str) -> Example:
+    def example(self, row: Index, name: str, found: str) -> Example:
         """An annotation as an example.
 
         Args:
@@ -127,11 +130,11 @@ class PoseLabels:
             str(self.path), f"annotation {self.annotation_id[row]}", name, f"is {found}", str(image)
         )
 
-    def box_text(self, row: int) -> str:
+    def box_text(self, row: Index) -> str:
         """A box as it stands in the file."""
         return "[" + ", ".join(f"{value:g}" for value in self.box[row]) + "]"
 
-    def point_text(self, row: int, column: int) -> str:
+    def point_text(self, row: Index, column: Index) -> str:
         """A point of the file with its name."""
         x, y, v = self.points[row, column].tolist()
         return f"({x:g}, {y:g}, {v:g}) for {self.source.keypoints[column]}"

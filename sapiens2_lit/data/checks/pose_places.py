@@ -6,7 +6,7 @@ import numpy as np
 
 from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Finding, counted
-from sapiens2_lit.data.checks.pose_labels import PoseLabels
+from sapiens2_lit.data.checks.pose_labels import Index, PoseLabels
 from sapiens2_lit.data.checks.pose_repairs import LEAST_OF_BOX, MOST_OF_BOX, outside_points, sentinel_points
 
 _BOX_MARGIN = 0.25  # of its sides: labelled boxes are tight, points of feet and hair a bit outside
@@ -94,11 +94,12 @@ class PointsOutsideBox(Check[PoseLabels]):
         if subject.box_source != "label" or not boxed.any():
             return
         labelled = subject.labelled & ~sentinel_points(subject.points)
-        room = _BOX_MARGIN * subject.box[:, None, 2:]
+        box = subject.box.astype(np.float32)[:, None]
+        room = _BOX_MARGIN * box[..., 2:]
         place = subject.points[..., :2]
         with np.errstate(invalid="ignore"):
-            outside = place < subject.box[:, None, :2] - room
-            outside |= place > subject.box[:, None, :2] + subject.box[:, None, 2:] + room
+            outside = place < box[..., :2] - room
+            outside |= place > box[..., :2] + box[..., 2:] + room
         out = (outside.any(axis=-1) & labelled).sum(axis=1)
         bad = boxed & (out > 0.5 * labelled.sum(axis=1))
         if not bad.any():
@@ -131,12 +132,13 @@ class ExchangedCoordinates(Check[PoseLabels]):
         labelled = (subject.labelled & ~sentinel_points(subject.points))[rows]
         if not labelled.any():
             return
-        start = subject.box[rows, None, :2] - 1
-        end = start + subject.box[rows, None, 2:] + 2
+        box = subject.box[rows].astype(np.float32)[:, None]
+        start = box[..., :2] - 1
+        end = start + box[..., 2:] + 2
         place = subject.points[rows, :, :2]
-        inside = ((place >= start) & (place <= end)).all(axis=-1)[labelled].mean()
+        inside = np.all((place >= start) & (place <= end), axis=-1)[labelled].mean()
         turned = place[..., ::-1]
-        exchanged = ((turned >= start) & (turned <= end)).all(axis=-1)[labelled].mean()
+        exchanged = np.all((turned >= start) & (turned <= end), axis=-1)[labelled].mean()
         if inside > 0.8 or exchanged < 0.97:
             return
         yield self.finding(
@@ -209,7 +211,7 @@ class Areas(Check[PoseLabels]):
             )
 
 
-def _first_point_and_box(subject: PoseLabels, row: int) -> str:
+def _first_point_and_box(subject: PoseLabels, row: Index) -> str:
     return (
         f"{subject.point_text(row, int(subject.labelled[row].argmax()))}, `bbox` is {subject.box_text(row)}"
     )

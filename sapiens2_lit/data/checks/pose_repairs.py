@@ -28,10 +28,11 @@ def outside_points(
         sizes: (N, 2) declared (width, height), 0 where unknown: such points are not judged.
         margin: share of the image's sides.
     """
-    room = margin * sizes[:, None] + 1.0
+    ends = sizes[:, None].astype(np.float32)
+    room = margin * ends + 1.0
     place = points[..., :2]
-    outside = ((place < -room) | (place > sizes[:, None] + room)).any(axis=-1)
-    known = (sizes > 0).all(axis=1)
+    outside = np.any((place < -room) | (place > ends + room), axis=-1)
+    known = np.all(sizes > 0, axis=1)
     return np.asarray(outside & known[:, None] & (points[..., 2] > 0), dtype=np.bool_)
 
 

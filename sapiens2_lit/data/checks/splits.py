@@ -92,8 +92,9 @@ class SimilarInSplits(Check[Splits]):
                     there.setdefault(_gradients(picture), []).append((path, picture))
             found = []
             for path in subject.files[second]:
-                picture = small[path]
-                for other, like in there.get(_gradients(picture), []) if picture is not None else []:
+                if (picture := small[path]) is None:
+                    continue
+                for other, like in there.get(_gradients(picture), []):
                     if other == path or _hash(other, hashes) == _hash(path, hashes):
                         continue  # which other checks tell
                     if np.abs(picture - like).mean() < _SAME:

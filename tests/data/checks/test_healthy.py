@@ -153,3 +153,17 @@ if SHARED.is_dir():  # the files of others are no part of the project: without t
             (tmp_path / "annotations/train.json").write_text(json.dumps(varied))
             found = alarms(tmp_path, skeleton, box=box)
             assert not found, (variation, found)
+
+    def test_names_of_real_files_are_known_or_told(tmp_path):
+        """Right Shoulder is right_shoulder; of a fly's points one is known, by chance."""
+        (tmp_path / "annotations").mkdir()
+        for name, skeleton, expected in (
+            ("aic", "coco17", []),
+            ("fly", "sociopticon308", ["few_known_points"]),
+            ("humanart", "coco17", []),
+            ("crowdpose", "coco17", []),
+        ):
+            data = json.loads((SHARED / f"public/test_{name}.json").read_text())
+            blank_images(tmp_path, data)
+            (tmp_path / "annotations/train.json").write_text(json.dumps(data))
+            assert [one.check for one in alarms(tmp_path, skeleton)] == expected, name

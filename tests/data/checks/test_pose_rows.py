@@ -12,6 +12,7 @@ from PIL import Image
 from pose_files import BODY, check_pose, write_pose
 
 from sapiens2_lit.data.checks import LabelError
+from sapiens2_lit.data.checks.pose_repairs import AREA_OF_BOX
 from sapiens2_lit.datamodules import PoseDataModule
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.metrics import KeypointAP
@@ -103,6 +104,11 @@ def test_missing_areas_are_the_documented_share_wherever_they_are_missing(pose):
 
     missing = average_precision(pose(each(lambda one: one.pop("area"))), shift=4)
     assert missing == pytest.approx(average_precision(pose(documented), shift=4))
+    without = json.loads((pose() / "annotations/train.json").read_text())
+    for one in without["annotations"]:
+        one.pop("area")
+    truth = KeypointAP(load_skeleton("coco17"), without).truth
+    np.testing.assert_allclose(truth.areas, AREA_OF_BOX * truth.boxes[:, 2] * truth.boxes[:, 3])
     finding = found(pose(each(lambda one: one.pop("area"))), "areas", "note")
     assert "0.53 of the box" in finding.message
     assert finding.count == 4
@@ -418,6 +424,14 @@ def test_a_folder_in_the_name_has_a_setting(pose):
         PoseDataModule(str(root), "coco17", (64, 48), val=None, images="photos").setup("fit")
     assert not [one for one in check_pose(root, images=".") if one.stops or one.warns]
     assert not [one for one in check_pose(root) if one.stops or one.warns]  # found where nothing is set
+
+
+def test_images_in_another_folder_are_named_with_the_setting(pose):
+    root = pose()
+    (root / "images").rename(root / "photos")
+    (root / "pictures").mkdir()
+    with pytest.raises(DataError, match=r"'photos/0001.jpg' is in (?s:.)*--data.images photos looks there"):
+        PoseDataModule(str(root), "coco17", (64, 48), val=None, images="pictures").setup("fit")
 
 
 def test_names_in_another_unicode_form_are_the_same(pose):
