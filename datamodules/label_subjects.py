@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sapiens2_lit.classes import IGNORED
 from sapiens2_lit.data.checks import Subject
 from sapiens2_lit.data.checks.cameras import CameraFacts, CameraLabels
 from sapiens2_lit.data.checks.depths import DepthFacts, DepthLabels, measure_depth
@@ -27,6 +28,7 @@ from sapiens2_lit.geometry import normals_from_points, unproject
 
 Size = tuple[int, int]
 _ASSUMED_ANGLE = 50.0  # degrees of view, where no camera is known: the signs of normals do not depend on it
+_WHOLE = 0.98  # share of a picture with normals, that has no outline of its own
 _LONGEST = 512  # pixels of the side at which depth and normals are compared
 
 
@@ -111,7 +113,24 @@ def _normal_facts(label: NormalFolder, image: Path, stem: str, size: Size) -> No
         agreement = measure_agreement(
             there, field.values[::step, ::step], known & field.valid[::step, ::step]
         )
-    return measure_normals(field.values, field.valid, agreement)
+    people = None
+    if field.valid.mean() > _WHOLE:
+        people = _people_beside(label.folder.parent, image, stem, size)
+    return measure_normals(field.values, field.valid, agreement, people)
+
+
+def _people_beside(root: Path, image: Path, stem: str, size: Size) -> np.ndarray[Any, Any] | None:
+    """Where people are (h, w) by the mattes or masks beside normals of whole pictures; None without them."""
+    try:
+        if (root / "alphas").is_dir():
+            people = AlphaFolder(root / "alphas").read(image, stem, size).values[..., 0] > 0.5
+        else:
+            values = read_indices(root / "masks" / f"{stem}.png")
+            people = (values > 0) & (values < IGNORED)
+    except DataError:
+        return None  # it is not what is learned from
+    outside = people.shape == size and 0 < people.mean() < 0.5  # else 0 is nobody's value
+    return people if outside else None
 
 
 def _normals_of_depth(

@@ -81,7 +81,8 @@ class LabelFiles(Generic[F]):
         places = sampling.pick(range(len(self.files)))
         missing = [place for place in places if place not in self._known]
         if missing:
-            with ThreadPoolExecutor(min(_MOST_THREADS, len(os.sched_getaffinity(0)))) as threads:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            with ThreadPoolExecutor(min(_MOST_THREADS, cores)) as threads:
                 self._known.update(zip(missing, threads.map(self._try, missing), strict=True))
         return [(place, self._known[place]) for place in places]
 

@@ -69,7 +69,10 @@ class NormalLabels(LabelFiles[NormalFacts]):
 
 
 def measure_normals(
-    normals: Floats, valid: npt.NDArray[np.bool_], agreement: Agreement | None = None
+    normals: Floats,
+    valid: npt.NDArray[np.bool_],
+    agreement: Agreement | None = None,
+    people: npt.NDArray[np.bool_] | None = None,
 ) -> NormalFacts:
     """The facts of one picture.
 
@@ -77,10 +80,12 @@ def measure_normals(
         normals: (h, w, 3) unit vectors in the camera's frame.
         valid: (h, w) where they count.
         agreement: with other normals of the same picture.
+        people: (h, w) where they are, if known: their outline is looked at, not that of what counts.
     """
     away = float(np.mean(normals[..., 2][valid] > _AWAY)) if valid.any() else 0.0
     flat, share = find_flat(normals, valid)
-    return NormalFacts(measure_outline(normals, valid), away, flat, share, agreement)
+    region = valid if people is None else valid & people
+    return NormalFacts(measure_outline(normals, region), away, flat, share, agreement)
 
 
 class NormalAxes(Check[NormalLabels]):

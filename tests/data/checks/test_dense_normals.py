@@ -1,5 +1,6 @@
 """Normals of other frames, channels, axes and spaces are known by the outline of people, and by depth."""
 
+import shutil
 from itertools import permutations, product
 
 import cv2
@@ -168,3 +169,19 @@ def test_normals_that_contradict_their_depth_are_told(eight, folder, changed):
         np.save(whole / f"normals/{index:04d}.npy", one.normals.astype(np.float32))
     found = [found.check for found in data_of(whole, allow=["normal_axes"]).report.findings]
     assert "normals_against_depth" in found or "normal_axes" in found
+
+
+@pytest.mark.parametrize("beside", ["alphas", "masks"])
+def test_normals_of_whole_rooms_are_known_by_the_people_beside_them(eight, folder, changed, beside):
+    wall = np.array([0.3, -0.1, -np.sqrt(1 - 0.1)])
+    rooms = changed(eight, normals=lambda one: np.where(one.valid[..., None], one.normals, wall))
+    root = folder(rooms)
+    if beside == "masks":
+        shutil.rmtree(root / "alphas")
+    shutil.rmtree(root / "depths")
+    data = data_of(root, allow=["flat_normals"])  # the same wall in all pictures
+    assert {finding.check for finding in data.report.findings} <= {"flat_normals"}
+    for index, one in enumerate(rooms):
+        np.save(root / f"normals/{index:04d}.npy", (one.normals * (1, -1, 1)).astype(np.float32))
+    with pytest.raises(LabelError, match=r"normal_axes(.|\n)*n = n \* \(1, -1, 1\)"):
+        data_of(root, allow=["flat_normals"])
