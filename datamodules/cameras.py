@@ -23,6 +23,7 @@ _LEAST_FACTOR = 0.15  # off an image's size, that a principal point in the middl
 _SAME_FACTOR = 0.07
 _WIDEST = 150.0  # degrees across the longer side; beyond, focal lengths are of another unit than pixels
 _NARROWEST = 0.5
+_SAME_MIDDLE = 0.02  # of an image's sides, that a principal point lies off its middle
 _LEAST_SIZE = 8  # pixels of an image whose middle is not at 0..1
 _TURNED = 0.1  # by which width and height must differ, at least, to be told apart
 
@@ -168,7 +169,7 @@ def _read_text(path: Path) -> list[float]:
 
 
 def _check_pixels(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, int]) -> None:
-    """Raise DataError where the intrinsics are no pixels: of the unit square, in millimetres, or x and y exchanged."""
+    """Raise DataError where the intrinsics are no pixels: of the unit square or in millimeters."""
     height, width = size
     fx, fy, cx, cy = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
     angles = [math.degrees(2 * math.atan(max(size) / 2 / focal)) for focal in (fx, fy)]
@@ -185,14 +186,20 @@ def _check_pixels(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, 
             f"{angles[1]:.3g} degrees across the longer side of {image}, {width} x {height}; expected "
             f"{_NARROWEST:g} to {_WIDEST:g}: focal lengths are pixels of this image, not millimeters."
         )
-    turned = abs(cx - (height - 1) / 2) <= _SAME_FACTOR / 2 * height and (
-        abs(cy - (width - 1) / 2) <= _SAME_FACTOR / 2 * width
+
+
+def _check_turn(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, int]) -> None:
+    """Raise DataError where the principal point is the middle of the image with x and y exchanged."""
+    (height, width), (cx, cy) = size, matrix[:2, 2]
+    turned = abs(cx - (height - 1) / 2) <= _SAME_MIDDLE * height and (
+        abs(cy - (width - 1) / 2) <= _SAME_MIDDLE * width
     )
     if turned and abs(width - height) > _TURNED * max(size):
         raise DataError(
             f"{path}: the principal point ({cx:g}, {cy:g}) is the middle of an image of {height} x {width}, {image} is "
             f"{width} x {height}: x and y are exchanged. Exchange fx with fy and cx with cy, or turn the camera as the "
-            "photograph was turned."
+            "photograph was turned. If they are right, as of a crop, say so by `width` and `height` in the "
+            "json, beside `intrinsics`."
         )
 
 
@@ -211,6 +218,7 @@ def _check_size(
                 f"{width} x {height}: scale the image or the intrinsics."
             )
         return
+    _check_turn(path, matrix, image, size)
     beyond = not (-0.5 <= matrix[0, 2] < width - 0.5 and -0.5 <= matrix[1, 2] < height - 0.5)
     factor_x, factor_y = 2 * (matrix[0, 2] + 0.5) / width, 2 * (matrix[1, 2] + 0.5) / height
     alike = abs(factor_x - factor_y) <= _SAME_FACTOR * factor_x
