@@ -230,3 +230,9 @@ def test_focal_lengths_of_the_other_side_are_told(folder, eight):
     found = found_in(data_of(root, cameras="cameras"))["stretched_pixels"]
     assert (found.severity, found.count) == ("warning", 8)
     assert "camera" in found.remedy
+
+
+def test_a_crop_that_says_its_size_may_have_any_principal_point(tmp_path):
+    path = tmp_path / "camera.json"
+    path.write_text(json.dumps({"intrinsics": matrix(90, 90, 63.5, 47.5), "width": 96, "height": 128}))
+    assert read_camera(path, tmp_path / "a.jpg", (128, 96))[0, 2] == 63.5
