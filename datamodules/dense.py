@@ -5,12 +5,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+from sapiens2_lit.data.checks import Sampling, Subject
+from sapiens2_lit.data.checks.photographs import Photographs
+from sapiens2_lit.data.checks.report import QUICK_FILES
+from sapiens2_lit.data.checks.splits import Splits
+from sapiens2_lit.data.checks.taught_dense import describe_labels
 from sapiens2_lit.datamodules.backgrounds import Backgrounds
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset
 from sapiens2_lit.datamodules.fields import ValidFolder
 from sapiens2_lit.datamodules.files import find_folder, find_root
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images
+from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images, read_image
+from sapiens2_lit.datamodules.label_subjects import label_subjects
 from sapiens2_lit.datamodules.labels import say_invalid
 from sapiens2_lit.datamodules.rasters import LabelSource, RasterFolder
 from sapiens2_lit.datamodules.splits import SPLIT_FILES, images_by_stem, split_stems
@@ -81,6 +87,7 @@ class DenseDataModule(ImageDataModule, ABC):
         self.valids = valids
         self.min_valid = min_valid
         self.augment = augment
+        self._subjects: list[Subject] = []
 
     @abstractmethod
     def find_labels(self) -> list[LabelSource]:
@@ -108,6 +115,28 @@ class DenseDataModule(ImageDataModule, ABC):
             self.datasets[name] = self._read_predict() if name == "predict" else self._read_labelled(name)
             new.append(name)
         self.run_quick_checks([name for name in new if name != "predict"])
+
+    def check_subjects(self, names: Sequence[str]) -> list[Subject]:
+        found: list[Subject] = []
+        for name in names:
+            data = self.datasets[name]
+            skip = self.on_bad == "skip"
+            image_names = data.names.tolist()
+            found += label_subjects(name, data.folder, image_names, data.rasters, skip_bad=skip)
+            where = f"{name} ({self.images})"
+            found.append(Photographs(where, data.folder, image_names, None, read_image, self.on_bad))
+        self._subjects = found
+        splits = {name: data for name, data in self.datasets.items() if name != "predict"}
+        if len(splits) > 1:
+            files = {name: [data.folder / one for one in data.names] for name, data in splits.items()}
+            found = [*found, Splits(" and ".join(splits), files)]
+        return found
+
+    def describe(self) -> str:
+        sizes = [f"{name} {len(data)}" for name, data in self.datasets.items() if name != "predict"]
+        lines = ["What is taught:", f"  {self.root}: pictures: {', '.join(sizes)}"]
+        training = [one for one in self._subjects if getattr(one, "training", False)]
+        return "\n".join(lines + describe_labels(training, Sampling(QUICK_FILES)))
 
     def teardown(self, stage: str) -> None:
         """Report how many samples were left out, or had values that did not count."""
@@ -141,6 +170,7 @@ class DenseDataModule(ImageDataModule, ABC):
             backgrounds=self.find_backgrounds() if name == "train" else None,
             seed=self.seed,
             min_valid=self.min_valid,
+            skip_bad=self.on_bad == "skip",
         )
 
     def _read_predict(self) -> DenseDataset:
@@ -170,6 +200,11 @@ def _report(name: str, dataset: DenseDataset) -> None:
         _log.warning(
             "%s: %d of %d samples were left out, fewer than %d pixels of them count (data.min_valid).",
             name, dataset.skipped.count, len(dataset), dataset.min_valid,
+        )  # fmt: skip
+    if dataset.bad.count:
+        _log.warning(
+            "%s: %d of %d samples were left out, they cannot be read (data.on_bad: skip).",
+            name, dataset.bad.count, len(dataset),
         )  # fmt: skip
     if dataset.invalid.count:
         _log.warning(

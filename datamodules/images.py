@@ -17,6 +17,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
 _CMYK = ("CMYK", "YCCK")  # which OpenCV converts
+_ON_THEIR_SIDE = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _MOST_PIXELS = 1 << 30  # beyond which OpenCV refuses
 _EXIF, _EXIF_PLACE, _ORIENTATION = b"Exif\0\0", 1 << 16, 0x112
 _TURNS = {  # from how a picture is stored to upright, by EXIF orientation
@@ -108,6 +109,21 @@ def _check_whole(path: Path, data: bytes) -> None:
         text = str(error)
         if "truncated" in text or "decoder error" in text or "broken" in text or "not enough" in text:
             raise DataError(f"{path}: the image is truncated or damaged: {text}; fetch it again.") from error
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """(height, width) of a photograph as `read_image` gives it, by its header where that is enough.
+
+    Raises:
+        DataError: naming the file, if it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) in _ON_THEIR_SIDE
+            return image.size if turned else image.size[::-1]
+    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError):
+        height, width = read_image(path).shape[:2]
+        return height, width
 
 
 def find_images(place: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from sapiens2_lit.datamodules.detections import read_boxes, read_detections
 from sapiens2_lit.datamodules.files import find_file, find_root
 from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_unique_ids
 from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images, read_image
+from sapiens2_lit.datamodules.label_subjects import people_mask_subjects
 from sapiens2_lit.datamodules.people import People, people_of_images
 from sapiens2_lit.datamodules.pose_dataset import PoseDataset
 from sapiens2_lit.datamodules.rasters import LabelSource, MaskFolder, stem_of
@@ -273,7 +274,8 @@ class PoseDataModule(ImageDataModule):
     def check_subjects(self, names: Sequence[str]) -> list[Subject]:
         labels = {name: [file.labels for file in files] for name, files in self.files.items()}
         flip = 0.0 if self.augment is None else self.augment.flip
-        return pose_subjects(labels, names, flip, read_image, self.on_bad)
+        subjects = pose_subjects(labels, names, flip, read_image, self.on_bad)
+        return subjects + people_mask_subjects(self.datasets, names, skip_bad=self.on_bad == "skip")
 
     def describe(self) -> str:
         return describe_pose([file.labels for files in self.files.values() for file in files])

@@ -1,6 +1,19 @@
 """All checks there are, in the order in which they run."""
 
-from sapiens2_lit.data.checks import photographs, pose_entries, pose_names, pose_places, pose_units, splits
+from sapiens2_lit.data.checks import (
+    cameras,
+    depths,
+    label_files,
+    masks,
+    mattes,
+    normals,
+    photographs,
+    pose_entries,
+    pose_names,
+    pose_places,
+    pose_units,
+    splits,
+)
 from sapiens2_lit.data.checks.check import AnyCheck
 
 CHECKS: tuple[AnyCheck, ...] = (
@@ -21,6 +34,25 @@ CHECKS: tuple[AnyCheck, ...] = (
     pose_names.PointsNeverOccur(),
     pose_names.NamesTaken(),
     pose_names.DrawingLines(),
+    label_files.BrokenLabels(),
+    masks.IgnoredPeople(),
+    masks.OneClass(),
+    masks.AbsentClasses(),
+    masks.UnpairedClasses(),
+    masks.PaletteMasks(),
+    normals.NormalAxes(),
+    normals.WorldNormals(),
+    normals.FlatNormals(),
+    normals.NormalsAgainstDepth(),
+    depths.UnmeasuredDepth(),
+    depths.FlatDepth(),
+    depths.DepthUnit(),
+    depths.StretchedDepth(),
+    cameras.StretchedPixels(),
+    mattes.Trimaps(),
+    mattes.MatteRange(),
+    mattes.HardMattes(),
+    mattes.ColorRange(),
     photographs.DamagedImages(),
     photographs.WrongSizes(),
     photographs.TurnedImages(),
