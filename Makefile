@@ -17,7 +17,7 @@ demo: $(READY)
 	$(BIN)/sapiens2-lit demo
 
 test: lint types
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --durations=20
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -25,7 +25,7 @@ lint: $(READY)
 
 # An editable install hides the mapped folders from mypy: check an installed tree.
 types: $(READY)
-	rm -rf .types
+	rm -rf .types build
 	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --target .types .
 	MYPYPATH=.types $(BIN)/mypy -p sapiens2_lit
 

@@ -20,14 +20,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
 
 import lightning as L
 
-from sapiens2_lit.adapt import Adapt
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.callbacks import FeatureCache
 from sapiens2_lit.datamodules import SegmentationDataModule
 from sapiens2_lit.heads import LinearHead, SegmentationHead
-from sapiens2_lit.module import SapiensModule
-from sapiens2_lit.synthetic.dataset import make_dataset
-from sapiens2_lit.synthetic.manifest import Settings
+from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+from sapiens2_lit.synthetic.dataset.manifest import Settings
+from sapiens2_lit.training.adaptation import Adapt
+from sapiens2_lit.training.module import SapiensModule
 
 HEADS = {"linear probe": LinearHead, "released segmentation decoder": SegmentationHead}
 EPOCHS = 4

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import load_classes
-from sapiens2_lit.dense_drawing import draw_depth, draw_matte, draw_normals, draw_points, to_bytes
-from sapiens2_lit.drawing import draw_segmentation, side_by_side
-from sapiens2_lit.synthetic.frame import Frame
-from sapiens2_lit.synthetic.generate import generate
+from sapiens2_lit.synthetic.dataset.frame import Frame
+from sapiens2_lit.synthetic.dataset.generate import generate
+from sapiens2_lit.visualization.draw import draw_segmentation, side_by_side
+from sapiens2_lit.visualization.draw_dense import draw_depth, draw_matte, draw_normals, draw_points, to_bytes
+from sapiens2_lit.vocabularies import load_classes
 
 Picture = npt.NDArray[np.uint8]
 SEED, INDEX, SIZE = 0, 11, (384, 288)
@@ -29,12 +29,12 @@ def axes(picture: Picture, frame: str) -> Picture:
     picture = picture.copy()
     up = frame == "opengl"
     origin = (26, len(picture) - 26) if up else (26, len(picture) - 66)
-    for colour, end in (
+    for color, end in (
         (RED, (origin[0] + 40, origin[1])),
         (GREEN, (origin[0], origin[1] + (-40 if up else 40))),
     ):
         cv2.arrowedLine(picture, origin, end, DARK, 4, cv2.LINE_AA, tipLength=0.3)
-        cv2.arrowedLine(picture, origin, end, colour, 2, cv2.LINE_AA, tipLength=0.3)
+        cv2.arrowedLine(picture, origin, end, color, 2, cv2.LINE_AA, tipLength=0.3)
     cv2.circle(picture, origin, 9, DARK, -1, cv2.LINE_AA)
     cv2.circle(picture, origin, 7, BLUE, 1, cv2.LINE_AA)
     if up:  # the point of an arrow that comes
@@ -52,7 +52,7 @@ def segmentation(frame: Frame) -> dict[str, Picture]:
     swapped = classes.swap_table()[mask[:, ::-1]]
     return {
         "image": frame.image,
-        "mask, in colours": draw_segmentation(frame.image, mask, classes, opacity=0.8, legend=False),
+        "mask, in colors": draw_segmentation(frame.image, mask, classes, opacity=0.8, legend=False),
         "mirrored: left and right swap": draw_segmentation(
             frame.image[:, ::-1], swapped, classes, opacity=0.8, legend=True
         ),

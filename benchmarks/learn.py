@@ -23,14 +23,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sapiens2_lit.drawing import contact_sheet, side_by_side
+from sapiens2_lit.cli.fit import run
 from sapiens2_lit.geometry import unproject
-from sapiens2_lit.module import SapiensModule
-from sapiens2_lit.run import run
-from sapiens2_lit.synthetic.dataset import make_dataset
-from sapiens2_lit.synthetic.files import write_file
-from sapiens2_lit.synthetic.layout import png
-from sapiens2_lit.synthetic.manifest import Settings
+from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+from sapiens2_lit.synthetic.dataset.files import write_file
+from sapiens2_lit.synthetic.dataset.layout import png
+from sapiens2_lit.synthetic.dataset.manifest import Settings
+from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.visualization.draw import contact_sheet, side_by_side
 
 Batch = dict[str, Any]
 STEPS, NUM = 4000, 10000

@@ -29,10 +29,10 @@ import yaml
 from torch import nn
 from torch.utils.data import Dataset
 
-from sapiens2_lit.config_files import find_config
+from sapiens2_lit.cli.configs import find_config
+from sapiens2_lit.cli.fit import run
+from sapiens2_lit.data.datasets.synthetic import TARGETS
 from sapiens2_lit.datamodules import SyntheticDataModule
-from sapiens2_lit.datamodules.synthetic_dataset import TARGETS
-from sapiens2_lit.run import run
 
 SIZE = (96, 64)
 HELD_OUT = 128
@@ -135,7 +135,7 @@ def learn(heads: list[str], balance: str, steps: int, batch_size: int, output: P
         "--trainer.limit_val_batches",
         "0",
     ]
-    command += ["--model.balance", balance]
+    command += ["--model.loss_weighting", balance]
     command += ["--trainer.enable_checkpointing", "false", "--trainer.logger", "false"]
     command += ["--trainer.accelerator", "cpu", "--trainer.devices", "1"]
     command += ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
@@ -188,7 +188,7 @@ def networks(joint: bool) -> list[nn.Module]:
     """One model of five heads, or five models of one."""
     from sapiens2_lit.backbones import Sapiens2
     from sapiens2_lit.heads import AlbedoHead, NormalHead, PointmapHead, PoseHead, SegmentationHead
-    from sapiens2_lit.module import SapiensModule
+    from sapiens2_lit.training.module import SapiensModule
 
     heads = {
         "pose": PoseHead,

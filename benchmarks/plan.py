@@ -11,24 +11,25 @@ from argparse import ArgumentParser
 from functools import partial
 from typing import Any
 
-from sapiens2_lit.adapt import Adapt
+from gpu.allocator import measure_peak
+from gpu.measured_run import run_trial
+
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.heads import NormalHead, PoseHead, SegmentationHead
-from sapiens2_lit.module import SapiensModule
-from sapiens2_lit.plan.estimate import estimate
-from sapiens2_lit.plan.launch import Launch
-from sapiens2_lit.plan.measure import measure_peak
-from sapiens2_lit.plan.networks import empty_networks
-from sapiens2_lit.plan.trial import run_trial
+from sapiens2_lit.memory.estimate import estimate
+from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.memory.networks import empty_networks
+from sapiens2_lit.training.adaptation import Adapt
+from sapiens2_lit.training.module import SapiensModule
 
 HEADS = {"pose": PoseHead, "segmentation": SegmentationHead, "normal": NormalHead}
 CASES: dict[str, dict[str, Any]] = {
     "full": {"adapt": Adapt("full")},
     "full, checkpointing": {"adapt": Adapt("full"), "checkpointing": True},
-    "last 1": {"adapt": Adapt("last", last=1)},
+    "last 1": {"adapt": Adapt("last_blocks", last=1)},
     "frozen": {"adapt": Adapt("frozen")},
-    "frozen, stages": {"adapt": Adapt("frozen"), "recompute": "stages"},
-    "frozen, samples": {"adapt": Adapt("frozen"), "recompute": "samples"},
+    "frozen, stages": {"adapt": Adapt("frozen"), "head_checkpointing": "stages"},
+    "frozen, samples": {"adapt": Adapt("frozen"), "head_checkpointing": "samples"},
 }
 
 
@@ -54,7 +55,7 @@ def main() -> None:
     for head in args.heads:
         for name, settings in CASES.items():
             for precision in ("32-true", "bf16-mixed"):
-                launch = Launch(args.batch, tuple(args.image), precision, gpu=False)
+                launch = TrainingSetup(args.batch, tuple(args.image), precision, gpu=False)
                 module = make(head, args.size, launch.image_size, **settings)
                 planned = estimate(empty_networks(module), launch)
                 measured = measure_peak(partial(run_trial, module, launch))

@@ -21,8 +21,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from sapiens2_lit.codecs import UDPHeatmapCodec
+from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.datamodules import PoseDataModule
-from sapiens2_lit.datamodules.images import read_image
 
 SIZE, MAP, KEYPOINTS = (1024, 768), (256, 192), 308
 BORDER = 48  # input pixels within which a blur of the heatmap meets its end

@@ -23,9 +23,10 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints import load_state
-from sapiens2_lit.checkpoints.stream import write_stream
-from sapiens2_lit.parallel.fresh import fresh_values
-from sapiens2_lit.parallel.placement import local_values
+from sapiens2_lit.checkpoints.write_streaming import write_stream
+from sapiens2_lit.models.build import shard_backbone
+from sapiens2_lit.parallel.dtensor import local_values
+from sapiens2_lit.parallel.seeded_init import init_sharded
 from sapiens2_lit.parallel.sharding import Sharding
 
 MB = 2**20
@@ -111,9 +112,9 @@ def measure(
 def build(sharding: Sharding, size: str) -> Sapiens2:
     with torch.device("meta"):
         backbone = Sapiens2(size)
-    sharding.shard_backbone(backbone)
+    shard_backbone(sharding, backbone)
     sharding.materialize(backbone)
-    fresh_values(backbone.init_weights, draw=False)
+    init_sharded(backbone.init_weights, draw=False)
     return backbone
 
 

@@ -14,7 +14,7 @@ from multiprocessing import get_context
 
 import cv2
 
-from sapiens2_lit.synthetic.generate import generate
+from sapiens2_lit.synthetic.dataset.generate import generate
 
 
 def make(size: tuple[int, int], index: int) -> int:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sapiens2_lit.datamodules.colours import AlbedoFolder
+from sapiens2_lit.data.labels.base import LabelSource
+from sapiens2_lit.data.labels.color import AlbedoFolder
 from sapiens2_lit.datamodules.dense import DenseDataModule
-from sapiens2_lit.datamodules.rasters import LabelSource
-from sapiens2_lit.transforms.dense import COLOURLESS, ViewAugmentation
+from sapiens2_lit.transforms.dense import COLORLESS, ViewAugmentation
 
 
 class AlbedoDataModule(DenseDataModule):
@@ -13,18 +13,17 @@ class AlbedoDataModule(DenseDataModule):
 
     A batch holds
         image (B, 3, H, W) uint8: RGB.
-        albedo (B, 3, H, W) float32: sRGB in 0..1, colour without light; 0 where not valid.
+        albedo (B, 3, H, W) float32: sRGB in 0..1, color without light; 0 where not valid.
         valid (B, 1, H, W) bool: where the albedo counts.
         affine (B, 2, 3) float32: original pixel -> input pixel.
         counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
         sample, a list of str: the image, for messages.
-    In prediction there are image, affine and sample alone.
 
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
         albedos: folder under `root` with png of 8 or 16 bits, or npy, npz in 0..1 for each image; black does not count.
-        augment: random variation of training samples, none of it in colour; null for none.
+        augment: random variation of training samples, none of it in color; null for none.
         shared: the settings of `DenseDataModule`.
 
     Raises:
@@ -37,7 +36,7 @@ class AlbedoDataModule(DenseDataModule):
         image_size: tuple[int, int] = (1024, 768),
         *,
         albedos: str = "albedos",
-        augment: ViewAugmentation | None = COLOURLESS,
+        augment: ViewAugmentation | None = COLORLESS,
         **shared: Any,
     ) -> None:
         super().__init__(root, image_size, augment=augment, **shared)

@@ -18,27 +18,33 @@ from sapiens2_lit.data.checks import (
     render_finding,
     run_checks,
 )
-from sapiens2_lit.datamodules.loading import (
+from sapiens2_lit.data.datasets.pixel_seed import SEED, SeededPixels
+from sapiens2_lit.data.loading import (
     TrainingLoader,
     default_workers,
     evaluation_loader,
     training_loader,
 )
-from sapiens2_lit.datamodules.seeded import SEED, SeededPixels
 from sapiens2_lit.errors import SettingError
 
 OnBad = Literal["error", "skip"]
 
-STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+STAGES: dict[str, tuple[str, ...]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": (),
+}
 
 _log = logging.getLogger(__name__)
 
 
 class ImageDataModule(lightning.LightningDataModule):
-    """Datasets by name (train, val, test, predict), which `setup` fills, and their loaders.
+    """Datasets by name (train, val, test), which `setup` fills, and their loaders.
 
     Attributes:
-        ranks_agree: all training batches have the same kinds of labels, so that processes need not ask each other.
+        same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
+            each other.
 
     Args:
         image_size: (height, width) of the input.
@@ -53,7 +59,7 @@ class ImageDataModule(lightning.LightningDataModule):
         SettingError: naming the setting, what was found and what was expected.
     """
 
-    ranks_agree = True
+    same_labels_on_all_ranks = True
 
     def __init__(
         self,
@@ -86,13 +92,18 @@ class ImageDataModule(lightning.LightningDataModule):
         self.augment: Any = None  # of training samples
         self._device_steps: list[Any] | None = None
         self.datasets: dict[str, Any] = {}
-        self.wrap_training: Callable[[Any], Any] | None = (
+        self.train_dataset_wrapper: Callable[[Any], Any] | None = (
             None  # of the training dataset, such as a feature cache's
         )
 
     @property
     def seed(self) -> int:
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
+
+    @property
+    def augments_on_device(self) -> bool:
+        """Whether pixels of training samples are varied after the loader (`augment.on_device`)."""
+        return bool(getattr(self.augment, "on_device", False))  # not every augmentation has it
 
     def train_samples(self) -> int | None:
         """Number of different training samples, after `setup("fit")`; None before."""
@@ -134,10 +145,10 @@ class ImageDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> TrainingLoader:
         sizes, weights = self.train_sources()
         dataset = self.datasets["train"]
-        if getattr(self.augment, "on_device", False):
+        if self.augments_on_device:
             dataset = SeededPixels(dataset, self.seed)
         return training_loader(
-            dataset if self.wrap_training is None else self.wrap_training(dataset),
+            dataset if self.train_dataset_wrapper is None else self.train_dataset_wrapper(dataset),
             sizes=sizes,
             weights=weights,
             batch_size=self.batch_size,
@@ -151,9 +162,6 @@ class ImageDataModule(lightning.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Any]:
         return self._evaluation_loader("test")
-
-    def predict_dataloader(self) -> DataLoader[Any]:
-        return self._evaluation_loader("predict")
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
@@ -213,4 +221,4 @@ class Shard(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         own = index % self.num_replicas == self.rank
-        return {**self.dataset[index], "counted": torch.tensor(own)}
+        return {**self.dataset[index], "evaluated": torch.tensor(own)}

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import Classes
+from sapiens2_lit.data.coco.ground_truth import PERSONS, join_ground_truths, joined_ids
 from sapiens2_lit.datamodules.base import ImageDataModule
-from sapiens2_lit.datamodules.ground_truth import PERSONS, join_ground_truths, joined_ids
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.skeletons import Skeleton
+from sapiens2_lit.vocabularies import Classes, Skeleton
 
 
 class DatasetLabels:

@@ -10,17 +10,17 @@ from sapiens2_lit.data.checks.photographs import Photographs
 from sapiens2_lit.data.checks.report import QUICK_FILES
 from sapiens2_lit.data.checks.splits import Splits
 from sapiens2_lit.data.checks.taught_dense import describe_labels
-from sapiens2_lit.datamodules.backgrounds import Backgrounds
+from sapiens2_lit.data.datasets.backgrounds import Backgrounds
+from sapiens2_lit.data.datasets.dense import Augmentation, DenseDataset
+from sapiens2_lit.data.files import find_folder, find_root
+from sapiens2_lit.data.labels.base import LabelSource, RasterFolder
+from sapiens2_lit.data.labels.field import ValidFolder
+from sapiens2_lit.data.labels.subjects import label_subjects
+from sapiens2_lit.data.labels.warp import say_invalid
+from sapiens2_lit.data.readers.images import read_image
+from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, split_stems
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
-from sapiens2_lit.datamodules.dense_dataset import Augmentation, DenseDataset
-from sapiens2_lit.datamodules.fields import ValidFolder
-from sapiens2_lit.datamodules.files import find_folder, find_root
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images, read_image
-from sapiens2_lit.datamodules.label_subjects import label_subjects
-from sapiens2_lit.datamodules.labels import say_invalid
-from sapiens2_lit.datamodules.rasters import LabelSource, RasterFolder
-from sapiens2_lit.datamodules.splits import SPLIT_FILES, images_by_stem, split_stems
-from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.errors import SettingError
 
 _SHOWN_STEMS = 10
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 class DenseDataModule(ImageDataModule, ABC):
     """Whole images and their dense labels, matched by file stem.
 
-    Training sees random views; validation, test and prediction the whole image, its aspect kept and the rest of the
+    Training sees random views; validation and test the whole image, its aspect kept and the rest of the
     input black and not counted. A subclass says which labels there are.
 
     Args:
@@ -40,8 +40,6 @@ class DenseDataModule(ImageDataModule, ABC):
             of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
         val: those to validate on; null for no validation.
         test: those to test on.
-        predict: what to predict on: an image, a folder or a glob of images; looked up under `root`, then in the working
-            directory.
         images: folder under `root` with the images, in folders of its own if you like.
         valids: folder under `root` with a png for each image, 0 where labels do not count; null if there is none, and
             used if it is there.
@@ -66,7 +64,6 @@ class DenseDataModule(ImageDataModule, ABC):
         train: str | None = SPLIT_FILES["train"],
         val: str | None = SPLIT_FILES["val"],
         test: str | None = SPLIT_FILES["test"],
-        predict: str | None = None,
         images: str = "images",
         valids: str | None = "valids",
         min_valid: int = 16,
@@ -82,7 +79,6 @@ class DenseDataModule(ImageDataModule, ABC):
             raise SettingError(f"data.min_valid is {min_valid}, expected a number of pixels, 0 or more.")
         self.root = Path(root).expanduser()
         self.splits = {"train": train, "val": val, "test": test}
-        self.predict = predict
         self.images = images
         self.valids = valids
         self.min_valid = min_valid
@@ -105,16 +101,15 @@ class DenseDataModule(ImageDataModule, ABC):
         return self.splits.get(name, "") is not None
 
     def setup(self, stage: str) -> None:
-        """Find the images of a stage (fit, validate, test, predict) and check that each has its labels."""
-        if stage != "predict":
-            find_root(self.root)
+        """Find the images of a stage (fit, validate, test) and check that each has its labels."""
+        find_root(self.root)
         new = []
         for name in STAGES[stage]:
             if name in self.datasets or (name == "val" and not self.has_split(name)):
                 continue
-            self.datasets[name] = self._read_predict() if name == "predict" else self._read_labelled(name)
+            self.datasets[name] = self._read_labelled(name)
             new.append(name)
-        self.run_quick_checks([name for name in new if name != "predict"])
+        self.run_quick_checks(new)
 
     def check_subjects(self, names: Sequence[str]) -> list[Subject]:
         found: list[Subject] = []
@@ -122,18 +117,17 @@ class DenseDataModule(ImageDataModule, ABC):
             data = self.datasets[name]
             skip = self.on_bad == "skip"
             image_names = data.names.tolist()
-            found += label_subjects(name, data.folder, image_names, data.rasters, skip_bad=skip)
+            found += label_subjects(name, data.folder, image_names, data.label_sources, skip_bad=skip)
             where = f"{name} ({self.images})"
             found.append(Photographs(where, data.folder, image_names, None, read_image, self.on_bad))
         self._subjects = found
-        splits = {name: data for name, data in self.datasets.items() if name != "predict"}
-        if len(splits) > 1:
-            files = {name: [data.folder / one for one in data.names] for name, data in splits.items()}
-            found = [*found, Splits(" and ".join(splits), files)]
+        if len(self.datasets) > 1:
+            files = {name: [data.folder / one for one in data.names] for name, data in self.datasets.items()}
+            found = [*found, Splits(" and ".join(self.datasets), files)]
         return found
 
     def describe(self) -> str:
-        sizes = [f"{name} {len(data)}" for name, data in self.datasets.items() if name != "predict"]
+        sizes = [f"{name} {len(data)}" for name, data in self.datasets.items()]
         lines = ["What is taught:", f"  {self.root}: pictures: {', '.join(sizes)}"]
         training = [one for one in self._subjects if getattr(one, "training", False)]
         return "\n".join(lines + describe_labels(training, Sampling(QUICK_FILES)))
@@ -173,20 +167,6 @@ class DenseDataModule(ImageDataModule, ABC):
             skip_bad=self.on_bad == "skip",
         )
 
-    def _read_predict(self) -> DenseDataset:
-        if self.predict is None:
-            raise SettingError(
-                "data.predict is null: set it to an image, a folder or a glob, or give --images."
-            )
-        places = [base / Path(self.predict).expanduser() for base in (self.root, Path())]
-        for place in places:
-            if paths := find_images(place):
-                return DenseDataset(Path(), [str(path) for path in paths], [], self.image_size)
-        raise DataError(
-            f"`data.predict` is {self.predict!r}, and there is no such image (looked for "
-            f"{', '.join(map(str, dict.fromkeys(places)))}; images end in {', '.join(IMAGE_SUFFIXES)})."
-        )
-
 
 def _warn_of_labels_without_image(labels: RasterFolder, images: dict[str, str]) -> None:
     alone = labels.without_image(images)
@@ -209,5 +189,5 @@ def _report(name: str, dataset: DenseDataset) -> None:
     if dataset.invalid.count:
         _log.warning(
             "%s: %d of %d samples have labels that are %s in places; these pixels do not count.",
-            name, dataset.invalid.count, len(dataset), say_invalid(dataset.rasters),
+            name, dataset.invalid.count, len(dataset), say_invalid(dataset.label_sources),
         )  # fmt: skip

@@ -3,11 +3,11 @@
 import logging
 from typing import Any
 
-from sapiens2_lit.datamodules.backgrounds import Backgrounds, MatteCutout
-from sapiens2_lit.datamodules.colours import AlphaFolder, ForegroundFolder
+from sapiens2_lit.data.datasets.backgrounds import Backgrounds, MatteCutout
+from sapiens2_lit.data.labels.base import LabelSource
+from sapiens2_lit.data.labels.color import AlphaFolder, ForegroundFolder
 from sapiens2_lit.datamodules.dense import DenseDataModule
-from sapiens2_lit.datamodules.rasters import LabelSource
-from sapiens2_lit.transforms.dense import COLOURLESS, ViewAugmentation
+from sapiens2_lit.transforms.dense import COLORLESS, ViewAugmentation
 
 _FOREGROUNDS = "foregrounds"  # the folder that need not be there, another one must
 
@@ -24,19 +24,18 @@ class MattingDataModule(DenseDataModule):
         affine (B, 2, 3) float32: original pixel -> input pixel.
         counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
         sample, a list of str: the image, for messages.
-    In prediction there are image, affine and sample alone.
 
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
         alphas: folder under `root` with png of one channel, 8 or 16 bits, or npy, npz in 0..1 for each image.
-        foregrounds: folder under `root` with png, npy or npz of the people's colour; null if there is none,
+        foregrounds: folder under `root` with png, npy or npz of the people's color; null if there is none,
             and used if it is there.
-        premultiplied: whether the foregrounds' colours are multiplied by alpha.
+        premultiplied: whether the foregrounds' colors are multiplied by alpha.
         backgrounds: folder under `root`, or an absolute one, with photographs without people, to put behind those of
             training samples; null for none.
         background_probability: how often, where there are `backgrounds`.
-        augment: random variation of training samples, none of it in colour; null for none.
+        augment: random variation of training samples, none of it in color; null for none.
         shared: the settings of `DenseDataModule`.
 
     Raises:
@@ -53,7 +52,7 @@ class MattingDataModule(DenseDataModule):
         premultiplied: bool = True,
         backgrounds: str | None = None,
         background_probability: float = 0.8,
-        augment: ViewAugmentation | None = COLOURLESS,
+        augment: ViewAugmentation | None = COLORLESS,
         **shared: Any,
     ) -> None:
         super().__init__(root, image_size, augment=augment, valids=None, min_valid=0, **shared)
@@ -70,7 +69,7 @@ class MattingDataModule(DenseDataModule):
         folder = self.root / self.foregrounds
         if self.foregrounds == _FOREGROUNDS and not folder.exists():
             if not self.datasets:  # once, not for every split
-                _log.info("%s does not exist: alpha is learned without the people's colour.", folder)
+                _log.info("%s does not exist: alpha is learned without the people's color.", folder)
             return [alphas]
         return [alphas, ForegroundFolder(folder, alphas, self.premultiplied)]
 

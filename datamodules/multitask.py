@@ -14,14 +14,13 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
-from sapiens2_lit.classes import Classes
 from sapiens2_lit.data.checks import CHECKS, Finding, LabelError, Report, expect_known, report_of
+from sapiens2_lit.data.loading import default_workers
+from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
-from sapiens2_lit.datamodules.loading import default_workers
-from sapiens2_lit.datamodules.mixing import MixedEvaluation, MixedLoader, Schedule
 from sapiens2_lit.errors import DataError, SettingError
-from sapiens2_lit.skeletons import Skeleton
+from sapiens2_lit.vocabularies import Classes, Skeleton
 
 IMAGE_SIZE = (1024, 768)
 
@@ -46,8 +45,6 @@ class MultitaskDataModule(lightning.LightningDataModule):
         weights: by `proportional`, factors on how often datasets are taken; 1 for those not named.
         image_size: (height, width) of the input, handed to all datasets.
         root: folder that relative roots of the datasets lie in; null for the working directory.
-        predict: what to predict on, an image, a folder or a glob; handed to the first dataset that can. Null for the
-            `predict` of the one dataset that has it set.
         batch_size: samples a batch of each dataset, on each rank; null for each dataset's own.
         num_workers: loader processes of each dataset that does not say, on each rank; null for a share of the CPUs.
         seed: of the drawn order; null for the one of `seed_everything`, else 0.
@@ -65,7 +62,6 @@ class MultitaskDataModule(lightning.LightningDataModule):
         image_size: tuple[int, int] = IMAGE_SIZE,
         *,
         root: str | None = None,
-        predict: str | None = None,
         batch_size: int | None = None,
         num_workers: int | None = None,
         seed: int | None = None,
@@ -88,7 +84,6 @@ class MultitaskDataModule(lightning.LightningDataModule):
         self.schedule: Schedule = schedule
         self.weights = dict(weights or {})
         self.image_size = (image_size[0], image_size[1])
-        self.predict = predict
         self.num_workers = num_workers
         self._seed = seed
         self.report = Report()  # of the checks of all datasets
@@ -103,9 +98,9 @@ class MultitaskDataModule(lightning.LightningDataModule):
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
 
     @property
-    def ranks_agree(self) -> bool:
+    def same_labels_on_all_ranks(self) -> bool:
         """All processes take the same dataset at every step, so that they train the same heads."""
-        return all(data.ranks_agree for data in self.datasets.values())
+        return all(data.same_labels_on_all_ranks for data in self.datasets.values())
 
     def train_samples(self) -> int | None:
         """Number of training samples of all datasets, after `setup("fit")`; None before."""
@@ -136,7 +131,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
             data.prepare_data()
 
     def setup(self, stage: str) -> None:
-        """Set up every dataset that has the stage; for predict the one that predicts.
+        """Set up every dataset that has the stage.
 
         Raises:
             SettingError, DataError: with all that is wrong, by dataset; or no dataset has the stage.
@@ -197,9 +192,6 @@ class MultitaskDataModule(lightning.LightningDataModule):
     def test_dataloader(self) -> MixedEvaluation:
         return self._evaluation("test")
 
-    def predict_dataloader(self) -> DataLoader[Any]:
-        return self.datasets[self._predicting()].predict_dataloader()
-
     def state_dict(self) -> dict[str, Any]:
         """Where training is in each dataset: Lightning forgets the loader's own state at the end of an epoch."""
         return {} if self._training is None else {"mixture": self._training.state_dict()}
@@ -217,7 +209,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         return self._transfer(batch, device)
 
     def _transfer(self, batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-        name = batch.get("dataset", next(iter(self.datasets)))  # in prediction there is one alone
+        name = batch.get("dataset", next(iter(self.datasets)))
         return self.datasets[name].transfer_batch_to_device(batch, device, 0)
 
     # ----------------------------------------------------------------------- details
@@ -254,29 +246,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         return {key: data for key, data in self.datasets.items() if name in data.datasets}
 
     def _taking_part(self, stage: str) -> list[str]:
-        if stage == "predict":
-            return [self._predicting()]
-        first = STAGES[stage][0]
-        return [name for name, data in self.datasets.items() if data.has_split(first)]
-
-    def _predicting(self) -> str:
-        """The name of the dataset that predicts, after it was told on what."""
-        able = {name: data for name, data in self.datasets.items() if hasattr(data, "predict")}
-        if self.predict is not None:
-            for name, data in able.items():
-                data.predict = self.predict
-                return name
-            raise SettingError(
-                f"data.predict is {self.predict!r}, but none of {', '.join(self.datasets)} can predict on images: add "
-                "such a dataset, such as a PoseDataModule."
-            )
-        told = [name for name, data in able.items() if data.predict is not None]
-        if len(told) != 1:
-            raise SettingError(
-                f"data.predict is null, and {', '.join(told) or 'no dataset'} has one: set data.predict to an image, a "
-                "folder or a glob, or that of one dataset."
-            )
-        return told[0]
+        return [name for name, data in self.datasets.items() if all(map(data.has_split, STAGES[stage][:1]))]
 
 
 def _of_dataset(name: str, report: Report) -> list[Finding]:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sapiens2_lit.datamodules.cameras import find_cameras
+from sapiens2_lit.data.labels.base import LabelSource
+from sapiens2_lit.data.labels.camera import find_cameras
+from sapiens2_lit.data.labels.normal import Frame, NormalFolder
 from sapiens2_lit.datamodules.dense import DenseDataModule
-from sapiens2_lit.datamodules.normals import Frame, NormalFolder
-from sapiens2_lit.datamodules.rasters import LabelSource
 from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
 
 
@@ -20,7 +20,6 @@ class NormalDataModule(DenseDataModule):
         affine (B, 2, 3) float32: original pixel -> input pixel.
         counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
         sample, a list of str: the image, for messages.
-    In prediction there are image, affine and sample alone.
 
     Args:
         root: the dataset's folder.

@@ -9,26 +9,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import load_classes
 from sapiens2_lit.data.checks import CHECKS, Subject, run_checks
 from sapiens2_lit.data.checks.pose_subjects import pose_subjects
 from sapiens2_lit.data.checks.taught import describe_pose
+from sapiens2_lit.data.class_counts import count_classes
+from sapiens2_lit.data.coco.annotations import BoxSource, CocoFile, OnBadRow, read_coco
+from sapiens2_lit.data.coco.detections import read_detections
+from sapiens2_lit.data.coco.ground_truth import build_ground_truth, with_unique_ids
 from sapiens2_lit.data.coco.image_folder import DEFAULT, expect_images, find_images_of, images_of_split
+from sapiens2_lit.data.coco.people import People
+from sapiens2_lit.data.datasets.pose import PoseDataset
+from sapiens2_lit.data.files import find_file, find_root
+from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
+from sapiens2_lit.data.labels.subjects import people_mask_subjects
+from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
-from sapiens2_lit.datamodules.class_counts import count_classes
-from sapiens2_lit.datamodules.coco import BoxSource, CocoFile, OnBadRow, read_coco
-from sapiens2_lit.datamodules.detections import read_boxes, read_detections
-from sapiens2_lit.datamodules.files import find_file, find_root
-from sapiens2_lit.datamodules.ground_truth import build_ground_truth, with_unique_ids
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, find_images, read_image
-from sapiens2_lit.datamodules.label_subjects import people_mask_subjects
-from sapiens2_lit.datamodules.people import People, people_of_images
-from sapiens2_lit.datamodules.pose_dataset import PoseDataset
-from sapiens2_lit.datamodules.rasters import LabelSource, MaskFolder, stem_of
 from sapiens2_lit.errors import DataError, SettingError
-from sapiens2_lit.skeletons import Skeleton, load_skeleton
 from sapiens2_lit.transforms.crop import BOX_PADDING
 from sapiens2_lit.transforms.pose import RELEASED, PoseAugmentation
+from sapiens2_lit.vocabularies import Skeleton, load_classes, load_skeleton
 
 _log = logging.getLogger(__name__)
 
@@ -59,15 +58,13 @@ class PoseDataModule(ImageDataModule):
 
     A batch holds
         image (B, 3, H, W) uint8: RGB.
-        keypoints (B, K, 3) float32: x, y in input pixels, v 0 unlabelled, 1 occluded, 2 visible; absent in
-            prediction.
+        keypoints (B, K, 3) float32: x, y in input pixels, v 0 unlabelled, 1 occluded, 2 visible.
         affine (B, 2, 3) float32: original pixel -> input pixel.
         box (B, 4) float32: x, y, w, h in original pixels.
         score (B,) float32: the box's confidence, 1 for labelled ones.
         image_id (B,) int64: as in `ground_truth`.
         person (B,) int64: index in the stage's dataset.
-        segmentation (B, H, W) int64: class index of each pixel, 255 where nothing counts; with `masks` alone, absent in
-            prediction.
+        segmentation (B, H, W) int64: class index of each pixel, 255 where nothing counts; with `masks` alone.
         sample, a list of str: image and annotation, for messages.
 
     Args:
@@ -78,8 +75,6 @@ class PoseDataModule(ImageDataModule):
         train: COCO file to train on, looked up under `root`, then under `root`/annotations.
         val: the one to validate on; null for no validation.
         test: the one to test on.
-        predict: what to predict on: a COCO file with boxes, or an image, a folder or a glob of images, each
-            with the whole image as the box; looked up under `root`, then in the working directory.
         images: folder under `root` that file names are relative to, or one for each split ({train: train2017, ...}).
             Where nothing is set, folders named after the annotation file and its own folder are looked at, too.
         masks: folder under `root` with a png for each image, of the same stem, whose values are classes: brings
@@ -113,7 +108,6 @@ class PoseDataModule(ImageDataModule):
         train: str = "annotations/train.json",
         val: str | None = "annotations/val.json",
         test: str | None = "annotations/test.json",
-        predict: str | None = None,
         images: str | dict[str, str] = DEFAULT,
         masks: str | None = None,
         classes: str | None = None,
@@ -141,7 +135,6 @@ class PoseDataModule(ImageDataModule):
         self.skeleton = load_skeleton(skeleton or "sociopticon308")
         expect_images(images)
         self.annotations = {"train": train, "val": val, "test": test}
-        self.predict = predict
         self.images = images
         self.masks = masks
         self.classes = None if masks is None else load_classes(classes or "body29")
@@ -159,16 +152,15 @@ class PoseDataModule(ImageDataModule):
         return self.annotations.get(name, "") is not None
 
     def setup(self, stage: str) -> None:
-        """Read what a stage (fit, validate, test, predict) needs and has not been read."""
-        if stage != "predict":
-            find_root(self.root)
+        """Read what a stage (fit, validate, test) needs and has not been read."""
+        find_root(self.root)
         if stage == "fit" and self.without_masks:
             _log.warning("data.masks is null: a head that predicts classes learns nothing from this data.")
         new = []
         for name in STAGES[stage]:
             if name in self.datasets or (name == "val" and not self.has_split(name)):
                 continue
-            people = self._read_predict() if name == "predict" else self._read_labelled(name)
+            people = self._read_labelled(name)
             self.datasets[name] = PoseDataset(
                 people,
                 self.skeleton,
@@ -176,11 +168,11 @@ class PoseDataModule(ImageDataModule):
                 augment=self.augment if name == "train" else None,
                 seed=self.seed,
                 padding=self.padding,
-                rasters=[] if name == "predict" else self._find_masks(people),
-                skip_bad=self.on_bad == "skip" and name != "predict",
+                label_sources=self._find_masks(people),
+                skip_bad=self.on_bad == "skip",
             )
             new.append(name)
-        self.run_quick_checks([name for name in new if name != "predict"])
+        self.run_quick_checks(new)
 
     def train_sources(self) -> tuple[list[int], list[float]]:
         return [len(people) for people in self.datasets["train"].sources], self.weights
@@ -212,7 +204,7 @@ class PoseDataModule(ImageDataModule):
         dataset = self.datasets["train"]
         masks = [
             (label, stem_of(name))
-            for people, labels in zip(dataset.sources, dataset.rasters, strict=True)
+            for people, labels in zip(dataset.sources, dataset.label_sources, strict=True)
             for label in labels
             for name in people.file_name[np.unique(people.image)].tolist()
         ]
@@ -279,21 +271,3 @@ class PoseDataModule(ImageDataModule):
 
     def describe(self) -> str:
         return describe_pose([file.labels for files in self.files.values() for file in files])
-
-    def _read_predict(self) -> list[People]:
-        if self.predict is None:
-            raise SettingError(
-                "data.predict is null: set it to a COCO file, an image, a folder or a glob, or give --images."
-            )
-        bases = (self.root, self.root / "annotations", Path())
-        places = [base / Path(self.predict).expanduser() for base in bases]
-        for place in places:
-            if place.suffix.lower() == ".json" and place.is_file():
-                images = images_of_split(self.images, "predict")
-                return [read_boxes(place, find_images_of(place, self.root, images, "data.images"))]
-            if paths := find_images(place):
-                return [people_of_images(paths)]
-        raise DataError(
-            f"`data.predict` is {self.predict!r}, and there is no such COCO file or image (looked for "
-            f"{', '.join(map(str, dict.fromkeys(places)))}; images end in {', '.join(IMAGE_SUFFIXES)})."
-        )

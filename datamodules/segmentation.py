@@ -5,24 +5,24 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import load_classes
-from sapiens2_lit.datamodules.backgrounds import Backgrounds, MaskCutout
+from sapiens2_lit.data.class_counts import count_classes
+from sapiens2_lit.data.datasets.backgrounds import Backgrounds, MaskCutout
+from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
+from sapiens2_lit.data.splits import SPLIT_FILES
 from sapiens2_lit.datamodules.base import OnBad
-from sapiens2_lit.datamodules.class_counts import count_classes
 from sapiens2_lit.datamodules.dense import DenseDataModule
-from sapiens2_lit.datamodules.rasters import LabelSource, MaskFolder, stem_of
-from sapiens2_lit.datamodules.splits import SPLIT_FILES
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.segmentation import RELEASED, SegmentationAugmentation
+from sapiens2_lit.vocabularies import load_classes
 
 
 class SegmentationDataModule(DenseDataModule):
     """Whole images and their class maps, matched by file stem.
 
-    Training sees random views; validation, test and prediction the whole image, its aspect kept and the rest of the
+    Training sees random views; validation and test the whole image, its aspect kept and the rest of the
     input black and ignored. A batch holds
         image (B, 3, H, W) uint8: RGB.
-        segmentation (B, H, W) int64: class index, 255 where nothing counts; absent in prediction.
+        segmentation (B, H, W) int64: class index, 255 where nothing counts.
         affine (B, 2, 3) float32: original pixel -> input pixel.
         counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
         sample, a list of str: the image, for messages.
@@ -36,8 +36,6 @@ class SegmentationDataModule(DenseDataModule):
             of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
         val: those to validate on; null for no validation.
         test: those to test on.
-        predict: what to predict on: an image, a folder or a glob of images; looked up under `root`, then in the working
-            directory.
         images: folder under `root` with the images, in folders of its own if you like.
         masks: folder under `root` with a png for each image, of the same stem.
         backgrounds: folder under `root`, or an absolute one, with photographs without people: what is of the
@@ -65,7 +63,6 @@ class SegmentationDataModule(DenseDataModule):
         train: str | None = SPLIT_FILES["train"],
         val: str | None = SPLIT_FILES["val"],
         test: str | None = SPLIT_FILES["test"],
-        predict: str | None = None,
         images: str = "images",
         masks: str = "masks",
         backgrounds: str | None = None,
@@ -84,7 +81,6 @@ class SegmentationDataModule(DenseDataModule):
             train=train,
             val=val,
             test=test,
-            predict=predict,
             images=images,
             valids=None,
             min_valid=min_valid,
@@ -105,7 +101,7 @@ class SegmentationDataModule(DenseDataModule):
 
     def count_classes(self) -> npt.NDArray[np.int64]:
         """(C,) pixels of each class in the training masks, of 2000 of them at most; after `setup("fit")`."""
-        masks, names = self.datasets["train"].rasters[0], self.datasets["train"].names.tolist()
+        masks, names = self.datasets["train"].label_sources[0], self.datasets["train"].names.tolist()
         return count_classes([(masks, stem_of(name)) for name in names], self.classes.num_classes)
 
     def find_backgrounds(self) -> Backgrounds | None:

@@ -6,17 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import load_classes
-from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
-from sapiens2_lit.datamodules.synthetic_dataset import (
+from sapiens2_lit.data.datasets.synthetic import (
     TARGETS,
     SyntheticDataset,
     build_ground_truth,
     find_source,
 )
+from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.skeletons import load_skeleton
-from sapiens2_lit.synthetic.frame import ANGLES, FIELDS_OF_VIEW, MOST_PEOPLE
+from sapiens2_lit.synthetic.dataset.frame import ANGLES, FIELDS_OF_VIEW, MOST_PEOPLE
+from sapiens2_lit.vocabularies import load_classes, load_skeleton
 
 # Where the indices of a stage begin: training never comes to what is validated or tested on.
 _STARTS = {"train": 0, "val": 1 << 40, "test": 1 << 41}
@@ -96,15 +95,7 @@ class SyntheticDataModule(ImageDataModule):
         self.counts = {"train": samples_per_epoch, "val": val_samples, "test": test_samples}
 
     def setup(self, stage: str) -> None:
-        """Make the datasets of a stage: fit, validate or test.
-
-        Raises:
-            SettingError: the stage is predict; there is nobody to predict on.
-        """
-        if stage == "predict":
-            raise SettingError(
-                "SyntheticDataModule has no data to predict on; use PoseDataModule with data.predict."
-            )
+        """Make the datasets of a stage: fit, validate or test."""
         for name in STAGES[stage]:
             self.datasets.setdefault(
                 name,

@@ -1,4 +1,4 @@
-"""Albedo: the colour that light has not touched."""
+"""Albedo: the color that light has not touched."""
 
 from typing import Any, Literal
 
@@ -7,11 +7,11 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder
-from sapiens2_lit.dense_drawing import channels_last, draw_beside
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms
 from sapiens2_lit.losses import AlbedoChromaticity, AlbedoGradient, AlbedoL1
 from sapiens2_lit.metrics import AlbedoErrors
+from sapiens2_lit.visualization.draw_dense import channels_last, draw_beside
 
 
 class AlbedoHead(DenseHead):
@@ -40,7 +40,7 @@ class AlbedoHead(DenseHead):
         released_loss: bool = False,
     ) -> None:
         terms = choose_terms("AlbedoHead", loss, released_loss, default_terms)
-        super().__init__(build_decoder("albedo", embed_dim, 3, decoder), terms, start=(0.5, 0.5, 0.5))
+        super().__init__(build_decoder("albedo", embed_dim, 3, decoder), terms, init_bias=(0.5, 0.5, 0.5))
 
     def unflip(self, outputs: Outputs) -> Outputs:
         assert isinstance(outputs, Tensor)

@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
@@ -18,9 +19,33 @@ from sapiens2_lit.decoders import (
     units_of,
 )
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.vocabularies import Classes, Skeleton
 
 Batch = dict[str, Any]
 Outputs = Tensor | dict[str, Tensor]
+RENAMED = {"partial": "uses_valid", "prepare": "setup", "measures": "can_evaluate"}
+
+
+@runtime_checkable
+class CountsClasses(Protocol):
+    """A LightningDataModule that counts the classes of its training masks, for `class_weights: auto`."""
+
+    def count_classes(self) -> npt.NDArray[np.int64]: ...
+
+
+@runtime_checkable
+class NamesClasses(Protocol):
+    """A LightningDataModule whose masks have a vocabulary, None where it has no masks."""
+
+    @property
+    def classes(self) -> Classes | None: ...
+
+
+@runtime_checkable
+class KnowsPeople(Protocol):
+    """A LightningDataModule with all labelled people of a stage (validate, test) as a COCO dict, None without any."""
+
+    def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]] | None: ...
 
 
 class Head(nn.Module, ABC):
@@ -34,14 +59,26 @@ class Head(nn.Module, ABC):
         monitor: the metric that says how good the head is, and whether more of it is better.
         top_down: the head sees one person at a time, in a crop around their box; its `predict` answers `keypoints`.
         multi_scale: the head's outputs, one tensor, may be averaged over images of several sizes.
-        partial: whether its labels count only where `valid` of the batch says so.
+        uses_valid: whether its labels count only where `valid` of the batch says so.
+        skeleton, classes: the vocabulary of its predictions, of heads that have one.
+        relative: it predicts relative depth.
     """
 
     targets: tuple[str, ...] = ()
     monitor: tuple[str, str] = ("loss", "min")
     top_down: bool = False
     multi_scale: bool = False
-    partial: bool = False
+    uses_valid: bool = False
+    skeleton: Skeleton | None = None
+    classes: Classes | None = None
+    relative: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raises TypeError where a head of before has names that would be ignored now."""
+        super().__init_subclass__(**kwargs)
+        for old, new in RENAMED.items():
+            if old in vars(cls):
+                raise TypeError(f"{cls.__name__}.{old} is now called {new}")
 
     def init_weights(self) -> None:
         """Give every parameter its fresh value, in place: Kaiming, fan-out, zero biases."""
@@ -51,13 +88,18 @@ class Head(nn.Module, ABC):
     def forward(self, features: list[Tensor]) -> Outputs:
         """Feature maps [(B, C, h, w)], the deepest last, to raw outputs."""
 
-    def prepare(self, data: Any) -> None:
+    def setup(self, data: Any) -> None:
         """Learn from the training data what the loss needs beforehand, such as how frequent classes are.
 
         Called on every process when a training starts, after `data`, the LightningDataModule in use (None if there is
         none), was set up and before the first step; not when one is resumed or in evaluation: what was learned lives in
         buffers, which checkpoints keep. It must come to the same values everywhere.
         """
+
+    @property
+    def has_flip_test(self) -> bool:
+        """Whether outputs can be averaged with those of the mirrored image."""
+        return type(self).unflip is not Head.unflip
 
     def unflip(self, outputs: Outputs) -> Outputs | None:
         """Outputs of a mirrored image, mirrored back; None where the head has no flip test."""
@@ -71,7 +113,7 @@ class Head(nn.Module, ABC):
         """Fresh metrics for one stage (train, validate, test); `data` is the LightningDataModule in use, if any."""
         return MetricCollection({})
 
-    def measures(self, batch: Batch) -> bool:
+    def can_evaluate(self, batch: Batch) -> bool:
         """Whether validation and test can tell anything of the head by this batch: it has the labels."""
         return all(key in batch for key in self.targets)
 
@@ -123,11 +165,13 @@ def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
         SettingError: another word, or a head that cannot.
     """
     if recompute not in RECOMPUTE:
-        raise SettingError(f"model.recompute: found {recompute!r}, expected one of {', '.join(RECOMPUTE)}")
+        raise SettingError(
+            f"model.head_checkpointing: found {recompute!r}, expected one of {', '.join(RECOMPUTE)}"
+        )
     for name, head in heads.items():
         if recompute != "none" and (not isinstance(head, DecoderHead) or has_batch_norm(head)):
             raise SettingError(
-                f"model.recompute: {recompute} is not for head {name}, a {type(head).__name__}: "
+                f"model.head_checkpointing: {recompute} is not for head {name}, a {type(head).__name__}: "
                 + ("its batch norms would" if has_batch_norm(head) else "it is no DecoderHead and cannot")
                 + (" count every batch twice" if has_batch_norm(head) else " compute its maps again")
             )

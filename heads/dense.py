@@ -37,7 +37,7 @@ class DenseHead(FieldHead):
     Args:
         decoder: the network.
         losses: named terms, called as `term(field, target, valid)`.
-        start: what the decoder of a fresh head predicts, one value a channel.
+        init_bias: what the decoder of a fresh head predicts, one value a channel.
 
     Attributes:
         key: of the field, in batches and in predictions.
@@ -45,21 +45,21 @@ class DenseHead(FieldHead):
 
     key: str
     multi_scale = True
-    partial = True
+    uses_valid = True
 
-    def __init__(self, decoder: nn.Sequential, losses: Terms, start: Sequence[float]) -> None:
+    def __init__(self, decoder: nn.Sequential, losses: Terms, init_bias: Sequence[float]) -> None:
         super().__init__(decoder)
         self.losses = nn.ModuleDict(losses)
-        self.start = tuple(start)
+        self.init_bias = tuple(init_bias)
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Kaiming, fan-out, zero biases; the last layer so that a fresh head predicts about `start` everywhere.
+        """Kaiming, fan-out, zero biases; the last layer so that a fresh head predicts about `init_bias` everywhere.
 
         With Kaiming there too, the first hundreds of steps would go into unlearning large random values.
         """
         super().init_weights()
-        start_at(self.get_submodule(self.stages[-1]), self.start)
+        start_at(self.get_submodule(self.stages[-1]), self.init_bias)
 
     def field(self, outputs: Outputs, batch: Batch) -> Tensor:
         """The field (B, C, H, W) that losses and metrics see, float32, at the input's size."""
@@ -72,7 +72,7 @@ class DenseHead(FieldHead):
     def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
         """Take one batch into `metrics`, but for samples that another process counts."""
         if self.key in batch:
-            valid = counted_pixels(valid_pixels(batch), batch)
+            valid = evaluated_pixels(valid_pixels(batch), batch)
             metrics.update(self.predict(outputs, batch)[self.key], batch[self.key], valid)
 
 
@@ -126,6 +126,6 @@ def valid_pixels(batch: Batch) -> Tensor:
     return batch.get("valid", torch.ones_like(image[:, :1], dtype=torch.bool))
 
 
-def counted_pixels(valid: Tensor, batch: Batch) -> Tensor:
+def evaluated_pixels(valid: Tensor, batch: Batch) -> Tensor:
     """`valid` (B, 1, H, W) without the samples that another process counts."""
-    return valid & batch["counted"][:, None, None, None] if "counted" in batch else valid
+    return valid & batch["evaluated"][:, None, None, None] if "evaluated" in batch else valid

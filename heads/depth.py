@@ -8,18 +8,18 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder
-from sapiens2_lit.dense_drawing import channels_last, draw_depth
 from sapiens2_lit.geometry import relative_depth
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.heads.dense import (
     DenseHead,
     Terms,
     choose_terms,
-    counted_pixels,
+    evaluated_pixels,
     valid_pixels,
 )
 from sapiens2_lit.losses import GradientMatching, SiLog
 from sapiens2_lit.metrics import DepthErrors
+from sapiens2_lit.visualization.draw_dense import channels_last, draw_depth
 
 _START = 3.0  # metres: a person who fills the picture
 
@@ -59,7 +59,7 @@ class DepthHead(DenseHead):
             "DepthHead", loss, released_loss, lambda released: default_terms(relative, released)
         )
         start = 0.0 if relative else math.log(_START)
-        super().__init__(build_decoder("depth", embed_dim, 1, decoder), terms, start=(start,))
+        super().__init__(build_decoder("depth", embed_dim, 1, decoder), terms, init_bias=(start,))
         self.relative = relative
         self.monitor = ("affine_abs_rel" if relative else "abs_rel", "min")
 
@@ -86,7 +86,7 @@ class DepthHead(DenseHead):
         if "depth" not in batch:
             return
         depth, target = self.field(outputs, batch), batch["depth"]
-        valid = counted_pixels(valid_pixels(batch), batch)
+        valid = evaluated_pixels(valid_pixels(batch), batch)
         for name, metric in metrics.items():
             scaled = self.relative and name == "depth"
             metric.update(depth, relative_depth(target, valid) if scaled else target, valid)

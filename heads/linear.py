@@ -5,11 +5,11 @@ from pathlib import Path
 
 from torch import nn
 
-from sapiens2_lit.classes import Classes, load_classes
-from sapiens2_lit.heads.segmentation import ClassHead, ClassWeights
+from sapiens2_lit.heads.segmentation import ClassWeights, SegmentationHeadBase
+from sapiens2_lit.vocabularies import Classes, load_classes
 
 
-class LinearHead(ClassHead):
+class LinearHead(SegmentationHeadBase):
     """Segmentation by one linear layer on each cell of the feature map; logits are interpolated to the input's size.
 
     Channels are standardised over the batch first, as linear probes of dense features usually are (DINOv2,
@@ -20,7 +20,7 @@ class LinearHead(ClassHead):
         classes: `body29`, or a YAML file of your own.
         loss: named terms, as of `SegmentationHead`.
         class_weights: of the default cross-entropy, as of `SegmentationHead`.
-        opacity: of the classes' colours in pictures, 0 to 1.
+        opacity: of the classes' colors in pictures, 0 to 1.
         per_class: score every class in validation and test, too.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Mattes: how much of each pixel is person, and of what colour that part is."""
+"""Mattes: how much of each pixel is person, and of what color that part is."""
 
 from typing import Any, Literal
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder
-from sapiens2_lit.dense_drawing import channels_last, draw_matte
 from sapiens2_lit.heads.base import Batch, Outputs
-from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms, counted_pixels
+from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms, evaluated_pixels
 from sapiens2_lit.losses import AlphaCrossEntropy, AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1
 from sapiens2_lit.metrics import MattingErrors
+from sapiens2_lit.visualization.draw_dense import channels_last, draw_matte
 
 
 class MattingHead(DenseHead):
@@ -27,7 +27,7 @@ class MattingHead(DenseHead):
         loss: named terms of alpha, modules called as `term(alpha, target, valid)` with three (B, 1, H, W), or, where
             their `on_logits` is true, with the logits of alpha; the default is absolute error, cross-entropy,
             gradient and Laplacian pyramid error. No recipe was released.
-        colour_loss: named terms of (B, 4, H, W) premultiplied rgb and alpha, for batches with a foreground; the default
+        color_loss: named terms of (B, 4, H, W) premultiplied rgb and alpha, for batches with a foreground; the default
             is the error of composites on black and on white. Empty for none: then only alpha is learned.
         connectivity: measure connectivity in validation and test, which takes the CPU 0.1 s for an image.
 
@@ -38,20 +38,22 @@ class MattingHead(DenseHead):
     targets = ("alpha",)
     monitor = ("sad", "min")
     key = "alpha"
-    partial = False
+    uses_valid = False
 
     def __init__(
         self,
         embed_dim: int,
         decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
         loss: Terms | None = None,
-        colour_loss: Terms | None = None,
+        color_loss: Terms | None = None,
         connectivity: bool = True,
     ) -> None:
         terms = choose_terms("MattingHead", loss, False, lambda _: default_terms())
-        super().__init__(build_decoder("matting", embed_dim, 4, decoder), terms, start=(0.0, 0.0, 0.0, 0.0))
-        self.colour_losses = torch.nn.ModuleDict(
-            {"composite": CompositeL1()} if colour_loss is None else colour_loss
+        super().__init__(
+            build_decoder("matting", embed_dim, 4, decoder), terms, init_bias=(0.0, 0.0, 0.0, 0.0)
+        )
+        self.color_losses = torch.nn.ModuleDict(
+            {"composite": CompositeL1()} if color_loss is None else color_loss
         )
         self.connectivity = connectivity
 
@@ -77,7 +79,7 @@ class MattingHead(DenseHead):
         }
         if "foreground" in batch:
             target = torch.cat([batch["foreground"], alpha], dim=1)
-            terms |= {name: term(matte, target, valid) for name, term in self.colour_losses.items()}
+            terms |= {name: term(matte, target, valid) for name, term in self.color_losses.items()}
         return terms
 
     def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
@@ -88,7 +90,7 @@ class MattingHead(DenseHead):
     def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
         """Take one batch into `metrics`, but for samples that another process counts."""
         if "alpha" in batch:
-            valid = counted_pixels(batch["alpha"].isfinite(), batch)
+            valid = evaluated_pixels(batch["alpha"].isfinite(), batch)
             metrics.update(self.field(outputs, batch)[:, 3:], batch["alpha"], valid)
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:

@@ -8,11 +8,11 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder
-from sapiens2_lit.dense_drawing import channels_last, draw_normals
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms
 from sapiens2_lit.losses import NormalCosine, NormalGradient, NormalL1
 from sapiens2_lit.metrics import NormalAngles
+from sapiens2_lit.visualization.draw_dense import channels_last, draw_normals
 
 
 class NormalHead(DenseHead):
@@ -41,7 +41,7 @@ class NormalHead(DenseHead):
     ) -> None:
         terms = choose_terms("NormalHead", loss, False, lambda _: default_terms())
         facing = (0.0, 0.0, -1.0)  # the camera
-        super().__init__(build_decoder("normal", embed_dim, 3, decoder), terms, start=facing)
+        super().__init__(build_decoder("normal", embed_dim, 3, decoder), terms, init_bias=facing)
 
     def unflip(self, outputs: Outputs) -> Outputs:
         assert isinstance(outputs, Tensor)

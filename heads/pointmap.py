@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder, init_decoder
-from sapiens2_lit.dense_drawing import channels_last, draw_depth, draw_points
-from sapiens2_lit.drawing import side_by_side
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.geometry import canonical_focal, canonical_scale, intrinsics_from_focal, recover_focal
 from sapiens2_lit.heads.base import Batch, Outputs
@@ -24,7 +22,7 @@ from sapiens2_lit.heads.dense import (
     Terms,
     at_input_size,
     choose_terms,
-    counted_pixels,
+    evaluated_pixels,
     outside_autocast,
     start_at,
     valid_pixels,
@@ -40,6 +38,8 @@ from sapiens2_lit.losses import (
     PointSiLog,
 )
 from sapiens2_lit.metrics import CameraErrors, PointErrors, SurfaceAngles
+from sapiens2_lit.visualization.draw import side_by_side
+from sapiens2_lit.visualization.draw_dense import channels_last, draw_depth, draw_points
 
 _START = (0.0, 0.0, 3.0)  # canonical: a person who fills the picture, taken with the canonical camera
 _SMALLEST_SCALE = 0.05  # a camera 20 times as long as the canonical one; smaller is no camera of people
@@ -70,7 +70,7 @@ class PointmapHead(FieldHead):
 
     targets = ("pointmap", "intrinsics")
     monitor = ("l2", "min")
-    partial = True
+    uses_valid = True
 
     def __init__(
         self,
@@ -151,14 +151,14 @@ class PointmapHead(FieldHead):
         if not all(key in batch for key in self.targets):
             return
         assert isinstance(outputs, dict)
-        valid = counted_pixels(valid_pixels(batch), batch)
+        valid = evaluated_pixels(valid_pixels(batch), batch)
         points, scale = self.metric(outputs, batch)
         for name, metric in metrics.items():
             if name != "camera":
                 metric.update(points, batch["pointmap"], valid)
         if "camera" in metrics:
             found = intrinsics_from_focal(self.focal(points, scale, batch), image_size(batch))
-            own = batch.get("counted", torch.ones_like(scale, dtype=torch.bool))
+            own = batch.get("evaluated", torch.ones_like(scale, dtype=torch.bool))
             metrics["camera"].update(found[own], batch["intrinsics"][own], image_size(batch))
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:

@@ -11,12 +11,12 @@ from torchmetrics import MetricCollection
 
 from sapiens2_lit.codecs import UDPHeatmapCodec
 from sapiens2_lit.decoders import build_decoder, init_decoder
-from sapiens2_lit.drawing import draw_keypoints
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
+from sapiens2_lit.heads.base import Batch, DecoderHead, KnowsPeople, Outputs
 from sapiens2_lit.losses import KeypointMSE
 from sapiens2_lit.metrics import PCK, KeypointAP, person_score
-from sapiens2_lit.skeletons import Skeleton, load_skeleton
+from sapiens2_lit.visualization.draw import draw_keypoints
+from sapiens2_lit.vocabularies import Skeleton, load_skeleton
 
 RELEASED_MAP_AREA = 256 * 192
 
@@ -35,6 +35,7 @@ class PoseHead(DecoderHead):
         draw_threshold: keypoints that score below it are not drawn.
     """
 
+    skeleton: Skeleton
     targets = ("keypoints",)
     top_down = True
     multi_scale = True
@@ -91,14 +92,14 @@ class PoseHead(DecoderHead):
     def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
         """PCK, in a test of each keypoint, too; where `data` has ground truth, OKS average precision and recall."""
         metrics: dict[str, Any] = {"pck": PCK(names=self.skeleton.keypoints if stage == "test" else None)}
-        truth = data.ground_truth(stage) if hasattr(data, "ground_truth") and stage != "train" else None
+        truth = data.ground_truth(stage) if isinstance(data, KnowsPeople) and stage != "train" else None
         if truth is not None:
             metrics["ap"] = KeypointAP(self.skeleton, truth)
         return MetricCollection(metrics, compute_groups=False)
 
-    def measures(self, batch: Batch) -> bool:
+    def can_evaluate(self, batch: Batch) -> bool:
         """People from a detector have no keypoints, but average precision is measured on them."""
-        return "person" in batch or super().measures(batch)
+        return "sample_index" in batch or super().can_evaluate(batch)
 
     def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
         assert isinstance(outputs, Tensor)
@@ -108,7 +109,7 @@ class PoseHead(DecoderHead):
             metrics["pck"].update(keypoints, batch["keypoints"], batch["box"][:, 2:].amax(1) * zoom)
         if "ap" in metrics and "image_id" in batch:
             original = to_original(keypoints, batch["affine"])
-            metrics["ap"].update(original, batch["image_id"], batch["score"], batch["person"])
+            metrics["ap"].update(original, batch["image_id"], batch["box_score"], batch["sample_index"])
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Keypoints (B, K, 3) as x, y, score and a score (B,) for each person.
@@ -117,7 +118,7 @@ class PoseHead(DecoderHead):
         """
         assert isinstance(outputs, Tensor)
         keypoints = self.codec(outputs, batch["image"]).decode(outputs)
-        box_score = batch.get("score", keypoints.new_ones(len(keypoints)))
+        box_score = batch.get("box_score", keypoints.new_ones(len(keypoints)))
         if "affine" in batch:
             keypoints = to_original(keypoints, batch["affine"])
         return {"keypoints": keypoints, "score": person_score(keypoints, box_score)}

@@ -9,22 +9,22 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from sapiens2_lit.classes import IGNORED, Classes, load_classes
 from sapiens2_lit.decoders import build_decoder
-from sapiens2_lit.drawing import draw_segmentation
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
+from sapiens2_lit.heads.base import Batch, CountsClasses, DecoderHead, NamesClasses, Outputs
 from sapiens2_lit.heads.dense import at_input_size, start_at
 from sapiens2_lit.losses import BalancedCrossEntropy, CrossEntropy, Dice
 from sapiens2_lit.losses.segmentation import check_weights
 from sapiens2_lit.metrics import SegmentationIoU
+from sapiens2_lit.visualization.draw import draw_segmentation
+from sapiens2_lit.vocabularies import IGNORED, Classes, load_classes
 
 ClassWeights = Literal["released", "none", "auto"] | list[float]
 
 _log = logging.getLogger(__name__)
 
 
-class ClassHead(DecoderHead):
+class SegmentationHeadBase(DecoderHead):
     """Logits of every class by any network; all of segmentation but the network itself.
 
     Args:
@@ -32,13 +32,14 @@ class ClassHead(DecoderHead):
         classes: the vocabulary.
         loss: named terms, or None for the default ones.
         class_weights: of the default cross-entropy.
-        opacity: of the classes' colours in pictures, 0 to 1.
+        opacity: of the classes' colors in pictures, 0 to 1.
         per_class: score every class in validation and test, too.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
     """
 
+    classes: Classes
     targets = ("segmentation",)
     multi_scale = True
     monitor = ("mIoU", "max")
@@ -80,7 +81,7 @@ class ClassHead(DecoderHead):
     def balanced_terms(self) -> list[BalancedCrossEntropy]:
         return [term for term in self.losses.values() if isinstance(term, BalancedCrossEntropy)]
 
-    def prepare(self, data: Any) -> None:
+    def setup(self, data: Any) -> None:
         """Count the classes of the training masks, where `class_weights` is `auto`.
 
         Raises:
@@ -90,7 +91,7 @@ class ClassHead(DecoderHead):
         if not (terms := self.balanced_terms()):
             return
         self.check_classes(data)
-        if not hasattr(data, "count_classes"):
+        if not isinstance(data, CountsClasses):
             raise SettingError(
                 f"{type(self).__name__}: `class_weights` is auto, but {type(data).__name__} has no `count_classes()`, "
                 "which counts the training masks: give one weight for each class."
@@ -129,7 +130,7 @@ class ClassHead(DecoderHead):
 
     def check_classes(self, data: Any) -> None:
         """Raise SettingError where the labels of `data` are of other classes."""
-        labelled = getattr(data, "classes", None)
+        labelled = data.classes if isinstance(data, NamesClasses) else None
         if labelled is not None and labelled.names != self.classes.names:
             raise SettingError(
                 f"data.classes: the labels are of {labelled.name} ({labelled.num_classes} classes), the head predicts "
@@ -140,8 +141,8 @@ class ClassHead(DecoderHead):
         """Take one batch into `metrics`, but for samples that another process counts."""
         if "segmentation" in batch:
             labels = batch["segmentation"]
-            if "counted" in batch:
-                labels = labels.masked_fill(~batch["counted"][:, None, None], IGNORED)
+            if "evaluated" in batch:
+                labels = labels.masked_fill(~batch["evaluated"][:, None, None], IGNORED)
             metrics["segmentation"].update(at_input_size(outputs, batch).argmax(dim=1), labels)
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
@@ -156,7 +157,7 @@ class ClassHead(DecoderHead):
         return draw_segmentation(image, labels, self.classes, opacity=self.opacity)
 
 
-class SegmentationHead(ClassHead):
+class SegmentationHead(SegmentationHeadBase):
     """Logits of every class at the input's size.
 
     Args:
@@ -167,7 +168,7 @@ class SegmentationHead(ClassHead):
             default is the released one: weighted cross-entropy and Dice.
         class_weights: of the default cross-entropy: `released` (those of the vocabulary; of body29 the released
             recipe's), `none` (1 everywhere), `auto` (counted in the training masks), or one for each class.
-        opacity: of the classes' colours in pictures, 0 to 1.
+        opacity: of the classes' colors in pictures, 0 to 1.
         per_class: score every class in validation and test, too.
 
     Raises:

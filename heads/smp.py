@@ -11,17 +11,17 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sapiens2_lit.classes import Classes, load_classes
 from sapiens2_lit.decoders import init_decoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Outputs
-from sapiens2_lit.heads.segmentation import ClassHead, ClassWeights
+from sapiens2_lit.heads.segmentation import ClassWeights, SegmentationHeadBase
+from sapiens2_lit.vocabularies import Classes, load_classes
 
 _MAPS = 4
 _CELL = 16  # pixels along a cell of the feature map, for which the decoders' strides are meant
 
 
-class SMPHead(ClassHead):
+class SMPHead(SegmentationHeadBase):
     """Logits of every class by DPT (arXiv:2103.13413) or UPerNet (arXiv:1807.10221) on four feature maps.
 
     The backbone must give four: `model.backbone.init_args.out_indices: [5, 11, 17, 23]` for a depth of 24.
@@ -33,7 +33,7 @@ class SMPHead(ClassHead):
         channels: of the decoder's maps.
         loss: named terms, as of `SegmentationHead`.
         class_weights: of the default cross-entropy, as of `SegmentationHead`.
-        opacity: of the classes' colours in pictures, 0 to 1.
+        opacity: of the classes' colors in pictures, 0 to 1.
         per_class: score every class in validation and test, too.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import sys
 
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -22,7 +22,7 @@ class SettingError(SapiensError):
 
 
 class Interrupted(Exception):
-    """A signal asked the run to end, and its state is saved.
+    """A signal asked the command to end, and it did so in order.
 
     Args:
         signal: its number.
@@ -32,6 +32,10 @@ class Interrupted(Exception):
     def __init__(self, signal: int, message: str) -> None:
         super().__init__(message)
         self.signal = signal
+
+    def with_advice(self, advice: str) -> "Interrupted":
+        """The same, whose message ends in how to go on."""
+        return Interrupted(self.signal, f"{self}; {advice}")
 
 
 class TrainingError(SapiensError):

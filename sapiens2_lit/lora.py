@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.parallel.fresh import drawn_for, fresh_values
+from sapiens2_lit.parallel.seeded_init import init_sharded, rng_for
 
 BASE = ".base_layer."
 _PAIR = re.compile(r"(?P<layer>.+)\.lora_(?P<side>A|B)\.default\.weight")
@@ -80,8 +80,8 @@ def reset_adapters(backbone: nn.Module) -> None:
             if callable(reset_layer := getattr(layer, "reset_lora_parameters", None)):
                 reset_layer("default", True)
 
-    with drawn_for("adapters"):
-        fresh_values(reset)
+    with rng_for("adapters"):
+        init_sharded(reset)
 
 
 def is_lora(name: str) -> bool:

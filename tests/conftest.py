@@ -1,4 +1,4 @@
-"""What every test may use: threads, shared files, generated data."""
+"""What every test may use: threads, people with labels, ranks."""
 
 import json
 import os
@@ -11,8 +11,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes that tests start, 
 
 import pytest
 import torch
+from coco_people import write_people
+from small_datasets import dataset, people  # noqa: F401  # fixtures
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco_wholebody_tiny"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,27 +23,29 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session")
-def coco_tiny() -> Path:
-    """Four real photographs with 14 labelled people."""
-    root = SHARED / "data" / "coco_wholebody_tiny"
-    if not root.is_dir():
-        pytest.skip("the shared COCO photographs are not beside the project")
-    return root
+@pytest.fixture(scope="session", params=["generated", *(["photographs"] if PHOTOGRAPHS.is_dir() else [])])
+def coco_people(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """14 people, of which 12 have labelled keypoints: `images`, `person_keypoints.json`, `wholebody.json`.
+
+    Generated, and again on photographs of COCO where these lie beside the project.
+    """
+    if request.param == "photographs":
+        return PHOTOGRAPHS
+    return write_people(tmp_path_factory.mktemp("coco"))
 
 
 @pytest.fixture(scope="session")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve synthetic people for training and six for validation, with the 17 keypoints of COCO."""
-    from sapiens2_lit.synthetic.dataset import make_dataset
-    from sapiens2_lit.synthetic.manifest import Settings
-    from sapiens2_lit.synthetic.records import coco_dict, read_record
+    from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+    from sapiens2_lit.synthetic.dataset.manifest import Settings
+    from sapiens2_lit.synthetic.dataset.records import coco_dict, read_record
 
     root, size = tmp_path_factory.mktemp("figures"), (96, 72)
     make_dataset(root, 18, Settings(size=size, tasks=("pose",)), workers=1, progress=False)
     for name, indices in (("train", range(12)), ("val", range(12, 18))):
-        people = coco_dict({index: read_record(root, index) for index in indices}, "coco17", size)
-        (root / "annotations" / f"{name}.json").write_text(json.dumps(people))
+        labels = coco_dict({index: read_record(root, index) for index in indices}, "coco17", size)
+        (root / "annotations" / f"{name}.json").write_text(json.dumps(labels))
     return root
 
 

@@ -32,6 +32,7 @@ def execute(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, num: int) 
     return len(pictures), "".join(output.get("text", "") for output in outputs)
 
 
+@pytest.mark.slow
 def test_custom_head_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures, text = execute("custom_head", tmp_path, monkeypatch, num=30)
     assert pictures == 1
@@ -40,6 +41,7 @@ def test_custom_head_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "test/contact/f1" in text
 
 
+@pytest.mark.slow
 def test_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures, text = execute("quickstart", tmp_path, monkeypatch, num=20)
     assert pictures == 3

@@ -17,16 +17,16 @@ from typing import Any
 
 import lightning
 import torch
+from allocator import measure_peak
+from measured_run import Trial, run_trial
 
 from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.cli.out_of_memory import is_out_of_memory
 from sapiens2_lit.heads import NormalHead, PoseHead, SegmentationHead
-from sapiens2_lit.module import SapiensModule
-from sapiens2_lit.out_of_memory import is_out_of_memory
-from sapiens2_lit.plan.estimate import estimate
-from sapiens2_lit.plan.launch import Launch
-from sapiens2_lit.plan.measure import measure_peak
-from sapiens2_lit.plan.networks import empty_networks
-from sapiens2_lit.plan.trial import Trial, run_trial
+from sapiens2_lit.memory.estimate import estimate
+from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.memory.networks import empty_networks
+from sapiens2_lit.training.module import SapiensModule
 
 HEADS = {"pose": PoseHead, "segmentation": SegmentationHead, "normal": NormalHead}
 GB = 1e9
@@ -127,12 +127,12 @@ def make_module(
     return SapiensModule(backbone, {head: HEADS[head]}, **settings)
 
 
-def launch_of(options: Namespace, precision: str, **settings: Any) -> Launch:
+def launch_of(options: Namespace, precision: str, **settings: Any) -> TrainingSetup:
     image_size = (options.image_size[0], options.image_size[1])
-    return Launch(options.batch, image_size, precision, gpu=options.device == "cuda", **settings)
+    return TrainingSetup(options.batch, image_size, precision, gpu=options.device == "cuda", **settings)
 
 
-def train(make: Callable[[], SapiensModule], launch: Launch, steps: int) -> Training | None:
+def train(make: Callable[[], SapiensModule], launch: TrainingSetup, steps: int) -> Training | None:
     """Train for `steps` steps after three to warm up; None where memory runs out."""
     trials: list[Trial] = []
     device = "cuda" if launch.gpu else "cpu"

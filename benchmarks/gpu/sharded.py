@@ -14,9 +14,9 @@ from typing import Any
 import torch.distributed as dist
 from measuring import GB, HEADS, Training, head_row, launch_of, make_module, parser, prepare, row, train
 
-from sapiens2_lit.adapt import Adapt
-from sapiens2_lit.plan.estimate import gathered_bytes
-from sapiens2_lit.plan.networks import empty_networks
+from sapiens2_lit.memory.estimate import gathered_bytes
+from sapiens2_lit.memory.networks import empty_networks
+from sapiens2_lit.training.adaptation import Adapt
 
 
 def main(args: list[str] | None = None) -> None:

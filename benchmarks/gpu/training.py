@@ -14,8 +14,8 @@ from typing import Any
 
 from measuring import GB, HEADS, Training, head_row, launch_of, make_module, parser, prepare, row, train
 
-from sapiens2_lit.adapt import Adapt
-from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.training.adaptation import Adapt
+from sapiens2_lit.training.module import SapiensModule
 
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -24,8 +24,8 @@ CASES: dict[str, dict[str, Any]] = {
     "checkpointing, compile": {"checkpointing": True, "compile": True},
     "every second block": {"checkpointing": 2},
     "selective": {"checkpointing": "selective"},
-    "stages": {"checkpointing": True, "recompute": "stages"},
-    "samples": {"checkpointing": True, "recompute": "samples"},
+    "stages": {"checkpointing": True, "head_checkpointing": "stages"},
+    "samples": {"checkpointing": True, "head_checkpointing": "samples"},
 }
 
 

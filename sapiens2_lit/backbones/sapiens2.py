@@ -17,9 +17,9 @@ from sapiens2_lit.backbones.layers import Block, RMSNorm, init_layer, init_norma
 from sapiens2_lit.backbones.rope import RopePeriods, rope_tables
 from sapiens2_lit.backbones.sizes import PATCH, WINDOW, BackboneSize, check_image_size, find_size
 from sapiens2_lit.backbones.tokenizer import WindowTokenizer
-from sapiens2_lit.checkpoints.report import load_state
-from sapiens2_lit.checkpoints.sharded import open_weights
-from sapiens2_lit.checkpoints.tasks import NOT_BACKBONE, backbone_state
+from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
+from sapiens2_lit.checkpoints.loading import load_state
+from sapiens2_lit.checkpoints.released_names import NOT_BACKBONE, backbone_state
 from sapiens2_lit.errors import SettingError
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,10 @@ class Sapiens2(Backbone):
         SettingError: a setting is out of range; the message names it.
         WeightsError: the weights are not found, or are not of this model.
     """
+
+    image_size: tuple[int, int]
+    activation_checkpointing: Checkpointing
+    forward_methods = ("forward_tokens",)
 
     def __init__(
         self,
@@ -178,6 +182,13 @@ class Sapiens2(Backbone):
         found = open_weights(self.weights)
         report = load_state(self, backbone_state(found.tensors), source=found.origin, ignore=NOT_BACKBONE)
         log.info("%s", report.summary())
+
+    def other_parts(self) -> list[nn.Module]:
+        """The window tokenizer: its blocks run once for each chunk of windows, gathered together they are so once."""
+        return [] if self.tokenizer is None else [self.tokenizer]
+
+    def feature_settings(self) -> dict[str, str]:
+        return {"rope": str(self.rope_dtype), "maps": str(self.out_indices)}
 
     def layer_depth(self, name: str) -> int:
         """0 for tokens, patch embedding and tokenizer, i + 1 for block i, depth + 1 for the final norm.

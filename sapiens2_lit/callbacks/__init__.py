@@ -2,20 +2,20 @@
 
 from sapiens2_lit.callbacks.feature_cache import FeatureCache
 from sapiens2_lit.callbacks.last_checkpoint import LastCheckpoint
+from sapiens2_lit.callbacks.learning_rates import LearningRates
+from sapiens2_lit.callbacks.model_summary import ModelSummary
 from sapiens2_lit.callbacks.pictures import PredictionPictures
 from sapiens2_lit.callbacks.preemption import Preemption
 from sapiens2_lit.callbacks.progress import RunProgressBar
-from sapiens2_lit.callbacks.scalars import RunScalars
-from sapiens2_lit.callbacks.start_table import StartTable
-from sapiens2_lit.callbacks.writer import PredictionWriter
+from sapiens2_lit.callbacks.run_lock import SoleWriter
 
 __all__ = [
     "FeatureCache",
     "LastCheckpoint",
+    "LearningRates",
+    "ModelSummary",
     "PredictionPictures",
-    "PredictionWriter",
     "Preemption",
     "RunProgressBar",
-    "RunScalars",
-    "StartTable",
+    "SoleWriter",
 ]

@@ -12,15 +12,15 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from sapiens2_lit.checkpoints.identity import fingerprint
+from sapiens2_lit.checkpoints.fingerprint import fingerprint
+from sapiens2_lit.data.datasets.cached_features import CachedDataset
+from sapiens2_lit.data.feature_store import GIGABYTE, FeatureStore, check_sizes, others
 from sapiens2_lit.datamodules.base import ImageDataModule
-from sapiens2_lit.datamodules.cached import CachedDataset
 from sapiens2_lit.datamodules.multitask import MultitaskDataModule
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.feature_store import GIGABYTE, FeatureStore, check_sizes, others
 from sapiens2_lit.heads.base import Batch
-from sapiens2_lit.module import SapiensModule
 from sapiens2_lit.parallel.strategy import ShardedStrategy
+from sapiens2_lit.training.module import SapiensModule
 
 _log = logging.getLogger(__name__)
 
@@ -62,12 +62,12 @@ class FeatureCache(L.Callback):
         if self.folder is None or stage != "fit":
             return
         for name, data in parts_of(trainer).items():
-            if getattr(data.augment, "on_device", False):
+            if data.augments_on_device:
                 place = f"data.datasets.{name}" if name else "data"
                 raise SettingError(
                     f"feature_cache: {place}.augment.on_device varies pixels after the loader; set it to false"
                 )
-            data.wrap_training = partial(self.wrap, name)
+            data.train_dataset_wrapper = partial(self.wrap, name)
 
     def wrap(self, name: str, dataset: Any) -> CachedDataset:
         cached = CachedDataset(dataset, self.views)
@@ -132,8 +132,7 @@ class FeatureCache(L.Callback):
             "release": version("sapiens2-lit"),
             "backbone": type(backbone).__qualname__,
             "weights": fingerprint(dict(backbone.named_parameters())),
-            "rope": str(getattr(backbone, "rope_dtype", None)),
-            "maps": str(getattr(backbone, "out_indices", None)),
+            **backbone.feature_settings(),
             "precision": str(trainer.precision),
             "views": self.views,
         }
@@ -170,7 +169,7 @@ class FeatureCache(L.Callback):
             assert isinstance(pl_module, SapiensModule)
             pl_module.feature_cache = None
             for data in parts_of(trainer).values():
-                data.wrap_training = None
+                data.train_dataset_wrapper = None
             self.stores, self.datasets = {}, {}
 
 

@@ -1,65 +1,105 @@
-"""Save the newest state when the machine is about to be taken away."""
+"""End a run in order when a signal says so: Ctrl-C, or a machine that is about to be taken away."""
 
 import logging
 import os
 import signal
 import subprocess
-import threading
-from types import FrameType
+from contextlib import ExitStack
 from typing import Any
 
 import lightning as L
 
+from sapiens2_lit import interrupts
 from sapiens2_lit.callbacks.last_checkpoint import LastCheckpoint
 from sapiens2_lit.errors import Interrupted
-from sapiens2_lit.parallel.ranks import greatest_over_ranks
-
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+from sapiens2_lit.parallel.collectives import greatest_over_ranks
 
 _log = logging.getLogger(__name__)
 
 
 class Preemption(L.Callback):
-    """On SIGTERM or SIGUSR1, to any rank: finish the step, write `last.ckpt`, and end the run.
+    """On Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, to any rank: finish the step, write `last.ckpt`, and end the run.
 
-    In a SLURM job SIGUSR1 (`#SBATCH --signal=SIGUSR1@120`) also puts the job back into the queue. Lightning's own
+    From the first sanity check on; before it a signal ends the process at once. Evaluation ends after the batch. In a
+    SLURM job SIGUSR1 (`#SBATCH --signal=SIGUSR1@120`) also puts the job back into the queue. Lightning's own
     handling of these signals writes or communicates inside the signal handler, in the middle of whatever the ranks are
     sending each other; ours only takes a note, and all ranks agree after the step.
 
     Args:
-        last: writes the state.
+        last: writes the state of `fit`; None where nothing is to be saved.
     """
 
-    def __init__(self, last: LastCheckpoint) -> None:
+    def __init__(self, last: LastCheckpoint | None) -> None:
         self.last = last
-        self.received = 0
         self.seen_step = 0
+        self.beginning = ExitStack()  # closed when the run begins
+        self._listening = False
+        self._answered = ExitStack()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seen_step = trainer.global_step
-        if threading.current_thread() is threading.main_thread():  # no other may set handlers
-            for each in SIGNALS:
-                signal.signal(
-                    each, self.take_note
-                )  # in place of Lightning's; it restores the former ones at the end
+        self.listen()
 
-    def take_note(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
+    def listen(self, *args: Any) -> None:
+        """From here on signals wait until this run asks for them."""
+        if not self._listening:
+            self._listening = True
+            self._answered.enter_context(interrupts.answered())  # unless a command did so before
+            interrupts.hold()
+            self.beginning.close()
+        interrupts.take_back()  # from Lightning, which restores the former handlers at the end
+
+    on_sanity_check_start = listen  # type: ignore[assignment]  # takes what the hook is given
+    on_validation_start = on_test_start = on_predict_start = listen  # type: ignore[assignment]  # as above
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         step = trainer.global_step
         stepped, self.seen_step = step != self.seen_step, step
-        if not stepped:  # gradients are being accumulated
-            return
-        number = greatest_over_ranks(self.received, trainer.strategy.root_device)
+        if stepped:  # else gradients are being accumulated
+            self.end_if_told(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.end_if_told(trainer)
+
+    def end_if_told(self, trainer: L.Trainer, *args: Any) -> None:
+        """End training if any rank got a signal; every rank must call it, right after a step.
+
+        Raises:
+            Interrupted: one did; what is needed to go on is written.
+        """
+        number = greatest_over_ranks(interrupts.received(), trainer.strategy.root_device)
         if not number:
             return
+        found = f"stopped by {interrupts.name_of(number)} after step {trainer.global_step}"
+        if self.last is None or getattr(trainer, "fast_dev_run", False):
+            raise Interrupted(number, f"{found}; nothing is saved, as checkpoints are switched off")
         self.last.save(trainer)
         if trainer.is_global_zero:
             requeue(number)
-        raise Interrupted(
-            number, f"{signal.Signals(number).name}: saved after step {step}; go on with --ckpt_path last"
-        )
+        raise Interrupted(number, f"{found}, which is saved; go on with --ckpt_path last")
+
+    def end_evaluation(self, trainer: L.Trainer, *args: Any) -> None:
+        """End an evaluation that is no part of training if any rank got a signal.
+
+        Raises:
+            Interrupted: one did.
+        """
+        if trainer.state.fn == "fit":
+            return
+        if number := greatest_over_ranks(interrupts.received(), trainer.strategy.root_device):
+            raise Interrupted(number, f"stopped by {interrupts.name_of(number)}")
+
+    on_validation_batch_end = on_test_batch_end = on_predict_batch_end = end_evaluation  # type: ignore[assignment]  # as above
+
+    def on_exception(self, trainer: L.Trainer, *args: Any) -> None:
+        self._answered.close()  # of a command, signals wait on, for its end
+        self._listening = False
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if self._listening:
+            interrupts.release()
+            self._answered.close()
+            self._listening = False
 
 
 def requeue(number: int) -> None:

@@ -11,10 +11,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sapiens2_lit.checkpoints.fingerprint import candidates, check_identity
+from sapiens2_lit.checkpoints.format import BACKBONE, META, TRAINING_ONLY, is_ours, with_averages
 from sapiens2_lit.checkpoints.hub import fetch, is_hub_id
-from sapiens2_lit.checkpoints.layouts import detect_layout, to_released
-from sapiens2_lit.checkpoints.ours import META, complete, is_ours
+from sapiens2_lit.checkpoints.released_names import backbone_state
+from sapiens2_lit.checkpoints.renames import translate_config
+from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released
 from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.lora import LoRA, merge_state
+from sapiens2_lit.parallel.checkpoint import read_meta_file, read_model
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 META_FILE = "meta.pt"  # what the folder of a sharded run has beside its tensors
@@ -91,7 +96,10 @@ def read_meta(checkpoint: str | Path) -> dict[str, Any]:
     if path.is_dir():  # a sharded one, whose tensors are in files of their own
         path = path / META_FILE
     content = _read_pickle(path)
-    return dict(content.get(META, {})) if isinstance(content, Mapping) else {}
+    meta = dict(content.get(META, {})) if isinstance(content, Mapping) else {}
+    if meta.get("config"):
+        meta["config"] = translate_config(meta["config"])
+    return meta
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -150,9 +158,6 @@ def task_beside(file: Path) -> str | None:
 
 def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]:
     if file.is_dir():
-        # Imported here: reading files needs nothing of torch.distributed.
-        from sapiens2_lit.parallel.checkpoint import read_meta_file, read_model
-
         content = {**read_meta_file(file), "state_dict": read_model(file)}
         return complete(content, file, ema=ema, backbone=backbone)
     if file.suffix == ".safetensors":
@@ -221,3 +226,46 @@ def what_is(file: Path) -> str:
     if start.lstrip()[:1] in (b"<", b"#") or (start.isascii() and start.decode().isprintable()):
         return "it is text"
     return f"it is broken or not complete, {file.stat().st_size} bytes long"
+
+
+def complete(content: Mapping[str, Any], file: Path, *, ema: bool, backbone: str | None) -> dict[str, Tensor]:
+    """The tensors `backbone.*` and `heads.NAME.*` of a whole, plain model.
+
+    Args:
+        content: of the checkpoint.
+        file: it came from, for messages.
+        ema: take the averages, where there are any.
+        backbone: where to find the pretrained backbone, if not where it was.
+
+    Raises:
+        WeightsError: the backbone that it belongs to is not found, or is another one.
+    """
+    meta, tensors = content[META], dict(content["state_dict"])
+    if ema:
+        tensors = with_averages(tensors)
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(TRAINING_ONLY)}
+    if identity := meta.get("backbone"):
+        found = find_backbone(identity, file, backbone)
+        tensors = {BACKBONE + name: found[name] for name in identity["names"]} | tensors
+    adapt = meta.get("adapt")
+    if adapt and adapt["mode"] == "lora":
+        tensors = merge_state(tensors, LoRA(**adapt["lora"]).scale)
+    return tensors
+
+
+def find_backbone(identity: Mapping[str, Any], file: Path, given: str | None) -> dict[str, Tensor]:
+    """The tensors of the pretrained backbone, names without `backbone.`, verified."""
+    failures = []
+    for place in candidates(dict(identity), [given]):
+        try:
+            found = read_weights(place)
+        except WeightsError as error:
+            failures.append(str(error))
+            continue
+        tensors = backbone_state(found.tensors)
+        check_identity(dict(identity), tensors, found.origin, str(file))
+        return tensors
+    raise WeightsError(
+        f"{file}: it holds only what was trained; the pretrained backbone that it belongs to was not found, give its "
+        "file, folder or hub id as backbone weights.\n  " + "\n  ".join(failures)
+    )

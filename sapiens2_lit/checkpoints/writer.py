@@ -8,7 +8,7 @@ from uuid import uuid4
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sapiens2_lit.whole_files import whole_file
+from sapiens2_lit.atomic_write import whole_file
 
 
 def write_weights(

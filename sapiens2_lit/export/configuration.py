@@ -26,9 +26,8 @@ def portable_config(model: InferenceModel, heads: Mapping[str, Head]) -> dict[st
     backbone.get("init_args", {}).pop("weights", None)
     chosen = {name: copy.deepcopy(dict(settings["heads"][name])) for name in heads}
     for name, head in heads.items():
-        for key in VOCABULARIES:
-            vocabulary = getattr(head, key, None)
-            if dataclasses.is_dataclass(vocabulary) and not isinstance(vocabulary, type):
+        for key, vocabulary in (("skeleton", head.skeleton), ("classes", head.classes)):
+            if vocabulary is not None:
                 written_out = json.loads(json.dumps(dataclasses.asdict(vocabulary)))
                 if not is_shipped(settings["heads"][name], key):
                     chosen[name].setdefault("init_args", {})[key] = written_out

@@ -5,11 +5,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from safetensors import SafetensorError
 
+from sapiens2_lit import interrupts
 from sapiens2_lit.errors import SettingError
 
 MANIFEST = "sapiens2_lit.json"  # what every export holds and no other folder does
@@ -59,21 +61,32 @@ def new_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """A temporary folder beside `out`, which takes its name when the block ends well and is deleted otherwise.
 
     Raises:
+        Interrupted: a signal came while it took the name; the folder is whole.
         SettingError: as `check_place`; also where a disk is full.
     """
     check_place(out, overwrite=overwrite)
     temporary = out.with_name(f".{out.name}.{uuid4().hex}")
     try:
-        temporary.mkdir()
-        yield temporary
-        _replace(temporary, out)
+        with interrupts.undone(partial(delete, temporary)):  # an export asks for signals nowhere else
+            temporary.mkdir()
+            yield temporary
+            with interrupts.asked():
+                _replace(temporary, out)
     except (OSError, SafetensorError) as error:
         if isinstance(error, OSError) and error.errno is None:
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise SettingError(f"{out}: cannot be written: {reason}; nothing is left of it") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        delete(temporary)
+
+
+def delete(folder: Path) -> None:
+    """Delete a folder, to which another thread may be writing."""
+    for _ in range(3):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def _replace(new: Path, out: Path) -> None:

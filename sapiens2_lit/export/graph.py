@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.export import Dim
 
 from sapiens2_lit.errors import ExportError
-from sapiens2_lit.export.check import random_images
 from sapiens2_lit.export.network import INPUT, ExportNetwork
 from sapiens2_lit.export.plan import Options
 from sapiens2_lit.export.tasks import choose_heads
+from sapiens2_lit.export.verify import random_images
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.model import InferenceModel
 

@@ -23,11 +23,11 @@ def check_login(repo: str, api: HfApi) -> None:
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
-        raise SettingError(f"--push-to-hub {repo}: expected USER/NAME; {error}") from error
+        raise SettingError(f"--push_to_hub {repo}: expected USER/NAME; {error}") from error
     if not is_hub_id(repo):
-        raise SettingError(f"--push-to-hub {repo}: expected USER/NAME")
+        raise SettingError(f"--push_to_hub {repo}: expected USER/NAME")
     if get_token() is None:
-        raise SettingError(f"--push-to-hub {repo}: nobody is logged in; {LOGIN}")
+        raise SettingError(f"--push_to_hub {repo}: nobody is logged in; {LOGIN}")
     with clear_errors(repo):
         api.whoami()
 
@@ -51,14 +51,14 @@ def clear_errors(repo: str, kept: Path | None = None) -> Iterator[None]:
     try:
         yield
     except LocalTokenNotFoundError as error:
-        raise SettingError(f"--push-to-hub {repo}: nobody is logged in; {LOGIN}{rest}") from error
+        raise SettingError(f"--push_to_hub {repo}: nobody is logged in; {LOGIN}{rest}") from error
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None
         reason = str(error).strip().partition("\n")[0]
         if status in (401, 403):
             raise SettingError(
-                f"--push-to-hub {repo}: refused ({reason}); {LOGIN}, and see to it that you may write there{rest}"
+                f"--push_to_hub {repo}: refused ({reason}); {LOGIN}, and see to it that you may write there{rest}"
             ) from error
-        raise SettingError(f"--push-to-hub {repo}: failed ({reason}){rest}") from error
+        raise SettingError(f"--push_to_hub {repo}: failed ({reason}){rest}") from error
     except (HTTPError, OSError) as error:  # of whichever library the client speaks HTTP by
-        raise SettingError(f"--push-to-hub {repo}: no connection to the hub ({error}){rest}") from error
+        raise SettingError(f"--push_to_hub {repo}: no connection to the hub ({error}){rest}") from error

@@ -8,7 +8,7 @@ from sapiens2_lit.export.plan import Exported
 from sapiens2_lit.export.provenance import Provenance
 from sapiens2_lit.export.tasks import task_of
 from sapiens2_lit.heads import DepthHead, Head, PoseHead
-from sapiens2_lit.heads.segmentation import ClassHead
+from sapiens2_lit.heads.segmentation import SegmentationHeadBase
 from sapiens2_lit.inference.model import InferenceModel
 
 
@@ -37,7 +37,7 @@ def describe_head(head: Head) -> dict[str, Any]:
             "links": [list(link) for link in head.skeleton.links],
             "sigma": head.sigma,
         }
-    if isinstance(head, ClassHead):
+    if isinstance(head, SegmentationHeadBase):
         facts |= {
             "task": "seg",
             "classes": list(head.classes.names),

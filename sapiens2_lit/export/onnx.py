@@ -13,11 +13,11 @@ import torch
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.errors import ExportError, SettingError
-from sapiens2_lit.export.check import compare, random_images
 from sapiens2_lit.export.graph import BATCHES, clear_errors, dynamic_shapes, example, network_of, signature
 from sapiens2_lit.export.manifest import describe
 from sapiens2_lit.export.network import INPUT, ExportNetwork
 from sapiens2_lit.export.plan import Exported, Options
+from sapiens2_lit.export.verify import compare, random_images
 from sapiens2_lit.inference.model import InferenceModel
 
 WEIGHTS, PROGRAM = "model.onnx", "predict.py"

@@ -15,8 +15,8 @@ from sapiens2_lit.export.plan import Exported, Options
 from sapiens2_lit.export.tasks import ANY_HEADS, cannot_hold, choose_head, task_of
 from sapiens2_lit.export.transformers_config import config_json, why_not
 from sapiens2_lit.heads.base import Head
+from sapiens2_lit.inference.from_released import METADATA
 from sapiens2_lit.inference.model import InferenceModel
-from sapiens2_lit.inference.released import METADATA
 
 
 def write_released(model: InferenceModel, folder: Path, options: Options) -> Exported:

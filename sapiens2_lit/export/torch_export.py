@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from sapiens2_lit.export.check import compare, random_images
 from sapiens2_lit.export.graph import BATCHES, clear_errors, dynamic_shapes, example, network_of, signature
 from sapiens2_lit.export.network import ExportNetwork
 from sapiens2_lit.export.plan import Exported, Options
+from sapiens2_lit.export.verify import compare, random_images
 from sapiens2_lit.inference.model import InferenceModel
 
 WEIGHTS = "model.pt2"

@@ -7,14 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.errors import ExportError
-from sapiens2_lit.export.check import compare, random_images
 from sapiens2_lit.export.folder import write_json
 from sapiens2_lit.export.plan import Exported, Options
 from sapiens2_lit.export.released import released_backbone, write_task_file
 from sapiens2_lit.export.tasks import ANY_HEADS, cannot_hold, choose_head, task_of
 from sapiens2_lit.export.transformers_config import CLASS_OF, config_json, preprocessor_json, why_not
+from sapiens2_lit.export.verify import compare, random_images
 from sapiens2_lit.heads.base import Batch, Head
-from sapiens2_lit.images import normalize
 from sapiens2_lit.inference.model import InferenceModel
 
 WEIGHTS = "model.safetensors"
@@ -55,7 +54,7 @@ def check(model: InferenceModel, folder: Path, name: str, head: Head, task: str)
     images = random_images(2, model.image_size)
     batch = {"image": images.to(model.device)}
     expected = in_float32_positions(model, head, batch)
-    found = answers(theirs(normalize(images)), task)
+    found = answers(theirs(model.normalize(images)), task)
     largest = compare(f"transformers ({name})", expected, found, TOLERANCE)
     return f"loaded by transformers, outputs equal within {largest:.1g}"
 
@@ -89,7 +88,7 @@ def in_float32_positions(model: InferenceModel, head: Head, batch: Batch) -> dic
     kept = backbone.rope_dtype
     backbone.rope_dtype = torch.float32
     try:
-        outputs = head(backbone(normalize(batch["image"])))
+        outputs = head(backbone(model.normalize(batch["image"])))
     finally:
         backbone.rope_dtype = kept
     if isinstance(outputs, dict):

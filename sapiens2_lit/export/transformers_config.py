@@ -12,12 +12,11 @@ from sapiens2_lit.backbones.rope import THETA
 from sapiens2_lit.backbones.sapiens2 import REGISTERS
 from sapiens2_lit.backbones.sizes import FULL_ATTENTION, PATCH
 from sapiens2_lit.checkpoints.reader import ARCHITECTURES
-from sapiens2_lit.classes import IGNORED
 from sapiens2_lit.decoders.pixel_shuffle import ChannelRMSNorm
 from sapiens2_lit.export.tasks import task_of
 from sapiens2_lit.heads import Head, PoseHead, SegmentationHead
 from sapiens2_lit.heads.pose import RELEASED_MAP_AREA
-from sapiens2_lit.images import MEAN, STD
+from sapiens2_lit.vocabularies import IGNORED
 
 CLASS_OF = {task: name for name, task in ARCHITECTURES.items()}
 LABELS = {
@@ -151,8 +150,8 @@ def preprocessor_json(backbone: Sapiens2, head: Head) -> dict[str, Any]:
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        "image_mean": [round(value / 255, 6) for value in MEAN],
-        "image_std": [round(value / 255, 6) for value in STD],
+        "image_mean": [round(value / 255, 6) for value in backbone.mean],
+        "image_std": [round(value / 255, 6) for value in backbone.std],
     }
     if isinstance(head, PoseHead):
         stride = PATCH // 2 ** len(head_config(head)["upsample_out_channels"])

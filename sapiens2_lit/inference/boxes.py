@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.datamodules.coco_tables import is_integer, read_image_table, read_numbers
-from sapiens2_lit.datamodules.files import Problems, read_json
+from sapiens2_lit.data.coco.tables import is_integer, read_image_table, read_numbers
+from sapiens2_lit.data.files import Problems, read_json
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.inference.sources import Frame
 

@@ -29,7 +29,7 @@ def read(image: Image, place: int = 0) -> RGB:
         DataError: it is of another kind or shape, or cannot be read.
     """
     if isinstance(image, str | Path):
-        from sapiens2_lit.datamodules.images import read_image
+        from sapiens2_lit.data.readers.images import read_image
 
         return check(read_image(image), str(image))
     if isinstance(image, np.ndarray):

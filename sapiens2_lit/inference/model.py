@@ -1,7 +1,7 @@
 """The networks of a checkpoint or of a released file, ready to predict: plain PyTorch, no Trainer."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,16 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.building import build
 from sapiens2_lit.checkpoints import load_state, read_meta, read_weights
 from sapiens2_lit.checkpoints.hub import is_hub_id
 from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, Outputs
-from sapiens2_lit.images import normalize
-from sapiens2_lit.inference.factories import read_factories
-from sapiens2_lit.inference.released import read_released
-from sapiens2_lit.parallel import compile_blocks
+from sapiens2_lit.inference.build_from_config import read_factories
+from sapiens2_lit.inference.from_released import read_released
+from sapiens2_lit.models.build import build
+from sapiens2_lit.models.network import Network
 
 Precision = Literal["float32", "bf16"]
 _PRECISIONS = ("float32", "bf16")
@@ -26,10 +25,8 @@ _PRECISIONS = ("float32", "bf16")
 log = logging.getLogger(__name__)
 
 
-class InferenceModel(nn.Module):
-    """One backbone and its heads, in evaluation mode; its parameters want no gradients.
-
-    Names of parameters are `backbone.*` and `heads.NAME.*`, as in checkpoints.
+class InferenceModel(Network):
+    """A network in evaluation mode, whose parameters want no gradients, and what is known of its origin.
 
     Args:
         backbone: the network that turns images into feature maps.
@@ -46,15 +43,14 @@ class InferenceModel(nn.Module):
     def __init__(
         self,
         backbone: Backbone,
-        heads: Mapping[str, Head],
+        heads: Mapping[str, Head] | nn.ModuleDict,
         *,
         image_size: tuple[int, int] | None = None,
         precision: Precision = "float32",
         config: Mapping[str, Any] | None = None,
         origin: str = "memory",
     ) -> None:
-        super().__init__()
-        size = image_size or getattr(backbone, "image_size", None)
+        size = image_size or backbone.image_size
         if size is None:
             raise SettingError(
                 f"image_size: {type(backbone).__name__} has none of its own; give (height, width)"
@@ -62,8 +58,7 @@ class InferenceModel(nn.Module):
         if not heads:
             raise SettingError("heads: found none, expected at least one; there would be nothing to predict")
         check_precision(precision)
-        self.backbone = backbone
-        self.heads = nn.ModuleDict(heads)
+        super().__init__(backbone, heads)
         self.image_size: tuple[int, int] = (size[0], size[1])
         self.precision = precision
         self.config = dict(config or {})
@@ -74,23 +69,17 @@ class InferenceModel(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def named_heads(self) -> list[tuple[str, Head]]:
-        return list(self.heads.items())  # type: ignore[arg-type]  # ModuleDict knows nn.Module only
-
     def autocast(self) -> torch.autocast:
         """The precision of the networks; what is made of their outputs stays in float32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Feature maps of RGB uint8 images (B, 3, H, W)."""
         with self.autocast():
-            return self.backbone(normalize(images))
+            return super().features(images)
 
-    def forward(self, images: Tensor) -> dict[str, Outputs]:
-        """Raw outputs of every head for RGB uint8 images (B, 3, H, W)."""
-        features = self.features(images)
+    def run_heads(self, features: list[Tensor], names: Collection[str] | None = None) -> dict[str, Outputs]:
         with self.autocast():
-            return {name: head(features) for name, head in self.named_heads()}
+            return super().run_heads(features, names)
 
 
 def load_model(
@@ -123,7 +112,7 @@ def load_model(
     model = _load(source, ema, backbone).to(place)
     model.precision = precision
     if compile:
-        compile_blocks(model.backbone)
+        model.compile_blocks()
     return model
 
 
@@ -166,7 +155,11 @@ def _load(source: str | Path, ema: bool, backbone: str | None) -> InferenceModel
             return _from_checkpoint(path, meta.get("config") or {}, ema, backbone)
     found = read_released(source)
     return InferenceModel(
-        found.backbone, found.heads, image_size=found.image_size, config=found.config, origin=found.origin
+        found.network.backbone,
+        found.network.heads,
+        image_size=found.image_size,
+        config=found.config,
+        origin=found.origin,
     )
 
 
@@ -174,21 +167,17 @@ def _from_checkpoint(
     path: Path, config: Mapping[str, Any], ema: bool, backbone_weights: str | None
 ) -> InferenceModel:
     """Plain networks: adapters are merged, averages taken, and what was not trained is read from where it was."""
-    backbone, heads = build(*read_factories(config, str(path)), pretrained=False)
-    network = nn.ModuleDict({"backbone": backbone, "heads": nn.ModuleDict(heads)})
+    network = build(*read_factories(config, str(path)), pretrained=False)
     found = read_weights(path, ema=ema, backbone=backbone_weights)
     log.info("%s", load_state(network, found.tensors, source=found.origin).summary())
+    size = network.backbone.image_size or data_setting(config, "image_size")
     return InferenceModel(
-        backbone, heads, image_size=_data_size(config, backbone), config=config, origin=found.origin
+        network.backbone,
+        network.heads,
+        image_size=(size[0], size[1]) if size else None,
+        config=config,
+        origin=found.origin,
     )
-
-
-def _data_size(config: Mapping[str, Any], backbone: Backbone) -> tuple[int, int] | None:
-    """(height, width) of the input that a run was trained on, where its backbone does not say."""
-    if getattr(backbone, "image_size", None) is not None:
-        return None
-    size = data_setting(config, "image_size")
-    return (size[0], size[1]) if size else None
 
 
 def data_setting(config: Mapping[str, Any], name: str) -> Any:

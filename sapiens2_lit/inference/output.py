@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from sapiens2_lit.atomic_write import check_writable, write_whole
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.prediction import Array, Prediction
@@ -25,7 +26,6 @@ from sapiens2_lit.inference.writers.formats import (
     keys_of,
 )
 from sapiens2_lit.inference.writers.overlay import OverlayVideo
-from sapiens2_lit.whole_files import check_writable, write_whole
 
 _CHANNELS = {"normal": 3, "pointmap": 3, "albedo": 3, "foreground": 3, "alpha": 1}
 
@@ -67,7 +67,7 @@ def open_output(
     else:
         names = tuple(formats)
         writers = build_writers(names, heads, options, videos=bool(source.videos))
-    check_writable(out, "--out")
+    check_writable(out, "--output")
     return Output(writers, out, names, source, options, resume=resume, sequential=sequential)
 
 

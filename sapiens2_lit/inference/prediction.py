@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import IGNORED, Classes
 from sapiens2_lit.heads.base import Head
-from sapiens2_lit.skeletons import Skeleton
+from sapiens2_lit.vocabularies import IGNORED, Classes, Skeleton
 
 Array = npt.NDArray[Any]
 
@@ -22,8 +21,8 @@ class HeadInfo:
     """How to read the results of one head.
 
     Attributes:
-        skeleton: names, links and colours of its keypoints, where it predicts some.
-        classes: names and colours of its classes, where it predicts some.
+        skeleton: names, links and colors of its keypoints, where it predicts some.
+        classes: names and colors of its classes, where it predicts some.
         relative: its depth runs from 0, nearest, to 1, farthest, instead of metres.
     """
 
@@ -84,11 +83,7 @@ class Prediction:
 
 def info_of(head: Head) -> HeadInfo:
     """What a head says about its results."""
-    return HeadInfo(
-        skeleton=getattr(head, "skeleton", None),
-        classes=getattr(head, "classes", None),
-        relative=bool(getattr(head, "relative", False)),
-    )
+    return HeadInfo(skeleton=head.skeleton, classes=head.classes, relative=head.relative)
 
 
 def known(array: Array) -> npt.NDArray[np.bool_]:

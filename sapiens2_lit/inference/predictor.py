@@ -12,13 +12,20 @@ from torch import Tensor
 
 from sapiens2_lit.checkpoints.hub import is_hub_id
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.inference.averaging import Size, evaluate, scaled_sizes, warn_of_heads_left_out
-from sapiens2_lit.inference.collecting import Claims, batch_of, collect_maps, collect_people, settle_focal
+from sapiens2_lit.inference.assemble import (
+    CropOwnership,
+    batch_of,
+    collect_maps,
+    collect_people,
+    settle_focal,
+)
 from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check_boxes, per_image, read
 from sapiens2_lit.inference.masking import check_mask_head, mask_maps, people_of, tells_people
 from sapiens2_lit.inference.model import InferenceModel, Precision, data_setting, load_model
 from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction, info_of
+from sapiens2_lit.inference.test_time_augmentation import scaled_sizes, warn_of_heads_left_out
 from sapiens2_lit.inference.views import View, crop_view, whole_view
+from sapiens2_lit.models.multi_scale import Size
 from sapiens2_lit.transforms.crop import BOX_PADDING
 
 __all__ = ["HeadInfo", "Instance", "Prediction", "Predictor", "load"]
@@ -82,7 +89,7 @@ class Predictor:
         self.top_down = [name for name, head in model.named_heads() if head.top_down]
         self.dense = [name for name, head in model.named_heads() if not head.top_down]
         self.masker, self.mask_with = self._find_masker(mask_with)
-        warn_of_heads_left_out(model, self.sizes, flip)
+        warn_of_heads_left_out(model, model.image_size, self.sizes, flip)
         self._warned = False
 
     @overload
@@ -119,7 +126,7 @@ class Predictor:
         predictions = [Prediction(image.shape[:2], heads=self.infos) for image in images]
         people = [self._people(first + place, image, boxes[place]) for place, image in enumerate(images)]
         for names, views in self._group(images, people):
-            claims = [Claims(prediction.image_size) for prediction in predictions]
+            claims = [CropOwnership(prediction.image_size) for prediction in predictions]
             for start in range(0, len(views), self.batch_size):
                 self._run(names, views[start : start + self.batch_size], images, predictions, claims)
         for prediction in predictions:
@@ -134,7 +141,7 @@ class Predictor:
         views: list[View],
         images: list[RGB],
         predictions: list[Prediction],
-        claims: list[Claims],
+        claims: list[CropOwnership],
     ) -> None:
         """One batch of views through the heads called `names`, into the predictions of their images."""
 
@@ -143,7 +150,7 @@ class Predictor:
             return torch.from_numpy(pixels).to(self.model.device).permute(0, 3, 1, 2).contiguous()
 
         inputs = render(self.model.image_size)
-        outputs = evaluate(self.model, names, inputs, render, self.sizes, self.flip)
+        outputs = self.model.evaluate(inputs, names, flip=self.flip, sizes=self.sizes, render=render)
         batch = batch_of(inputs, views)
         dense = any(name in self.dense for name in names)
         taken = [claims[view.image].take(view) for view in views] if dense else []

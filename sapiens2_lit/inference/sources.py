@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.datamodules.images import IMAGE_SUFFIXES, read_image
+from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, read_image
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.video import VIDEO_SUFFIXES, VideoFile
 
@@ -163,7 +163,7 @@ def without_results(found: list[Path], root: Path, out: Path, place: str) -> lis
     """
     results, images = out.resolve(), root.resolve()
     if results == images and (not has_magic(place) or "**" in place):
-        raise SettingError(f"--out {out} is where the images are looked for: choose a folder of its own")
+        raise SettingError(f"--output {out} is where the images are looked for: choose a folder of its own")
     if images not in results.parents:
         return found
     return [path for path in found if results not in path.resolve().parents]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.datamodules.detections import box_iou
+from sapiens2_lit.data.coco.detections import box_iou
 from sapiens2_lit.errors import SettingError
 
 

@@ -2,7 +2,6 @@
 
 from sapiens2_lit.losses.albedo import AlbedoChromaticity, AlbedoGradient, AlbedoL1
 from sapiens2_lit.losses.depth import GradientMatching, ScaleShiftInvariantL1, SiLog
-from sapiens2_lit.losses.labelled import Labelled
 from sapiens2_lit.losses.masked import DenseTerm
 from sapiens2_lit.losses.matting import (
     AlphaCrossEntropy,
@@ -26,6 +25,7 @@ from sapiens2_lit.losses.pointmap import (
 )
 from sapiens2_lit.losses.pose import KeypointMSE, KeypointOHKM
 from sapiens2_lit.losses.segmentation import BalancedCrossEntropy, CrossEntropy, Dice
+from sapiens2_lit.losses.skip_unlabelled import SkipUnlabelled
 
 __all__ = [
     "AlbedoChromaticity",
@@ -44,7 +44,6 @@ __all__ = [
     "GradientMatching",
     "KeypointMSE",
     "KeypointOHKM",
-    "Labelled",
     "NormalAngle",
     "NormalCosine",
     "NormalGradient",
@@ -60,4 +59,5 @@ __all__ = [
     "PointTerm",
     "ScaleShiftInvariantL1",
     "SiLog",
+    "SkipUnlabelled",
 ]

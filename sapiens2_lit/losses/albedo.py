@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sapiens2_lit.losses.masked import DenseTerm, masked_mean, squared_gradient
 
-_DARK = 0.1  # sum of rgb under which a colour is more noise than hue
+_DARK = 0.1  # sum of rgb under which a color is more noise than hue
 
 
 class AlbedoL1(DenseTerm):
@@ -34,7 +34,7 @@ class AlbedoGradient(DenseTerm):
 
 
 class AlbedoChromaticity(DenseTerm):
-    """`weight` times the mean absolute error of rgb over its sum: the colour without its brightness.
+    """`weight` times the mean absolute error of rgb over its sum: the color without its brightness.
 
     The sum counts as 0.1 at least, so that dark pixels weigh less and no gradient is larger than 10. The released form
     clamps the prediction to 0..1, which ends its gradient outside, and adds 1e-6 to the sum, which makes that of a
@@ -57,9 +57,9 @@ class AlbedoChromaticity(DenseTerm):
         return masked_mean(error.abs(), valid)
 
 
-def _chromaticity(colour: Tensor) -> Tensor:
-    return colour / colour.sum(dim=1, keepdim=True).clamp(min=_DARK)
+def _chromaticity(color: Tensor) -> Tensor:
+    return color / color.sum(dim=1, keepdim=True).clamp(min=_DARK)
 
 
-def _released(colour: Tensor) -> Tensor:
-    return colour / (colour.sum(dim=1, keepdim=True) + 1e-6)
+def _released(color: Tensor) -> Tensor:
+    return color / (color.sum(dim=1, keepdim=True) + 1e-6)

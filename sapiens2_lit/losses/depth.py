@@ -41,7 +41,7 @@ class SiLog(DenseTerm):
         SettingError: a setting is out of its range, or `relative` meets `released`.
     """
 
-    hidden = (1.0,)
+    fill_value = (1.0,)
 
     def __init__(
         self,

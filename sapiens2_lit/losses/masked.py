@@ -31,7 +31,7 @@ class DenseTerm(nn.Module, ABC):
 
     # What both sides hold at pixels that do not count, the same or one a channel: a subclass sets it where 0 is no
     # sensible value. None for forms that look at such neighbours as they are.
-    hidden: tuple[float, ...] | None = (0.0,)
+    fill_value: tuple[float, ...] | None = (0.0,)
     # Whether the prediction is what a sigmoid is still to be taken of, where the field is one.
     on_logits = False
 
@@ -42,7 +42,7 @@ class DenseTerm(nn.Module, ABC):
     def forward(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Scalar, from prediction and target (B, C, H, W) and valid (B, 1, H, W) bool."""
         with torch.autocast(prediction.device.type, enabled=False):
-            prediction, target = prepare(prediction, target, valid, self.hidden)
+            prediction, target = prepare(prediction, target, valid, self.fill_value)
             return self.weight * self.value(prediction, target, valid)
 
     @abstractmethod
@@ -62,20 +62,20 @@ def positive(number: float, where: str, *, zero: bool = False) -> float:
 
 
 def prepare(
-    prediction: Tensor, target: Tensor, valid: Tensor, hidden: tuple[float, ...] | None
+    prediction: Tensor, target: Tensor, valid: Tensor, fill_value: tuple[float, ...] | None
 ) -> tuple[Tensor, Tensor]:
-    """Both sides in float32 at least, with `hidden` at pixels that do not count.
+    """Both sides in float32 at least, with `fill_value` at pixels that do not count.
 
-    Without `hidden` those pixels stay as they are, but for targets that are not finite, which become 0.
+    Without `fill_value` those pixels stay as they are, but for targets that are not finite, which become 0.
     """
     assert prediction.shape == target.shape, f"prediction {(*prediction.shape,)}, target {(*target.shape,)}"
     expected = (len(target), 1, *target.shape[2:])
     assert valid.shape == expected and valid.dtype == torch.bool, f"valid {(*valid.shape,)} {valid.dtype}"
     dtype = torch.promote_types(torch.promote_types(prediction.dtype, target.dtype), torch.float32)
     prediction, target = prediction.to(dtype), target.to(dtype)
-    if hidden is None:
+    if fill_value is None:
         return prediction, torch.where(valid | target.isfinite(), target, 0)
-    fill = target.new_tensor(hidden)[:, None, None]
+    fill = target.new_tensor(fill_value)[:, None, None]
     return torch.where(valid, prediction, fill), torch.where(valid, target, fill)
 
 
@@ -113,7 +113,7 @@ def coarsen(values: Tensor, valid: Tensor, factor: int) -> tuple[Tensor, Tensor]
     return total / count.clamp(min=1), count
 
 
-def soften(error: Tensor, limit: float) -> Tensor:
+def log_tail(error: Tensor, limit: float) -> Tensor:
     """An absolute error that grows only logarithmically above `limit`, so that outliers weigh less but still teach."""
     above = limit * (1 + torch.log(error.clamp(min=limit) / limit))
     return torch.where(error <= limit, error, above)

@@ -17,7 +17,7 @@ _SHORTEST = (
 class NormalCosine(DenseTerm):
     """`weight` times the mean of 1 - cos of the angle between prediction and target, as released."""
 
-    hidden = (0.0, 0.0, -1.0)
+    fill_value = (0.0, 0.0, -1.0)
 
     def __init__(self, weight: float = 10.0) -> None:
         super().__init__(weight)
@@ -56,7 +56,7 @@ class NormalAngle(DenseTerm):
     comes from 2 atan2(|p - t|, |p + t|) (Kahan): arccos has no gradient at 0 and few digits near it.
     """
 
-    hidden = (0.0, 0.0, -1.0)
+    fill_value = (0.0, 0.0, -1.0)
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__(weight)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.geometry import align, area_vectors, normals_support, pixel_rays
 from sapiens2_lit.losses.depth import scale_invariant_log
-from sapiens2_lit.losses.masked import coarsen, masked_mean, positive, prepare, soften
+from sapiens2_lit.losses.masked import coarsen, log_tail, masked_mean, positive, prepare
 
 _LIMIT = 4.0  # of |error| / d: above it the released losses stop, ours grow as the logarithm
 _SMALLEST_AREA = (
@@ -39,7 +39,7 @@ class PointTerm(nn.Module, ABC):
         SettingError: the weight is negative or not finite.
     """
 
-    hidden: tuple[float, ...] | None = (0.0, 0.0, 1.0)
+    fill_value: tuple[float, ...] | None = (0.0, 0.0, 1.0)
 
     def __init__(self, weight: float = 1.0, released: bool = False) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class PointTerm(nn.Module, ABC):
     def forward(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
         """Scalar, from points and target (B, 3, H, W), valid (B, 1, H, W) bool and intrinsics (B, 3, 3)."""
         with torch.autocast(points.device.type, enabled=False):
-            points, target = prepare(points, target, valid, self.hidden)
+            points, target = prepare(points, target, valid, self.fill_value)
             return self.weight * self.value(points, target, valid, intrinsics.to(points.dtype))
 
     @abstractmethod
@@ -58,7 +58,7 @@ class PointTerm(nn.Module, ABC):
 
     def limited(self, error: Tensor) -> Tensor:
         """|error| of each component, where large growing slowly, or, as released, neither growing nor teaching."""
-        return error.abs().clamp(max=_LIMIT) if self.released else soften(error.abs(), _LIMIT)
+        return error.abs().clamp(max=_LIMIT) if self.released else log_tail(error.abs(), _LIMIT)
 
 
 class PointL1(PointTerm):
@@ -97,7 +97,7 @@ class PointMultiscaleL1(PointTerm):
             )
         self.factors = tuple(factors)
         if released:
-            self.hidden = None
+            self.fill_value = None
 
     def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
         depth = mean_depth(target, valid)
@@ -183,7 +183,7 @@ class PointNormal(PointTerm):
     def __init__(self, weight: float = 2.0, released: bool = False) -> None:
         super().__init__(weight, released)
         if released:
-            self.hidden = None
+            self.fill_value = None
 
     def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
         surface, truth = area_vectors(points), area_vectors(target)

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sapiens2_lit.classes import IGNORED, load_classes
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.vocabularies import IGNORED, load_classes
 
 _RAREST = 1e-4  # share of pixels below which a class is not made up for any more
 _CHUNK = 2**24  # elements of logits that are worked on at once: 64 MB in float32
@@ -67,7 +67,7 @@ class CrossEntropy(nn.Module):
 class BalancedCrossEntropy(CrossEntropy):
     """Cross-entropy with class weights from how many pixels each class has in the training masks.
 
-    The weights are set when training starts (`Head.prepare`) and kept in checkpoints; 1 everywhere before that.
+    The weights are set when training starts (`Head.setup`) and kept in checkpoints; 1 everywhere before that.
 
     Args:
         num_classes: C.

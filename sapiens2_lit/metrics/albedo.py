@@ -23,7 +23,7 @@ class AlbedoErrors(RunningSums):
         grad_l1: absolute error of the difference of neighbours, mean over pairs with both ends valid, of the mean
             of columns and rows.
         si_mae, si_rmse: after each image's prediction is multiplied by the one factor that fits its label best in
-            the least-squares sense: light that was taken for colour, or colour for light, costs nothing
+            the least-squares sense: light that was taken for color, or color for light, costs nothing
             (Grosse et al., ICCV 2009, with one window).
     NaN where nothing was valid.
     """

@@ -16,8 +16,8 @@ from torchmetrics.utilities import dim_zero_cat
 
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.metrics.oks import oks_nms, person_score
-from sapiens2_lit.parallel.ranks import several_ranks
-from sapiens2_lit.skeletons import Skeleton
+from sapiens2_lit.parallel.collectives import several_ranks
+from sapiens2_lit.vocabularies import Skeleton
 
 _MAX_PEOPLE = 20  # of one image, the best; COCO's setting for keypoints
 _HANDS = ("left_hand", "right_hand")

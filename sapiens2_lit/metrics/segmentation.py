@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from sapiens2_lit.classes import IGNORED
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.vocabularies import IGNORED
 
 
 class SegmentationIoU(Metric):

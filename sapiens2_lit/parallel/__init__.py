@@ -5,15 +5,15 @@ strategy for Lightning's Trainer is in `strategy.py`, which plain models need no
 """
 
 from sapiens2_lit.parallel.blocks import compile_blocks
-from sapiens2_lit.parallel.gradients import clip_gradients, clip_values
-from sapiens2_lit.parallel.placement import held_part, local_values, whole
-from sapiens2_lit.parallel.ranks import (
+from sapiens2_lit.parallel.collectives import (
     gather_over_ranks,
     greatest_over_ranks,
     max_over_ranks,
     several_ranks,
     sum_over_ranks,
 )
+from sapiens2_lit.parallel.dtensor import held_part, local_values, whole
+from sapiens2_lit.parallel.gradients import clip_gradients, clip_values
 
 __all__ = [
     "clip_gradients",

@@ -19,8 +19,8 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.optim import Optimizer
 
 from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.parallel.dtensor import held_part, is_sharded, local_values
 from sapiens2_lit.parallel.metadata import INDEX_FILE, read_index
-from sapiens2_lit.parallel.placement import held_part, is_sharded, local_values
 
 META_FILE = "meta.pt"
 MODEL, OPTIMIZER = "model.", "optimizer."

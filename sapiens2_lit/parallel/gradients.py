@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sapiens2_lit.parallel.placement import local_values
+from sapiens2_lit.parallel.dtensor import local_values
 
 
 @torch.no_grad()

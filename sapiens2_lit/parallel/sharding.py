@@ -1,5 +1,6 @@
 """FSDP2 on a network: which of its parts are gathered together, in which precision, and how early."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +14,6 @@ from torch.distributed.fsdp import (
     fully_shard,
     register_fsdp_forward_method,
 )
-
-from sapiens2_lit.parallel.blocks import blocks_of
 
 
 @dataclass(frozen=True)
@@ -44,23 +43,31 @@ class Sharding:
         offload = CPUOffloadPolicy() if self.cpu_offload else OffloadPolicy()
         fully_shard(module, mesh=self.mesh, mp_policy=precision, offload_policy=offload)
 
-    def shard_backbone(self, backbone: nn.Module) -> None:
-        """Shard each block, the window tokenizer, and the rest, in place."""
-        blocks = blocks_of(backbone)
-        tokenizer = getattr(backbone, "tokenizer", None)
-        # The tokenizer's blocks run once for each chunk of windows: gathered together they are gathered once.
-        parts = [tokenizer] if isinstance(tokenizer, nn.Module) else []
-        for part in (*parts, *blocks, backbone):
+    def shard_backbone(
+        self,
+        backbone: nn.Module,
+        blocks: Sequence[nn.Module],
+        others: Iterable[nn.Module] = (),
+        forward_methods: Iterable[str] = (),
+    ) -> None:
+        """Shard each block, each of the other parts, and the rest, in place.
+
+        Args:
+            blocks: of the backbone, in the order in which they run; the next ones are gathered ahead.
+            others: parts besides, that are gathered at once.
+            forward_methods: methods besides `forward` that run the network.
+        """
+        for part in (*others, *blocks, backbone):
             self.shard(part, self.compute)
-        if hasattr(backbone, "forward_tokens"):
-            register_fsdp_forward_method(backbone, "forward_tokens")
+        for method in forward_methods:
+            register_fsdp_forward_method(backbone, method)
         self._prefetch(blocks)
 
-    def _prefetch(self, blocks: list[nn.Module]) -> None:
+    def _prefetch(self, blocks: Sequence[nn.Module]) -> None:
         for index, block in enumerate(blocks):
             assert isinstance(block, FSDPModule)
             ahead = blocks[index + 1 : index + 1 + self.prefetch]
-            behind = blocks[max(0, index - self.prefetch) : index][::-1]
+            behind = [*reversed(blocks[max(0, index - self.prefetch) : index])]
             block.set_modules_to_forward_prefetch([each for each in ahead if isinstance(each, FSDPModule)])
             block.set_modules_to_backward_prefetch([each for each in behind if isinstance(each, FSDPModule)])
 

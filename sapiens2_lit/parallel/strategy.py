@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel import checkpoint as folder
-from sapiens2_lit.parallel.placement import held_part, local_values
+from sapiens2_lit.parallel.dtensor import held_part, local_values
 from sapiens2_lit.parallel.sharding import Sharding
 
 

@@ -9,10 +9,9 @@ import torch
 import yaml
 from lightning.pytorch.utilities import rank_zero_info
 
-from sapiens2_lit.callbacks.pictures import compare
-from sapiens2_lit.datamodules.loading import collate
+from sapiens2_lit.atomic_write import check_writable, write_whole
+from sapiens2_lit.data.loading import collate
 from sapiens2_lit.heads.base import Batch, Head, Outputs
-from sapiens2_lit.module import SapiensModule
 from sapiens2_lit.parallel import gather_over_ranks
 from sapiens2_lit.report.curves import chosen_curves, read_curves
 from sapiens2_lit.report.page import HeadReport, Sample, build_page
@@ -24,13 +23,15 @@ from sapiens2_lit.report.samples import (
     short_names,
     worst_and_median,
 )
-from sapiens2_lit.scoring import counted_only
-from sapiens2_lit.whole_files import check_writable, write_whole
+from sapiens2_lit.training.evaluator import full_precision
+from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.training.validation_metrics import evaluated_only
+from sapiens2_lit.visualization.compare import compare
 
 PAGE = "report.html"
 
 
-class TestReport(L.Callback):
+class HtmlReport(L.Callback):
     """Writes `FOLDER/report.html` when a model was tested: metrics, curves, the worst and median samples, the config.
 
     Args:
@@ -70,9 +71,9 @@ class TestReport(L.Callback):
             if name not in outputs or not all(key in batch for key in head.targets):
                 continue
             for row, index in enumerate(indices):
-                if "counted" in batch and not batch["counted"][row]:
+                if "evaluated" in batch and not batch["evaluated"][row]:
                     continue  # another process ranks it
-                with pl_module.full_precision():
+                with full_precision(pl_module.device):
                     loss = loss_of(head, outputs[name], batch, row)
                 sample = batch["sample"][row] if "sample" in batch else f"sample {index}"
                 self.ranked.setdefault(name, []).append(Ranked(loss, source, index, sample))
@@ -101,11 +102,11 @@ class TestReport(L.Callback):
     ) -> np.ndarray:
         assert self.samples is not None
         batch = moved(collate([self.samples.again(found)]), module.device)
-        batch.pop("counted", None)
+        batch.pop("evaluated", None)
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             outputs = module.evaluate(batch["image"], {name})[name]
         in_input_pixels = {key: value for key, value in batch.items() if key != "affine"}
-        with torch.no_grad(), module.full_precision():
+        with torch.no_grad(), full_precision(module.device):
             prediction = head.predict(outputs, in_input_pixels)
         return compare(head, batch, prediction, 0)
 
@@ -137,6 +138,6 @@ class TestReport(L.Callback):
 def loss_of(head: Head, outputs: Outputs, batch: Batch, row: int) -> float:
     """The sum of the head's loss terms for one sample of a batch."""
     alone = torch.arange(len(batch["image"]), device=batch["image"].device) == row
-    own, sample = counted_only(outputs, {**batch, "counted": alone})
+    own, sample = evaluated_only(outputs, {**batch, "evaluated": alone})
     terms = head.loss(own, sample)
     return float(torch.stack(list(terms.values())).sum())

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, SequentialSampler
 
-from sapiens2_lit.datamodules.mixing import MixedEvaluation
+from sapiens2_lit.data.mixture import MixedEvaluation
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch
 

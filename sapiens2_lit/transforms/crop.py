@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.skeletons import Skeleton
 from sapiens2_lit.transforms.geometric import Affine, compose, mirror, rotation, scaling, translation
+from sapiens2_lit.vocabularies import Skeleton
 
 Half = Literal["upper", "lower"]
 

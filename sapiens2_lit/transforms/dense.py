@@ -16,10 +16,10 @@ from sapiens2_lit.transforms.whole_image import WholeImageVariation, fit_affine
 
 @dataclass(frozen=True)
 class ViewAugmentation:
-    """Random views without change of colour: for labels that are colours themselves, albedo and mattes.
+    """Random views without change of color: for labels that are colors themselves, albedo and mattes.
 
     Settable one by one, as in `--data.augment.flip 0.5`; `--data.augment null` switches all of it off. The defaults are
-    the recipe of the released Sapiens2 albedo models. A photograph's colours are what tells albedo from light: to shift
+    the recipe of the released Sapiens2 albedo models. A photograph's colors are what tells albedo from light: to shift
     them and not the label would teach the network to be wrong.
 
     Attributes:
@@ -105,8 +105,8 @@ class DenseAugmentation(ViewAugmentation, PhotometricAugmentation):
     """Everything random in a training sample of normals, point maps or depth.
 
     Settable one by one, as in `--data.augment.flip 0.5`; `--data.augment null` switches all of it off. Probabilities
-    and ranges are the recipe of the released Sapiens2 normal models, which settles neither the strength of the colours
-    nor that of blur and noise; that of point maps has colours, scale, crop and flip alone (`RELEASED_POINTMAP`).
+    and ranges are the recipe of the released Sapiens2 normal models, which settles neither the strength of the colors
+    nor that of blur and noise; that of point maps has colors, scale, crop and flip alone (`RELEASED_POINTMAP`).
 
     Attributes:
         flip: probability of a mirror image.
@@ -118,11 +118,11 @@ class DenseAugmentation(ViewAugmentation, PhotometricAugmentation):
         crop_aspect: smallest and largest width over height of the rectangle, uniformly in the logarithm.
         rotation: largest rotation in degrees, either way, uniformly; the released recipe has none.
         rotation_probability: how often it is rotated, where `rotation` is not 0.
-        photometric: probability that colours change at all.
+        photometric: probability that colors change at all.
         brightness: largest relative change of brightness, either way.
         contrast: largest relative change of contrast, either way.
         saturation: largest relative change of saturation, either way.
-        hue: largest turn of the hue, either way, as a fraction of the colour circle.
+        hue: largest turn of the hue, either way, as a fraction of the color circle.
         blur: probability of a box blur of 3 to 7 pixels.
         median_blur: probability of a median blur of 3 to 7 pixels.
         resample: probability that the input is resized to a smaller size and back.
@@ -177,4 +177,4 @@ def _check_range(settings: object, name: str, *, above: float | None = None, mos
 
 RELEASED = DenseAugmentation()  # of normals; depth has no recipe and takes this one
 RELEASED_POINTMAP = DenseAugmentation(blur=0.0, resample=0.0, solarize=0.0, noise=0.0)
-COLOURLESS = ViewAugmentation()
+COLORLESS = ViewAugmentation()

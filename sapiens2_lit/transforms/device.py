@@ -69,7 +69,7 @@ def device_steps(steps: tuple[PixelFunction, ...]) -> list[DeviceFunction]:
 
 
 def vary_colors(settings: PhotometricAugmentation, x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Colours in a random order, box blur, median blur and one black rectangle."""
+    """Colors in a random order, box blur, median blur and one black rectangle."""
     if rng.random() < settings.photometric:
         x = jitter(settings, x, rng)
     if rng.random() < settings.blur:

@@ -1,4 +1,4 @@
-"""What happens to pixels alone: colour, blur and a dropped rectangle, by albumentations."""
+"""What happens to pixels alone: color, blur and a dropped rectangle, by albumentations."""
 
 import os
 import warnings
@@ -16,11 +16,11 @@ class PhotometricAugmentation:
     """Settings of pixel augmentation; probabilities and `dropout_size` are those of the released pose models.
 
     Attributes:
-        photometric: probability that colours change at all.
+        photometric: probability that colors change at all.
         brightness: largest relative change of brightness, either way.
         contrast: largest relative change of contrast, either way.
         saturation: largest relative change of saturation, either way.
-        hue: largest turn of the hue, either way, as a fraction of the colour circle.
+        hue: largest turn of the hue, either way, as a fraction of the color circle.
         blur: probability of a box blur of 3 to 7 pixels.
         median_blur: probability of a median blur of 3 to 7 pixels.
         dropout: probability of one rectangle painted black; keypoints under it stay labelled.
@@ -65,7 +65,7 @@ class PhotometricAugmentation:
 
 
 class Photometric:
-    """Colour, blur and a dropped rectangle, as the settings say."""
+    """Color, blur and a dropped rectangle, as the settings say."""
 
     def __init__(self, settings: PhotometricAugmentation) -> None:
         self.settings = settings

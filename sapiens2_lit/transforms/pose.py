@@ -12,7 +12,7 @@ class PoseAugmentation(CropAugmentation, PhotometricAugmentation):
 
     Settable one by one, as in `--data.augment.rotation 40` or `--data.augment.flip 0`; `--data.augment null`
     switches all of it off. The probabilities, `shift`, `scale`, `rotation` and `dropout_size` are the recipe
-    of the released Sapiens2 pose models; it does not settle the strength of the colours, and all ranges are
+    of the released Sapiens2 pose models; it does not settle the strength of the colors, and all ranges are
     drawn uniformly here.
 
     Attributes:
@@ -23,11 +23,11 @@ class PoseAugmentation(CropAugmentation, PhotometricAugmentation):
         scale: smallest and largest factor on the crop's sides, uniformly; above 1 the person becomes smaller.
         rotation: largest rotation in degrees, either way, uniformly.
         rotation_probability: how often it is rotated.
-        photometric: probability that colours change at all.
+        photometric: probability that colors change at all.
         brightness: largest relative change of brightness, either way.
         contrast: largest relative change of contrast, either way.
         saturation: largest relative change of saturation, either way.
-        hue: largest turn of the hue, either way, as a fraction of the colour circle.
+        hue: largest turn of the hue, either way, as a fraction of the color circle.
         blur: probability of a box blur of 3 to 7 pixels.
         median_blur: probability of a median blur of 3 to 7 pixels.
         dropout: probability of one rectangle painted black; keypoints under it stay labelled.

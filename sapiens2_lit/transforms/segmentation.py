@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.classes import IGNORED
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.crop import check_probability
 from sapiens2_lit.transforms.geometric import Affine, compose, resizing, warp_labels
 from sapiens2_lit.transforms.photometric import PhotometricAugmentation
 from sapiens2_lit.transforms.pixels import Noise, PixelFunction
 from sapiens2_lit.transforms.whole_image import WholeImageAugmentation, fit_affine
+from sapiens2_lit.vocabularies import IGNORED
 
 _TRIES = 10  # views drawn at most until one is mixed enough
 _COARSE = 1 / 8  # of the input's sides: enough to tell shares of classes
@@ -37,11 +37,11 @@ class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
         rotation_probability: how often it is rotated.
         mixed: how often the view must be mixed: others are drawn, up to ten, until no class takes too much of it.
         largest_share: of a mixed view's pixels that one class may take.
-        photometric: probability that colours change at all.
+        photometric: probability that colors change at all.
         brightness: largest relative change of brightness, either way.
         contrast: largest relative change of contrast, either way.
         saturation: largest relative change of saturation, either way.
-        hue: largest turn of the hue, either way, as a fraction of the colour circle.
+        hue: largest turn of the hue, either way, as a fraction of the color circle.
         blur: probability of a box blur of 3 to 7 pixels.
         median_blur: probability of a median blur of 3 to 7 pixels.
         noise: probability of Gaussian noise.

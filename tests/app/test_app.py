@@ -12,7 +12,7 @@ import trimesh
 from PIL import Image
 
 from sapiens2_lit.backbones import Sapiens2
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 from sapiens2_lit.heads import NormalHead, PointmapHead, PoseHead
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.predictor import Predictor

@@ -25,6 +25,7 @@ def gradients(model: Sapiens2, images: Tensor) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window_tokenizer", [False, True])
 @pytest.mark.parametrize("rope_dtype", ["float32", "bfloat16"])
 def test_whole_backbone_compiles_without_graph_breaks(
@@ -38,6 +39,7 @@ def test_whole_backbone_compiles_without_graph_breaks(
     assert counter.frame_count == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", [False, True])
 def test_blocks_compiled_in_place_keep_names_and_results(again: bool, images: Tensor) -> None:
     torch._dynamo.reset()

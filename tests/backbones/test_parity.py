@@ -56,6 +56,7 @@ def test_transformers_computes_the_same(name: str) -> None:
             torch.testing.assert_close(ours(images)[0], found.feature_maps[0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_timm_computes_the_same() -> None:
     timm = pytest.importorskip("timm")
     ours = randomized("0.1b", 0.01)

@@ -33,6 +33,7 @@ def table(
     os.environ.update(environment)
 
 
+@pytest.mark.slow
 def test_training_is_as_large_as_planned(table: Callable[..., Rows]) -> None:
     cases = ["plain", "stages"]
     rows = table("training.py", "--head", "normal", "--precision", "32-true", "--cases", *cases)
@@ -41,6 +42,7 @@ def test_training_is_as_large_as_planned(table: Callable[..., Rows]) -> None:
     assert all(0.85 < float(row["planned / measured"]) < 1.15 for row in rows)
 
 
+@pytest.mark.slow
 def test_one_rank_learns_what_one_process_learns(table: Callable[..., Rows]) -> None:
     rows = table("sharded.py", "--precision", "32-true")
     assert [row["strategy"] for row in rows] == ["single", "fsdp2"]
@@ -48,6 +50,7 @@ def test_one_rank_learns_what_one_process_learns(table: Callable[..., Rows]) -> 
     assert float(rows[1]["buffers, GB"]) > 0
 
 
+@pytest.mark.slow
 def test_both_implementations_compute_the_same(table: Callable[..., Rows]) -> None:
     pytest.importorskip("transformers")
     (row,) = table("forward.py", "--dtype", "float32")

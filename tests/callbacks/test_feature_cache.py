@@ -14,14 +14,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sapiens2_lit.adapt import Adapt
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.callbacks import FeatureCache
+from sapiens2_lit.data.feature_store import FeatureStore, check_sizes, mark_of, reserve
 from sapiens2_lit.datamodules import MultitaskDataModule, PoseDataModule
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.feature_store import FeatureStore, check_sizes, mark_of, reserve
 from sapiens2_lit.heads import PoseHead
-from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.training.adaptation import Adapt
+from sapiens2_lit.training.module import SapiensModule
 from sapiens2_lit.transforms import PoseAugmentation
 
 
@@ -95,6 +95,7 @@ class Run:
 PROBE = 1  # image that tells the features' shape
 
 
+@pytest.mark.slow
 def test_later_epochs_read_what_the_first_computed(figures: Path, weights: str, tmp_path: Path) -> None:
     cached = Run(figures, tmp_path, weights, FeatureCache(str(tmp_path / "cache")))
     assert cached.passes == 12 + PROBE

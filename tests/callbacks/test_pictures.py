@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sapiens2_lit.callbacks.pictures import compare
 from sapiens2_lit.heads import AlbedoHead, DepthHead, Head, MattingHead, NormalHead, PointmapHead
+from sapiens2_lit.visualization.compare import compare
 
 SIZE = (32, 48)
 

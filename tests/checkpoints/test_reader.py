@@ -79,6 +79,7 @@ def test_transformers_layout_is_renamed_on_reading(tensors: dict[str, Tensor], t
     assert same(read_weights(tmp_path).tensors, tensors)
 
 
+@pytest.mark.slow
 def test_safetensors_are_mapped_not_copied(tmp_path: Path) -> None:
     big = torch.zeros(64, 1024, 1024)  # 256 MiB
     file = write_weights({"big": big}, tmp_path / "big.safetensors")

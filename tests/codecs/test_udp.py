@@ -1,15 +1,13 @@
 """The UDP codec: golden numbers, round trips everywhere, and calm on maps without a peak."""
 
-from pathlib import Path
-
 import pytest
 import torch
+from helpers import GOLDEN
 from safetensors.torch import load_file
 
 from sapiens2_lit.codecs import UDPHeatmapCodec
 from sapiens2_lit.errors import SettingError
 
-GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden" / "pose_codec.safetensors"
 SMALL = UDPHeatmapCodec((256, 192), (64, 48), sigma=2.0)
 # (input, heatmap, sigma): released size and smaller ones, down to maps smaller than the decoder's patch
 SIZES = [
@@ -25,9 +23,7 @@ SIZES = [
 
 @pytest.fixture(scope="module")
 def golden():
-    if not GOLDEN.exists():
-        pytest.skip(f"no golden numbers at {GOLDEN}")
-    return load_file(GOLDEN)
+    return load_file(GOLDEN / "pose_codec.safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -224,7 +224,7 @@ def test_alphas_need_no_foregrounds(depths, caplog):
         (depths / "depths" / f"{index}.npy").unlink()
     with caplog.at_level(logging.INFO):
         data = set_up(MattingDataModule, depths, alphas="depths", augment=None)
-    assert caplog.text.count("foregrounds does not exist: alpha is learned without the people's colour") == 1
+    assert caplog.text.count("foregrounds does not exist: alpha is learned without the people's color") == 1
     sample = data.datasets["train"][3]
     assert "foreground" not in sample
     assert sample["alpha"].unique().tolist() == pytest.approx([120 / 255])
@@ -245,13 +245,6 @@ def test_normals_off_unit_length_are_reported(tmp_path, caplog):
     assert "200 pixels of its labels are NaN, infinite or not of length 1; they do not count" in caplog.text
     data.teardown("fit")
     assert "1 of 1 samples have labels that are NaN, infinite or not of length 1 in places" in caplog.text
-
-
-def test_predicting_needs_images_alone(depths):
-    for kind in (NormalDataModule, DepthDataModule, PointmapDataModule, AlbedoDataModule, MattingDataModule):
-        samples = set_up(kind, depths, "predict", predict="images").datasets["predict"]
-        assert len(samples) == 6
-        assert set(samples[0]) == {"image", "affine", "sample"}
 
 
 def test_settings_are_flat_on_the_command_line(depths):

@@ -115,7 +115,7 @@ def test_people_of_two_datasets_are_evaluated_together(people: Path):
     for batch in list(data.val_dataloader()) * 2:
         if "image_id" in batch:
             found = to_original(batch["keypoints"].clamp(max=1e6), batch["affine"])
-            metric.update(found, batch["image_id"], batch["score"], batch["person"])
+            metric.update(found, batch["image_id"], batch["box_score"], batch["sample_index"])
         else:
             assert batch["dataset"] == "masks"
     assert len(metric.results()) == 4
@@ -149,23 +149,6 @@ def test_ranks_walk_through_the_same_datasets(people: Path):
     assert [name for name, _ in first] == [name for name, _ in second]
     assert all(one != other for one, other in zip(first, second, strict=True))
     assert evaluated == as_well
-
-
-def test_one_dataset_predicts(people: Path):
-    def build(**settings: Any) -> MultitaskDataModule:
-        few = {"samples_per_epoch": 4, "num_workers": 0}
-        return MultitaskDataModule(
-            {"generated": SyntheticDataModule(**few), "pose": pose(people)}, **settings
-        )
-
-    data = build(predict="images/*.jpg", image_size=SIZE)
-    data.setup("predict")
-    batches = [data.transfer_batch_to_device(b, torch.device("cpu"), 0) for b in data.predict_dataloader()]
-    assert sum(len(batch["image"]) for batch in batches) == 10
-    with pytest.raises(SettingError, match=r"data\.predict is null, and no dataset has one"):
-        build().setup("predict")
-    with pytest.raises(SettingError, match="none of only can predict"):
-        MultitaskDataModule({"only": SyntheticDataModule()}, predict="images").setup("predict")
 
 
 def test_datasets_without_a_stage_are_left_out(people: Path):

@@ -14,7 +14,6 @@ from sapiens2_lit.datamodules import PoseDataModule, PoseSource
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms import PoseAugmentation
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "coco_wholebody_tiny"
 SIZE = (64, 48)
 
 
@@ -46,9 +45,9 @@ def test_the_batch_has_the_documented_keys(dataset):
         "image": ((3, 3, 64, 48), torch.uint8),
         "keypoints": ((3, 17, 3), torch.float32),
         "box": ((3, 4), torch.float32),
-        "score": ((3,), torch.float32),
+        "box_score": ((3,), torch.float32),
         "image_id": ((3,), torch.int64),
-        "person": ((3,), torch.int64),
+        "sample_index": ((3,), torch.int64),
         "affine": ((3, 2, 3), torch.float32),
     }
     assert len(batch["sample"]) == 3
@@ -218,7 +217,7 @@ def test_sources_are_mixed_and_keep_their_vocabularies(dataset, tmp_path):
     batches = list(mixed.train_dataloader())
     assert len(batches) == 1, "6 people and half of 6"
     batch = batches[0]
-    ours = batch["person"] < 6
+    ours = batch["sample_index"] < 6
     assert ours.sum() == 6
     knee = mixed.skeleton.keypoints.index("right_knee")
     assert (batch["keypoints"][~ours][:, knee, 2] == 2).all()
@@ -235,36 +234,14 @@ def test_detections_replace_the_labelled_boxes(dataset):
     data = set_up(root, "validate", detections="detections.json", detection_threshold=0.5)
     (batch,) = data.val_dataloader()
     np.testing.assert_allclose(batch["box"], [[10, 10, 30, 40]])
-    np.testing.assert_allclose(batch["score"], [0.9])
+    np.testing.assert_allclose(batch["box_score"], [0.9])
     assert len(data.ground_truth("validate")["annotations"]) == 3, "missed people count"
 
 
-def test_predicting_on_images_and_on_boxes(dataset, monkeypatch):
-    root = dataset()
-    for where in ("images", "images/*.jpg", str(root / "images" / "1.jpg")):
-        samples = set_up(root, "predict", predict=where).datasets["predict"]
-        assert len(samples) == (1 if where.endswith("1.jpg") else 3)
-        sample = samples[0]
-        assert "keypoints" not in sample
-        assert sample["box"].tolist() == [0, 0, 120, 100]
-        corners = sample["affine"].double() @ torch.tensor([[0, 120], [0, 100], [1, 1]]).double()
-        assert corners[0].tolist() == pytest.approx([0, 47], abs=1e-4), "the whole width is used"
-    boxes = set_up(root, "predict", predict="val.json").datasets["predict"]
-    assert len(boxes) == 6
-    assert "keypoints" not in boxes[0]
-    monkeypatch.chdir(root.parent)
-    assert len(set_up(root, "predict", predict="data/images").datasets["predict"]) == 3
-    with pytest.raises(DataError, match=r"`data.predict` is 'nothing', and there is no such"):
-        set_up(root, "predict", predict="nothing")
-    with pytest.raises(SettingError, match=r"data.predict is null"):
-        set_up(root, "predict")
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared photographs are not here")
 @pytest.mark.parametrize("file", ["person_keypoints.json", "wholebody.json"])
-def test_real_photographs_make_batches_of_308(file):
+def test_pictures_of_people_make_batches_of_308(file, coco_people):
     data = set_up(
-        SHARED, skeleton="sociopticon308", train=file, val=file, batch_size=12, image_size=(128, 96)
+        coco_people, skeleton="sociopticon308", train=file, val=file, batch_size=12, image_size=(128, 96)
     )
     (batch,) = data.train_dataloader()
     assert batch["image"].float().std() > 20

@@ -20,23 +20,19 @@ class Watcher(LightningModule):
         super().__init__()
         self.layer = torch.nn.Linear(1, 1)
         self.validated: list[int] = []
-        self.predicted: list[int] = []
 
     def training_step(self, batch, batch_idx):
-        return self.layer(batch["score"][:, None]).mean()
+        return self.layer(batch["box_score"][:, None]).mean()
 
     def validation_step(self, batch, batch_idx):
-        self.validated += batch["person"].tolist()
-
-    def predict_step(self, batch, batch_idx):
-        self.predicted += batch["person"].tolist()
+        self.validated += batch["sample_index"].tolist()
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 def test_lightning_runs_every_stage(dataset, tmp_path):
-    data = module(dataset(), predict="images", test="val.json", batch_size=4)
+    data = module(dataset(), test="val.json", batch_size=4)
     quiet = {
         "logger": False,
         "enable_progress_bar": False,
@@ -49,8 +45,6 @@ def test_lightning_runs_every_stage(dataset, tmp_path):
     watcher = Watcher()
     trainer.fit(watcher, datamodule=data)
     assert watcher.validated == list(range(6))
-    trainer.predict(watcher, datamodule=data, return_predictions=False)
-    assert watcher.predicted == [0, 1, 2]
     alone = Watcher()
     trainer = Trainer(default_root_dir=tmp_path, max_epochs=1, enable_checkpointing=False, **quiet)
     trainer.fit(alone, datamodule=module(dataset(), val=None))

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from sapiens2_lit.classes import load_classes
+from sapiens2_lit.data.splits import split_stems
 from sapiens2_lit.datamodules import PoseDataModule, PoseSource, SegmentationDataModule
 from sapiens2_lit.datamodules.base import Shard
-from sapiens2_lit.datamodules.splits import split_stems
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.segmentation import SegmentationAugmentation
+from sapiens2_lit.vocabularies import load_classes
 
 SIZE = (64, 48)
 PALETTE = load_classes("body29").palette()
@@ -30,7 +30,7 @@ def write_mask(path: Path, size: tuple[int, int], seed: int) -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Six pictures that show their own masks, in the classes' colours."""
+    """Six pictures that show their own masks, in the classes' colors."""
     root = tmp_path / "data"
     (root / "images").mkdir(parents=True)
     (root / "splits").mkdir()
@@ -50,7 +50,7 @@ def set_up(root: Path, stage: str = "fit", **settings) -> SegmentationDataModule
 
 
 def agreement(sample: dict) -> float:
-    """Share of counted pixels, away from the blocks' edges, whose colour is that of their class."""
+    """Share of counted pixels, away from the blocks' edges, whose color is that of their class."""
     image, labels = sample["image"].permute(1, 2, 0).numpy(), sample["segmentation"].numpy()
     counted = labels != 255
     for axis in (0, 1):
@@ -75,11 +75,11 @@ def test_the_batch_has_the_documented_keys(folder):
 
 
 def test_image_and_mask_stay_together_whatever_the_view(folder):
-    """Mirrored, left and right change names: the colours must be those of the swapped classes."""
+    """Mirrored, left and right change names: the colors must be those of the swapped classes."""
     for flip in (0, 1):
         augment = SegmentationAugmentation(flip=flip, scale=(0.8, 2.0), **COLORLESS)
         samples = set_up(folder, augment=augment).datasets["train"]
-        swap = torch.from_numpy(samples.rasters[0].classes.swap_table()).long()
+        swap = torch.from_numpy(samples.label_sources[0].classes.swap_table()).long()
         for epoch in range(3):
             for index in range(4):
                 sample = samples[(epoch, index)]
@@ -146,17 +146,6 @@ def test_without_files_images_are_split_by_hash_for_good(tmp_path):
             split_stems(tmp_path, ["a"], files, name)
 
 
-def test_predicting_needs_no_masks(folder, monkeypatch):
-    for where in ("images", "images/*.png", str(folder / "images" / "1.png")):
-        samples = set_up(folder, "predict", predict=where, masks="nowhere").datasets["predict"]
-        assert len(samples) == (1 if where.endswith("1.png") else 6)
-        assert set(samples[0]) == {"image", "affine", "sample"}
-    monkeypatch.chdir(folder.parent)
-    assert len(set_up(folder, "predict", predict="data/images").datasets["predict"]) == 6
-    with pytest.raises(DataError, match=r"`data.predict` is 'nothing', and there is no such image"):
-        set_up(folder, "predict", predict="nothing")
-
-
 def test_ranks_count_every_sample_once(folder):
     (folder / "splits" / "val.txt").write_text("0\n1\n2\n3\n4\n")
     samples = set_up(folder).datasets["val"]
@@ -164,7 +153,7 @@ def test_ranks_count_every_sample_once(folder):
     for rank in range(2):
         shard = Shard(samples, 2, rank)
         given = [0, 2, 4] if rank == 0 else [1, 3, 0]  # the first again, so that both take three
-        counted += [index for index in given if shard[index]["counted"]]
+        counted += [index for index in given if shard[index]["evaluated"]]
     assert sorted(counted) == [0, 1, 2, 3, 4]
 
 
@@ -222,7 +211,6 @@ def test_masks_come_along_with_people_through_their_affine(dataset):
     assert batch["segmentation"].shape == (3, *SIZE)
     assert batch["segmentation"].dtype == torch.int64
     assert "segmentation" not in next(iter(pose(root).train_dataloader()))
-    assert "segmentation" not in pose(root, "predict", masks="masks", predict="images").datasets["predict"][0]
 
 
 def test_pose_sources_bring_masks_of_their_own(dataset):

@@ -1,19 +1,12 @@
 """The released heads' numbers, reproduced."""
 
-import json
-import zlib
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
+from helpers import GOLDEN, fill, golden_json, normal
 from safetensors.torch import load_file
-from torch import Tensor, nn
 
 from sapiens2_lit.decoders import DeconvDecoder, PixelShuffleDecoder
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
-pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden numbers are not beside the project")
 UP, CONV = (32, 24, 16, 16), (12, 8)
 DECODERS = {
     "pose": lambda: DeconvDecoder(48, (32, 24), (24, 16), 17, "conv_pose"),
@@ -24,20 +17,9 @@ DECODERS = {
 }
 
 
-def normal(name: str, shape: tuple[int, ...]) -> Tensor:
-    state = np.random.RandomState(zlib.crc32(name.encode()))
-    return torch.from_numpy(np.float32(state.standard_normal(shape)))
-
-
-def fill(module: nn.Module, std: float) -> None:
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            parameter.copy_(float(name.endswith("norm.weight")) + std * normal(name, tuple(parameter.shape)))
-
-
 @pytest.mark.parametrize("task", DECODERS)
 def test_state_dict_has_the_released_names_and_shapes(task: str) -> None:
-    released = json.loads((GOLDEN / "state_dict_heads.json").read_text())[task]
+    released = golden_json("state_dict_heads.json")[task]
     expected = {name: shape for name, shape in released.items() if not name.startswith("scale_")}
     assert {name: list(tensor.shape) for name, tensor in DECODERS[task]().state_dict().items()} == expected
 

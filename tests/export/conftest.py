@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from sapiens2_lit.cli import main
-from sapiens2_lit.inference.factories import read_factories
+from sapiens2_lit.cli.main import main
+from sapiens2_lit.inference.build_from_config import read_factories
 
 MakeCheckpoint = Callable[..., Path]
 

@@ -8,12 +8,13 @@ from safetensors.torch import load_file
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints import write_weights
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 
 pytest.importorskip("peft")
 pytest.importorskip("transformers")
 
 
+@pytest.mark.slow
 def test_adapters_are_merged_and_averages_taken_as_asked(figures: Path, tmp_path: Path) -> None:
     base = tmp_path / "base"
     write_weights(Sapiens2("test", (64, 48)).state_dict(), base / "model.safetensors")

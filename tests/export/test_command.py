@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sapiens2_lit.cli import main
-from sapiens2_lit.export import command
+from sapiens2_lit.cli import export as command
+from sapiens2_lit.cli.main import main
 
 SEG = {"seg": {"class_path": "sapiens2_lit.heads.SegmentationHead"}}
 

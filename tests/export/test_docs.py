@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 
 DOCS = Path(__file__).parents[2] / "docs" / "export.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -40,6 +40,7 @@ def place(
     return place
 
 
+@pytest.mark.slow
 def test_every_snippet_runs(place: Path, capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("transformers")
     assert len(BLOCKS) == 4

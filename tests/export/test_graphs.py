@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from sapiens2_lit.backbones import BackboneSize, Sapiens2
 from sapiens2_lit.errors import ExportError
-from sapiens2_lit.export.check import compare
 from sapiens2_lit.export.graph import network_of
 from sapiens2_lit.export.plan import Options
 from sapiens2_lit.export.torch_export import write_torch_export
+from sapiens2_lit.export.verify import compare
 from sapiens2_lit.heads import Head
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.inference.model import InferenceModel, load_model

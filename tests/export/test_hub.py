@@ -8,9 +8,9 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
+from sapiens2_lit.cli.export import export
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.export import hub
-from sapiens2_lit.export.command import export
 
 SEG = {"seg": {"class_path": "sapiens2_lit.heads.SegmentationHead"}}
 

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sapiens2_lit.checkpoints import released_state
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 from sapiens2_lit.inference.model import load_model
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sapiens2_lit.cli import main
-from sapiens2_lit.images import normalize
+from sapiens2_lit.cli.main import main
 from sapiens2_lit.inference.model import load_model
+from sapiens2_lit.models.normalize import normalize
 
 transformers = pytest.importorskip("transformers")
 

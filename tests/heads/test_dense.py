@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sapiens2_lit.backbones import Sapiens2
-from sapiens2_lit.datamodules.synthetic_dataset import SyntheticDataset
+from sapiens2_lit.data.datasets.synthetic import SyntheticDataset
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import (
     AlbedoHead,
@@ -23,8 +23,8 @@ from sapiens2_lit.heads import (
     SMPHead,
 )
 from sapiens2_lit.heads.base import average
-from sapiens2_lit.images import normalize
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.models.normalize import normalize
+from sapiens2_lit.vocabularies import load_skeleton
 
 SIZE = (64, 48)
 HEADS: dict[str, Callable[..., Head]] = {
@@ -65,6 +65,7 @@ def test_fields_have_the_size_of_the_input(make: Callable, decoder: str, batch: 
             assert value.shape[2:] == SIZE
 
 
+@pytest.mark.slow
 @every_head
 def test_a_few_steps_lower_the_loss_and_better_the_score(make: Callable, batch: dict) -> None:
     """On four people, by heart; benchmarks/learn.py does it on people never seen."""
@@ -149,7 +150,7 @@ def test_samples_of_another_process_are_not_counted(make: Callable, batch: dict)
     own = torch.tensor([False, True, True, False])
     part = {key: value[own] for key, value in batch.items() if isinstance(value, torch.Tensor)}
     kept = {key: value[own] for key, value in outputs.items()} if isinstance(outputs, dict) else outputs[own]
-    shared = scores(head, outputs, {**batch, "counted": own})
+    shared = scores(head, outputs, {**batch, "evaluated": own})
     assert shared == pytest.approx(scores(head, kept, part), rel=1e-5, nan_ok=True)
 
 
@@ -232,7 +233,7 @@ def test_matting_learns_alpha_alone_where_there_is_no_foreground(batch: dict) ->
     outputs = head(features())
     without = {key: value for key, value in batch.items() if key != "foreground"}
     assert set(head.loss(outputs, batch)) == {*head.loss(outputs, without), "composite"}
-    assert "composite" not in MattingHead(32, colour_loss={}).loss(outputs, batch)
+    assert "composite" not in MattingHead(32, color_loss={}).loss(outputs, batch)
 
 
 def test_mattes_teach_beyond_the_person(batch: dict) -> None:
@@ -294,6 +295,6 @@ def test_scores_and_losses_do_not_share_names() -> None:
     """They are logged side by side."""
     for make in HEADS.values():
         head = make(32)
-        terms = set(getattr(head, "losses", {})) | set(getattr(head, "colour_losses", {})) | {"scale"}
+        terms = set(getattr(head, "losses", {})) | set(getattr(head, "color_losses", {})) | {"scale"}
         metrics = head.metrics(stage="validate")
         assert not terms & {name for metric in metrics.values() for name in metric.compute()}

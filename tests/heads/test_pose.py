@@ -9,7 +9,7 @@ import torch
 from sapiens2_lit.heads import PoseHead
 from sapiens2_lit.heads.pose import to_original
 from sapiens2_lit.losses import KeypointMSE, KeypointOHKM
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.vocabularies import load_skeleton
 
 SIZE = (128, 96)
 
@@ -22,9 +22,9 @@ def batch(count: int = 2, points: int = 17) -> dict:
         "keypoints": torch.cat([xy, torch.full((count, points, 1), 2.0)], dim=2),
         "affine": torch.tensor([[[0.5, 0.1, 3.0], [-0.1, 0.5, 7.0]]]).expand(count, -1, -1),
         "box": torch.tensor([[10.0, 20.0, 100.0, 150.0]]).expand(count, -1),
-        "score": torch.ones(count),
+        "box_score": torch.ones(count),
         "image_id": torch.arange(count),
-        "person": torch.arange(count),
+        "sample_index": torch.arange(count),
     }
 
 

@@ -1,16 +1,13 @@
 """Whole heads against the released numbers: `golden/heads.safetensors` and the models of `transformers`."""
 
-import json
-import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from helpers import GOLDEN, golden_json, normal
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from sapiens2_lit.backbones import BackboneSize, Sapiens2
 from sapiens2_lit.checkpoints import load_state, released_state, task_state, to_released, to_transformers
@@ -19,14 +16,7 @@ from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads import AlbedoHead, Head, MattingHead, NormalHead, PointmapHead, SegmentationHead
 from sapiens2_lit.heads.scale_branch import ScaleBranch, build_scale_branch, strides_for
 
-GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden"
-golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden numbers at {GOLDEN}")
 DENSE = {"normal": NormalHead, "albedo": AlbedoHead, "pointmap": PointmapHead, "matting": MattingHead}
-
-
-def normal(name: str, shape: tuple[int, ...]) -> Tensor:
-    state = np.random.RandomState(zlib.crc32(name.encode()))
-    return torch.from_numpy(np.float32(state.standard_normal(shape)))
 
 
 def small(
@@ -51,12 +41,11 @@ def small(
         patch.setattr(branch, lambda width, grid: ScaleBranch(width, grid, *scale, (2, 2, 2)))
 
 
-@golden
 @pytest.mark.parametrize("task", ["normal", "albedo", "pointmap"])
 def test_outputs_equal_the_golden_ones(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     small(monkeypatch, task, (32, 24, 16, 16), (12, 8), ((32, 16, 16), (8, 8)))
     head = PointmapHead(48, image_size=(256, 192)) if task == "pointmap" else DENSE[task](48)
-    released = json.loads((GOLDEN / "state_dict_heads.json").read_text())[task]
+    released = golden_json("state_dict_heads.json")[task]
     assert {name: list(tensor.shape) for name, tensor in head.state_dict().items()} == released
     state = {
         name: float(name.endswith("norm.weight")) + 0.1 * normal(name, tuple(shape))

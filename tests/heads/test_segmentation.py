@@ -1,22 +1,20 @@
 """The segmentation head: what it learns from, predicts and draws."""
 
-import json
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers import GOLDEN, golden_json, normal
 from safetensors.torch import load_file
 
-from sapiens2_lit.classes import load_classes
 from sapiens2_lit.datamodules import SegmentationDataModule
 from sapiens2_lit.decoders import DeconvDecoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import SegmentationHead
 from sapiens2_lit.losses import CrossEntropy
+from sapiens2_lit.vocabularies import load_classes
 
-GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden"
 SIZE = (64, 48)
 
 
@@ -37,7 +35,6 @@ def test_logits_have_the_size_of_the_input(decoder: str) -> None:
     assert SegmentationHead(32, decoder=decoder)([torch.randn(2, 32, 4, 3)]).shape == (2, 29, *SIZE)
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden numbers at {GOLDEN}")
 def test_outputs_equal_the_released_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     small = DeconvDecoder(
         48, (32, 24, 16, 16), (16, 16), 29, "conv_seg"
@@ -45,11 +42,7 @@ def test_outputs_equal_the_released_ones(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("sapiens2_lit.heads.segmentation.build_decoder", lambda *_: small)
     head = SegmentationHead(48)
 
-    def normal(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-        state = np.random.RandomState(zlib.crc32(name.encode()))
-        return torch.from_numpy(np.float32(state.standard_normal(shape)))
-
-    released = json.loads((GOLDEN / "state_dict_heads.json").read_text())["seg"]
+    released = golden_json("state_dict_heads.json")["seg"]
     head.load_state_dict({name: 0.1 * normal(name, tuple(shape)) for name, shape in released.items()})
     with torch.no_grad():
         found = head([normal("features", (1, 48, 16, 12))])
@@ -107,7 +100,7 @@ def test_samples_of_another_process_are_not_counted() -> None:
     head, labels = SegmentationHead(32), batch()
     outputs = torch.randn(2, 29, *SIZE)
     shared, alone = head.metrics(), head.metrics()
-    head.update(shared, outputs, {**labels, "counted": torch.tensor([False, True])})
+    head.update(shared, outputs, {**labels, "evaluated": torch.tensor([False, True])})
     head.update(alone, outputs[1:], {key: value[1:] for key, value in labels.items()})
     assert shared.compute() == alone.compute()
 
@@ -142,4 +135,4 @@ def test_drawing_shows_the_classes() -> None:
     palette = load_classes("body29").palette()
     person = (labels != 255) & (labels != 0)
     assert (drawn[person.numpy()] == palette[labels[person].numpy()]).all()
-    assert (drawn[(labels == 0).numpy()] == 100).all(), "the background keeps its colours"
+    assert (drawn[(labels == 0).numpy()] == 100).all(), "the background keeps its colors"

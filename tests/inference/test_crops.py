@@ -9,7 +9,7 @@ import pytest
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.predictor import Predictor
-from sapiens2_lit.inference.restoring import restore_field
+from sapiens2_lit.inference.to_original import restore_field
 from sapiens2_lit.inference.views import whole_view
 
 SIZE = (64, 48)

@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import Head, LinearHead
 from sapiens2_lit.heads.pose import to_original
-from sapiens2_lit.images import MEAN, STD
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.predictor import Predictor
 
@@ -25,6 +24,7 @@ class Pixels(Backbone):
 
     def __init__(self) -> None:
         super().__init__()
+        self.blocks = torch.nn.ModuleList()
         self.place = torch.nn.Parameter(torch.zeros(1))
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -44,7 +44,7 @@ class Echo(Head):
     multi_scale = True
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
         return (features[-1] * std + mean) / 255
 
     def unflip(self, outputs: Any) -> Tensor:
@@ -70,7 +70,11 @@ class Brightest(Echo):
         x = (light.sum(dim=1) * torch.arange(width)).sum(dim=1) / total
         y = (light.sum(dim=2) * torch.arange(height)).sum(dim=1) / total
         points = torch.stack([x, y, total], dim=1)[:, None]
-        return {"keypoints": to_original(points, batch["affine"]), "score": batch["score"], "light": total}
+        return {
+            "keypoints": to_original(points, batch["affine"]),
+            "score": batch["box_score"],
+            "light": total,
+        }
 
 
 def ramp(height: int, width: int) -> np.ndarray:

@@ -23,8 +23,8 @@ from sapiens2_lit.heads import (
     PoseHead,
     SegmentationHead,
 )
+from sapiens2_lit.inference.from_released import METADATA
 from sapiens2_lit.inference.model import InferenceModel, load_model
-from sapiens2_lit.inference.released import METADATA
 
 TASKS: dict[str, tuple[type[Head], dict[str, Any]]] = {
     "pose": (PoseHead, {}),

@@ -13,9 +13,9 @@ from torch.utils.data import default_collate
 from sapiens2_lit.datamodules import NormalDataModule, PoseDataModule
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.predictor import Predictor
-from sapiens2_lit.inference.restoring import restore_vectors
+from sapiens2_lit.inference.to_original import restore_vectors
 from sapiens2_lit.inference.views import whole_view
-from sapiens2_lit.module import SapiensModule
+from sapiens2_lit.training.module import SapiensModule
 
 SIZE = (64, 48)
 
@@ -24,8 +24,7 @@ def as_module(model: InferenceModel, flip: bool) -> SapiensModule:
     """The same networks, in what a Trainer runs."""
     makers = {name: (lambda width, head=head: head) for name, head in model.named_heads()}
     module = SapiensModule(lambda: model.backbone, makers, flip_test=flip)
-    module.backbone = model.backbone
-    module.heads.update(dict(model.named_heads()))
+    module.set_network(model)
     return module.eval()
 
 

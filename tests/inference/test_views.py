@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sapiens2_lit.inference.restoring import (
+from sapiens2_lit.inference.to_original import (
     restore_classes,
     restore_field,
     restore_labels,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sapiens2_lit.losses.masked import coarsen, soften
+from sapiens2_lit.losses.masked import coarsen, log_tail
 
 
 @pytest.mark.parametrize("factor", [2, 5, 64])
@@ -28,7 +28,7 @@ def test_coarse_maps_hold_the_means_of_what_counts(factor):
 
 def test_softened_errors_rise_smoothly_and_never_stop():
     error = torch.linspace(0, 100, 100001, dtype=torch.float64, requires_grad=True)
-    value = soften(error, 4.0)
+    value = log_tail(error, 4.0)
     (slope,) = torch.autograd.grad(value.sum(), error)
     assert torch.equal(value[error < 4], error[error < 4])
     assert (slope > 0.03).all() and slope.max() == 1 and slope.diff().abs().max() < 1e-3

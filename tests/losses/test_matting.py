@@ -91,7 +91,7 @@ def test_an_error_over_a_region_costs_the_pyramid_more_than_as_much_noise():
 
 
 def test_composite_counts_what_shows_on_some_background():
-    """A wrong foreground behind alpha 0 shows; too high an alpha shows on white, unless the colour makes up for it."""
+    """A wrong foreground behind alpha 0 shows; too high an alpha shows on white, unless the color makes up for it."""
     valid = torch.ones(1, 1, 1, 1, dtype=torch.bool)
     rgba = torch.tensor([0.2, 0.3, 0.1, 0.5])[None, :, None, None]
     wrong_alpha = rgba + torch.tensor([0, 0, 0, 0.2])[None, :, None, None]

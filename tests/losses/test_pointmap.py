@@ -1,12 +1,8 @@
 """Losses of point maps: golden values of the released forms, and what the default forms do better."""
 
-import json
-import zlib
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
+from helpers import assert_golden_loss, golden_json, normal
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.geometry import unproject
@@ -23,8 +19,6 @@ from sapiens2_lit.losses.pointmap import (
 )
 from sapiens2_lit.metrics import SurfaceAngles
 
-GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden" / "losses.json"
-golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden numbers at {GOLDEN}")
 RELEASED = [
     (PointL1(released=True), "L1Loss"),
     (PointMultiscaleL1(released=True), "MultiscaleL1Loss"),
@@ -47,12 +41,6 @@ TERMS = [*DEFAULT, *(term for term, _ in RELEASED)]
 INTRINSICS = torch.tensor([[[40.0, 0, 12], [0, 42, 16], [0, 0, 1]], [[50, 0, 11], [0, 50, 15], [0, 0, 1]]])
 
 
-def normal(name, shape):
-    return torch.from_numpy(
-        np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
-    )
-
-
 def problem():
     def points(name):
         return 0.3 * normal(name, (2, 3, 32, 24)) + torch.tensor([0, 0, 2.5])[:, None, None]
@@ -69,34 +57,22 @@ def surface(size=(32, 24)):
     return unproject(depth, INTRINSICS), valid
 
 
-@golden
 @pytest.mark.parametrize(("term", "name"), RELEASED)
 def test_released_terms_are_golden_in_value_and_gradient(term, name):
     prediction, target, valid = problem()
-    expected = json.loads(GOLDEN.read_text())[f"pointmap.{name}"]
-    loss = term(prediction, target, valid, INTRINSICS)
-    loss.backward()
-    assert loss.item() == pytest.approx(expected["value"], rel=1e-5)
-    assert prediction.grad.norm().item() == pytest.approx(expected["grad_l2"], rel=1e-5)
-    assert prediction.grad.abs().sum().item() == pytest.approx(expected["grad_abs_sum"], rel=1e-5)
+    assert_golden_loss(f"pointmap.{name}", term(prediction, target, valid, INTRINSICS), prediction)
 
 
-@golden
 def test_scale_is_golden_in_value_and_gradient():
-    expected = json.loads(GOLDEN.read_text())["pointmap.ScaleL1"]
     target = torch.tensor([1.3, 0.8])
     scale = (1.1 * target + 0.05).requires_grad_()
-    loss = PointScale()(scale, target)
-    loss.backward()
-    assert loss.item() == pytest.approx(expected["value"], rel=1e-5)
-    assert scale.grad.norm().item() == pytest.approx(expected["grad_l2"], rel=1e-5)
+    assert_golden_loss("pointmap.ScaleL1", PointScale()(scale, target), scale)
 
 
-@golden
 @pytest.mark.parametrize(("term", "name"), [(PointL1(), "L1Loss"), (PointCentroidL1(), "ShiftInvariantL1")])
 def test_default_terms_equal_the_released_ones_on_ordinary_errors(term, name):
     loss = term(*problem(), INTRINSICS)
-    assert loss.item() == pytest.approx(json.loads(GOLDEN.read_text())[f"pointmap.{name}"]["value"], rel=1e-5)
+    assert loss.item() == pytest.approx(golden_json("losses.json")[f"pointmap.{name}"]["value"], rel=1e-5)
 
 
 @pytest.mark.parametrize("term", TERMS)
@@ -154,6 +130,7 @@ def test_no_prediction_is_beyond_teaching(term, start):
     assert silent or prediction.grad.norm() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.25])
 def test_default_terms_together_lead_from_a_wall_to_the_surface(noise):
     """Point by point, without a network's smoothness: normals of what is not unfolded yet must not hold it there."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import SegmentationHead
-from sapiens2_lit.losses import Labelled
+from sapiens2_lit.losses import SkipUnlabelled
 
 SMP = "segmentation_models_pytorch.losses."
 SETTINGS = {"mode": "multiclass", "ignore_index": 255}
@@ -15,12 +15,12 @@ SIZE = (32, 16)
 
 
 def head_with(loss: str, **labelled: float) -> SegmentationHead:
-    """As YAML builds it, beside a term of ours; inside `Labelled` if its settings are given."""
+    """As YAML builds it, beside a term of ours; inside `SkipUnlabelled` if its settings are given."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(SegmentationHead, "head")
     other = {"class_path": SMP + loss, "init_args": SETTINGS}
     if labelled:
-        other = {"class_path": "sapiens2_lit.losses.Labelled", "init_args": {"term": other, **labelled}}
+        other = {"class_path": "sapiens2_lit.losses.SkipUnlabelled", "init_args": {"term": other, **labelled}}
     terms = {"cross_entropy": {"class_path": "sapiens2_lit.losses.CrossEntropy"}, "other": other}
     init_args = {"embed_dim": 8, "loss": terms}
     config = parser.parse_object(
@@ -86,12 +86,12 @@ def test_labelled_keeps_a_term_from_batches_without_labels(loss: str) -> None:
     torch.stack(list(terms.values())).sum().backward()
     assert rough.grad is not None
     assert not rough.grad.any() and rough.grad.isfinite().all()
-    with pytest.raises(SettingError, match="Labelled: `weight` is -1"):
-        Labelled(torch.nn.Identity(), weight=-1)
+    with pytest.raises(SettingError, match="SkipUnlabelled: `weight` is -1"):
+        SkipUnlabelled(torch.nn.Identity(), weight=-1)
 
 
 def test_a_batch_without_any_label() -> None:
-    """Why there is `Labelled`: Tversky's is 0; the others have no value, and a run would stop there."""
+    """Why there is `SkipUnlabelled`: Tversky's is 0; the others have no value, and a run would stop there."""
     logits, labels = problem()
     labels[:] = 255
     logits.requires_grad_()

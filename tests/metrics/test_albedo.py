@@ -1,24 +1,13 @@
 """Albedo errors: the released numbers, torchmetrics' similarity, and what a mask and a factor must not change."""
 
-import json
-import zlib
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from helpers import golden_json, normal
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from sapiens2_lit.metrics.albedo import AlbedoErrors
 from sapiens2_lit.metrics.ssim import masked_ssim
-
-GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden" / "metrics.json"
-
-
-def normal(name, shape):
-    return torch.from_numpy(
-        np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
-    )
 
 
 def inputs():
@@ -33,9 +22,8 @@ def errors(prediction, target, valid):
     return {name: value.item() for name, value in metric.compute().items()}
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden numbers at {GOLDEN}")
 def test_released_numbers():
-    expected = json.loads(GOLDEN.read_text())["albedo"]
+    expected = golden_json("metrics.json")["albedo"]
     found = errors(*inputs())
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-5), name

@@ -5,7 +5,6 @@ import copy
 import io
 import json
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,21 +13,19 @@ from torchmetrics import MetricCollection
 
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.metrics import PCK, KeypointAP
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.vocabularies import load_skeleton
 
-DATA = Path(__file__).parents[2] / ".." / "shared" / "data" / "coco_wholebody_tiny"
-needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"no COCO sample at {DATA}")
 PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 
 
-def people17():
-    truth = json.loads((DATA / "person_keypoints.json").read_text())
+def people17(root):
+    truth = json.loads((root / "person_keypoints.json").read_text())
     truth["annotations"][2]["iscrowd"] = 1
     return truth
 
 
-def people133():
-    truth = json.loads((DATA / "wholebody.json").read_text())
+def people133(root):
+    truth = json.loads((root / "wholebody.json").read_text())
     for person in truth["annotations"]:
         person["keypoints"] = [number for part in PARTS for number in person[part]]
     return truth
@@ -70,10 +67,9 @@ def reference(truth, results, sigmas=None):
     return dict(zip(("AP", "AP50", "AP75", "AR"), evaluation.stats[[0, 1, 2, 5]], strict=True))
 
 
-@needs_data
 @pytest.mark.parametrize("noise", [0, 2, 6, 15])
-def test_17_keypoints_score_as_in_pycocotools(noise, capfd):
-    truth = people17()
+def test_17_keypoints_score_as_in_pycocotools(noise, coco_people, capfd):
+    truth = people17(coco_people)
     metric = KeypointAP(load_skeleton("coco17"), truth)
     for batch in perturbed(truth, noise):
         metric.update(*batch)
@@ -85,9 +81,8 @@ def test_17_keypoints_score_as_in_pycocotools(noise, capfd):
     assert found["AP_body"] == found["AP"] and found["AR_body"] == found["AR"]
 
 
-@needs_data
-def test_groups_score_as_pycocotools_on_the_group_alone():
-    truth = people133()
+def test_groups_score_as_pycocotools_on_the_group_alone(coco_people):
+    truth = people133(coco_people)
     skeleton = load_skeleton("coco_wholebody133")
     metric = KeypointAP(skeleton, truth)
     for batch in perturbed(truth, noise=1.0):
@@ -110,9 +105,8 @@ def test_groups_score_as_pycocotools_on_the_group_alone():
     assert "AP_left_hand" not in found
 
 
-@needs_data
-def test_labels_as_predictions_are_perfect_and_nothing_found_is_zero():
-    truth = people17()
+def test_labels_as_predictions_are_perfect_and_nothing_found_is_zero(coco_people):
+    truth = people17(coco_people)
     skeleton = load_skeleton("coco17")
     perfect, blind = KeypointAP(skeleton, truth), KeypointAP(skeleton, truth)
     for place, person in enumerate(truth["annotations"]):
@@ -125,9 +119,8 @@ def test_labels_as_predictions_are_perfect_and_nothing_found_is_zero():
         assert all(value == 0 for value in blind.compute().values())
 
 
-@needs_data
-def test_padding_of_distributed_samplers_changes_nothing():
-    truth = people17()
+def test_padding_of_distributed_samplers_changes_nothing(coco_people):
+    truth = people17(coco_people)
     batches = list(perturbed(truth, 4))
     once, padded = (KeypointAP(load_skeleton("coco17"), truth) for _ in range(2))
     for batch in batches:

@@ -1,24 +1,12 @@
 """Angles of normals: by geometry, by the released numbers, over batches and processes alike."""
 
-import json
-import zlib
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import golden_json, normal
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.metrics.normal import NormalAngles, angle_between
-
-GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden" / "metrics.json"
-
-
-def normal(name, shape):
-    return torch.from_numpy(
-        np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
-    )
 
 
 def golden_inputs():
@@ -30,9 +18,8 @@ def golden_inputs():
     )
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden numbers at {GOLDEN}")
 def test_released_numbers():
-    expected = json.loads(GOLDEN.read_text())["normal"]
+    expected = golden_json("metrics.json")["normal"]
     metric = NormalAngles(thresholds=(5, 11.25, 22.5, 30), bin_width=0.5)
     metric.update(*golden_inputs())
     found = metric.compute()

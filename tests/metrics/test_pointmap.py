@@ -1,25 +1,13 @@
 """Errors of point maps: the released numbers, alignment, surfaces and cameras."""
 
-import json
-import zlib
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from helpers import golden_json, normal
 
 from sapiens2_lit.geometry import intrinsics_from_focal, recover_focal, unproject
 from sapiens2_lit.metrics.normal import angle_between
 from sapiens2_lit.metrics.pointmap import CameraErrors, PointErrors, SurfaceAngles
-
-GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden" / "metrics.json"
-needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden numbers at {GOLDEN}")
-
-
-def normal(name, shape):
-    return torch.from_numpy(
-        np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
-    )
 
 
 def inputs():
@@ -34,9 +22,8 @@ def measured(metric, *batch):
     return {name: value.item() for name, value in metric.compute().items()}
 
 
-@needs_golden
 def test_released_numbers():
-    expected = json.loads(GOLDEN.read_text())["pointmap"]
+    expected = golden_json("metrics.json")["pointmap"]
     points = measured(PointErrors(), *inputs())
     angles = measured(SurfaceAngles("sobel", thresholds=(5, 11.25, 22.5, 30)), *inputs())
     ours = {

@@ -15,7 +15,7 @@ model:
   heads:
     pose: {class_path: sapiens2_lit.heads.PoseHead, init_args: {skeleton: coco17}}
     seg: {class_path: sapiens2_lit.heads.SegmentationHead}
-  balance: {class_path: sapiens2_lit.balancing.UncertaintyWeighting}
+  loss_weighting: {class_path: sapiens2_lit.training.loss_weighting.UncertaintyWeighting}
 data:
   class_path: sapiens2_lit.datamodules.SyntheticDataModule
   init_args: {targets: [keypoints, segmentation], samples_per_epoch: 16}
@@ -25,8 +25,8 @@ data:
 @pytest.fixture(scope="session")
 def bodies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve synthetic people, with the 29 classes of every pixel."""
-    from sapiens2_lit.synthetic.dataset import make_dataset
-    from sapiens2_lit.synthetic.manifest import Settings
+    from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+    from sapiens2_lit.synthetic.dataset.manifest import Settings
 
     root = tmp_path_factory.mktemp("bodies")
     make_dataset(root, 12, Settings(size=(96, 72), tasks=("segmentation",)), workers=1, progress=False)

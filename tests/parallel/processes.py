@@ -26,7 +26,7 @@ HSDP = (*FSDP, "--trainer.strategy.replicas", "2")
 DDP = ("--config", "strategy/ddp.yaml")
 STEPS = 20
 PRELOADED = [
-    "sapiens2_lit.run", "sapiens2_lit.heads", "sapiens2_lit.datamodules", "processes",
+    "sapiens2_lit.cli.fit", "sapiens2_lit.heads", "sapiens2_lit.datamodules", "processes",
     "albumentations", "peft", "torch.utils.tensorboard",
 ]  # fmt: skip
 
@@ -168,7 +168,7 @@ def run_rank(rank: int, environment: dict[str, str], jobs: list[Job], folder: Pa
 
 
 def run_job(job: Job) -> int:
-    from sapiens2_lit.cli import main
+    from sapiens2_lit.cli.main import main
 
     try:
         return main(job)

@@ -10,6 +10,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.models.build import shard_backbone
 from sapiens2_lit.parallel import compile_blocks, local_values
 from sapiens2_lit.parallel.sharding import Sharding
 
@@ -25,8 +26,8 @@ def test_compiled_and_sharded_is_plain(
     model.load_state_dict(plain.state_dict())
     images = torch.randn(1, 3, 64, 64)
     with fake_ranks(1):
-        compile_blocks(model)
-        Sharding(init_device_mesh("cpu", (1,))).shard_backbone(model)
+        compile_blocks(model.blocks)
+        shard_backbone(Sharding(init_device_mesh("cpu", (1,))), model)
         assert model.state_dict().keys() == plain.state_dict().keys()
         torch._dynamo.reset()
         torch._dynamo.utils.counters.clear()

@@ -9,7 +9,8 @@ import torch.distributed.checkpoint as dcp
 from torch import nn
 
 from sapiens2_lit.callbacks.last_checkpoint import link, remove_others, remove_unfinished
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.find_run import find_checkpoint
+from sapiens2_lit.cli.main import main
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel.checkpoint import (
     META_FILE,
@@ -19,7 +20,6 @@ from sapiens2_lit.parallel.checkpoint import (
     replace_folder,
     save_sharded,
 )
-from sapiens2_lit.run import find_checkpoint
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 
 from sapiens2_lit.parallel import clip_gradients, clip_values
-from sapiens2_lit.parallel.placement import is_sharded, local_values
+from sapiens2_lit.parallel.dtensor import is_sharded, local_values
 from sapiens2_lit.parallel.sharding import Sharding
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from processes import FSDP, STEPS, MakeJob, Ranks, recorded, start
 
+pytestmark = pytest.mark.slow
 MINUTE = 60
 
 
@@ -86,9 +87,12 @@ def test_killed_in_saving(pose_job: MakeJob, runs: Path) -> None:
     assert [path.name for path in whole.parent.glob("last-step=*")] == [f"last-step={STEPS}.ckpt"]
 
 
-@pytest.mark.parametrize(("number", "rank"), [(signal.SIGTERM, 0), (signal.SIGUSR1, 1)])
+@pytest.mark.parametrize(
+    ("number", "rank", "workers"),
+    [(signal.SIGTERM, 0, 1), (signal.SIGUSR1, 1, 0), (signal.SIGINT, 1, 0), (signal.SIGHUP, 0, 0)],
+)
 def test_a_signal_to_one_rank_saves_and_ends_the_run(
-    pose_job: MakeJob, runs: Path, number: signal.Signals, rank: int
+    pose_job: MakeJob, runs: Path, number: signal.Signals, rank: int, workers: int
 ) -> None:
     name = f"preempted_{number.name}"
     folder, tools = runs / "recorded" / name, runs / f"tools_{number.name}"
@@ -97,13 +101,15 @@ def test_a_signal_to_one_rank_saves_and_ends_the_run(
     scontrol.write_text(f'#!/bin/sh\necho "$@" > {tools}/called\n')
     scontrol.chmod(0o755)
     slurm = {"SLURM_JOB_ID": "4711", "PATH": f"{tools}:{os.environ['PATH']}"}
-    job = [*pose_job(name, 2, *FSDP), "--ckpt_path", "auto"]
+    job = [*pose_job(name, 2, *FSDP), "--ckpt_path", "auto", "--data.num_workers", str(workers)]
     job += callbacks(("processes.Recorder", {"folder": str(folder), "pause": 3}))
     group = start(2, [job], runs / "processes" / name, slurm)
     wait_for(folder / f"{rank}.paused", group)
     os.kill(group.processes[rank].pid or 0, number)
     assert group.join(MINUTE * 5) == [[128 + number]] * 2, group.log()
+    assert "Traceback" not in group.log()
     seen = max(recorded(folder))
+    assert f"after step {seen}, which is saved; go on with --ckpt_path last" in group.log()
     assert last(runs / name).resolve().name == f"last-step={seen}.ckpt"
     assert seen < STEPS, "the run had ended before the signal came"
     requeued = (tools / "called").read_text().split() if (tools / "called").exists() else None

@@ -10,9 +10,10 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.heads import PoseHead
-from sapiens2_lit.parallel.placement import local_values
+from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.models.build import shard_backbone
+from sapiens2_lit.parallel.dtensor import local_values
 from sapiens2_lit.parallel.sharding import Sharding
-from sapiens2_lit.plan.launch import Launch
 
 
 def held(module: nn.Module) -> int:
@@ -29,11 +30,11 @@ def test_each_rank_holds_its_part(
         head = PoseHead(backbone.embed_dim)
     parameters = [parameter for module in (backbone, head) for parameter in module.parameters()]
     whole = sum(parameter.numel() for parameter in parameters)
-    launch = Launch(1, backbone.image_size, strategy="fsdp2", devices=world)
+    launch = TrainingSetup(1, backbone.image_size, strategy="fsdp2", devices=world)
     planned = sum(launch.held(parameter) for parameter in parameters)
     with fake_ranks(world):
         sharding = Sharding(init_device_mesh("cpu", (world,)), torch.bfloat16)
-        sharding.shard_backbone(backbone)
+        shard_backbone(sharding, backbone)
         sharding.shard(head)
         own = held(backbone) + held(head)
     assert own == planned, "what `sapiens2-lit plan` says"
@@ -44,12 +45,13 @@ def test_each_rank_holds_its_part(
     assert all(parameter.is_meta for parameter in backbone.parameters())
 
 
+@pytest.mark.slow
 def test_copies_are_sharded_within_their_machine(fake_ranks: Callable[..., Any]) -> None:
     with torch.device("meta"):
         backbone = Sapiens2("0.4b")
     with fake_ranks(16):
         mesh = init_device_mesh("cpu", (2, 8), mesh_dim_names=("replicate", "shard"))
-        Sharding(mesh).shard_backbone(backbone)
+        shard_backbone(Sharding(mesh), backbone)
         own = held(backbone)
     whole = sum(parameter.numel() for parameter in backbone.parameters())
     assert own == pytest.approx(whole / 8, rel=0.02)

@@ -9,8 +9,8 @@ from processes import DDP, FSDP, HSDP, STEPS, MakeJob, Ranks, recorded, start
 from safetensors.torch import load_file
 
 from sapiens2_lit.checkpoints import read_weights
-from sapiens2_lit.checkpoints.run_io import RunCheckpointIO
-from sapiens2_lit.cli import main
+from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
+from sapiens2_lit.cli.main import main
 
 pytestmark = pytest.mark.slow
 HALF = STEPS // 2

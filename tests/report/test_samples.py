@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from sapiens2_lit.datamodules.loading import evaluation_loader
-from sapiens2_lit.datamodules.mixing import MixedEvaluation
+from sapiens2_lit.data.loading import evaluation_loader
+from sapiens2_lit.data.mixture import MixedEvaluation
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.report.page import tables
 from sapiens2_lit.report.samples import Ranked, SampleFinder, merge, short_names, worst_and_median

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sapiens2_lit.synthetic.bones import (
+from sapiens2_lit.synthetic.body.bones import (
     BODY,
     HANDS,
     JOINTS,
@@ -17,7 +17,7 @@ from sapiens2_lit.synthetic.bones import (
     turn,
     within_limits,
 )
-from sapiens2_lit.synthetic.physique import rest_pose, sample_physique
+from sapiens2_lit.synthetic.body.physique import rest_pose, sample_physique
 
 
 @pytest.fixture

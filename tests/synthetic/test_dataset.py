@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.synthetic.dataset import make_dataset
-from sapiens2_lit.synthetic.files import sole_writer
-from sapiens2_lit.synthetic.manifest import GENERATOR, Settings
-from sapiens2_lit.synthetic.records import recorded
+from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+from sapiens2_lit.synthetic.dataset.files import sole_writer
+from sapiens2_lit.synthetic.dataset.manifest import GENERATOR, Settings
+from sapiens2_lit.synthetic.dataset.records import recorded
 
 SETTINGS = Settings(size=(48, 32), seed=3)
 NUM = 12
@@ -72,6 +72,7 @@ def test_annotations_and_splits_agree(made: Path) -> None:
     assert sorted(seen) == [f"{i:06d}" for i in range(NUM)]
 
 
+@pytest.mark.slow
 def test_processes_do_not_change_a_byte(made: Path, tmp_path: Path) -> None:
     make_dataset(tmp_path / "parallel", NUM, SETTINGS, workers=2, progress=False)
     assert contents(tmp_path / "parallel") == contents(made)
@@ -226,6 +227,7 @@ def test_tasks_have_one_order() -> None:
     assert Settings(tasks=("depth", "pose")) == Settings(tasks=("pose", "depth", "depth"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, workers: int) -> None:
     root = tmp_path / "data"

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sapiens2_lit.skeletons import load_skeleton
-from sapiens2_lit.synthetic.classes import BodyClass
-from sapiens2_lit.synthetic.face_landmarks import chart_points, lift
-from sapiens2_lit.synthetic.face_paint import SkinPaint
-from sapiens2_lit.synthetic.head import HeadShape, assemble, head_height, sample_head, sample_shape
-from sapiens2_lit.synthetic.parts import Array, Part, Person
-from sapiens2_lit.synthetic.shapes import intersect
+from sapiens2_lit.synthetic.body.parts import Array, Part, Person
+from sapiens2_lit.synthetic.dataset.classes import BodyClass
+from sapiens2_lit.synthetic.head.face_landmarks import chart_points, lift
+from sapiens2_lit.synthetic.head.face_paint import SkinPaint
+from sapiens2_lit.synthetic.head.head import HeadShape, assemble, head_height, sample_head, sample_shape
+from sapiens2_lit.synthetic.render.shapes import intersect
+from sapiens2_lit.vocabularies import load_skeleton
 
 SKIN = np.array([0.8, 0.6, 0.5])
 CLASSES = {
@@ -47,7 +47,7 @@ def with_eyes(shape: HeadShape, **changes: float) -> HeadShape:
 
 
 def painted(shape: HeadShape, xy: Array) -> tuple[Array, Array]:
-    """Colours and classes of the skin at points (N, 2) of the frontal chart."""
+    """Colors and classes of the skin at points (N, 2) of the frontal chart."""
     paint = SkinPaint(shape.face, shape.complexion, None)
     return paint(np.column_stack([xy, np.full(len(xy), 0.4)]))
 

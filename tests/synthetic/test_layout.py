@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sapiens2_lit.datamodules.cameras import read_camera
+from sapiens2_lit.data.labels.camera import read_camera
 from sapiens2_lit.errors import DataError
-from sapiens2_lit.synthetic.frame import Frame
-from sapiens2_lit.synthetic.generate import generate
-from sapiens2_lit.synthetic.layout import FOLDERS, TASKS, encoded, folders_of, meanings, split_of
+from sapiens2_lit.synthetic.dataset.frame import Frame
+from sapiens2_lit.synthetic.dataset.generate import generate
+from sapiens2_lit.synthetic.dataset.layout import FOLDERS, TASKS, encoded, folders_of, meanings, split_of
 
 SIZE = (64, 48)
 
@@ -64,7 +64,7 @@ def test_normals_keep_sixteen_bits(frame: Frame) -> None:
 @pytest.mark.parametrize(
     ("folder", "name"), [("albedos", "albedo"), ("alphas", "alpha"), ("foregrounds", "foreground")]
 )
-def test_colours_keep_eight_bits(frame: Frame, folder: str, name: str) -> None:
+def test_colors_keep_eight_bits(frame: Frame, folder: str, name: str) -> None:
     stored = png(FOLDERS[folder].encode(frame))
     assert stored.dtype == np.uint8
     assert np.abs(stored / 255 - getattr(frame, name)).max() <= 0.5 / 255 + 1e-6

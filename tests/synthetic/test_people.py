@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from sapiens2_lit.skeletons import load_skeleton
-from sapiens2_lit.synthetic.bones import FINGERS, HANDS, JOINTS, SIDES, forward, within_limits
-from sapiens2_lit.synthetic.camera import look_at
-from sapiens2_lit.synthetic.classes import BodyClass
-from sapiens2_lit.synthetic.clothes import sample_outfit
-from sapiens2_lit.synthetic.collisions import collides, torso_ellipsoids
-from sapiens2_lit.synthetic.gestures import BOTH, SINGLE
-from sapiens2_lit.synthetic.parts import paint_points
-from sapiens2_lit.synthetic.people import ACTIVITIES, build_body, lowest, sample_person, sample_pose
-from sapiens2_lit.synthetic.physique import phalanges, rest_pose, sample_physique
-from sapiens2_lit.synthetic.poses import STANCES
-from sapiens2_lit.synthetic.raycast import cast_points
-from sapiens2_lit.synthetic.shapes import Quadrics
+from sapiens2_lit.synthetic.body.bones import FINGERS, HANDS, JOINTS, SIDES, forward, within_limits
+from sapiens2_lit.synthetic.body.clothes import sample_outfit
+from sapiens2_lit.synthetic.body.collisions import collides, torso_ellipsoids
+from sapiens2_lit.synthetic.body.gestures import BOTH, SINGLE
+from sapiens2_lit.synthetic.body.parts import paint_points
+from sapiens2_lit.synthetic.body.people import ACTIVITIES, build_body, lowest, sample_person, sample_pose
+from sapiens2_lit.synthetic.body.physique import phalanges, rest_pose, sample_physique
+from sapiens2_lit.synthetic.body.poses import STANCES
+from sapiens2_lit.synthetic.dataset.classes import BodyClass
+from sapiens2_lit.synthetic.render.camera import look_at
+from sapiens2_lit.synthetic.render.raycast import cast_points
+from sapiens2_lit.synthetic.render.shapes import Quadrics
+from sapiens2_lit.vocabularies import load_skeleton
 
 VOCABULARIES = ("coco17", "coco_wholebody133", "sociopticon308")
 OF_THE_HEAD = {
@@ -156,7 +156,7 @@ def test_left_is_the_persons_left():
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_paints_give_colours_and_classes_of_their_side(seed):
+def test_paints_give_colors_and_classes_of_their_side(seed):
     rng = np.random.default_rng(seed)
     _, _, person = dressed(seed)
     seen = set()

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sapiens2_lit.synthetic.frame import Frame
-from sapiens2_lit.synthetic.generate import generate
-from sapiens2_lit.synthetic.layout import TASKS
-from sapiens2_lit.synthetic.preview import EMPTY, TALLEST, preview, views
+from sapiens2_lit.synthetic.dataset.frame import Frame
+from sapiens2_lit.synthetic.dataset.generate import generate
+from sapiens2_lit.synthetic.dataset.layout import TASKS
+from sapiens2_lit.synthetic.dataset.preview import EMPTY, TALLEST, preview, views
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_what_has_no_label_is_grey(frame: Frame) -> None:
         assert (found[title][frame.valid] != EMPTY).any(axis=1).mean() > 0.99
 
 
-def test_normals_have_the_usual_colours(frame: Frame) -> None:
+def test_normals_have_the_usual_colors(frame: Frame) -> None:
     for normal, color in (
         ((0, 0, -1), (128, 128, 255)),
         ((1, 0, 0), (255, 128, 128)),

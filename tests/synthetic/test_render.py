@@ -5,12 +5,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sapiens2_lit.skeletons import load_skeleton
-from sapiens2_lit.synthetic.classes import BodyClass
-from sapiens2_lit.synthetic.frame import Frame
-from sapiens2_lit.synthetic.generate import generate
-from sapiens2_lit.synthetic.light import to_linear, to_srgb
-from sapiens2_lit.synthetic.scene import sample_scene
+from sapiens2_lit.synthetic.dataset.classes import BodyClass
+from sapiens2_lit.synthetic.dataset.frame import Frame
+from sapiens2_lit.synthetic.dataset.generate import generate
+from sapiens2_lit.synthetic.render.light import to_linear, to_srgb
+from sapiens2_lit.synthetic.render.scene import sample_scene
+from sapiens2_lit.vocabularies import load_skeleton
 
 SIZE = (256, 192)
 CASES = [(index, (1, 1)) for index in range(8)] + [(index, (2, 3)) for index in range(8, 12)]
@@ -116,6 +116,7 @@ ON = {
 }
 
 
+@pytest.mark.slow
 def test_visible_keypoints_lie_on_their_part() -> None:
     """Within two pixels, which is what the pixel grid leaves of fingers."""
     skeleton = load_skeleton("sociopticon308")
@@ -133,6 +134,7 @@ def test_visible_keypoints_lie_on_their_part() -> None:
     assert min(seen.values()) >= 2, seen
 
 
+@pytest.mark.slow
 def test_left_and_right_are_anatomical() -> None:
     """The left eye is on the image's right in a face seen from the front; limbs carry their side's class."""
     skeleton, faced = load_skeleton("coco17"), 0

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.skeletons import load_skeleton
-from sapiens2_lit.synthetic.frame import Frame
-from sapiens2_lit.synthetic.generate import generate
-from sapiens2_lit.synthetic.labels import sight
-from sapiens2_lit.synthetic.people import lowest
-from sapiens2_lit.synthetic.scene import APART, sample_places, sample_scene
-from sapiens2_lit.synthetic.shapes import Quadrics
+from sapiens2_lit.synthetic.body.people import lowest
+from sapiens2_lit.synthetic.dataset.frame import Frame
+from sapiens2_lit.synthetic.dataset.generate import generate
+from sapiens2_lit.synthetic.dataset.labels import sight
+from sapiens2_lit.synthetic.render.scene import APART, sample_places, sample_scene
+from sapiens2_lit.synthetic.render.shapes import Quadrics
+from sapiens2_lit.vocabularies import load_skeleton
 
 SIZE = (96, 72)
 BEHIND_THE_CAMERA = [(12, 35), (12, 93)]  # seed and index of crowds of which one stands behind the camera

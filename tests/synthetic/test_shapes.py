@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sapiens2_lit.synthetic.parts import Part, ellipsoid, plain, rounded_cone
-from sapiens2_lit.synthetic.shapes import Quadrics, hull, intersect, view_boxes
+from sapiens2_lit.synthetic.body.parts import Part, ellipsoid, plain, rounded_cone
+from sapiens2_lit.synthetic.render.shapes import Quadrics, hull, intersect, view_boxes
 
 GREY = plain((0.5, 0.5, 0.5), 3)
 PARTS = {

@@ -6,8 +6,8 @@ import pytest
 
 from sapiens2_lit.datamodules import DepthDataModule, PoseDataModule
 from sapiens2_lit.errors import DataError
-from sapiens2_lit.synthetic.dataset import make_dataset, make_sample
-from sapiens2_lit.synthetic.manifest import NAME, Settings, check_finished, write_manifest
+from sapiens2_lit.synthetic.dataset.dataset import make_dataset, make_sample
+from sapiens2_lit.synthetic.dataset.manifest import NAME, Settings, check_finished, write_manifest
 
 SETTINGS = Settings(size=(48, 32), tasks=("pose", "depth"))
 

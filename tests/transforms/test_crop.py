@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.skeletons import load_skeleton
 from sapiens2_lit.transforms.crop import (
     CropAugmentation,
     CropVariation,
@@ -13,6 +12,7 @@ from sapiens2_lit.transforms.crop import (
     half_body_box,
 )
 from sapiens2_lit.transforms.geometric import apply_affine, invert, is_mirrored
+from sapiens2_lit.vocabularies import load_skeleton
 
 SIZE = (256, 192)
 

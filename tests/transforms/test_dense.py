@@ -8,7 +8,7 @@ import pytest
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.dense import (
-    COLOURLESS,
+    COLORLESS,
     RELEASED,
     RELEASED_POINTMAP,
     DenseAugmentation,
@@ -60,9 +60,9 @@ def test_crops_show_their_rectangle_as_large_as_it_fits():
     )
 
 
-def test_pixels_depend_on_the_generator_alone_and_albedo_keeps_its_colours():
+def test_pixels_depend_on_the_generator_alone_and_albedo_keeps_its_colors():
     image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
-    for augment in (RELEASED, COLOURLESS):
+    for augment in (RELEASED, COLORLESS):
         pixels = pickle.loads(pickle.dumps(augment)).build_pixels()
         for seed in range(20):
             once = pixels(image, np.random.default_rng(seed))
@@ -70,10 +70,10 @@ def test_pixels_depend_on_the_generator_alone_and_albedo_keeps_its_colours():
             assert once.dtype == np.uint8
             np.testing.assert_array_equal(pixels(image, np.random.default_rng(seed)), once)
     flat = np.full((64, 64, 3), (200, 120, 40), np.uint8)
-    colours = [
-        COLOURLESS.build_pixels()(flat, np.random.default_rng(seed)).mean(axis=(0, 1)) for seed in range(40)
+    colors = [
+        COLORLESS.build_pixels()(flat, np.random.default_rng(seed)).mean(axis=(0, 1)) for seed in range(40)
     ]
-    assert np.abs(np.array(colours) - (200, 120, 40)).max() < 0.5
+    assert np.abs(np.array(colors) - (200, 120, 40)).max() < 0.5
     changed = [
         RELEASED.build_pixels()(flat, np.random.default_rng(seed)).mean(axis=(0, 1)) for seed in range(40)
     ]
@@ -93,9 +93,9 @@ def test_point_maps_have_the_views_of_normals_and_fewer_changes_of_pixels():
         0.3,
     ]
     image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
-    colourless = dataclasses.replace(RELEASED_POINTMAP, photometric=0)
+    colorless = dataclasses.replace(RELEASED_POINTMAP, photometric=0)
     for seed in range(20):
-        np.testing.assert_array_equal(colourless.build_pixels()(image, np.random.default_rng(seed)), image)
+        np.testing.assert_array_equal(colorless.build_pixels()(image, np.random.default_rng(seed)), image)
 
 
 def test_resampling_blurs_in_place_and_solarising_inverts_what_is_bright():

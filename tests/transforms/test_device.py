@@ -17,7 +17,7 @@ ROUNDING = 1.5  # grey levels
 
 @pytest.fixture(scope="module")
 def image() -> np.ndarray:
-    """Soft patches of all colours, 40 x 32."""
+    """Soft patches of all colors, 40 x 32."""
     patches = np.random.default_rng(0).integers(30, 226, (5, 4, 3), dtype=np.uint8)
     return cv2.resize(patches, (32, 40), interpolation=cv2.INTER_CUBIC)
 
@@ -159,7 +159,7 @@ def test_a_step_without_an_equal_is_named():
         device_steps((sharpen,))
 
 
-def test_colours_on_a_gpu_are_those_on_a_cpu(image):
+def test_colors_on_a_gpu_are_those_on_a_cpu(image):
     if not torch.cuda.is_available():
         pytest.skip("needs CUDA")
     augment = PhotometricAugmentation(photometric=1, dropout=0)

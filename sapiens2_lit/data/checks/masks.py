@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sapiens2_lit.classes import IGNORED, SHIPPED, Classes
 from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Finding
 from sapiens2_lit.data.checks.label_files import LabelFiles, Looked
-from sapiens2_lit.vocabulary_file import SIDE, Color
+from sapiens2_lit.vocabularies import IGNORED, Classes
+from sapiens2_lit.vocabularies.file import SIDE, Color
+from sapiens2_lit.vocabularies.skeleton_loader import SHIPPED
 
 _LEAST_IGNORED = 0.005  # of the pixels of a mask, that no border left out of the count makes up
 _MOST_ABSENT = 0.5  # of the classes of a shipped vocabulary, that a dataset of other labels lacks

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.data.checks.finding import Example
-from sapiens2_lit.skeletons import Skeleton
+from sapiens2_lit.vocabularies import Skeleton
 
 Index = int | np.integer[Any]
 

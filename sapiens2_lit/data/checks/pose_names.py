@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Example, Finding
 from sapiens2_lit.data.checks.pose_labels import PoseLabels
-from sapiens2_lit.skeletons import SHIPPED, Skeleton, load_skeleton
-from sapiens2_lit.vocabulary_file import has_side
+from sapiens2_lit.vocabularies import Skeleton, load_skeleton
+from sapiens2_lit.vocabularies.file import has_side
+from sapiens2_lit.vocabularies.skeleton_loader import SHIPPED
 
 _SHOWN_NAMES = 20
 _ENOUGH_PEOPLE = 100  # to expect that every point occurs

@@ -38,7 +38,7 @@ class MissingAsLabelled(Check[PoseLabels]):
 
 
 class PointsOutsideImage(Check[PoseLabels]):
-    """Labelled points outside the declared image."""
+    """SkipUnlabelled points outside the declared image."""
 
     name = "points_outside_image"
     looks_at = PoseLabels

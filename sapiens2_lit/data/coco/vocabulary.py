@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.errors import DataError, SettingError
-from sapiens2_lit.skeletons import Skeleton, load_skeleton, skeleton_from_category
+from sapiens2_lit.vocabularies import Skeleton, load_skeleton, skeleton_from_category
 
 # COCO-WholeBody keeps its 133 keypoints in five fields, four of which say whether they are valid:
 # https://github.com/jin-s13/COCO-WholeBody, data_format.md

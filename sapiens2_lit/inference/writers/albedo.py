@@ -10,17 +10,17 @@ from sapiens2_lit.inference.writers.base import BytesWriter, encode_png, to_inte
 
 
 class AlbedoPng(BytesWriter):
-    """RGB of 8 bits, sRGB; black where nothing is known, and so the darkest colour that is known is 1, 1, 1."""
+    """RGB of 8 bits, sRGB; black where nothing is known, and so the darkest color that is known is 1, 1, 1."""
 
     name: ClassVar[str] = "png"
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
         albedo = self.map_of(prediction)
         there = known(albedo)
-        colours = to_integers(albedo, np.uint8)
-        colours[there & ~colours.any(axis=2)] = 1
-        colours[~there] = 0
-        return encode_png(colours)
+        colors = to_integers(albedo, np.uint8)
+        colors[there & ~colors.any(axis=2)] = 1
+        colors[~there] = 0
+        return encode_png(colors)
 
     def about(self, prediction: Prediction) -> dict[str, Any]:
         return {"dtype": "uint8", "unit": "sRGB, 255 is 1", "unknown": 0}

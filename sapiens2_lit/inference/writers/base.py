@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sapiens2_lit.atomic_write import write_whole
 from sapiens2_lit.inference.prediction import Array, Prediction
 from sapiens2_lit.inference.sources import Frame
-from sapiens2_lit.whole_files import write_whole
 
 Axes = Literal["opencv", "opengl"]
 

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from sapiens2_lit.atomic_write import unwritable_is_error, whole_file
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.inference.prediction import Instance, Prediction
 from sapiens2_lit.inference.sources import Frame
 from sapiens2_lit.inference.writers.base import Writer
 from sapiens2_lit.inference.writers.pose import PIXEL_DIGITS, SCORE_DIGITS, people_of, rounded
-from sapiens2_lit.whole_files import unwritable_is_error, whole_file
 
 PERSON = 1  # the category that every COCO file of people has
 

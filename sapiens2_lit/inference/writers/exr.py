@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sapiens2_lit.atomic_write import unwritable_is_error, whole_file
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.whole_files import unwritable_is_error, whole_file
 
 
 def import_openexr() -> Any:

@@ -11,9 +11,9 @@ from sapiens2_lit.inference.writers.base import BytesWriter, encode_png, to_inte
 
 
 class MattePng(BytesWriter):
-    """RGBA of 8 bits, straight: the colour of the person, sRGB, not multiplied by alpha, as png demands.
+    """RGBA of 8 bits, straight: the color of the person, sRGB, not multiplied by alpha, as png demands.
 
-    Alpha 0 where nothing is known. A head without foreground takes the image's colours.
+    Alpha 0 where nothing is known. A head without foreground takes the image's colors.
     """
 
     name: ClassVar[str] = "png"
@@ -23,10 +23,10 @@ class MattePng(BytesWriter):
         maps = prediction.maps[self.head]
         alpha = to_integers(maps["alpha"], np.uint8)
         if "foreground" in maps:
-            colours = to_integers(straight(maps["foreground"], maps["alpha"]), np.uint8)
+            colors = to_integers(straight(maps["foreground"], maps["alpha"]), np.uint8)
         else:
-            colours = frame.image
-        return encode_png(np.concatenate([colours, alpha], axis=2))
+            colors = frame.image
+        return encode_png(np.concatenate([colors, alpha], axis=2))
 
     def about(self, prediction: Prediction) -> dict[str, Any]:
         return {
@@ -40,10 +40,10 @@ class MattePng(BytesWriter):
 def straight(
     foreground: npt.NDArray[np.floating], alpha: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float32]:
-    """Colours (H, W, 3) in 0..1 that times alpha (H, W, 1) are the premultiplied foreground; 0 where alpha is 0.
+    """Colors (H, W, 3) in 0..1 that times alpha (H, W, 1) are the premultiplied foreground; 0 where alpha is 0.
 
-    A foreground brighter than its alpha has no such colour, and gets the brightest.
+    A foreground brighter than its alpha has no such color, and gets the brightest.
     """
     seen = np.isfinite(alpha) & (alpha > 0)
-    colours = np.where(seen, foreground, 0) / np.where(seen, alpha, 1)
-    return np.clip(colours, 0, 1).astype(np.float32)
+    colors = np.where(seen, foreground, 0) / np.where(seen, alpha, 1)
+    return np.clip(colors, 0, 1).astype(np.float32)

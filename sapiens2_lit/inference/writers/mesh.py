@@ -1,6 +1,6 @@
 """Point maps as surfaces: GLB, the binary form of glTF 2.0 (registry.khronos.org/glTF/specs/2.0).
 
-A header, a JSON text and a buffer: not enough to need a library, and those that write it cannot say that colours are
+A header, a JSON text and a buffer: not enough to need a library, and those that write it cannot say that colors are
 to be shown as they are (KHR_materials_unlit).
 """
 

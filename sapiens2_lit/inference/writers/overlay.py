@@ -17,7 +17,7 @@ from sapiens2_lit.inference.writers.base import BytesWriter, Writer, encode_png
 from sapiens2_lit.inference.writers.pose import people_of
 from sapiens2_lit.inference.writers.video import VideoEncoder
 
-_COLOURS = ((255, 200, 0), (0, 190, 255), (255, 90, 160), (130, 230, 60), (190, 130, 255), (255, 130, 40))
+_COLORS = ((255, 200, 0), (0, 190, 255), (255, 90, 160), (130, 230, 60), (190, 130, 255), (255, 130, 40))
 
 
 def draw_overlay(
@@ -55,19 +55,19 @@ def as_tensors(maps: Mapping[str, Array]) -> dict[str, Tensor]:
 
 
 def draw_id(image: npt.NDArray[np.uint8], person: Instance) -> npt.NDArray[np.uint8]:
-    """A person's box with its number, in a colour that goes with the number."""
+    """A person's box with its number, in a color that goes with the number."""
     assert person.id is not None
     picture = image.copy()
-    colour = _COLOURS[person.id % len(_COLOURS)]
+    color = _COLORS[person.id % len(_COLORS)]
     # bounded before they become integers: a box may reach far beyond the image
     x, y, width, height = np.clip(person.box, -1e5, 1e5).tolist()
     thickness = max(1, round(max(image.shape) / 600))
-    cv2.rectangle(picture, (round(x), round(y)), (round(x + width), round(y + height)), colour, thickness)
+    cv2.rectangle(picture, (round(x), round(y)), (round(x + width), round(y + height)), color, thickness)
     scale = max(0.4, max(image.shape) / 1000)
     (across, up), _ = cv2.getTextSize(str(person.id), cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
     left, top = max(0, round(x)), max(0, round(y))
     margin = max(2, up // 3)
-    cv2.rectangle(picture, (left, top), (left + across + 2 * margin, top + up + 2 * margin), colour, -1)
+    cv2.rectangle(picture, (left, top), (left + across + 2 * margin, top + up + 2 * margin), color, -1)
     at = (left + margin, top + margin + up)
     cv2.putText(
         picture, str(person.id), at, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), thickness, cv2.LINE_AA

@@ -14,7 +14,7 @@ _VERTEX = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])
 
 
 class PointsPly(BytesWriter):
-    """PLY, binary, little endian: a vertex for each pixel whose point is known, row by row, in the image's colour.
+    """PLY, binary, little endian: a vertex for each pixel whose point is known, row by row, in the image's color.
 
     x, y, z are floats in metres, red, green, blue bytes.
 

@@ -13,9 +13,9 @@ from sapiens2_lit.inference.writers.base import BytesWriter
 
 
 class MaskPng(BytesWriter):
-    """One channel of 8 bits, each value a class, 255 where nothing is known, with the classes' colours as palette.
+    """One channel of 8 bits, each value a class, 255 where nothing is known, with the classes' colors as palette.
 
-    Viewers show the colours; readers that take the indices get the classes.
+    Viewers show the colors; readers that take the indices get the classes.
     """
 
     name: ClassVar[str] = "png"

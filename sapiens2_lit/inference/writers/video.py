@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sapiens2_lit.atomic_write import unwritable_is_error, whole_file
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.video import import_av
-from sapiens2_lit.whole_files import unwritable_is_error, whole_file
 
 # The first that this build of FFmpeg has, with settings that the eye finds lossless.
 CODECS = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qmin": "1", "qmax": "3"}}
 _TICKS = 60_000  # a second; MPEG-4 allows no more than 65535
 _MULTIPLE = 16  # of widths and heights, so that a legend may grow a little
 _BACKGROUND = 24
-_BT709 = 1  # colours as players expect of HD
+_BT709 = 1  # colors as players expect of HD
 
 
 class VideoEncoder:

@@ -13,7 +13,7 @@ import torch
 from sapiens2_lit.data.checks import Finding, LabelError
 from sapiens2_lit.datamodules import PoseDataModule
 from sapiens2_lit.metrics import KeypointAP
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.vocabularies import load_skeleton
 
 BODY = load_skeleton("coco17").keypoints
 Data = dict[str, Any]

@@ -8,8 +8,8 @@ import pytest
 
 from sapiens2_lit.data.checks import LabelError
 from sapiens2_lit.data.checks.sentinels import is_sentinel
+from sapiens2_lit.data.labels.camera import read_camera
 from sapiens2_lit.datamodules import DepthDataModule, PointmapDataModule
-from sapiens2_lit.datamodules.cameras import read_camera
 from sapiens2_lit.errors import DataError
 
 
@@ -50,7 +50,7 @@ def expect_people_alone(data, pictures, relative=False):
     for index, one in enumerate(pictures):
         field = (
             data.datasets["train"]
-            .rasters[0]
+            .label_sources[0]
             .read(data.root / f"images/{index:04d}.png", f"{index:04d}", one.depth.shape)
         )
         np.testing.assert_array_equal(field.valid, one.valid)

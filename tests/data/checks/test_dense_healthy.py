@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from sapiens2_lit.classes import load_classes
 from sapiens2_lit.data.checks import CHECKS, run_checks
 from sapiens2_lit.data.checks.cameras import CameraFacts, CameraLabels
 from sapiens2_lit.data.checks.depths import DepthLabels, measure_depth
@@ -21,6 +20,7 @@ from sapiens2_lit.datamodules import (
     PointmapDataModule,
     SegmentationDataModule,
 )
+from sapiens2_lit.vocabularies import load_classes
 
 VARIATIONS = range(100)
 
@@ -103,8 +103,8 @@ def test_healthy_folders_give_no_warning(seed, people, folder):
 
 @pytest.mark.parametrize("size", [(96, 72), (128, 128), (192, 256)])
 def test_synthetic_people_give_no_warning(size, tmp_path):
-    from sapiens2_lit.synthetic.dataset import make_dataset
-    from sapiens2_lit.synthetic.manifest import Settings
+    from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+    from sapiens2_lit.synthetic.dataset.manifest import Settings
 
     tasks = ("segmentation", "normal", "depth", "matting")
     make_dataset(tmp_path, 10, Settings(size=size, tasks=tasks, people=(1, 3)), workers=1, progress=False)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sapiens2_lit.classes import load_classes
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 from sapiens2_lit.data.checks import LabelError
 from sapiens2_lit.datamodules import SegmentationDataModule
 from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.vocabularies import load_classes
 
 COLORS = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (0, 0, 128), (128, 128, 0)]
 

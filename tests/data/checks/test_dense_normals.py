@@ -10,8 +10,8 @@ import pytest
 from sapiens2_lit.data.checks import LabelError, run_checks
 from sapiens2_lit.data.checks.normals import NormalAxes, NormalLabels, WorldNormals, measure_normals
 from sapiens2_lit.data.checks.outlines import Axes, best_axes, measure_outline
+from sapiens2_lit.data.labels.normal import NormalFolder
 from sapiens2_lit.datamodules import NormalDataModule
-from sapiens2_lit.datamodules.normals import NormalFolder
 from sapiens2_lit.errors import DataError
 
 
@@ -141,7 +141,9 @@ def test_a_grey_background_of_8_bits_is_none(folder, eight, changed):
             cv2.imwrite(str(root / f"normals/{index:04d}.png"), stored[..., ::-1])
     data = data_of(root)
     assert not data.report.findings
-    field = data.datasets["train"].rasters[0].read(root / "images/0000.png", "0000", eight[0].depth.shape)
+    field = (
+        data.datasets["train"].label_sources[0].read(root / "images/0000.png", "0000", eight[0].depth.shape)
+    )
     np.testing.assert_array_equal(field.valid, eight[0].valid)
 
 

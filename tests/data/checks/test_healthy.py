@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pose_files import check_pose
 
-from sapiens2_lit.skeletons import load_skeleton
-from sapiens2_lit.synthetic.dataset import make_dataset
-from sapiens2_lit.synthetic.manifest import Settings
+from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+from sapiens2_lit.synthetic.dataset.manifest import Settings
+from sapiens2_lit.vocabularies import load_skeleton
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
 

@@ -9,7 +9,7 @@ from pose_files import average_precision, check_pose, each, found, put
 from sapiens2_lit.data.checks.pose_repairs import AREA_OF_BOX
 from sapiens2_lit.datamodules import PoseDataModule
 from sapiens2_lit.metrics import KeypointAP
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.vocabularies import load_skeleton
 
 
 @pytest.mark.parametrize("area", [0, 1, -5, 1e12, True, 0.5])

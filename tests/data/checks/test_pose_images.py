@@ -126,7 +126,7 @@ def test_damaged_images_are_replaced_where_bad_ones_are_skipped(pose):
 
 
 def test_hidden_files_are_no_images(pose):
-    from sapiens2_lit.datamodules.images import find_images
+    from sapiens2_lit.data.readers.images import find_images
 
     root = pose() / "images"
     (root / "._0001.jpg").write_bytes(b"\0\5\x16\7")

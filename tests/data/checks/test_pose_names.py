@@ -6,7 +6,7 @@ import pytest
 from pose_files import BODY, check_pose, found, skeleton_file, with_points
 
 from sapiens2_lit.errors import DataError
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.vocabularies import load_skeleton
 
 FACE = [str(number) for number in range(1, 69)]
 

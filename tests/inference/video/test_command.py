@@ -1,8 +1,10 @@
 """`sapiens2-lit predict --images VIDEO` from end to end: people with numbers, overlays, and going on."""
 
 import json
+import os
 import re
 import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,10 @@ import numpy as np
 import pytest
 
 from sapiens2_lit.checkpoints import released_state, write_weights
-from sapiens2_lit.cli import main
+from sapiens2_lit.cli.main import main
 from sapiens2_lit.inference import detect
+from sapiens2_lit.inference.from_released import METADATA
 from sapiens2_lit.inference.output import Output
-from sapiens2_lit.inference.released import METADATA
 from sapiens2_lit.inference.video import VideoFile
 
 from .conftest import MakeVideo, spoil
@@ -62,7 +64,7 @@ class Walker(detect.Detector):
 @pytest.fixture
 def walker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "sapiens2_lit.inference.command.build_detector",
+        "sapiens2_lit.cli.predict.build_detector",
         lambda name, device, threshold: Walker(threshold=threshold),
     )
 
@@ -124,13 +126,13 @@ def test_resuming_a_video(
     def stop_at(name: str | None) -> None:
         def stopping(self: Output, frame: Any, prediction: Any) -> None:
             if frame.name == name:
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), signal.SIGINT)
             written.append(frame.name)
             write(self, frame, prediction)
 
         monkeypatch.setattr(Output, "write", stopping)
 
-    stop_at("b/000003")
+    stop_at("b/000002")
     assert predict(models["seg"], tmp_path / "in", out, *formats) == 130
     left = files(out)
     assert {"seg/overlay/a.mp4", "videos/a.json", "seg/segmentation/b/000002.png"} <= set(left)

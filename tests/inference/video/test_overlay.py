@@ -21,7 +21,7 @@ def picture(value: int, height: int = 50, width: int = 70) -> np.ndarray:
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
-def test_frames_keep_their_times_and_colours(
+def test_frames_keep_their_times_and_colors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
 ) -> None:
     monkeypatch.setattr(writer_module, "CODECS", {codec: writer_module.CODECS[codec]})

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from sapiens2_lit.classes import load_classes
 from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction
 from sapiens2_lit.inference.sources import Frame
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.vocabularies import load_classes, load_skeleton
 
 SIZE = (24, 31)
 UNKNOWN = 3  # rows

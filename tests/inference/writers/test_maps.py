@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sapiens2_lit.classes import load_classes
-from sapiens2_lit.datamodules.arrays import read_array
-from sapiens2_lit.datamodules.cameras import CameraFolder
-from sapiens2_lit.datamodules.colours import AlbedoFolder
-from sapiens2_lit.datamodules.depths import DepthFolder, PointmapFolder
-from sapiens2_lit.datamodules.normals import NormalFolder
-from sapiens2_lit.datamodules.rasters import MaskFolder
+from sapiens2_lit.data.labels.base import MaskFolder
+from sapiens2_lit.data.labels.camera import CameraFolder
+from sapiens2_lit.data.labels.color import AlbedoFolder
+from sapiens2_lit.data.labels.depth import DepthFolder, PointmapFolder
+from sapiens2_lit.data.labels.normal import NormalFolder
+from sapiens2_lit.data.readers.arrays import read_array
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.prediction import Prediction
 from sapiens2_lit.inference.sources import Frame
 from sapiens2_lit.inference.writers.base import FileWriter
 from sapiens2_lit.inference.writers.formats import FormatOptions, build_writer
+from sapiens2_lit.vocabularies import load_classes
 
 from .conftest import SIZE, UNKNOWN
 
@@ -222,8 +222,8 @@ def test_clouds_are_read_by_others(prediction: Prediction, frame: Frame, tmp_pat
     assert (read.text, read.byte_order) == (False, "<")
     expected = prediction.maps["points"]["pointmap"][UNKNOWN:].reshape(-1, 3)
     np.testing.assert_array_equal(np.stack([vertices[axis] for axis in "xyz"], axis=1), expected)
-    colours = np.stack([vertices[name] for name in ("red", "green", "blue")], axis=1)
-    np.testing.assert_array_equal(colours, frame.image[UNKNOWN:].reshape(-1, 3))
+    colors = np.stack([vertices[name] for name in ("red", "green", "blue")], axis=1)
+    np.testing.assert_array_equal(colors, frame.image[UNKNOWN:].reshape(-1, 3))
     cloud = trimesh.load(path)
     np.testing.assert_array_equal(cloud.vertices, expected)
     np.testing.assert_array_equal(cloud.colors[:, :3], frame.image[UNKNOWN:].reshape(-1, 3))

@@ -14,7 +14,7 @@ from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction
 from sapiens2_lit.inference.sources import Frame
 from sapiens2_lit.inference.writers.coco import CocoResults
 from sapiens2_lit.inference.writers.pose import PoseJson
-from sapiens2_lit.skeletons import load_skeleton
+from sapiens2_lit.vocabularies import load_skeleton
 
 NAMES = load_skeleton("coco17").keypoints
 HEADS = {"pose": HeadInfo(skeleton=load_skeleton("coco17"))}

@@ -1,0 +1,85 @@
+"""What a run trains, printed when it starts."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch.utilities import rank_zero_info
+
+from sapiens2_lit.memory.estimate import GIB, estimate
+from sapiens2_lit.memory.launch import launch_of
+from sapiens2_lit.memory.networks import empty_networks
+from sapiens2_lit.training.module import SapiensModule
+
+
+class ModelSummary(L.Callback):
+    """Prints a short table: parameters of backbone and heads, how many of them are trained, at which rates.
+
+    Below it, the memory that the plan (`sapiens2-lit plan`) expects on each device, which takes about a second.
+
+    Args:
+        settings: of `fit`, as the command line has them; without them there is no such line.
+    """
+
+    def __init__(self, settings: Namespace | None = None) -> None:
+        self.settings = settings
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Before anything has run: a sharded part that has, shows its gathered parameters, which no optimizer knows."""
+        assert isinstance(pl_module, SapiensModule)
+        if not trainer.is_global_zero:
+            return
+        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        rank_zero_info("%s", model_summary(pl_module, groups))
+        if self.settings is not None:
+            rank_zero_info("%s", memory_line(pl_module, self.settings, trainer.world_size))
+
+
+def model_summary(module: SapiensModule, groups: list[dict[str, Any]]) -> str:
+    """Rows for the backbone, each head and the sum; learning rates are those at the schedule's height.
+
+    Args:
+        groups: of the optimizer.
+    """
+    assert module.backbone is not None
+    assert module.adaptation is not None
+    rates = {id(parameter): group["initial_lr"] for group in groups for parameter in group["params"]}
+    rows: list[tuple[str, Any]] = [(f"backbone ({module.adaptation.adapt.mode})", module.backbone)]
+    rows += list(module.named_heads())
+    lines = [f"{'':24}{'parameters':>14}{'trained':>14}  learning rate"]
+    totals = [0, 0]
+    for name, part in rows:
+        parameters = list(part.parameters())
+        trained = [parameter for parameter in parameters if id(parameter) in rates]
+        counts = [sum(parameter.numel() for parameter in some) for some in (parameters, trained)]
+        totals = [total + count for total, count in zip(totals, counts, strict=True)]
+        lines.append(f"{name:24}{counts[0]:>14,}{counts[1]:>14,}  {span([rates[id(p)] for p in trained])}")
+    lines.append(f"{'in all':24}{totals[0]:>14,}{totals[1]:>14,}")
+    return "\n".join(lines)
+
+
+def memory_line(module: SapiensModule, settings: Namespace, devices: int) -> str:
+    """The estimated memory on each device, or why there is none.
+
+    Args:
+        settings: of `fit`.
+        devices: in all.
+    """
+    assert module.adaptation is not None
+    try:
+        launch = launch_of(settings, devices, gpu=module.device.type == "cuda")
+        with torch.random.fork_rng(devices=[]):  # training is the same with and without this line
+            found = estimate(empty_networks(module, adapt=module.adaptation.adapt), launch)
+    except Exception as error:  # a head of the user's own may do what cannot be played; its training goes on
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        return f"memory: not estimated ({reason})"
+    return f"memory, estimated: {found.total / GIB:.1f} GiB on each device, fullest in {found.phase}"
+
+
+def span(rates: list[float]) -> str:
+    """The least and the greatest of some learning rates, such as `1e-06 to 1e-04`."""
+    if not rates:
+        return "-"
+    low, high = f"{min(rates):.2g}", f"{max(rates):.2g}"
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,82 @@
+"""Keep a run's folder from other runs."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from sapiens2_lit.callbacks.last_checkpoint import checkpoint_folder
+from sapiens2_lit.checkpoints.run_lock import RunLock
+from sapiens2_lit.errors import SettingError
+
+_log = logging.getLogger(__name__)
+
+
+class SoleWriter(L.Callback):
+    """Holds the lock of the run's folder on rank 0: a second run that would write there is refused.
+
+    It belongs before all callbacks that write. Whoever makes it calls `release` at the end, however that comes.
+    """
+
+    def __init__(self) -> None:
+        self.lock: RunLock | None = None
+
+    def claim(self, make_logger: Callable[[], TensorBoardLogger]) -> TensorBoardLogger:
+        """Take the lock of a logger's folder before anything is read or started, and return the logger.
+
+        Where this is one process of several the lock is left to `setup`. A folder whose number another run has taken at
+        the same moment is not waited for: the logger counts on.
+
+        Raises:
+            SettingError: a run that lives holds it.
+        """
+        while True:
+            logger = make_logger()
+            if is_one_of_several():
+                return logger
+            lock = RunLock(Path(logger.log_dir))
+            try:
+                lock.acquire(_log.warning)
+            except SettingError:
+                if make_logger().log_dir == logger.log_dir:
+                    raise
+                continue
+            self.lock = lock
+            return logger
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if getattr(trainer, "fast_dev_run", False):
+            return  # nothing is written
+        folder = checkpoint_folder(trainer).parent
+        refusal: str | None = None
+        if trainer.is_global_zero and self.lock is None:
+            try:
+                lock = RunLock(folder)
+                lock.acquire(_log.warning)
+                self.lock = lock
+            except SettingError as error:
+                refusal = str(error)
+        refusal = trainer.strategy.broadcast(refusal)  # all ranks end, none waits for rank 0
+        if refusal is not None:
+            raise SettingError(refusal)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: object, **kwargs: object) -> None:
+        if self.lock is not None and self.lock.lost:
+            raise SettingError(
+                f"{self.lock.folder}: another run has taken over, since this one showed no sign of life for "
+                f"{self.lock.stale:.0f} s; it ends here"
+            )
+
+    def release(self) -> None:
+        """Give the folder free."""
+        if self.lock is not None:
+            self.lock.release()
+
+
+def is_one_of_several() -> bool:
+    """Whether a launcher has started this process beside others, by the variables that launchers set."""
+    counts = (os.environ.get(name, "1") for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+    return "LOCAL_RANK" in os.environ or any(count != "1" for count in counts)

@@ -1,0 +1,37 @@
+"""One head of a multitask checkpoint as a file of its own."""
+
+from pathlib import Path
+
+from sapiens2_lit.checkpoints.reader import read_weights
+from sapiens2_lit.checkpoints.released_names import released_state
+from sapiens2_lit.checkpoints.writer import write_weights
+from sapiens2_lit.errors import WeightsError
+
+
+def take_head(checkpoint: str | Path, head: str, path: str | Path, *, backbone: str | None = None) -> Path:
+    """Write the backbone and one head of a checkpoint as a task file in the released layout.
+
+    The file is what `model.weights` of a run with that head alone takes, and predicts what the checkpoint's head did:
+    averaged weights stand in it where there are any, adapters are merged.
+
+    Args:
+        checkpoint: a checkpoint or weights file of ours, of any number of heads.
+        head: its name under `model.heads`.
+        path: the safetensors file to write.
+        backbone: where to find the pretrained backbone of a checkpoint that holds only what was trained, if it is no
+            longer where it was.
+
+    Raises:
+        WeightsError: there is no such head, no whole backbone beside it, or the backbone that it belongs to is not
+            found.
+    """
+    found = read_weights(checkpoint, backbone=backbone)
+    tensors = released_state(found.tensors, head)
+    names = [name for name in tensors if name.startswith("backbone.")]
+    if not names:
+        raise WeightsError(f"{found.origin}: found no backbone, which a task file needs beside the head.")
+    if adapters := [name for name in names if "lora_" in name]:
+        raise WeightsError(
+            f"{found.origin}: found adapters ({adapters[0]}) in a file that does not say how to merge them."
+        )
+    return write_weights(tensors, path, metadata={"head": head})

@@ -1,0 +1,33 @@
+"""Checkpoints of this package: what they say beside their tensors, and the whole model out of what they hold.
+
+A checkpoint holds what was trained: the heads, and of the backbone what was not frozen. The rest is the pretrained
+backbone, which is found where it was, and verified. Adapters are merged, averages take the place of the weights.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+META = "sapiens2_lit"  # key of what we add to Lightning's checkpoints
+BACKBONE, EMA = "backbone.", "ema."
+TRAINING_ONLY = (EMA, "balancer.")
+
+
+def is_ours(content: Any) -> bool:
+    """Whether a file's content is a checkpoint of a run of ours."""
+    return isinstance(content, Mapping) and META in content and "state_dict" in content
+
+
+def average_name(name: str) -> str:
+    """Under which name in a checkpoint the average of a parameter stands."""
+    return EMA + name.replace(".", "/")
+
+
+def with_averages(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a module, where there is an average of one in its place; without averages it changes nothing."""
+    return {
+        name: tensors.get(average_name(name), tensor)
+        for name, tensor in tensors.items()
+        if not name.startswith(EMA)
+    }

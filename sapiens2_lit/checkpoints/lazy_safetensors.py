@@ -1,0 +1,95 @@
+"""Weights in safetensors files that are read only where they are needed: each rank takes the part that it holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from sapiens2_lit.checkpoints.reader import locate, read_weights, task_beside, what_is
+from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released
+from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.parallel.dtensor import Part
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a safetensors file, not read yet."""
+
+    file: Path
+    name: str
+    shape: torch.Size
+
+    def read(self, part: Part) -> Tensor:
+        """One slice for each dimension of it. The values stay in the file, mapped, until they are copied."""
+        if any(one.start >= one.stop for one in part):
+            return torch.empty([max(0, one.stop - one.start) for one in part])
+        # Opened for this tensor alone: pages that were read count as this process's memory as long as it is open.
+        with safe_open(self.file, framework="pt") as opened:
+            return opened.get_slice(self.name)[part] if part else opened.get_tensor(self.name)
+
+
+@dataclass(frozen=True)
+class JoinedTensor:
+    """Two stored tensors, one after the other along the first dimension."""
+
+    first: StoredTensor
+    second: StoredTensor
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size([self.first.shape[0] + self.second.shape[0], *self.first.shape[1:]])
+
+    def read(self, part: Part) -> Tensor:
+        rows, *rest = part
+        middle = self.first.shape[0]
+        halves = (
+            (self.first, slice(rows.start, min(rows.stop, middle))),
+            (self.second, slice(max(rows.start, middle) - middle, rows.stop - middle)),
+        )
+        found = [half.read((own, *rest)) for half, own in halves if own.start < own.stop]
+        return torch.cat(found) if len(found) != 1 else found[0]
+
+
+Readable = StoredTensor | JoinedTensor | Tensor
+
+
+class OpenedWeights(NamedTuple):
+    """Tensors by their released names, read or yet to be read, and where they came from."""
+
+    tensors: Mapping[str, Readable]
+    origin: str
+
+
+def open_weights(
+    source: str | Path, *, task: str | None = None, backbone: str | None = None
+) -> OpenedWeights:
+    """As `read_weights`, but nothing of safetensors files is read except names and shapes.
+
+    Raises:
+        WeightsError: as `read_weights`.
+    """
+    files, origin = locate(source)
+    if any(file.suffix != ".safetensors" for file in files):
+        return OpenedWeights(*read_weights(source, task=task, backbone=backbone))
+    tensors: dict[str, Readable] = {}
+    for file in files:
+        tensors.update(stored_tensors(file))
+    if detect_layout(tensors) == "transformers":
+        tensors = to_released(tensors, task=task or task_beside(files[0]), join=JoinedTensor)
+    return OpenedWeights(tensors, origin)
+
+
+def stored_tensors(file: Path) -> dict[str, StoredTensor]:
+    """The tensors of one file, by name."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {
+                name: StoredTensor(file, name, torch.Size(opened.get_slice(name).get_shape()))
+                for name in opened.keys()  # noqa: SIM118 (not a mapping)
+            }
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{file}: expected safetensors; {what_is(file)} ({error}).") from error

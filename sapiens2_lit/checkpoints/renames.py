@@ -1,0 +1,106 @@
+"""What settings and class paths were called before, so that checkpoints, exported files and runs of then still load."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+CLASS_PATHS = {
+    "sapiens2_lit.balancing.FixedWeights": "sapiens2_lit.training.loss_weighting.FixedWeights",
+    "sapiens2_lit.balancing.GradientNorms": "sapiens2_lit.training.loss_weighting.GradientNorms",
+    "sapiens2_lit.balancing.UncertaintyWeighting": "sapiens2_lit.training.loss_weighting.UncertaintyWeighting",
+    "sapiens2_lit.losses.Labelled": "sapiens2_lit.losses.SkipUnlabelled",
+    "sapiens2_lit.losses.labelled.Labelled": "sapiens2_lit.losses.SkipUnlabelled",
+    "sapiens2_lit.callbacks.StartTable": "sapiens2_lit.callbacks.ModelSummary",
+    "sapiens2_lit.callbacks.RunScalars": "sapiens2_lit.callbacks.LearningRates",
+    "sapiens2_lit.report.TestReport": "sapiens2_lit.report.HtmlReport",
+    "sapiens2_lit.checkpoints.run_io.RunCheckpointIO": "sapiens2_lit.checkpoints.checkpoint_io.RunCheckpointIO",
+}
+SETTINGS = {  # by place in a configuration; `*` is any one name
+    "model.recompute": "head_checkpointing",
+    "model.balance": "loss_weighting",
+    "model.adapt.small": "auto_freeze_below",
+    "model.adapt.extra": "also_train",
+    "model.adapt.schedule": "unfreeze_at",
+    "model.heads.*.init_args.colour_loss": "color_loss",
+}
+REMOVED = ("data.init_args.predict", "data.init_args.datasets.*.init_args.predict")  # now `predict --images`
+VALUES = {("model.adapt.mode", "last"): "last_blocks"}
+
+
+def translate_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration in today's names; what is new in it stays as it is."""
+    translated = _translate(config, "")
+    assert isinstance(translated, dict)
+    return translated
+
+
+def translate_adapt(adapt: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings under `model.adapt` alone, as checkpoints keep them besides, in today's names."""
+    translated: dict[str, Any] = translate_config({"model": {"adapt": adapt}})["model"]["adapt"]
+    return translated
+
+
+def old_names(config: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """What in a configuration has an old name, each with the new one, for messages."""
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            here = f"{place}.{key}".removeprefix(".")
+            if _matches(here, REMOVED):
+                yield here, "an option of predict, --images"
+            elif new := _setting(here):
+                yield here, f"{here.rpartition('.')[0]}.{new}"
+            yield from old_names(value, here)
+    elif isinstance(config, list):
+        for value in config:
+            yield from old_names(value, place)
+    elif isinstance(config, str) and (value := _value(place, config)) != config:
+        yield f"{place} {config}" if config not in CLASS_PATHS else config, value
+
+
+def old_option(option: str) -> tuple[str, str] | None:
+    """An option of the command line such as `--model.recompute=stages` that has an old name, and the new one."""
+    name, _, value = option.removeprefix("--").partition("=")
+    if value and (found := next(old_names(value, name), None)):
+        return found
+    parts = name.split(".")
+    for end in range(len(parts), 1, -1):  # also of settings below it, `model.balance.alpha`
+        here = ".".join(parts[:end])
+        if new := _setting(here) or _setting(_with_init_args(here)):
+            return f"--{name}", ".".join(["--" + ".".join(parts[: end - 1]), new, *parts[end:]])
+    return None
+
+
+def _translate(value: Any, place: str) -> Any:
+    if isinstance(value, Mapping):
+        below = {key: f"{place}.{key}".removeprefix(".") for key in value}
+        below = {key: here for key, here in below.items() if not _matches(here, REMOVED)}
+        return {
+            _setting(below[key]) or key: _translate(one, below[key])
+            for key, one in value.items()
+            if key in below
+        }
+    if isinstance(value, list):
+        return [_translate(one, place) for one in value]
+    return _value(place, value) if isinstance(value, str) else value
+
+
+def _setting(place: str) -> str | None:
+    return next((new for old, new in SETTINGS.items() if _matches(place, [old])), None)
+
+
+def _matches(place: str, patterns: Iterable[str]) -> bool:
+    parts = place.split(".")
+    wanted = (pattern.split(".") for pattern in patterns)
+    return any(
+        len(pattern) == len(parts) and all(a in ("*", b) for a, b in zip(pattern, parts, strict=True))
+        for pattern in wanted
+    )
+
+
+def _value(place: str, value: str) -> str:
+    return VALUES.get((place, value)) or CLASS_PATHS.get(value, value)
+
+
+def _with_init_args(place: str) -> str:
+    """On the command line `init_args` may be left out."""
+    parts = place.split(".")
+    return ".".join([*parts[:3], "init_args", *parts[3:]]) if parts[:2] == ["model", "heads"] else place

@@ -1,0 +1,49 @@
+"""`sapiens2-lit app MODEL [MODEL ...]`."""
+
+import sys
+
+from sapiens2_lit.cli.find_run import find_model
+from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.inference.predictor import Predictor, load
+
+
+def app(args: list[str]) -> int:
+    """Serve a page that shows what one checkpoint, or several side by side, say about a picture.
+
+    Raises:
+        SettingError: gradio is not installed, or the port is taken.
+        WeightsError: a checkpoint cannot be read.
+    """
+    parser = Parser("sapiens2-lit app", description=app.__doc__.partition("\n")[0] if app.__doc__ else "")
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="a run, RUNS/best, RUNS/last, a checkpoint, a task file or folder, or a hub id",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 for every network")
+    parser.add_argument("--port", type=int, default=7860, help="(%(default)s)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (%(default)s)")
+    options = parser.parse_args(args)
+    try:
+        from sapiens2_lit.app.page import build_page
+    except ImportError as error:
+        raise SettingError("app: it needs the package gradio: pip install 'sapiens2-lit[app]'") from error
+    page = build_page(load_all(options.models, options.device))
+    try:
+        page.launch(server_name=options.host, server_port=options.port, quiet=True, prevent_thread_lock=True)
+    except OSError as error:
+        raise SettingError(f"--port {options.port}: {error}") from error
+    sys.stdout.write(f"http://{options.host}:{options.port} (Ctrl-C to stop)\n")
+    sys.stdout.flush()
+    page.block_thread()
+    return 0
+
+
+def load_all(models: list[str], device: str) -> dict[str, Predictor]:
+    """Predictors by the shortest names that tell them apart."""
+    names = [model.rstrip("/").split("/")[-1] for model in models]
+    if len(set(names)) < len(names):
+        names = list(models)
+    return {name: load(find_model(model), device=device) for name, model in zip(names, models, strict=True)}

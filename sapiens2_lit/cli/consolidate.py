@@ -1,0 +1,77 @@
+"""The command that turns a checkpoint of a run, however many ranks wrote it, into one safetensors file of weights."""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sapiens2_lit.checkpoints.write_streaming import Shapes, write_stream
+from sapiens2_lit.cli.find_run import find_model
+from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.parallel.checkpoint import (
+    MODEL,
+    is_sharded_checkpoint,
+    read_into,
+    read_meta_file,
+    stored_tensors,
+)
+
+DESCRIPTION = "Write the weights of a checkpoint, sharded or not, into one safetensors file."
+
+
+def consolidate_command(args: list[str]) -> int:
+    """Run `consolidate MODEL --output OUT.safetensors`.
+
+    Raises:
+        ArgumentError: wrong usage.
+        SettingError: no file to write, or OUT is no name of a safetensors file.
+    """
+    parser = Parser("sapiens2-lit consolidate", description=DESCRIPTION)
+    parser.add_argument("model", metavar="MODEL", help="a run, RUNS/best, RUNS/last, or a checkpoint")
+    parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="the same as --output")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write, FILE.safetensors")
+    options = parser.parse_args(args)
+    if (options.out is None) == (options.output is None):
+        raise SettingError("consolidate: expected one file to write, as --output OUT.safetensors")
+    written = consolidate(Path(find_model(options.model)), options.out or options.output)
+    sys.stdout.write(f"Wrote {written} ({written.stat().st_size / 1e6:.1f} MB)\n")
+    return 0
+
+
+def consolidate(checkpoint: Path, out: Path) -> Path:
+    """Write the weights of a checkpoint, a folder or a file, to one safetensors file; optimizer states are left out.
+
+    One tensor at a time is in memory, so that a machine without a GPU and with little memory can do it.
+
+    Raises:
+        WeightsError: the checkpoint is none, or was not written to its end.
+        SettingError: the file's name does not end with .safetensors.
+    """
+    if out.suffix != ".safetensors":
+        raise SettingError(f"consolidate: found {out}, expected a name that ends with .safetensors")
+    if checkpoint.is_file():
+        return consolidate_file(checkpoint, out)
+    if not checkpoint.is_dir():
+        raise WeightsError(f"{checkpoint}: no such checkpoint")
+    read_meta_file(checkpoint)
+    assert is_sharded_checkpoint(checkpoint)
+    shapes = stored_tensors(checkpoint, MODEL)
+
+    def read(name: str) -> Tensor:
+        shape, dtype = shapes[name]
+        tensor = torch.empty(shape, dtype=dtype)
+        read_into({f"{MODEL}{name}": tensor}, checkpoint)
+        return tensor
+
+    return write_stream(out, shapes, read)
+
+
+def consolidate_file(checkpoint: Path, out: Path) -> Path:
+    content = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
+    if "state_dict" not in content:
+        raise WeightsError(f"{checkpoint}: expected a checkpoint of a run, with a state_dict.")
+    tensors: dict[str, Tensor] = content["state_dict"]
+    shapes: Shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+    return write_stream(out, shapes, tensors.__getitem__)

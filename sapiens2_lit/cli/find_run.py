@@ -1,0 +1,103 @@
+"""Which file `--model` and `--ckpt_path` mean: of a run, of a folder of runs, or a file by itself."""
+
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sapiens2_lit.cli.options import DEFAULT_RUNS, value_of, without
+from sapiens2_lit.errors import SettingError
+
+PATTERNS = {"best": "best*.ckpt", "last": "last.ckpt"}
+
+_log = logging.getLogger(__name__)
+
+
+def find_model(source: str) -> str:
+    """The checkpoint, released file, folder or hub id that `--model` means.
+
+    Args:
+        source: a file or a hub id, which stand for themselves; a run's folder or a folder of runs: the best checkpoint
+            of the newest run that has one, else the last checkpoint of the newest run; with `/best` or `/last` at the
+            end of the folder, that one alone.
+
+    Raises:
+        SettingError: the folder has no such checkpoint.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir() and has_checkpoints(path):
+        found = newest(path, "best") or newest(path, "last")
+        assert found is not None, "has_checkpoints has seen one"
+        return str(found)
+    if path.exists() or path.name not in PATTERNS:
+        return source
+    if (found := newest(path.parent, path.name)) is None:
+        raise SettingError(
+            f"--model {source}: {path.parent} has no run with checkpoints/{PATTERNS[path.name]}"
+        )
+    return str(found)
+
+
+def has_checkpoints(folder: Path) -> bool:
+    """Whether a folder is a run, or holds runs, in which something was saved."""
+    return any(newest(folder, kind) is not None for kind in PATTERNS)
+
+
+def newest(folder: Path, kind: str) -> Path | None:
+    """The best or the last checkpoint of a run, or of the newest run in a folder that has one; None without any."""
+    pattern = PATTERNS[kind]
+    found = [*folder.glob(f"version_*/checkpoints/{pattern}"), *folder.glob(f"checkpoints/{pattern}")]
+    return max(found, key=lambda path: (version_number(path.parents[1]), path.stat().st_mtime), default=None)
+
+
+def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
+    """What `--ckpt_path` means: a path; with `last`, `best` that of the newest run of `output`, with `auto` its last.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if ckpt_path is None or Path(ckpt_path).exists() or "://" in ckpt_path:
+        return ckpt_path
+    if ckpt_path not in (*PATTERNS, "auto"):
+        raise SettingError(
+            f"--ckpt_path {ckpt_path}: no such file (a path, or `last`, `best` or `auto` of --output)"
+        )
+    kind = "last" if ckpt_path == "auto" else ckpt_path
+    found = newest(output, kind)
+    if found is None and ckpt_path != "auto":
+        raise SettingError(f"--ckpt_path {ckpt_path}: no {output}/version_*/checkpoints/{PATTERNS[kind]}")
+    return None if found is None else str(found)
+
+
+def version_number(folder: Path) -> int:
+    number = re.search(r"\d+$", folder.name)
+    return int(number[0]) if number else -1
+
+
+def run_of(ckpt_path: str | None) -> Path | None:
+    """The run folder that a checkpoint of ours lies in."""
+    folder = (
+        Path(ckpt_path).parents[1] if ckpt_path and Path(ckpt_path).parent.name == "checkpoints" else None
+    )
+    return folder if folder and (folder / "config.yaml").is_file() else None
+
+
+def with_model(options: Sequence[str]) -> list[str]:
+    """Today's form of `--ckpt_path`, `--out` and, beside `--ckpt_path best|last`, `--output`, accepted until 1.0.
+
+    `--ckpt_path best --output RUNS --out DIR` becomes `--model RUNS/best --output DIR`.
+    """
+    checkpoint, out = value_of(options, "--ckpt_path"), value_of(options, "--out")
+    if checkpoint is None and out is None:
+        return list(options)
+    if checkpoint is not None and value_of(options, "--model") is not None:
+        raise SettingError("--ckpt_path is an older name of --model: give one of them")
+    kept = without(options, "--ckpt_path", "--out")
+    if checkpoint in PATTERNS and not Path(checkpoint).exists():
+        checkpoint = f"{value_of(options, '--output') or DEFAULT_RUNS}/{checkpoint}"
+        kept = without(kept, "--output")
+    elif out is not None:
+        kept = without(kept, "--output")
+    new = [*(["--model", checkpoint] if checkpoint else []), *(["--output", out] if out else [])]
+    _log.info("--ckpt_path and --out are older names; this is now %s", " ".join(new))
+    return [*new, *kept]

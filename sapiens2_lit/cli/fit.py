@@ -1,0 +1,219 @@
+"""The commands that need a Trainer: fit, validate, test, by LightningCLI."""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from sapiens2_lit.callbacks import (
+    FeatureCache,
+    LastCheckpoint,
+    LearningRates,
+    ModelSummary,
+    PredictionPictures,
+    RunProgressBar,
+    SoleWriter,
+)
+from sapiens2_lit.callbacks.beginning import preemption
+from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
+from sapiens2_lit.cli.configs import resolve_configs
+from sapiens2_lit.cli.find_run import find_checkpoint, find_model, run_of
+from sapiens2_lit.cli.link_settings import share_settings
+from sapiens2_lit.cli.messages import set_up_messages
+from sapiens2_lit.cli.old_names import in_todays_names
+from sapiens2_lit.cli.options import value_of, without
+from sapiens2_lit.cli.out_of_memory import advice, is_out_of_memory
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.report import HtmlReport
+from sapiens2_lit.training.module import SapiensModule
+
+BEST = {
+    "checkpoint.monitor": "val/score",
+    "checkpoint.mode": "max",
+    "checkpoint.filename": "best-step={step}",
+    "checkpoint.auto_insert_metric_name": False,
+    "checkpoint.save_on_train_epoch_end": False,  # after validation, when the score is there
+}
+
+
+def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "SapiensCLI":
+    """Run `[command, *options]`; returns the finished command line object with its trainer, model and data.
+
+    Args:
+        command_line: how options become a run, `SapiensCLI` by default.
+    """
+    set_up_messages()
+    sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
+    args = in_todays_names(resolve_configs(with_saved_config(with_model(args))))
+    return (command_line or SapiensCLI)(
+        SapiensModule,
+        L.LightningDataModule,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={"exit_on_error": False} | {name: {"exit_on_error": False} for name in COMMANDS},
+        args=args,
+    )
+
+
+COMMANDS = ("fit", "validate", "test")
+
+
+class SapiensCLI(LightningCLI):
+    """One run lives in `OUTPUT/version_N`: config.yaml, checkpoints/, TensorBoard's events.
+
+    `--ckpt_path last` or `best` means the newest run of `--output` that has one; `fit` goes on in its folder. `auto` is
+    `last` where there is one, else nothing: the command of a job that is put back into the queue.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Runs the command.
+
+        Raises:
+            OutOfMemory: with what to change.
+        """
+        self.sole_writer = SoleWriter()
+        try:
+            super().__init__(*args, **kwargs)
+        except Exception as error:
+            if is_out_of_memory(error) and self.subcommand is not None:
+                trained = getattr(self, "model", None) if self.subcommand == "fit" else None
+                ranks = getattr(getattr(self, "trainer", None), "world_size", None)
+                raise advice(self.config[self.subcommand], error, trained, ranks) from error
+            raise
+        finally:
+            self.sole_writer.release()
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Those of Lightning but for predict, which is a command without a Trainer."""
+        known = LightningCLI.subcommands()
+        return {name: known[name] for name in COMMANDS}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--output", default="runs/default", help="Folder for the runs of this configuration."
+        )
+        parser.add_argument(
+            "--report",
+            type=str | None,
+            default=None,
+            help="Folder for a page on the tested model: metrics, curves, the worst and the median samples.",
+        )
+        parser.add_class_arguments(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(BEST)
+        parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
+        parser.add_class_arguments(PredictionPictures, "pictures")
+        parser.add_class_arguments(FeatureCache, "feature_cache")
+
+    def before_instantiate_classes(self) -> None:
+        settings = self.config[self.subcommand]
+        settings.ckpt_path = find_checkpoint(settings.ckpt_path, Path(settings.output))
+        settings.weights_only = settings.weights_only is not False  # a checkpoint may come from a stranger
+        if self.subcommand != "fit" and settings.ckpt_path is None and settings.model.weights is None:
+            raise SettingError(f"{self.subcommand}: nothing is trained yet; give --model or --model.weights")
+        if settings.trainer.precision in ("bf16-true", "16-true"):
+            raise SettingError(
+                f"trainer.precision: {settings.trainer.precision} also rounds positions and labels; use "
+                f"{settings.trainer.precision.replace('true', 'mixed')}"
+            )
+        if settings.report is not None and self.subcommand != "test":
+            raise SettingError(f"--report has no effect in {self.subcommand}: a page is written by test")
+        share_settings(settings)
+        validate_in_steps(settings.trainer)
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        settings = self.config[self.subcommand]
+        kwargs.setdefault("default_root_dir", settings.trainer.default_root_dir or settings.output)
+        if settings.trainer.logger in (None, True):
+            make = partial(TensorBoardLogger, settings.output, name="", version=self.run_folder())
+            writes = self.subcommand == "fit" and not settings.trainer.fast_dev_run
+            kwargs["logger"] = self.sole_writer.claim(make) if writes else make()
+        kwargs["callbacks"] = self.callbacks()
+        kwargs["plugins"] = self.plugins()
+        kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
+        return super().instantiate_trainer(**kwargs)
+
+    def callbacks(self) -> list[L.Callback]:
+        """The user's own callbacks, and those that every run has."""
+        built = self.config_init[self.subcommand]
+        callbacks = built.trainer.callbacks or []
+        callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
+        if built.trainer.enable_progress_bar is not False:
+            callbacks.append(RunProgressBar())
+        if built.report is not None:
+            callbacks.append(HtmlReport(built.report, run_of(built.ckpt_path)))
+        if self.subcommand == "fit":
+            callbacks.insert(0, self.sole_writer)
+            callbacks += [LearningRates(), built.pictures, built.feature_cache]
+            if built.trainer.enable_model_summary is not False:
+                callbacks.append(ModelSummary(self.config.fit))
+            if built.trainer.enable_checkpointing is not False:
+                callbacks += [built.checkpoint, built.last_checkpoint]
+        return [*callbacks, preemption(self.subcommand, built)]
+
+    def plugins(self) -> list[Any]:
+        """The user's own plugins, and ours for checkpoints unless one of them is that."""
+        plugins = self.config_init[self.subcommand].trainer.plugins or []
+        plugins = [*plugins] if isinstance(plugins, list) else [plugins]
+        if any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            return plugins
+        return [*plugins, RunCheckpointIO(optimizers=self.subcommand == "fit")]
+
+    def run_folder(self) -> str | None:
+        """Name of this run's folder under the output; None lets the logger count up."""
+        assert self.subcommand is not None
+        if self.subcommand != "fit":
+            return self.subcommand
+        settings = self.config.fit
+        run = run_of(settings.ckpt_path)
+        return run.name if run and run.parent.resolve() == Path(settings.output).resolve() else None
+
+    def after_instantiate_classes(self) -> None:
+        dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        self.model.config = dump[self.subcommand]
+        self.model.resume_from = self.config[self.subcommand].ckpt_path
+
+
+def validate_in_steps(trainer: Namespace) -> None:
+    """Unless told otherwise, validate ten times a run and at least every 500 optimizer steps.
+
+    By epochs, few images would be validated without end and a million hardly ever.
+    """
+    if trainer.max_steps > 0 and trainer.val_check_interval is None and trainer.check_val_every_n_epoch == 1:
+        trainer.check_val_every_n_epoch = None
+        trainer.val_check_interval = (
+            min(500, max(1, trainer.max_steps // 10)) * trainer.accumulate_grad_batches
+        )
+
+
+def with_model(args: list[str]) -> list[str]:
+    """Translate `--model SOURCE` of validate and test: a checkpoint of a run, or released weights."""
+    source = value_of(args, "--model")
+    if args[0] == "fit" or source is None:
+        return args
+    if value_of(args, "--ckpt_path") is not None:
+        raise SettingError("--ckpt_path is an older name of --model: give one of them")
+    found = find_model(source)
+    checkpoint = Path(found).suffix == ".ckpt" and Path(found).exists()
+    return [*without(args, "--model"), "--ckpt_path" if checkpoint else "--model.weights", found]
+
+
+def with_saved_config(args: list[str]) -> list[str]:
+    """Without any `--config`, evaluate a checkpoint by the configuration saved beside it."""
+    command, options = args[0], args[1:]
+    if command == "fit" or any(arg in ("-c", "--config") or arg.startswith("--config=") for arg in options):
+        return args
+    run = run_of(
+        find_checkpoint(value_of(options, "--ckpt_path"), Path(value_of(options, "--output") or "."))
+    )
+    return [command, "--config", str(run / "config.yaml"), *options] if run else args

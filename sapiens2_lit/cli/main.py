@@ -1,0 +1,165 @@
+"""The command `sapiens2-lit`. What needs no torch answers without importing it."""
+
+import os
+import re
+import sys
+from argparse import ArgumentError
+from importlib.metadata import version
+from textwrap import dedent
+
+from sapiens2_lit import interrupts
+from sapiens2_lit.cli.configs import find_config, shipped_configs, summary
+from sapiens2_lit.errors import Interrupted, SapiensError
+
+USAGE = """\
+usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
+
+  fit        train:                 sapiens2-lit fit --config pose_308.yaml --data.root DIR
+  validate   metrics on data.val:   sapiens2-lit validate --model RUN
+  test       metrics on data.test:  sapiens2-lit test --model RUN/best --data.root DIR
+  predict    on images and videos:  sapiens2-lit predict --model RUN --images PATH --output DIR
+                                    sapiens2-lit predict --model facebook/sapiens2-seg-0.4b --images PATH
+  app        look in a browser:     sapiens2-lit app MODEL [MODEL ...]
+  export     for other programs:    sapiens2-lit export --model RUN --output DIR --format onnx
+  plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
+  consolidate weights in one file:  sapiens2-lit consolidate RUN/last --output FILE.safetensors
+  synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
+  configs    list the shipped configurations; `configs show NAME` prints one
+  demo       train on a few hundred generated images and draw what was learnt
+
+Later --config files and options win over earlier ones. `sapiens2-lit fit --help` lists every option,
+`sapiens2-lit fit --config ... --print_config` prints the whole configuration of a run.
+"""
+TRAINER_COMMANDS = ("fit", "validate", "test")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run one command; returns the exit status.
+
+    0 is done, 1 something to mend in data or settings, 2 wrong usage, 128 + N the answer to signal N (130: Ctrl-C).
+    """
+    # Threads of torch that wait for each other sleep: spinning, they take the CPU that the loader's processes need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    args = sys.argv[1:] if args is None else list(args)
+    command, rest = (args[0], args[1:]) if args else ("--help", [])
+    if command == "app":  # whose server answers Ctrl-C by itself
+        return answer(command, rest)
+    with interrupts.answered():
+        return answer_signals(command, rest)
+
+
+def answer_signals(command: str, rest: list[str]) -> int:
+    """Run a command; returns its exit status, which tells of the signal that came meanwhile."""
+    try:
+        status = answer(command, rest)
+    except Interrupted as error:
+        return stopped(error.signal, str(error))
+    except Exception as error:  # such as a connection to another rank that the same signal ended
+        if not (number := interrupts.received()) or os.environ.get("SAPIENS2_LIT_TRACEBACK"):
+            raise
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return stopped(number, f"stopped by {interrupts.name_of(number)}, and by {reason}")
+    if not status and (number := interrupts.received()):
+        return stopped(number, f"{interrupts.name_of(number)} came when all was done")
+    return status
+
+
+def stopped(number: int, message: str) -> int:
+    """Say why the command ends; returns its exit status."""
+    if interrupts.is_launched():  # its launcher says it, and takes another status for a failure
+        return 0
+    sys.stderr.write(f"\n{message}\n")
+    return 128 + number  # as shells tell of signals
+
+
+def answer(command: str, rest: list[str]) -> int:
+    """Run a command; returns its exit status, with a message of what a user can mend."""
+    try:
+        return dispatch(command, rest)
+    except SapiensError as error:
+        return fail(plain_message(error), status=1, cause=error)
+    except (ArgumentError, ValueError) as error:
+        if not isinstance(error, ArgumentError) and not str(error).startswith("Does not validate"):
+            raise
+        hint = f"`sapiens2-lit {command} --help` lists the options."
+        return fail(f"{without_unions(str(error))}\n{hint}", status=2, cause=error)
+
+
+def dispatch(command: str, rest: list[str]) -> int:
+    if command == "predict":
+        from sapiens2_lit.cli.predict import predict
+
+        return predict(rest)
+    if command in TRAINER_COMMANDS:
+        from sapiens2_lit.cli.fit import run
+
+        run([command, *rest])
+    elif command == "plan":
+        from sapiens2_lit.cli.plan import plan
+
+        return plan(rest)
+    elif command == "app":
+        from sapiens2_lit.cli.app import app
+
+        return app(rest)
+    elif command == "configs":
+        return configs(rest)
+    elif command == "consolidate":
+        from sapiens2_lit.cli.consolidate import consolidate_command
+
+        return consolidate_command(rest)
+    elif command == "synth":
+        from sapiens2_lit.cli.synth import synth
+
+        return synth(rest)
+    elif command == "export":
+        from sapiens2_lit.cli.export import export
+
+        return export(rest)
+    elif command == "demo":
+        from sapiens2_lit.cli.demo import demo
+
+        demo(rest)
+    elif command in ("--version", "-V"):
+        print_line(f"sapiens2-lit {version('sapiens2-lit')}")
+    elif command in ("--help", "-h", "help"):
+        print_line(USAGE)
+    else:
+        return fail(f"unknown command: {command}\n\n{USAGE}", status=2)
+    return 0
+
+
+def configs(rest: list[str]) -> int:
+    if not rest:
+        width = max(map(len, shipped_configs()))
+        for name in shipped_configs():
+            print_line(f"{name:{width}}  {summary(name)}")
+        return 0
+    if rest[0] == "show" and len(rest) == 2:
+        print_line(find_config(rest[1]).read_text())
+        return 0
+    return fail("usage: sapiens2-lit configs [show NAME]", status=2)
+
+
+def plain_message(error: SapiensError) -> str:
+    """The message without the traceback that a data loader's worker puts around it."""
+    found = re.findall(r"^sapiens2_lit\.errors\.\w+: (.*)\Z", str(error), flags=re.MULTILINE | re.DOTALL)
+    return found[-1].rstrip() if found else str(error)
+
+
+def without_unions(message: str) -> str:
+    """What jsonargparse found wrong, without what it says of every type that a setting might have had as well."""
+    noise = r"(- )?(Does not validate|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>)"
+    lines = [line for line in message.splitlines() if not re.match(rf"\s*{noise}", line)]
+    return dedent("\n".join(re.sub(r"^(\s*)- ", r"\1", line) for line in lines)) or message
+
+
+def print_line(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def fail(message: str, status: int, cause: BaseException | None = None) -> int:
+    if cause is not None and os.environ.get("SAPIENS2_LIT_TRACEBACK"):
+        raise cause
+    sys.stderr.write(f"\nerror: {message}\n")
+    return status

@@ -1,0 +1,84 @@
+"""Options of the commands without a Trainer: one spelling, one form of switches, one kind of error."""
+
+from argparse import ArgumentError, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+DEFAULT_RUNS = "runs/default"  # where `fit` writes if nobody says
+
+
+class Parser(ArgumentParser):
+    """An ArgumentParser that raises instead of ending the process; `--box-padding` is read as `--box_padding`.
+
+    Raises:
+        ArgumentError: on wrong usage.
+    """
+
+    def __init__(self, prog: str, **settings: Any) -> None:
+        super().__init__(prog, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False, **settings)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # as of the base class
+        return super().parse_known_args(with_underscores(args or []), namespace)
+
+    def error(self, message: str) -> NoReturn:
+        raise ArgumentError(None, message)
+
+    def add_switch(self, name: str, default: bool, help: str, group: Any = None) -> None:
+        """Add `--NAME [true|false]`; `--NAME` alone means true, `--no_NAME` is an older form of false."""
+        (group or self).add_argument(
+            f"--{name}",
+            type=true_or_false,
+            nargs="?",
+            const=True,
+            default=default,
+            metavar="true|false",
+            help=f"{help} ({str(default).lower()})",
+        )
+
+
+def with_underscores(args: Sequence[str]) -> list[str]:
+    """The same options with underscores in their names; `--no_ema` becomes `--ema=false`."""
+    found = []
+    for arg in args:
+        name, equals, value = arg.partition("=")
+        if name.startswith("--") and len(name) > 2:
+            name = "--" + name[2:].replace("-", "_")
+            if name.startswith("--no_") and not equals:
+                name, equals, value = f"--{name.removeprefix('--no_')}", "=", "false"
+        found.append(name + equals + value)
+    return found
+
+
+def true_or_false(text: str) -> bool:
+    """Read a switch's value.
+
+    Raises:
+        ArgumentTypeError: it is neither true nor false.
+    """
+    if text.lower() not in ("true", "false"):
+        raise ArgumentTypeError(f"found {text!r}, expected true or false")
+    return text.lower() == "true"
+
+
+def value_of(options: Sequence[str], name: str) -> str | None:
+    """The last value given for an option, as `--name value` or `--name=value`."""
+    value = None
+    for option, following in zip(options, [*options[1:], ""], strict=True):
+        if option == name:
+            value = following
+        elif option.startswith(f"{name}="):
+            value = option.removeprefix(f"{name}=")
+    return value
+
+
+def without(options: Sequence[str], *names: str) -> list[str]:
+    """The options without those of these names, which take one value each."""
+    kept, skip = [], False
+    for option in options:
+        if skip:
+            skip = False
+        elif option in names:
+            skip = True
+        elif option.partition("=")[0] not in names:
+            kept.append(option)
+    return kept

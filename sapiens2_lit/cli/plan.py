@@ -1,0 +1,77 @@
+"""`sapiens2-lit plan`: what a training takes, before it is launched."""
+
+import sys
+from dataclasses import replace
+
+from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.cli.plan_settings import read_case
+from sapiens2_lit.memory.advice import MemoryQuery, advice_text
+from sapiens2_lit.memory.batch_size import largest_batch
+from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.memory.networks import empty_networks
+from sapiens2_lit.memory.table import GPUS, SIZES, memory_table
+
+USAGE = """\
+sapiens2-lit plan [--devices N] --memory GIB [--config FILE ...] [--KEY VALUE ...]
+       sapiens2-lit plan --table [--sizes SIZE ...] [--gpus N ...]
+"""
+
+
+def plan(args: list[str]) -> int:
+    """Print what the training with these options of `fit` takes on each device; returns 0, or 1 if it does not fit."""
+    parser = Parser("sapiens2-lit plan", usage=USAGE)
+    parser.add_argument("--devices", type=int, help="GPUs in all (default: trainer.devices x num_nodes)")
+    parser.add_argument("--memory", type=float, help="memory of each GPU in GiB, as it is sold: 24, 80, 141")
+    parser.add_switch("table", False, "all sizes, modes, precisions and numbers of GPUs")
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help="sizes of the table")
+    parser.add_argument("--gpus", type=int, nargs="+", default=GPUS, help="numbers of GPUs in the table")
+    own, options = parser.parse_known_args(args)
+    if own.table:
+        for line in memory_table(own.sizes, own.gpus):
+            write(line)
+        return 0
+    if own.memory is None:
+        parser.error("--memory is missing: of each GPU, in GiB")
+    case = read_case(options, own.devices)
+    return 0 if report(case, own.memory) else 1
+
+
+def report(case: MemoryQuery, memory: float) -> bool:
+    """Print the plan; returns whether it fits."""
+    launch, networks = case.launch, empty_networks(case.module)
+    found = case.estimate()
+    height, width = launch.image_size
+    write(
+        f"{type(networks.backbone).__name__} of {networks.backbone.embed_dim} channels, {networks.mode}; "
+        f"{launch.devices} x {launch.strategy}, {launch.precision}, {height} x {width}, "
+        f"{launch.batch_size} images on each device"
+        + (f", {launch.accumulate} batches a step" if launch.accumulate > 1 else "")
+    )
+    write(found.table())
+    if found.fits(memory):
+        most = largest_batch(networks, launch, memory)
+        write(
+            f"It fits {memory:g} GiB. The largest batch on each device: {most.launch.batch_size if most else 1}."
+        )
+        return True
+    write(f"It does not fit {memory:g} GiB.")
+    fitting = largest_batch(networks, launch, memory)
+    if fitting is not None:
+        step = launch.batch_size * launch.accumulate
+        size = max(n for n in range(1, fitting.launch.batch_size + 1) if step % n == 0)
+        whole = replace(launch, batch_size=size, accumulate=step // size)
+        write(
+            f"The largest batch that does: {fitting.launch.batch_size}; as many images a step with {options(whole)}"
+        )
+    write(advice_text(case, memory))
+    return False
+
+
+def options(launch: TrainingSetup) -> str:
+    """The options of a batch size and an accumulation."""
+    return f"--data.batch_size {launch.batch_size} --trainer.accumulate_grad_batches {launch.accumulate}"
+
+
+def write(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

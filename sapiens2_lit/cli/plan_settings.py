@@ -1,0 +1,41 @@
+"""From a run's settings, as `fit` reads them, to a case to plan."""
+
+from typing import Any
+
+from jsonargparse import Namespace
+
+from sapiens2_lit.cli.fit import SapiensCLI, run
+from sapiens2_lit.memory.advice import MemoryQuery
+from sapiens2_lit.memory.launch import launch_of
+
+
+class NoTrainer:
+    """Stands where a run has its Trainer, and trains nothing."""
+
+    def fit(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: what was wanted are the settings."""
+
+
+class PlanCLI(SapiensCLI):
+    """Reads the settings of `fit`, checks them, and makes the module alone: no data, no trainer, no networks."""
+
+    def instantiate_classes(self) -> None:
+        settings = self.config["fit"]
+        parser = self._parser("fit")
+        self.model = parser.instantiate_classes(Namespace(model=settings.model)).model
+        self.datamodule = None
+        self.config_init = self.config
+        self.trainer = NoTrainer()  # type: ignore[assignment]  # all that is called of it
+
+    def after_instantiate_classes(self) -> None:
+        """Nothing is saved."""
+
+
+def read_case(args: list[str], devices: int | None = None) -> MemoryQuery:
+    """The training that `sapiens2-lit fit ARGS` would run.
+
+    Args:
+        devices: in all, if not those of `trainer.devices` and `trainer.num_nodes`.
+    """
+    cli = run(["fit", *args], PlanCLI)
+    return MemoryQuery(cli.model, launch_of(cli.config["fit"], devices))

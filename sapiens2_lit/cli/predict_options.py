@@ -1,0 +1,86 @@
+"""The options of `sapiens2-lit predict`."""
+
+from pathlib import Path
+
+from sapiens2_lit.cli.options import Parser
+
+DESCRIPTION = """\
+Predict on images and videos, and write what was found.
+
+The model is a run (its folder, or a folder of runs, with /best or /last), a checkpoint, or a released task model:
+a file, a folder or a hub id.
+Results are in the pixels of the images that you give, whatever their size."""
+EXAMPLES = """\
+examples:
+  sapiens2-lit predict --model runs/pose_17 --images photos --boxes boxes.json
+  sapiens2-lit predict --model facebook/sapiens2-seg-0.4b --images 'photos/*.jpg' --output masks --formats png overlay
+  sapiens2-lit predict --model facebook/sapiens2-normal-0.4b --mask_with facebook/sapiens2-seg-0.4b --images walk.mp4
+"""
+
+
+def build_parser() -> Parser:
+    """All options of the command."""
+    parser = Parser("sapiens2-lit predict", description=DESCRIPTION, epilog=EXAMPLES)
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        required=True,
+        metavar="SOURCE",
+        help="a run, RUNS/best, RUNS/last, a checkpoint, a task file or folder, or a hub id",
+    )
+    model.add_argument(
+        "--backbone", metavar="SOURCE", help="the pretrained backbone of a checkpoint, if it has moved"
+    )
+    parser.add_switch("ema", True, "take averaged weights", model)
+    model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (%(default)s)")
+    model.add_argument("--precision", default="float32", help="float32 or bf16 (%(default)s)")
+    parser.add_switch("compile", False, "compile the backbone's blocks: worth it for many images", model)
+
+    images = parser.add_argument_group("images and people")
+    images.add_argument(
+        "--images", required=True, metavar="PATH", help="an image, a video, a folder, or a quoted pattern"
+    )
+    people = images.add_mutually_exclusive_group()
+    people.add_argument(
+        "--boxes", type=Path, metavar="JSON", help="people: {FILE: [[x, y, width, height, score]]}, or COCO"
+    )
+    people.add_argument(
+        "--detector",
+        metavar="NAME",
+        help="finds people: torchvision/NAME, or a hub id or folder of transformers",
+    )
+    images.add_argument("--threshold", type=float, metavar="S", help="the detector's lowest score (0.5)")
+    parser.add_switch("track", False, "keep people's ids over the frames of a video", images)
+    parser.add_switch("smooth", False, "One-Euro filter on the keypoints of a video; implies --track", images)
+
+    views = parser.add_argument_group("how it is predicted")
+    views.add_argument("--batch_size", type=int, default=4, metavar="N", help="views at a time (%(default)s)")
+    parser.add_switch("flip", False, "average with the mirrored images", views)
+    views.add_argument(
+        "--scales", type=float, nargs="+", default=[1.0], metavar="S", help="sizes to average over (1)"
+    )
+    views.add_argument(
+        "--dense_view", choices=("whole", "crop"), default="whole", help="what dense heads see (%(default)s)"
+    )
+    views.add_argument(
+        "--box_padding", type=float, metavar="F", help="factor on boxes (as in training, else 1.25)"
+    )
+    views.add_argument(
+        "--mask_with", metavar="HEAD", help="dense maps only on people, by this head, or another model's"
+    )
+
+    results = parser.add_argument_group("results")
+    results.add_argument(
+        "--output", type=Path, default=Path("predictions"), metavar="DIR", help="folder (%(default)s)"
+    )
+    results.add_argument(
+        "--formats", nargs="+", metavar="F", help="see docs/outputs.md (json png ply overlay)"
+    )
+    results.add_argument(
+        "--frame", default="opencv", help="of normals and points: opencv or opengl (%(default)s)"
+    )
+    results.add_argument(
+        "--depth_unit", type=float, default=0.001, metavar="M", help="of depth png, metres (%(default)s)"
+    )
+    parser.add_switch("resume", False, "leave out what is there already", results)
+    return parser

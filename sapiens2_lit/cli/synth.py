@@ -1,0 +1,108 @@
+"""`sapiens2-lit synth`: a dataset of synthetic people on disk."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from sapiens2_lit import interrupts
+from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.errors import Interrupted, SettingError
+from sapiens2_lit.synthetic.dataset.dataset import make_dataset
+from sapiens2_lit.synthetic.dataset.files import write_file
+from sapiens2_lit.synthetic.dataset.frame import FIELDS_OF_VIEW
+from sapiens2_lit.synthetic.dataset.layout import TASKS, folders_of, png
+from sapiens2_lit.synthetic.dataset.manifest import Settings
+from sapiens2_lit.synthetic.dataset.preview import preview
+
+DESCRIPTION = """\
+Write pictures of synthetic people with exact labels, as the datamodules read them.
+
+Run it again after a kill, or with a larger --num, and only what is missing is made. Of ten samples eight are for
+training, one for validation, one for testing."""
+CONFIGS = {
+    "pose": "pose_308.yaml",
+    "segmentation": "segmentation_29.yaml",
+    "normal": "normal.yaml",
+    "depth": "depth.yaml",
+    "pointmap": "pointmap.yaml",
+    "albedo": "albedo.yaml",
+    "matting": "matting.yaml",
+}  # what trains on each task's labels
+
+
+def synth(args: list[str]) -> int:
+    """Generate what `args` ask for; returns the exit status.
+
+    Raises:
+        Interrupted: a signal came; what is there is whole.
+        SettingError: naming the option or the file that does not fit.
+    """
+    parser = Parser("sapiens2-lit synth", description=DESCRIPTION)
+    parser.add_argument("out", type=Path, nargs="?", metavar="DIR", help="the same as --output")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the dataset")
+    parser.add_argument("--num", type=int, default=500, help="pictures in all (%(default)s)")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=[512, 384], metavar=("HEIGHT", "WIDTH"), help="(512 384)"
+    )
+    parser.add_argument(
+        "--people", type=int, nargs="+", default=[1], metavar="N", help="in a picture: N, or from N to N (1)"
+    )
+    parser.add_argument(
+        "--field_of_view",
+        type=float,
+        nargs="+",
+        default=list(FIELDS_OF_VIEW),
+        metavar="DEGREES",
+        help="vertical field of view of the cameras: one, or from one to another (18 75)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other people (%(default)s)")
+    parser.add_argument(
+        "--tasks", nargs="+", default=["all"], metavar="TASK", help=f"all, or some of {', '.join(TASKS)}"
+    )
+    parser.add_argument("--workers", type=int, help="processes (one on each CPU)")
+    options = parser.parse_args(args)
+    if (options.out is None) == (options.output is None):
+        raise SettingError("synth: expected one folder to write, as DIR or as --output DIR")
+    for option, found in (("--people", options.people), ("--field_of_view", options.field_of_view)):
+        if len(found) > 2:
+            raise SettingError(f"{option} {' '.join(f'{n:g}' for n in found)}: expected one or two numbers")
+    settings = Settings(
+        size=(options.size[0], options.size[1]),
+        people=(options.people[0], options.people[-1]),
+        field_of_view=(options.field_of_view[0], options.field_of_view[-1]),
+        seed=options.seed,
+        tasks=TASKS if "all" in options.tasks else tuple(options.tasks),
+    )
+    root = (options.out or options.output).expanduser()
+    try:
+        with interrupts.asked():
+            made = make_dataset(root, options.num, settings, workers=options.workers)
+            if made or not (root / "preview.png").is_file():
+                write_preview(root, min(options.num, 8), settings)
+    except Interrupted as error:
+        raise error.with_advice("the same command goes on from here") from None
+    sys.stdout.write(report(root, options.num, made, settings))
+    return 0
+
+
+def write_preview(root: Path, count: int, settings: Settings) -> None:
+    """`preview.png`: the first `count` samples, each beside all its labels."""
+    frames = []
+    for index in range(count):
+        interrupts.check()
+        frames.append(settings.frame(index))
+    write_file(root, "preview.png", png(preview(frames, settings.tasks)))
+
+
+def report(root: Path, num: int, made: int, settings: Settings) -> str:
+    """What was written, and what to do with it."""
+    folders = [*folders_of(settings.tasks), *(["annotations"] if "pose" in settings.tasks else [])]
+    lines = [
+        f"{root}: {num} samples, {made} of them new: {', '.join(folders)}",
+        f"look at {root / 'preview.png'}",
+    ]
+    command = f"sapiens2-lit fit --config {CONFIGS[settings.tasks[0]]} --data.root {shlex.quote(str(root))}"
+    if num <= 8:  # the ninth is the first to validate on
+        command += f" --data.val null --data.batch_size {min(num, 4)}"
+    lines.append(f"next: {command}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,79 @@
+"""The people of one annotation or detection file, as arrays.
+
+Arrays, not lists of objects: worker processes would copy objects one by one as they touch them.
+M images, N people, P labelled ones, S keypoints in the file's own vocabulary, K in the skeleton's.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class People:
+    """One person a row.
+
+    Attributes:
+        folder: what image names are relative to.
+        file_name: (M,) names of the images.
+        image_id: (M,) int64 ids of the images.
+        image_size: (M, 2) int64 declared (width, height); 0 where the file does not say.
+        image: (N,) int64 index of each person's image.
+        box: (N, 4) float32 x, y, w, h in original pixels, or None for whole images.
+        score: (N,) float32 confidence of the boxes.
+        annotation_id: (N,) int64, or -1.
+        points: (P, S, 3) float32 labels in the file's vocabulary, or None.
+        label: (N,) int64 row of each person's labels in `points`, or -1; None without `points`.
+        columns: (K,) int64 index of each of the skeleton's keypoints in the file's vocabulary, or -1.
+    """
+
+    folder: Path
+    file_name: npt.NDArray[np.str_]
+    image_id: npt.NDArray[np.int64]
+    image_size: npt.NDArray[np.int64]
+    image: npt.NDArray[np.int64]
+    box: npt.NDArray[np.float32] | None
+    score: npt.NDArray[np.float32]
+    annotation_id: npt.NDArray[np.int64]
+    points: npt.NDArray[np.float32] | None = None
+    label: npt.NDArray[np.int64] | None = None
+    columns: npt.NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def path(self, row: int) -> Path:
+        """The image of a person."""
+        return self.folder / str(self.file_name[self.image[row]])
+
+    def keypoints(self, row: int) -> npt.NDArray[np.float32] | None:
+        """A person's labels (K, 3) in the skeleton's vocabulary, original pixels.
+
+        Zeros for a person without labels, None where nobody has any.
+        """
+        if self.points is None or self.columns is None or self.label is None:
+            return None
+        if self.label[row] < 0:
+            return np.zeros((len(self.columns), 3), dtype=np.float32)
+        return take_columns(self.points[self.label[row]], self.columns)
+
+
+def take_columns(points: npt.NDArray[np.float32], columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Keypoints (..., S, 3) as (..., K, 3): column k is the S-th of `columns[k]`, zero where that is -1."""
+    taken = points[..., columns, :]  # -1 takes the last one, which is wiped next
+    taken[..., columns < 0, :] = 0
+    return taken
+
+
+def select(people: People, rows: npt.NDArray[np.int64]) -> People:
+    """Some of the people, in the order of `rows`; labels are shared, not copied."""
+    return replace(
+        people,
+        image=people.image[rows],
+        box=None if people.box is None else people.box[rows],
+        score=people.score[rows],
+        annotation_id=people.annotation_id[rows],
+        label=None if people.label is None else people.label[rows],
+    )

@@ -1,0 +1,198 @@
+"""Whole images with dense labels as training and evaluation samples."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sapiens2_lit.data.datasets.backgrounds import Backgrounds
+from sapiens2_lit.data.labels.base import LabelSource, stem_of
+from sapiens2_lit.data.labels.warp import (
+    count_invalid,
+    fewest_seen,
+    fewest_valid,
+    hide,
+    read_rasters,
+    say_invalid,
+    warp_rasters,
+)
+from sapiens2_lit.data.loading import Key, sample_generator
+from sapiens2_lit.data.readers.images import read_image
+from sapiens2_lit.data.sample_counter import Tally
+from sapiens2_lit.errors import DataError
+from sapiens2_lit.transforms.geometric import Affine, warp_image
+from sapiens2_lit.transforms.pixels import PixelFunction
+from sapiens2_lit.transforms.whole_image import fit_affine
+
+_VIEWS = 10  # drawn at most until enough of the labels is seen
+_REPLACEMENTS = 100  # samples in a row without labels: then something is wrong with all of them
+_SHOWN = 10  # samples that a warning names, each once
+
+_log = logging.getLogger(__name__)
+
+
+class Augmentation(Protocol):
+    """What varies the views and the pixels of whole images."""
+
+    def choose(
+        self,
+        image_size: tuple[int, int],
+        size: tuple[int, int],
+        labels: Mapping[str, Any],
+        rng: np.random.Generator,
+    ) -> Affine: ...
+
+    def build_pixels(self) -> PixelFunction: ...
+
+
+class DenseDataset(Dataset[dict[str, Any]]):
+    """One image a sample, with a label of each kind.
+
+    `dataset[(epoch, index)]` and `dataset[index]` (epoch 0) depend on nothing else than the arguments.
+
+    Where fewer than `min_valid` pixels of a label count, another sample takes its place in training; in evaluation none
+    of its pixels counts. Where a view shows fewer, others are drawn, up to ten, then the whole image is shown.
+
+    Attributes:
+        skipped: samples with too few pixels that count, as far as they were asked for.
+        bad: samples that cannot be read, with `skip_bad`.
+        invalid: samples with NaN, infinity and the like (`FieldFolder.no_value`) where they should count; these do not.
+
+    Args:
+        folder: what names are relative to.
+        names: of the images.
+        label_sources: the labels that each of them has.
+        image_size: (height, width) of the input.
+        training: whether samples may be replaced.
+        augment: random variation, or None: the whole image, as large as it fits.
+        backgrounds: to put behind people, or None.
+        seed: what the variation depends on, besides epoch and index.
+        min_valid: least number of pixels that must count.
+        skip_bad: whether samples that cannot be read are left out and counted: in training another takes their place,
+            in evaluation another is there of which nothing counts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        label_sources: Sequence[LabelSource],
+        image_size: tuple[int, int],
+        *,
+        training: bool = False,
+        augment: Augmentation | None = None,
+        backgrounds: Backgrounds | None = None,
+        seed: int = 0,
+        min_valid: int = 0,
+        skip_bad: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.names = np.array(names)  # not a list: worker processes would copy its strings one by one
+        self.label_sources = list(label_sources)
+        self.image_size = image_size
+        self.training = training
+        self.augment = augment
+        self.backgrounds = backgrounds
+        self.seed = seed
+        self.min_valid = min_valid
+        self.skip_bad = skip_bad
+        self.bad = Tally(len(self.names))
+        self.skipped = Tally(len(self.names))
+        self.invalid = Tally(len(self.names))
+        self.augment_pixels = None if augment is None else augment.build_pixels()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, key: int | Key) -> dict[str, Tensor | str]:
+        """A sample with the keys of the batch, unbatched.
+
+        Raises:
+            DataError: naming the image or the label that cannot be read.
+        """
+        epoch, index = key if isinstance(key, tuple) else (0, int(key))
+        rng = sample_generator(self.seed, epoch, index)
+        replaced = False
+        for place in range(index, index + min(len(self), _REPLACEMENTS)):
+            made = self._try(place % len(self), rng)
+            if made is None:
+                replaced = True
+                continue
+            sample, enough = made
+            if not self.training and (replaced or not enough):
+                return {**sample, **hide(sample)}
+            if enough:
+                return sample
+        raise DataError(
+            f"{self.folder}: none of {min(len(self), _REPLACEMENTS)} samples in a row has {self.min_valid} pixels "
+            f"(data.min_valid) whose labels count, such as {self.folder / str(self.names[index])}: look at the "
+            "labels, and at data.valids."
+        )
+
+    def _try(self, index: int, rng: np.random.Generator) -> tuple[dict[str, Any], bool] | None:
+        """`_make`, or None where the sample cannot be read and may be left out."""
+        try:
+            return self._make(index, rng)
+        except DataError as error:
+            if not self.skip_bad:
+                raise
+            if self.bad.note(index) and self.bad.count <= _SHOWN:
+                _log.warning("%s; left out (data.on_bad: skip).", error)
+            return None
+
+    def _make(self, index: int, rng: np.random.Generator) -> tuple[dict[str, Any], bool]:
+        """A sample, and whether enough of its pixels count."""
+        name = str(self.names[index])
+        path = self.folder / name
+        image = read_image(path)
+        size = (image.shape[0], image.shape[1])
+        labels = read_rasters(self.label_sources, path, stem_of(name), size)
+        self._note(index, path, labels)
+        affine, warped, enough = self._choose(size, labels, rng)
+        pixels = warp_image(image, affine, self.image_size)
+        if self.backgrounds is not None:
+            pixels = self.backgrounds.replace(pixels, warped, rng)
+        if self.augment_pixels is not None:
+            pixels = self.augment_pixels(pixels, rng)
+        if not enough:
+            self._skip(index, path)
+        sample = {
+            "image": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
+            "affine": torch.tensor(affine, dtype=torch.float32),
+            "sample": str(path),
+            **warped,
+        }
+        return sample, enough
+
+    def _choose(
+        self, size: tuple[int, int], labels: Mapping[str, Any], rng: np.random.Generator
+    ) -> tuple[Affine, dict[str, Tensor], bool]:
+        """A view that shows enough of the labels, the labels in it, and whether it does."""
+        few = fewest_valid(labels, self.label_sources)
+        tries = 0 if self.augment is None else _VIEWS if few is not None and few >= self.min_valid else 1
+        for view in range(tries + 1):
+            if self.augment is not None and view < tries:
+                affine = self.augment.choose(size, self.image_size, labels, rng)
+            else:
+                affine = fit_affine(size, self.image_size)
+            warped = warp_rasters(self.label_sources, labels, affine, self.image_size)
+            seen = fewest_seen(warped)
+            enough = few is None or seen is None or min(few, seen) >= self.min_valid
+            if enough:
+                break
+        return affine, warped, enough
+
+    def _note(self, index: int, path: Path, labels: Mapping[str, Any]) -> None:
+        if (pixels := count_invalid(labels)) and self.invalid.note(index) and self.invalid.count <= _SHOWN:
+            what = say_invalid(self.label_sources)
+            _log.warning("%s: %d pixels of its labels are %s; they do not count.", path, pixels, what)
+
+    def _skip(self, index: int, path: Path) -> None:
+        if self.skipped.note(index) and self.skipped.count <= _SHOWN:
+            what = "another sample takes its place" if self.training else "none of them does"
+            _log.warning("%s: fewer than %d pixels count (data.min_valid); %s.", path, self.min_valid, what)

@@ -1,0 +1,1 @@
+"""Labels of images: how each kind is read and warped."""

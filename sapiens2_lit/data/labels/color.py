@@ -1,0 +1,134 @@
+"""Albedo, mattes and foregrounds from disk."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sapiens2_lit.data.labels.field import (
+    Field,
+    FieldFolder,
+    ValidFolder,
+    any_nonzero,
+    from_integers,
+    split_finite,
+)
+from sapiens2_lit.data.readers.arrays import Array
+from sapiens2_lit.errors import DataError
+
+_TOLERANCE = 0.02  # of values in 0..1: what resampling by somebody else may have overshot
+_MOST_OFF = 0.01  # share of the pixels whose foreground is brighter than their alpha allows
+
+
+class AlbedoFolder(FieldFolder):
+    """Albedo, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1; black, NaN or infinity for none.
+
+    No surface reflects nothing at all, so exact black is taken for a pixel without label.
+
+    Args:
+        folder: where they are.
+        valids: where they count, besides not being black.
+        setting: what led here, for messages.
+    """
+
+    key = "albedo"
+    suffixes = (".png", ".npy", ".npz")
+    channels = 3
+
+    def __init__(
+        self, folder: Path, valids: ValidFolder | None = None, setting: str = "data.albedos"
+    ) -> None:
+        super().__init__(folder, setting, valids)
+
+    def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
+        """sRGB (h, w, 3) in 0..1."""
+        return _share(path, from_integers(path, values), valid & any_nonzero(values))
+
+
+class AlphaFolder(FieldFolder):
+    """The people's share of each pixel: png of 8 or 16 bits, one channel, or npy, npz of floats in 0..1.
+
+    Args:
+        folder: where they are.
+        setting: what led here, for messages.
+    """
+
+    key = "alpha"
+    suffixes = (".png", ".npy", ".npz")
+    channels = 1
+    channels_hint = (
+        "a grey picture saved in colors becomes one channel by PIL's .convert('L'); of a cut-out (RGBA) the matte is "
+        ".getchannel('A')"
+    )
+    uses_valid = False
+
+    def __init__(self, folder: Path, setting: str = "data.alphas") -> None:
+        super().__init__(folder, setting)
+
+    def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
+        """(h, w, 1) in 0..1."""
+        return _share(path, from_integers(path, values), valid)
+
+    def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
+        return values.clamp(0, 1)  # NaN stays NaN
+
+
+class ForegroundFolder(FieldFolder):
+    """The color of the people's share of each pixel, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1.
+
+    Args:
+        folder: where they are.
+        alphas: the shares.
+        premultiplied: whether the files hold color times share, as in image = foreground + (1 - alpha) background.
+        setting: what led here, for messages.
+    """
+
+    key = "foreground"
+    suffixes = (".png", ".npy", ".npz")
+    channels = 3
+    uses_valid = False
+
+    def __init__(
+        self,
+        folder: Path,
+        alphas: AlphaFolder,
+        premultiplied: bool = True,
+        setting: str = "data.foregrounds",
+    ) -> None:
+        super().__init__(folder, setting)
+        self.alphas = alphas
+        self.premultiplied = premultiplied
+
+    def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
+        """Premultiplied sRGB (h, w, 3) in 0..1."""
+        color, alpha = super().interpret(image, stem, size, values), self.alphas.read(image, stem, size)
+        if not self.premultiplied:
+            return Field(color.values * alpha.values, color.valid & alpha.valid, color.invalid)
+        bright = any_nonzero(color.values > alpha.values + np.float32(_TOLERANCE)).mean()
+        if bright > _MOST_OFF:
+            raise DataError(
+                f"{self.path(stem)}: {bright:.0%} of the pixels are brighter than their alpha, expected colors "
+                "multiplied by it; if these are not, set data.premultiplied to false."
+            )
+        return color
+
+    def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
+        """sRGB (h, w, 3) in 0..1."""
+        return _share(path, from_integers(path, values), valid)
+
+    def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
+        return torch.where(values.isfinite(), values, 0).clamp(0, 1)  # outside the image there is nobody
+
+
+def _share(path: Path, values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Field:
+    """Values (h, w, C), which must lie in 0..1 where they count."""
+    valid, infinite = split_finite(values, valid)
+    counted = values[valid]
+    low, high = counted.min(initial=0), counted.max(initial=0)
+    if low < -_TOLERANCE or high > 1 + _TOLERANCE:
+        raise DataError(
+            f"{path}: values from {low:g} to {high:g}, expected 0..1 for floats (0..255 only as integers)."
+        )
+    return Field(values.clip(0, 1), valid, infinite)

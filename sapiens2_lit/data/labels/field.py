@@ -1,0 +1,199 @@
+"""Dense labels that are numbers and count only in places: what their folders have in common.
+
+Legend: h, w pixels of the image, H, W of the network's input, C channels.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sapiens2_lit.data.labels.base import RasterFolder
+from sapiens2_lit.data.readers.arrays import Array, read_array
+from sapiens2_lit.errors import DataError
+from sapiens2_lit.transforms.fields import warp_field
+from sapiens2_lit.transforms.geometric import Affine
+
+_NOT_BY_CHANCE = (
+    0.001  # share of values of 1, the others 0, that are no leftovers of a picture without people
+)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A label in the pixels of its image.
+
+    Attributes:
+        values: (h, w, C) float32; anything where not valid.
+        valid: (h, w) bool: where it counts.
+        invalid: pixels that would count, were they not NaN, infinite or otherwise no value (`FieldFolder.no_value`).
+    """
+
+    values: npt.NDArray[np.float32]
+    valid: npt.NDArray[np.bool_]
+    invalid: int = 0
+
+
+class ValidFolder(RasterFolder):
+    """Where labels count: png of one channel, 0 where they do not.
+
+    Args:
+        folder: where they are.
+        setting: what led here, for messages.
+    """
+
+    key = "valid"
+    suffixes = (".png",)
+
+    def __init__(self, folder: Path, setting: str = "data.valids") -> None:
+        super().__init__(folder, setting)
+
+    def read(self, image: Path, stem: str, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """(h, w) bool."""
+        path = self.path(stem)
+        values = read_array(path, self.key)
+        check_shape(path, values, image, size, 1, "PIL's .convert('L') makes one of a picture in colors")
+        return np.asarray(values.reshape(size) != 0)
+
+    def warp(self, label: Array, affine: Affine, size: tuple[int, int]) -> Tensor:
+        """(1, H, W) bool."""
+        warped = warp_field(label[..., None].astype(np.float32), np.ones_like(label), affine, size)
+        return torch.from_numpy(warped.transpose(2, 0, 1) >= 0.5)
+
+
+class FieldFolder(RasterFolder):
+    """Maps of numbers. A subclass decodes them, says where they count, and how they turn with the camera.
+
+    Attributes:
+        channels: of the file.
+        channels_hint: what to do about a file with others, for messages.
+        no_value: what pixels that `Field.invalid` counts hold, for messages.
+        uses_valid: whether labels count only in places, which `valid` of the batch then says. Else they count in the
+            whole image, and pixels of the input outside it are NaN.
+
+    Args:
+        folder: where they are.
+        setting: what led here, for messages.
+        valids: where they count, besides what they say themselves.
+    """
+
+    channels: ClassVar[int]
+    channels_hint: ClassVar[str] = ""
+    no_value: ClassVar[str] = "NaN or infinite"
+    uses_valid: ClassVar[bool] = True
+
+    def __init__(self, folder: Path, setting: str, valids: ValidFolder | None = None) -> None:
+        super().__init__(folder, setting)
+        self.valids = valids
+
+    @abstractmethod
+    def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
+        """The label that a file (h, w, channels) holds, checked where `valid` (h, w) lets it count.
+
+        Raises:
+            DataError: naming the file, what was found and what was expected.
+        """
+
+    def read(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
+        """The label of an image of `size`, in its own pixels."""
+        return self.interpret(image, stem, size, self.stored(image, stem, size))
+
+    def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
+        """The label that the numbers of `stored` are."""
+        valid = np.ones(size, dtype=bool) if self.valids is None else self.valids.read(image, stem, size)
+        return self.decode(self.path(stem), values, valid)
+
+    def stored(self, image: Path, stem: str, size: tuple[int, int]) -> Array:
+        """The numbers (h, w, channels) of an image's file as they are."""
+        path = self.path(stem)
+        values = read_array(path, self.key)
+        check_shape(path, values, image, size, self.channels, self.channels_hint)
+        return values.reshape(*size, self.channels)
+
+    def warp(self, label: Field, affine: Affine, size: tuple[int, int]) -> Tensor:
+        """(C, H, W) float32, NaN where nothing counts; `settle` is still to come."""
+        warped = warp_field(label.values, label.valid, affine, size)
+        return torch.from_numpy(np.ascontiguousarray(warped.transpose(2, 0, 1)))
+
+    def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
+        """What `warp` gives, in the frame of the camera that sees the warped image.
+
+        Args:
+            values: (C, H, W).
+            turn: (3, 3) orthogonal, from the frame of the old camera to that of the new one.
+            intrinsics: (3, 3) of the new camera.
+        """
+        return values
+
+    def count_valid(self, label: Field) -> int | None:
+        return int(label.valid.sum()) if self.uses_valid else None
+
+    def check(self, stems: Iterable[str]) -> None:
+        """Check that each stem has its file, and its file in `valids`; raises DataError naming those missing."""
+        stems = list(stems)
+        super().check(stems)
+        if self.valids is not None:
+            self.valids.check(stems)
+
+
+def split_finite(
+    values: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.bool_], int]:
+    """Where values (h, w, C) count and are finite, and how many pixels count but are not."""
+    finite = np.ones(valid.shape, dtype=bool)
+    for channel in range(values.shape[2]):  # numpy's `all` over three channels takes ten times as long
+        finite &= np.isfinite(values[..., channel])
+    return valid & finite, int((valid & ~finite).sum())
+
+
+def any_nonzero(values: Array) -> npt.NDArray[np.bool_]:
+    """(h, w): where any channel of (h, w, C) is not 0."""
+    found = np.zeros(values.shape[:2], dtype=bool)
+    for channel in range(values.shape[2]):
+        found |= values[..., channel] != 0
+    return found
+
+
+def from_integers(path: Path, values: Array) -> npt.NDArray[np.float32]:
+    """Integers of 8 or 16 bits as shares 0..1; floats as they are.
+
+    Raises:
+        DataError: integers of another width or with a sign, of which nobody knows what stands for 1; or 0 and 1 alone.
+    """
+    if values.dtype.kind not in "iu":
+        return values.astype(np.float32)
+    if values.dtype not in (np.uint8, np.uint16):
+        raise DataError(
+            f"{path}: the values are {values.dtype}, expected floats, or uint8 or uint16, whose largest value stands "
+            f"for 1: convert them, such as by .astype('uint8') where they are 0..255 (here {values.min()} to "
+            f"{values.max()})."
+        )
+    most = np.iinfo(values.dtype).max
+    if values.max(initial=0) == 1 and values.mean() > _NOT_BY_CHANCE:
+        raise DataError(
+            f"{path}: the values are 0 and 1 alone, in {values.dtype}, whose largest value, {most}, stands for 1: "
+            f"multiply them by {most}."
+        )
+    return values.astype(np.float32) / np.float32(most)
+
+
+def check_shape(
+    path: Path, values: Array, image: Path, size: tuple[int, int], channels: int, hint: str = ""
+) -> None:
+    """Raise DataError where an array is not of its image's size or has other channels than expected; `hint` at why."""
+    found = values.shape[2] if values.ndim == 3 else 1
+    if values.shape[:2] != size:
+        turned = " (turned: photographs count as upright)" if values.shape[:2] == size[::-1] else ""
+        first = " (channels come last: transpose it)" if values.shape[1:] == size else ""
+        raise DataError(
+            f"{path}: the label is {values.shape[1]} x {values.shape[0]}{turned}{first}, its image {image} is "
+            f"{size[1]} x {size[0]} (width x height): they must be of the same size, cropped and scaled alike."
+        )
+    if found != channels:
+        raise DataError(f"{path}: the label has {found} channels, expected {channels}{hint and ': '}{hint}.")

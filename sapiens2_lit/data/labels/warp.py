@@ -1,0 +1,82 @@
+"""All labels of an image, read together, and through one affine together."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sapiens2_lit.data.labels.base import LabelSource
+from sapiens2_lit.data.labels.field import Field, FieldFolder
+from sapiens2_lit.geometry import warp_intrinsics
+from sapiens2_lit.transforms.geometric import Affine
+from sapiens2_lit.vocabularies import IGNORED
+
+_NOTHING = {"valid": False, "segmentation": IGNORED}  # what says of a pixel that it does not count
+_HIDDEN: dict[str, float] = {**_NOTHING, "alpha": math.nan}  # a matte counts but outside the image
+
+
+def read_rasters(
+    rasters: Sequence[LabelSource], image: Path, stem: str, size: tuple[int, int]
+) -> dict[str, Any]:
+    """Every kind of label of one image, by its key in the batch."""
+    return {raster.key: raster.read(image, stem, size) for raster in rasters}
+
+
+def warp_rasters(
+    rasters: Sequence[LabelSource], labels: Mapping[str, Any], affine: Affine, size: tuple[int, int]
+) -> dict[str, Tensor]:
+    """The labels of `read_rasters` as the network sees them.
+
+    Fields become what the warped image's camera sees (A K = K' Q); without `intrinsics` among the labels, pixels are
+    taken to be square. What does not count is 0 in fields that `valid` speaks of, and NaN in the others.
+    """
+    warped = {raster.key: raster.warp(labels[raster.key], affine, size) for raster in rasters}
+    fields = [raster for raster in rasters if isinstance(raster, FieldFolder)]
+    if not fields:
+        return warped
+    camera = torch.from_numpy(labels.get("intrinsics", np.eye(3)))
+    intrinsics, turn = (
+        matrix.to(torch.float32) for matrix in warp_intrinsics(camera, torch.from_numpy(affine))
+    )
+    for field in fields:
+        values = field.settle(warped[field.key], turn, intrinsics)
+        if field.uses_valid:
+            counts = values.sum(dim=0, keepdim=True).isfinite()
+            warped["valid"] = counts & warped.get("valid", counts)
+        warped[field.key] = values
+    for field in fields:
+        if field.uses_valid:
+            warped[field.key] = torch.where(warped["valid"], warped[field.key], 0)
+    return warped
+
+
+def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> int | None:
+    """The number of pixels that count in the label in which fewest do; None where labels count everywhere."""
+    counts = [raster.count_valid(labels[raster.key]) for raster in rasters]
+    return min((count for count in counts if count is not None), default=None)
+
+
+def fewest_seen(warped: Mapping[str, Tensor]) -> int | None:
+    """`fewest_valid` of labels as the network sees them."""
+    counts = [(warped[key] != nothing).sum() for key, nothing in _NOTHING.items() if key in warped]
+    return min(map(int, counts), default=None)
+
+
+def hide(warped: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same labels, none of whose pixels counts."""
+    return {key: torch.full_like(warped[key], nothing) for key, nothing in _HIDDEN.items() if key in warped}
+
+
+def count_invalid(labels: Mapping[str, Any]) -> int:
+    """The number of pixels of an image's fields that should count but hold no value: NaN, infinity and the like."""
+    return sum(label.invalid for label in labels.values() if isinstance(label, Field))
+
+
+def say_invalid(rasters: Sequence[LabelSource]) -> str:
+    """What the pixels of `count_invalid` are, for messages."""
+    kinds = dict.fromkeys(raster.no_value for raster in rasters if isinstance(raster, FieldFolder))
+    return " or ".join(kinds)

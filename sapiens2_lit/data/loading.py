@@ -1,0 +1,256 @@
+"""Samplers and loaders whose batches depend on seed, epoch and position alone.
+
+A training sample is asked for by the key (epoch, index), so that a dataset needs no state: what it returns
+does not depend on the worker, on the number of workers, or on what was asked before. A training loader
+counts the batches that the training loop has taken, and goes on from there after a restart.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
+
+from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.interrupts import end_by_parent_alone, left_to_parent
+
+Key = tuple[int, int]
+
+_log = logging.getLogger(__name__)
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The source of every random number of one training sample."""
+    return np.random.default_rng((seed, epoch, index))
+
+
+class TrainingSampler(DistributedSampler[Any]):
+    """Keys (epoch, index) in an order that depends on the seed and the epoch, split evenly among ranks.
+
+    It derives from DistributedSampler because Lightning then leaves it in place and tells it the epoch.
+
+    Attributes:
+        offset: what the epoch of the keys is ahead of the one told by `set_epoch`.
+        skip: how many of this rank's samples the next iteration leaves out.
+
+    Args:
+        dataset: the concatenation of one or more sources.
+        sizes: number of samples of each source, in the dataset's order.
+        weights: how often a source's samples occur in an epoch: 2 twice, 0.5 a random half of them.
+        seed: what the orders depend on, besides the epoch.
+        num_replicas: number of ranks.
+        rank: this one.
+
+    Raises:
+        SettingError: if a weight is negative or nothing is left.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        sizes: Sequence[int],
+        weights: Sequence[float],
+        *,
+        seed: int,
+        num_replicas: int = 1,
+        rank: int = 0,
+    ) -> None:
+        super().__init__(dataset, num_replicas, rank, shuffle=True, seed=seed, drop_last=True)
+        if any(not weight >= 0 for weight in weights):
+            raise SettingError(f"data.sources: weights are {list(weights)}, expected numbers of 0 or more.")
+        self.sizes = list(sizes)
+        self.counts = [round(size * weight) for size, weight in zip(sizes, weights, strict=True)]
+        self.num_samples = sum(self.counts) // num_replicas
+        self.total_size = self.num_samples * num_replicas
+        self.offset = 0
+        self.skip = 0
+
+    def __iter__(self) -> Iterator[Key]:
+        skip, self.skip = self.skip, 0
+        epoch = self.epoch + self.offset
+        order = self._order(epoch)[self.rank : self.total_size : self.num_replicas]
+        return iter([(epoch, index) for index in order[skip:].tolist()])
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        rng = np.random.default_rng((self.seed, epoch))
+        chosen, start = [np.empty(0, dtype=np.int64)], 0
+        for size, count in zip(self.sizes, self.counts, strict=True):
+            rounds = [rng.permutation(size) for _ in range(-(-count // size) if size else 0)]
+            chosen += [start + np.concatenate(rounds)[:count]] if rounds else []
+            start += size
+        return rng.permutation(np.concatenate(chosen))
+
+
+class TrainingLoader(DataLoader[Any]):
+    """A DataLoader that can be stopped after any batch and resumed by Lightning's checkpoints.
+
+    Batches that workers have made ahead of the training loop do not count as taken.
+    """
+
+    _position: dict[str, int] | None = None
+    _resume: dict[str, int] | None = None
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # a generator, not DataLoader's iterator
+        # Nothing happens until the first batch is asked for: Lightning makes the iterator of an epoch before
+        # it tells the sampler which epoch it is.
+        told, taken = getattr(self.sampler, "epoch", 0), 0
+        resume, self._resume = self._resume, None
+        if isinstance(self.sampler, TrainingSampler):  # Lightning's overfit_batches puts in another
+            if resume is not None:
+                epoch = resume["epoch"]
+                if told == resume["told"]:
+                    taken = resume["batches"]
+                else:
+                    epoch += 1
+                self.sampler.offset = epoch - told  # Lightning may count an epoch too many after a restart
+            self.sampler.skip = taken * (self.batch_size or 1)
+        with left_to_parent():
+            batches = super().__iter__()
+        for batch in batches:
+            taken += 1
+            self._position = self._state(told, taken)
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the training loop is: epoch, batches taken in it, and what both numbers rest on."""
+        return self._resume or self._position or self._state(getattr(self.sampler, "epoch", 0), 0)
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on after the state's last batch, with the next iteration of its epoch.
+
+        With another batch size, number of ranks, seed or dataset the order of the samples is another: it then
+        goes on after as many samples as were taken, and warns.
+
+        Raises:
+            SettingError: the state is of another kind of data.
+        """
+        basis, state = self._basis(), dict(state_dict)
+        if missing := sorted({*basis, "epoch", "told", "batches"} - state.keys()):
+            raise SettingError(
+                f"the checkpoint is of other data (no {', '.join(missing)} in its loader's state): a run cannot go on "
+                "with them; start a new one with --model.weights CHECKPOINT."
+            )
+        changed = [name for name in basis if state[name] != basis[name]]
+        if changed and state["batches"]:
+            were = ", ".join(f"{name} was {state[name]} and is {basis[name]}" for name in changed)
+            _log.warning(
+                "The training data changed since the checkpoint (%s): this epoch repeats some samples and "
+                "leaves out others; the following ones are whole.",
+                were,
+            )
+            samples = state["batches"] * state["global_batch_size"]
+            state["batches"] = min(samples // basis["global_batch_size"], len(self))
+        self._resume = state | basis
+        if isinstance(self.sampler, TrainingSampler):
+            self.sampler.set_epoch(state["told"])
+
+    def _state(self, told: int, taken: int) -> dict[str, int]:
+        offset = getattr(self.sampler, "offset", 0)
+        return {"epoch": told + offset, "told": told, "batches": taken, **self._basis()}
+
+    def _basis(self) -> dict[str, int]:
+        sampler = self.sampler
+        replicas = getattr(sampler, "num_replicas", 1)
+        samples = sampler.total_size if isinstance(sampler, TrainingSampler) else len(self)
+        return {
+            "global_batch_size": (self.batch_size or 1) * replicas,
+            "seed": getattr(sampler, "seed", 0),
+            "samples": samples,
+        }
+
+
+class EvaluationLoader(DataLoader[Any]):
+    """A DataLoader whose workers leave signals to their parent."""
+
+    def __iter__(self) -> Any:
+        with left_to_parent():
+            return super().__iter__()
+
+
+def training_loader(
+    dataset: Dataset[Any],
+    *,
+    sizes: Sequence[int],
+    weights: Sequence[float],
+    batch_size: int,
+    num_workers: int,
+    seed: int,
+    num_replicas: int = 1,
+    rank: int = 0,
+) -> TrainingLoader:
+    """Shuffled, full batches of a dataset that takes keys (epoch, index).
+
+    Raises:
+        SettingError: if there are fewer samples than one batch on every rank takes.
+    """
+    sampler = TrainingSampler(dataset, sizes, weights, seed=seed, num_replicas=num_replicas, rank=rank)
+    if sampler.num_samples < batch_size:
+        ranks = f" on each of {num_replicas} ranks" if num_replicas > 1 else ""
+        raise SettingError(
+            f"data.batch_size is {batch_size}{ranks}, but an epoch has only {sum(sampler.counts)} training "
+            f"samples: set it to {max(1, sampler.num_samples)} or less."
+        )
+    return TrainingLoader(
+        dataset, batch_size=batch_size, sampler=sampler, drop_last=True, **_worker_settings(num_workers)
+    )
+
+
+def evaluation_loader(
+    dataset: Dataset[Any],
+    *,
+    batch_size: int,
+    num_workers: int,
+    num_replicas: int = 1,
+    rank: int = 0,
+) -> DataLoader[Any]:
+    """Every sample in order, asked for by its index; nothing is dropped.
+
+    Rank r gets samples r, r + R, ...; where they do not divide evenly the first ones are given again, so that
+    all R ranks take the same number of steps. Metrics can tell a repeated sample by its index.
+    """
+    sampler: DistributedSampler[Any] = DistributedSampler(dataset, num_replicas, rank, shuffle=False)
+    return EvaluationLoader(dataset, batch_size=batch_size, sampler=sampler, **_worker_settings(num_workers))
+
+
+def default_workers(processes: int = 1) -> int:
+    """Workers for one of `processes` training processes on this machine: its share of the CPUs, at most 8."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, available // max(1, processes)))
+
+
+def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """Samples, all with the same keys, as a batch: tensors stacked, strings as a list.
+
+    Raises:
+        DataError: naming two samples, one of which lacks a label that the other has.
+    """
+    for sample in samples[1:]:
+        if odd := samples[0].keys() ^ sample.keys():
+            names = [str(which.get("sample", "a sample")) for which in (samples[0], sample)]
+            raise DataError(
+                f"only one of {names[0]} and {names[1]} has {sorted(odd)}: samples of one dataset must have "
+                "the same kinds of labels."
+            )
+    batch: dict[str, Any] = default_collate(samples)
+    return batch
+
+
+def _worker_settings(num_workers: int) -> dict[str, Any]:
+    return {
+        "num_workers": num_workers,
+        "collate_fn": collate,
+        "pin_memory": torch.cuda.is_available(),
+        "persistent_workers": num_workers > 0,
+        "worker_init_fn": _start_worker,
+    }
+
+
+def _start_worker(worker: int) -> None:
+    # The workers themselves are the parallelism; OpenCV's threads would fight over the same cores.
+    cv2.setNumThreads(0)
+    end_by_parent_alone()

@@ -1,0 +1,145 @@
+"""Numbers from disk: npy, npz, png of 8 and 16 bits, exr. Nothing is ever unpickled."""
+
+import lzma
+import os
+import struct
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.errors import DataError
+
+Array = npt.NDArray[Any]
+
+# What numpy, zip files and OpenCV raise of files that are broken anywhere: headers are parsed as Python literals.
+_BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,  # an encrypted zip, a compression that is not known, nesting without end
+    struct.error,
+    tokenize.TokenError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    cv2.error,
+)
+_NPY, _ZIP = np.lib.format.MAGIC_PREFIX, b"PK"  # what files begin with
+
+
+def read_array(path: Path, kind: str) -> Array:
+    """The numbers of a file, (h, w) or (h, w, C), as they are: floats, or integers of 8 or 16 bits; colors as RGB(A).
+
+    Args:
+        path: npy, npz with one array or with one named `kind`, or an image.
+        kind: what the array is, for messages.
+
+    Raises:
+        DataError: the file is missing, broken, holds objects, or no array of two or three dimensions.
+    """
+    readers = {".npy": _read_npy, ".npz": _read_npz}
+    try:
+        values = readers.get(path.suffix, _read_picture)(path, kind)
+    except FileNotFoundError:
+        raise DataError(f"{path}: the {kind} label does not exist.") from None
+    except _BROKEN as error:
+        if isinstance(error, DataError):
+            raise
+        if str(error).startswith("Object arrays"):
+            raise DataError(
+                f"{path}: the file holds Python objects, which are never loaded because they could run code; expected "
+                f"numbers: np.save with an array of a numeric type, such as {kind}.astype('float32')."
+            ) from error
+        raise DataError(
+            f"{path}: the {kind} label cannot be read, truncated or of another format: {error or type(error).__name__}"
+        ) from error
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"{path}: the {kind} label holds {values.dtype}, expected real numbers.")
+    if values.ndim not in (2, 3):
+        raise DataError(
+            f"{path}: the {kind} label has the shape {values.shape}, expected (height, width) or (height, width, "
+            "channels)."
+        )
+    return values
+
+
+def _read_npy(path: Path, kind: str) -> Array:
+    _check_start(path, kind, _NPY)
+    with path.open("rb") as file:
+        return np.asarray(np.load(file, allow_pickle=False))
+
+
+def _read_npz(path: Path, kind: str) -> Array:
+    _check_start(path, kind, _ZIP)
+    with np.load(path, allow_pickle=False) as archive:
+        names = list(archive.files)
+        name = kind if kind in names else names[0] if len(names) == 1 else None
+        if name is None:
+            raise DataError(
+                f"{path}: the file holds the arrays {', '.join(names) or '(none)'}, expected one, or one named "
+                f"`{kind}`."
+            )
+        return np.asarray(archive[name])
+
+
+def _check_start(path: Path, kind: str, expected: bytes) -> None:
+    """Numpy takes any file that it does not know for pickled objects, and advises to load them unsafely."""
+    with path.open("rb") as file:
+        start = file.read(len(expected))
+    if start == expected:
+        return
+    if expected == _ZIP and _NPY.startswith(start) and start:
+        raise DataError(f"{path}: an npy file with the suffix of an npz: rename it to {path.stem}.npy.")
+    raise DataError(
+        f"{path}: the {kind} label cannot be read, truncated or of another format: it begins with {start!r}, expected "
+        f"{expected!r}, as numpy writes it."
+    )
+
+
+def _read_picture(path: Path, kind: str) -> Array:
+    os.environ.setdefault(
+        "OPENCV_IO_ENABLE_OPENEXR", "1"
+    )  # some builds of OpenCV read EXR, but only if asked to
+    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if values is None and path.suffix == ".exr" and (channel := _read_exr(path)) is not None:
+        return channel
+    if values is None:
+        hint = " EXR needs OpenEXR: pip install 'sapiens2-lit[exr]', or convert it to npz."
+        hint = hint if path.suffix == ".exr" else ""
+        raise DataError(
+            f"{path}: {data.size} bytes that are no whole {path.suffix[1:]} file: write it anew.{hint}"
+        )
+    if values.ndim == 3:
+        values = values[..., [2, 1, 0, 3][: values.shape[2]]]
+    return np.asarray(values)
+
+
+def _read_exr(path: Path) -> Array | None:
+    """The channel Z of an EXR file, or its only one; None without OpenEXR, which few builds of OpenCV replace."""
+    try:
+        import OpenEXR
+    except ImportError:
+        return None
+    try:
+        with OpenEXR.File(str(path), separate_channels=True) as file:
+            channels = {name: np.array(channel.pixels) for name, channel in file.channels().items()}
+    except RuntimeError as error:  # its only kind
+        raise OSError(str(error)) from error
+    name = "Z" if "Z" in channels else next(iter(channels))
+    if len(channels) > 1 and name != "Z":
+        raise DataError(f"{path}: has the channels {', '.join(channels)}, expected one, or one named Z.")
+    return channels[name]

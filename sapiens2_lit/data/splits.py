@@ -1,0 +1,108 @@
+"""The images of a folder by stem, and which of them are for training, validation and test."""
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sapiens2_lit.data.files import Problems, find_file
+from sapiens2_lit.data.labels.base import stem_of
+from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, find_images
+from sapiens2_lit.errors import DataError, SettingError
+
+SPLIT_FILES = {"train": "splits/train.txt", "val": "splits/val.txt", "test": "splits/test.txt"}
+# Of the images that no file assigns: a tenth each, by hash.
+_SHARES = {"val": (0.0, 0.1), "test": (0.1, 0.2), "train": (0.2, 1.0)}
+
+_log = logging.getLogger(__name__)
+
+
+def images_by_stem(folder: Path) -> dict[str, str]:
+    """Names of the images in a folder and the folders in it, relative to it, by stem.
+
+    Raises:
+        DataError: there is none, or two have the same stem.
+    """
+    found: dict[str, str] = {}
+    problems = Problems(folder)
+    for path in find_images(folder):
+        name = path.relative_to(folder).as_posix()
+        first = found.setdefault(stem_of(name), name)
+        if first != name:
+            problems.add(name, f"has the stem of {first}, by which labels are matched: rename one")
+    problems.raise_if_any()
+    if not found:
+        raise DataError(f"{folder}: there is no image in it, expected {', '.join(IMAGE_SUFFIXES)}.")
+    return found
+
+
+def split_stems(root: Path, stems: Iterable[str], files: Mapping[str, str | None], name: str) -> list[str]:
+    """The stems of one split: those of its file, or a stable share by hash where no split has a file.
+
+    By hash an image keeps its split whatever images come or go.
+
+    Args:
+        root: what the files are relative to.
+        stems: of all images there are.
+        files: of the splits train, val and test, as the settings have them.
+        name: the split.
+
+    Raises:
+        SettingError: the setting is null.
+        DataError: the file is missing, empty or names images that are not there, or the share is empty.
+    """
+    setting, known = files[name], set(stems)
+    if setting is None:
+        raise SettingError(f"data.{name} is null: set it to a file with one stem a line, under {root}.")
+    by_default = all(file in (None, SPLIT_FILES[split]) for split, file in files.items())
+    if by_default and not any((root / file).is_file() for file in SPLIT_FILES.values()):
+        return _by_hash(known, name, root)
+    folders = ("",) if Path(setting).parts[:1] == ("splits",) else ("", "splits")
+    way_out = ": write it, or set data.val to null, to train without validation" if name == "val" else ""
+    path = find_file(root, setting, f"data.{name}", folders, way_out)
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    listed = [line for line in lines if line]
+    problems = Problems(path)
+    for stem in listed:
+        if stem not in known:
+            problems.add(stem, f"there is no such image, expected a stem{_hint(stem, known)}")
+    problems.raise_if_any()
+    if not listed:
+        raise DataError(f"{path} (`data.{name}`): the file is empty, expected one stem a line.")
+    return list(dict.fromkeys(listed))
+
+
+def _hint(line: str, known: set[str]) -> str:
+    """What in a line of a split file is not as expected, if a part of it is a stem."""
+    if stem_of(line) in known:
+        return " (leave out the suffix)"
+    columns = re.split(r"[,;\t ]+", line)
+    for place, column in enumerate(columns):
+        parts = stem_of(column.replace("\\", "/")).lstrip("/").split("/")
+        for first in range(len(parts)):
+            if (stem := "/".join(parts[first:])) in known:
+                more = f", column {place + 1} of {len(columns)} alone" if len(columns) > 1 else ""
+                return f" ('{stem}' is there: leave out folders and suffixes{more})"
+    lower = {stem.lower(): stem for stem in known}
+    if (found := lower.get(stem_of(line).lower())) is not None:
+        return f" ('{found}' is there: upper and lower case differ)"
+    return ""
+
+
+def _by_hash(stems: set[str], name: str, root: Path) -> list[str]:
+    low, high = _SHARES[name]
+    chosen = sorted(stem for stem in stems if low <= _place(stem) < high)
+    if not chosen:
+        raise DataError(
+            f"{root}: without {SPLIT_FILES[name]} a tenth of the images is chosen by hash, and none of the "
+            f"{len(stems)} falls to `data.{name}`: write split files, one stem a line"
+            + (", or set data.val to null." if name == "val" else ".")
+        )
+    _log.info("%s: no split files; by hash, %d of %d images are for %s", root, len(chosen), len(stems), name)
+    return chosen
+
+
+def _place(stem: str) -> float:
+    """A number in [0, 1) that depends on the stem alone."""
+    return int.from_bytes(hashlib.sha256(stem.encode()).digest()[:6]) / 2**48

@@ -1,0 +1,178 @@
+"""The model card: README.md with the metadata that the Hugging Face hub reads."""
+
+from typing import Any
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.export.configuration import without_places
+from sapiens2_lit.export.plan import Exported
+from sapiens2_lit.export.provenance import Provenance
+from sapiens2_lit.export.released import size_name
+from sapiens2_lit.export.tasks import task_of
+from sapiens2_lit.export.training_run import TrainingRun
+from sapiens2_lit.export.usage_snippet import usage
+from sapiens2_lit.heads.base import Head
+from sapiens2_lit.heads.segmentation import SegmentationHeadBase
+from sapiens2_lit.inference.model import InferenceModel
+
+PIPELINES = {  # of the hub, by our tasks
+    "pose": "keypoint-detection",
+    "seg": "image-segmentation",
+    "normal": "image-to-image",
+    "pointmap": "depth-estimation",
+    "albedo": "image-to-image",
+    "depth": "depth-estimation",
+    "matting": "image-segmentation",
+}
+LIBRARIES = {
+    "transformers": "transformers",
+    "onnx": "onnx",
+    "torch-export": "pytorch",
+    "released": "sapiens2-lit",
+}
+MEANING = {
+    "pose": "keypoints, by heatmaps",
+    "seg": "a class a pixel",
+    "normal": "surface normals: x right, y down, z away from the camera, which they face with z < 0",
+    "pointmap": "points in the camera's frame (x right, y down, z forward), and the scale that makes them metres",
+    "albedo": "color without light, sRGB",
+    "depth": "depth along z",
+    "matting": "alpha and premultiplied foreground",
+}
+
+
+def write_card(
+    name: str, model: InferenceModel, exported: Exported, source: Provenance, run: TrainingRun
+) -> ModelCard:
+    """The card of an export called `name`: task, data, metrics and configuration, as far as the checkpoint tells.
+
+    Raises:
+        ValueError: the metadata is not what the hub's client takes.
+    """
+    data = metadata(name, exported, source, run, model)
+    parts = [
+        f"---\n{data.to_yaml()}\n---",
+        f"# {name}",
+        introduction(model, exported, source, run),
+        "## Heads\n" + "\n".join(describe(head, key) for key, head in exported.heads.items()),
+        "## Use\n" + usage(name, exported),
+        training(model, run),
+        measured(run),
+        licence(source),
+        configuration(model),
+    ]
+    return ModelCard("\n\n".join(part for part in parts if part) + "\n")
+
+
+def metadata(
+    name: str, exported: Exported, source: Provenance, run: TrainingRun, model: InferenceModel
+) -> ModelCardData:
+    """What stands at the top of the card."""
+    tasks = [task for head in exported.heads.values() if (task := task_of(head) or task_of_class(head))]
+    licensed: dict[str, Any] = (
+        {"license": "unknown"}
+        if source.base is None
+        else {"license": "other", "license_name": "sapiens2-license", "license_link": "LICENSE"}
+    )
+    dataset = data_name(model)
+    results = [
+        EvalResult(
+            task_type=PIPELINES.get(tasks[0], "other") if tasks else "other",
+            dataset_type=dataset,
+            dataset_name=f"{dataset} (validation)",
+            metric_type=metric.removeprefix("val/"),
+            metric_value=round(value, 6),
+        )
+        for metric, value in run.metrics.items()
+    ]
+    return ModelCardData(
+        **licensed,
+        library_name=LIBRARIES[exported.form],
+        pipeline_tag=PIPELINES[tasks[0]] if len(set(tasks)) == 1 else None,
+        base_model=source.hub_id,
+        tags=["sapiens2", "sapiens2-lit", exported.form, *dict.fromkeys(tasks)],
+        model_name=name if results else None,
+        eval_results=results or None,
+    )
+
+
+def task_of_class(head: Head) -> str | None:
+    return "seg" if isinstance(head, SegmentationHeadBase) else None
+
+
+def introduction(model: InferenceModel, exported: Exported, source: Provenance, run: TrainingRun) -> str:
+    backbone = model.backbone
+    size = f"Sapiens2 {size_name(backbone)}" if isinstance(backbone, Sapiens2) else type(backbone).__name__
+    height, width = model.image_size
+    origin = f"derived from {source.base}" if source.base else "trained from random values"
+    made = "trained and exported" if model.config else "exported"
+    check = f" Checked on export: {exported.checked}." if exported.checked else " Not checked on export."
+    return (
+        f"{size}, {origin}, {made} (`--format {exported.form}`) by sapiens2-lit. "
+        f"Input: RGB, {height} x {width} (height x width)."
+        + "".join(f" The {note}." for note in run.notes)
+        + check
+    )
+
+
+def describe(head: Head, name: str) -> str:
+    """One line about a head, with its vocabulary."""
+    task = task_of(head) or task_of_class(head)
+    text = f"- `{name}` ({type(head).__name__}): {MEANING.get(task or '', 'a head of its own kind')}"
+    named = [("keypoints", head.skeleton.name, head.skeleton.keypoints)] if head.skeleton else []
+    named += [("classes", head.classes.name, head.classes.names)] if head.classes else []
+    for noun, vocabulary, names in named:
+        listed = f": {', '.join(names)}" if len(names) <= 40 else ""
+        text += f"; {len(names)} {noun} ({vocabulary}){listed}"
+    if head.relative:
+        text += "; relative: 0 nearest, 1 farthest"
+    return text
+
+
+def data_name(model: InferenceModel) -> str:
+    """What to call the training data: the name of its folder."""
+    root = ((model.config.get("data") or {}).get("init_args") or {}).get("root")
+    return str(without_places(str(root))) if root else "unknown"
+
+
+def training(model: InferenceModel, run: TrainingRun) -> str:
+    """Data and steps, where the configuration tells."""
+    data = model.config.get("data") or {}
+    if not data:
+        return ""
+    given = {key: value for key, value in (data.get("init_args") or {}).items() if value is not None}
+    steps = f"{run.step} optimizer steps. " if run.step is not None else ""
+    settings = yaml.safe_dump(without_places(given), sort_keys=False, allow_unicode=True)
+    return f"## Training\n{steps}Data: `{data.get('class_path')}` with\n\n```yaml\n{settings}```"
+
+
+def measured(run: TrainingRun) -> str:
+    """The validation metrics as a table."""
+    if not run.metrics:
+        return ""
+    rows = "\n".join(
+        f"| {name.removeprefix('val/')} | {value:.4g} |" for name, value in sorted(run.metrics.items())
+    )
+    return (
+        f"## Metrics\nOn the validation data, as logged at step {run.step} or last before it.\n\n"
+        f"| metric | value |\n|---|---|\n{rows}"
+    )
+
+
+def licence(source: Provenance) -> str:
+    if source.base is None:
+        return "## Licence\nSee [LICENSE](LICENSE): none was chosen yet."
+    return (
+        "## Licence\nThe weights are derived from Meta's Sapiens2 weights and are distributed under the Sapiens2 "
+        "License, of which a copy must accompany them: see [LICENSE](LICENSE)."
+    )
+
+
+def configuration(model: InferenceModel) -> str:
+    """The run's whole configuration, folded."""
+    if not model.config:
+        return ""
+    text = yaml.safe_dump(without_places(model.config), sort_keys=False, allow_unicode=True)
+    return f"## Configuration\n<details><summary>of the run</summary>\n\n```yaml\n{text}```\n\n</details>"

@@ -1,0 +1,191 @@
+"""From heads' results for views to predictions of whole images.
+
+Legend: B views of a batch, C channels, h and w pixels of the input, H and W of the original image, K keypoints.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.heads.dense import at_input_size
+from sapiens2_lit.heads.segmentation import SegmentationHeadBase
+from sapiens2_lit.inference.prediction import Instance, Prediction
+from sapiens2_lit.inference.to_original import (
+    restore_classes,
+    restore_field,
+    restore_labels,
+    restore_vectors,
+)
+from sapiens2_lit.inference.views import View
+from sapiens2_lit.vocabularies import IGNORED
+
+UNIT_VECTORS = ("normal",)
+SCALAR_MAPS = ("depth",)  # one channel that needs no axis
+
+
+class CropOwnership:
+    """Which of several overlapping crops each pixel of an image belongs to: that in whose middle it lies most.
+
+    Args:
+        image_size: of the image.
+    """
+
+    def __init__(self, image_size: tuple[int, int]) -> None:
+        self.image_size = image_size
+        self.distance: npt.NDArray[np.float32] | None = (
+            None  # to the nearest view's middle, in sides of its box
+        )
+
+    def take(self, view: View) -> npt.NDArray[np.bool_]:
+        """(H, W) of the view's region: which of its pixels are now the view's."""
+        if view.whole:
+            return np.ones(view.region.size, dtype=np.bool_)
+        if self.distance is None:
+            self.distance = np.full(self.image_size, np.inf, dtype=np.float32)
+        x, y, w, h = view.box[:4]
+        rows, columns = (np.arange(part.start, part.stop) for part in view.region)
+        across, down = np.abs(columns - (x + w / 2)) / w, np.abs(rows - (y + h / 2)) / h
+        distance = np.hypot(across[None, :], down[:, None]).astype(np.float32)
+        here = self.distance[view.region]
+        nearer = distance < here
+        here[nearer] = distance[nearer]
+        return nearer
+
+
+def batch_of(images: Tensor, views: Sequence[View]) -> Batch:
+    """What heads' `predict` is told of a batch of views (B, 3, h, w)."""
+    valid = torch.zeros(len(views), 1, *images.shape[-2:], dtype=torch.bool)
+    for index, view in enumerate(views):
+        valid[index, 0][view.shown] = True
+    numbers = {
+        "affine": torch.from_numpy(np.stack([view.affine for view in views]).astype(np.float32)),
+        "box": torch.from_numpy(np.stack([view.box[:4] for view in views])),
+        "box_score": torch.from_numpy(np.stack([view.box[4] for view in views])),
+        "valid": valid,
+    }
+    return {"image": images, **{key: value.to(images.device) for key, value in numbers.items()}}
+
+
+def collect_people(
+    name: str, head: Head, outputs: Outputs, batch: Batch, views: Sequence[View]
+) -> list[Instance]:
+    """What a top-down head says of each view, in pixels of the original images.
+
+    Raises:
+        SettingError: it says nothing of keypoints.
+    """
+    found = {key: as_array(value) for key, value in head.predict(outputs, batch).items()}
+    if "keypoints" not in found:
+        raise SettingError(
+            f"{name}: {type(head).__name__} says that it is `top_down`, but its `predict` answers {sorted(found)}, "
+            "without `keypoints` (B, K, 3)."
+        )
+    keypoints, scores = found.pop("keypoints"), found.pop("score", np.ones(len(views)))
+    return [
+        Instance(
+            head=name,
+            box=view.box[:4].copy(),
+            score=float(scores[index]),
+            keypoints=keypoints[index].astype(np.float32),
+            values={key: value[index] for key, value in found.items()},
+        )
+        for index, view in enumerate(views)
+    ]
+
+
+def collect_maps(
+    name: str,
+    head: Head,
+    outputs: Outputs,
+    batch: Batch,
+    views: Sequence[View],
+    taken: Sequence[npt.NDArray[np.bool_]],
+    predictions: Sequence[Prediction],
+) -> None:
+    """Put what a dense head says of each view into the predictions of the views' images.
+
+    Args:
+        name: of the head.
+        head: the head.
+        outputs: its raw outputs (B, ...).
+        batch: as `batch_of` makes it.
+        views: B of them.
+        taken: of each view's region, the pixels that are the view's.
+        predictions: of all images.
+    """
+    logits = as_array(at_input_size(outputs, batch)) if isinstance(head, SegmentationHeadBase) else None
+    size = tuple(batch["image"].shape[-2:])
+    for key, value in head.predict(outputs, batch).items():
+        array = as_array(value)
+        is_map = value.ndim >= 3 and tuple(value.shape[-2:]) == size
+        for index, view in enumerate(views):
+            prediction = predictions[view.image]
+            if not is_map:
+                collect_value(prediction, name, key, array[index], view)
+                continue
+            if not all(view.region.size):
+                continue  # a box beside the image
+            if logits is not None and key == "segmentation":
+                restored: npt.NDArray[Any] = restore_classes(logits[index], view)
+            else:
+                restored = restore(key, array[index], view)
+            paste(prediction.maps.setdefault(name, {}), key, restored, view, taken[index])
+
+
+def collect_value(prediction: Prediction, name: str, key: str, value: npt.NDArray[Any], view: View) -> None:
+    """Keep a number of a head's: of several crops, one entry each."""
+    values = prediction.values.setdefault(name, {})
+    if view.whole:
+        values[key] = value
+    else:
+        values[key] = np.concatenate([values.get(key, value[None][:0]), value[None]])
+
+
+def restore(key: str, values: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
+    """One map (h, w) or (C, h, w) on the view's region of the original image: (H, W) or (H, W, C)."""
+    channels_last = values if values.ndim == 2 else np.moveaxis(values.reshape(-1, *values.shape[-2:]), 0, 2)
+    if not np.issubdtype(values.dtype, np.floating):
+        return restore_labels(channels_last, view)
+    flat = channels_last[..., None] if values.ndim == 2 else channels_last
+    restored = (restore_vectors if key in UNIT_VECTORS else restore_field)(flat, view)
+    return restored[..., 0] if values.ndim == 2 or key in SCALAR_MAPS else restored
+
+
+def paste(
+    maps: dict[str, npt.NDArray[Any]],
+    key: str,
+    values: npt.NDArray[Any],
+    view: View,
+    taken: npt.NDArray[np.bool_],
+) -> None:
+    """Put a part of a map where it belongs; what no view has shown is unknown."""
+    if view.whole:
+        maps[key] = values
+        return
+    if key not in maps:
+        maps[key] = unknown_map(values, view.image_size)
+    maps[key][view.region][taken] = values[taken]
+
+
+def unknown_map(like: npt.NDArray[Any], image_size: tuple[int, int]) -> npt.NDArray[Any]:
+    """A map of an image's size, of the type and channels of `like`, that says nothing: NaN, or 255."""
+    fill = np.nan if np.issubdtype(like.dtype, np.floating) else IGNORED
+    return np.full((*image_size, *like.shape[2:]), fill, dtype=like.dtype)
+
+
+def settle_focal(prediction: Prediction) -> None:
+    """The focal length that point map heads say, as the prediction's own: over crops and heads, the median."""
+    found = [np.atleast_1d(values["focal"]) for values in prediction.values.values() if "focal" in values]
+    finite = np.concatenate(found)[np.isfinite(np.concatenate(found))] if found else np.zeros(0)
+    prediction.focal = float(np.median(finite)) if len(finite) else None
+
+
+def as_array(tensor: Tensor) -> npt.NDArray[Any]:
+    """On the CPU; floats as float32."""
+    return (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy()

@@ -1,0 +1,194 @@
+"""Task models as they were released, or exported by us: which task, size and vocabulary, from the file alone."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, PATCH, SIZES, WINDOW, BackboneSize
+from sapiens2_lit.checkpoints import load_state, read_weights, task_state
+from sapiens2_lit.checkpoints.hub import fetch
+from sapiens2_lit.checkpoints.reader import find_files
+from sapiens2_lit.checkpoints.renames import translate_config
+from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.inference.build_from_config import read_factories
+from sapiens2_lit.models.build import build
+from sapiens2_lit.models.network import Network
+
+METADATA = "sapiens2_lit.config"  # in a safetensors header: JSON of the configuration that made the networks
+RELEASED_SIZE, RELEASED_SIZE_4K = (1024, 768), (4096, 3072)
+SKELETONS = {17: "coco17", 133: "coco_wholebody133", 308: "sociopticon308"}
+CLASSES = {29: "body29"}
+HEADS = {  # by TASK in `decode_head.conv_TASK`, the name of the last layer
+    "pose": "PoseHead",
+    "seg": "SegmentationHead",
+    "pointmap": "PointmapHead",
+    "normal": "NormalHead",
+    "depth": "DepthHead",
+    "albedo": "AlbedoHead",
+    "matting": "MattingHead",
+}
+
+log = logging.getLogger(__name__)
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Released:
+    """Networks read from a task model.
+
+    Attributes:
+        network: with its weights; its one head has the name of its task.
+        image_size: (height, width) of the input that it was trained on.
+        config: the configuration that the file names, else empty.
+        origin: where it came from.
+    """
+
+    network: Network
+    image_size: tuple[int, int]
+    config: dict[str, Any]
+    origin: str
+
+
+def read_released(source: str | Path) -> Released:
+    """The networks of a task file, a folder or a hub id, with their weights.
+
+    A file of ours may hold its configuration in its header; else the name of the head's last layer tells the task,
+    shapes tell the size, and keypoints or classes are known by their number.
+
+    Raises:
+        WeightsError: it is not found, has no head, or one whose vocabulary nobody knows.
+    """
+    place = find_folder(source)
+    found = read_weights(place)
+    config, origin = config_of(place), str(source)
+    made_from = config or {"model": infer_settings(found.tensors, declared_size(place), origin)}
+    network = build(*read_factories(made_from, origin), pretrained=False)
+    if len(network.heads) != 1:
+        raise WeightsError(f"{origin}: its configuration has {len(network.heads)} heads, expected one")
+    task, image_size = next(iter(network.heads)), network.backbone.image_size or RELEASED_SIZE
+    kept = {name: value for name, value in network.state_dict().items() if ".losses." in name}
+    log.info("%s", load_state(network, kept | task_state(found.tensors, task), source=origin).summary())
+    return Released(network, image_size, config, origin)
+
+
+def find_folder(source: str | Path) -> Path:
+    """The file or folder here that a source means: itself, or where the hub's cache has it."""
+    path = Path(source).expanduser()
+    return path if path.exists() else fetch(str(source), find_files)[0].parent
+
+
+def config_of(place: Path) -> dict[str, Any]:
+    """The configuration in the header of a safetensors file of ours, or nothing."""
+    files = [place] if place.is_file() else find_files(place)
+    if len(files) != 1 or files[0].suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(files[0], framework="pt") as opened:
+            text = (opened.metadata() or {}).get(METADATA)
+        return translate_config(json.loads(text)) if text else {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{files[0]}: expected safetensors with a readable header; {error}.") from error
+
+
+def find_task(tensors: Tensors, origin: str) -> str:
+    """The TASK of the head's last layer, `decode_head.conv_TASK`.
+
+    Raises:
+        WeightsError: there is no head, or none of a known task.
+    """
+    head = [name for name in tensors if name.startswith("decode_head.")]
+    for task in HEADS:
+        if f"decode_head.conv_{task}.weight" in tensors:
+            return task
+    if any(name.startswith("heads.") for name in tensors):
+        raise WeightsError(
+            f"{origin}: has heads of ours, but not how they were made; give the run's checkpoint (.ckpt)."
+        )
+    if not head:
+        raise WeightsError(
+            f"{origin}: has no head (`decode_head.`), as of a pretrained backbone: there is nothing to predict with. "
+            "Expected a task model such as facebook/sapiens2-seg-0.4b, or a checkpoint of a run."
+        )
+    raise WeightsError(
+        f"{origin}: has a head of an unknown task ({', '.join(sorted(head)[:3])}, ...), expected a last layer "
+        f"decode_head.conv_TASK with TASK one of {', '.join(HEADS)}; a `transformers` model needs its config.json."
+    )
+
+
+def backbone_size(tensors: Tensors, origin: str) -> str | dict[str, Any]:
+    """The size of a Sapiens2 backbone, from its shapes: its name, or where it has none its width, depth and the rest.
+
+    Raises:
+        WeightsError: a tensor that every such backbone has is not there.
+    """
+    names = {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
+    try:
+        width = names["cls_token"].shape[-1]
+        head_width = names["blocks.0.attn.q_norm.weight"].shape[0]
+        mlp_width = names["blocks.0.ffn.w3.weight"].shape[1]
+    except KeyError as error:
+        raise WeightsError(f"{origin}: found no {error.args[0]}, expected a Sapiens2 backbone.") from error
+    depth, tokenizer = (count_blocks(names, prefix) for prefix in ("blocks", r"tokenizer\.blocks"))
+    sizes = (SIZES | HIDDEN_SIZES).items()
+    named = next((name for name, row in sizes if (row.width, row.depth) == (width, depth)), None)
+    return named or asdict(BackboneSize(width, depth, width // head_width, mlp_width, max(tokenizer, 1)))
+
+
+def count_blocks(names: Mapping[str, Tensor], prefix: str) -> int:
+    found = (re.match(rf"{prefix}\.(\d+)\.", name) for name in names)
+    return max((int(match[1]) + 1 for match in found if match), default=0)
+
+
+def declared_size(place: Path) -> tuple[int, int] | None:
+    """(height, width) that a config.json beside the weights declares, if any."""
+    path = (place if place.is_dir() else place.parent) / "config.json"
+    if not path.is_file():
+        return None
+    size = json.loads(path.read_text(encoding="utf-8")).get("image_size")  # read_weights has read it, too
+    return (size[0], size[1]) if isinstance(size, list) and len(size) == 2 else None
+
+
+def infer_settings(tensors: Tensors, declared: tuple[int, int] | None, origin: str) -> dict[str, Any]:
+    """The settings of backbone and head, as `model` of a configuration has them, from what the tensors show.
+
+    Args:
+        declared: (height, width) of the input, if a file beside the weights says it.
+
+    Raises:
+        WeightsError: there is no head of a known task, or no vocabulary has that number of keypoints or classes.
+    """
+    task = find_task(tensors, origin)
+    four_k = any(name.startswith("backbone.tokenizer.") for name in tensors)
+    image_size = list(declared or (RELEASED_SIZE_4K if four_k else RELEASED_SIZE))
+    backbone = {"size": backbone_size(tensors, origin), "image_size": image_size, "window_tokenizer": four_k}
+    deconv = any(name.startswith("decode_head.deconv_layers.") for name in tensors)
+    head: dict[str, Any] = {"decoder": "deconv" if deconv else "pixel_shuffle"}
+    count = tensors[f"decode_head.conv_{task}.weight"].shape[0]
+    if task == "pose":
+        head["skeleton"] = choose(SKELETONS, count, "keypoints", origin)
+    elif task == "seg":
+        head["classes"] = choose(CLASSES, count, "classes", origin)
+    elif task == "pointmap":
+        head |= {"image_size": image_size, "patch_size": PATCH * WINDOW if four_k else PATCH}
+    head_class = f"sapiens2_lit.heads.{HEADS[task]}"
+    return {
+        "backbone": {"class_path": "sapiens2_lit.backbones.Sapiens2", "init_args": backbone},
+        "heads": {task: {"class_path": head_class, "init_args": head}},
+    }
+
+
+def choose(vocabularies: Mapping[int, str], count: int, what: str, origin: str) -> str:
+    if count not in vocabularies:
+        known = ", ".join(f"{number} ({name})" for number, name in vocabularies.items())
+        raise WeightsError(
+            f"{origin}: has {count} {what}, whose names the file does not say; expected one of {known}. Give the "
+            "checkpoint (.ckpt) of the run that trained it."
+        )
+    return vocabularies[count]

@@ -1,0 +1,144 @@
+"""What to change when a training does not fit, the cheapest first, with what it takes then."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+from sapiens2_lit.decoders import has_batch_norm
+from sapiens2_lit.heads.base import DecoderHead
+from sapiens2_lit.memory.estimate import GIB, MemoryEstimate, estimate
+from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.memory.networks import empty_networks
+from sapiens2_lit.training.adaptation import Adapt
+from sapiens2_lit.training.module import SapiensModule
+
+WORTH = 0.01  # share of the memory below which a change is not worth naming
+
+
+@dataclass(frozen=True)
+class MemoryQuery:
+    """A training to plan: a module that is not built, settings that count instead of its own, and the launch."""
+
+    module: SapiensModule
+    launch: TrainingSetup
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def estimate(self) -> MemoryEstimate:
+        return estimate(empty_networks(self.module, **self.settings), self.launch)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Options that need less memory, what they cost, and the training with them."""
+
+    options: str
+    cost: str
+    case: MemoryQuery
+
+
+def advise(case: MemoryQuery, memory: float) -> list[tuple[Change, MemoryEstimate]]:
+    """Changes on top of each other until the training fits a card of `memory` GiB, each with what it takes then.
+
+    The last estimate does not fit where nothing helps.
+    """
+    found: list[tuple[Change, MemoryEstimate]] = []
+    now = case.estimate()
+    tried: set[str] = set()
+    while not now.fits(memory):
+        change = next((change for change in changes(case) if change.options not in tried), None)
+        if change is None:
+            break
+        tried.add(change.options)
+        then = change.case.estimate()
+        if then.total <= (1 - WORTH) * now.total:
+            case, now = change.case, then
+            found.append((change, then))
+    return found
+
+
+def changes(case: MemoryQuery) -> Iterator[Change]:
+    """What could be changed about a training, the cheapest first."""
+    launch, networks = case.launch, empty_networks(case.module, **case.settings)
+
+    def of(options: str, cost: str, **settings: Any) -> Change:
+        return Change(options, cost, replace(case, settings=case.settings | settings))
+
+    def launched(options: str, cost: str, **settings: Any) -> Change:
+        return Change(options, cost, replace(case, launch=replace(launch, **settings)))
+
+    if launch.precision == "32-true":
+        yield launched("--trainer.precision bf16-mixed", "none on a GPU", precision="bf16-mixed")
+    if networks.backbone.activation_checkpointing not in (None, True):
+        option = "--model.backbone.activation_checkpointing true"
+        yield of(option, "a third more computation in the backbone", checkpointing=True)
+    if launch.devices > 1 and not launch.sharded:
+        yield launched("--config strategy/fsdp2.yaml", "communication", strategy="fsdp2", bucket_view=False)
+    if launch.gathers_gradients:
+        option = "--trainer.strategy.sync_each_batch true"
+        yield launched(option, "communication after each batch", sync_each_batch=True)
+    if can_recompute(networks.heads):
+        for how, times in (("stages", "twice"), ("samples", "three times")):
+            yield of(
+                f"--model.head_checkpointing {how}",
+                f"decoders compute their maps {times}",
+                head_checkpointing=how,
+            )
+    half = launch.batch_size // 2
+    if half:
+        option = f"--data.batch_size {half} --trainer.accumulate_grad_batches {launch.accumulate * 2}"
+        yield launched(option, "hardly any time", batch_size=half, accumulate=launch.accumulate * 2)
+    if networks.mode == "full" and not launch.sharded and find_spec("torchao"):
+        from torchao.optim import AdamW8bit
+
+        option = "--model.optimizer.class_path torchao.optim.AdamW8bit"
+        yield of(option, "rounded optimizer states", optimizer=partial(AdamW8bit, lr=1e-4))
+    if networks.mode == "full":
+        yield of("--model.adapt.mode lora", "adapters learn instead of all weights", adapt=Adapt("lora"))
+    if networks.mode != "frozen":
+        yield of("--model.adapt.mode frozen", "heads learn alone", adapt=Adapt("frozen"))
+    if launch.sharded and not launch.offload:
+        yield launched("--trainer.strategy.cpu_offload true", "slow copies from the host", offload=True)
+    patch = networks.backbone.patch_size
+    smaller = [max(patch, side // 2 // patch * patch) for side in launch.image_size]
+    yield launched(f"--data.image_size {smaller}", "less detail", image_size=(smaller[0], smaller[1]))
+
+
+def can_recompute(heads: Any) -> bool:
+    return all(isinstance(head, DecoderHead) and not has_batch_norm(head) for head in heads.values())
+
+
+def advice_text(case: MemoryQuery, memory: float) -> str:
+    """Rows of options, each on top of those before, with the memory that the training takes then."""
+    found = advise(case, memory)
+    if not found:
+        return "Nothing that could be changed takes less."
+    lines = ["What to change, each on top of those before, the cheapest first:"]
+    lines += [f"  {change.options}  ({change.cost}): {gib(then.total)} GiB" for change, then in found]
+    if not found[-1][1].fits(memory):
+        lines.append("Even then it does not fit: take a smaller backbone, more GPUs or larger ones.")
+    return "\n".join(lines)
+
+
+def gib(size: int) -> str:
+    return f"{size / GIB:.1f}" if size > GIB else f"{size / GIB:.3f}"
+
+
+def explain_shortage(case: MemoryQuery, memory: float | None) -> str:
+    """Of a training that ran out of memory: what takes it, and what to change.
+
+    Args:
+        memory: of a device in GiB; None where that is not known: then a tenth less than planned must do.
+    """
+    found = case.estimate()
+    text = ["The plan for this run, on each device:", found.table()]
+    if memory is None or found.fits(memory):
+        if memory is not None:
+            text.append(
+                f"That fits {memory:.1f} GiB: something else takes memory, such as another process on the device, "
+                "larger images, or metrics."
+            )
+        text.append("With a tenth less to spend:")
+        memory = 0.9 * found.total / GIB
+    return "\n".join([*text, advice_text(case, memory)])

@@ -1,0 +1,54 @@
+"""The largest batch that fits."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sapiens2_lit.memory.estimate import MemoryEstimate, estimate
+from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.memory.networks import Networks
+
+MOST = 4096  # images on a device that are looked for
+
+
+@dataclass(frozen=True)
+class BatchLine:
+    """Memory by batch size: every part of every phase grows along a line, and the fullest phase counts.
+
+    Args:
+        two, four: what batches of two and of four images take. One image is no measure: losses that work through a
+            batch in pieces, as those of many classes, do so from two images on.
+    """
+
+    two: MemoryEstimate
+    four: MemoryEstimate
+
+    def at(self, batch_size: int) -> MemoryEstimate:
+        """What a batch of that size takes."""
+        moments = {phase: dict(self._parts(phase, (batch_size - 2) / 2)) for phase in self.four.moments}
+        return MemoryEstimate(replace(self.four.launch, batch_size=batch_size), moments)
+
+    def _parts(self, phase: str, steps: float) -> Iterator[tuple[str, int]]:
+        two, four = self.two.moments.get(phase, {}), self.four.moments[phase]
+        for name, size in four.items():
+            before = two.get(name, 0)
+            yield name, max(0, round(before + (size - before) * steps))
+
+
+def batch_line(module: Networks, launch: TrainingSetup) -> BatchLine:
+    two, four = (estimate(module, replace(launch, batch_size=size)) for size in (2, 4))
+    return BatchLine(two, four)
+
+
+def largest_batch(module: Networks, launch: TrainingSetup, memory: float) -> MemoryEstimate | None:
+    """The estimate of the largest batch that fits a card of `memory` GiB; None if not even one image does."""
+    one = estimate(module, replace(launch, batch_size=1))
+    if not one.fits(memory):
+        return None
+    line = batch_line(module, launch)
+    if not line.two.fits(memory):
+        return one
+    fits, beyond = 2, MOST
+    while beyond - fits > 1:
+        middle = (fits + beyond) // 2
+        fits, beyond = (middle, beyond) if line.at(middle).fits(memory) else (fits, middle)
+    return line.at(fits)

@@ -1,0 +1,166 @@
+"""How much memory a training takes on each device: what it holds all the time, and the fullest moment of a step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import nn
+from torch.optim import Optimizer
+
+from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.memory.networks import Networks
+from sapiens2_lit.memory.optimizer_states import state_bytes, work_bytes
+from sapiens2_lit.memory.step import simulate_step
+
+GIB = 2**30
+# Allowances, as seen on data-centre GPUs: what the driver, cuBLAS and cuDNN take, what NCCL does, and what the caching
+# allocator cannot use. A card has a little less than it is sold with.
+CONTEXT = 600 * 2**20
+COMMUNICATION = 400 * 2**20
+FRAGMENTS = 0.03
+USABLE = 0.98
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """The most memory that a training takes on one device.
+
+    Attributes:
+        launch: the setting it is of.
+        moments: the fullest of each phase, as bytes by what they are for. Phases are the pass through `backbone`,
+            `head NAME` and `loss NAME`, `backward`, and `optimizer`, its step.
+    """
+
+    launch: TrainingSetup
+    moments: Mapping[str, Mapping[str, int]]
+
+    @property
+    def phase(self) -> str:
+        """The fullest."""
+        return max(self.moments, key=lambda phase: sum(self.moments[phase].values()))
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Bytes by what they are for, at the fullest moment."""
+        parts = {name: size for name, size in self.moments[self.phase].items() if size}
+        if self.launch.gpu:
+            sharing = COMMUNICATION if self.launch.devices > 1 else 0
+            parts["allowance"] = CONTEXT + sharing + round(FRAGMENTS * sum(parts.values()))
+        return parts
+
+    @property
+    def total(self) -> int:
+        return sum(self.parts.values())
+
+    def fits(self, memory: float) -> bool:
+        """Whether it fits a card sold with `memory` GiB."""
+        return self.total <= memory * GIB * USABLE
+
+    def table(self) -> str:
+        """One row for each part, the greatest first."""
+        rows = sorted(self.parts.items(), key=lambda row: -row[1])
+        lines = [f"  {name:18}{size / GIB:8.2f} GiB" for name, size in rows if size >= 0.005 * GIB]
+        return "\n".join([*lines, f"  {'in all':18}{self.total / GIB:8.2f} GiB, fullest in {self.phase}"])
+
+
+def estimate(module: Networks, launch: TrainingSetup) -> MemoryEstimate:
+    """The memory of training `module` as `launch` says, before it is sharded and without taking any.
+
+    Parts: `weights`, `optimizer` (its states), `average` (EMA), `gradients`, `buckets` (DDP's), `gathered` (FSDP2's
+    buffers), `weight copies` (autocast's), `batch`, `backbone`, `head`, `loss` (maps kept for the backward pass),
+    `backward` (what is made in it), `update` (in the optimizer's step) and `allowance` (context, NCCL, fragments).
+    """
+    held = held_bytes(module, launch)
+    trained = [p for p in parameters_of(module) if p.requires_grad]
+    share = gradient_share(launch)
+    gradients = round(share * sum(p.numel() * p.element_size() for p in trained))
+    gathered = gathered_bytes(module, launch)
+    phases = simulate_step(
+        module.network,
+        launch.batch_size,
+        launch.image_size,
+        autocast=launch.autocast,
+        weights=launch.weights,
+        keep_gradients=launch.accumulate > 1,
+        gradient_share=share,
+        gpu=launch.gpu,
+    )
+    moments = {phase: {**held, "gathered": gathered, **sizes} for phase, sizes in phases.items()}
+    moments["optimizer"] = {**held, "gradients": gradients, "update": update_bytes(module, launch)}
+    return MemoryEstimate(launch, moments)
+
+
+def on_more(module: Networks, found: MemoryEstimate, devices: int) -> MemoryEstimate:
+    """A sharded estimate for another number of devices: of what a step makes, the gradients alone depend on it."""
+    launch = replace(found.launch, devices=devices)
+    held = held_bytes(module, launch)
+    change = gradient_share(launch) / gradient_share(found.launch)
+    moments = {
+        phase: {**parts, **held, "gradients": round(parts.get("gradients", 0) * change)}
+        for phase, parts in found.moments.items()
+    }
+    return MemoryEstimate(launch, moments)
+
+
+def held_bytes(module: Networks, launch: TrainingSetup) -> dict[str, int]:
+    """What a device holds all the time, by part."""
+    if launch.offload:
+        return {}
+    parameters = parameters_of(module)
+    trained = [p for p in parameters if p.requires_grad]
+    states = state_bytes(module.optimizer, trained)
+    held = {
+        "weights": sum(launch.held(p) * p.element_size() for p in parameters),
+        "optimizer": sum(size * launch.held(p) // max(1, p.numel()) for p, size in states.items()),
+    }
+    if module.ema_settings is not None:
+        held["average"] = sum(launch.held(p) * 4 for p in trained)
+    if launch.strategy == "ddp":
+        held["buckets"] = sum(p.numel() * p.element_size() for p in trained)
+    return held
+
+
+def parameters_of(module: Networks) -> list[nn.Parameter]:
+    return [*module.backbone.parameters(), *module.heads.parameters()]
+
+
+def gradient_share(launch: TrainingSetup) -> float:
+    """Share of a finished gradient, in float32, that stays on this device and is counted as a gradient."""
+    if launch.gathers_gradients:
+        return 1.0
+    if launch.offload or launch.bucket_view:
+        return 0.0
+    return 1 / launch.ways
+
+
+def gathered_bytes(module: Networks, launch: TrainingSetup) -> int:
+    """Buffers of FSDP2 for its largest unit, a block or a head, in the backward pass.
+
+    Three times the gathered weights: those in use, the next unit's, and the flat buffer that they arrive in. Once the
+    gradients, and once these in float32 on their way to be reduced. Heads are gathered in their own precision.
+    """
+    if not launch.sharded:
+        return 0
+    parts: list[nn.Module] = list(module.backbone.blocks) or [module.backbone]
+    compute = launch.weights.itemsize if launch.weights is not None else 4
+    units = [(part, compute) for part in parts] + [(head, 4) for head in module.heads.children()]
+    return max(unit_bytes(unit, element) for unit, element in units)
+
+
+def unit_bytes(unit: nn.Module, element: int) -> int:
+    """Of one unit, whose gathered weights have `element` bytes each."""
+    weights = 3 * element * sum(p.numel() for p in unit.parameters())
+    return weights + (element + 4) * sum(p.numel() for p in unit.parameters() if p.requires_grad)
+
+
+def update_bytes(module: Networks, launch: TrainingSetup) -> int:
+    """What the optimizer's step needs in passing."""
+    if launch.offload or not launch.gpu:
+        return 0
+    groups: dict[int, int] = {}
+    for name, parameter in module.backbone.named_parameters():
+        if parameter.requires_grad:
+            depth = module.backbone.layer_depth(name)
+            groups[depth] = groups.get(depth, 0) + launch.held(parameter) * parameter.element_size()
+    groups[-1] = sum(launch.held(p) * p.element_size() for p in module.heads.parameters())
+    optimizer: Optimizer = module.optimizer([{"params": [nn.Parameter()]}])
+    return work_bytes(optimizer, groups.values())

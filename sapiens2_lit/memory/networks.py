@@ -1,0 +1,61 @@
+"""The networks of a training without their weights, to plan with, and the same training changed a little."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.decoders import Recompute
+from sapiens2_lit.memory.optimizer_states import MakeOptimizer
+from sapiens2_lit.models.network import Network
+from sapiens2_lit.training.adaptation import Adapt, Adaptation
+from sapiens2_lit.training.ema import EMA
+from sapiens2_lit.training.module import SapiensModule
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What an estimate reads: a network on the meta device, with `requires_grad` as in training."""
+
+    network: Network
+    optimizer: MakeOptimizer
+    ema_settings: EMA | None
+    mode: str  # of adaptation, resolved
+
+    @property
+    def backbone(self) -> Backbone:
+        return self.network.backbone
+
+    @property
+    def heads(self) -> nn.ModuleDict:
+        return self.network.heads
+
+
+def empty_networks(
+    module: SapiensModule,
+    *,
+    adapt: Adapt | None = None,
+    checkpointing: bool | None = None,
+    head_checkpointing: Recompute | None = None,
+    optimizer: Any = None,
+    samples: int | None = None,
+) -> Networks:
+    """Build what `module` would train, without reading a file; settings that are given count instead of its own.
+
+    Args:
+        samples: to train on, by which `adapt.mode: auto` decides; None where that is not known: then it trains all.
+    """
+    factory = module.factory
+    if head_checkpointing is not None:
+        factory = replace(factory, head_checkpointing=head_checkpointing)
+    network = factory.build_empty()
+    backbone = network.backbone
+    pretrained = factory.source(backbone) is not None
+    with torch.device("meta"):
+        adaptation = Adaptation((adapt or module.adapt).resolve(pretrained, samples), backbone)
+    if checkpointing is not None and backbone.activation_checkpointing is not None:
+        backbone.activation_checkpointing = checkpointing
+    make = module.optimization.optimizer if optimizer is None else optimizer
+    return Networks(network, make, module.ema_settings, adaptation.adapt.mode)

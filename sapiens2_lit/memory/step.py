@@ -1,0 +1,132 @@
+"""One training step on tensors without contents: what is alive at its fullest moment, and what it is for."""
+
+import copy
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from sapiens2_lit.backbones import rope
+from sapiens2_lit.heads.base import Batch
+from sapiens2_lit.memory.batches import example_batch
+from sapiens2_lit.memory.fused_kernels import gpu_kernels
+from sapiens2_lit.memory.live_memory import LiveMemory
+from sapiens2_lit.memory.repeated_blocks import RepeatedBlocks, fold_blocks
+from sapiens2_lit.models.network import Network
+from sapiens2_lit.models.normalize import constant
+
+M = TypeVar("M", bound=nn.Module)
+Moments = dict[str, Counter[str]]  # of each phase the fullest moment: bytes by what they are for
+
+
+def simulate_step(
+    network: Network,
+    batch_size: int,
+    image_size: tuple[int, int],
+    *,
+    autocast: torch.dtype | None = None,
+    weights: torch.dtype | None = None,
+    keep_gradients: bool = False,
+    gradient_share: float = 1.0,
+    gpu: bool = True,
+    fold: bool = True,
+) -> Moments:
+    """The memory of one step of forward and backward pass, the gradients' included, without spending any.
+
+    Parameters and states of the optimizer are not in it.
+
+    Args:
+        network: with `requires_grad` of its parameters as in training; on any device, also meta. It stays as it is.
+        batch_size: images on this device.
+        image_size: (height, width) of the images in pixels.
+        autocast: dtype of `trainer.precision: bf16-mixed`.
+        weights: dtype that the backbone's parameters are brought to before computing, as FSDP2 does.
+        keep_gradients: gradients of batches before are kept, as in accumulation.
+        gradient_share: share of each gradient, in float32, that stays on this device once it is ready.
+        gpu: with the kernels of a GPU; else as on a CPU.
+        fold: play one of each run of equal blocks, which is as exact and many times as fast.
+
+    Returns:
+        The fullest moments of the phases `backbone`, `head NAME`, `loss NAME` and `backward`.
+    """
+    whole, times = fold_blocks(network.backbone) if fold else (network.backbone, [])
+    heads = dict(network.named_heads())
+    with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
+        played = Network(fake_copy(whole, weights), {name: fake_copy(head) for name, head in heads.items()})
+        parameters = [p for p in played.parameters() if p.requires_grad]
+        live = LiveMemory()
+        live.know_weights(played.parameters())
+        blocks = list(played.backbone.blocks) if times else []
+        folds = RepeatedBlocks(live, blocks, times, gradient_share, fresh=not keep_gradients)
+        batch = example_batch(heads.values(), batch_size, image_size)
+        with live, gpu_kernels(whole) if gpu else nullcontext():
+            live.purpose = "batch"
+            batch = {key: value.clone() for key, value in batch.items()}  # counted: it lies on the device
+            waiting = (
+                [] if gpu else [value.clone() for value in batch.values()]
+            )  # the loader is one batch ahead
+            # Lightning drops the gradients of the step before only after the forward pass
+            for parameter in parameters:
+                parameter.grad = torch.empty_like(parameter)
+                folds.count_gradient(parameter)
+            loss = forward(played, batch, autocast, live)
+            folds.refresh()
+            for parameter in parameters:
+                if not keep_gradients:
+                    parameter.grad = None
+                parameter.register_post_accumulate_grad_hook(folds.count_new_gradient)
+            with live.during("backward"):
+                loss.backward()
+                folds.end_backward()
+            del loss, waiting
+        return {phase: by_kind(purposes) for phase, purposes in live.peak.items()}
+
+
+def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: LiveMemory) -> Tensor:
+    """The sum of all heads' losses, as `SapiensModule.training_step` makes it."""
+    with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
+        with live.during("backbone"):
+            features = network.features(batch["image"])
+        terms: list[Tensor] = []
+        for name, head in network.named_heads():
+            with live.during(f"head {name}"):
+                outputs = head(features)
+            with live.during(f"loss {name}"):
+                terms += head.loss(outputs, batch).values()
+        return torch.stack(terms).sum()
+
+
+def fake_copy(network: M, dtype: torch.dtype | None = None) -> M:
+    """The same network with parameters, in `dtype`, and buffers of no contents on a CPU; inside a FakeTensorMode."""
+    tensors: dict[int, Tensor] = {}
+    for parameter in network.parameters():
+        empty = torch.empty(parameter.shape, dtype=dtype or parameter.dtype, device="cpu")
+        tensors[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+    for buffer in network.buffers():
+        tensors[id(buffer)] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
+    return copy.deepcopy(network, tensors).train()
+
+
+@contextmanager
+def no_cached_tensors() -> Iterator[None]:
+    """Tensors without contents must not come out of caches later, nor real ones into the play."""
+    caches = (rope._build_once, constant)
+    for cache in caches:
+        cache.cache_clear()
+    try:
+        yield
+    finally:
+        for cache in caches:
+            cache.cache_clear()
+
+
+def by_kind(purposes: Mapping[str, int]) -> Counter[str]:
+    """Bytes by the first word of their purpose: of all heads together."""
+    kinds: Counter[str] = Counter()
+    for purpose, size in purposes.items():
+        kinds[purpose.split(" ")[0] if purpose.startswith(("head", "loss")) else purpose] += size
+    return kinds

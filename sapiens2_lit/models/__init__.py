@@ -1,0 +1,1 @@
+"""Networks: a backbone and its heads."""

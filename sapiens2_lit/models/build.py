@@ -1,0 +1,249 @@
+"""From factories to networks, and whole models from files into them."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.checkpoints import is_under, load_state, open_weights, task_state
+from sapiens2_lit.checkpoints.lazy_safetensors import Readable
+from sapiens2_lit.decoders import Recompute
+from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.heads.base import Head, set_recompute
+from sapiens2_lit.lora import reset_adapters
+from sapiens2_lit.models.network import Network
+from sapiens2_lit.parallel.seeded_init import init_sharded, rng_for
+from sapiens2_lit.parallel.sharding import Sharding
+
+MakeBackbone = Callable[[], Backbone]
+MakeHeads = Mapping[str, Callable[[int], Head]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NetworkFactory:
+    """Makes the network of a training, on one device or sharded, with the values that it starts from.
+
+    Args:
+        backbone: makes the backbone.
+        heads: makes each head from the backbone's `embed_dim`, by name.
+        weights: a task file or a checkpoint, loaded whole in place of the backbone's own weights.
+        reinitialize: see `load_task_file`.
+        drop: see `load_task_file`.
+        head_checkpointing: what of the decoders' maps is computed again in the backward pass, see `set_recompute`.
+        compile: compile the backbone's blocks.
+
+    Raises:
+        SettingError: there is no head, or a setting has no effect.
+    """
+
+    backbone: MakeBackbone
+    heads: MakeHeads
+    weights: str | None = None
+    reinitialize: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    head_checkpointing: Recompute = "none"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.heads:
+            raise SettingError("model.heads: no head given; name at least one, such as pose")
+        for setting, prefixes in (("reinitialize", self.reinitialize), ("drop", self.drop)):
+            if prefixes and not self.weights:
+                raise SettingError(f"model.{setting}: {list(prefixes)} has no effect without model.weights")
+
+    def source(self, backbone: Backbone) -> str | None:
+        """Where the pretrained weights of the backbone come from, None for fresh ones."""
+        return self.weights or backbone.weights
+
+    def build_empty(self) -> Network:
+        """The network on the meta device: it takes no memory, reads no file and has no values."""
+        with torch.device("meta"):
+            backbone = self.backbone()
+            network = Network(backbone, {name: make(backbone.embed_dim) for name, make in self.heads.items()})
+        set_recompute(dict(network.named_heads()), self.head_checkpointing)
+        return network
+
+    def build(self, read_weights: bool, sharding: Sharding | None = None) -> Network:
+        """The network; where it is sharded its backbone has no values before `finish`.
+
+        Args:
+            read_weights: else a checkpoint brings every weight.
+        """
+        network = build(self.backbone, self.heads, read_weights and not self.weights, sharding)
+        set_recompute(dict(network.named_heads()), self.head_checkpointing)
+        if read_weights and sharding is None:
+            self._load(network)
+        return network
+
+    def finish(
+        self, network: Network, read_weights: bool, sharding: Sharding | None, balancer: nn.Module
+    ) -> None:
+        """Compile and shard the network, once it was adapted, in place, and give it its values.
+
+        Args:
+            read_weights: as of `build`.
+            balancer: of the heads' losses, sharded as well.
+        """
+        if self.compile:
+            network.compile_blocks()
+        if sharding is None:
+            return
+        shard_backbone(sharding, network.backbone)
+        shard_if_any(sharding, balancer)
+        kept = any(prefix.startswith("backbone") for prefix in self.reinitialize)
+        own = read_weights and not self.weights
+        brought = not read_weights or (self.weights is not None and not kept)
+        fill_backbone(sharding, network.backbone, from_file=own, brought=brought)
+        if read_weights:
+            self._load(network)
+
+    def _load(self, network: Network) -> None:
+        if self.weights:
+            load_task_file(network, self.weights, self.reinitialize, self.drop)
+
+
+def build(
+    make_backbone: MakeBackbone,
+    make_heads: MakeHeads,
+    pretrained: bool,
+    sharding: Sharding | None = None,
+) -> Network:
+    """The backbone, and the heads on its width, whose fresh values depend on the run's seed and their names alone.
+
+    Without `pretrained` the backbone's own weights are not read: a checkpoint or a task file will bring them.
+    With `sharding` heads are made whole and sharded one by one; the backbone stays on the meta device, until
+    `shard_backbone` has sharded it and `fill_backbone` gives it values.
+    """
+    if pretrained and sharding is None:
+        with rng_for("backbone"):
+            backbone = make_backbone()
+    else:
+        with torch.device("meta"):
+            backbone = make_backbone()
+    if not pretrained and sharding is None:
+        backbone.to_empty(device=torch.empty(0).device)
+        with rng_for("backbone"):
+            backbone.init_weights()
+    heads = {}
+    for name, make in make_heads.items():
+        with rng_for(f"heads.{name}"):
+            heads[name] = make(backbone.embed_dim)
+        if sharding is not None:
+            shard_if_any(sharding, heads[name])
+    return Network(backbone, heads)
+
+
+def shard_backbone(sharding: Sharding, backbone: Backbone) -> None:
+    """Shard the backbone block by block, in place."""
+    blocks = list(backbone.blocks)
+    sharding.shard_backbone(backbone, blocks, backbone.other_parts(), backbone.forward_methods)
+
+
+def shard_if_any(sharding: Sharding, module: nn.Module) -> None:
+    if any(True for _ in module.parameters()):
+        sharding.shard(module)
+
+
+def fill_backbone(sharding: Sharding, backbone: Backbone, from_file: bool, brought: bool) -> None:
+    """Give a sharded backbone from the meta device the values that it would have in one process.
+
+    Args:
+        from_file: take those of its own `weights`, where it has any; each rank reads its part of them.
+        brought: something else will bring all values, so that none need be drawn.
+    """
+    sharding.materialize(backbone)
+    from_file = from_file and backbone.weights is not None
+    with rng_for("backbone"):
+        init_sharded(backbone.init_weights, draw=not (from_file or brought))
+    reset_adapters(backbone)
+    if from_file:
+        backbone.load_weights()
+
+
+def load_task_file(
+    network: Network, source: str, reinitialize: tuple[str, ...] = (), drop: tuple[str, ...] = ()
+) -> None:
+    """Load a released task file, or weights of ours, strictly into a network.
+
+    The one head of a released file is that head of the network which is not in `reinitialize`.
+
+    Args:
+        reinitialize: names or leading parts of names that keep their fresh values.
+        drop: those of the file that are left out; the network has none of them.
+
+    Raises:
+        SettingError: it is not clear which head a released file's is; or `drop` names nothing in the file, or what the
+            module has.
+        WeightsError: the file is not found, or does not fit outside `reinitialize` and `drop`.
+    """
+    heads = [name for name, _ in network.named_heads()]
+    found = open_weights(source, backbone=network.backbone.weights)
+    tensors: Mapping[str, Readable] = found.tensors
+    if any(name.startswith("decode_head.") for name in tensors):
+        known = [name for name in heads if f"heads.{name}" not in reinitialize]
+        if len(known) != 1:
+            raise SettingError(
+                f"model.weights: {found.origin} is a task file with one head, here are {len(known)} to load "
+                f"({', '.join(known)}); list the new ones, as in model.reinitialize: [heads.{heads[-1]}], or load the "
+                "backbone alone by model.backbone.weights"
+            )
+        own: dict[str, Readable] = {  # what a loss has counted in the data is not in such files
+            name: value
+            for name, value in network.state_dict().items()
+            if name.startswith(f"heads.{known[0]}.losses.")
+        }
+        tensors = own | task_state(tensors, known[0])
+    check_dropped(drop, tensors, network, found.origin)
+    ignore = dict.fromkeys(drop, "dropped, as asked")
+    report = load_state(network, tensors, source=found.origin, reinitialize=reinitialize, ignore=ignore)
+    log.info("%s", report.summary())
+
+
+def check_dropped(
+    drop: tuple[str, ...], tensors: Mapping[str, object], module: nn.Module, origin: str
+) -> None:
+    """Raise SettingError where an entry names nothing in the file, or something that the module has."""
+    for prefix in drop:
+        if not any(is_under(name, prefix) for name in tensors):
+            known = sorted({".".join(name.split(".")[:2]) for name in tensors if name.startswith("heads.")})
+            raise SettingError(
+                f"model.drop: {prefix!r} names nothing in {origin}; its heads are {', '.join(known) or 'none'}."
+            )
+        if any(is_under(name, prefix) for name in nn.Module.state_dict(module)):
+            raise SettingError(
+                f"model.drop: the model has {prefix!r}; to train it anew, list it in model.reinitialize."
+            )
+
+
+def match_state(module: nn.Module, tensors: Mapping[str, Tensor], left_out: frozenset[str]) -> None:
+    """Check that a checkpoint belongs to this model before anything of it is loaded.
+
+    Args:
+        left_out: names that the checkpoint says it need not hold, because the pretrained backbone has them.
+
+    Raises:
+        WeightsError: names or shapes differ; lists them and says what to look at.
+    """
+    own = nn.Module.state_dict(module)
+    missing = sorted(own.keys() - tensors.keys() - left_out)
+    unexpected = sorted(tensors.keys() - own.keys())
+    shapes = [
+        f"{name}: {tuple(tensors[name].shape)} in the checkpoint, {tuple(own[name].shape)} here"
+        for name in sorted(own.keys() & tensors.keys())
+        if tensors[name].shape != own[name].shape
+    ]
+    parts = [
+        ("missing in the checkpoint", missing),
+        ("unknown here", unexpected),
+        ("of another shape", shapes),
+    ]
+    if lines := [f"{len(names)} {what}: {'; '.join(names[:5])}" for what, names in parts if names]:
+        raise WeightsError(
+            "the checkpoint is of another model:\n  " + "\n  ".join(lines) + "\n"
+            "Compare model.backbone.size and the heads' settings (such as the skeleton) with those it was trained with."
+        )

@@ -1,0 +1,61 @@
+"""Outputs for images of several sizes as those for one size.
+
+Legend: B batch, h and w pixels of a head's output, H and W pixels of the input.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sapiens2_lit.heads.base import Head, Outputs
+
+Size = tuple[int, int]
+
+
+def resample(head: Head, outputs: Outputs, size: Size, target: Size) -> Outputs:
+    """Outputs for an input of `size` as those for the same view at the size `target`."""
+    if not head.multi_scale or (head.top_down and size == target):
+        return outputs
+    assert isinstance(outputs, Tensor), "heads that say multi_scale give one tensor"
+    if head.top_down:
+        return resample_heatmaps(outputs, size, target)
+    if outputs.shape[-2:] == target:
+        return outputs
+    return F.interpolate(outputs, target, mode="bilinear", align_corners=False)
+
+
+def resample_heatmaps(heatmaps: Tensor, size: Size, target: Size) -> Tensor:
+    """Heatmaps (B, K, h, w) for an input of `size` as they are for one of `target`.
+
+    A heatmap's corner pixels lie on the input's corner pixels (UDP), while the inputs themselves are resized by their
+    areas: pixel x of the target is pixel s (x + 0.5) - 0.5.
+    """
+    height, width = (round(n * t / s) for n, s, t in zip(heatmaps.shape[-2:], size, target, strict=True))
+    y = _places(height, target[0], size[0], heatmaps)
+    x = _places(width, target[1], size[1], heatmaps)
+    grid = torch.stack([x[None, :].expand(height, -1), y[:, None].expand(-1, width)], dim=-1)
+    return F.grid_sample(
+        heatmaps,
+        grid.expand(len(heatmaps), -1, -1, -1),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=True,
+    )
+
+
+def _places(count: int, target: int, size: int, like: Tensor) -> Tensor:
+    """Where `count` heatmap pixels over `target` input pixels lie on a map over `size` ones, from -1 to 1."""
+    pixel = torch.linspace(0, target - 1, count, device=like.device, dtype=like.dtype)
+    return ((pixel + 0.5) * (size / target) - 0.5) * (2 / (size - 1)) - 1
+
+
+def mean(outputs: Sequence[Outputs]) -> Outputs:
+    """Mean of outputs of the same form."""
+    if len(outputs) == 1:
+        return outputs[0]
+    tensors = [value for value in outputs if isinstance(value, Tensor)]
+    assert len(tensors) == len(outputs), "heads that say multi_scale give one tensor"
+    return reduce(torch.add, tensors) / len(tensors)

@@ -1,0 +1,121 @@
+"""A backbone and its heads as one plain module: what is trained, predicts, is exported and planned."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.heads.base import Head, Outputs, average
+from sapiens2_lit.models.multi_scale import Size, mean, resample
+from sapiens2_lit.models.normalize import normalize
+from sapiens2_lit.parallel import compile_blocks
+
+Render = Callable[[Size], Tensor]  # of the images at another size: RGB (B, 3, H, W)
+
+
+class Network(nn.Module):
+    """One backbone and any number of heads on its feature maps.
+
+    Names of parameters are `backbone.*` and `heads.NAME.*`, as in checkpoints.
+
+    Args:
+        backbone: turns images into feature maps.
+        heads: by name, what turns feature maps into raw outputs; a ModuleDict is taken as it is.
+    """
+
+    backbone: Backbone
+    heads: nn.ModuleDict
+
+    def __init__(self, backbone: Backbone, heads: Mapping[str, Head] | nn.ModuleDict) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = heads if isinstance(heads, nn.ModuleDict) else nn.ModuleDict(heads)
+
+    def named_heads(self) -> list[tuple[str, Head]]:
+        return list(self.heads.items())  # type: ignore[arg-type]  # ModuleDict knows nn.Module only
+
+    def set_up_heads(self, data: Any) -> None:
+        """Let every head learn from the training data what it needs beforehand, see `Head.setup`."""
+        for _, head in self.named_heads():
+            head.setup(data)
+
+    def compile_blocks(self) -> None:
+        """Compile the backbone's blocks in place, or the whole backbone where it has none."""
+        compile_blocks(self.backbone.blocks or [self.backbone])
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """RGB 0..255 (B, 3, H, W) as the backbone expects it."""
+        return normalize(images, self.backbone.mean, self.backbone.std)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Feature maps of RGB 0..255 images (B, 3, H, W)."""
+        return self.backbone(self.normalize(images))
+
+    def run_heads(self, features: list[Tensor], names: Collection[str] | None = None) -> dict[str, Outputs]:
+        """Raw outputs of every head, or of those named, for feature maps."""
+        return {name: head(features) for name, head in self.named_heads() if names is None or name in names}
+
+    def forward(self, images: Tensor) -> Mapping[str, Outputs]:
+        """Raw outputs of every head for RGB 0..255 images (B, 3, H, W)."""
+        return self.run_heads(self.features(images))
+
+    def evaluate(
+        self,
+        images: Tensor,
+        names: Collection[str] | None = None,
+        *,
+        flip: bool = False,
+        sizes: Sequence[Size] | None = None,
+        render: Render | None = None,
+    ) -> dict[str, Outputs]:
+        """Raw outputs of every head, or of those named, float32, averaged over views of the images.
+
+        Each size is one pass of the backbone for all heads, a second one with `flip`. Heads whose outputs cannot be
+        averaged over sizes take the images' own.
+
+        Args:
+            images: RGB 0..255 (B, 3, H, W).
+            names: which heads; None for all.
+            flip: average with the mirrored images, where a head can.
+            sizes: (height, width) to average over; None for the images' own.
+            render: the images at another size; by default they are resized.
+        """
+        own: Size = (images.shape[-2], images.shape[-1])
+        sizes = [own] if sizes is None else sizes
+        heads = {name: head for name, head in self.named_heads() if names is None or name in names}
+        single = {name for name, head in heads.items() if not head.multi_scale}
+        found: dict[str, list[Outputs]] = {name: [] for name in heads}
+        several = heads.keys() - single
+        for size in dict.fromkeys([*(sizes if several else []), *([own] if single else [])]):
+            chosen = (several if size in sizes else set()) | (single if size == own else set())
+            view = images if size == own else (render or resizer(images))(size)
+            for name, outputs in self._view(view, chosen, flip).items():
+                found[name].append(resample(heads[name], outputs, size, own))
+        return {name: mean(outputs) for name, outputs in found.items()}
+
+    def _view(self, images: Tensor, names: Collection[str], flip: bool) -> dict[str, Outputs]:
+        """Outputs for images of one size, averaged with those of the mirrored ones if `flip`."""
+        outputs = in_float32(self.run_heads(self.features(images), names))
+        heads = {name: head for name, head in self.named_heads() if name in names}
+        if flip and any(head.has_flip_test for head in heads.values()):
+            for name, flipped in in_float32(self.run_heads(self.features(images.flip(-1)), names)).items():
+                mirrored = heads[name].unflip(flipped)
+                if mirrored is not None:
+                    outputs[name] = average(outputs[name], mirrored)
+        return outputs
+
+
+def in_float32(outputs: Mapping[str, Outputs]) -> dict[str, Outputs]:
+    return {
+        name: {key: tensor.float() for key, tensor in value.items()}
+        if isinstance(value, dict)
+        else value.float()
+        for name, value in outputs.items()
+    }
+
+
+def resizer(images: Tensor) -> Render:
+    """Resizes images (B, 3, H, W)."""
+    return lambda size: F.interpolate(images.float(), size, mode="bilinear", antialias=True)

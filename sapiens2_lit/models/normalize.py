@@ -1,0 +1,22 @@
+"""Pixel values as the backbones expect them."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from sapiens2_lit.backbones.base import IMAGENET_MEAN, IMAGENET_STD
+
+Channels = tuple[float, float, float]
+
+
+def normalize(images: Tensor, mean: Channels = IMAGENET_MEAN, std: Channels = IMAGENET_STD) -> Tensor:
+    """RGB 0..255 (B, 3, H, W), any dtype, less `mean` and divided by `std`, as float32 on its own device."""
+    return (images.to(torch.float32) - constant(mean, images.device)) / constant(std, images.device)
+
+
+@lru_cache
+def constant(channels: Channels, device: torch.device) -> Tensor:
+    """(3, 1, 1), made once a device, since every copy from the host waits for it."""
+    with torch.inference_mode(False):  # made in a prediction, it may serve a training step
+        return torch.tensor(channels, device=device).view(3, 1, 1)

@@ -1,0 +1,1 @@
+"""Bodies of synthetic people, their poses and clothes."""

@@ -1,0 +1,1 @@
+"""Datasets of synthetic people: generated, written, previewed."""

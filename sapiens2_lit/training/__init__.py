@@ -1,0 +1,1 @@
+"""What trains: the LightningModule and what it owns."""

@@ -1,0 +1,127 @@
+"""What the checkpoints of a run hold: what was trained, its settings, and which pretrained backbone they leave out."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+from torch import nn
+
+from sapiens2_lit.checkpoints import read_meta
+from sapiens2_lit.checkpoints.fingerprint import Identity, check_identity, identify
+from sapiens2_lit.checkpoints.format import BACKBONE, META, average_name
+from sapiens2_lit.checkpoints.format import EMA as AVERAGES
+from sapiens2_lit.checkpoints.optimizer_states import with_own_states, with_plain_states
+from sapiens2_lit.lora import is_lora, plain_name
+from sapiens2_lit.models.build import match_state
+from sapiens2_lit.training.adaptation import Adaptation
+from sapiens2_lit.training.ema import WeightAverage
+
+_log = logging.getLogger(__name__)
+
+
+class CheckpointContent:
+    """Writes and checks what a checkpoint holds beside Lightning's own entries.
+
+    Attributes:
+        source: where the backbone's pretrained weights came from, None if it has fresh ones.
+        identity: of the frozen weights of a pretrained backbone, which checkpoints leave out; None if they hold all.
+    """
+
+    def __init__(self) -> None:
+        self.source: str | None = None
+        self.identity: Identity | None = None
+
+    def leave_out_frozen(self, adaptation: Adaptation, resumed: bool) -> None:
+        """Note which pretrained backbone this is, if part of it is frozen, once it has its values.
+
+        Args:
+            resumed: a checkpoint brings values of frozen weights that have no source.
+        """
+        self.identity = None
+        frozen = adaptation.frozen()
+        if self.source is not None and frozen:
+            self.identity = identify(frozen, self.source, adaptation.rounded)
+        elif frozen and not resumed:
+            _log.warning("The backbone has no pretrained weights, and most of it is frozen at random values.")
+
+    def filter(self, state: dict[str, Any], prefix: str, ema: WeightAverage | None) -> dict[str, Any]:
+        """A state dict, in place, without the frozen weights; averages are averages, even while they are swapped in."""
+        if self.identity is not None:
+            kept_out = {f"{prefix}{BACKBONE}{name}" for name in self.identity["names"]}
+            for name in [name for name in state if plain_name(name) in kept_out and not is_lora(name)]:
+                del state[name]
+        if ema is not None and ema.swapped:
+            for name in ema.parameters_by_name:
+                weight, mean = prefix + name, prefix + average_name(name)
+                state[weight], state[mean] = state[mean], state[weight]
+        return state
+
+    def write(
+        self, checkpoint: dict[str, Any], config: dict[str, Any], adaptation: Adaptation | None
+    ) -> None:
+        """Add the run's settings; optimizer states become plain tensors."""
+        meta: dict[str, Any] = {"config": config}
+        if adaptation is not None:
+            meta["adapt"] = adaptation.adapt.to_dict()
+        if self.identity is not None:
+            meta["backbone"] = self.identity
+        checkpoint[META] = meta
+        if "optimizer_states" in checkpoint:
+            checkpoint["optimizer_states"] = with_plain_states(checkpoint["optimizer_states"])
+
+    def read(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """What `write` added; optimizer states become what the optimizer has."""
+        if "optimizer_states" in checkpoint:
+            checkpoint["optimizer_states"] = with_own_states(checkpoint["optimizer_states"])
+        saved: dict[str, Any] = checkpoint.get(META, {})
+        return saved
+
+    def match(
+        self,
+        checkpoint: dict[str, Any],
+        module: nn.Module,
+        ema: WeightAverage | None,
+        trainer: Trainer | None,
+    ) -> None:
+        """Check that a checkpoint belongs to this backbone and these heads, before anything of it is loaded.
+
+        Args:
+            module: with `backbone` and `heads`.
+            ema: this run's averages, by which those of the checkpoint are dropped or made.
+            trainer: knows where the checkpoint lies, for messages.
+
+        Raises:
+            WeightsError: it is of another model, or of another pretrained backbone.
+        """
+        identity = checkpoint.get(META, {}).get("backbone")
+        if identity is not None:
+            origin = (self.identity or {}).get("weights", "this run")
+            backbone = module.get_submodule("backbone")
+            frozen = {plain_name(name): p for name, p in backbone.named_parameters()}
+            check_identity(identity, frozen, str(origin), str(trainer and trainer.ckpt_path))
+        if "state_dict" in checkpoint:
+            match_averages(checkpoint["state_dict"], ema)
+            names = set((identity or {}).get("names", ()))
+            own = nn.Module.state_dict(module)
+            left_out = {name for name in own if plain_name(name).removeprefix(BACKBONE) in names}
+            match_state(module, checkpoint["state_dict"], frozenset(left_out))
+
+
+def read_saved(path: str | None) -> dict[str, Any]:
+    """What `CheckpointContent.write` added to the checkpoint at `path`; nothing where there is none."""
+    return read_meta(path) if path and Path(path).exists() else {}
+
+
+def match_averages(state: dict[str, Any], ema: WeightAverage | None) -> None:
+    """Let averages in a checkpoint follow the settings of this run: they are dropped, or begin with its weights."""
+    if ema is None:
+        dropped = [name for name in state if name.startswith(AVERAGES)]
+        for name in dropped:
+            del state[name]
+        if dropped:
+            _log.warning("model.ema is null: the averages in the checkpoint are dropped.")
+        return
+    for name in ema.parameters_by_name:
+        if average_name(name) not in state and name in state:
+            state[average_name(name)] = state[name].float().clone()

@@ -1,0 +1,59 @@
+"""Batches that have labels for some of the heads only, and several batches in one step."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.heads.base import Batch, Head
+
+BATCHES = "batches"  # key of a step's batches by dataset, in place of one batch
+Features = list[Tensor]
+Compute = Callable[[Tensor], Features]  # images to feature maps
+
+
+class StoredFeatures(Protocol):
+    """Feature maps that need not be computed; see `callbacks.FeatureCache`."""
+
+    def features(self, batch: Batch, compute: Compute) -> Features: ...
+
+
+def learning_heads(heads: list[tuple[str, Head]], batch: Batch) -> list[tuple[str, Head]]:
+    """The heads whose labels a batch has.
+
+    Raises:
+        SettingError: there is none.
+    """
+    found = [(name, head) for name, head in heads if all(key in batch for key in head.targets)]
+    if not found:
+        needs = {name: head.targets for name, head in heads}
+        raise SettingError(f"no head can learn from a batch with {sorted(batch)}; the heads need {needs}")
+    return found
+
+
+def with_features(
+    batch: Batch, compute: Compute, cache: StoredFeatures | None
+) -> list[tuple[Batch, Features]]:
+    """The batches of one step, each with its feature maps: one batch, or those of several datasets."""
+    parts = list(batch[BATCHES].values()) if BATCHES in batch else [batch]
+    return list(zip(parts, features_of(parts, compute, cache), strict=True))
+
+
+def features_of(parts: list[Batch], compute: Compute, cache: StoredFeatures | None) -> list[Features]:
+    """Feature maps for each batch: those that it brings along, or computed ones, in one pass where sizes allow."""
+    if cache is not None and all("cache_row" in part for part in parts):
+        return [cache.features(part, compute) for part in parts]
+    if len(parts) > 1 and not any("features" in part for part in parts):
+        images = joined_images(parts)
+        if images is not None:
+            maps = [map_.split([len(part["image"]) for part in parts]) for map_ in compute(images)]
+            return [list(own) for own in zip(*maps, strict=True)]
+    return [part["features"] if "features" in part else compute(part["image"]) for part in parts]
+
+
+def joined_images(parts: list[Batch]) -> Tensor | None:
+    """All images of a step as one batch, where they are of one size; the backbone then runs once."""
+    images = [part["image"] for part in parts]
+    return torch.cat(images) if len({image.shape[1:] for image in images}) == 1 else None

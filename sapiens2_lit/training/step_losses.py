@@ -1,0 +1,77 @@
+"""The losses of one training step, and what is logged of it."""
+
+from collections.abc import Iterable
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.training.evaluator import full_precision
+
+
+class StepLosses:
+    """The loss terms of one step, by head, over its batches.
+
+    Args:
+        parts: the batches.
+
+    Attributes:
+        samples: names of all samples.
+        size: number of all samples.
+    """
+
+    def __init__(self, parts: Iterable[Batch]) -> None:
+        parts = list(parts)
+        self.samples: list[str] = [sample for part in parts for sample in part.get("sample", [])]
+        self.size = sum(len(part["image"]) for part in parts)
+        self._heads: dict[str, list[Tensor]] = {}
+        self._terms: dict[str, list[Tensor]] = {}
+
+    def add(self, head: str, terms: dict[str, Tensor]) -> None:
+        """Take in what a head says of one batch."""
+        self._heads.setdefault(head, []).append(torch.stack(list(terms.values())).sum())
+        for term, value in terms.items():
+            self._terms.setdefault(f"{head}/{term}", []).append(value)
+
+    def heads(self) -> dict[str, Tensor]:
+        """The loss of each head, a mean over the batches that it learned from."""
+        return {name: torch.stack(values).mean() for name, values in self._heads.items()}
+
+    def terms(self) -> dict[str, Tensor]:
+        """The same of each term, without gradients, as `HEAD/TERM`."""
+        return {name: torch.stack(values).mean().detach() for name, values in self._terms.items()}
+
+
+def log_losses(
+    module: L.LightningModule, loss: Tensor, losses: StepLosses, weights: dict[str, float]
+) -> None:
+    """Log the whole loss, each term, and where there are several heads, their weights.
+
+    Args:
+        loss: the whole, without gradients.
+        weights: of the heads' losses; empty in steps in which they are not logged.
+    """
+    module.log("train/loss", loss, prog_bar=True, batch_size=losses.size)
+    terms = {f"train/{name}": value for name, value in losses.terms().items()}
+    module.log_dict(terms, prog_bar=len(terms) > 1, batch_size=losses.size)
+    if len(weights) > 1:
+        named = {f"train/weight/{name}": weight for name, weight in weights.items()}
+        module.log_dict(named, batch_size=losses.size)
+
+
+def log_metrics(module: L.LightningModule, name: str, head: Head, outputs: Outputs, batch: Batch) -> None:
+    """Log a head's metrics on one batch."""
+    values = {f"train/{name}/{key}": value for key, value in batch_metrics(head, outputs, batch).items()}
+    module.log_dict(values, batch_size=len(batch["image"]))
+
+
+@torch.no_grad()
+def batch_metrics(head: Head, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+    """A head's metrics on one training batch of this rank, without waiting for others."""
+    metrics = head.metrics().to(batch["image"].device)
+    for metric in metrics.values():
+        metric.sync_on_compute = False
+    with full_precision(batch["image"].device):
+        head.update(metrics, outputs, batch)
+    return metrics.compute()

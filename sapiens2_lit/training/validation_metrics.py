@@ -1,0 +1,100 @@
+"""Losses and metrics of every head over one validation or test, exact over processes."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.parallel import gather_over_ranks
+
+
+class Scores:
+    """What is measured of each head, over batches of which each may have the labels of some heads only.
+
+    Args:
+        heads: by name.
+        data: the LightningDataModule in use.
+        stage: validate or test.
+        device: where outputs will be.
+    """
+
+    def __init__(self, heads: list[tuple[str, Head]], data: Any, stage: str, device: torch.device) -> None:
+        self.heads = dict(heads)
+        self.device = device
+        self.metrics = {name: head.metrics(data, stage).to(device) for name, head in heads}
+        self.losses: dict[str, dict[str, MeanMetric]] = {name: {} for name in self.heads}
+
+    def add_loss(self, name: str, outputs: Outputs, batch: Batch) -> None:
+        """Take in the loss terms of one batch, each a mean over its samples."""
+        size = len(batch["image"])
+        terms = self.heads[name].loss(outputs, batch)
+        whole = torch.stack(list(terms.values())).sum()
+        for term, value in {**terms, "loss": whole}.items():
+            if term not in self.losses[name]:
+                self.losses[name][term] = MeanMetric(nan_strategy="disable").to(self.device)
+            self.losses[name][term].update(value.float().expand(size))
+
+    def update(self, name: str, outputs: Outputs, batch: Batch) -> None:
+        """Take one batch into the metrics of a head; outside autocast."""
+        self.heads[name].update(self.metrics[name], outputs, batch)
+
+    def compute(self) -> dict[str, float]:
+        """Everything as `HEAD/KEY`, and `score`: the mean over heads of how good each is, higher is better.
+
+        How good a head is says the metric that it names (`monitor`); without a value of it, minus its loss.
+        """
+        self._share_terms()
+        found: dict[str, float] = {}
+        scores = []
+        for name, head in self.heads.items():
+            values = {key: float(value) for key, value in self.metrics[name].compute().items()}
+            values |= {term: float(mean.compute()) for term, mean in self.losses[name].items()}
+            key, mode = head.monitor
+            if math.isnan(values.get(key, math.nan)):
+                key, mode = "loss", "min"
+            if not math.isnan(values.get(key, math.nan)):
+                scores.append(values[key] * (1.0 if mode == "max" else -1.0))
+            found |= {f"{name}/{key}": value for key, value in values.items()}
+        if scores:
+            found["score"] = sum(scores) / len(scores)
+        return found
+
+    def _share_terms(self) -> None:
+        """Let all processes know all loss terms, in one order: one without samples has a part in their means, too."""
+        known: dict[str, dict[str, MeanMetric]] = {name: {} for name in self.losses}
+        for part in gather_over_ranks({name: list(terms) for name, terms in self.losses.items()}):
+            for name, terms in part.items():
+                for term in terms:
+                    known[name][term] = self.losses[name].get(term) or self._mean_of_nothing()
+        self.losses = known
+
+    def _mean_of_nothing(self) -> MeanMetric:
+        mean = MeanMetric(nan_strategy="disable").to(self.device)
+        mean.update(
+            torch.zeros(0)
+        )  # so that it does not warn; a weight of 0 would count as 1 without NaN checks
+        return mean
+
+
+def evaluated_only(outputs: Outputs, batch: Batch) -> tuple[Outputs, Batch]:
+    """Without the samples that another process counts (`counted` in the batch); they were given to keep step."""
+    keep = batch.get("evaluated")
+    if keep is None or bool(keep.all()):
+        return outputs, batch
+    if isinstance(outputs, Tensor):
+        own: Outputs = outputs[keep]
+    else:
+        own = {key: value[keep] for key, value in outputs.items()}
+    rows = keep.tolist()
+
+    def of_own(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value[keep]
+        if isinstance(value, list | tuple):
+            return [one for one, kept in zip(value, rows, strict=True) if kept]
+        return value  # of the whole batch, such as its dataset's name
+
+    return own, {key: of_own(value) for key, value in batch.items()}

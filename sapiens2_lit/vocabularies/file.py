@@ -1,0 +1,203 @@
+"""What files of keypoints and of classes share: named entries, mirror partners, numbers and colors of each."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sapiens2_lit.errors import SettingError
+
+Color = tuple[int, int, int]  # RGB, 0 to 255
+
+SUFFIXES = (".yaml", ".yml", ".json")
+# A side is a word of its own: left_eye, eye_l, "Left Eye", upper_midpoint_1_of_l_eyebrow.
+SIDE = re.compile(r"(?<![A-Za-z])(left|right|l|r)(?![a-z])", re.IGNORECASE)
+_CAPITAL_SIDE = re.compile(r"(?<=[a-z])(L|R)(?![a-z])")
+_OTHER_CAPITAL = {"L": "R", "R": "L"}
+_OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
+
+
+def read_vocabulary(path: Path, kind: str) -> Any:
+    """The contents of a YAML or JSON file; `kind` is what messages call it.
+
+    Raises:
+        SettingError: it cannot be read, or is neither.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingError(f"{kind} file {path} cannot be read: {reason}.") from error
+    try:
+        return yaml.safe_load(text)  # JSON is YAML
+    except yaml.YAMLError as error:
+        raise SettingError(f"{kind} file {path} is not valid YAML or JSON: {error}") from error
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The entries of a vocabulary file, each a name or a mapping with `name`.
+
+    Attributes:
+        data: the file's contents.
+        where: what messages call the file.
+        key: of the list of entries: keypoints, classes.
+        one: what messages call an entry: keypoint, class.
+        file_keys, entry_keys: that the file and an entry may have.
+
+    Raises:
+        SettingError: naming the file, the field, what was found and what was expected.
+    """
+
+    data: Mapping[str, Any]
+    where: str
+    key: str
+    one: str
+    file_keys: frozenset[str]
+    entry_keys: frozenset[str]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, dict):
+            found = type(self.data).__name__
+            raise SettingError(f"{self.where}: found {found}, expected a mapping with `{self.key}`.")
+        expect_keys(self.data, self.file_keys, self.where)
+        if len(set(self.names)) != len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise SettingError(f"{self.where}: `{self.key}` has '{twice}' twice, expected different names.")
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """A mapping with `name` for each entry."""
+        rows = []
+        for entry in expect_list(self.data.get(self.key), self.where, self.key):
+            row = entry if isinstance(entry, dict) else {"name": entry}
+            if not isinstance(row.get("name"), str):
+                raise SettingError(
+                    f"{self.where}: `{self.key}` has {entry!r}, expected names or mappings with `name`."
+                )
+            expect_keys(row, self.entry_keys, f"{self.where}: {self.one} '{row['name']}'")
+            rows.append(row)
+        return rows
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(row["name"] for row in self.rows)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
+
+    def index(self, value: Any, key: str) -> int:
+        """The place of the entry that `value`, found under `key`, names."""
+        if type(value) is int and 0 <= value < len(self.names):
+            return value
+        if isinstance(value, str) and value in self.places:
+            return self.places[value]
+        raise SettingError(
+            f"{self.where}: `{key}` names {value!r}, expected a {self.one}'s name or index from 0."
+        )
+
+    def pairs(self, key: str) -> list[tuple[int, int]]:
+        """The pairs of entries under `key`."""
+        pairs = []
+        for pair in expect_list(self.data.get(key, []), self.where, key):
+            if not is_list(pair) or len(pair) != 2:
+                raise SettingError(f"{self.where}: `{key}` has {pair!r}, expected pairs of {self.key}.")
+            pairs.append((self.index(pair[0], key), self.index(pair[1], key)))
+        return pairs
+
+    def swap(self) -> tuple[int, ...]:
+        """Each entry's mirror partner: said by the entries, by `swaps`, else found by left and right in the names."""
+        in_rows = any("swap" in row for row in self.rows)
+        if in_rows and "swaps" in self.data:
+            raise SettingError(
+                f"{self.where}: `swaps` and `swap` of the {self.key} are both given, expected one."
+            )
+        if in_rows:
+            return tuple(
+                self.index(row.get("swap", row["name"]), f"swap of '{row['name']}'") for row in self.rows
+            )
+        if "swaps" not in self.data:
+            return guess_swap(self.names)
+        swap = list(range(len(self.names)))
+        for first, second in self.pairs("swaps"):
+            if swap[first] != first or swap[second] != second:
+                pair = [self.names[first], self.names[second]]
+                raise SettingError(f"{self.where}: `swaps` has {pair!r}, of which one already has a partner.")
+            swap[first], swap[second] = second, first
+        return tuple(swap)
+
+    def numbers(self, key: str, of_one: str, default: float, expected: str) -> tuple[float, ...]:
+        """A number of each entry: under `of_one` in its row, else in the mapping or list under `key` of the file."""
+        given = self.data.get(key, {})
+        values: list[Any] = [row.get(of_one, default) for row in self.rows]
+        if isinstance(given, dict):
+            for name, value in given.items():
+                if name not in self.places:
+                    raise SettingError(f"{self.where}: `{key}` names {name!r}, which is not a {self.one}.")
+                values[self.places[name]] = value
+        else:
+            values = list(expect_list(given, self.where, key))
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise SettingError(f"{self.where}: `{key}` has {value!r}, expected {expected}.")
+        return tuple(float(value) for value in values)
+
+    def color(self, row: Mapping[str, Any], otherwise: Color) -> Color:
+        """The entry's `color`, or `otherwise`."""
+        color = row.get("color", otherwise)
+        if not is_list(color) or len(color) != 3 or not all(type(channel) is int for channel in color):
+            raise SettingError(
+                f"{self.where}: `color` of '{row['name']}' is {color!r}, expected [red, green, blue]."
+            )
+        red, green, blue = color
+        return red, green, blue
+
+
+def guess_swap(names: Sequence[str]) -> tuple[int, ...]:
+    """Mirror partners by names that differ in their side alone (left/right, l/r, eyeL/eyeR), else each its own."""
+    exact = {name: place for place, name in enumerate(names)}
+    lower = {name.lower(): place for place, name in enumerate(names)}
+    partners = []
+    for place, name in enumerate(names):
+        mirrored = _mirrored(name)
+        found = (
+            place
+            if mirrored.lower() == name.lower()
+            else exact.get(mirrored, lower.get(mirrored.lower(), place))
+        )
+        partners.append(found)
+    # a pair that is none both ways is none: names in two cases have one partner for both
+    return tuple(one if partners[one] == place else place for place, one in enumerate(partners))
+
+
+def has_side(name: str) -> bool:
+    """Whether a name says left or right."""
+    return _mirrored(name).lower() != name.lower()
+
+
+def _mirrored(name: str) -> str:
+    """The name with its side changed: a word of its own, else a capital L or R within (eyeL, forelegR1)."""
+    other = SIDE.sub(lambda side: _OTHER_SIDE[side.group(1).lower()], name)
+    return other if other != name else _CAPITAL_SIDE.sub(lambda side: _OTHER_CAPITAL[side.group(1)], name)
+
+
+def expect_keys(found: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    unknown = [key for key in found if key not in known]
+    if unknown:
+        raise SettingError(f"{where}: `{unknown[0]}` is unknown, expected {', '.join(sorted(known))}.")
+
+
+def expect_list(value: Any, where: str, key: str) -> Sequence[Any]:
+    """`value`, found under `key`, if it is a list."""
+    if not isinstance(value, list | tuple):
+        raise SettingError(f"{where}: `{key}` is {value!r}, expected a list.")
+    return value
+
+
+def is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)

@@ -1,0 +1,28 @@
+"""What a skeleton file need not say: colors, guessed from the names."""
+
+from collections.abc import Mapping, Sequence
+
+from sapiens2_lit.vocabularies.file import SIDE, Color
+
+_LEFT: Color = (46, 204, 113)
+_RIGHT: Color = (255, 130, 30)
+_MIDDLE: Color = (51, 153, 255)
+_FACE: Color = (255, 225, 90)
+
+
+def guess_colors(
+    keypoints: Sequence[str], swap: Sequence[int], groups: Mapping[str, Sequence[int]]
+) -> tuple[Color, ...]:
+    """Green for the person's left, orange for the right, blue between, yellow for the face."""
+    face = set(groups.get("face", ()))
+
+    def color(index: int) -> Color:
+        if index in face:
+            return _FACE
+        if swap[index] == index:
+            return _MIDDLE
+        side = SIDE.search(keypoints[index])
+        left = side.group(1).lower() in ("left", "l") if side else index < swap[index]
+        return _LEFT if left else _RIGHT
+
+    return tuple(color(index) for index in range(len(keypoints)))

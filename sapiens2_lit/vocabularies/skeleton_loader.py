@@ -1,0 +1,126 @@
+"""Skeletons from shipped data, from the user's YAML or JSON file, and from a COCO category.
+
+A file holds these keys, all but the first two optional:
+
+    name: my_dog
+    keypoints: [nose, left_ear, right_ear]       # or {name, swap, sigma, color, group} each
+    swaps: [[left_ear, right_ear]]               # else pairs of names that differ by left/right, l/r
+    sigmas: {nose: 0.026}                        # or a list; 0.05 where nothing is said
+    links: [[nose, left_ear], [nose, right_ear]] # names, or indices from 0
+    groups: {face: [nose, left_ear, right_ear]}
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.vocabularies.file import SUFFIXES, Entries, expect_list, is_list, read_vocabulary
+from sapiens2_lit.vocabularies.skeleton import Skeleton
+from sapiens2_lit.vocabularies.skeleton_defaults import guess_colors
+
+SHIPPED = ("coco17", "coco_wholebody133", "sociopticon308")
+ALIASES = {"sapiens308": "sociopticon308"}
+DEFAULT_SIGMA = 0.05
+
+_FILE_KEYS = frozenset({"name", "keypoints", "swaps", "sigmas", "links", "groups"})
+_KEYPOINT_KEYS = frozenset({"name", "swap", "sigma", "color", "group"})
+
+
+def load_skeleton(source: str | Path | Skeleton) -> Skeleton:
+    """A skeleton by shipped name (coco17, coco_wholebody133, sociopticon308 or sapiens308) or from a file of one's own.
+
+    Raises:
+        SettingError: an unknown name, a file that is not there or not readable, or one whose contents do
+            not fit; the message names the file, the field and the value.
+    """
+    if isinstance(source, Skeleton):
+        return source
+    name = ALIASES.get(str(source), str(source))
+    if name in SHIPPED:
+        return _load_shipped(name)
+    path = Path(source).expanduser()
+    if path.suffix.lower() not in SUFFIXES:
+        raise SettingError(
+            f"skeleton '{source}' is unknown: expected one of {', '.join((*SHIPPED, *ALIASES))}, "
+            "or the path of a .yaml or .json file of your own."
+        )
+    return _parse(read_vocabulary(path, "skeleton"), str(path), default_name=path.stem)
+
+
+def skeleton_from_category(category: Mapping[str, Any], name: str) -> Skeleton:
+    """The skeleton that a COCO file's `categories[]` entry describes, called `name`.
+
+    `keypoints` are its names; `skeleton`, if any, its links (1-based pairs). Swaps come from left/right
+    names and sigmas are 0.05, unless the keypoints are those of a shipped skeleton, name by name: then its
+    swaps, sigmas, groups and colors hold.
+
+    Raises:
+        SettingError: naming the category and the field that does not fit.
+    """
+    where = f"category '{category.get('name', name)}' of {name}"
+    keypoints = category.get("keypoints")
+    if not is_list(keypoints) or not keypoints:
+        raise SettingError(f"{where}: `keypoints` is {keypoints!r}, expected a list of keypoint names.")
+    pairs = expect_list(category.get("skeleton") or [], where, "skeleton")
+    for pair in pairs:
+        if not is_list(pair) or len(pair) != 2 or not all(type(end) is int and end >= 1 for end in pair):
+            raise SettingError(f"{where}: `skeleton` has {pair!r}, expected pairs of 1-based indices.")
+    links = [[first - 1, second - 1] for first, second in pairs]
+    for shipped in map(_load_shipped, SHIPPED):
+        if shipped.keypoints == tuple(keypoints):
+            known = tuple((first, second) for first, second in links) or shipped.links
+            return Skeleton(
+                name, shipped.keypoints, shipped.swap, shipped.sigmas, known, shipped.groups, shipped.colors
+            )
+    return _parse({"name": name, "keypoints": keypoints, "links": links}, where, default_name=name)
+
+
+@lru_cache
+def _load_shipped(name: str) -> Skeleton:
+    text = resources.files("sapiens2_lit.vocabularies").joinpath(f"{name}.json").read_text(encoding="utf-8")
+    return _parse(json.loads(text), f"{name}.json", default_name=name)
+
+
+def _parse(data: Any, where: str, default_name: str) -> Skeleton:
+    entries = Entries(data, where, "keypoints", "keypoint", _FILE_KEYS, _KEYPOINT_KEYS)
+    swap, links, groups = entries.swap(), tuple(entries.pairs("links")), _groups(entries)
+    guessed = guess_colors(entries.names, swap, groups)
+    colors = tuple(entries.color(row, other) for row, other in zip(entries.rows, guessed, strict=True))
+    sigmas = entries.numbers("sigmas", "sigma", DEFAULT_SIGMA, "positive numbers")
+    try:
+        return Skeleton(
+            str(data.get("name", default_name)),
+            entries.names,
+            swap,
+            sigmas,
+            links,
+            groups,
+            colors,
+            swaps_given="swaps" in data or any("swap" in row for row in entries.rows),
+        )
+    except SettingError as error:
+        raise SettingError(f"{where}: {error}") from error
+
+
+def _groups(entries: Entries) -> dict[str, tuple[int, ...]]:
+    given = entries.data.get("groups", {})
+    if not isinstance(given, dict):
+        raise SettingError(
+            f"{entries.where}: `groups` is {given!r}, expected a mapping of group to keypoints."
+        )
+    groups: dict[str, list[int]] = {}
+    for group, found in given.items():
+        members = expect_list(found, entries.where, group)
+        groups[group] = [entries.index(member, f"groups.{group}") for member in members]
+    for place, row in enumerate(entries.rows):
+        if "group" in row:
+            groups.setdefault(row["group"], []).append(place)
+    grouped = {place for members in groups.values() for place in members}
+    leftovers = [place for place in range(len(entries.rows)) if place not in grouped]
+    if groups and leftovers:
+        groups.setdefault("other", []).extend(leftovers)
+    return {group: tuple(members) for group, members in groups.items()}
