@@ -21,6 +21,7 @@ from sapiens2_lit.data.checks import (
 from sapiens2_lit.data.datasets.pixel_seed import SEED, SeededPixels
 from sapiens2_lit.data.loading import (
     TrainingLoader,
+    collate,
     default_workers,
     evaluation_loader,
     training_loader,
@@ -85,6 +86,7 @@ class ImageDataModule(lightning.LightningDataModule):
         self.allow = tuple(allow)
         self.on_bad: OnBad = on_bad
         self.report = Report()  # of the checks of the stages that were set up
+        self.checks_on_setup = True  # False where all checks follow
         self.image_size = (image_size[0], image_size[1])
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -113,6 +115,18 @@ class ImageDataModule(lightning.LightningDataModule):
         """Whether the settings do not leave out train, val or test by null."""
         return True
 
+    def split_exists(self, name: str) -> bool:
+        """Whether there are files of a split that the settings do not leave out, so that `setup` may read it."""
+        return self.has_split(name)
+
+    def sample(self, name: str, index: int, epoch: int = 0) -> dict[str, Any]:
+        """One sample of a split that was set up, as the network gets it: varied, with the keys of the batch."""
+        dataset = self.datasets[name]
+        if name == "train" and self.augments_on_device:
+            dataset = SeededPixels(dataset, self.seed)
+        batch = self.transfer_batch_to_device(collate([dataset[(epoch, index)]]), torch.device("cpu"), 0)
+        return {key: value[0] for key, value in batch.items()}
+
     def check_subjects(self, names: Sequence[str]) -> list[Subject]:
         """What checks look at in the given splits (train, val, test), after `setup` has read them."""
         return []
@@ -129,7 +143,7 @@ class ImageDataModule(lightning.LightningDataModule):
         Raises:
             LabelError: with all errors and warnings, if there is an error.
         """
-        if not names:
+        if not names or not self.checks_on_setup:
             return
         self.report = run_checks(self.check_subjects(names), CHECKS, allow=self.allow)
         self.report.raise_if_any()

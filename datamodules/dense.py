@@ -12,7 +12,7 @@ from sapiens2_lit.data.checks.splits import Splits
 from sapiens2_lit.data.checks.taught_dense import describe_labels
 from sapiens2_lit.data.datasets.backgrounds import Backgrounds
 from sapiens2_lit.data.datasets.dense import Augmentation, DenseDataset
-from sapiens2_lit.data.files import find_folder, find_root
+from sapiens2_lit.data.files import file_places, find_folder, find_root
 from sapiens2_lit.data.labels.base import LabelSource, RasterFolder
 from sapiens2_lit.data.labels.field import ValidFolder
 from sapiens2_lit.data.labels.subjects import label_subjects
@@ -20,7 +20,7 @@ from sapiens2_lit.data.labels.warp import say_invalid
 from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, split_stems
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
-from sapiens2_lit.errors import SettingError
+from sapiens2_lit.errors import DataError, SettingError
 
 _SHOWN_STEMS = 10
 
@@ -99,6 +99,15 @@ class DenseDataModule(ImageDataModule, ABC):
 
     def has_split(self, name: str) -> bool:
         return self.splits.get(name, "") is not None
+
+    def split_exists(self, name: str) -> bool:
+        file = self.splits[name]
+        if file is None or any(path.is_file() for path in file_places(self.root, file, ("", "splits"))):
+            return file is not None
+        try:
+            return bool(split_stems(self.root, images_by_stem(self.root / self.images), self.splits, name))
+        except DataError:  # the file is not there, or no image falls to the split by hash
+            return False
 
     def setup(self, stage: str) -> None:
         """Find the images of a stage (fit, validate, test) and check that each has its labels."""

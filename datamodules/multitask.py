@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from sapiens2_lit.data.checks import CHECKS, Finding, LabelError, Report, expect_known, report_of
 from sapiens2_lit.data.loading import default_workers
 from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule
-from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
+from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.vocabularies import Classes, Skeleton
@@ -49,6 +49,8 @@ class MultitaskDataModule(lightning.LightningDataModule):
         num_workers: loader processes of each dataset that does not say, on each rank; null for a share of the CPUs.
         seed: of the drawn order; null for the one of `seed_everything`, else 0.
         allow: names of checks of labels whose findings are meant in all datasets, beside each dataset's own.
+        on_bad: what to do with single samples that cannot be used, in all datasets: `error` to stop, `skip` to leave
+            them out and count them; null for each dataset's own.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -66,6 +68,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         num_workers: int | None = None,
         seed: int | None = None,
         allow: Sequence[str] = (),
+        on_bad: OnBad | None = None,
     ) -> None:
         super().__init__()
         if not datasets:
@@ -77,8 +80,11 @@ class MultitaskDataModule(lightning.LightningDataModule):
             raise SettingError(f"data.batch_size is {batch_size}, expected 1 or more, or null.")
         if num_workers is not None and num_workers < 0:
             raise SettingError(f"data.num_workers is {num_workers}, expected 0 or more, or null.")
+        if on_bad not in (None, "error", "skip"):
+            raise SettingError(f"data.on_bad is {on_bad!r}, expected error, skip or null.")
         expect_known(allow, CHECKS)
         self.allow = tuple(allow)
+        self.on_bad = on_bad
         self.datasets = datasets
         self.labels = DatasetLabels(datasets)
         self.schedule: Schedule = schedule
@@ -223,6 +229,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
             )
         data.image_size = self.image_size
         data.allow = (*data.allow, *self.allow)
+        data.on_bad = self.on_bad or data.on_bad
         if batch_size is not None:
             data.batch_size = batch_size
         if root is not None and hasattr(data, "root"):

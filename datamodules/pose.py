@@ -19,7 +19,7 @@ from sapiens2_lit.data.coco.ground_truth import build_ground_truth, with_unique_
 from sapiens2_lit.data.coco.image_folder import DEFAULT, expect_images, find_images_of, images_of_split
 from sapiens2_lit.data.coco.people import People
 from sapiens2_lit.data.datasets.pose import PoseDataset
-from sapiens2_lit.data.files import find_file, find_root
+from sapiens2_lit.data.files import file_places, find_file, find_root
 from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
 from sapiens2_lit.data.labels.subjects import people_mask_subjects
 from sapiens2_lit.data.readers.images import read_image
@@ -150,6 +150,10 @@ class PoseDataModule(ImageDataModule):
 
     def has_split(self, name: str) -> bool:
         return self.annotations.get(name, "") is not None
+
+    def split_exists(self, name: str) -> bool:
+        file = self.annotations[name]
+        return file is not None and any(path.is_file() for path in file_places(self.root, file))
 
     def setup(self, stage: str) -> None:
         """Read what a stage (fit, validate, test) needs and has not been read."""

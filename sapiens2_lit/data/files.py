@@ -77,6 +77,11 @@ def find_root(root: Path, setting: str = "data.root") -> Path:
     return root
 
 
+def file_places(root: Path, name: str | Path, folders: Iterable[str] = ("", "annotations")) -> list[Path]:
+    """Where `find_file` looks."""
+    return list(dict.fromkeys(root / folder / name for folder in folders))
+
+
 def find_file(
     root: Path,
     name: str | Path,
@@ -96,7 +101,7 @@ def find_file(
     Raises:
         DataError: listing the places looked at, and the setting to change.
     """
-    places = list(dict.fromkeys(root / folder / name for folder in folders))
+    places = file_places(root, name, folders)
     for place in places:
         if place.is_file():
             return place

@@ -21,6 +21,7 @@ class Example:
         field: the field of that entry, such as "bbox"; empty if there is none.
         found: the value that is there, in words; empty if the file as a whole is meant.
         image: the photograph to show, where it is another file than `file`.
+        other: a photograph to show beside it, such as the same one of another split.
     """
 
     file: str
@@ -28,6 +29,7 @@ class Example:
     field: str = ""
     found: str = ""
     image: str = ""
+    other: str = ""
 
     def __str__(self) -> str:
         place = ", ".join(part for part in (self.file, self.entry) if part)

@@ -44,7 +44,7 @@ class SameFileInSplits(Check[Splits]):
     def look(self, subject: Splits, sampling: Sampling) -> Iterator[Finding]:
         for first, second in subject.pairs():
             there = set(subject.files[first])
-            shared = [path for path in dict.fromkeys(subject.files[second]) if path in there]
+            shared = [(path, path) for path in dict.fromkeys(subject.files[second]) if path in there]
             if shared:
                 yield _finding(self, subject, first, second, shared, "the same file is in both")
 
@@ -68,11 +68,8 @@ class SameBytesInSplits(Check[Splits]):
                         found.append((path, other))
             if found:
                 found.sort()
-                shown = [path for path, _ in found]
-                what = f"is {found[0][1].name} of {first}, for one"
-                yield _finding(
-                    self, subject, first, second, shown, f"the same picture: {shown[0].name} {what}"
-                )
+                what = f"{found[0][0].name} is {found[0][1].name} of {first}, for one"
+                yield _finding(self, subject, first, second, found, f"the same picture: {what}")
 
 
 class SimilarInSplits(Check[Splits]):
@@ -98,7 +95,7 @@ class SimilarInSplits(Check[Splits]):
                     if other == path or _hash(other, hashes) == _hash(path, hashes):
                         continue  # which other checks tell
                     if np.abs(picture - like).mean() < _SAME:
-                        found.append(path)
+                        found.append((path, other))
                         break
             if found:
                 yield _finding(
@@ -107,7 +104,12 @@ class SimilarInSplits(Check[Splits]):
 
 
 def _finding(
-    check: Check[Splits], subject: Splits, first: str, second: str, shared: Sequence[Path], what: str
+    check: Check[Splits],
+    subject: Splits,
+    first: str,
+    second: str,
+    shared: Sequence[tuple[Path, Path]],
+    what: str,
 ) -> Finding:
     return check.finding(
         subject,
@@ -118,8 +120,14 @@ def _finding(
         f"take them out of {first} or of {second}",
         count=len(shared),
         total=len(subject.files[second]),
-        examples=(Example(str(path), image=str(path)) for path in shared),
+        examples=(_example(path, other) for path, other in shared),
     )
+
+
+def _example(path: Path, other: Path) -> Example:
+    if path == other:
+        return Example(str(path), image=str(path))
+    return Example(str(path), found=f"is {other}", image=str(path), other=str(other))
 
 
 def _by_size(files: Sequence[Path]) -> dict[int, list[Path]]:

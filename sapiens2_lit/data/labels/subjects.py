@@ -105,7 +105,7 @@ def _mask_facts(label: MaskFolder, image: Path, stem: str, size: Size) -> MaskFa
 
 def _normal_facts(label: NormalFolder, image: Path, stem: str, size: Size) -> NormalFacts:
     field = label.read(image, stem, size)
-    beside = _normals_of_depth(label.folder.parent, image, stem, size)
+    beside = normals_of_depth(label.folder.parent, image, stem, size)
     agreement: Agreement | None = None
     if beside is not None:
         step = -(-max(size) // _LONGEST)
@@ -133,7 +133,7 @@ def _people_beside(root: Path, image: Path, stem: str, size: Size) -> np.ndarray
     return people if outside else None
 
 
-def _normals_of_depth(
+def normals_of_depth(
     root: Path, image: Path, stem: str, size: Size
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None:
     """Normals (h, w, 3) of the depth beside them, thinned out, and where they are known (h, w); None without depth."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sapiens2_lit.data.coco.people import people_of_images
+from sapiens2_lit.data.coco.people import People
 from sapiens2_lit.data.datasets.pose import PoseDataset
 from sapiens2_lit.data.labels.camera import CameraFolder
 from sapiens2_lit.data.labels.depth import DepthFolder, PointmapFolder, UnprojectedFolder
@@ -241,8 +241,9 @@ def test_crops_of_people_bring_geometry_along(tmp_path):
     Image.new("RGB", SIZE[::-1]).save(tmp_path / "images" / "a.png")
     cameras = CameraFolder(tmp_path / "cameras")
     rasters = [cameras, PointmapFolder(tmp_path / "pointmaps", cameras), NormalFolder(tmp_path / "normals")]
-    people = people_of_images([tmp_path / "images" / "a.png"])
-    people = replace(people, folder=tmp_path / "images", file_name=np.array(["a.png"]))
+    one = np.zeros(1, dtype=np.int64)
+    name, size = np.array(["a.png"]), np.zeros((1, 2), dtype=np.int64)
+    people = People(tmp_path / "images", name, one, size, one, None, np.ones(1, np.float32), one - 1)
     augment = PoseAugmentation(rotation_probability=1, photometric=0, dropout=0)
     samples = PoseDataset(
         [people], load_skeleton("coco17"), (64, 48), augment=augment, label_sources=[rasters]
