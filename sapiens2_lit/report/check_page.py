@@ -23,7 +23,7 @@ nav a { margin-right: 1.2em; } .count { opacity: .7; } code { overflow-wrap: any
 .remedy { background: #8882; border-radius: 4px; padding: .3em .6em; overflow-wrap: anywhere; }
 .strip { display: flex; flex-wrap: wrap; gap: .8em; align-items: flex-start; margin: .4em 0 1.2em; }
 .strip figure { max-width: 100%; } .strip img { display: block; } .strip figcaption { max-width: 24em; }
-.row { border-top: 1px solid var(--line); padding-top: .4em; } .row h4 { margin: .2em 0; overflow-wrap: anywhere;
+.row { border-top: 1px solid var(--line); padding-top: .4em; max-width: 100%; } .row h4 { margin: .2em 0; overflow-wrap: anywhere;
   font-size: .9em; font-weight: 600; } .row p { margin: .1em 0; font-size: .85em; opacity: .8; }
 .bar { display: inline-block; height: .7em; background: var(--ink); margin-right: .5em; }
 svg rect { fill: var(--ink); } pre.taught { white-space: pre-wrap; }
@@ -111,7 +111,11 @@ def data_parts(data: CheckedData, progress: Callable[[str], None]) -> list[str]:
     parts.append(facts_table({f"samples of {split}": size for split, size in sizes.items()}))
     progress("numbers")
     for numbers in numbers_of(data.subjects):
-        parts += [f"<h3>{escape(numbers.title)}</h3>", *numbers.parts]
+        title, body = escape(numbers.title), "".join(numbers.parts)
+        if numbers.title.startswith(("val ", "test ")):
+            parts.append(f"<details><summary>{title}</summary>{body}</details>")
+        else:
+            parts.append(f"<h3>{title}</h3>{body}")
     for split in data.datasets:
         progress(f"pictures of {split}")
         title = f"Photographs of {split} with their labels"
@@ -125,7 +129,7 @@ def data_parts(data: CheckedData, progress: Callable[[str], None]) -> list[str]:
 def rows_part(title: str, rows: Iterable[Row]) -> list[str]:
     """Samples under a title; nothing where there are none."""
     found = [row_part(row) for row in rows]
-    return [f"<h3>{escape(title)}</h3>", *found] if found else []
+    return [f'<h3>{escape(title)}</h3><div class="strip">', *found, "</div>"] if found else []
 
 
 def row_part(row: Row) -> str:

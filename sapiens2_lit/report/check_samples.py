@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from sapiens2_lit.data.checks import Sampling, Subject
+from sapiens2_lit.data.checks.finding import counted
 from sapiens2_lit.data.datasets.dense import DenseDataset
 from sapiens2_lit.data.datasets.pose import PoseDataset
 from sapiens2_lit.data.labels.base import LabelSource, stem_of
@@ -124,8 +125,8 @@ def _add_seen(row: Row, sample: Sample, data: CheckedData, when: str) -> None:
         if "lit" not in title
     }
     row.views |= {f"{title}, {how}": _fit(view) for title, view in views.items()}
-    if (counted := valid_view(sample)) is not None:
-        row.views[f"{counted[1]:.0%} counts, {when}"] = _fit(counted[0])
+    if (seen := valid_view(sample)) is not None:
+        row.views[f"{seen[1]:.0%} counts, {when}"] = _fit(seen[0])
     if "keypoints" in sample:
         points = sample["keypoints"]
         row.facts.append(
@@ -196,7 +197,11 @@ def _pose_row(dataset: PoseDataset, source: int, image: int, data: CheckedData) 
             picture = keypoints_view(picture, scaled, dataset.skeleton)
         if people.box is not None:
             draw_box(picture, people.box[one] * scale)
-    row = Row(str(path), {"people": picture}, [f"{size[1]} x {size[0]} pixels", f"{len(rows)} people"])
+    row = Row(
+        str(path),
+        {"people": picture},
+        [f"{size[1]} x {size[0]} pixels", counted(len(rows), "person", "people")],
+    )
     row.views |= {title: _fit(view) for title, view in label_views(sample, None, data.classes).items()}
     return row
 
