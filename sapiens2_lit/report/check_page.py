@@ -23,7 +23,8 @@ nav a { margin-right: 1.2em; } .count { opacity: .7; } code { overflow-wrap: any
 .remedy { background: #8882; border-radius: 4px; padding: .3em .6em; overflow-wrap: anywhere; }
 .strip { display: flex; flex-wrap: wrap; gap: .8em; align-items: flex-start; margin: .4em 0 1.2em; }
 .strip figure { max-width: 100%; } .strip img { display: block; } .strip figcaption { max-width: 24em; }
-.row { border-top: 1px solid var(--line); padding-top: .4em; max-width: 100%; } .row h4 { margin: .2em 0; overflow-wrap: anywhere;
+.row { border-top: 1px solid var(--line); padding-top: .4em; max-width: 100%; }
+.row h4 { margin: .2em 0; overflow-wrap: anywhere;
   font-size: .9em; font-weight: 600; } .row p { margin: .1em 0; font-size: .85em; opacity: .8; }
 .bar { display: inline-block; height: .7em; background: var(--ink); margin-right: .5em; }
 svg rect { fill: var(--ink); } pre.taught { white-space: pre-wrap; }
