@@ -1,7 +1,6 @@
 """Fields and cameras through one affine: geometry must stay true, whatever the view."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
