@@ -142,7 +142,11 @@ def test_several_datasets_are_told_apart(people, tmp_path):
     )
     assert all(one.on_bad == "skip" for one in data.datasets.values())
     report, checked = check_all(data.datasets)
-    assert all(one.where.startswith("data.datasets.bodies, ") for one in report.warnings)
+    areas = [one.where for one in report.warnings if one.check == "areas"]
+    assert areas == ["data.datasets.bodies, train (annotations/train.json)"]
+    assert all(
+        one.where.startswith(("data.datasets.bodies, ", "data.datasets.parts, ")) for one in report.findings
+    )
     assert {one.name for one in checked} == {"bodies", "parts"}
 
 
