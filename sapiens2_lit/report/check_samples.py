@@ -104,7 +104,7 @@ def _tried(name: str, make: Callable[..., Row], *args: Any) -> Row:
 def _network_row(data: CheckedData, split: str, index: int) -> Row:
     first = data.sample(split, index, 0)
     row = Row(str(first.get("sample", f"{split} {index}")))
-    _add_seen(row, first, data, "as seen")
+    _add_seen(row, first, data, "epoch 0" if split == "train" else "as seen")
     if split != "train" or getattr(data.datasets[split], "augment", None) is None:
         return row
     for epoch in range(1, _EPOCHS):
