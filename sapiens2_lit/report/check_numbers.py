@@ -59,7 +59,7 @@ def _pose(labels: PoseLabels) -> list[str]:
         histogram("points labelled on a person", taught[:, known].sum(axis=1), "points"),
         histogram("people in a picture that has some", people[people > 0], "people"),
     ]
-    cells = []
+    cells: list[tuple[str, ...]] = []
     for name, column in zip(labels.skeleton.keypoints, labels.columns, strict=True):
         if column < 0:
             cells.append((name, *["not in the file"], "–", "–"))
@@ -80,7 +80,7 @@ def _masks(subject: MaskLabels) -> list[str]:
     counts = np.stack([subject.class_counts(one.facts) for one in looked])
     total, files = counts.sum(axis=0), (counts > 0).sum(axis=0)
     counted, largest = max(int(total[:-1].sum()), 1), max(int(total[:-1].max()), 1)
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, f"{bar(total[index] / largest)}{share(total[index] / counted)}", str(int(files[index])))
         for index, name in enumerate(subject.classes.names)
     ]

@@ -175,9 +175,11 @@ def _normals_beside(
         if isinstance(source, NormalFolder):
             beside = normals_of_depth(source.folder.parent, path, stem, size)
             if beside is not None:
-                normals = np.where(beside[1][..., None], beside[0], 0)
+                normals = np.where(beside[1][..., None], beside[0], 0).astype(np.float32)
                 image = image_of(sample)
-                small = cv2.resize(normals, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+                small = np.asarray(
+                    cv2.resize(normals, image.shape[1::-1], interpolation=cv2.INTER_NEAREST), dtype=np.float32
+                )
                 return {"normals of the depth beside, to compare": _fit(draw_normals(image, small))}
     return {}
 
