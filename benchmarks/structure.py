@@ -130,6 +130,25 @@ def code_lines(source: str) -> set[int]:
     return lines
 
 
+def modules_naming(root: Path, word: str) -> list[str]:
+    """Shared modules whose code names a task: in an identifier or a text, but not in a docstring or a comment.
+
+    Modules that are named after it are the task's own. `synthetic` renders every task and is left out.
+    """
+    found = []
+    for name, file in modules_of(root).items():
+        if word in name or name.startswith(f"{PACKAGE}.synthetic"):
+            continue
+        source = file.read_text(encoding="utf-8")
+        lines = source.splitlines()
+        tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+        comments = {token.start[0]: token.start[1] for token in tokens if token.type == tokenize.COMMENT}
+        code = (lines[number - 1][: comments.get(number)] for number in code_lines(source))
+        if any(word in line.lower() for line in code):
+            found.append(name)
+    return found
+
+
 def functions_of(source: str, name: str) -> list[tuple[int, str]]:
     """Lines and name of each function, its docstring included."""
     found = []
@@ -165,6 +184,10 @@ def measure(root: Path) -> dict[str, str]:
         "file, longest": "{} ({})".format(*max(files)),
         "function, median lines": f"{statistics.median(lines for lines, _ in functions):.0f}",
         "function, longest": "{} ({})".format(*max(functions)),
+        **{
+            f"modules that name {task}": f"{len(modules_naming(root, task))}"
+            for task in ("albedo", "matting", "pointmap")
+        },
         "files in datamodules/": f"{len(list((root / 'datamodules').glob('*.py')))}",
         "configurations, lines": f"{sum(map(lines_of, configs))} in {len(configs)} files",
         "complete run, median lines": f"{statistics.median(runs):.0f}",

@@ -1,26 +1,41 @@
 """Files that are there whole or not at all: written under another name in their folder, then renamed."""
 
+import errno
+import glob
 import os
+import re
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
+from uuid import uuid4
 
 from sapiens2_lit import interrupts
 from sapiens2_lit.errors import SettingError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 ADVICE = "Make room or choose another folder; what is there is whole."
+DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT}
+A_DAY = 86_400.0  # s after which what nobody can lock is taken for left over
+_UNIQUE = re.compile(r"[0-9a-f]{32}")
 
 
 @contextmanager
-def whole_file(path: Path, mark: str = "unfinished") -> Iterator[Path]:
+def whole_file(path: Path, mark: str = "unfinished", durable: bool = False) -> Iterator[Path]:
     """A temporary name to write `path` under; it replaces `path` when the block ends well, and else is removed.
 
     Folders are made as needed. A process that is killed leaves `.NAME.MARK` behind, and `path` as it was.
 
     Args:
         mark: ends the temporary name; give each writer its own where several may write the same file at once.
+        durable: it survives a loss of power once the block has ended: costs the time of a write to the disk itself.
 
     Raises:
         OSError: the folder cannot be written to, or is full.
@@ -30,11 +45,93 @@ def whole_file(path: Path, mark: str = "unfinished") -> Iterator[Path]:
     try:
         with interrupts.undone(partial(temporary.unlink, missing_ok=True)):
             yield temporary
+            if durable:
+                flush(temporary)
             temporary.replace(path)
+            if durable:
+                flush(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def own_file(path: Path) -> Iterator[Path]:
+    """As a durable `whole_file`, where several processes may write `path` at once; the last one wins.
+
+    What processes that were killed have left of earlier writes of `path` is removed.
+
+    Raises:
+        OSError: the folder cannot be written to, or is full.
+    """
+    remove_leftovers(path)
+    with whole_file(path, mark=uuid4().hex, durable=True) as temporary:
+        temporary.touch()
+        with held(temporary):
+            yield temporary
+
+
+@contextmanager
+def held(temporary: Path) -> Iterator[None]:
+    """Let other processes see that a temporary file or folder is being written, as long as this block runs."""
+    descriptor = None
+    with suppress(OSError):  # a file system without locks
+        descriptor = os.open(temporary, os.O_RDONLY) if fcntl else None
+        if descriptor is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove files and folders `.NAME.<32 hex digits>` beside `path` whose writers are dead."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if not _UNIQUE.fullmatch(left.name.rpartition(".")[2]) or is_held(left):
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                left.unlink()
+
+
+def is_held(temporary: Path) -> bool:
+    """Whether a process may still be writing a temporary file or folder."""
+    try:
+        descriptor = os.open(temporary, os.O_RDONLY) if fcntl else None
+    except FileNotFoundError:
+        return True
+    except OSError:
+        descriptor = None
+    if descriptor is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system without locks
+            pass
+        finally:
+            os.close(descriptor)
+    try:
+        return time.time() - temporary.stat().st_mtime < A_DAY
+    except OSError:
+        return True
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk itself."""
+    if path.is_dir() and os.name == "nt":  # where folders cannot be opened
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_whole(path: Path, data: bytes, advice: str = ADVICE) -> None:
@@ -51,8 +148,12 @@ def write_whole(path: Path, data: bytes, advice: str = ADVICE) -> None:
 
 
 @contextmanager
-def unwritable_is_error(path: Path, advice: str = ADVICE) -> Iterator[None]:
+def unwritable_is_error(path: Path, advice: str = ADVICE, needed: int | None = None) -> Iterator[None]:
     """Turn the system's refusal to write `path` into a message.
+
+    Args:
+        advice: ends the message.
+        needed: bytes, where it is known.
 
     Raises:
         SettingError: naming the file and what to do.
@@ -60,7 +161,36 @@ def unwritable_is_error(path: Path, advice: str = ADVICE) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SettingError(f"{path} cannot be written: {error.strerror or error}. {advice}") from error
+        raise SettingError(
+            f"{path} cannot be written: {error.strerror or error}{room(error, path.parent, needed)}. {advice}"
+        ) from error
+
+
+def room(error: OSError, folder: Path, needed: int | None = None) -> str:
+    """Of a disk that is full or read-only: the folder, the bytes that are needed, if known, and those that are free."""
+    if error.errno not in DISK_ERRORS:
+        return ""
+    wanted = "" if needed is None else f"needs {needed:,} bytes, "
+    return f" ({wanted}{folder} has {free_bytes(folder):,} bytes free)"
+
+
+def free_bytes(folder: Path) -> int:
+    """What is free on the disk where a folder is, or would be made."""
+    here = folder.absolute()
+    return shutil.disk_usage(next(place for place in (here, *here.parents) if place.exists())).free
+
+
+def check_room(folder: Path, needed: int, advice: str = ADVICE) -> None:
+    """See to it that a folder has room, before anything is written into it.
+
+    Args:
+        needed: bytes.
+
+    Raises:
+        SettingError: naming the folder, what is needed and what is free.
+    """
+    if (free := free_bytes(folder)) < needed:
+        raise SettingError(f"{folder}: needs {needed:,} bytes, its disk has {free:,} bytes free. {advice}")
 
 
 def check_writable(folder: Path, setting: str) -> None:

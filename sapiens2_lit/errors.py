@@ -4,6 +4,8 @@ Each message names the file and the field, what was found and what was expected.
 the message alone; in Python they are `ValueError`s.
 """
 
+from collections.abc import Sequence
+
 
 class SapiensError(ValueError):
     """Base of every error that the user, not the program, can mend."""
@@ -15,6 +17,37 @@ class DataError(SapiensError):
 
 class WeightsError(SapiensError):
     """A weights file: not found, not weights, or not of this model."""
+
+
+class DamagedError(WeightsError):
+    """A file is not what was written: its checksum says so.
+
+    Args:
+        place: the file, and the tensor in it.
+    """
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"{place}: its checksum does not match: the file is damaged: bytes in it have changed. "
+            "Take another copy of it; `--verify false` loads it all the same."
+        )
+
+
+class UntrustedError(WeightsError):
+    """A file names classes that it may not name, and the user has not said that they are trusted.
+
+    Args:
+        place: the file, and where in it.
+        class_paths: what it names.
+    """
+
+    def __init__(self, place: str, class_paths: Sequence[str]) -> None:
+        named = ", ".join(class_paths)
+        super().__init__(
+            f"{place}: names {named}. A file may name classes of sapiens2_lit, torch and lightning alone: others "
+            f"could run any command, so nothing was imported. In Python: trust={list(class_paths)!r}."
+        )
+        self.class_paths = list(class_paths)
 
 
 class SettingError(SapiensError):

@@ -20,8 +20,9 @@ _log = logging.getLogger(__name__)
 class Preemption(L.Callback):
     """On Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, to any rank: finish the step, write `last.ckpt`, and end the run.
 
-    From the first sanity check on; before it a signal ends the process at once. Evaluation ends after the batch. In a
-    SLURM job SIGUSR1 (`#SBATCH --signal=SIGUSR1@120`) also puts the job back into the queue. Lightning's own
+    From the first sanity check on; before it a signal ends the process at once. Evaluation ends after the batch, and a
+    validation in the middle of training likewise: it leaves no score, and is repeated when the run goes on. In a SLURM
+    job SIGUSR1 (`#SBATCH --signal=SIGUSR1@120`) also puts the job back into the queue. Lightning's own
     handling of these signals writes or communicates inside the signal handler, in the middle of whatever the ranks are
     sending each other; ours only takes a note, and all ranks agree after the step.
 
@@ -61,8 +62,8 @@ class Preemption(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.end_if_told(trainer)
 
-    def end_if_told(self, trainer: L.Trainer, *args: Any) -> None:
-        """End training if any rank got a signal; every rank must call it, right after a step.
+    def end_if_told(self, trainer: L.Trainer) -> None:
+        """End training if any rank got a signal; every rank must call it, with no gradients accumulated.
 
         Raises:
             Interrupted: one did; what is needed to go on is written.
@@ -74,19 +75,41 @@ class Preemption(L.Callback):
         if self.last is None or getattr(trainer, "fast_dev_run", False):
             raise Interrupted(number, f"{found}; nothing is saved, as checkpoints are switched off")
         self.last.save(trainer)
+        if trainer.fit_loop.done:  # a job put back into the queue would find nothing to do
+            raise Interrupted(number, f"{found}, the last one, which is saved; training is done")
         if trainer.is_global_zero:
             requeue(number)
         raise Interrupted(number, f"{found}, which is saved; go on with --ckpt_path last")
 
+    def end_validation(self, trainer: L.Trainer) -> None:
+        """End training between two batches of a validation, unless the validation or the step is to be finished first.
+
+        Raises:
+            Interrupted: any rank got a signal; what is needed to go on is written.
+        """
+        loop = trainer.fit_loop.epoch_loop
+        progress = loop.val_loop.batch_progress
+        accumulating = loop._should_accumulate()  # gradients, which would be lost
+        if trainer.sanity_checking or accumulating or progress.is_last_batch:
+            return
+        if greatest_over_ranks(interrupts.received(), trainer.strategy.root_device):
+            none_done = progress.total.completed
+            progress.current.reset()  # what a loop that goes on with a validation looks at: none of its batches is done
+            progress.total.processed = none_done  # type: ignore[attr-defined]  # of a loop over batches
+            progress.total.ready = progress.total.started = none_done + 1  # type: ignore[attr-defined]
+            if self.last is not None and not trainer.fit_loop.done:
+                self.last.saved_step = -1  # a state of this step would go on after the validation
+            self.end_if_told(trainer)
+
     def end_evaluation(self, trainer: L.Trainer, *args: Any) -> None:
-        """End an evaluation that is no part of training if any rank got a signal.
+        """End an evaluation if any rank got a signal.
 
         Raises:
             Interrupted: one did.
         """
         if trainer.state.fn == "fit":
-            return
-        if number := greatest_over_ranks(interrupts.received(), trainer.strategy.root_device):
+            self.end_validation(trainer)
+        elif number := greatest_over_ranks(interrupts.received(), trainer.strategy.root_device):
             raise Interrupted(number, f"stopped by {interrupts.name_of(number)}")
 
     on_validation_batch_end = on_test_batch_end = on_predict_batch_end = end_evaluation  # type: ignore[assignment]  # as above

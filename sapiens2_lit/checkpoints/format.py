@@ -5,18 +5,21 @@ backbone, which is found where it was, and verified. Adapters are merged, averag
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from torch import Tensor
+T = TypeVar("T")  # a tensor, read or yet to be read
 
 META = "sapiens2_lit"  # key of what we add to Lightning's checkpoints
+CHECKPOINT = "sapiens2_lit.checkpoint"  # key in the header of safetensors: the same as JSON
 BACKBONE, EMA = "backbone.", "ema."
 TRAINING_ONLY = (EMA, "balancer.")
 
 
 def is_ours(content: Any) -> bool:
     """Whether a file's content is a checkpoint of a run of ours."""
-    return isinstance(content, Mapping) and META in content and "state_dict" in content
+    return isinstance(content, Mapping) and all(
+        isinstance(content.get(key), Mapping) for key in (META, "state_dict")
+    )
 
 
 def average_name(name: str) -> str:
@@ -24,7 +27,7 @@ def average_name(name: str) -> str:
     return EMA + name.replace(".", "/")
 
 
-def with_averages(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def with_averages(tensors: Mapping[str, T]) -> dict[str, T]:
     """Tensors of a module, where there is an average of one in its place; without averages it changes nothing."""
     return {
         name: tensors.get(average_name(name), tensor)

@@ -13,14 +13,17 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from sapiens2_lit.checkpoints.hf_config import CONFIG, PREPROCESSOR
 from sapiens2_lit.errors import WeightsError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 FILE_ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+RELEASED = "facebook/sapiens2-"
+CONFIGS = (CONFIG, PREPROCESSOR)
 # The usual name first, so that a repository with two copies of its weights gives one.
 PATTERNS = (
-    ["model.safetensors", "model.safetensors.index.json", "model-*.safetensors", "config.json", "LICENSE*"],
-    ["*.safetensors", "config.json", "LICENSE*"],
+    ["model.safetensors", "model.safetensors.index.json", "model-*.safetensors", *CONFIGS, "LICENSE*"],
+    ["*.safetensors", *CONFIGS, "LICENSE*"],
 )
 
 
@@ -29,16 +32,31 @@ def is_hub_id(source: str) -> bool:
     return HUB_ID.fullmatch(source) is not None and not source.endswith(FILE_ENDINGS)
 
 
-def fetch(hub_id: str, find_files: Callable[[Path], list[Path]]) -> list[Path]:
+def is_released(hub_id: str) -> bool:
+    """Whether it is one of Meta's own repositories, which a file may name to be fetched."""
+    return hub_id.startswith(RELEASED) and is_hub_id(hub_id)
+
+
+def fetch(hub_id: str, find_files: Callable[[Path], list[Path]], download: bool = True) -> list[Path]:
     """The local files with the weights of `hub_id`, downloaded if `find_files` finds none in the cache.
+
+    Args:
+        hub_id: the repository.
+        find_files: from a folder to the files of weights in it.
+        download: fetch it where it is not in the cache.
 
     Raises:
         WeightsError: the hub cannot be reached, has no such repository, refuses it, or it holds no weights.
     """
     try:
         return find_files(Path(snapshot_download(hub_id, local_files_only=True)))
-    except (LocalEntryNotFoundError, WeightsError):
-        return _download(hub_id, find_files)
+    except (LocalEntryNotFoundError, WeightsError) as error:
+        if download:
+            return _download(hub_id, find_files)
+        raise WeightsError(
+            f"{hub_id} is not in the local cache, and is not fetched because a file says so: where you trust it, give "
+            "it yourself as the backbone's weights."
+        ) from error
     except HFValidationError as error:
         raise WeightsError(f"weights: found {hub_id!r}, expected a hub id; {error}.") from error
 

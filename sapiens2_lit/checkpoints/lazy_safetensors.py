@@ -9,7 +9,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from sapiens2_lit.checkpoints.reader import locate, read_weights, task_beside, what_is
+from sapiens2_lit.archives.safe_pickle import what_is
+from sapiens2_lit.archives.verify import verify_file
+from sapiens2_lit.checkpoints.format import TRAINING_ONLY, with_averages
+from sapiens2_lit.checkpoints.reader import locate, read_meta, read_weights, task_beside
 from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.parallel.dtensor import Part
@@ -75,9 +78,15 @@ def open_weights(
     files, origin = locate(source)
     if any(file.suffix != ".safetensors" for file in files):
         return OpenedWeights(*read_weights(source, task=task, backbone=backbone))
+    metas = [read_meta(file) for file in files]
+    if any(meta.get("backbone") or (meta.get("adapt") or {}).get("mode") == "lora" for meta in metas):
+        return OpenedWeights(*read_weights(source, task=task, backbone=backbone))  # it is not the whole model
     tensors: dict[str, Readable] = {}
     for file in files:
         tensors.update(stored_tensors(file))
+    if any(metas):
+        averaged = with_averages(tensors)
+        tensors = {name: one for name, one in averaged.items() if not name.startswith(TRAINING_ONLY)}
     if detect_layout(tensors) == "transformers":
         tensors = to_released(tensors, task=task or task_beside(files[0]), join=JoinedTensor)
     return OpenedWeights(tensors, origin)
@@ -86,6 +95,7 @@ def open_weights(
 def stored_tensors(file: Path) -> dict[str, StoredTensor]:
     """The tensors of one file, by name."""
     try:
+        verify_file(file)
         with safe_open(file, framework="pt") as opened:
             return {
                 name: StoredTensor(file, name, torch.Size(opened.get_slice(name).get_shape()))

@@ -1,36 +1,30 @@
 """Read weights from a file, a folder or the Hugging Face hub, always into the released names."""
 
 import json
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sapiens2_lit.archives.safe_pickle import read_pickle, what_is
+from sapiens2_lit.archives.verify import verify_file
 from sapiens2_lit.checkpoints.fingerprint import candidates, check_identity
-from sapiens2_lit.checkpoints.format import BACKBONE, META, TRAINING_ONLY, is_ours, with_averages
-from sapiens2_lit.checkpoints.hub import fetch, is_hub_id
+from sapiens2_lit.checkpoints.format import BACKBONE, CHECKPOINT, META, TRAINING_ONLY, is_ours, with_averages
+from sapiens2_lit.checkpoints.hf_config import check_configs, read_config
+from sapiens2_lit.checkpoints.hub import fetch, is_hub_id, is_released
 from sapiens2_lit.checkpoints.released_names import backbone_state
 from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.lora import LoRA, merge_state
 from sapiens2_lit.parallel.checkpoint import read_meta_file, read_model
+from sapiens2_lit.vocabularies.tasks import TASKS
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 META_FILE = "meta.pt"  # what the folder of a sharded run has beside its tensors
 WRAPPERS = ("state_dict", "model")
-ARCHITECTURES = {  # in the config.json of a transformers model
-    "Sapiens2ForPoseEstimation": "pose",
-    "Sapiens2ForSemanticSegmentation": "seg",
-    "Sapiens2ForNormalEstimation": "normal",
-    "Sapiens2ForPointmapEstimation": "pointmap",
-    "Sapiens2ForImageMatting": "matting",
-}
 
 
 class Weights(NamedTuple):
@@ -41,7 +35,12 @@ class Weights(NamedTuple):
 
 
 def read_weights(
-    source: str | Path, *, task: str | None = None, ema: bool = True, backbone: str | None = None
+    source: str | Path,
+    *,
+    task: str | None = None,
+    ema: bool = True,
+    backbone: str | None = None,
+    download: bool = True,
 ) -> Weights:
     """Read all tensors of `source`, in the released layout, on the CPU and memory-mapped where possible.
 
@@ -53,12 +52,13 @@ def read_weights(
         ema: of a checkpoint of ours take the averaged weights, where it has them.
         backbone: where to find the pretrained backbone of a checkpoint of ours that holds only what was
             trained, if it is no longer where it was.
+        download: fetch a hub id that is not in the local cache.
 
     Raises:
         WeightsError: nothing is there, it is not weights, it holds code instead of tensors alone, or the backbone
             that it belongs to is not found, or is another.
     """
-    files, origin = locate(source)
+    files, origin = locate(source, download)
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors.update(_read_file(file, ema, backbone))
@@ -67,18 +67,24 @@ def read_weights(
     return Weights(tensors, origin)
 
 
-def locate(source: str | Path) -> tuple[list[Path], str]:
+def locate(source: str | Path, download: bool = True) -> tuple[list[Path], str]:
     """The files that `source` means, downloaded if need be, and how to call them in messages.
 
     Raises:
-        WeightsError: nothing is there.
+        WeightsError: nothing is there, or a configuration beside them asks for another network (`check_configs`).
     """
+    files, origin = _find(source, download)
+    check_configs(files[0])
+    return files, origin
+
+
+def _find(source: str | Path, download: bool) -> tuple[list[Path], str]:
     path = Path(source).expanduser()
     if path.exists():
         one = path.is_file() or (path / META_FILE).is_file()  # the folder of a sharded run is one
         return [path] if one else find_files(path), str(source)
     if is_hub_id(str(source)):
-        files = fetch(str(source), find_files)
+        files = fetch(str(source), find_files, download)
         return files, f"{source} ({files[0].parent})"
     raise WeightsError(
         f"weights: found {str(source)!r}, which is no file or folder; expected one, or a hub id such as "
@@ -95,11 +101,49 @@ def read_meta(checkpoint: str | Path) -> dict[str, Any]:
     path = Path(checkpoint)
     if path.is_dir():  # a sharded one, whose tensors are in files of their own
         path = path / META_FILE
-    content = _read_pickle(path)
-    meta = dict(content.get(META, {})) if isinstance(content, Mapping) else {}
+    if path.suffix == ".safetensors":
+        meta = read_header(path)
+    else:
+        content = read_pickle(path)
+        meta = content.get(META, {}) if isinstance(content, Mapping) else {}
+    if not isinstance(meta, Mapping) or not isinstance(meta.get("config") or {}, Mapping):
+        raise WeightsError(f"{path}: {META}: expected a mapping with `config`, as `fit` writes it.")
+    meta = dict(meta)
     if meta.get("config"):
-        meta["config"] = translate_config(meta["config"])
+        try:
+            meta["config"] = translate_config(meta["config"])
+        except (WeightsError, RecursionError) as error:
+            raise WeightsError(f"{path}: {META}: config: {error}.") from error
     return meta
+
+
+def read_header(file: Path) -> Any:
+    """What `consolidate` wrote of a checkpoint into the header of safetensors; empty for other files.
+
+    Raises:
+        WeightsError: it is no safetensors file, or its header is broken.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return json.loads((opened.metadata() or {}).get(CHECKPOINT, "{}"))
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{file}: expected safetensors with a readable header; {error}.") from error
+
+
+def best_of(files: list[Path]) -> Path:
+    """The best of a run's checkpoints that were kept by their score: as the newest of them says, else the newest."""
+    newest = max(files, key=lambda path: path.stat().st_mtime)
+    if len(files) == 1:
+        return newest
+    content = read_pickle(newest / META_FILE if newest.is_dir() else newest)
+    callbacks = content.get("callbacks", {}) if isinstance(content, Mapping) else {}
+    states = [state for state in callbacks.values() if isinstance(state, Mapping)]
+    named = [
+        newest.with_name(Path(state["best_model_path"]).name)
+        for state in states
+        if state.get("best_model_path")
+    ]
+    return next((path for path in named if path in files), newest)
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -146,14 +190,8 @@ def _shards(index: Path) -> list[Path]:
 
 def task_beside(file: Path) -> str | None:
     """The task that the config.json beside a file names, if any."""
-    config = file.parent / "config.json"
-    if not config.is_file():
-        return None
-    try:
-        architectures = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
-    except (ValueError, AttributeError) as error:
-        raise WeightsError(f"{config}: expected a JSON object; {error}.") from error
-    return next((ARCHITECTURES[name] for name in architectures if name in ARCHITECTURES), None)
+    architectures = read_config(file).get("architectures") or []
+    return next((task for task, row in TASKS.items() if row.transformers in architectures), None)
 
 
 def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]:
@@ -161,9 +199,13 @@ def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]
         content = {**read_meta_file(file), "state_dict": read_model(file)}
         return complete(content, file, ema=ema, backbone=backbone)
     if file.suffix == ".safetensors":
-        return _read_safetensors(file)
+        tensors = _read_safetensors(file)
+        meta = read_meta(file)
+        if not meta:
+            return tensors
+        return complete({META: meta, "state_dict": tensors}, file, ema=ema, backbone=backbone)
     if file.suffix in PICKLES:
-        content = _read_pickle(file)
+        content = read_pickle(file)
         return (
             complete(content, file, ema=ema, backbone=backbone)
             if is_ours(content)
@@ -177,23 +219,10 @@ def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
         with safe_open(file, framework="pt") as opened:
+            verify_file(file)
             return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{file}: expected safetensors; {what_is(file)} ({error}).") from error
-
-
-def _read_pickle(file: Path) -> Any:
-    try:
-        # Only the newer zip format can be memory-mapped.
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("Please file an issue")[0].strip()
-        raise WeightsError(
-            f"{file}: expected tensors alone; the file is broken, or would run code when loaded, which is "
-            f"never allowed. Convert it to safetensors where you trust it. {what_is(file)} ({reason})."
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
-        raise WeightsError(f"{file}: expected a PyTorch file; {what_is(file)} ({error}).") from error
 
 
 def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
@@ -210,22 +239,6 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
                 f"{file}: found {type(value).__name__} under {name!r}, expected a tensor by name."
             )
     return dict(content)
-
-
-def what_is(file: Path) -> str:
-    """What a file that is not weights looks like."""
-    try:
-        with file.open("rb") as opened:
-            start = opened.read(64)
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
-    if not start:
-        return "it is empty"
-    if start.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer: fetch the file itself with `git lfs pull`"
-    if start.lstrip()[:1] in (b"<", b"#") or (start.isascii() and start.decode().isprintable()):
-        return "it is text"
-    return f"it is broken or not complete, {file.stat().st_size} bytes long"
 
 
 def complete(content: Mapping[str, Any], file: Path, *, ema: bool, backbone: str | None) -> dict[str, Tensor]:
@@ -258,7 +271,7 @@ def find_backbone(identity: Mapping[str, Any], file: Path, given: str | None) ->
     failures = []
     for place in candidates(dict(identity), [given]):
         try:
-            found = read_weights(place)
+            found = read_weights(place, download=place == given or is_released(place))
         except WeightsError as error:
             failures.append(str(error))
             continue

@@ -3,6 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from sapiens2_lit.errors import WeightsError
+
+LARGEST = 40_000  # values
+
 CLASS_PATHS = {
     "sapiens2_lit.balancing.FixedWeights": "sapiens2_lit.training.loss_weighting.FixedWeights",
     "sapiens2_lit.balancing.GradientNorms": "sapiens2_lit.training.loss_weighting.GradientNorms",
@@ -27,10 +31,25 @@ VALUES = {("model.adapt.mode", "last"): "last_blocks"}
 
 
 def translate_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration in today's names; what is new in it stays as it is."""
+    """A configuration in today's names; what is new in it stays as it is.
+
+    Raises:
+        WeightsError: it has more values than a configuration has: references in a file can make billions of a few.
+    """
+    _check_size(config)
     translated = _translate(config, "")
     assert isinstance(translated, dict)
     return translated
+
+
+def _check_size(config: Any) -> None:
+    left, seen = [config], 0
+    while left:
+        value = left.pop()
+        seen += 1
+        if seen > LARGEST:
+            raise WeightsError(f"a configuration with more than {LARGEST} values")
+        left += value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
 
 
 def translate_adapt(adapt: Mapping[str, Any]) -> dict[str, Any]:

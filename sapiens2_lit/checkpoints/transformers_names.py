@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.vocabularies.tasks import TASKS
 
 Layout = Literal["released", "transformers"]
 
@@ -59,7 +60,11 @@ HEAD = (
     Rule("decode_head.scale_final_layer.3", "scale_head.predictor.block2.layers.0"),
     Rule("decode_head.scale_final_layer.5", "scale_head.predictor.proj"),
 )
-TASKS = ("pose", "seg", "normal", "pointmap", "matting")
+PREDICTORS = tuple(
+    Rule(f"decode_head.conv_{task}", "decode_head.predictor")
+    for task, row in TASKS.items()
+    if row.transformers
+)
 
 # Computed from the formula, by them and by us, so that it has no name there.
 NO_NAME = re.compile(r"(backbone\.)?rope_embed\.periods")
@@ -123,12 +128,12 @@ def to_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     The computed buffer `rope_embed.periods` has no name there and is left out.
 
     Raises:
-        WeightsError: a name is in no row of the tables, as the window tokenizer's and the albedo head's:
-            `transformers` has neither.
+        WeightsError: a name is in no row of the tables, as the window tokenizer's, or a head's of a
+            task that `transformers` does not have.
     """
     prefix = "backbone." if any(name.startswith("backbone.") for name in tensors) else ""
     head = PIXEL_SHUFFLE if any(n.startswith("decode_head.input_conv.") for n in tensors) else DECONV
-    head = (*head, *(Rule(f"decode_head.conv_{task}", "decode_head.predictor") for task in TASKS))
+    head = (*head, *PREDICTORS)
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         w12 = W12.fullmatch(name)

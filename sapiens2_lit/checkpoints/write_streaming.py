@@ -4,16 +4,19 @@ The format: eight bytes with the length of the header, the header in JSON, and t
 (https://huggingface.co/docs/safetensors). The library's own writer wants all tensors in memory.
 """
 
+import io
 import json
 import os
 from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from sapiens2_lit.archives.verify import CHECKSUMS, HEADER, checksum, header_checksum, values_of
+from sapiens2_lit.atomic_write import check_room, own_file, unwritable_is_error
 from sapiens2_lit.errors import WeightsError
 
 Shapes = Mapping[str, tuple[torch.Size, torch.dtype]]
@@ -36,25 +39,47 @@ def write_stream(
 
     Raises:
         WeightsError: a dtype that the format does not know.
+        SettingError: the folder cannot be written to, or has no room.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(header(shapes, {"format": "pt", **(metadata or {})}))
-            for name, (shape, dtype) in shapes.items():
-                tensor = read(name).detach().cpu().contiguous()
-                assert (tensor.shape, tensor.dtype) == (shape, dtype), f"{name}: not what the header says"
-                file.write(tensor.reshape(-1).view(torch.uint8).numpy().data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    texts = {"format": "pt", **(metadata or {})}
+    checksums = dict.fromkeys((HEADER, *shapes), "0" * 8)
+    start = header(shapes, texts, checksums)
+    needed = len(start) + sum(prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
+    with (
+        unwritable_is_error(path, needed=needed),
+        own_file(path) as temporary,
+        temporary.open("r+b", buffering=0) as file,
+    ):
+        check_room(path.parent, needed)
+        write_all(file, start)
+        for name, (shape, dtype) in shapes.items():
+            tensor = read(name).detach().cpu().contiguous()
+            assert (tensor.shape, tensor.dtype) == (shape, dtype), f"{name}: not what the header says"
+            checksums[name] = checksum(tensor)
+            write_all(file, values_of(tensor))
+        file.seek(0)
+        write_all(file, header(shapes, texts, checksums))  # as long as before, now with the checksums
     return path
 
 
-def header(shapes: Shapes, metadata: Mapping[str, str]) -> bytes:
-    entries: dict[str, object] = {"__metadata__": dict(metadata)}
+def write_all(file: io.FileIO, data: bytes | memoryview) -> None:
+    """Write to an unbuffered file, which may take less than it is given."""
+    left = memoryview(data)
+    while left.nbytes:
+        left = left[file.write(left) :]
+
+
+def header(shapes: Shapes, metadata: Mapping[str, str], checksums: dict[str, str]) -> bytes:
+    """The first bytes of the file.
+
+    Args:
+        checksums: of the tensors by name; that of the header itself is set here.
+
+    Raises:
+        WeightsError: a dtype that the format does not know.
+    """
+    entries: dict[str, Any] = {}
     start = 0
     for name, (shape, dtype) in shapes.items():
         if dtype not in DTYPES:
@@ -62,6 +87,8 @@ def header(shapes: Shapes, metadata: Mapping[str, str]) -> bytes:
         stop = start + prod(shape) * dtype.itemsize
         entries[name] = {"dtype": DTYPES[dtype], "shape": list(shape), "data_offsets": [start, stop]}
         start = stop
-    text = json.dumps(entries, separators=(",", ":")).encode()
+    checksums[HEADER] = header_checksum(entries, metadata)
+    texts = {**metadata, CHECKSUMS: json.dumps(checksums)}
+    text = json.dumps({"__metadata__": texts, **entries}, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text

@@ -1,9 +1,12 @@
 """`sapiens2-lit app MODEL [MODEL ...]`."""
 
 import sys
+from typing import Any
 
+from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.cli.find_run import find_model
-from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.cli.options import Parser, add_trust_options
+from sapiens2_lit.data.pixel_limit import MAX_PIXELS, set_max_pixels
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.predictor import Predictor, load
 
@@ -25,14 +28,36 @@ def app(args: list[str]) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 for every network")
     parser.add_argument("--port", type=int, default=7860, help="(%(default)s)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (%(default)s)")
+    add_trust_options(parser)
+    parser.add_argument(
+        "--max_upload", type=float, default=50, metavar="MB", help="largest picture, as a file (%(default)g)"
+    )
+    parser.add_argument(
+        "--max_pixels", type=int, metavar="N", help=f"largest picture, decoded ({MAX_PIXELS:,})"
+    )
     options = parser.parse_args(args)
     try:
         from sapiens2_lit.app.page import build_page
     except ImportError as error:
         raise SettingError("app: it needs the package gradio: pip install 'sapiens2-lit[app]'") from error
-    page = build_page(load_all(options.models, options.device))
+    set_max_pixels(options.max_pixels)
+    set_verification(options.verify)
+    if not options.max_upload > 0:
+        raise SettingError(f"--max_upload: found {options.max_upload:g}, expected megabytes above 0")
+    page = build_page(
+        load_all(
+            options.models, options.device, trust=options.trust, allow_nonfinite=options.allow_nonfinite
+        ),
+        options.max_upload,
+    )
     try:
-        page.launch(server_name=options.host, server_port=options.port, quiet=True, prevent_thread_lock=True)
+        page.launch(
+            server_name=options.host,
+            server_port=options.port,
+            quiet=True,
+            prevent_thread_lock=True,
+            max_file_size=round(options.max_upload * 1e6),
+        )
     except OSError as error:
         raise SettingError(f"--port {options.port}: {error}") from error
     sys.stdout.write(f"http://{options.host}:{options.port} (Ctrl-C to stop)\n")
@@ -41,9 +66,12 @@ def app(args: list[str]) -> int:
     return 0
 
 
-def load_all(models: list[str], device: str) -> dict[str, Predictor]:
-    """Predictors by the shortest names that tell them apart."""
+def load_all(models: list[str], device: str, **options: Any) -> dict[str, Predictor]:
+    """Predictors by the shortest names that tell them apart; options as of `load`."""
     names = [model.rstrip("/").split("/")[-1] for model in models]
     if len(set(names)) < len(names):
         names = list(models)
-    return {name: load(find_model(model), device=device) for name, model in zip(names, models, strict=True)}
+    return {
+        name: load(find_model(model), device=device, **options)
+        for name, model in zip(names, models, strict=True)
+    }

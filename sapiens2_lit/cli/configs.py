@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sapiens2_lit.errors import SettingError
 
+OLD_NAMES = {"size/test.yaml": "size/smoke.yaml"}
+
 
 def shipped_folder() -> Path:
     return Path(str(files("sapiens2_lit.configs")))
@@ -24,7 +26,7 @@ def find_config(name: str) -> Path:
     Raises:
         SettingError: no such file here or among the shipped ones.
     """
-    for path in (Path(name), shipped_folder() / name):
+    for path in (Path(name), shipped_folder() / OLD_NAMES.get(name, name)):
         if path.is_file():
             return path
     known = "\n  ".join(shipped_configs())

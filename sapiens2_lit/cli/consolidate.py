@@ -1,14 +1,20 @@
 """The command that turns a checkpoint of a run, however many ranks wrote it, into one safetensors file of weights."""
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from sapiens2_lit.archives.safe_pickle import read_pickle
+from sapiens2_lit.archives.verify import set_verification
+from sapiens2_lit.checkpoints.format import CHECKPOINT, META
 from sapiens2_lit.checkpoints.write_streaming import Shapes, write_stream
 from sapiens2_lit.cli.find_run import find_model
-from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.cli.messages import set_up_messages
+from sapiens2_lit.cli.options import Parser, add_verify_option
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel.checkpoint import (
     MODEL,
@@ -32,7 +38,10 @@ def consolidate_command(args: list[str]) -> int:
     parser.add_argument("model", metavar="MODEL", help="a run, RUNS/best, RUNS/last, or a checkpoint")
     parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="the same as --output")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write, FILE.safetensors")
+    add_verify_option(parser)
     options = parser.parse_args(args)
+    set_up_messages()
+    set_verification(options.verify)
     if (options.out is None) == (options.output is None):
         raise SettingError("consolidate: expected one file to write, as --output OUT.safetensors")
     written = consolidate(Path(find_model(options.model)), options.out or options.output)
@@ -55,7 +64,7 @@ def consolidate(checkpoint: Path, out: Path) -> Path:
         return consolidate_file(checkpoint, out)
     if not checkpoint.is_dir():
         raise WeightsError(f"{checkpoint}: no such checkpoint")
-    read_meta_file(checkpoint)
+    meta = read_meta_file(checkpoint).get(META)
     assert is_sharded_checkpoint(checkpoint)
     shapes = stored_tensors(checkpoint, MODEL)
 
@@ -65,13 +74,18 @@ def consolidate(checkpoint: Path, out: Path) -> Path:
         read_into({f"{MODEL}{name}": tensor}, checkpoint)
         return tensor
 
-    return write_stream(out, shapes, read)
+    return write_stream(out, shapes, read, metadata=header_of(meta))
 
 
 def consolidate_file(checkpoint: Path, out: Path) -> Path:
-    content = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
-    if "state_dict" not in content:
+    content = read_pickle(checkpoint)
+    if not (isinstance(content, dict) and isinstance(content.get("state_dict"), dict)):
         raise WeightsError(f"{checkpoint}: expected a checkpoint of a run, with a state_dict.")
     tensors: dict[str, Tensor] = content["state_dict"]
     shapes: Shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-    return write_stream(out, shapes, tensors.__getitem__)
+    return write_stream(out, shapes, tensors.__getitem__, metadata=header_of(content.get(META)))
+
+
+def header_of(meta: Any) -> dict[str, str]:
+    """What the checkpoint says beside its tensors, by which the file can be predicted with as the checkpoint can."""
+    return {CHECKPOINT: json.dumps(meta)} if meta else {}

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.cli.find_run import PATTERNS, find_model
 from sapiens2_lit.cli.messages import set_up_messages
-from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.cli.options import Parser, add_trust_options
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.export.folder import MANIFEST, check_place, check_room, new_folder, write_json
 from sapiens2_lit.export.hub import check_login, push
@@ -53,6 +54,7 @@ def export(args: list[str], api: HfApi | None = None) -> int:
     """
     options = parse(args)
     set_up_messages()
+    set_verification(options.verify)
     out: Path = options.output.expanduser()
     check_place(out, overwrite=options.overwrite)
     api = api or HfApi()
@@ -61,7 +63,14 @@ def export(args: list[str], api: HfApi | None = None) -> int:
     elif options.private:
         raise SettingError("--private has no effect without --push_to_hub")
     source: str = options.model
-    model = load_model(source, device=options.device, ema=options.ema, backbone=options.backbone)
+    model = load_model(
+        source,
+        device=options.device,
+        ema=options.ema,
+        backbone=options.backbone,
+        trust=options.trust,
+        allow_nonfinite=options.allow_nonfinite,
+    )
     check_room(out, round(1.05 * sum(p.numel() * p.element_size() for p in model.parameters())) + SMALL_FILES)
     with new_folder(out, overwrite=options.overwrite) as folder:
         settings = Options(options.head, options.check, options.opset)
@@ -113,6 +122,7 @@ def parse(args: list[str]) -> Namespace:
         metavar="PATH",
         help="the pretrained backbone of a checkpoint without it, if it was moved",
     )
+    add_trust_options(parser)
     parser.add_switch("overwrite", False, "replace an earlier export in DIR")
     parser.add_argument(
         "--push_to_hub", metavar="USER/NAME", help="upload the folder to the Hugging Face hub, too"

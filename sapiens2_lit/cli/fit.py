@@ -1,47 +1,47 @@
 """The commands that need a Trainer: fit, validate, test, by LightningCLI."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import yaml
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateFinder
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
+from sapiens2_lit import interrupts
+from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.callbacks import (
-    FeatureCache,
-    LastCheckpoint,
+    EarlyStoppingMessage,
     LearningRates,
     ModelSummary,
-    PredictionPictures,
+    Patience,
+    RandomState,
+    RunLog,
     RunProgressBar,
     SoleWriter,
 )
-from sapiens2_lit.callbacks.beginning import preemption
+from sapiens2_lit.callbacks.beginning import Beginning, preemption
+from sapiens2_lit.callbacks.finite_weights import FiniteWeights
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
+from sapiens2_lit.checkpoints.trust import trusted
+from sapiens2_lit.cli.class_kinds import check_kinds
+from sapiens2_lit.cli.compare_views import warn_of_other_views
 from sapiens2_lit.cli.configs import resolve_configs
-from sapiens2_lit.cli.find_run import find_checkpoint, find_model, run_of
+from sapiens2_lit.cli.find_run import find_checkpoint, next_run, run_of
+from sapiens2_lit.cli.fit_options import add_run_options
 from sapiens2_lit.cli.link_settings import share_settings
+from sapiens2_lit.cli.loggers import with_logger_folders, writing_into
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.old_names import in_todays_names
-from sapiens2_lit.cli.options import value_of, without
-from sapiens2_lit.cli.out_of_memory import advice, is_out_of_memory
+from sapiens2_lit.cli.out_of_memory import advice, explain, is_out_of_memory
+from sapiens2_lit.cli.run_config import take_trust, with_model, with_saved_config
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.report import HtmlReport
 from sapiens2_lit.training.module import SapiensModule
-
-BEST = {
-    "checkpoint.monitor": "val/score",
-    "checkpoint.mode": "max",
-    "checkpoint.filename": "best-step={step}",
-    "checkpoint.auto_insert_metric_name": False,
-    "checkpoint.save_on_train_epoch_end": False,  # after validation, when the score is there
-}
 
 
 def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "SapiensCLI":
@@ -52,7 +52,9 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
     """
     set_up_messages()
     sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
-    args = in_todays_names(resolve_configs(with_saved_config(with_model(args))))
+    entries, args = take_trust(args)
+    args = in_todays_names(resolve_configs(with_model(args)))
+    args = with_logger_folders(with_saved_config(args, trusted(entries)))
     return (command_line or SapiensCLI)(
         SapiensModule,
         L.LightningDataModule,
@@ -69,7 +71,7 @@ COMMANDS = ("fit", "validate", "test")
 
 
 class SapiensCLI(LightningCLI):
-    """One run lives in `OUTPUT/version_N`: config.yaml, checkpoints/, TensorBoard's events.
+    """One run lives in `OUTPUT/version_N`: config.yaml, checkpoints/, metrics.csv, pictures/, TensorBoard's events.
 
     `--ckpt_path last` or `best` means the newest run of `--output` that has one; `fit` goes on in its folder. `auto` is
     `last` where there is one, else nothing: the command of a job that is put back into the queue.
@@ -82,16 +84,28 @@ class SapiensCLI(LightningCLI):
             OutOfMemory: with what to change.
         """
         self.sole_writer = SoleWriter()
+        self.before: Beginning | None = None
         try:
-            super().__init__(*args, **kwargs)
+            with interrupts.undone(self.leave):
+                super().__init__(*args, **kwargs)
         except Exception as error:
+            if self.before is not None:
+                self.before.remove_failed()
             if is_out_of_memory(error) and self.subcommand is not None:
                 trained = getattr(self, "model", None) if self.subcommand == "fit" else None
                 ranks = getattr(getattr(self, "trainer", None), "world_size", None)
                 raise advice(self.config[self.subcommand], error, trained, ranks) from error
+            if (plain := explain(error)) is not None:
+                raise plain from error
             raise
         finally:
             self.sole_writer.release()
+
+    def leave(self) -> None:
+        """Give the run's folder free, and leave nothing of a run that has not begun."""
+        self.sole_writer.release()
+        if self.before is not None:
+            self.before.remove()
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -99,24 +113,15 @@ class SapiensCLI(LightningCLI):
         known = LightningCLI.subcommands()
         return {name: known[name] for name in COMMANDS}
 
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: hyper-parameters in a checkpoint may come from a stranger, and the user's options win."""
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument(
-            "--output", default="runs/default", help="Folder for the runs of this configuration."
-        )
-        parser.add_argument(
-            "--report",
-            type=str | None,
-            default=None,
-            help="Folder for a page on the tested model: metrics, curves, the worst and the median samples.",
-        )
-        parser.add_class_arguments(ModelCheckpoint, "checkpoint")
-        parser.set_defaults(BEST)
-        parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
-        parser.add_class_arguments(PredictionPictures, "pictures")
-        parser.add_class_arguments(FeatureCache, "feature_cache")
+        add_run_options(parser)
 
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
+        set_verification(settings.verify)
         settings.ckpt_path = find_checkpoint(settings.ckpt_path, Path(settings.output))
         settings.weights_only = settings.weights_only is not False  # a checkpoint may come from a stranger
         if self.subcommand != "fit" and settings.ckpt_path is None and settings.model.weights is None:
@@ -128,20 +133,44 @@ class SapiensCLI(LightningCLI):
             )
         if settings.report is not None and self.subcommand != "test":
             raise SettingError(f"--report has no effect in {self.subcommand}: a page is written by test")
+        if settings.trust is not None:
+            raise SettingError("trust: found in a configuration, expected --trust on the command line")
+        check_kinds(settings.model)
+        if (folder := settings.trainer.default_root_dir) is not None:
+            raise SettingError(
+                f"trainer.default_root_dir: runs are in folders of --output; give --output {folder}"
+            )
         share_settings(settings)
         validate_in_steps(settings.trainer)
 
+    def instantiate_classes(self) -> None:
+        """Make all that the configuration says, in the run's folder, which from now on is this run's alone."""
+        settings = self.config[self.subcommand]
+        writes = self.subcommand == "fit" and not settings.trainer.fast_dev_run
+        if writes:
+            self.before = self.sole_writer.before = Beginning(Path(settings.output))
+        self.folder = self.sole_writer.claim(self.run_folder) if writes else self.run_folder()
+        with writing_into(self.folder, settings.trainer.logger):
+            super().instantiate_classes()
+
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         settings = self.config[self.subcommand]
-        kwargs.setdefault("default_root_dir", settings.trainer.default_root_dir or settings.output)
-        if settings.trainer.logger in (None, True):
-            make = partial(TensorBoardLogger, settings.output, name="", version=self.run_folder())
-            writes = self.subcommand == "fit" and not settings.trainer.fast_dev_run
-            kwargs["logger"] = self.sole_writer.claim(make) if writes else make()
+        kwargs.setdefault("default_root_dir", settings.output)
+        kwargs["logger"] = self.loggers()
         kwargs["callbacks"] = self.callbacks()
         kwargs["plugins"] = self.plugins()
         kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
         return super().instantiate_trainer(**kwargs)
+
+    def loggers(self) -> list[Logger]:
+        """That of `metrics.csv`, first, since it says where the run is; and the user's own, or TensorBoard's."""
+        built = self.config_init[self.subcommand].trainer.logger
+        own = RunLog(self.folder, goes_on=self.subcommand == "fit")
+        if built in (None, True):
+            return [own, TensorBoardLogger(self.folder.parent, name="", version=self.folder.name)]
+        if built is False:
+            return [own]
+        return [own, *built] if isinstance(built, list) else [own, built]
 
     def callbacks(self) -> list[L.Callback]:
         """The user's own callbacks, and those that every run has."""
@@ -150,16 +179,31 @@ class SapiensCLI(LightningCLI):
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
         if built.trainer.enable_progress_bar is not False:
             callbacks.append(RunProgressBar())
+        if self.subcommand != "fit" and not built.allow_nonfinite:
+            callbacks.append(FiniteWeights(str(built.ckpt_path or built.model.weights)))
         if built.report is not None:
             callbacks.append(HtmlReport(built.report, run_of(built.ckpt_path)))
         if self.subcommand == "fit":
+            if any(isinstance(callback, LearningRateFinder) for callback in callbacks):
+                raise SettingError(
+                    "trainer.callbacks: LearningRateFinder tries one rate for all parameters, but here each block has "
+                    "its own (model.layer_decay); compare short runs with --model.optimizer.lr 3e-5, 1e-4, 3e-4"
+                )
             callbacks.insert(0, self.sole_writer)
-            callbacks += [LearningRates(), built.pictures, built.feature_cache]
+            if built.patience is not None:
+                callbacks.append(Patience(built.patience, built.checkpoint.monitor, built.checkpoint.mode))
+            callbacks += [
+                EarlyStoppingMessage(),
+                RandomState(),
+                LearningRates(),
+                built.pictures,
+                built.feature_cache,
+            ]
             if built.trainer.enable_model_summary is not False:
                 callbacks.append(ModelSummary(self.config.fit))
             if built.trainer.enable_checkpointing is not False:
                 callbacks += [built.checkpoint, built.last_checkpoint]
-        return [*callbacks, preemption(self.subcommand, built)]
+        return [*callbacks, preemption(built, self.before)]
 
     def plugins(self) -> list[Any]:
         """The user's own plugins, and ours for checkpoints unless one of them is that."""
@@ -169,19 +213,22 @@ class SapiensCLI(LightningCLI):
             return plugins
         return [*plugins, RunCheckpointIO(optimizers=self.subcommand == "fit")]
 
-    def run_folder(self) -> str | None:
-        """Name of this run's folder under the output; None lets the logger count up."""
+    def run_folder(self) -> Path:
+        """This run's folder under the output: of the run that goes on, or a new one."""
         assert self.subcommand is not None
+        settings = self.config[self.subcommand]
+        output = Path(settings.output)
         if self.subcommand != "fit":
-            return self.subcommand
-        settings = self.config.fit
+            return output / self.subcommand
         run = run_of(settings.ckpt_path)
-        return run.name if run and run.parent.resolve() == Path(settings.output).resolve() else None
+        return output / run.name if run and run.parent.resolve() == output.resolve() else next_run(output)
 
     def after_instantiate_classes(self) -> None:
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         self.model.config = dump[self.subcommand]
-        self.model.resume_from = self.config[self.subcommand].ckpt_path
+        settings = self.config[self.subcommand]
+        self.model.resume_from = settings.ckpt_path
+        warn_of_other_views(self.model, self.datamodule, settings.model.heads, settings.ckpt_path)
 
 
 def validate_in_steps(trainer: Namespace) -> None:
@@ -194,26 +241,3 @@ def validate_in_steps(trainer: Namespace) -> None:
         trainer.val_check_interval = (
             min(500, max(1, trainer.max_steps // 10)) * trainer.accumulate_grad_batches
         )
-
-
-def with_model(args: list[str]) -> list[str]:
-    """Translate `--model SOURCE` of validate and test: a checkpoint of a run, or released weights."""
-    source = value_of(args, "--model")
-    if args[0] == "fit" or source is None:
-        return args
-    if value_of(args, "--ckpt_path") is not None:
-        raise SettingError("--ckpt_path is an older name of --model: give one of them")
-    found = find_model(source)
-    checkpoint = Path(found).suffix == ".ckpt" and Path(found).exists()
-    return [*without(args, "--model"), "--ckpt_path" if checkpoint else "--model.weights", found]
-
-
-def with_saved_config(args: list[str]) -> list[str]:
-    """Without any `--config`, evaluate a checkpoint by the configuration saved beside it."""
-    command, options = args[0], args[1:]
-    if command == "fit" or any(arg in ("-c", "--config") or arg.startswith("--config=") for arg in options):
-        return args
-    run = run_of(
-        find_checkpoint(value_of(options, "--ckpt_path"), Path(value_of(options, "--output") or "."))
-    )
-    return [command, "--config", str(run / "config.yaml"), *options] if run else args

@@ -2,14 +2,17 @@
 
 import os
 import re
+import shlex
 import sys
 from argparse import ArgumentError
 from importlib.metadata import version
+from pathlib import Path
 from textwrap import dedent
 
 from sapiens2_lit import interrupts
+from sapiens2_lit.atomic_write import ADVICE, DISK_ERRORS, room
 from sapiens2_lit.cli.configs import find_config, shipped_configs, summary
-from sapiens2_lit.errors import Interrupted, SapiensError
+from sapiens2_lit.errors import Interrupted, SapiensError, UntrustedError
 
 USAGE = """\
 usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
@@ -28,6 +31,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   configs    list the shipped configurations; `configs show NAME` prints one
   demo       train on a few hundred generated images and draw what was learnt
 
+Files run no code: a class of your own that a checkpoint names is imported with --trust CLASS_OR_MODULE alone.
 Later --config files and options win over earlier ones. `sapiens2-lit fit --help` lists every option,
 `sapiens2-lit fit --config ... --print_config` prints the whole configuration of a run.
 """
@@ -77,8 +81,19 @@ def answer(command: str, rest: list[str]) -> int:
     """Run a command; returns its exit status, with a message of what a user can mend."""
     try:
         return dispatch(command, rest)
+    except UntrustedError as error:
+        return fail(f"{error}\n{how_to_trust(command, rest, error.class_paths)}", status=1, cause=error)
     except SapiensError as error:
         return fail(plain_message(error), status=1, cause=error)
+    except MemoryError as error:  # of a Trainer it is explained already
+        reason = str(error) or "the system refused it"
+        return fail(f"out of memory: {reason}. Take a smaller --batch_size or image.", status=1, cause=error)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        place = Path(error.filename or ".").parent
+        where = f"{error.filename}: " if error.filename else ""
+        return fail(f"{where}{error.strerror}{room(error, place)}. {ADVICE}", status=1, cause=error)
     except (ArgumentError, ValueError) as error:
         if not isinstance(error, ArgumentError) and not str(error).startswith("Does not validate"):
             raise
@@ -144,6 +159,13 @@ def configs(rest: list[str]) -> int:
         print_line(find_config(rest[1]).read_text())
         return 0
     return fail("usage: sapiens2-lit configs [show NAME]", status=2)
+
+
+def how_to_trust(command: str, rest: list[str], class_paths: list[str]) -> str:
+    """The command that allows what a file names."""
+    options = [part for path in class_paths for part in ("--trust", path)]
+    complete = shlex.join(["sapiens2-lit", command, *rest, *options])
+    return f"Where you trust both the file and this code:\n  {complete}"
 
 
 def plain_message(error: SapiensError) -> str:

@@ -36,6 +36,25 @@ class Parser(ArgumentParser):
         )
 
 
+def add_trust_options(parser: Parser, group: Any = None) -> None:
+    """Add the options of every command that builds the networks of a file."""
+    (group or parser).add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="CLASS_OR_MODULE",
+        help="a class that the file may name besides those of sapiens2_lit, torch and lightning, such as "
+        "contact.ContactHead, or a module with all in it; may be repeated",
+    )
+    parser.add_switch("allow_nonfinite", False, "use weights that are NaN or infinite all the same", group)
+    add_verify_option(parser, group)
+
+
+def add_verify_option(parser: Parser, group: Any = None) -> None:
+    """Add the option of every command that reads weights."""
+    parser.add_switch("verify", True, "compare files with their checksums before they are loaded", group)
+
+
 def with_underscores(args: Sequence[str]) -> list[str]:
     """The same options with underscores in their names; `--no_ema` becomes `--ema=false`."""
     found = []

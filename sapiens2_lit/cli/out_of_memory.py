@@ -1,12 +1,24 @@
 """What to say when memory runs out: what of this run's settings takes it, and what to change."""
 
+import errno
+import re
 from typing import Any
 
 import torch
 
-from sapiens2_lit.errors import SapiensError
+from sapiens2_lit.errors import DataError, SapiensError, SettingError
 from sapiens2_lit.memory.advice import MemoryQuery, explain_shortage
 from sapiens2_lit.memory.launch import launch_of
+
+REFUSALS = (
+    "DefaultCPUAllocator",
+    "Cannot allocate memory",
+    "can't allocate memory",
+    "unable to mmap",
+    "std::bad_alloc",
+    "can't start new thread",
+)
+DEAD_WORKER = re.compile(r"DataLoader worker \(pid.*?(exited unexpectedly[^.]*|is killed by signal: [^.]*)")
 
 
 class OutOfMemory(SapiensError):
@@ -14,9 +26,26 @@ class OutOfMemory(SapiensError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, of a GPU or of the host."""
-    on_host = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
-    return on_host or isinstance(error, torch.OutOfMemoryError | MemoryError)
+    """Whether memory ran out, of a GPU or of the host, or the system refused to give it."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    refused = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    return refused or (
+        isinstance(error, RuntimeError | OSError) and any(map(str(error).__contains__, REFUSALS))
+    )
+
+
+def explain(error: BaseException) -> SapiensError | None:
+    """What happened, in a line, where a library says it in many; None where it is nothing of the kind."""
+    text = " ".join(str(error).split())
+    if isinstance(error, RuntimeError) and (found := DEAD_WORKER.search(text)):
+        return DataError(
+            f"a worker of the data loader died ({found[0]}). Where memory ran out: fewer --data.num_workers, or a "
+            "smaller --data.batch_size; with --data.num_workers 0 the run itself shows what happens"
+        )
+    if isinstance(error, ValueError) and text.startswith("`val_check_interval`"):
+        return SettingError(f"trainer.{text.replace('`', '')}")
+    return None
 
 
 def advice(settings: Any, error: BaseException, trained: Any = None, ranks: int | None = None) -> OutOfMemory:

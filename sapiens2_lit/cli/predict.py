@@ -4,16 +4,19 @@ import logging
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tqdm import tqdm
 
 from sapiens2_lit import interrupts
+from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.atomic_write import check_writable
 from sapiens2_lit.cli.find_run import find_model, with_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import with_underscores
 from sapiens2_lit.cli.predict_options import build_parser
+from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
 from sapiens2_lit.inference.boxes import BoxFile, read_boxes
 from sapiens2_lit.inference.detect import build_detector
@@ -40,6 +43,14 @@ def predict(args: list[str]) -> int:
     if any(arg.startswith("--data.predict") for arg in args):
         raise SettingError("--data.predict is gone: give --images PATH, and --boxes FILE for people")
     options = build_parser().parse_args(with_model(with_underscores(args)))
+    set_max_pixels(options.max_pixels)
+    set_verification(options.verify)
+    with empty_folders_removed(options.output):
+        return predict_to(options)
+
+
+def predict_to(options: Namespace) -> int:
+    """Do what options ask for; returns and raises as `predict` does."""
     check_writable(options.output, "--output")
     source = open_source(options.images, without=options.output)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
@@ -68,6 +79,24 @@ def predict(args: list[str]) -> int:
     return report(options.output, done, [*source.problems, *problems])
 
 
+@contextmanager
+def empty_folders_removed(folder: Path) -> Iterator[None]:
+    """Remove a folder, and those above it, that this block has made, if they are empty at its end, signals included."""
+    folder = folder.absolute()
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+
+    def remove() -> None:
+        with suppress(OSError):  # not empty, or never made
+            for path in new:
+                path.rmdir()
+
+    with interrupts.undone(remove):
+        try:
+            yield
+        finally:
+            remove()
+
+
 def build_predictor(options: Namespace) -> Predictor:
     """The model and how it is used.
 
@@ -81,6 +110,8 @@ def build_predictor(options: Namespace) -> Predictor:
         compile=options.compile,
         ema=options.ema,
         backbone=options.backbone,
+        trust=options.trust,
+        allow_nonfinite=options.allow_nonfinite,
         batch_size=options.batch_size,
         flip=options.flip,
         scales=options.scales,

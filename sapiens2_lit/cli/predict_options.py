@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.cli.options import Parser, add_trust_options
+from sapiens2_lit.data.pixel_limit import MAX_PIXELS
 
 DESCRIPTION = """\
 Predict on images and videos, and write what was found.
@@ -32,6 +33,7 @@ def build_parser() -> Parser:
         "--backbone", metavar="SOURCE", help="the pretrained backbone of a checkpoint, if it has moved"
     )
     parser.add_switch("ema", True, "take averaged weights", model)
+    add_trust_options(parser, model)
     model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (%(default)s)")
     model.add_argument("--precision", default="float32", help="float32 or bf16 (%(default)s)")
     parser.add_switch("compile", False, "compile the backbone's blocks: worth it for many images", model)
@@ -39,6 +41,9 @@ def build_parser() -> Parser:
     images = parser.add_argument_group("images and people")
     images.add_argument(
         "--images", required=True, metavar="PATH", help="an image, a video, a folder, or a quoted pattern"
+    )
+    images.add_argument(
+        "--max_pixels", type=int, metavar="N", help=f"largest photograph, width x height ({MAX_PIXELS:,})"
     )
     people = images.add_mutually_exclusive_group()
     people.add_argument(

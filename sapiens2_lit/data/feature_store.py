@@ -7,7 +7,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from sapiens2_lit.atomic_write import free_bytes, room
 from sapiens2_lit.errors import SettingError
 
 GIGABYTE = 1e9
@@ -60,7 +60,9 @@ class FeatureStore:
             reserve(self.folder / "marks.int64", self.rows * 8)
             (self.folder / "about.json").write_text(json.dumps(self.about, sort_keys=True))
         except OSError as error:
-            raise SettingError(f"feature_cache.folder: {self.folder}: {error.strerror}") from error
+            raise SettingError(
+                f"feature_cache.folder: {self.folder}: {error.strerror}{room(error, self.folder, self.bytes)}"
+            ) from error
         self._map()
         return self
 
@@ -116,11 +118,12 @@ def check_sizes(stores: Iterable[FeatureStore], limit: float) -> None:
             f"feature_cache.limit_gb: {what}, the limit is {limit:g}; raise it, or take fewer views"
         )
     folder = found[0].folder.parent
-    disk = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(disk).free
+    free = free_bytes(folder)
     taken = sum(taken_bytes(store.folder / "features.bf16") for store in found)
     if size - taken > free:
-        raise SettingError(f"feature_cache.folder: {what}, but {folder} has {free / GIGABYTE:.1f} GB free")
+        raise SettingError(
+            f"feature_cache.folder: {what}, but {folder} has {free:,} bytes free, {size - taken:,} are needed"
+        )
 
 
 def others(stores: Iterable[FeatureStore]) -> dict[Path, int]:

@@ -196,7 +196,7 @@ def training_loader(
             f"samples: set it to {max(1, sampler.num_samples)} or less."
         )
     return TrainingLoader(
-        dataset, batch_size=batch_size, sampler=sampler, drop_last=True, **_worker_settings(num_workers)
+        dataset, batch_size=batch_size, sampler=sampler, drop_last=True, **_worker_settings(num_workers, seed)
     )
 
 
@@ -240,8 +240,10 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     return batch
 
 
-def _worker_settings(num_workers: int) -> dict[str, Any]:
+def _worker_settings(num_workers: int, seed: int = 0) -> dict[str, Any]:
     return {
+        # of its own: making an iterator must not draw from what dropout draws from, which a run that goes on restores
+        "generator": torch.Generator().manual_seed(seed),
         "num_workers": num_workers,
         "collate_fn": collate,
         "pin_memory": torch.cuda.is_available(),

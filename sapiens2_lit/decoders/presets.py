@@ -49,6 +49,9 @@ TABLE: dict[str, dict[Kind, tuple[DecoderChannels, ...]]] = {
     "matting": {"deconv": _SEG, "pixel_shuffle": _NORMAL},
 }
 
+# Albedo as released. Depth was not; InstanceNorm would take from it how large a person is in the picture.
+RMS_TASKS = ("albedo", "depth")
+
 
 def decoder_preset(task: str, width: int, kind: Kind) -> DecoderChannels:
     """Channels of the decoder that was released for the task and a backbone `width` wide.

@@ -1,5 +1,6 @@
 """A folder that appears under its name whole or not at all."""
 
+import glob
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from uuid import uuid4
 from safetensors import SafetensorError
 
 from sapiens2_lit import interrupts
+from sapiens2_lit.atomic_write import free_bytes, held, remove_leftovers, room
 from sapiens2_lit.errors import SettingError
 
 MANIFEST = "sapiens2_lit.json"  # what every export holds and no other folder does
@@ -49,10 +51,9 @@ def check_room(out: Path, needed: int) -> None:
     Raises:
         SettingError: they do not.
     """
-    free = shutil.disk_usage(out.parent).free
-    if free < needed:
+    if (free := free_bytes(out.parent)) < needed:
         raise SettingError(
-            f"{out}: its disk has {free / 1e6:.0f} MB left, expected {needed / 1e6:.0f} MB for the export"
+            f"{out}: needs {needed:,} bytes, its disk has {free:,} bytes free; make room or choose another place"
         )
 
 
@@ -64,21 +65,34 @@ def new_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
         Interrupted: a signal came while it took the name; the folder is whole.
         SettingError: as `check_place`; also where a disk is full.
     """
+    bring_back(out)
     check_place(out, overwrite=overwrite)
+    remove_leftovers(out)
     temporary = out.with_name(f".{out.name}.{uuid4().hex}")
     try:
         with interrupts.undone(partial(delete, temporary)):  # an export asks for signals nowhere else
             temporary.mkdir()
-            yield temporary
+            with held(temporary):
+                yield temporary
             with interrupts.asked():
                 _replace(temporary, out)
     except (OSError, SafetensorError) as error:
         if isinstance(error, OSError) and error.errno is None:
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise SettingError(f"{out}: cannot be written: {reason}; nothing is left of it") from error
+        left = room(error, out.parent) if isinstance(error, OSError) else ""
+        raise SettingError(f"{out}: cannot be written: {reason}{left}; nothing is left of it") from error
     finally:
         delete(temporary)
+
+
+def bring_back(out: Path) -> None:
+    """Give an export its name again that a killed process was about to replace, or remove it if it is replaced."""
+    for old in out.parent.glob(f".{glob.escape(out.name)}.*.old"):
+        if out.exists():
+            delete(old)
+        else:
+            old.rename(out)
 
 
 def delete(folder: Path) -> None:
@@ -94,7 +108,7 @@ def _replace(new: Path, out: Path) -> None:
     if not out.exists():
         new.rename(out)
         return
-    old = out.with_name(f".{out.name}.{uuid4().hex}")
+    old = out.with_name(f".{out.name}.{uuid4().hex}.old")
     out.rename(old)
     try:
         new.rename(out)

@@ -16,30 +16,17 @@ from sapiens2_lit.export.usage_snippet import usage
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.heads.segmentation import SegmentationHeadBase
 from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.vocabularies.tasks import TASKS
 
-PIPELINES = {  # of the hub, by our tasks
-    "pose": "keypoint-detection",
-    "seg": "image-segmentation",
-    "normal": "image-to-image",
-    "pointmap": "depth-estimation",
-    "albedo": "image-to-image",
-    "depth": "depth-estimation",
-    "matting": "image-segmentation",
-}
 LIBRARIES = {
     "transformers": "transformers",
     "onnx": "onnx",
     "torch-export": "pytorch",
     "released": "sapiens2-lit",
 }
-MEANING = {
-    "pose": "keypoints, by heatmaps",
-    "seg": "a class a pixel",
-    "normal": "surface normals: x right, y down, z away from the camera, which they face with z < 0",
-    "pointmap": "points in the camera's frame (x right, y down, z forward), and the scale that makes them metres",
-    "albedo": "color without light, sRGB",
-    "depth": "depth along z",
-    "matting": "alpha and premultiplied foreground",
+SHOWN = {
+    "letterbox": "whole images scaled with their aspect kept and centered on black",
+    "stretch": "whole images stretched to that size",
 }
 
 
@@ -79,7 +66,7 @@ def metadata(
     dataset = data_name(model)
     results = [
         EvalResult(
-            task_type=PIPELINES.get(tasks[0], "other") if tasks else "other",
+            task_type=TASKS[tasks[0]].pipeline if tasks else "other",
             dataset_type=dataset,
             dataset_name=f"{dataset} (validation)",
             metric_type=metric.removeprefix("val/"),
@@ -90,7 +77,7 @@ def metadata(
     return ModelCardData(
         **licensed,
         library_name=LIBRARIES[exported.form],
-        pipeline_tag=PIPELINES[tasks[0]] if len(set(tasks)) == 1 else None,
+        pipeline_tag=TASKS[tasks[0]].pipeline if len(set(tasks)) == 1 else None,
         base_model=source.hub_id,
         tags=["sapiens2", "sapiens2-lit", exported.form, *dict.fromkeys(tasks)],
         model_name=name if results else None,
@@ -111,7 +98,7 @@ def introduction(model: InferenceModel, exported: Exported, source: Provenance, 
     check = f" Checked on export: {exported.checked}." if exported.checked else " Not checked on export."
     return (
         f"{size}, {origin}, {made} (`--format {exported.form}`) by sapiens2-lit. "
-        f"Input: RGB, {height} x {width} (height x width)."
+        f"Input: RGB, {height} x {width} (height x width), {SHOWN[model.view]}."
         + "".join(f" The {note}." for note in run.notes)
         + check
     )
@@ -120,7 +107,7 @@ def introduction(model: InferenceModel, exported: Exported, source: Provenance, 
 def describe(head: Head, name: str) -> str:
     """One line about a head, with its vocabulary."""
     task = task_of(head) or task_of_class(head)
-    text = f"- `{name}` ({type(head).__name__}): {MEANING.get(task or '', 'a head of its own kind')}"
+    text = f"- `{name}` ({type(head).__name__}): {TASKS[task].meaning if task else 'a head of its own kind'}"
     named = [("keypoints", head.skeleton.name, head.skeleton.keypoints)] if head.skeleton else []
     named += [("classes", head.classes.name, head.classes.names)] if head.classes else []
     for noun, vocabulary, names in named:
@@ -140,7 +127,7 @@ def data_name(model: InferenceModel) -> str:
 def training(model: InferenceModel, run: TrainingRun) -> str:
     """Data and steps, where the configuration tells."""
     data = model.config.get("data") or {}
-    if not data:
+    if not data.get("class_path"):
         return ""
     given = {key: value for key, value in (data.get("init_args") or {}).items() if value is not None}
     steps = f"{run.step} optimizer steps. " if run.step is not None else ""

@@ -1,39 +1,30 @@
 """Which task a head is for, which one is exported, and what to do where a format cannot hold it."""
 
 from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 from typing import NoReturn
 
 from torch import nn
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.heads import (
-    AlbedoHead,
-    DepthHead,
-    Head,
-    MattingHead,
-    NormalHead,
-    PointmapHead,
-    PoseHead,
-    SegmentationHead,
-)
+from sapiens2_lit.heads.base import Head
+from sapiens2_lit.vocabularies.tasks import TASKS
 
-# By the names of released files: the last layer of the head is `conv_TASK`.
-TASKS: tuple[tuple[type[Head], str], ...] = (
-    (PoseHead, "pose"),
-    (SegmentationHead, "seg"),
-    (NormalHead, "normal"),
-    (PointmapHead, "pointmap"),
-    (AlbedoHead, "albedo"),
-    (DepthHead, "depth"),
-    (MattingHead, "matting"),
-)
 ANY_HEADS = "--format onnx or --format torch-export, which hold any heads"
 
 
 def task_of(head: nn.Module) -> str | None:
     """The task of a head with released names, or None."""
-    found = next((task for kind, task in TASKS if isinstance(head, kind)), None)
+    found = next((task for task, row in TASKS.items() if isinstance(head, _class_at(row.head))), None)
     return found if found and hasattr(head, f"conv_{found}") else None
+
+
+@cache
+def _class_at(path: str) -> type[nn.Module]:
+    module, _, name = path.rpartition(".")
+    found: type[nn.Module] = getattr(import_module(module), name)
+    return found
 
 
 def choose_head(heads: Mapping[str, Head], name: str | None, form: str) -> tuple[str, Head]:

@@ -1,14 +1,12 @@
 """What is known of the run that a checkpoint comes from: its step, its kind, and the metrics logged then."""
 
 import math
-import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from sapiens2_lit.archives.safe_pickle import read_pickle
 from sapiens2_lit.checkpoints.format import EMA, is_ours
 
 
@@ -51,7 +49,7 @@ def read_content(path: Path) -> Mapping[str, Any]:
     path = path / "meta.pt" if path.is_dir() else path
     if not path.is_file() or not (path.suffix == ".ckpt" or path.name == "meta.pt"):
         return {}
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    content = read_pickle(path)
     return content if is_ours(content) or path.name == "meta.pt" else {}
 
 

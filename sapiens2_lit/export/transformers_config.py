@@ -11,19 +11,14 @@ from sapiens2_lit.backbones.layers import EPS
 from sapiens2_lit.backbones.rope import THETA
 from sapiens2_lit.backbones.sapiens2 import REGISTERS
 from sapiens2_lit.backbones.sizes import FULL_ATTENTION, PATCH
-from sapiens2_lit.checkpoints.reader import ARCHITECTURES
 from sapiens2_lit.decoders.pixel_shuffle import ChannelRMSNorm
 from sapiens2_lit.export.tasks import task_of
 from sapiens2_lit.heads import Head, PoseHead, SegmentationHead
 from sapiens2_lit.heads.pose import RELEASED_MAP_AREA
 from sapiens2_lit.vocabularies import IGNORED
+from sapiens2_lit.vocabularies.tasks import TASKS
 
-CLASS_OF = {task: name for name, task in ARCHITECTURES.items()}
-LABELS = {
-    "normal": ("normal_x", "normal_y", "normal_z"),
-    "pointmap": ("x", "y", "z"),
-    "matting": ("red", "green", "blue", "alpha"),
-}
+CLASS_OF = {task: row.transformers for task, row in TASKS.items() if row.transformers}
 
 
 def why_not(backbone: Backbone, head: Head) -> str | None:
@@ -96,7 +91,7 @@ def label_names(head: Head, task: str) -> tuple[str, ...]:
         return head.skeleton.keypoints
     if isinstance(head, SegmentationHead):
         return head.classes.names
-    return LABELS[task]
+    return TASKS[task].channels
 
 
 def head_config(head: Head) -> dict[str, Any]:
@@ -139,12 +134,13 @@ def scale_convs(head: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
     return convs(head.get_submodule("scale_conv_layers")) if hasattr(head, "scale_conv_layers") else []
 
 
-def preprocessor_json(backbone: Sapiens2, head: Head) -> dict[str, Any]:
-    """preprocessor_config.json: the input's size and normalisation, and of keypoints their heatmaps."""
+def preprocessor_json(backbone: Sapiens2, head: Head, view: str) -> dict[str, Any]:
+    """preprocessor_config.json: the input's size, whether images keep their aspect, normalisation, and heatmaps."""
     height, width = backbone.image_size
     config: dict[str, Any] = {
         "image_processor_type": "Sapiens2ImageProcessor",
         "do_resize": True,
+        "do_pad": view == "letterbox" and not head.top_down,  # people are shown by their boxes
         "size": {"height": height, "width": width},
         "resample": 2,
         "do_rescale": True,

@@ -24,9 +24,7 @@ from sapiens2_lit.inference.to_original import (
 )
 from sapiens2_lit.inference.views import View
 from sapiens2_lit.vocabularies import IGNORED
-
-UNIT_VECTORS = ("normal",)
-SCALAR_MAPS = ("depth",)  # one channel that needs no axis
+from sapiens2_lit.vocabularies.tasks import map_kind
 
 
 class CropOwnership:
@@ -153,8 +151,11 @@ def restore(key: str, values: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
     if not np.issubdtype(values.dtype, np.floating):
         return restore_labels(channels_last, view)
     flat = channels_last[..., None] if values.ndim == 2 else channels_last
-    restored = (restore_vectors if key in UNIT_VECTORS else restore_field)(flat, view)
-    return restored[..., 0] if values.ndim == 2 or key in SCALAR_MAPS else restored
+    kind = map_kind(key)
+    unit_vectors = kind is not None and kind.values == "unit vectors"
+    restored = (restore_vectors if unit_vectors else restore_field)(flat, view)
+    has_axis = values.ndim > 2 and (kind is None or kind.has_channel_axis)
+    return restored if has_axis else restored[..., 0]
 
 
 def paste(

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,27 +13,21 @@ from torch import Tensor
 
 from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, PATCH, SIZES, WINDOW, BackboneSize
 from sapiens2_lit.checkpoints import load_state, read_weights, task_state
+from sapiens2_lit.checkpoints.hf_config import class_names, read_config
 from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.reader import find_files
 from sapiens2_lit.checkpoints.renames import translate_config
-from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.inference.build_from_config import read_factories
 from sapiens2_lit.models.build import build
 from sapiens2_lit.models.network import Network
+from sapiens2_lit.vocabularies import Classes, load_classes, make_classes
+from sapiens2_lit.vocabularies.tasks import TASKS
 
 METADATA = "sapiens2_lit.config"  # in a safetensors header: JSON of the configuration that made the networks
 RELEASED_SIZE, RELEASED_SIZE_4K = (1024, 768), (4096, 3072)
 SKELETONS = {17: "coco17", 133: "coco_wholebody133", 308: "sociopticon308"}
 CLASSES = {29: "body29"}
-HEADS = {  # by TASK in `decode_head.conv_TASK`, the name of the last layer
-    "pose": "PoseHead",
-    "seg": "SegmentationHead",
-    "pointmap": "PointmapHead",
-    "normal": "NormalHead",
-    "depth": "DepthHead",
-    "albedo": "AlbedoHead",
-    "matting": "MattingHead",
-}
 
 log = logging.getLogger(__name__)
 Tensors = Mapping[str, Tensor]
@@ -56,20 +50,25 @@ class Released:
     origin: str
 
 
-def read_released(source: str | Path) -> Released:
+def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
     """The networks of a task file, a folder or a hub id, with their weights.
 
     A file of ours may hold its configuration in its header; else the name of the head's last layer tells the task,
     shapes tell the size, and keypoints or classes are known by their number.
 
+    Args:
+        source: the file, the folder or the hub id.
+        trust: classes or modules that its configuration may name, as of `load_model`.
+
     Raises:
+        UntrustedError: its configuration names a class that is not trusted.
         WeightsError: it is not found, has no head, or one whose vocabulary nobody knows.
     """
     place = find_folder(source)
     found = read_weights(place)
     config, origin = config_of(place), str(source)
-    made_from = config or {"model": infer_settings(found.tensors, declared_size(place), origin)}
-    network = build(*read_factories(made_from, origin), pretrained=False)
+    made_from = config or {"model": infer_settings(found.tensors, place, origin)}
+    network = build(*read_factories(made_from, origin, trust), pretrained=False)
     if len(network.heads) != 1:
         raise WeightsError(f"{origin}: its configuration has {len(network.heads)} heads, expected one")
     task, image_size = next(iter(network.heads)), network.backbone.image_size or RELEASED_SIZE
@@ -92,9 +91,15 @@ def config_of(place: Path) -> dict[str, Any]:
     try:
         with safe_open(files[0], framework="pt") as opened:
             text = (opened.metadata() or {}).get(METADATA)
-        return translate_config(json.loads(text)) if text else {}
-    except (SafetensorError, OSError, ValueError) as error:
+        config = json.loads(text) if text else {}
+        config = translate_config(config) if isinstance(config, dict) else config
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{files[0]}: expected safetensors with a readable header; {error}.") from error
+    if not isinstance(config, dict):
+        raise WeightsError(
+            f"{files[0]}: {METADATA}: found {type(config).__name__}, expected a mapping of settings."
+        )
+    return config
 
 
 def find_task(tensors: Tensors, origin: str) -> str:
@@ -104,7 +109,7 @@ def find_task(tensors: Tensors, origin: str) -> str:
         WeightsError: there is no head, or none of a known task.
     """
     head = [name for name in tensors if name.startswith("decode_head.")]
-    for task in HEADS:
+    for task in TASKS:
         if f"decode_head.conv_{task}.weight" in tensors:
             return task
     if any(name.startswith("heads.") for name in tensors):
@@ -118,7 +123,7 @@ def find_task(tensors: Tensors, origin: str) -> str:
         )
     raise WeightsError(
         f"{origin}: has a head of an unknown task ({', '.join(sorted(head)[:3])}, ...), expected a last layer "
-        f"decode_head.conv_TASK with TASK one of {', '.join(HEADS)}; a `transformers` model needs its config.json."
+        f"decode_head.conv_TASK with TASK one of {', '.join(TASKS)}; a `transformers` model needs its config.json."
     )
 
 
@@ -148,25 +153,22 @@ def count_blocks(names: Mapping[str, Tensor], prefix: str) -> int:
 
 def declared_size(place: Path) -> tuple[int, int] | None:
     """(height, width) that a config.json beside the weights declares, if any."""
-    path = (place if place.is_dir() else place.parent) / "config.json"
-    if not path.is_file():
-        return None
-    size = json.loads(path.read_text(encoding="utf-8")).get("image_size")  # read_weights has read it, too
+    size = read_config(place).get("image_size")
     return (size[0], size[1]) if isinstance(size, list) and len(size) == 2 else None
 
 
-def infer_settings(tensors: Tensors, declared: tuple[int, int] | None, origin: str) -> dict[str, Any]:
+def infer_settings(tensors: Tensors, place: Path, origin: str) -> dict[str, Any]:
     """The settings of backbone and head, as `model` of a configuration has them, from what the tensors show.
 
     Args:
-        declared: (height, width) of the input, if a file beside the weights says it.
+        place: of the weights, beside which a config.json may say the input's size and the names of classes.
 
     Raises:
         WeightsError: there is no head of a known task, or no vocabulary has that number of keypoints or classes.
     """
     task = find_task(tensors, origin)
     four_k = any(name.startswith("backbone.tokenizer.") for name in tensors)
-    image_size = list(declared or (RELEASED_SIZE_4K if four_k else RELEASED_SIZE))
+    image_size = list(declared_size(place) or (RELEASED_SIZE_4K if four_k else RELEASED_SIZE))
     backbone = {"size": backbone_size(tensors, origin), "image_size": image_size, "window_tokenizer": four_k}
     deconv = any(name.startswith("decode_head.deconv_layers.") for name in tensors)
     head: dict[str, Any] = {"decoder": "deconv" if deconv else "pixel_shuffle"}
@@ -174,14 +176,35 @@ def infer_settings(tensors: Tensors, declared: tuple[int, int] | None, origin: s
     if task == "pose":
         head["skeleton"] = choose(SKELETONS, count, "keypoints", origin)
     elif task == "seg":
-        head["classes"] = choose(CLASSES, count, "classes", origin)
+        head["classes"] = find_classes(place, count, origin)
     elif task == "pointmap":
         head |= {"image_size": image_size, "patch_size": PATCH * WINDOW if four_k else PATCH}
-    head_class = f"sapiens2_lit.heads.{HEADS[task]}"
     return {
         "backbone": {"class_path": "sapiens2_lit.backbones.Sapiens2", "init_args": backbone},
-        "heads": {task: {"class_path": head_class, "init_args": head}},
+        "heads": {task: {"class_path": TASKS[task].head, "init_args": head}},
     }
+
+
+def find_classes(place: Path, count: int, origin: str) -> str | Classes:
+    """The classes that config.json names (`id2label`); without names, or with those of a shipped vocabulary, that.
+
+    Raises:
+        WeightsError: nobody knows the classes, or a name is there twice.
+    """
+    names = class_names(place, count)
+    if names is None:
+        return choose(CLASSES, count, "classes", origin)
+    if count in CLASSES and plain(names) == plain(load_classes(CLASSES[count]).names):
+        return CLASSES[count]
+    try:
+        return make_classes(names, f"{origin}: `id2label` of config.json")
+    except SettingError as error:
+        raise WeightsError(str(error)) from error
+
+
+def plain(names: Iterable[str]) -> list[str]:
+    """Names without case, spaces and other signs."""
+    return [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
 
 
 def choose(vocabularies: Mapping[int, str], count: int, what: str, origin: str) -> str:

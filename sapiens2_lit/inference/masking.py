@@ -10,8 +10,8 @@ from sapiens2_lit.heads.segmentation import SegmentationHeadBase
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.prediction import Prediction
 from sapiens2_lit.vocabularies import IGNORED
+from sapiens2_lit.vocabularies.tasks import map_kind
 
-MASKS = ("segmentation", "alpha", "foreground")  # say themselves where people are
 _LEAST_ALPHA = 0.5
 
 
@@ -50,5 +50,7 @@ def mask_maps(prediction: Prediction, people: npt.NDArray[np.bool_]) -> None:
     """Make what float maps say outside of people unknown (NaN), in place; masks and mattes stay as they are."""
     for maps in prediction.maps.values():
         for key, values in maps.items():
-            if key not in MASKS and np.issubdtype(values.dtype, np.floating):
+            kind = map_kind(key)
+            masks = kind is not None and kind.tells_people
+            if not masks and np.issubdtype(values.dtype, np.floating):
                 values[~people] = np.nan

@@ -1,7 +1,7 @@
 """The networks of a checkpoint or of a released file, ready to predict: plain PyTorch, no Trainer."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,14 +10,17 @@ from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.checkpoints import load_state, read_meta, read_weights
+from sapiens2_lit.checkpoints.finite import check_finite
 from sapiens2_lit.checkpoints.hub import is_hub_id
 from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, Outputs
 from sapiens2_lit.inference.build_from_config import read_factories
-from sapiens2_lit.inference.from_released import read_released
+from sapiens2_lit.inference.from_released import find_folder, read_released
+from sapiens2_lit.inference.trained_view import configured_view, data_setting, released_view
 from sapiens2_lit.models.build import build
 from sapiens2_lit.models.network import Network
+from sapiens2_lit.transforms.whole_image import ImageView, check_view
 
 Precision = Literal["float32", "bf16"]
 _PRECISIONS = ("float32", "bf16")
@@ -33,6 +36,7 @@ class InferenceModel(Network):
         heads: by name, what turns feature maps into results.
         image_size: (height, width) of the input; the backbone's own where absent.
         precision: `float32`, or `bf16` by autocast.
+        view: how whole images meet the network: `letterbox` or `stretch`, as in its training.
         config: what the run that trained it was made from, as a dict; empty where there was none.
         origin: where the weights came from, for messages.
 
@@ -47,6 +51,7 @@ class InferenceModel(Network):
         *,
         image_size: tuple[int, int] | None = None,
         precision: Precision = "float32",
+        view: ImageView = "letterbox",
         config: Mapping[str, Any] | None = None,
         origin: str = "memory",
     ) -> None:
@@ -58,9 +63,11 @@ class InferenceModel(Network):
         if not heads:
             raise SettingError("heads: found none, expected at least one; there would be nothing to predict")
         check_precision(precision)
+        check_view(view)
         super().__init__(backbone, heads)
         self.image_size: tuple[int, int] = (size[0], size[1])
         self.precision = precision
+        self.view = view
         self.config = dict(config or {})
         self.origin = origin
         self.eval().requires_grad_(False)
@@ -90,6 +97,8 @@ def load_model(
     compile: bool = False,
     ema: bool = True,
     backbone: str | None = None,
+    trust: Iterable[str] = (),
+    allow_nonfinite: bool = False,
 ) -> InferenceModel:
     """The networks of a checkpoint, of a released task file, or of a `transformers` model.
 
@@ -102,14 +111,21 @@ def load_model(
         ema: take the averaged weights where a checkpoint has them.
         backbone: where to find the pretrained backbone of a checkpoint that holds only what was trained, if it is no
             longer where it was in training.
+        trust: classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
+            package, torch and lightning; those of the variable SAPIENS2_LIT_TRUST are trusted, too.
+        allow_nonfinite: load weights that are NaN or infinite.
 
     Raises:
-        WeightsError: nothing is there, it is no model of a task, or its parts do not fit together.
+        UntrustedError: the file names a class that is not trusted; nothing of it was imported.
+        WeightsError: nothing is there, it is no model of a task, its parts do not fit together, or a weight is not
+            finite.
         SettingError: an unknown device or precision.
     """
     place = find_device(device)
     check_precision(precision)
-    model = _load(source, ema, backbone).to(place)
+    model = _load(source, ema, backbone, trust).to(place)
+    if not allow_nonfinite:
+        check_finite(model, model.origin)
     model.precision = precision
     if compile:
         model.compile_blocks()
@@ -142,32 +158,35 @@ def check_precision(precision: str) -> None:
         raise SettingError(f"precision: found {precision!r}, expected one of {', '.join(_PRECISIONS)}.")
 
 
-def _load(source: str | Path, ema: bool, backbone: str | None) -> InferenceModel:
+def _load(source: str | Path, ema: bool, backbone: str | None, trust: Iterable[str]) -> InferenceModel:
     path = Path(source).expanduser()
     if not path.exists() and not is_hub_id(str(source)):
         raise WeightsError(
             f"{source}: no such file or folder; expected a checkpoint (.ckpt), a task model (folder or .safetensors) "
             "or a hub id such as facebook/sapiens2-seg-0.4b."
         )
-    if (path.suffix in PICKLES and path.is_file()) or (path / "meta.pt").is_file():
+    if (path.suffix in (*PICKLES, ".safetensors") and path.is_file()) or (path / "meta.pt").is_file():
         meta = read_meta(path)
         if meta:
-            return _from_checkpoint(path, meta.get("config") or {}, ema, backbone)
-    found = read_released(source)
+            return _from_checkpoint(path, meta.get("config") or {}, ema, backbone, trust)
+    found = read_released(source, trust)
     return InferenceModel(
         found.network.backbone,
         found.network.heads,
         image_size=found.image_size,
+        view=configured_view(found.config)
+        if found.config
+        else released_view(next(iter(found.network.heads)), find_folder(source)),
         config=found.config,
         origin=found.origin,
     )
 
 
 def _from_checkpoint(
-    path: Path, config: Mapping[str, Any], ema: bool, backbone_weights: str | None
+    path: Path, config: Mapping[str, Any], ema: bool, backbone_weights: str | None, trust: Iterable[str]
 ) -> InferenceModel:
     """Plain networks: adapters are merged, averages taken, and what was not trained is read from where it was."""
-    network = build(*read_factories(config, str(path)), pretrained=False)
+    network = build(*read_factories(config, str(path), trust), pretrained=False)
     found = read_weights(path, ema=ema, backbone=backbone_weights)
     log.info("%s", load_state(network, found.tensors, source=found.origin).summary())
     size = network.backbone.image_size or data_setting(config, "image_size")
@@ -175,17 +194,7 @@ def _from_checkpoint(
         network.backbone,
         network.heads,
         image_size=(size[0], size[1]) if size else None,
+        view=configured_view(config),
         config=config,
         origin=found.origin,
     )
-
-
-def data_setting(config: Mapping[str, Any], name: str) -> Any:
-    """A setting of a run's data, or of the first of its datasets that has it; None where there is none."""
-    settings = (config.get("data") or {}).get("init_args") or {}
-    if settings.get(name) is not None:
-        return settings[name]
-    datasets = settings.get("datasets")
-    nested = list(datasets.values()) if isinstance(datasets, Mapping) else []
-    found = (data_setting({"data": data}, name) for data in nested if isinstance(data, Mapping))
-    return next((value for value in found if value is not None), None)

@@ -18,16 +18,16 @@ from sapiens2_lit.inference.video import VideoFile
 from sapiens2_lit.inference.writers.base import Writer
 from sapiens2_lit.inference.writers.formats import (
     DEFAULT_FORMATS,
-    FORMATS,
     OTHER_FORMATS,
     FormatOptions,
     build_writer,
     build_writers,
+    formats_of,
     keys_of,
 )
 from sapiens2_lit.inference.writers.overlay import OverlayVideo
-
-_CHANNELS = {"normal": 3, "pointmap": 3, "albedo": 3, "foreground": 3, "alpha": 1}
+from sapiens2_lit.vocabularies import IGNORED
+from sapiens2_lit.vocabularies.tasks import MapKind, map_kind
 
 
 def open_output(
@@ -43,7 +43,7 @@ def open_output(
     """Where the results of a run go.
 
     Args:
-        formats: by name, as in `writers.formats.FORMATS`, and `overlay` (png of photographs, mp4 of videos) and
+        formats: by name, as in `writers.formats.all_formats`, and `overlay` (png of photographs, mp4 of videos) and
             `overlay-frames` (png of everything); None for json, png, ply and overlay, each where it has a meaning.
         out: the folder; made if need be.
         heads: by name, those whose predictions come.
@@ -60,7 +60,7 @@ def open_output(
             writer
             for name in DEFAULT_FORMATS
             if name == "overlay"
-            or any(name in FORMATS[key] for head in heads.values() for key in keys_of(head))
+            or any(name in formats_of(key) for head in heads.values() for key in keys_of(head))
             for writer in build_writers((name,), heads, options, videos=bool(source.videos))
         ]
         names: tuple[str, ...] = DEFAULT_FORMATS
@@ -164,17 +164,15 @@ class Output:
         """With maps that say nothing for heads that saw nobody; custom heads get writers for what they predict."""
         maps = {head: dict(found) for head, found in prediction.maps.items()}
         for writer in self.writers:
-            if writer.key in FORMATS and writer.key != "keypoints":
-                maps.setdefault(writer.head, {}).setdefault(
-                    writer.key, blank(writer.key, prediction.image_size)
-                )
+            if kind := map_kind(writer.key):
+                maps.setdefault(writer.head, {}).setdefault(writer.key, blank(kind, prediction.image_size))
         for head, found in maps.items():
             for key in found:
                 self._add_writers(head, key)
         return replace(prediction, maps=maps)
 
     def _add_writers(self, head: str, key: str) -> None:
-        if key in FORMATS or any((writer.head, writer.key) == (head, key) for writer in self.writers):
+        if formats_of(key) or any((writer.head, writer.key) == (head, key) for writer in self.writers):
             return
         for name in self.formats:
             if name in OTHER_FORMATS:
@@ -225,9 +223,8 @@ class Output:
         return self.out / "videos" / f"{video}.json"
 
 
-def blank(key: str, size: tuple[int, int]) -> Array:
+def blank(kind: MapKind, size: tuple[int, int]) -> Array:
     """A map that says nothing."""
-    if key == "segmentation":
-        return np.full(size, 255, dtype=np.uint8)
-    channels = _CHANNELS.get(key)
-    return np.full(size if channels is None else (*size, channels), np.nan, dtype=np.float32)
+    if kind.values == "classes":
+        return np.full(size, IGNORED, dtype=np.uint8)
+    return np.full((*size, kind.channels) if kind.has_channel_axis else size, np.nan, dtype=np.float32)

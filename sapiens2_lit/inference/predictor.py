@@ -1,7 +1,7 @@
 """Predict on images in Python: numpy in, numpy out, in the original image's pixels."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -21,9 +21,10 @@ from sapiens2_lit.inference.assemble import (
 )
 from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check_boxes, per_image, read
 from sapiens2_lit.inference.masking import check_mask_head, mask_maps, people_of, tells_people
-from sapiens2_lit.inference.model import InferenceModel, Precision, data_setting, load_model
+from sapiens2_lit.inference.model import InferenceModel, Precision, load_model
 from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction, info_of
 from sapiens2_lit.inference.test_time_augmentation import scaled_sizes, warn_of_heads_left_out
+from sapiens2_lit.inference.trained_view import data_setting
 from sapiens2_lit.inference.views import View, crop_view, whole_view
 from sapiens2_lit.models.multi_scale import Size
 from sapiens2_lit.transforms.crop import BOX_PADDING
@@ -39,8 +40,9 @@ log = logging.getLogger(__name__)
 class Predictor:
     """A model, and how it is used. `sapiens2_lit.load` makes one.
 
-    Top-down heads (pose) see a crop around each box; dense heads see the whole image, its aspect kept, or the same
-    crops, whose results are pasted back. Heads that see the same share one pass of the backbone.
+    Top-down heads (pose) see a crop around each box; dense heads see the whole image, its aspect kept or stretched as
+    the model was trained, or the same crops, whose results are pasted back. Heads that see the same share one pass
+    of the backbone.
 
     Args:
         model: backbone and heads.
@@ -52,6 +54,7 @@ class Predictor:
         mask_with: the head, of classes with a background or of mattes, outside whose people other dense maps say
             nothing; or a model of its own (a file, folder or hub id) with one such head.
         detector: from RGB uint8 (H, W, 3) to boxes (N, 5), x, y, width, height and score, for images without boxes.
+        trust: classes or modules that the file of `mask_with` may name, as of `load`.
 
     Raises:
         SettingError: a setting is out of its range, or fits no head.
@@ -68,6 +71,7 @@ class Predictor:
         box_padding: float | None = None,
         mask_with: str | None = None,
         detector: Detector | None = None,
+        trust: Iterable[str] = (),
     ) -> None:
         if batch_size < 1:
             raise SettingError(f"batch_size: found {batch_size}, expected 1 or more.")
@@ -88,7 +92,7 @@ class Predictor:
         self.infos = {name: info_of(head) for name, head in model.named_heads()}
         self.top_down = [name for name, head in model.named_heads() if head.top_down]
         self.dense = [name for name, head in model.named_heads() if not head.top_down]
-        self.masker, self.mask_with = self._find_masker(mask_with)
+        self.masker, self.mask_with = self._find_masker(mask_with, trust)
         warn_of_heads_left_out(model, model.image_size, self.sizes, flip)
         self._warned = False
 
@@ -191,18 +195,23 @@ class Predictor:
         crops: list[View] = []
         wholes: list[View] = []
         shared: list[View] = []  # all heads see the whole image
-        size = self.model.image_size
+        size, view = self.model.image_size, self.model.view
+        apart = view == "stretch" and bool(on_crops) and bool(on_wholes)  # people are never stretched
         for place, (image, boxes) in enumerate(zip(images, people, strict=True)):
             image_size = (image.shape[0], image.shape[1])
             if boxes is None:
-                shared.append(whole_view(place, image_size, size, as_person=not self.dense))
+                if apart:
+                    crops.append(whole_view(place, image_size, size, as_person=True))
+                    wholes.append(whole_view(place, image_size, size, view=view))
+                else:
+                    shared.append(whole_view(place, image_size, size, as_person=not self.dense, view=view))
                 continue
             crops += [crop_view(place, image_size, size, box, self.box_padding) for box in boxes]
-            wholes.append(whole_view(place, image_size, size))
+            wholes.append(whole_view(place, image_size, size, view=view))
         groups = [(on_crops, crops), (on_wholes, wholes), ([*self.top_down, *self.dense], shared)]
         return [(names, views) for names, views in groups if names and views]
 
-    def _find_masker(self, mask_with: str | None) -> tuple["Predictor | None", str]:
+    def _find_masker(self, mask_with: str | None, trust: Iterable[str]) -> tuple["Predictor | None", str]:
         """Who says where people are: this predictor (None) or another one, and by which head."""
         if mask_with is None or mask_with in self.infos:
             if mask_with is not None:
@@ -210,7 +219,7 @@ class Predictor:
             return None, mask_with or ""
         if not Path(mask_with).expanduser().exists() and not is_hub_id(mask_with):
             check_mask_head(self.model, mask_with)
-        model = load_model(mask_with, device=self.model.device, precision=self.model.precision)
+        model = load_model(mask_with, device=self.model.device, precision=self.model.precision, trust=trust)
         able = [name for name, head in model.named_heads() if tells_people(head)]
         if len(able) != 1:
             raise SettingError(
@@ -247,6 +256,8 @@ def load(
     compile: bool = False,
     ema: bool = True,
     backbone: str | None = None,
+    trust: Iterable[str] = (),
+    allow_nonfinite: bool = False,
     **options: Any,
 ) -> Predictor:
     """A predictor with the networks of a checkpoint, of a released task model, or of a `transformers` model.
@@ -259,13 +270,24 @@ def load(
         compile: compile the backbone's blocks in place.
         ema: take the averaged weights where a checkpoint has them.
         backbone: where the pretrained backbone of a checkpoint is that holds only what was trained, if it has moved.
+        trust: classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
+            package, torch and lightning; those of the variable SAPIENS2_LIT_TRUST, separated by commas, are, too.
+        allow_nonfinite: load weights that are NaN or infinite.
         options: of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector.
 
     Raises:
-        WeightsError: nothing is there, or it is no model that can predict.
+        UntrustedError: the file names a class that is not trusted; nothing of it was imported.
+        WeightsError: nothing is there, it is no model that can predict, or a weight is not finite.
         SettingError: naming the setting, what was found and what was expected.
     """
     model = load_model(
-        source, device=device, precision=precision, compile=compile, ema=ema, backbone=backbone
+        source,
+        device=device,
+        precision=precision,
+        compile=compile,
+        ema=ema,
+        backbone=backbone,
+        trust=trust,
+        allow_nonfinite=allow_nonfinite,
     )
-    return Predictor(model, **options)
+    return Predictor(model, trust=trust, **options)

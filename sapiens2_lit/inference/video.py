@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.inference.container_length import missing_bytes
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -94,7 +95,12 @@ class VideoFile:
                 yield from self._decode(container, stream, count, wanted)
                 self.problem = self._lost(count, stream)
         except (OSError, av.error.FFmpegError) as error:
-            self.problem = f"{self.path}: the video cannot be read: {error.strerror or error}."
+            self.problem = f"{self.path}: the video cannot be read: {error.strerror or error}{self._cut()}."
+
+    def _cut(self) -> str:
+        """Whether that is because the end of the file is missing."""
+        missing = missing_bytes(self.path) if self.path.is_file() else 0
+        return f"; it is truncated, {missing:,} bytes are missing at its end" if missing else ""
 
     def _decode(
         self, container: Any, stream: "VideoStream", count: "_Count", wanted: Callable[[int], bool]
@@ -135,9 +141,13 @@ class VideoFile:
             what = "1 frame" if count.num_lost == 1 else f"{count.num_lost} frames"
             lost.append(f"{what} could not be decoded and left out{place}")
         if count.broken_off is not None:
-            lost.append(f"it breaks off after {count.num_packets} frames: {count.broken_off}")
+            lost.append(f"it breaks off after {count.num_packets} frames: {count.broken_off}{self._cut()}")
         elif count.exact and count.num_packets < stream.frames:
             lost.append(f"it ends after {count.num_packets} of {stream.frames} frames: it is truncated")
+        elif missing := missing_bytes(self.path):
+            lost.append(
+                f"it ends after {count.num_packets} frames, {missing:,} bytes too early: it is truncated"
+            )
         return f"{self.path}: {'; '.join(lost)}." if lost else None
 
 

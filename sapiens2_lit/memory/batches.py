@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, Head
+from sapiens2_lit.vocabularies.tasks import map_kind
 
 
 def example_batch(
@@ -37,14 +38,14 @@ def _label(
         points = torch.ones(batch_size, count, 3, device=device)
         points[..., :2] *= min(image_size) / 2
         return points
-    if key == "segmentation":
-        return torch.zeros(batch_size, *image_size, dtype=torch.int64, device=device)
     if key == "intrinsics":
         return torch.eye(3, device=device).repeat(batch_size, 1, 1)
-    channels = {"normal": 3, "pointmap": 3, "albedo": 3, "foreground": 3, "depth": 1, "alpha": 1}.get(key)
-    if channels is None:
+    kind = map_kind(key)
+    if kind is None:
         raise SettingError(
             f"{type(head).__name__} learns from {key!r}, a label whose shape is not known here: the memory of its "
             "training cannot be told beforehand."
         )
-    return torch.ones(batch_size, channels, *image_size, device=device)
+    if kind.values == "classes":
+        return torch.zeros(batch_size, *image_size, dtype=torch.int64, device=device)
+    return torch.ones(batch_size, kind.channels, *image_size, device=device)

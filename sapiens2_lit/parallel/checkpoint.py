@@ -15,16 +15,23 @@ from typing import Any
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.optim import Optimizer
 
-from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.archives.safe_pickle import read_pickle
+from sapiens2_lit.archives.verify import is_wanted
+from sapiens2_lit.archives.write_archive import write_archive
+from sapiens2_lit.atomic_write import flush
+from sapiens2_lit.errors import DamagedError, SettingError, WeightsError
 from sapiens2_lit.parallel.dtensor import held_part, is_sharded, local_values
 from sapiens2_lit.parallel.metadata import INDEX_FILE, read_index
+from sapiens2_lit.parallel.parts import check_parts, index_crc, verify_parts
 
 META_FILE = "meta.pt"
 MODEL, OPTIMIZER = "model.", "optimizer."
 OPTIMIZERS = "sharded_optimizers"  # in meta.pt
+INDEX_CRC = "index_crc32"  # in meta.pt
 Stored = dict[str, tuple[torch.Size, torch.dtype]]
 
 
@@ -76,9 +83,14 @@ def save_sharded(checkpoint: dict[str, Any], path: Path, rank: int) -> None:
                 else:
                     small[name][key] = value
         kept.append({"param_groups": state["param_groups"], "state": small})
-    dcp.save(tensors, checkpoint_id=path)
+    try:
+        dcp.save(tensors, checkpoint_id=path)
+    except CheckpointException as error:  # of all ranks, with their tracebacks
+        refused = [cause for cause, _ in error.failures.values() if isinstance(cause, OSError)]
+        raise (refused[0] if refused else error) from error
     if rank == 0:
-        torch.save({**checkpoint, OPTIMIZERS: kept}, path / META_FILE)
+        write_archive({**checkpoint, OPTIMIZERS: kept, INDEX_CRC: index_crc(path)}, path / META_FILE)
+        flush(path)
 
 
 def replace_folder(part: Path, path: Path) -> None:
@@ -92,20 +104,31 @@ def replace_folder(part: Path, path: Path) -> None:
     else:
         path.unlink(missing_ok=True)
         part.rename(path)
+    flush(path.parent)
 
 
-def read_meta_file(path: Path) -> dict[str, Any]:
-    """Everything of a checkpoint but its large tensors.
+def read_meta_file(path: Path, parts: bool = True) -> dict[str, Any]:
+    """Everything of a checkpoint but its large tensors, after a look at all of it.
+
+    Args:
+        parts: verify the tensors, too.
 
     Raises:
-        WeightsError: the folder is no finished checkpoint.
+        WeightsError: the folder is no finished checkpoint, or a file of it is missing.
+        DamagedError: a checksum does not match.
     """
     if not is_sharded_checkpoint(path):
         raise WeightsError(
             f"{path}: expected a file, or a folder with {META_FILE} and {INDEX_FILE}: it is no checkpoint, "
             "or was not written to its end."
         )
-    found: dict[str, Any] = torch.load(path / META_FILE, map_location="cpu", weights_only=True)
+    check_parts(path)
+    found: dict[str, Any] = read_pickle(path / META_FILE)
+    expected = found.pop(INDEX_CRC, None)
+    if is_wanted() and expected not in (None, index_crc(path)):
+        raise DamagedError(f"{path / INDEX_FILE}")
+    if parts:
+        verify_parts(path)
     return found
 
 

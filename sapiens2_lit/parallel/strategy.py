@@ -1,9 +1,10 @@
 """FSDP2 as a strategy of Lightning's Trainer."""
 
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +16,15 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
+from sapiens2_lit.archives.safe_pickle import read_pickle
+from sapiens2_lit.archives.verify import verify_file
+from sapiens2_lit.archives.write_archive import archive_bytes
+from sapiens2_lit.atomic_write import check_room, unwritable_is_error
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel import checkpoint as folder
+from sapiens2_lit.parallel.collectives import gather_over_ranks
 from sapiens2_lit.parallel.dtensor import held_part, local_values
+from sapiens2_lit.parallel.parts import verify_parts
 from sapiens2_lit.parallel.sharding import Sharding
 
 
@@ -123,27 +130,58 @@ class ShardedStrategy(ModelParallelStrategy):
         return folder.optimizer_state(optimizer, self.names())
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
-        """Write a folder under another name first: what has its name is whole."""
+        """Write a folder under another name first: what has its name is whole.
+
+        Raises:
+            SettingError: on every rank, where the folder cannot be written to or has no room.
+        """
         path = Path(self.broadcast(str(filepath)))
         part = path.with_name(f".{path.name}.part")
+        needed = sum(gather_over_ranks(archive_bytes(checkpoint)))
+        self.together(partial(self._begin, part, needed), path, needed)
+        self.together(partial(folder.save_sharded, checkpoint, part, self.global_rank), path, needed)
+        self.together(partial(self._end, part, path), path, needed)
+
+    def _begin(self, part: Path, needed: int) -> None:
         if self.is_global_zero:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
-        self.barrier("part")
-        folder.save_sharded(checkpoint, part, self.global_rank)
-        self.barrier("saved")
+            check_room(part.parent, needed)
+
+    def _end(self, part: Path, path: Path) -> None:
         if self.is_global_zero:
             folder.replace_folder(part, path)
-        self.barrier("renamed")
+
+    def together(self, work: Callable[[], object], path: Path, needed: int | None = None) -> None:
+        """Do a rank's part of some work with files; a refusal on one rank is an error on all, which wait for it.
+
+        Raises:
+            SettingError, WeightsError: as of the first rank that has one.
+        """
+        failed = None
+        try:
+            with unwritable_is_error(path, needed=needed):
+                work()
+        except (SettingError, WeightsError) as error:
+            failed = error
+        kind = type(failed) if type(failed) is SettingError else WeightsError
+        errors = gather_over_ranks(None if failed is None else (kind, str(failed)))
+        if failed is not None:
+            raise failed
+        for kind, message in filter(None, errors):
+            raise kind(message)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
         """All but the tensors of a folder, which are read when their turn comes; a file, memory-mapped."""
         path = Path(self.broadcast(str(checkpoint_path)))
         self._source = path
         if path.is_file():
-            # A run's own command line decides whether code in files is trusted; mapped files are tensors alone.
-            return torch.load(path, map_location="cpu", mmap=True, weights_only=weights_only is not False)
-        checkpoint = folder.read_meta_file(path)
+            if weights_only is False:  # a Trainer of the user's own says that it trusts the file
+                verify_file(path)
+                return torch.load(path, map_location="cpu", mmap=True, weights_only=False)
+            return read_pickle(path)
+        checkpoint = folder.read_meta_file(path, parts=False)
+        self.together(partial(verify_parts, path, self.global_rank, self.world_size), path)
         shapes = folder.stored_tensors(path, folder.MODEL)
         with torch.device("meta"):
             checkpoint["state_dict"] = {

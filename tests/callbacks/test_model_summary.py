@@ -98,6 +98,6 @@ def test_a_run_prints_both(figures: Path, tmp_path: Path, caplog: pytest.LogCapt
         "--trainer.enable_progress_bar",
         "false",
     ]
-    assert main(["fit", "--config", "pose_17.yaml", "--config", "size/test.yaml", *options]) == 0
+    assert main(["fit", "--config", "pose_17.yaml", "--config", "size/smoke.yaml", *options]) == 0
     assert "backbone (frozen)" in caplog.text
     assert "memory, estimated: " in caplog.text

@@ -115,7 +115,7 @@ def test_options_of_today_are_left_alone(option: str) -> None:
 def test_the_command_line_names_the_new_option(
     options: list[str], message: str, capsys: pytest.CaptureFixture
 ) -> None:
-    assert main(["fit", "--config", "pose_17.yaml", "--config", "size/test.yaml", *options]) == 1
+    assert main(["fit", "--config", "pose_17.yaml", "--config", "size/smoke.yaml", *options]) == 1
     assert message in capsys.readouterr().err
 
 

@@ -163,7 +163,7 @@ def fit(figures: Path, tmp_path: Path) -> Any:
         "--config",
         "pose_17.yaml",
         "--config",
-        "size/test.yaml",
+        "size/smoke.yaml",
         *QUIET,
         "--trainer.max_steps",
         "1",

@@ -20,11 +20,16 @@ def test_own_files_win_over_shipped_ones(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_every_form_of_the_option_is_resolved() -> None:
     resolved = resolve_configs(
-        ["fit", "--config", "pose_17.yaml", "-c", "size/test.yaml", "--config=size/1b.yaml", "--x", "1"]
+        ["fit", "--config", "pose_17.yaml", "-c", "size/smoke.yaml", "--config=size/1b.yaml", "--x", "1"]
     )
     assert [Path(a.removeprefix("--config=")).name for a in resolved] == [
-        "fit", "--config", "pose_17.yaml", "-c", "test.yaml", "1b.yaml", "--x", "1",
+        "fit", "--config", "pose_17.yaml", "-c", "smoke.yaml", "1b.yaml", "--x", "1",
     ]  # fmt: skip
+
+
+def test_an_old_name_means_the_file_of_today() -> None:
+    assert find_config("size/test.yaml") == find_config("size/smoke.yaml")
+    assert "size/test.yaml" not in shipped_configs()
 
 
 def test_unknown_names_list_the_known_ones() -> None:

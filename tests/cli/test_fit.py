@@ -14,7 +14,7 @@ from helpers import QUIET, events, scalars
 
 from sapiens2_lit.cli.main import main
 
-TINY = ["--config", "pose_17.yaml", "--config", "size/test.yaml"]
+TINY = ["--config", "pose_17.yaml", "--config", "size/smoke.yaml"]
 
 
 def fit(output: Path, root: Path, *options: object) -> Path:
@@ -45,7 +45,7 @@ def test_shipped_configs_train_on_pictures_of_people(
         "--config",
         config,
         "--config",
-        "size/test.yaml",
+        "size/smoke.yaml",
         "--data.root",
         str(coco_people),
         *QUIET,
@@ -154,7 +154,7 @@ def test_nothing_is_measured_without_trained_weights(
     figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert main(["validate", *TINY, *QUIET, "--data.root", str(figures), "--output", str(tmp_path)]) == 1
-    assert "--ckpt_path" in capsys.readouterr().err
+    assert "give --model or --model.weights" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 def test_shipped_config_trains_validates_and_predicts(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/test.yaml", *QUIET]
+    command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/smoke.yaml", *QUIET]
     command += ["--data.root", str(folder), "--output", str(tmp_path / "runs"), "--trainer.max_steps", "4"]
     assert main(command) == 0
     run = tmp_path / "runs" / "version_0"
@@ -66,7 +66,7 @@ def test_shipped_config_trains_validates_and_predicts(
 @pytest.mark.slow
 def test_pixels_may_vary_on_the_device(folder: Path, tmp_path: Path) -> None:
     """The same run twice: the same losses, and not those of the loader's variation."""
-    command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/test.yaml", *QUIET]
+    command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/smoke.yaml", *QUIET]
     command += ["--data.root", str(folder), "--trainer.max_steps", "3", "--data.augment.photometric", "1"]
     losses = []
     for run, on_device in (("one", "true"), ("other", "true"), ("loader", "false")):
@@ -85,7 +85,7 @@ def test_losses_of_the_docs_train(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "losses.yaml").write_text(block)
     for index in (0, 1, 2):
         Image.fromarray(np.full((60, 50), 255, np.uint8)).save(folder / "masks" / f"{index}.png")
-    command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/test.yaml", *QUIET]
+    command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/smoke.yaml", *QUIET]
     command += [
         "--config",
         str(tmp_path / "losses.yaml"),
@@ -118,7 +118,7 @@ def test_pose_and_segmentation_train_together(figures: Path, tmp_path: Path) -> 
     }
     pose = {"class_path": "sapiens2_lit.heads.PoseHead", "init_args": {"skeleton": "coco17"}}
     (tmp_path / "both.yaml").write_text(yaml.safe_dump({"model": {"heads": {"pose": pose, "seg": seg}}}))
-    command = ["fit", "--config", "pose_17.yaml", "--config", "size/test.yaml", *QUIET]
+    command = ["fit", "--config", "pose_17.yaml", "--config", "size/smoke.yaml", *QUIET]
     command += ["--config", str(tmp_path / "both.yaml"), "--data.root", str(root), "--data.masks", "masks"]
     command += ["--data.augment", "null", "--data.batch_size", "12"]  # every step sees the same 12 people
     assert main([*command, "--output", str(tmp_path / "runs"), "--trainer.max_steps", "6"]) == 0
@@ -148,7 +148,7 @@ def test_pose_and_segmentation_train_together(figures: Path, tmp_path: Path) -> 
 def test_mistakes_are_answered_in_one_message(
     options: list[str], expected: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/test.yaml", *QUIET]
+    command = ["fit", "--config", "segmentation_29.yaml", "--config", "size/smoke.yaml", *QUIET]
     command += ["--data.root", str(folder), "--output", str(tmp_path / "runs"), *options]
     assert main(command) in (1, 2)
     printed = capsys.readouterr().err.split("error: ")[-1]

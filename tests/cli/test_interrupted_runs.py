@@ -11,7 +11,7 @@ import pytest
 import torch
 
 MINUTES = 300  # s: much longer than it takes, on a machine with much else to do
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "interrupts.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "interrupts.py"
 
 
 @pytest.mark.slow
@@ -33,7 +33,7 @@ def start(root: Path, output: Path, *options: str) -> subprocess.Popen[str]:
         "--config",
         "pose_17.yaml",
         "--config",
-        "size/test.yaml",
+        "size/smoke.yaml",
     ]
     command += ["--data.root", str(root), "--output", str(output), "--data.batch_size", "2"]
     command += ["--trainer.accelerator", "cpu", "--trainer.max_steps", "100000", *options]

@@ -16,7 +16,7 @@ FIT = [
     "--config",
     "pose_17.yaml",
     "--config",
-    "size/test.yaml",
+    "size/smoke.yaml",
     "--trainer.enable_progress_bar",
     "false",
     "--trainer.accelerator",

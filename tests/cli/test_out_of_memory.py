@@ -9,14 +9,14 @@ import torch
 from jsonargparse import Namespace
 
 from sapiens2_lit.cli.main import main
-from sapiens2_lit.cli.out_of_memory import advice, changes, is_out_of_memory
+from sapiens2_lit.cli.out_of_memory import advice, changes, explain, is_out_of_memory
 
 
 @pytest.mark.slow
 def test_a_run_out_of_memory_ends_with_what_to_change(
     figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args = ["fit", "--config", "pose_17.yaml", "--config", "size/test.yaml", "--data.root", str(figures)]
+    args = ["fit", "--config", "pose_17.yaml", "--config", "size/smoke.yaml", "--data.root", str(figures)]
     args += ["--data.num_workers", "0", "--output", str(tmp_path), "--trainer.accelerator", "cpu"]
     args += ["--trainer.devices", "1", "--trainer.enable_progress_bar", "false", "--data.batch_size", "4"]
     args += ["--trainer.callbacks", json.dumps([{"class_path": "processes.Full"}])]
@@ -64,3 +64,34 @@ def test_what_is_done_already_is_not_advised() -> None:
 )
 def test_other_errors_stay_what_they_are(error: Exception, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:119] . DefaultCPUAllocator: not enough memory"),
+        RuntimeError("unable to mmap 1000 bytes from file <x>: Cannot allocate memory (12)"),
+        RuntimeError("can't start new thread"),
+    ],
+)
+def test_memory_that_the_system_refuses_is_told(error: Exception) -> None:
+    assert is_out_of_memory(error)
+
+
+def test_other_errors_are_not(tmp_path: Path) -> None:
+    assert not is_out_of_memory(OSError(28, "No space left on device"))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_a_dead_worker_and_lightnings_words_are_one_line() -> None:
+    dead = RuntimeError(
+        "DataLoader worker (pid 3) is killed by signal: Killed. It is possible that\ndataloader's"
+    )
+    assert "is killed by signal: Killed" in str(explain(dead)) and "\n" not in str(explain(dead))
+    interval = ValueError(
+        "`val_check_interval` (2) must be less than or equal to the number of the training batches (1)."
+    )
+    assert str(explain(interval)).startswith("trainer.val_check_interval (2)")
+    assert explain(ValueError("something else")) is None

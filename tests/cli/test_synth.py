@@ -34,7 +34,7 @@ def test_what_it_writes_is_trained_on(tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"sapiens2-lit fit --config pose_308.yaml --data.root {root}" in printed.out
     assert cv2.imread(str(root / "preview.png")).shape[0] > 8 * 64
 
-    fit = ["fit", "--config", "pose_308.yaml", "--config", "size/test.yaml", "--data.root", str(root)]
+    fit = ["fit", "--config", "pose_308.yaml", "--config", "size/smoke.yaml", "--data.root", str(root)]
     fit += ["--trainer.max_steps", "1", "--data.batch_size", "4", "--data.num_workers", "0"]
     fit += [
         "--trainer.accelerator",
@@ -79,7 +79,7 @@ def test_its_advice_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture)
         (["--people", "2", "1"], "--people 2 1"),
         (["--people", "0"], "--people 0: expected"),
         (["--people", "1", "2", "3"], "--people 1 2 3: expected one or two numbers"),
-        (["--field-of-view", "40", "50", "60"], "--field-of-view 40 50 60: expected one or two numbers"),
+        (["--field-of-view", "40", "50", "60"], "--field_of_view 40 50 60: expected one or two numbers"),
         (["--tasks", "smell"], "--tasks smell"),
         (["--seed", "-1"], "--seed -1"),
         (["--workers", "0"], "--workers 0"),

@@ -127,7 +127,7 @@ def test_a_run_counts_once_and_keeps_its_weights(
     monkeypatch.setattr(
         SegmentationDataModule, "count_classes", lambda data: counted.append(1) or count(data)
     )
-    command = ["--config", "segmentation_29.yaml", "--config", "size/test.yaml", *QUIET]
+    command = ["--config", "segmentation_29.yaml", "--config", "size/smoke.yaml", *QUIET]
     command += ["--model.heads.seg.classes", str(folder / "classes.yaml"), "--data.root", str(folder)]
     command += ["--model.heads.seg.class_weights", "auto", "--output", str(tmp_path / "runs")]
     command += ["--data.batch_size", "2", "--trainer.accumulate_grad_batches", "1"]

@@ -224,3 +224,12 @@ def test_problems_of_all_datasets_come_together(tmp_path: Path, people: Path):
     assert "data.datasets.b, train" in text
     assert "data.datasets.c: " in text
     assert MultitaskDataModule({"a": pose(people)}, allow=["areas"]).datasets["a"].allow == ("areas",)
+
+
+def test_all_datasets_have_one_view(people: Path) -> None:
+    data = several({"pose": pose(people), "masks": masks(people)}, view="stretch")
+    assert data.datasets["masks"].view == data.datasets["masks"].datasets["val"].view == "stretch"
+    with pytest.raises(
+        SettingError, match=r"data.datasets.masks.view is stretch, but data.view is letterbox"
+    ):
+        several({"masks": masks(people, view="stretch")})

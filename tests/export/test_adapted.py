@@ -19,7 +19,7 @@ def test_adapters_are_merged_and_averages_taken_as_asked(figures: Path, tmp_path
     base = tmp_path / "base"
     write_weights(Sapiens2("test", (64, 48)).state_dict(), base / "model.safetensors")
     (base / "LICENSE").write_text("the text of the licence\n")
-    fit = ["fit", "--config", "pose_17.yaml", "--config", "size/test.yaml", "--data.root", str(figures)]
+    fit = ["fit", "--config", "pose_17.yaml", "--config", "size/smoke.yaml", "--data.root", str(figures)]
     fit += ["--model.backbone.weights", str(base), "--model.adapt.mode", "lora", "--model.ema.decay", "0.5"]
     fit += [
         "--trainer.max_steps",

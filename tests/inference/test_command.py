@@ -156,7 +156,7 @@ def test_predict_agrees_with_the_trainer(
         "--config",
         "pose_17.yaml",
         "--config",
-        "size/test.yaml",
+        "size/smoke.yaml",
         *QUIET,
         "--trainer.max_steps",
         "4",

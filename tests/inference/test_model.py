@@ -1,6 +1,7 @@
 """Models are made anew from checkpoints, from task files alone, and from folders of `transformers`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints import released_state, write_weights
 from sapiens2_lit.decoders.presets import decoder_preset
-from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.errors import SettingError, UntrustedError, WeightsError
 from sapiens2_lit.heads import (
     AlbedoHead,
     DepthHead,
@@ -105,7 +106,11 @@ def test_a_checkpoint_is_made_anew_with_classes_from_the_working_directory(
     heads = {"own": {"class_path": "own_prediction_head.OwnHead", "init_args": {"bias": 0.5}}}
     config = {"model": {"backbone": BACKBONE, "heads": heads, "weights": "gone.safetensors"}}
     saved = InferenceModel(Sapiens2("test", (64, 48)), {"own": NormalHead(32)})
-    model = load_model(checkpoint(tmp_path / "last.ckpt", config, saved))
+    file = checkpoint(tmp_path / "last.ckpt", config, saved)
+    with pytest.raises(UntrustedError, match=r"last\.ckpt.*names own_prediction_head\.OwnHead"):
+        load_model(file)
+    assert "own_prediction_head" not in sys.modules
+    model = load_model(file, trust=["own_prediction_head"])
     assert type(model.heads["own"]).__name__ == "OwnHead" and model.heads["own"].bias == 0.5
     assert model.image_size == (64, 48) and model.config == config
     images = torch.randint(0, 255, (2, 3, 64, 48), dtype=torch.uint8)

@@ -13,13 +13,13 @@ from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.output import open_output
 from sapiens2_lit.inference.predictor import Predictor
 from sapiens2_lit.inference.sources import open_source
-from sapiens2_lit.inference.writers.formats import FORMATS, PICTURE_FORMATS
+from sapiens2_lit.inference.writers.formats import all_formats
 
 from .conftest import MakeModel, MakePicture
 
 PAGE = (Path(__file__).parents[2] / "docs" / "outputs.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-ALL_FORMATS = sorted({*PICTURE_FORMATS, *(name for names in FORMATS.values() for name in names)})
+ALL_FORMATS = all_formats()
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ def job(config: str, root: Path | None, runs: Path, name: str, ranks: int, *opti
             },
         },
     ]
-    arguments = ["fit", "--config", config, "--config", "size/test.yaml"]
+    arguments = ["fit", "--config", config, "--config", "size/smoke.yaml"]
     arguments += ["--data.root", root] if root else []
     arguments += ["--data.num_workers", 0, "--data.batch_size", 4 // ranks]
     arguments += ["--trainer.accelerator", "cpu", "--trainer.devices", ranks, "--trainer.max_steps", STEPS]

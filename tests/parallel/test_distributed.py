@@ -19,7 +19,7 @@ def run(output: Path, root: Path, *options: str) -> dict[str, float]:
         "--config",
         "pose_17.yaml",
         "--config",
-        "size/test.yaml",
+        "size/smoke.yaml",
     ]
     command += ["--data.root", str(root), "--output", str(output), "--data.num_workers", "0"]
     command += ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "2", "--trainer.max_steps", "-1"]

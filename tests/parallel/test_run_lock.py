@@ -16,7 +16,7 @@ def test_all_ranks_of_a_second_run_are_refused(pose_job: MakeJob, runs: Path) ->
     assert first.join() == [[0], [0]], first.log()
     run = runs / "locked" / "version_0"
     assert (run / "checkpoints" / "last.ckpt").exists() and not (run / NAME).exists()
-    config = (run / "config.yaml").stat().st_mtime_ns
+    config, files = (run / "config.yaml").stat().st_mtime_ns, sorted(run.rglob("*"))
     lock = RunLock(run)
     lock.acquire()
     second = start(2, [[*job, "--ckpt_path", "last"]], runs / "processes" / "refused")
@@ -24,3 +24,4 @@ def test_all_ranks_of_a_second_run_are_refused(pose_job: MakeJob, runs: Path) ->
     lock.release()
     assert f"a run is writing there, process {os.getpid()}" in second.log()
     assert (run / "config.yaml").stat().st_mtime_ns == config
+    assert sorted(run.rglob("*")) == files

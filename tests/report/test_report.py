@@ -10,7 +10,7 @@ from helpers import QUIET
 
 from sapiens2_lit.cli.main import main
 
-TINY = ["--config", "pose_17.yaml", "--config", "size/test.yaml"]
+TINY = ["--config", "pose_17.yaml", "--config", "size/smoke.yaml"]
 
 
 @pytest.fixture(scope="module")

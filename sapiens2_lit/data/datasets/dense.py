@@ -27,7 +27,7 @@ from sapiens2_lit.data.sample_counter import Tally
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.transforms.geometric import Affine, warp_image
 from sapiens2_lit.transforms.pixels import PixelFunction
-from sapiens2_lit.transforms.whole_image import fit_affine
+from sapiens2_lit.transforms.whole_image import ImageView, fit_affine
 
 _VIEWS = 10  # drawn at most until enough of the labels is seen
 _REPLACEMENTS = 100  # samples in a row without labels: then something is wrong with all of them
@@ -45,6 +45,7 @@ class Augmentation(Protocol):
         size: tuple[int, int],
         labels: Mapping[str, Any],
         rng: np.random.Generator,
+        view: ImageView = "letterbox",
     ) -> Affine: ...
 
     def build_pixels(self) -> PixelFunction: ...
@@ -75,6 +76,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         min_valid: least number of pixels that must count.
         skip_bad: whether samples that cannot be read are left out and counted: in training another takes their place,
             in evaluation another is there of which nothing counts.
+        view: whether whole images keep their aspect (`letterbox`) or fill the input (`stretch`).
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         seed: int = 0,
         min_valid: int = 0,
         skip_bad: bool = False,
+        view: ImageView = "letterbox",
     ) -> None:
         self.folder = folder
         self.names = np.array(names)  # not a list: worker processes would copy its strings one by one
@@ -102,6 +105,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         self.min_valid = min_valid
         self.skip_bad = skip_bad
         self.bad = Tally(len(self.names))
+        self.view = view
         self.skipped = Tally(len(self.names))
         self.invalid = Tally(len(self.names))
         self.augment_pixels = None if augment is None else augment.build_pixels()
@@ -177,9 +181,9 @@ class DenseDataset(Dataset[dict[str, Any]]):
         tries = 0 if self.augment is None else _VIEWS if few is not None and few >= self.min_valid else 1
         for view in range(tries + 1):
             if self.augment is not None and view < tries:
-                affine = self.augment.choose(size, self.image_size, labels, rng)
+                affine = self.augment.choose(size, self.image_size, labels, rng, self.view)
             else:
-                affine = fit_affine(size, self.image_size)
+                affine = fit_affine(size, self.image_size, view=self.view)
             warped = warp_rasters(self.label_sources, labels, affine, self.image_size)
             seen = fewest_seen(warped)
             enough = few is None or seen is None or min(few, seen) >= self.min_valid

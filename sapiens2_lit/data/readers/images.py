@@ -10,6 +10,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
+from sapiens2_lit.data.pixel_limit import check_pixels
 from sapiens2_lit.errors import DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -39,8 +40,8 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
     Grey, palette, CMYK and 16-bit images are converted; an alpha channel is dropped, not composited.
 
     Raises:
-        DataError: naming the file, if it is missing, empty, truncated or not an image, or if its decoder warns of
-            damage.
+        DataError: naming the file, if it is missing, empty, truncated or not an image, if its decoder warns of damage,
+            or if it has more pixels than `sapiens2_lit.data.pixel_limit` allows.
     """
     path = Path(path)
     try:
@@ -54,6 +55,7 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
     if data.startswith(_JPEG_START) and _jpeg_is_truncated(data):
         # libjpeg would fill what is missing with grey
         raise DataError(f"{path}: the JPEG is truncated after {len(data)} bytes; fetch it again.")
+    check_pixels(data, str(path))
     if data.startswith(_JPEG_START) and (decoded := _decode_jpeg(path, data)) is not None:
         return decoded
     if data.startswith(_CHECKED_TWICE):

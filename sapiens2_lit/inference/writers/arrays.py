@@ -8,8 +8,7 @@ import numpy as np
 from sapiens2_lit.inference.prediction import Array, Prediction
 from sapiens2_lit.inference.sources import Frame
 from sapiens2_lit.inference.writers.base import Axes, BytesWriter, in_axes
-
-VECTORS = ("normal", "pointmap")  # keys whose maps have a frame
+from sapiens2_lit.vocabularies.tasks import map_kind
 
 
 class Npy(BytesWriter):
@@ -32,7 +31,8 @@ class Npy(BytesWriter):
 
     def values(self, prediction: Prediction) -> Array:
         values = self.map_of(prediction)
-        return in_axes(values, self.axes) if self.key in VECTORS else values
+        kind = map_kind(self.key)
+        return in_axes(values, self.axes) if kind is not None and kind.is_vector else values
 
     def about(self, prediction: Prediction) -> dict[str, Any]:
         values = self.map_of(prediction)
@@ -51,9 +51,9 @@ class Npz(Npy):
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
         arrays: dict[str, Any] = {self.key: self.values(prediction)}
-        info = prediction.heads.get(self.head)
-        if self.key == "segmentation" and info is not None and info.classes is not None:
-            arrays["names"] = np.array(info.classes.names)
+        about = unit_of(prediction, self.head, self.key, self.axes)
+        if "names" in about:
+            arrays["names"] = np.array(about["names"])
         file = io.BytesIO()
         np.savez_compressed(file, **arrays)
         return file.getvalue()
@@ -61,15 +61,16 @@ class Npz(Npy):
 
 def unit_of(prediction: Prediction, head: str, key: str, axes: Axes) -> dict[str, Any]:
     """Unit and frame of a map's numbers, for those keys that this package knows."""
-    info = prediction.heads.get(head)
-    if key == "segmentation" and info is not None and info.classes is not None:
+    info, kind = prediction.heads.get(head), map_kind(key)
+    if kind is None:
+        return {}
+    if kind.values == "classes":
+        if info is None or info.classes is None:
+            return {}
         return {"names": list(info.classes.names), "colors": [list(color) for color in info.classes.colors]}
-    if key == "normal":
-        return {"unit": "unit vectors", "frame": axes}
-    if key == "pointmap":
-        return {"unit": "metres", "frame": axes}
-    if key == "depth":
-        return {"unit": "0 nearest to 1 farthest" if info is not None and info.relative else "metres"}
-    if key in ("albedo", "foreground"):
-        return {"unit": "sRGB 0..1", "premultiplied": key == "foreground"}
-    return {"unit": "share 0..1"} if key == "alpha" else {}
+    about: dict[str, Any] = {"unit": kind.unit_of(info is not None and info.relative)}
+    if kind.is_vector:
+        about["frame"] = axes
+    if kind.values in ("color", "premultiplied color"):
+        about["premultiplied"] = kind.values != "color"
+    return about

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.prediction import Prediction, known
 from sapiens2_lit.inference.sources import Frame
+from sapiens2_lit.inference.writers.arrays import unit_of
 from sapiens2_lit.inference.writers.base import BytesWriter, FileWriter, encode_png
 from sapiens2_lit.inference.writers.exr import import_openexr, write_exr
 
@@ -87,5 +88,4 @@ class DepthExr(FileWriter):
         return {"dtype": "float32", "channels": "Z", "unit": self._unit(prediction), "unknown": "NaN"}
 
     def _unit(self, prediction: Prediction) -> str:
-        info = prediction.heads.get(self.head)
-        return "0 nearest to 1 farthest" if info is not None and info.relative else "metres"
+        return str(unit_of(prediction, self.head, self.key, "opencv")["unit"])

@@ -1,14 +1,14 @@
 """Formats by name: which there are for which kind of result."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Head
-from sapiens2_lit.inference.writers.albedo import AlbedoPng
 from sapiens2_lit.inference.writers.arrays import Npy, Npz
 from sapiens2_lit.inference.writers.base import Axes, Writer
 from sapiens2_lit.inference.writers.coco import CocoResults
+from sapiens2_lit.inference.writers.color import ColorPng
 from sapiens2_lit.inference.writers.depth import MILLIMETRES, DepthExr, DepthPng
 from sapiens2_lit.inference.writers.matte import MattePng
 from sapiens2_lit.inference.writers.mesh import MeshGlb
@@ -17,19 +17,10 @@ from sapiens2_lit.inference.writers.overlay import OverlayPng, OverlayVideo
 from sapiens2_lit.inference.writers.points import CameraJson, PointsPly
 from sapiens2_lit.inference.writers.pose import PoseJson
 from sapiens2_lit.inference.writers.segmentation import MaskPng
+from sapiens2_lit.vocabularies.tasks import map_kind, map_kinds, maps_of_label
 
 DEFAULT_FORMATS = ("json", "png", "ply", "overlay")
-FORMATS: dict[str, tuple[str, ...]] = {
-    "keypoints": ("json", "coco"),
-    "segmentation": ("png", "npy", "npz"),
-    "normal": ("png", "npy", "npz", "exr"),
-    "depth": ("png", "npy", "npz", "exr"),
-    "pointmap": ("ply", "glb", "npy", "npz", "json"),
-    "albedo": ("png", "npy", "npz"),
-    "alpha": ("png", "npy", "npz"),
-    "foreground": ("npy", "npz"),
-}
-OTHER_FORMATS = ("npy", "npz")  # of what heads of your own predict
+OTHER_FORMATS = ("npy", "npz")  # of every map, and of what heads of your own predict
 PICTURE_FORMATS = ("overlay", "overlay-frames")
 
 
@@ -52,42 +43,63 @@ class FormatOptions:
             raise SettingError(f"--frame is {self.frame!r}, expected opencv or opengl")
 
 
+MakeWriter = Callable[[str, str, FormatOptions], Writer]
+
+
+def _plain(kind: Callable[[str, str], Writer]) -> MakeWriter:
+    return lambda head, key, _: kind(head, key)
+
+
+def _in_frame(kind: Callable[[str, str, Axes], Writer]) -> MakeWriter:
+    return lambda head, key, options: kind(head, key, options.frame)
+
+
+# By what the numbers of a result are (`MapKind.values`) and the name of the format.
+WRITERS: dict[tuple[str, str], MakeWriter] = {
+    ("keypoints", "json"): _plain(PoseJson),
+    ("keypoints", "coco"): lambda head, key, options: CocoResults(head, key, options.image_ids),
+    ("classes", "png"): _plain(MaskPng),
+    ("unit vectors", "png"): _in_frame(NormalPng),
+    ("unit vectors", "exr"): _in_frame(NormalExr),
+    ("depth", "png"): lambda head, key, options: DepthPng(head, key, options.depth_unit),
+    ("depth", "exr"): _plain(DepthExr),
+    ("points", "ply"): _in_frame(PointsPly),
+    ("points", "glb"): _plain(MeshGlb),
+    ("points", "json"): _plain(CameraJson),
+    ("color", "png"): _plain(ColorPng),
+    ("alpha", "png"): _plain(MattePng),
+}
+ARRAYS: dict[str, MakeWriter] = {"npy": _in_frame(Npy), "npz": _in_frame(Npz)}
+
+
+def formats_of(key: str) -> tuple[str, ...]:
+    """The formats of one kind of result; none of kinds that only a head of the user's own knows."""
+    values = _values_of(key)
+    if values is None:
+        return ()
+    named = tuple(name for of, name in WRITERS if of == values)
+    return named if values == "keypoints" else (*named, *OTHER_FORMATS)
+
+
+def all_formats() -> list[str]:
+    """The names of all formats, sorted."""
+    return sorted({*PICTURE_FORMATS, *OTHER_FORMATS, *(name for _, name in WRITERS)})
+
+
 def build_writer(head: str, key: str, format_name: str, options: FormatOptions) -> Writer:
-    """The writer of one format, as `FORMATS` lists it, for one kind of result of one head.
+    """The writer of one format of `formats_of`, or of `OTHER_FORMATS`, for one kind of result of one head.
 
     Raises:
         SettingError: it needs a package that is not installed, or an option does not fit.
     """
-    match format_name, key:
-        case "npy", _:
-            return Npy(head, key, options.frame)
-        case "npz", _:
-            return Npz(head, key, options.frame)
-        case "json", "keypoints":
-            return PoseJson(head, key)
-        case "coco", "keypoints":
-            return CocoResults(head, key, options.image_ids)
-        case "png", "segmentation":
-            return MaskPng(head, key)
-        case "png", "normal":
-            return NormalPng(head, key, options.frame)
-        case "exr", "normal":
-            return NormalExr(head, key, options.frame)
-        case "png", "depth":
-            return DepthPng(head, key, options.depth_unit)
-        case "exr", "depth":
-            return DepthExr(head, key)
-        case "ply", "pointmap":
-            return PointsPly(head, key, options.frame)
-        case "glb", "pointmap":
-            return MeshGlb(head, key)
-        case "json", "pointmap":
-            return CameraJson(head, key)
-        case "png", "albedo":
-            return AlbedoPng(head, key)
-        case "png", "alpha":
-            return MattePng(head, key)
-    raise AssertionError(f"no {format_name} of {key}")
+    if format_name in ARRAYS:
+        return ARRAYS[format_name](head, key, options)
+    return WRITERS[_values_of(key) or key, format_name](head, key, options)
+
+
+def _values_of(key: str) -> str | None:
+    kind = map_kind(key)
+    return key if key == "keypoints" else kind.values if kind is not None else None
 
 
 def build_writers(
@@ -101,14 +113,15 @@ def build_writers(
     Raises:
         SettingError: a format that nobody knows, or that is none of what these heads predict.
     """
-    known = {*PICTURE_FORMATS, *(name for names in FORMATS.values() for name in names)}
+    known = all_formats()
     writers: list[Writer] = []
     for name in dict.fromkeys(formats):
         if name not in known:
-            raise SettingError(f"--formats: found {name!r}, expected some of {', '.join(sorted(known))}")
+            raise SettingError(f"--formats: found {name!r}, expected some of {', '.join(known)}")
         found = [writer for head in heads for writer in _writers_of(name, head, heads[head], options, videos)]
         if not found and not any(is_of_its_own(head) for head in heads.values()):
-            able = [key for key, names in FORMATS.items() if name in names]
+            kinds = ("keypoints", *(kind.key for kind in map_kinds()))
+            able = [key for key in kinds if name in formats_of(key)]
             raise SettingError(
                 f"--formats: {name} is a format of {', '.join(able)}; the heads here predict "
                 f"{', '.join(key for head in heads.values() for key in keys_of(head))}"
@@ -122,15 +135,15 @@ def _writers_of(name: str, head: str, network: Head, options: FormatOptions, vid
         frames = name == "overlay-frames"
         overlays: list[Writer] = [OverlayPng(head, "overlay", network, frames)]
         return overlays if frames or not videos else [*overlays, OverlayVideo(head, "overlay", network)]
-    return [build_writer(head, key, name, options) for key in keys_of(network) if name in FORMATS[key]]
+    return [build_writer(head, key, name, options) for key in keys_of(network) if name in formats_of(key)]
 
 
 def keys_of(head: Head) -> tuple[str, ...]:
     """What a head predicts, of what this package knows."""
     if head.top_down:
         return ("keypoints",)
-    together = {"pointmap": ("pointmap", "depth"), "alpha": ("alpha", "foreground")}
-    return tuple(key for target in head.targets for key in together.get(target, (target,)) if key in FORMATS)
+    learned = (kind.key for label in head.targets for kind in maps_of_label(label))
+    return tuple(dict.fromkeys(learned))
 
 
 def is_of_its_own(head: Head) -> bool:

@@ -241,8 +241,16 @@ def test_crops_of_people_bring_geometry_along(tmp_path):
     cameras = CameraFolder(tmp_path / "cameras")
     rasters = [cameras, PointmapFolder(tmp_path / "pointmaps", cameras), NormalFolder(tmp_path / "normals")]
     one = np.zeros(1, dtype=np.int64)
-    name, size = np.array(["a.png"]), np.zeros((1, 2), dtype=np.int64)
-    people = People(tmp_path / "images", name, one, size, one, None, np.ones(1, np.float32), one - 1)
+    people = People(
+        folder=tmp_path / "images",
+        file_name=np.array(["a.png"]),
+        image_id=one,
+        image_size=one.repeat(2)[None],
+        image=one,
+        box=None,
+        score=np.ones(1, dtype=np.float32),
+        annotation_id=one - 1,
+    )
     augment = PoseAugmentation(rotation_probability=1, photometric=0, dropout=0)
     samples = PoseDataset(
         [people], load_skeleton("coco17"), (64, 48), augment=augment, label_sources=[rasters]

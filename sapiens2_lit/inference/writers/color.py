@@ -1,4 +1,4 @@
-"""Albedo as pictures."""
+"""Maps of colors as pictures."""
 
 from typing import Any, ClassVar
 
@@ -9,15 +9,15 @@ from sapiens2_lit.inference.sources import Frame
 from sapiens2_lit.inference.writers.base import BytesWriter, encode_png, to_integers
 
 
-class AlbedoPng(BytesWriter):
+class ColorPng(BytesWriter):
     """RGB of 8 bits, sRGB; black where nothing is known, and so the darkest color that is known is 1, 1, 1."""
 
     name: ClassVar[str] = "png"
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
-        albedo = self.map_of(prediction)
-        there = known(albedo)
-        colors = to_integers(albedo, np.uint8)
+        values = self.map_of(prediction)
+        there = known(values)
+        colors = to_integers(values, np.uint8)
         colors[there & ~colors.any(axis=2)] = 1
         colors[~there] = 0
         return encode_png(colors)

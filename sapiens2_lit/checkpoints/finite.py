@@ -1,0 +1,43 @@
+"""Weights that are NaN or infinite predict nothing: they are refused when a model is loaded to be used."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.parallel.collectives import gather_over_ranks
+from sapiens2_lit.parallel.dtensor import local_values
+
+
+def check_finite(module: nn.Module, origin: str) -> None:
+    """Check that all weights are numbers; of sharded ones every rank must call it.
+
+    Args:
+        module: with its weights loaded.
+        origin: the file that they came from, for the message.
+
+    Raises:
+        WeightsError: naming the file and the first tensor with a NaN or an infinity.
+    """
+    state = nn.Module.state_dict(module)
+    own = first_nonfinite({name: state[name] for name in state if is_network(name)})
+    found = [name for name in gather_over_ranks(own) if name is not None]
+    if found:
+        raise WeightsError(
+            f"{origin}: {found[0]} has values that are NaN or infinite: the training diverged, or the file is damaged. "
+            "To use it all the same: --allow_nonfinite (in Python allow_nonfinite=True)."
+        )
+
+
+def is_network(name: str) -> bool:
+    """Whether a tensor is a weight that predictions depend on: averages and what losses have counted are not."""
+    return name.startswith(("backbone.", "heads.")) and ".losses." not in name
+
+
+def first_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor with a value that is NaN or infinite; None if there is none."""
+    for name, tensor in tensors.items():
+        values = local_values(tensor)
+        if values.is_floating_point() and not values.isfinite().all():
+            return name
+    return None

@@ -1,0 +1,85 @@
+"""The files of a checkpoint folder: that all are there, and that their tensors are what was written.
+
+Each tensor, or each rank's part of one, lies in a rank's file as an archive of PyTorch's of its own, with checksums.
+"""
+
+import logging
+import zlib
+from pathlib import Path
+from typing import Any
+
+from sapiens2_lit.archives.verify import is_wanted, mapped, verify_archive
+from sapiens2_lit.errors import DamagedError, WeightsError
+from sapiens2_lit.parallel.metadata import INDEX_FILE, read_index
+
+_log = logging.getLogger(__name__)
+_verified: set[tuple[str, int, int]] = set()
+
+
+def check_parts(folder: Path) -> None:
+    """Check that every file that the index names is there, and long enough.
+
+    Raises:
+        WeightsError: naming the file.
+    """
+    ends: dict[str, int] = {}
+    for _, place in places(folder):
+        ends[place.relative_path] = max(ends.get(place.relative_path, 0), place.offset + place.length)
+    for name, end in sorted(ends.items()):
+        file = folder / name
+        if Path(name).name != name:
+            raise WeightsError(f"{folder / INDEX_FILE}: it names {name}, expected a file in its own folder.")
+        if not file.is_file():
+            odd = sorted(one.name for one in folder.glob("*.distcp") if one.name not in ends)
+            renamed = (
+                f"; {', '.join(odd)} is there, which the index does not name: was it renamed?" if odd else ""
+            )
+            raise WeightsError(f"{folder}: {name} is missing: the checkpoint is not whole{renamed}")
+        if (size := file.stat().st_size) < end:
+            raise WeightsError(f"{file}: found {size} bytes, expected {end}: it is truncated.")
+
+
+def verify_parts(folder: Path, rank: int = 0, ranks: int = 1) -> None:
+    """Compare tensors with their checksums, once for each process; of several ranks each takes its share.
+
+    Raises:
+        DamagedError: naming the file and the tensor.
+    """
+    index = (folder / INDEX_FILE).stat()
+    key = (f"{folder.resolve()} {rank} {ranks}", index.st_mtime_ns, index.st_size)
+    if not is_wanted() or key in _verified:
+        return
+    files: dict[str, memoryview] = {}
+    unknown = 0
+    for tensor, place in places(folder)[rank::ranks]:
+        file = folder / place.relative_path
+        if place.relative_path not in files:
+            files[place.relative_path] = mapped(file)
+        part = files[place.relative_path][place.offset : place.offset + place.length]
+        if bytes(part[:2]) == b"PK":
+            verify_one(part, file, tensor)
+        elif getattr(place, "transform_descriptors", None):
+            unknown += 1
+        else:
+            raise DamagedError(f"{file}: {tensor}")
+    if unknown:
+        _log.info("%s: %d tensors not verified, they hold no checksums.", folder, unknown)
+    _verified.add(key)
+
+
+def verify_one(part: memoryview, file: Path, tensor: str) -> None:
+    try:
+        verify_archive(part, str(file))
+    except DamagedError as error:
+        raise DamagedError(f"{file}: {tensor}") from error
+
+
+def places(folder: Path) -> list[tuple[str, Any]]:
+    """Each stored tensor or part of one by name, without `model.`, and the file, the offset and the length of it."""
+    stored = read_index(folder).storage_data or {}
+    return [(index.fqn.removeprefix("model."), place) for index, place in stored.items()]
+
+
+def index_crc(folder: Path) -> int:
+    """The CRC-32 of the index."""
+    return zlib.crc32((folder / INDEX_FILE).read_bytes())
