@@ -52,7 +52,7 @@ def _pose(labels: PoseLabels) -> list[str]:
     box = labels.box[rows]
     people = np.bincount(labels.image[rows])
     beyond = (points[..., :2] < -0.5) | (points[..., :2] > sizes[:, None] - 0.5)
-    outside = beyond.any(axis=2) & taught & (sizes > 0).all(axis=1)[:, None]
+    outside = beyond.any(axis=2) & taught & np.asarray((sizes > 0).all(axis=1))[:, None]
     charts = [
         histogram("height of the boxes", box[:, 3], "pixels"),
         histogram("width of the boxes", box[:, 2], "pixels"),
