@@ -1,21 +1,34 @@
 """What the datamodules here share: stages, loaders that resume exactly, seeds and workers."""
 
+import logging
 import os
-from collections.abc import Callable, Sized
-from typing import Any
+from collections.abc import Callable, Sequence, Sized
+from typing import Any, Literal
 
 import lightning
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset
 
+from sapiens2_lit.data.checks import (
+    CHECKS,
+    Report,
+    Subject,
+    expect_known,
+    render_finding,
+    run_checks,
+)
 from sapiens2_lit.data.datasets.pixel_seed import SEED, SeededPixels
 from sapiens2_lit.data.loading import (
     TrainingLoader,
+    collate,
     default_workers,
     evaluation_loader,
     training_loader,
 )
 from sapiens2_lit.errors import SettingError
+
+OnBad = Literal["error", "skip"]
 
 STAGES: dict[str, tuple[str, ...]] = {
     "fit": ("train", "val"),
@@ -23,6 +36,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "test": ("test",),
     "predict": (),
 }
+
+_log = logging.getLogger(__name__)
 
 
 class ImageDataModule(lightning.LightningDataModule):
@@ -37,6 +52,9 @@ class ImageDataModule(lightning.LightningDataModule):
         batch_size: samples a batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         seed: of order and augmentation; null for the one of `seed_everything`, else 0.
+        allow: names of checks of labels whose findings are meant: they neither stop nor warn.
+        on_bad: what to do with single entries that cannot be used: `error` to stop, `skip` to leave them out and count
+            them.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -45,7 +63,13 @@ class ImageDataModule(lightning.LightningDataModule):
     same_labels_on_all_ranks = True
 
     def __init__(
-        self, image_size: tuple[int, int], batch_size: int, num_workers: int | None, seed: int | None
+        self,
+        image_size: tuple[int, int],
+        batch_size: int,
+        num_workers: int | None,
+        seed: int | None,
+        allow: Sequence[str] = (),
+        on_bad: OnBad = "error",
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -56,6 +80,13 @@ class ImageDataModule(lightning.LightningDataModule):
             raise SettingError(f"data.num_workers is {num_workers}, expected 0 or more, or null.")
         if seed is not None and seed < 0:
             raise SettingError(f"data.seed is {seed}, expected 0 or more, or null.")
+        expect_known(allow, CHECKS)
+        if on_bad not in ("error", "skip"):
+            raise SettingError(f"data.on_bad is {on_bad!r}, expected error or skip.")
+        self.allow = tuple(allow)
+        self.on_bad: OnBad = on_bad
+        self.report = Report()  # of the checks of the stages that were set up
+        self.checks_on_setup = True  # False where all checks follow
         self.image_size = (image_size[0], image_size[1])
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -83,6 +114,43 @@ class ImageDataModule(lightning.LightningDataModule):
     def has_split(self, name: str) -> bool:
         """Whether the settings do not leave out train, val or test by null."""
         return True
+
+    def split_exists(self, name: str) -> bool:
+        """Whether there are files of a split that the settings do not leave out, so that `setup` may read it."""
+        return self.has_split(name)
+
+    def sample(self, name: str, index: int, epoch: int = 0) -> dict[str, Any]:
+        """One sample of a split that was set up, as the network gets it: varied, with the keys of the batch."""
+        dataset = self.datasets[name]
+        if name == "train" and self.augments_on_device:
+            dataset = SeededPixels(dataset, self.seed)
+        batch = self.transfer_batch_to_device(collate([dataset[(epoch, index)]]), torch.device("cpu"), 0)
+        return {key: value[0] for key, value in batch.items()}
+
+    def check_subjects(self, names: Sequence[str]) -> list[Subject]:
+        """What checks look at in the given splits (train, val, test), after `setup` has read them."""
+        return []
+
+    def describe(self) -> str:
+        """What is taught, in a few readable lines, after `setup("fit")`; empty for nothing to say."""
+        return ""
+
+    def run_quick_checks(self, names: Sequence[str]) -> None:
+        """Run the checks that cost little on splits that were just read; call it at the end of `setup`.
+
+        What is taught, notes and warnings are logged; `report` keeps all findings.
+
+        Raises:
+            LabelError: with all errors and warnings, if there is an error.
+        """
+        if not names or not self.checks_on_setup:
+            return
+        self.report = run_checks(self.check_subjects(names), CHECKS, allow=self.allow)
+        self.report.raise_if_any()
+        if "train" in names and (taught := self.describe()):
+            _say(logging.INFO, taught)
+        for finding in self.report.findings:
+            _say(logging.WARNING if finding.warns else logging.INFO, render_finding(finding).strip())
 
     def train_sources(self) -> tuple[list[int], list[float]]:
         """Number of training samples of each source, and how often they occur in an epoch."""
@@ -137,6 +205,11 @@ class ImageDataModule(lightning.LightningDataModule):
     def _ranks(self) -> dict[str, int]:
         """num_replicas and rank of data parallelism, which is not the world where models are split."""
         return (self.trainer and self.trainer.distributed_sampler_kwargs) or {"num_replicas": 1, "rank": 0}
+
+
+@rank_zero_only
+def _say(level: int, text: str) -> None:
+    _log.log(level, "%s", text)
 
 
 class Shard(Dataset[dict[str, Any]]):

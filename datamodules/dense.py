@@ -2,17 +2,25 @@
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
+from sapiens2_lit.data.checks import Sampling, Subject
+from sapiens2_lit.data.checks.photographs import Photographs
+from sapiens2_lit.data.checks.report import QUICK_FILES
+from sapiens2_lit.data.checks.splits import Splits
+from sapiens2_lit.data.checks.taught_dense import describe_labels
 from sapiens2_lit.data.datasets.backgrounds import Backgrounds
 from sapiens2_lit.data.datasets.dense import Augmentation, DenseDataset
-from sapiens2_lit.data.files import find_folder, find_root
+from sapiens2_lit.data.files import file_places, find_folder, find_root
 from sapiens2_lit.data.labels.base import LabelSource, RasterFolder
 from sapiens2_lit.data.labels.field import ValidFolder
+from sapiens2_lit.data.labels.subjects import label_subjects
 from sapiens2_lit.data.labels.warp import say_invalid
+from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, split_stems
-from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
-from sapiens2_lit.errors import SettingError
+from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
+from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.whole_image import ImageView, check_view
 
 _SHOWN_STEMS = 10
@@ -48,6 +56,9 @@ class DenseDataModule(ImageDataModule, ABC):
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         augment: random variation of training samples; null for none.
         seed: of order and augmentation; null for the one of `seed_everything`, else 0.
+        allow: names of checks of labels whose findings are meant: they neither stop nor warn.
+        on_bad: what to do with single samples that cannot be used: `error` to stop, `skip` to leave them out and count
+            them.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -69,8 +80,10 @@ class DenseDataModule(ImageDataModule, ABC):
         num_workers: int | None = None,
         augment: Augmentation | None = None,
         seed: int | None = None,
+        allow: Sequence[str] = (),
+        on_bad: OnBad = "error",
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed)
+        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad)
         if min_valid < 0:
             raise SettingError(f"data.min_valid is {min_valid}, expected a number of pixels, 0 or more.")
         self.view = view
@@ -81,6 +94,7 @@ class DenseDataModule(ImageDataModule, ABC):
         self.valids = valids
         self.min_valid = min_valid
         self.augment = augment
+        self._subjects: list[Subject] = []
 
     def check_view(self) -> None:
         """Raise SettingError where the labels do not fit the view, or there is no such view."""
@@ -101,13 +115,46 @@ class DenseDataModule(ImageDataModule, ABC):
     def has_split(self, name: str) -> bool:
         return self.splits.get(name, "") is not None
 
+    def split_exists(self, name: str) -> bool:
+        file = self.splits[name]
+        if file is None or any(path.is_file() for path in file_places(self.root, file, ("", "splits"))):
+            return file is not None
+        try:
+            return bool(split_stems(self.root, images_by_stem(self.root / self.images), self.splits, name))
+        except DataError:  # the file is not there, or no image falls to the split by hash
+            return False
+
     def setup(self, stage: str) -> None:
         """Find the images of a stage (fit, validate, test) and check that each has its labels."""
         find_root(self.root)
+        new = []
         for name in STAGES[stage]:
             if name in self.datasets or (name == "val" and not self.has_split(name)):
                 continue
             self.datasets[name] = self._read_labelled(name)
+            new.append(name)
+        self.run_quick_checks(new)
+
+    def check_subjects(self, names: Sequence[str]) -> list[Subject]:
+        found: list[Subject] = []
+        for name in names:
+            data = self.datasets[name]
+            skip = self.on_bad == "skip"
+            image_names = data.names.tolist()
+            found += label_subjects(name, data.folder, image_names, data.label_sources, skip_bad=skip)
+            where = f"{name} ({self.images})"
+            found.append(Photographs(where, data.folder, image_names, None, read_image, self.on_bad))
+        self._subjects = found
+        if len(self.datasets) > 1:
+            files = {name: [data.folder / one for one in data.names] for name, data in self.datasets.items()}
+            found = [*found, Splits(" and ".join(self.datasets), files)]
+        return found
+
+    def describe(self) -> str:
+        sizes = [f"{name} {len(data)}" for name, data in self.datasets.items()]
+        lines = ["What is taught:", f"  {self.root}: pictures: {', '.join(sizes)}"]
+        training = [one for one in self._subjects if getattr(one, "training", False)]
+        return "\n".join(lines + describe_labels(training, Sampling(QUICK_FILES)))
 
     def teardown(self, stage: str) -> None:
         """Report how many samples were left out, or had values that did not count."""
@@ -141,6 +188,7 @@ class DenseDataModule(ImageDataModule, ABC):
             backgrounds=self.find_backgrounds() if name == "train" else None,
             seed=self.seed,
             min_valid=self.min_valid,
+            skip_bad=self.on_bad == "skip",
             view=self.view,
         )
 
@@ -157,6 +205,11 @@ def _report(name: str, dataset: DenseDataset) -> None:
         _log.warning(
             "%s: %d of %d samples were left out, fewer than %d pixels of them count (data.min_valid).",
             name, dataset.skipped.count, len(dataset), dataset.min_valid,
+        )  # fmt: skip
+    if dataset.bad.count:
+        _log.warning(
+            "%s: %d of %d samples were left out, they cannot be read (data.on_bad: skip).",
+            name, dataset.bad.count, len(dataset),
         )  # fmt: skip
     if dataset.invalid.count:
         _log.warning(

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
+from sapiens2_lit.data.checks import CHECKS, Finding, LabelError, Report, expect_known, report_of
 from sapiens2_lit.data.loading import default_workers
 from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule
-from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
+from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.whole_image import ImageView, check_view
@@ -49,6 +51,9 @@ class MultitaskDataModule(lightning.LightningDataModule):
         batch_size: samples a batch of each dataset, on each rank; null for each dataset's own.
         num_workers: loader processes of each dataset that does not say, on each rank; null for a share of the CPUs.
         seed: of the drawn order; null for the one of `seed_everything`, else 0.
+        allow: names of checks of labels whose findings are meant in all datasets, beside each dataset's own.
+        on_bad: what to do with single samples that cannot be used, in all datasets: `error` to stop, `skip` to leave
+            them out and count them; null for each dataset's own.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -66,6 +71,8 @@ class MultitaskDataModule(lightning.LightningDataModule):
         batch_size: int | None = None,
         num_workers: int | None = None,
         seed: int | None = None,
+        allow: Sequence[str] = (),
+        on_bad: OnBad | None = None,
     ) -> None:
         super().__init__()
         if not datasets:
@@ -78,6 +85,11 @@ class MultitaskDataModule(lightning.LightningDataModule):
             raise SettingError(f"data.batch_size is {batch_size}, expected 1 or more, or null.")
         if num_workers is not None and num_workers < 0:
             raise SettingError(f"data.num_workers is {num_workers}, expected 0 or more, or null.")
+        if on_bad not in (None, "error", "skip"):
+            raise SettingError(f"data.on_bad is {on_bad!r}, expected error, skip or null.")
+        expect_known(allow, CHECKS)
+        self.allow = tuple(allow)
+        self.on_bad = on_bad
         self.datasets = datasets
         self.labels = DatasetLabels(datasets)
         self.schedule: Schedule = schedule
@@ -86,6 +98,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         self.view = view
         self.num_workers = num_workers
         self._seed = seed
+        self.report = Report()  # of the checks of all datasets
         self._loaders: list[MixedLoader | MixedEvaluation] = []
         self._training: MixedLoader | None = None
         self._resume: dict[str, Any] | None = None
@@ -133,10 +146,12 @@ class MultitaskDataModule(lightning.LightningDataModule):
         """Set up every dataset that has the stage.
 
         Raises:
-            SettingError, DataError: naming the dataset and what is wrong with it; or no dataset has the stage.
+            SettingError, DataError: with all that is wrong, by dataset; or no dataset has the stage.
         """
         if not (names := self._taking_part(stage)):
             raise SettingError(f"data.datasets: `{STAGES[stage][0]}` is null in all of them.")
+        found: list[Finding] = []
+        failed: list[Exception] = []
         for name in names:
             data = self.datasets[name]
             data.trainer = self.trainer
@@ -144,8 +159,17 @@ class MultitaskDataModule(lightning.LightningDataModule):
                 data.num_workers = self._workers()
             try:
                 data.setup(stage)
+                found += _of_dataset(name, data.report)
+            except LabelError as error:
+                found += _of_dataset(name, error.report)
             except (SettingError, DataError) as error:
-                raise type(error)(f"data.datasets.{name}: {error}") from error
+                failed.append(type(error)(f"data.datasets.{name}: {error}"))
+        self.report = report_of(found)
+        failed += [LabelError(self.report)] if self.report.errors else []
+        if len(failed) > 1:
+            raise DataError("\n".join(map(str, failed))) from failed[0]
+        if failed:
+            raise failed[0]
 
     def teardown(self, stage: str) -> None:
         for loader in self._loaders:
@@ -210,6 +234,8 @@ class MultitaskDataModule(lightning.LightningDataModule):
                 "all datasets of a run have one size: set data.image_size alone."
             )
         data.image_size = self.image_size
+        data.allow = (*data.allow, *self.allow)
+        data.on_bad = self.on_bad or data.on_bad
         self._hand_view_down(name, data)
         if batch_size is not None:
             data.batch_size = batch_size
@@ -247,6 +273,11 @@ class MultitaskDataModule(lightning.LightningDataModule):
 
     def _taking_part(self, stage: str) -> list[str]:
         return [name for name, data in self.datasets.items() if all(map(data.has_split, STAGES[stage][:1]))]
+
+
+def _of_dataset(name: str, report: Report) -> list[Finding]:
+    """The findings in one dataset, which say so."""
+    return [replace(one, where=f"data.datasets.{name}, {one.where}") for one in report.findings]
 
 
 def _check_weights(weights: dict[str, float] | None, schedule: str, names: Iterable[str]) -> None:

@@ -9,15 +9,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sapiens2_lit.data.checks import CHECKS, Subject, run_checks
+from sapiens2_lit.data.checks.pose_subjects import pose_subjects
+from sapiens2_lit.data.checks.taught import describe_pose
 from sapiens2_lit.data.class_counts import count_classes
-from sapiens2_lit.data.coco.annotations import BoxSource, CocoFile, read_coco
+from sapiens2_lit.data.coco.annotations import BoxSource, CocoFile, OnBadRow, read_coco
 from sapiens2_lit.data.coco.detections import read_detections
 from sapiens2_lit.data.coco.ground_truth import build_ground_truth, with_unique_ids
+from sapiens2_lit.data.coco.image_folder import DEFAULT, expect_images, find_images_of, images_of_split
 from sapiens2_lit.data.coco.people import People
 from sapiens2_lit.data.datasets.pose import PoseDataset
-from sapiens2_lit.data.files import find_file, find_folder, find_root
+from sapiens2_lit.data.files import file_places, find_file, find_root
 from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
-from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
+from sapiens2_lit.data.labels.subjects import people_mask_subjects
+from sapiens2_lit.data.readers.images import read_image
+from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.crop import BOX_PADDING
 from sapiens2_lit.transforms.pose import RELEASED, PoseAugmentation
@@ -69,7 +75,8 @@ class PoseDataModule(ImageDataModule):
         train: COCO file to train on, looked up under `root`, then under `root`/annotations.
         val: the one to validate on; null for no validation.
         test: the one to test on.
-        images: folder under `root` that file names are relative to.
+        images: folder under `root` that file names are relative to, or one for each split ({train: train2017, ...}).
+            Where nothing is set, folders named after the annotation file and its own folder are looked at, too.
         masks: folder under `root` with a png for each image, of the same stem, whose values are classes: brings
             `segmentation` along; null for none.
         classes: the vocabulary of the masks, by name or file. Null means that of the segmentation head on the command
@@ -84,6 +91,9 @@ class PoseDataModule(ImageDataModule):
         sources: more datasets to train on, mixed with `train`.
         weight: how often the people of `train` occur in an epoch, beside `sources`.
         seed: of order and augmentation; null for the one of `seed_everything`, else 0.
+        allow: names of checks of labels whose findings are meant: they neither stop nor warn.
+        on_bad: what to do with single people or images that cannot be used: `error` to stop, `skip` to leave them out
+            and count them.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -98,7 +108,7 @@ class PoseDataModule(ImageDataModule):
         train: str = "annotations/train.json",
         val: str | None = "annotations/val.json",
         test: str | None = "annotations/test.json",
-        images: str = "images",
+        images: str | dict[str, str] = DEFAULT,
         masks: str | None = None,
         classes: str | None = None,
         batch_size: int = 16,
@@ -111,8 +121,10 @@ class PoseDataModule(ImageDataModule):
         sources: Sequence[PoseSource] = (),
         weight: float = 1.0,
         seed: int | None = None,
+        allow: Sequence[str] = (),
+        on_bad: OnBad = "error",
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed)
+        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad)
         if not padding > 0:
             raise SettingError(
                 f"data.padding is {padding}, expected a factor above 0, such as {BOX_PADDING}."
@@ -121,6 +133,7 @@ class PoseDataModule(ImageDataModule):
             raise SettingError("data.detection_threshold has no effect without data.detections.")
         self.root = Path(root).expanduser()
         self.skeleton = load_skeleton(skeleton or "sociopticon308")
+        expect_images(images)
         self.annotations = {"train": train, "val": val, "test": test}
         self.images = images
         self.masks = masks
@@ -138,11 +151,16 @@ class PoseDataModule(ImageDataModule):
     def has_split(self, name: str) -> bool:
         return self.annotations.get(name, "") is not None
 
+    def split_exists(self, name: str) -> bool:
+        file = self.annotations[name]
+        return file is not None and any(path.is_file() for path in file_places(self.root, file))
+
     def setup(self, stage: str) -> None:
         """Read what a stage (fit, validate, test) needs and has not been read."""
         find_root(self.root)
         if stage == "fit" and self.without_masks:
             _log.warning("data.masks is null: a head that predicts classes learns nothing from this data.")
+        new = []
         for name in STAGES[stage]:
             if name in self.datasets or (name == "val" and not self.has_split(name)):
                 continue
@@ -155,7 +173,10 @@ class PoseDataModule(ImageDataModule):
                 seed=self.seed,
                 padding=self.padding,
                 label_sources=self._find_masks(people),
+                skip_bad=self.on_bad == "skip",
             )
+            new.append(name)
+        self.run_quick_checks(new)
 
     def train_sources(self) -> tuple[list[int], list[float]]:
         return [len(people) for people in self.datasets["train"].sources], self.weights
@@ -197,15 +218,15 @@ class PoseDataModule(ImageDataModule):
         annotations = self.annotations[name]
         if annotations is None:
             raise SettingError(f"data.{name} is null: set it to a COCO file under {self.root}.")
-        folder = find_folder(self.root / self.images, "data.images")
-        files = [self._read_file(self.root, annotations, folder, f"data.{name}")]
+        images, where = images_of_split(self.images, name), f"{name} ({annotations})"
+        files = [self._read_file(self.root, annotations, images, f"data.{name}", where)]
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
             root = find_root(Path(source.root).expanduser(), f"{setting}.root")
-            folder = find_folder(root / source.images, f"{setting}.images")
             vocabulary = None if source.skeleton is None else load_skeleton(source.skeleton)
-            annotations = source.annotations
-            files.append(self._read_file(root, annotations, folder, f"{setting}.annotations", vocabulary))
+            annotations, where = source.annotations, f"{setting} ({source.annotations})"
+            setting = f"{setting}.annotations"
+            files.append(self._read_file(root, annotations, source.images, setting, where, vocabulary))
         self.files[name] = with_unique_ids(files)
         if self.detections is not None and name != "train":
             path = find_file(self.root, self.detections, "data.detections")
@@ -230,13 +251,27 @@ class PoseDataModule(ImageDataModule):
         self,
         root: Path,
         annotations: str,
-        folder: Path,
+        images: str,
         setting: str,
+        where: str,
         vocabulary: Skeleton | None = None,
     ) -> CocoFile:
         path = find_file(root, annotations, setting)
-        file = read_coco(path, self.skeleton, folder, box=self.box, source=vocabulary)
+        images_setting = f"{setting.removesuffix('.annotations')}.images" if "[" in setting else "data.images"
+        folder = find_images_of(path, root, images, images_setting)
+        on_bad: OnBadRow = "skip" if self.on_bad == "skip" else "collect"
+        file = read_coco(path, self.skeleton, folder, self.box, vocabulary, on_bad=on_bad, where=where)
         if not len(file.usable):
+            run_checks([file.labels], CHECKS, allow=self.allow).raise_if_any()
             skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())
             raise DataError(f"{path} (`{setting}`): no labelled person; skipped: {skipped or 'nothing'}.")
         return file
+
+    def check_subjects(self, names: Sequence[str]) -> list[Subject]:
+        labels = {name: [file.labels for file in files] for name, files in self.files.items()}
+        flip = 0.0 if self.augment is None else self.augment.flip
+        subjects = pose_subjects(labels, names, flip, read_image, self.on_bad)
+        return subjects + people_mask_subjects(self.datasets, names, skip_bad=self.on_bad == "skip")
+
+    def describe(self) -> str:
+        return describe_pose([file.labels for files in self.files.values() for file in files])

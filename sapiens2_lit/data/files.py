@@ -19,10 +19,28 @@ class Problems:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.found: list[str] = []
+        self.entries: list[tuple[str, str]] = []  # the same as (where, what)
+        self._hints: dict[str, None] = {}
 
     def add(self, where: str, what: str) -> None:
         """Note that `where` (an annotation, an image) is wrong: field, what was found, what was expected."""
         self.found.append(f"{where}: {what}")
+        self.entries.append((where, what))
+
+    def add_hint(self, remedy: str) -> None:
+        """Note a setting or command that would mend a problem; the same one is said once."""
+        if remedy:
+            self._hints[remedy] = None
+
+    @property
+    def places(self) -> set[str]:
+        """Where the problems are."""
+        return {where for where, _ in self.entries}
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What would mend them."""
+        return tuple(self._hints)
 
     def raise_if_any(self) -> None:
         """Raise DataError with all problems so far."""
@@ -32,7 +50,8 @@ class Problems:
         hidden = len(self.found) - _SHOWN_PROBLEMS
         rest = f"\n  - and {hidden} more" if hidden > 0 else ""
         count = "1 problem" if len(self.found) == 1 else f"{len(self.found)} problems"
-        raise DataError(f"{self.path}: {count}\n{shown}{rest}")
+        hints = "".join(f"\n  -> {hint}" for hint in self.hints)
+        raise DataError(f"{self.path}: {count}\n{shown}{rest}{hints}")
 
 
 def find_folder(path: Path, setting: str) -> Path:
@@ -58,6 +77,11 @@ def find_root(root: Path, setting: str = "data.root") -> Path:
     return root
 
 
+def file_places(root: Path, name: str | Path, folders: Iterable[str] = ("", "annotations")) -> list[Path]:
+    """Where `find_file` looks."""
+    return list(dict.fromkeys(root / folder / name for folder in folders))
+
+
 def find_file(
     root: Path,
     name: str | Path,
@@ -77,7 +101,7 @@ def find_file(
     Raises:
         DataError: listing the places looked at, and the setting to change.
     """
-    places = list(dict.fromkeys(root / folder / name for folder in folders))
+    places = file_places(root, name, folders)
     for place in places:
         if place.is_file():
             return place
@@ -110,6 +134,8 @@ def read_json(path: Path) -> Any:
             f"{path}: the file {kind}: {error.msg} at line {error.lineno}, column {error.colno} "
             f"(character {error.pos} of {len(text)})."
         ) from error
+    except ValueError as error:  # integers of thousands of digits
+        raise DataError(f"{path}: the file has a number that cannot be read: {error}.") from error
     except RecursionError:
         raise DataError(f"{path}: the JSON is nested too deeply, expected a COCO file.") from None
 

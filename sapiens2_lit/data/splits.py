@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -65,12 +66,28 @@ def split_stems(root: Path, stems: Iterable[str], files: Mapping[str, str | None
     problems = Problems(path)
     for stem in listed:
         if stem not in known:
-            hint = " (leave out the suffix)" if stem_of(stem) in known else ""
-            problems.add(stem, f"there is no such image, expected a stem{hint}")
+            problems.add(stem, f"there is no such image, expected a stem{_hint(stem, known)}")
     problems.raise_if_any()
     if not listed:
         raise DataError(f"{path} (`data.{name}`): the file is empty, expected one stem a line.")
     return list(dict.fromkeys(listed))
+
+
+def _hint(line: str, known: set[str]) -> str:
+    """What in a line of a split file is not as expected, if a part of it is a stem."""
+    if stem_of(line) in known:
+        return " (leave out the suffix)"
+    columns = re.split(r"[,;\t ]+", line)
+    for place, column in enumerate(columns):
+        parts = stem_of(column.replace("\\", "/")).lstrip("/").split("/")
+        for first in range(len(parts)):
+            if (stem := "/".join(parts[first:])) in known:
+                more = f", column {place + 1} of {len(columns)} alone" if len(columns) > 1 else ""
+                return f" ('{stem}' is there: leave out folders and suffixes{more})"
+    lower = {stem.lower(): stem for stem in known}
+    if (found := lower.get(stem_of(line).lower())) is not None:
+        return f" ('{found}' is there: upper and lower case differ)"
+    return ""
 
 
 def _by_hash(stems: set[str], name: str, root: Path) -> list[str]:

@@ -50,7 +50,8 @@ class KeypointAP(Metric):
     Args:
         skeleton: the vocabulary of predictions and ground truth, with the OKS sigmas.
         ground_truth: a COCO dict in that vocabulary: `images[].id`; `annotations[]` with `keypoints` (K * 3),
-            `bbox`, `image_id`, and optionally `area` (else 0.53 of the box) and `iscrowd`.
+            `bbox`, `image_id`, and optionally `area` (where it is missing or not above 0, 0.53 of the box) and
+            `iscrowd`.
 
     Raises:
         DataError: an annotation without a field, or with another number of keypoints.
@@ -200,10 +201,15 @@ def _read_truth(ground_truth: Mapping[str, Any], skeleton: Skeleton) -> _Truth:
         images=frozenset(image["id"] for image in ground_truth["images"]),
         keypoints=keypoints,
         boxes=boxes,
-        areas=np.array([person.get("area", area) for person, area in zip(people, areas, strict=True)]),
+        areas=np.array([_area(person.get("area"), area) for person, area in zip(people, areas, strict=True)]),
         crowd=np.array([bool(person.get("iscrowd", 0)) for person in people], dtype=bool),
         image_id=np.array([person["image_id"] for person in people], dtype=np.int64),
     )
+
+
+def _area(given: float | None, otherwise: float) -> float:
+    """The area that is given, if it is one."""
+    return given if given is not None and given > 0 else otherwise
 
 
 def _truth_dict(truth: _Truth, members: tuple[int, ...]) -> dict[str, Any]:

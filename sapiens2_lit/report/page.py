@@ -149,8 +149,13 @@ def number(value: float | None) -> str:
 
 
 def figure(sample: Sample) -> str:
-    done, data = cv2.imencode(".jpg", sample.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    assert done, f"a picture of {sample.picture.shape} cannot be encoded"
-    source = base64.b64encode(data.tobytes()).decode()
     caption = f"{escape(sample.name)}<br>loss {number(sample.loss)}"
-    return f'<figure><img alt="" src="data:image/jpeg;base64,{source}"><figcaption>{caption}</figcaption></figure>'
+    return f"<figure>{picture_tag(sample.picture)}<figcaption>{caption}</figcaption></figure>"
+
+
+def picture_tag(picture: np.ndarray) -> str:
+    """A picture, RGB uint8 (H, W, 3), as an image that is in the page."""
+    done, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    assert done, f"a picture of {picture.shape} cannot be encoded"
+    source = base64.b64encode(data.tobytes()).decode()
+    return f'<img alt="" src="data:image/jpeg;base64,{source}">'

@@ -26,7 +26,7 @@ class Classes:
         colors: RGB 0..255 of each class.
         weights: of each class in the loss, not negative.
         background: index of the class that is nobody, or None.
-        ignored_values: values in mask files that mean "does not count".
+        ignored_values: values in mask files that mean "does not count", but for those in `remap`.
         remap: value in mask files -> class index, or IGNORED. Empty: values are class indices as they stand.
 
     Raises:
@@ -81,9 +81,9 @@ class Classes:
         table = np.full(256, _UNKNOWN, dtype=np.int16)
         if not self.remap:
             table[: self.num_classes] = np.arange(self.num_classes)
-        for value, index in self.remap.items():
-            table[value] = index
         table[list(self.ignored_values)] = IGNORED
+        for value, index in self.remap.items():  # what is said of a value wins over what is usual
+            table[value] = index
         return table
 
     def swap_table(self) -> npt.NDArray[np.uint8]:

@@ -11,7 +11,8 @@ A file holds these keys, all but `classes` optional:
     remap: {0: background, 7: shirt, 9: ignore}         # value in the masks -> class, or `ignore`; "7" in JSON
 
 With `remap` every value that occurs must be listed (or be an `ignore_index`): one that is forgotten is an error,
-not another class.
+not another class. What `remap` says of a value wins over the default `ignore_index`; an `ignore_index` in the file that
+contradicts it is an error.
 """
 
 import colorsys
@@ -74,6 +75,7 @@ def _load_shipped(name: str) -> Classes:
 
 def _parse(data: Any, where: str, default_name: str) -> Classes:
     entries = Entries(data, where, "classes", "class", _FILE_KEYS, _CLASS_KEYS)
+    remap = _remap(entries)
     background = _background(entries)
     colors = tuple(entries.color(row, _hue(place, background)) for place, row in enumerate(entries.rows))
     try:
@@ -84,8 +86,8 @@ def _parse(data: Any, where: str, default_name: str) -> Classes:
             colors=colors,
             weights=entries.numbers("weights", "weight", 1.0, "numbers of 0 or more"),
             background=background,
-            ignored_values=_ignored(data, where),
-            remap=_remap(entries),
+            ignored_values=_ignored(entries, remap),
+            remap=remap,
         )
     except SettingError as error:
         raise SettingError(str(error) if where in str(error) else f"{where}: {error}") from error
@@ -98,11 +100,22 @@ def _background(entries: Entries) -> int | None:
     return next((place for place, name in enumerate(entries.names) if name.lower() == "background"), None)
 
 
-def _ignored(data: Mapping[str, Any], where: str) -> tuple[int, ...]:
-    given = data.get("ignore_index", IGNORED)
+def _ignored(entries: Entries, remap: Mapping[int, int]) -> tuple[int, ...]:
+    """The values that do not count: those of the file, else 255 where `remap` says nothing else of it."""
+    if "ignore_index" not in entries.data:
+        return () if remap.get(IGNORED, IGNORED) != IGNORED else (IGNORED,)
+    given = entries.data["ignore_index"]
     values = given if isinstance(given, list) else [given]
     if not all(type(value) is int for value in values):
-        raise SettingError(f"{where}: `ignore_index` is {given!r}, expected a mask value or a list of them.")
+        raise SettingError(
+            f"{entries.where}: `ignore_index` is {given!r}, expected a mask value or a list of them."
+        )
+    for value in values:
+        if remap.get(value, IGNORED) != IGNORED:
+            raise SettingError(
+                f"{entries.where}: `ignore_index` has the mask value {value}, and `remap` makes it "
+                f"'{entries.names[remap[value]]}': leave it out of one of them."
+            )
     return tuple(values)
 
 

@@ -16,6 +16,8 @@ Color = tuple[int, int, int]  # RGB, 0 to 255
 SUFFIXES = (".yaml", ".yml", ".json")
 # A side is a word of its own: left_eye, eye_l, "Left Eye", upper_midpoint_1_of_l_eyebrow.
 SIDE = re.compile(r"(?<![A-Za-z])(left|right|l|r)(?![a-z])", re.IGNORECASE)
+_CAPITAL_SIDE = re.compile(r"(?<=[a-z])(L|R)(?![a-z])")
+_OTHER_CAPITAL = {"L": "R", "R": "L"}
 _OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
@@ -157,13 +159,31 @@ class Entries:
 
 
 def guess_swap(names: Sequence[str]) -> tuple[int, ...]:
-    """Mirror partners by names that differ in their side alone (left/right, l/r), else each its own."""
-    places = {name.lower(): place for place, name in enumerate(names)}
-    return tuple(places.get(_mirrored(name.lower()), place) for place, name in enumerate(names))
+    """Mirror partners by names that differ in their side alone (left/right, l/r, eyeL/eyeR), else each its own."""
+    exact = {name: place for place, name in enumerate(names)}
+    lower = {name.lower(): place for place, name in enumerate(names)}
+    partners = []
+    for place, name in enumerate(names):
+        mirrored = _mirrored(name)
+        found = (
+            place
+            if mirrored.lower() == name.lower()
+            else exact.get(mirrored, lower.get(mirrored.lower(), place))
+        )
+        partners.append(found)
+    # a pair that is none both ways is none: names in two cases have one partner for both
+    return tuple(one if partners[one] == place else place for place, one in enumerate(partners))
+
+
+def has_side(name: str) -> bool:
+    """Whether a name says left or right."""
+    return _mirrored(name).lower() != name.lower()
 
 
 def _mirrored(name: str) -> str:
-    return SIDE.sub(lambda side: _OTHER_SIDE[side.group(1)], name)
+    """The name with its side changed: a word of its own, else a capital L or R within (eyeL, forelegR1)."""
+    other = SIDE.sub(lambda side: _OTHER_SIDE[side.group(1).lower()], name)
+    return other if other != name else _CAPITAL_SIDE.sub(lambda side: _OTHER_CAPITAL[side.group(1)], name)
 
 
 def expect_keys(found: Mapping[str, Any], known: frozenset[str], where: str) -> None:

@@ -23,6 +23,7 @@ class Skeleton:
         links: pairs of indices that a picture joins by a line.
         groups: index lists by name: body, feet, face, left_hand, right_hand where they exist, other.
         colors: RGB 0..255 of each keypoint.
+        swaps_given: the partners were said, not found by left and right in the names.
 
     Raises:
         SettingError: naming the skeleton, the field and the value that does not fit.
@@ -35,6 +36,7 @@ class Skeleton:
     links: tuple[tuple[int, int], ...]
     groups: Mapping[str, tuple[int, ...]] = field(hash=False)
     colors: tuple[Color, ...]
+    swaps_given: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         self._check_names()

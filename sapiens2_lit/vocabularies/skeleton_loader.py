@@ -93,7 +93,14 @@ def _parse(data: Any, where: str, default_name: str) -> Skeleton:
     sigmas = entries.numbers("sigmas", "sigma", DEFAULT_SIGMA, "positive numbers")
     try:
         return Skeleton(
-            str(data.get("name", default_name)), entries.names, swap, sigmas, links, groups, colors
+            str(data.get("name", default_name)),
+            entries.names,
+            swap,
+            sigmas,
+            links,
+            groups,
+            colors,
+            swaps_given="swaps" in data or any("swap" in row for row in entries.rows),
         )
     except SettingError as error:
         raise SettingError(f"{where}: {error}") from error

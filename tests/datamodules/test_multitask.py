@@ -1,5 +1,7 @@
 """Several datasets as one datamodule: each keeps its own labels, what is common is set and answered once."""
 
+import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -200,6 +202,28 @@ def test_every_head_and_every_dataset_must_be_of_use(people: Path):
         SettingError, match=r"data\.datasets\.masks: no head learns from .*need: pose keypoints"
     ):
         data.labels.check({"pose": ("keypoints",)})
+
+
+def test_problems_of_all_datasets_come_together(tmp_path: Path, people: Path):
+    for name in ("first", "second"):
+        shutil.copytree(people, tmp_path / name)
+        path = tmp_path / name / "annotations/train.json"
+        data = json.loads(path.read_text())
+        for one in data["annotations"]:
+            one["bbox"] = [3, 3, 0, 0]
+        path.write_text(json.dumps(data))
+    datasets = {
+        "a": pose(tmp_path / "first"),
+        "b": pose(tmp_path / "second"),
+        "c": pose(tmp_path / "nowhere"),
+    }
+    with pytest.raises(DataError) as error:
+        several(datasets)
+    text = str(error.value)
+    assert "data.datasets.a, train" in text
+    assert "data.datasets.b, train" in text
+    assert "data.datasets.c: " in text
+    assert MultitaskDataModule({"a": pose(people)}, allow=["areas"]).datasets["a"].allow == ("areas",)
 
 
 def test_all_datasets_have_one_view(people: Path) -> None:

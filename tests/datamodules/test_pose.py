@@ -164,7 +164,7 @@ def test_nobody_to_train_on(dataset):
 def test_an_image_that_is_not_the_labelled_one(dataset):
     root = dataset()
     Image.new("RGB", (100, 120)).save(root / "images" / "0.jpg")
-    samples = set_up(root, augment=None).datasets["train"]
+    samples = set_up(root, augment=None, allow=["image_sizes"]).datasets["train"]
     with pytest.raises(DataError, match=r"0.jpg: the image is 100 x 120 .* says 120 x 100.*stored turned"):
         samples[0]
 
@@ -172,7 +172,7 @@ def test_an_image_that_is_not_the_labelled_one(dataset):
 def test_errors_cross_worker_processes(dataset):
     root = dataset()
     (root / "images" / "0.jpg").write_bytes(b"")
-    loader = set_up(root, num_workers=1).val_dataloader()
+    loader = set_up(root, num_workers=1, allow=["damaged_images"]).val_dataloader()
     with pytest.raises(DataError, match=r"0.jpg: the image is empty"):
         list(loader)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sapiens2_lit.data.coco.annotations import CocoFile
 from sapiens2_lit.data.coco.people import People
-from sapiens2_lit.data.coco.tables import is_integer, read_numbers
+from sapiens2_lit.data.coco.tables import as_integer, read_numbers
 from sapiens2_lit.data.files import Problems, read_json
 from sapiens2_lit.errors import DataError
 
@@ -91,8 +91,8 @@ def _scores(detections: list[dict[str, Any]], problems: Problems) -> npt.NDArray
 
 
 def _row(entry: dict[str, Any], row_of: Any) -> int:
-    image_id = entry.get("image_id")
-    return row_of.get(image_id, -1) if is_integer(image_id) else -1
+    image_id = as_integer(entry.get("image_id"))
+    return -1 if image_id is None else row_of.get(image_id, -1)
 
 
 def _match(

@@ -61,6 +61,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
 
     Attributes:
         skipped: samples with too few pixels that count, as far as they were asked for.
+        bad: samples that cannot be read, with `skip_bad`.
         invalid: samples with NaN, infinity and the like (`FieldFolder.no_value`) where they should count; these do not.
 
     Args:
@@ -73,6 +74,8 @@ class DenseDataset(Dataset[dict[str, Any]]):
         backgrounds: to put behind people, or None.
         seed: what the variation depends on, besides epoch and index.
         min_valid: least number of pixels that must count.
+        skip_bad: whether samples that cannot be read are left out and counted: in training another takes their place,
+            in evaluation another is there of which nothing counts.
         view: whether whole images keep their aspect (`letterbox`) or fill the input (`stretch`).
     """
 
@@ -88,6 +91,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         backgrounds: Backgrounds | None = None,
         seed: int = 0,
         min_valid: int = 0,
+        skip_bad: bool = False,
         view: ImageView = "letterbox",
     ) -> None:
         self.folder = folder
@@ -99,6 +103,8 @@ class DenseDataset(Dataset[dict[str, Any]]):
         self.backgrounds = backgrounds
         self.seed = seed
         self.min_valid = min_valid
+        self.skip_bad = skip_bad
+        self.bad = Tally(len(self.names))
         self.view = view
         self.skipped = Tally(len(self.names))
         self.invalid = Tally(len(self.names))
@@ -115,17 +121,33 @@ class DenseDataset(Dataset[dict[str, Any]]):
         """
         epoch, index = key if isinstance(key, tuple) else (0, int(key))
         rng = sample_generator(self.seed, epoch, index)
+        replaced = False
         for place in range(index, index + min(len(self), _REPLACEMENTS)):
-            sample, enough = self._make(place % len(self), rng)
+            made = self._try(place % len(self), rng)
+            if made is None:
+                replaced = True
+                continue
+            sample, enough = made
+            if not self.training and (replaced or not enough):
+                return {**sample, **hide(sample)}
             if enough:
                 return sample
-            if not self.training:
-                return {**sample, **hide(sample)}
         raise DataError(
             f"{self.folder}: none of {min(len(self), _REPLACEMENTS)} samples in a row has {self.min_valid} pixels "
             f"(data.min_valid) whose labels count, such as {self.folder / str(self.names[index])}: look at the "
             "labels, and at data.valids."
         )
+
+    def _try(self, index: int, rng: np.random.Generator) -> tuple[dict[str, Any], bool] | None:
+        """`_make`, or None where the sample cannot be read and may be left out."""
+        try:
+            return self._make(index, rng)
+        except DataError as error:
+            if not self.skip_bad:
+                raise
+            if self.bad.note(index) and self.bad.count <= _SHOWN:
+                _log.warning("%s; left out (data.on_bad: skip).", error)
+            return None
 
     def _make(self, index: int, rng: np.random.Generator) -> tuple[dict[str, Any], bool]:
         """A sample, and whether enough of its pixels count."""

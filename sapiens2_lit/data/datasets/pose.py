@@ -1,5 +1,6 @@
 """People as training and evaluation samples: a crop of the image, the keypoints and the dense labels in it."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from sapiens2_lit.data.labels.base import LabelSource, stem_of
 from sapiens2_lit.data.labels.warp import read_rasters, warp_rasters
 from sapiens2_lit.data.loading import Key, sample_generator
 from sapiens2_lit.data.readers.images import read_image
+from sapiens2_lit.data.sample_counter import Tally
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.transforms.crop import (
     BOX_PADDING,
@@ -27,6 +29,11 @@ from sapiens2_lit.transforms.crop import (
 from sapiens2_lit.transforms.geometric import Affine, warp_image, warp_points
 from sapiens2_lit.transforms.pose import PoseAugmentation
 from sapiens2_lit.vocabularies import Skeleton
+
+_REPLACEMENTS = 100  # people tried in the place of one that cannot be read
+_SHOWN = 10  # of those, in words
+
+_log = logging.getLogger(__name__)
 
 
 class PoseDataset(Dataset[dict[str, Any]]):
@@ -42,6 +49,8 @@ class PoseDataset(Dataset[dict[str, Any]]):
         seed: what the variation depends on, besides epoch and index.
         padding: factor on the sides of people's boxes.
         label_sources: for each source its dense labels, of the whole images; empty for none.
+        skip_bad: whether the next person takes the place of one whose image or labels cannot be read; `bad` counts
+            them. Without, they are errors.
     """
 
     def __init__(
@@ -54,6 +63,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
         seed: int = 0,
         padding: float = BOX_PADDING,
         label_sources: Sequence[Sequence[LabelSource]] = (),
+        skip_bad: bool = False,
     ) -> None:
         self.sources = list(sources)
         self.label_sources = list(label_sources) or [()] * len(self.sources)
@@ -63,6 +73,8 @@ class PoseDataset(Dataset[dict[str, Any]]):
         self.seed = seed
         self.padding = padding
         self.ends = np.cumsum([len(people) for people in sources])
+        self.skip_bad = skip_bad
+        self.bad = Tally(len(self))
         self.halves = body_halves(skeleton)
         self.augment_pixels = None if augment is None else augment.build_pixels()
 
@@ -76,6 +88,25 @@ class PoseDataset(Dataset[dict[str, Any]]):
             DataError: naming the image, if it cannot be read or is not of the size that its file declares.
         """
         epoch, index = key if isinstance(key, tuple) else (0, int(key))
+        if not self.skip_bad:
+            return self._make(epoch, index)
+        for place in range(index, index + min(len(self), _REPLACEMENTS)):
+            try:
+                return self._make(epoch, place % len(self))
+            except DataError as error:
+                if self.bad.note(place % len(self)) and self.bad.count <= _SHOWN:
+                    _log.warning("%s Another person takes its place (data.on_bad: skip).", error)
+        raise DataError(
+            f"{min(len(self), _REPLACEMENTS)} people in a row cannot be read, the first of them "
+            f"{self._name(index)}: look at the images."
+        )
+
+    def _name(self, index: int) -> str:
+        source = int(np.searchsorted(self.ends, index, side="right"))
+        people = self.sources[source]
+        return name_of(people, index - int(self.ends[source]) + len(people))
+
+    def _make(self, epoch: int, index: int) -> dict[str, Tensor | str]:
         source = int(np.searchsorted(self.ends, index, side="right"))
         people, row = self.sources[source], index - int(self.ends[source]) + len(self.sources[source])
         image = self._read(people, row)

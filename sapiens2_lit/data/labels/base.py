@@ -5,6 +5,8 @@ a class map but numbers (normals, depth) is a `FieldFolder` (fields.py).
 """
 
 import io
+import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from glob import escape
@@ -23,6 +25,7 @@ from sapiens2_lit.transforms.geometric import Affine, warp_labels
 from sapiens2_lit.vocabularies import IGNORED, Classes
 
 _SHOWN_VALUES = 8
+_SHOWN_NAMES = 3
 _HINTS = 10  # labels that are looked for under other suffixes: each looks through the folder
 
 
@@ -121,7 +124,19 @@ class RasterFolder(LabelSource):
         others = sorted(entry.name for entry in named if stem_of(entry.name) == place.name)
         if others:
             return f"{wanted}, found {', '.join(others)}: convert or rename it"
+        if look and (near := self._named_alike(place)):
+            return f"{wanted}, found {', '.join(near)}: rename it, a label has its image's name"
         return f"{wanted}, or splits/*.txt with only the stems that have one"
+
+    def _named_alike(self, place: Path) -> list[str]:
+        """Files whose name holds that of an image's, with a prefix, a suffix such as _mask, or in another case."""
+        if not place.parent.is_dir():
+            return []
+        alike = re.compile(rf"(^|.*[^a-z0-9]){re.escape(place.name.lower())}([^a-z0-9].*|$)")
+        with os.scandir(place.parent) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+        found = [name for name in names if alike.match(stem_of(name).lower())]
+        return found[:_SHOWN_NAMES]
 
     def without_image(self, stems: Iterable[str]) -> list[str]:
         """The stems of files here whose image is not among `stems`, sorted."""
@@ -188,7 +203,13 @@ class MaskFolder(RasterFolder):
     def _fail_on_values(self, path: Path, unknown: npt.NDArray[np.uint8]) -> None:
         shown = ", ".join(map(str, unknown[:_SHOWN_VALUES].tolist()))
         rest = f" and {len(unknown) - _SHOWN_VALUES} more" if len(unknown) > _SHOWN_VALUES else ""
-        if self.classes.remap:
+        if len(unknown) == 1 and self.classes.num_classes == 2 and not self.classes.remap:
+            zero, one = self.classes.names
+            expected = (
+                f"0 and 1. If {unknown[0]} is '{one}', say so in the classes file: remap: {{0: {zero}, {unknown[0]}: "
+                f"{one}}}"
+            )
+        elif self.classes.remap:
             expected = "only values that its `remap` lists, or its `ignore_index`: add them there"
         else:
             ignored = ", ".join(map(str, self.classes.ignored_values))

@@ -20,7 +20,12 @@ from sapiens2_lit.transforms.geometric import Affine
 Intrinsics = npt.NDArray[np.float64]
 
 _LEAST_FACTOR = 0.15  # off an image's size, that a principal point in the middle of another one gives away
-_SAME_FACTOR = 0.02
+_SAME_FACTOR = 0.07
+_WIDEST = 150.0  # degrees across the longer side; beyond, focal lengths are of another unit than pixels
+_NARROWEST = 0.5
+_SAME_MIDDLE = 0.02  # of an image's sides, that a principal point lies off its middle
+_LEAST_SIZE = 8  # pixels of an image whose middle is not at 0..1
+_TURNED = 0.1  # by which width and height must differ, at least, to be told apart
 
 _FORMAT = "[[fx, skew, cx], [0, fy, cy], [0, 0, 1]] in pixels whose centres are integers"
 
@@ -128,7 +133,7 @@ def read_camera(path: Path, image: Path, size: tuple[int, int]) -> Intrinsics:
         size: (height, width) of that image.
 
     Raises:
-        DataError: the file is missing or broken, is no camera, or is that of an image of another size.
+        DataError: the file is missing or broken, is no camera, not in pixels, or that of an image of another size.
     """
     declared: Any = None
     if path.suffix == ".json":
@@ -163,11 +168,47 @@ def _read_text(path: Path) -> list[float]:
         raise DataError(f"{path}: the camera cannot be read, expected nine numbers: {error}.") from error
 
 
+def _check_pixels(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, int]) -> None:
+    """Raise DataError where the intrinsics are no pixels: of the unit square or in millimeters."""
+    height, width = size
+    fx, fy, cx, cy = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
+    angles = [math.degrees(2 * math.atan(max(size) / 2 / focal)) for focal in (fx, fy)]
+    wide = max(angles) > _WIDEST
+    if min(size) >= _LEAST_SIZE and 0 <= cx <= 1 and 0 <= cy <= 1 and wide:
+        raise DataError(
+            f"{path}: fx, fy, cx, cy are {fx:g}, {fy:g}, {cx:g}, {cy:g}, expected pixels: these seem to be normalized "
+            f"by the image's size. Multiply fx and cx by the width and fy and cy by the height of {image}, "
+            f"{width} x {height}, and take 0.5 off cx and cy: the centers of pixels are integers."
+        )
+    if wide or min(angles) < _NARROWEST:
+        raise DataError(
+            f"{path}: fx and fy are {fx:g} and {fy:g}, which makes fields of view of {angles[0]:.3g} and "
+            f"{angles[1]:.3g} degrees across the longer side of {image}, {width} x {height}; expected "
+            f"{_NARROWEST:g} to {_WIDEST:g}: focal lengths are pixels of this image, not millimeters."
+        )
+
+
+def _check_turn(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, int]) -> None:
+    """Raise DataError where the principal point is the middle of the image with x and y exchanged."""
+    (height, width), (cx, cy) = size, matrix[:2, 2]
+    turned = abs(cx - (height - 1) / 2) <= _SAME_MIDDLE * height and (
+        abs(cy - (width - 1) / 2) <= _SAME_MIDDLE * width
+    )
+    if turned and abs(width - height) > _TURNED * max(size):
+        raise DataError(
+            f"{path}: the principal point ({cx:g}, {cy:g}) is the middle of an image of {height} x {width}, {image} is "
+            f"{width} x {height}: x and y are exchanged. Exchange fx with fy and cx with cy, or turn the camera as the "
+            "photograph was turned. If they are right, as of a crop, say so by `width` and `height` in the "
+            "json, beside `intrinsics`."
+        )
+
+
 def _check_size(
     path: Path, matrix: Intrinsics, image: Path, size: tuple[int, int], declared: tuple[Any, Any] | None
 ) -> None:
     """A principal point in the middle of an image of another size, or outside this one, is that image's."""
     height, width = size
+    _check_pixels(path, matrix, image, size)
     if declared is not None and declared != (None, None):
         if None in declared:
             raise DataError(f"{path}: only one of `width` and `height` is there, expected both or none.")
@@ -177,6 +218,7 @@ def _check_size(
                 f"{width} x {height}: scale the image or the intrinsics."
             )
         return
+    _check_turn(path, matrix, image, size)
     beyond = not (-0.5 <= matrix[0, 2] < width - 0.5 and -0.5 <= matrix[1, 2] < height - 0.5)
     factor_x, factor_y = 2 * (matrix[0, 2] + 0.5) / width, 2 * (matrix[1, 2] + 0.5) / height
     alike = abs(factor_x - factor_y) <= _SAME_FACTOR * factor_x

@@ -101,9 +101,9 @@ class ForegroundFolder(FieldFolder):
         self.alphas = alphas
         self.premultiplied = premultiplied
 
-    def read(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
+    def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
         """Premultiplied sRGB (h, w, 3) in 0..1."""
-        color, alpha = super().read(image, stem, size), self.alphas.read(image, stem, size)
+        color, alpha = super().interpret(image, stem, size, values), self.alphas.read(image, stem, size)
         if not self.premultiplied:
             return Field(color.values * alpha.values, color.valid & alpha.valid, color.invalid)
         bright = any_nonzero(color.values > alpha.values + np.float32(_TOLERANCE)).mean()

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from sapiens2_lit.data.checks.sentinels import is_sentinel
 from sapiens2_lit.data.labels.camera import CameraSource
 from sapiens2_lit.data.labels.field import Field, FieldFolder, ValidFolder, split_finite
 from sapiens2_lit.data.labels.normal import OTHER_FRAME, Frame, to_opencv
@@ -13,13 +14,20 @@ from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.geometry import unproject
 
-_FARTHEST = 100.0  # metres of a photograph's median: beyond, the unit is another one
+_FARTHEST = 100.0  # metres; what is farther does not count, and if the nearest is, the unit is another one
+_NEAREST = 0.05  # metres of the median of a photograph; below, the unit is another one
+_FARTHEST_RATIO = 1e4  # of depth without a unit, to that of its nearest pixels
+_NEAR = 5  # per cent of the pixels that are nearest
+_LOOKED_AT = 65536  # values, at most, whose percentiles are taken
 _CHECKED = 4096  # points of an image, at most, that are looked at
 _MOST_OFF = 0.01  # of the image's longer side, that points may lie off their pixels in the median
 
 
 class DepthFolder(FieldFolder):
     """Depth along z (h, w): npy, npz, png of 16 bits, or exr (channel Z, or its only one); 0, NaN or infinity for none.
+
+    The largest number of the format (65535 of 16 bits, 65504 of half floats), 1e9 and above count as none, too, and so
+    does what is farther than 100 m, or without a unit 10 000 times as far as the nearest twentieth.
 
     Args:
         folder: where they are.
@@ -59,7 +67,9 @@ class DepthFolder(FieldFolder):
                 f"{path}: depth in {values.dtype} and data.unit is null: set it to the metres of one unit, such as "
                 "0.001 for millimetres."
             )
-        return check_depth(path, values.astype(np.float32) * np.float32(self.unit or 1), valid, self.relative)
+        valid = valid & ~is_sentinel(values[..., 0])
+        metres = values.astype(np.float32) * np.float32(self.unit or 1)
+        return check_depth(path, metres, valid, self.relative, self.unit)
 
 
 class UnprojectedFolder(DepthFolder):
@@ -105,9 +115,9 @@ class PointmapFolder(FieldFolder):
         self.frame = frame
         self.unit = unit
 
-    def read(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
+    def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
         """The depth (h, w, 1) of an image's points."""
-        points = super().read(image, stem, size)
+        points = super().interpret(image, stem, size, values)
         self._check_rays(self.path(stem), points, self.cameras.read(image, stem, size))
         return Field(points.values[..., 2:], points.valid, points.invalid)
 
@@ -118,6 +128,7 @@ class PointmapFolder(FieldFolder):
                 f"{path}: points in {values.dtype} and data.unit is null: set it to the metres of one unit, such as "
                 "0.001 for millimetres."
             )
+        valid = valid & ~is_sentinel(values[..., 2])
         points = to_opencv(values.astype(np.float32) * np.float32(self.unit or 1), self.frame)
         valid, infinite = split_finite(points, valid)
         valid &= points[..., 2] != 0
@@ -127,7 +138,7 @@ class PointmapFolder(FieldFolder):
                 f"{path}: {behind:.0%} of the points lie behind the camera: they are in another frame than data.frame "
                 f"says, '{self.frame}'; set it to '{OTHER_FRAME[self.frame]}'."
             )
-        valid = check_depth(path, points[..., 2:], valid).valid
+        valid = check_depth(path, points[..., 2:], valid, unit=self.unit).valid
         return Field(points, valid, infinite)
 
     def _check_rays(self, path: Path, points: Field, intrinsics: npt.NDArray[np.float64]) -> None:
@@ -158,12 +169,23 @@ def check_unit(unit: float | None) -> None:
 
 
 def check_depth(
-    path: Path, depth: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_], relative: bool = False
+    path: Path,
+    depth: npt.NDArray[np.float32],
+    valid: npt.NDArray[np.bool_],
+    relative: bool = False,
+    unit: float | None = None,
 ) -> Field:
-    """Depth (h, w, 1) where it counts: finite and above 0.
+    """Depth (h, w, 1) where it counts: finite, above 0, and not so far away that it is background without depth.
+
+    Args:
+        path: the file, for messages.
+        depth: in metres, or relative.
+        valid: (h, w) where it may count.
+        relative: whether its scale is unknown.
+        unit: `data.unit`, for messages.
 
     Raises:
-        DataError: some of it is negative, or, if not relative, so far away that its unit must be another one.
+        DataError: some of it is negative, or, if not relative, so far or so near that its unit must be another one.
     """
     valid, infinite = split_finite(depth, valid)
     negative = valid & (depth[..., 0] < 0)
@@ -173,10 +195,34 @@ def check_depth(
             "distances along z in front of the camera, and 0 or NaN where there is none."
         )
     valid &= depth[..., 0] > 0
-    middle = float(np.median(depth[valid])) if valid.any() else 0.0
-    if middle > _FARTHEST and not relative:
+    counted = depth[valid][:, 0]
+    if not counted.size:
+        return Field(depth, valid, infinite)
+    counted = counted[:: -(-len(counted) // _LOOKED_AT)]
+    if relative:
+        limit = _FARTHEST_RATIO * float(np.percentile(counted, _NEAR))
+    else:
+        _check_unit(path, counted, unit)
+        limit = _FARTHEST
+    return Field(depth, valid & (depth[..., 0] <= limit), infinite)
+
+
+def _check_unit(path: Path, depths: npt.NDArray[np.float32], unit: float | None) -> None:
+    """Raise DataError where depths (N,) of an image, above 0, are no metres."""
+    near, middle = (float(value) for value in np.percentile(depths, [_NEAR, 50]))
+    if near > _FARTHEST:  # not only the background
         raise DataError(
             f"{path}: the median depth is {middle:g} m, expected less than {_FARTHEST:g} m: set data.unit to the "
             "metres of one unit of the file, such as 0.001 for millimetres."
         )
-    return Field(depth, valid, infinite)
+    if middle < _NEAREST:
+        once = (
+            ""
+            if unit in (None, 1)
+            else f" (it is {unit:g}, and the file seems to be in metres: leave it null)"
+        )
+        raise DataError(
+            f"{path}: the median depth is {middle:.2g} m, expected {_NEAREST:g} m or more: set data.unit to the metres "
+            f"of one unit of the file{once}. If the file holds no metres but shares of the largest depth, set "
+            "data.relative to true."
+        )

@@ -102,11 +102,19 @@ class FieldFolder(RasterFolder):
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
         """The label of an image of `size`, in its own pixels."""
+        return self.interpret(image, stem, size, self.stored(image, stem, size))
+
+    def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
+        """The label that the numbers of `stored` are."""
+        valid = np.ones(size, dtype=bool) if self.valids is None else self.valids.read(image, stem, size)
+        return self.decode(self.path(stem), values, valid)
+
+    def stored(self, image: Path, stem: str, size: tuple[int, int]) -> Array:
+        """The numbers (h, w, channels) of an image's file as they are."""
         path = self.path(stem)
         values = read_array(path, self.key)
         check_shape(path, values, image, size, self.channels, self.channels_hint)
-        valid = np.ones(size, dtype=bool) if self.valids is None else self.valids.read(image, stem, size)
-        return self.decode(path, values.reshape(*size, self.channels), valid)
+        return values.reshape(*size, self.channels)
 
     def warp(self, label: Field, affine: Affine, size: tuple[int, int]) -> Tensor:
         """(C, H, W) float32, NaN where nothing counts; `settle` is still to come."""

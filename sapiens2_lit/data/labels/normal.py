@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sapiens2_lit.data.checks.normals import say_away, say_flat
 from sapiens2_lit.data.labels.field import (
     Field,
     FieldFolder,
@@ -75,12 +76,13 @@ class NormalFolder(FieldFolder):
                 f"{path}: {off / labelled.sum():.0%} of the normals are not unit vectors (median "
                 f"length {np.median(length[labelled]):.2f}); expected length 1, or 0 where there is none; floats "
                 "hold n itself, -1..1, and png (n + 1) / 2 of its largest value."
+                + (f" {flat}" if (flat := say_flat(normals, labelled)) else "")
             )
         away = np.mean(normals[..., 2][unit] > 0) if unit.any() else 0.0
         if away > 0.5:
             raise DataError(
-                f"{path}: {away:.0%} of the normals face away from the camera, expected less than half: they are in "
-                f"another frame than data.frame says, '{self.frame}'; set it to '{OTHER_FRAME[self.frame]}'."
+                f"{path}: {away:.0%} of the normals face away from the camera, expected less than half: "
+                f"{say_away(normals, unit, self.frame)}"
             )
         return Field(normals, unit, infinite + off)
 

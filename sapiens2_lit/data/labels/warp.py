@@ -1,5 +1,6 @@
 """All labels of an image, read together, and through one affine together."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sapiens2_lit.transforms.geometric import Affine
 from sapiens2_lit.vocabularies import IGNORED
 
 _NOTHING = {"valid": False, "segmentation": IGNORED}  # what says of a pixel that it does not count
+_HIDDEN: dict[str, float] = {**_NOTHING, "alpha": math.nan}  # a matte counts but outside the image
 
 
 def read_rasters(
@@ -66,7 +68,7 @@ def fewest_seen(warped: Mapping[str, Tensor]) -> int | None:
 
 def hide(warped: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same labels, none of whose pixels counts."""
-    return {key: torch.full_like(warped[key], nothing) for key, nothing in _NOTHING.items() if key in warped}
+    return {key: torch.full_like(warped[key], nothing) for key, nothing in _HIDDEN.items() if key in warped}
 
 
 def count_invalid(labels: Mapping[str, Any]) -> int:

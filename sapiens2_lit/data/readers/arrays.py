@@ -1,7 +1,11 @@
 """Numbers from disk: npy, npz, png of 8 and 16 bits, exr. Nothing is ever unpickled."""
 
+import lzma
 import os
+import struct
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,26 @@ from sapiens2_lit.errors import DataError
 
 Array = npt.NDArray[Any]
 
+# What numpy, zip files and OpenCV raise of files that are broken anywhere: headers are parsed as Python literals.
+_BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,  # an encrypted zip, a compression that is not known, nesting without end
+    struct.error,
+    tokenize.TokenError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    cv2.error,
+)
 _NPY, _ZIP = np.lib.format.MAGIC_PREFIX, b"PK"  # what files begin with
 
 
@@ -31,7 +55,7 @@ def read_array(path: Path, kind: str) -> Array:
         values = readers.get(path.suffix, _read_picture)(path, kind)
     except FileNotFoundError:
         raise DataError(f"{path}: the {kind} label does not exist.") from None
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, cv2.error) as error:
+    except _BROKEN as error:
         if isinstance(error, DataError):
             raise
         if str(error).startswith("Object arrays"):
@@ -40,7 +64,7 @@ def read_array(path: Path, kind: str) -> Array:
                 f"numbers: np.save with an array of a numeric type, such as {kind}.astype('float32')."
             ) from error
         raise DataError(
-            f"{path}: the {kind} label cannot be read, truncated or of another format: {error}"
+            f"{path}: the {kind} label cannot be read, truncated or of another format: {error or type(error).__name__}"
         ) from error
     if values.dtype.kind not in "fiub":
         raise DataError(f"{path}: the {kind} label holds {values.dtype}, expected real numbers.")

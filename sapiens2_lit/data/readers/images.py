@@ -1,11 +1,14 @@
 """Photographs from disk as RGB, whatever their kind."""
 
+import io
 from glob import glob, has_magic
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
+from PIL import Image, UnidentifiedImageError
 
 from sapiens2_lit.data.pixel_limit import check_pixels
 from sapiens2_lit.errors import DataError
@@ -14,6 +17,21 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
+_CMYK = ("CMYK", "YCCK")  # which OpenCV converts
+_ON_THEIR_SIDE = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_MOST_PIXELS = 1 << 30  # beyond which OpenCV refuses
+_EXIF, _EXIF_PLACE, _ORIENTATION = b"Exif\0\0", 1 << 16, 0x112
+_TURNS = {  # from how a picture is stored to upright, by EXIF orientation
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda image: np.rot90(image, 1),
+}
+# formats whose damage OpenCV passes over, by how files begin
+_CHECKED_TWICE = (b"BM", b"II*\0", b"MM\0*")
 
 
 def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
@@ -22,8 +40,8 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
     Grey, palette, CMYK and 16-bit images are converted; an alpha channel is dropped, not composited.
 
     Raises:
-        DataError: naming the file, if it is missing, empty, truncated or not an image, or has more pixels than
-            `sapiens2_lit.data.pixel_limit` allows.
+        DataError: naming the file, if it is missing, empty, truncated or not an image, if its decoder warns of damage,
+            or if it has more pixels than `sapiens2_lit.data.pixel_limit` allows.
     """
     path = Path(path)
     try:
@@ -38,6 +56,10 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
         # libjpeg would fill what is missing with grey
         raise DataError(f"{path}: the JPEG is truncated after {len(data)} bytes; fetch it again.")
     check_pixels(data, str(path))
+    if data.startswith(_JPEG_START) and (decoded := _decode_jpeg(path, data)) is not None:
+        return decoded
+    if data.startswith(_CHECKED_TWICE):
+        _check_whole(path, data)
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -50,15 +72,81 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
+def _decode_jpeg(path: Path, data: bytes) -> npt.NDArray[np.uint8] | None:
+    """A JPEG by libjpeg-turbo, as OpenCV decodes it, but with its warnings as errors; None for what it cannot convert.
+
+    Raises:
+        DataError: the decoder warns: what it gives is partly another picture.
+    """
+    try:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        if space in _CMYK or height * width > _MOST_PIXELS:
+            return None
+        image = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    except ValueError as error:
+        raise DataError(f"{path}: the JPEG is damaged: {error}; fetch it again.") from error
+    turn = _TURNS.get(_orientation(data))
+    return image if turn is None else np.ascontiguousarray(turn(image))
+
+
+def _orientation(data: bytes) -> int:
+    """The EXIF orientation of a JPEG, 1 where it says nothing."""
+    if _EXIF not in data[:_EXIF_PLACE]:
+        return 1
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return int(image.getexif().get(_ORIENTATION, 1))
+    except (OSError, SyntaxError, ValueError, TypeError):  # broken EXIF data of a good picture
+        return 1
+
+
+def _check_whole(path: Path, data: bytes) -> None:
+    """Raise DataError if Pillow finds a BMP or TIFF damaged."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except UnidentifiedImageError:
+        return  # a kind that Pillow does not know
+    except (OSError, SyntaxError, ValueError) as error:
+        text = str(error)
+        if "truncated" in text or "decoder error" in text or "broken" in text or "not enough" in text:
+            raise DataError(f"{path}: the image is truncated or damaged: {text}; fetch it again.") from error
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """(height, width) of a photograph as `read_image` gives it, by its header where that is enough.
+
+    Raises:
+        DataError: naming the file, if it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) in _ON_THEIR_SIDE
+            return image.size if turned else image.size[::-1]
+    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError):
+        height, width = read_image(path).shape[:2]
+        return height, width
+
+
 def find_images(place: Path) -> list[Path]:
-    """The image, those of a folder (and folders in it), or those that match a glob; sorted."""
+    """The image, those of a folder (and folders in it), or those that match a glob; sorted.
+
+    Hidden files, and what lies in hidden folders, are no images of a folder or a glob: Macs leave `._0001.png` beside
+    `0001.png`.
+    """
     if place.is_dir():
-        found = list(place.rglob("*"))
+        found = [path for path in place.rglob("*") if not is_hidden(path.relative_to(place))]
     elif has_magic(str(place)):
         found = [Path(name) for name in glob(str(place), recursive=True)]  # noqa: PTH207 - absolute patterns
+        found = [path for path in found if not path.name.startswith(".")]
     else:
         found = [place]
     return sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a relative path, or a folder on it, begins with a dot."""
+    return any(part.startswith(".") and part not in (".", "..") for part in path.parts)
 
 
 def _jpeg_is_truncated(data: bytes) -> bool:

@@ -70,3 +70,32 @@ def test_broken_files_are_named(tmp_path):
         patch.setitem(sys.modules, "OpenEXR", None)
         with pytest.raises(DataError, match=r"EXR needs OpenEXR: .*, or convert it to npz"):
             read_array(tmp_path / "c.exr", "depth")
+
+
+def test_broken_headers_are_errors_that_name_the_file(tmp_path):
+    """Whatever byte of a header is wrong, numpy's own exceptions do not get through."""
+    np.save(tmp_path / "a.npy", np.ones((4, 5), np.float32))
+    whole = (tmp_path / "a.npy").read_bytes()
+    broken = tmp_path / "b.npy"
+    random = np.random.default_rng(0)
+    for _ in range(2000):
+        data = bytearray(whole)
+        for place in random.integers(0, 128, random.integers(1, 4)):
+            data[place] = random.integers(256)
+        broken.write_bytes(bytes(data))
+        try:
+            values = read_array(broken, "depth")
+        except DataError as error:
+            assert "b.npy" in str(error)
+        else:
+            assert values.ndim in (2, 3)
+
+
+@pytest.mark.parametrize("shape", ["(200000, 250000)", "(99999999999, 4)", "(4, 5" + ",)" * 40, "(" * 300])
+def test_shapes_that_no_file_holds_are_errors(tmp_path, shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (64 - (len(header) + 11) % 64) + b"\n"
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(80))
+    with pytest.raises(DataError, match=r"a.npy: the depth label cannot be read"):
+        read_array(path, "depth")

@@ -112,6 +112,81 @@ def test_missing_empty_and_foreign_files_are_errors(tmp_path):
         read_image(tmp_path)
 
 
+@pytest.mark.parametrize("settings", [{}, {"progressive": True}, {"subsampling": 0}])
+@pytest.mark.parametrize("damage", ["zeros", "lost", "flipped"])
+def test_what_a_jpeg_decoder_warns_of_is_damage(tmp_path, capfd, settings, damage):
+    """OpenCV's decoder prints that it warns and gives another picture: just then it is an error here."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "a.jpg"
+    refused = 0
+    for _ in range(30):
+        noise = cv2.resize(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8), (256, 192))
+        data = bytearray(encode_jpeg(noise, settings))
+        place = int(rng.integers(data.rfind(b"\xff\xda") + 20, len(data) - 250))
+        if damage == "zeros":
+            data[place : place + 200] = bytes(200)
+        elif damage == "lost":
+            del data[place : place + 40]
+        else:
+            data[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(bytes(data))
+        capfd.readouterr()
+        cv2.imdecode(np.frombuffer(bytes(data), dtype=np.uint8), cv2.IMREAD_COLOR)
+        warned = "Corrupt JPEG data" in capfd.readouterr().err
+        try:
+            read_image(path)
+            raised = False
+        except DataError as error:
+            raised = True
+            assert "a.jpg: the JPEG is damaged: " in str(error)
+        assert raised == warned
+        refused += raised
+    assert refused > 0
+
+
+def encode_jpeg(picture, settings):
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=90, **settings)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF"])
+@pytest.mark.parametrize("kept", [0.3, 0.7, 0.95])
+def test_truncated_bmp_and_tiff_are_errors(tmp_path, kind, kept):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    data = encode(noise, kind)
+    path = tmp_path / "cut.img"
+    path.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(DataError, match=r"cut.img"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_damaged_tiff_is_an_error(tmp_path, compression):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    path = tmp_path / "a.tif"
+    Image.fromarray(noise).save(path, compression=compression)
+    data = bytearray(path.read_bytes())
+    data[500] ^= 0x10
+    path.write_bytes(bytes(data))
+    try:
+        damaged = read_image(path)
+    except DataError as error:
+        assert "damaged" in str(error) or "decoded" in str(error)
+    else:
+        assert compression == "tiff_lzw"  # which has no check sum
+        assert damaged.shape == noise.shape
+
+
+def test_jpegs_come_out_as_opencv_decodes_them(tmp_path):
+    rng = np.random.default_rng(0)
+    for number, settings in enumerate([{}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 1}]):
+        picture = cv2.resize(rng.integers(0, 256, (20, 31, 3), dtype=np.uint8), (203, 155))
+        path = tmp_path / f"{number}.jpg"
+        Image.fromarray(picture).save(path, quality=80 + number, **settings)
+        np.testing.assert_array_equal(read_image(path), cv2.imread(str(path))[..., ::-1])
+
+
 def test_pictures_of_people_agree_with_pillow(coco_people):
     paths = sorted((coco_people / "images").glob("*.jpg"))
     assert len(paths) >= 4

@@ -1,0 +1,211 @@
+"""Which way normals lean at the outline of people: outwards, if their axes are the camera's.
+
+At the outline of a closed surface the normal is at a right angle to the ray and points away from the surface. So x of
+normals goes with x of the direction out of the labeled region, y with y, and z looks at the camera everywhere. Each of
+the 48 ways to permute and negate three axes gives itself away by the way that fits.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import permutations, product
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+
+_LONGEST = 256  # pixels of the side that is looked at; larger pictures are thinned out
+_BLUR = 1.5  # pixels, by which the region is blurred to find the direction out of it
+_EDGE = 0.9  # of the blurred region: below, a pixel is near its border
+_LEAST_SLOPE = 0.05  # of the blurred region, of a border that has a direction
+_ENOUGH = 200  # border pixels of all pictures together, to say something
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Sums over the pixels at the border of labeled regions, which add up over pictures.
+
+    Attributes:
+        count: border pixels.
+        products: (2, 3) of the direction out of the region (x, y) with each channel of the normals.
+        squares: (3,) of the channels there.
+        outward: (2,) squares of the direction.
+        facing: (3,) sums of the channels over all labeled pixels.
+        pixels: labeled pixels.
+    """
+
+    count: int
+    products: Floats
+    squares: Floats
+    outward: Floats
+    facing: Floats
+    pixels: int
+
+    @property
+    def lean(self) -> Floats:
+        """(2, 3) in -1..1: how far each channel goes with x and y of the direction outwards; 0 where none is known."""
+        scale = np.sqrt(self.outward[:, None] * self.squares[None])
+        return np.divide(self.products, scale, out=np.zeros((2, 3)), where=scale > 0)
+
+    @property
+    def mean(self) -> Floats:
+        """(3,) the mean normal."""
+        return self.facing / max(self.pixels, 1)
+
+    @property
+    def enough(self) -> bool:
+        """Whether there is border enough to say something."""
+        return self.count >= _ENOUGH
+
+
+@dataclass(frozen=True)
+class Axes:
+    """A camera's axes in terms of a file's: new[i] = signs[i] * old[order[i]].
+
+    Attributes:
+        order: of the channels.
+        signs: 1 or -1 of each.
+    """
+
+    order: tuple[int, int, int] = (0, 1, 2)
+    signs: tuple[int, int, int] = (1, 1, 1)
+
+    @property
+    def proper(self) -> bool:
+        """Whether these are the axes as they stand."""
+        return self == Axes()
+
+    def after_frame(self, frame: str) -> "Axes":
+        """The same in terms of files whose frame (opencv, opengl) was converted by the reader."""
+        convert = (1, 1, 1) if frame == "opencv" else (1, -1, -1)
+        signs = [convert[i] * self.signs[i] * convert[self.order[i]] for i in range(3)]
+        return Axes(self.order, (signs[0], signs[1], signs[2]))
+
+
+def measure_outline(normals: Floats, valid: npt.NDArray[np.bool_]) -> Outline:
+    """Sums of one picture.
+
+    Args:
+        normals: (h, w, 3) unit vectors.
+        valid: (h, w) where they count; what touches the picture's border is no outline.
+    """
+    step = -(-max(valid.shape) // _LONGEST)
+    normals, valid = normals[::step, ::step], valid[::step, ::step]
+    soft = cv2.GaussianBlur(valid.astype(np.float32), (0, 0), _BLUR, borderType=cv2.BORDER_REPLICATE)
+    inwards = np.stack([np.gradient(soft, axis=1), np.gradient(soft, axis=0)], axis=-1)
+    slope = np.linalg.norm(inwards, axis=-1)
+    edge = valid & (soft < _EDGE) & (slope > _LEAST_SLOPE)
+    outward = -inwards[edge] / slope[edge][:, None]
+    there = normals[edge].astype(np.float64)
+    return Outline(
+        count=int(edge.sum()),
+        products=outward.T @ there,
+        squares=(there**2).sum(axis=0),
+        outward=(outward**2).sum(axis=0),
+        facing=normals[valid].sum(axis=0, dtype=np.float64),
+        pixels=int(valid.sum()),
+    )
+
+
+def add_outlines(outlines: Iterable[Outline]) -> Outline:
+    """The sums of several pictures together."""
+    total = Outline(0, np.zeros((2, 3)), np.zeros(3), np.zeros(2), np.zeros(3), 0)
+    for one in outlines:
+        total = Outline(
+            total.count + one.count,
+            total.products + one.products,
+            total.squares + one.squares,
+            total.outward + one.outward,
+            total.facing + one.facing,
+            total.pixels + one.pixels,
+        )
+    return total
+
+
+def fit_of(outline: Outline, axes: Axes) -> float:
+    """How well axes fit an outline: the mean of what x and y lean outwards and z looks at the camera, -1..1."""
+    (x, y, z), (sx, sy, sz) = axes.order, axes.signs
+    lean, mean = outline.lean, outline.mean
+    return float((sx * lean[0, x] + sy * lean[1, y] - sz * mean[z]) / 3)
+
+
+def best_axes(outline: Outline) -> Axes:
+    """The axes that fit best of all 48."""
+    return max(_all_axes(), key=lambda axes: fit_of(outline, axes))
+
+
+def describe_axes(axes: Axes) -> str:
+    """What to do to files so that these axes become the frame's own: a numpy expression."""
+    order = "" if axes.order == (0, 1, 2) else f"[..., {list(axes.order)}]"
+    signs = "" if axes.signs == (1, 1, 1) else f" * {axes.signs}"
+    return f"n = n{order}{signs}"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Sums over pixels that have normals of two kinds, which add up over pictures.
+
+    Attributes:
+        count: pixels.
+        products: (3, 3) of each channel of the true ones with each of the others.
+    """
+
+    count: int
+    products: Floats
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are pixels enough to say something."""
+        return self.count >= _ENOUGH
+
+    def fit(self, axes: Axes) -> float:
+        """The mean cosine of true normals and the others on other axes, -1..1."""
+        terms = [axes.signs[i] * self.products[i, axes.order[i]] for i in range(3)]
+        return float(sum(terms) / max(self.count, 1))
+
+    def best(self) -> Axes:
+        """The axes that fit best of all 48."""
+        return max(_all_axes(), key=self.fit)
+
+
+def measure_agreement(true: Floats, others: Floats, valid: npt.NDArray[np.bool_]) -> Agreement:
+    """Sums of one picture: unit vectors (h, w, 3) of two kinds where both count (h, w)."""
+    products = true[valid].astype(np.float64).T @ others[valid].astype(np.float64)
+    return Agreement(int(valid.sum()), products)
+
+
+def add_agreements(agreements: Iterable[Agreement]) -> Agreement:
+    """The sums of several pictures together."""
+    total = Agreement(0, np.zeros((3, 3)))
+    for one in agreements:
+        total = Agreement(total.count + one.count, total.products + one.products)
+    return total
+
+
+def advise_on_axes(outline: Outline, frame: str) -> str:
+    """What seems to be wrong with normals read in `frame`, and the remedy, as a sentence for messages."""
+    other = "opengl" if frame == "opencv" else "opencv"
+    axes = best_axes(outline)
+    swapped = axes == Axes((0, 1, 2), (1, -1, -1))
+    if swapped or not outline.enough:
+        return f"they are in another frame than data.frame says, '{frame}'; set it to '{other}'."
+    in_file = axes.after_frame(frame)
+    if axes.order == (2, 1, 0):
+        channels = "the channels are in the order z, y, x, as cv2.imwrite saves an RGB picture"
+        if in_file.signs == (1, 1, 1):
+            return f"{channels}. Reverse them: {describe_axes(in_file)}."
+        if in_file.signs == (1, -1, -1):
+            return (
+                f"{channels}, and the frame is '{other}'. Reverse them, n = n[..., ::-1], and set data.frame."
+            )
+    return (
+        f"their axes are not those of '{frame}'. At the outline of people normals point outwards if the files are "
+        f"converted by {describe_axes(in_file)}."
+    )
+
+
+def _all_axes() -> Iterator[Axes]:
+    for order in permutations(range(3)):
+        for signs in product((1, -1), repeat=3):
+            yield Axes((order[0], order[1], order[2]), (signs[0], signs[1], signs[2]))

@@ -1,0 +1,219 @@
+"""What keypoints are called: known ones, unknown ones, mirror partners."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sapiens2_lit.data.checks.check import Check, Sampling
+from sapiens2_lit.data.checks.finding import Example, Finding
+from sapiens2_lit.data.checks.pose_labels import PoseLabels
+from sapiens2_lit.vocabularies import Skeleton, load_skeleton
+from sapiens2_lit.vocabularies.file import has_side
+from sapiens2_lit.vocabularies.skeleton_loader import SHIPPED
+
+_SHOWN_NAMES = 20
+_ENOUGH_PEOPLE = 100  # to expect that every point occurs
+_SEVERAL_POINTS = 4  # a vocabulary of fewer may have no sides
+
+
+@dataclass(frozen=True)
+class Mirroring:
+    """Whether training mirrors images, and by what partners.
+
+    Attributes:
+        where: for messages.
+        skeleton: the vocabulary that is taught.
+        flip: probability of a mirror image.
+    """
+
+    where: str
+    skeleton: Skeleton
+    flip: float
+
+
+class FewKnownPoints(Check[PoseLabels]):
+    """Files whose points are mostly unknown to the skeleton, or teach little of it."""
+
+    name = "few_known_points"
+    looks_at = PoseLabels
+
+    def look(self, subject: PoseLabels, sampling: Sampling) -> Iterator[Finding]:
+        if is_shipped(subject.source) and is_shipped(subject.skeleton):
+            return
+        known = {subject.source.keypoints[place] for place in subject.columns if place >= 0}
+        unknown = [name for name in subject.source.keypoints if name not in known]
+        total, wanted = subject.source.num_keypoints, subject.skeleton.num_keypoints
+        if len(known) >= 0.5 * total and len(known) >= 0.1 * wanted:
+            return
+        names = f"; unknown are {_names(unknown)}" if unknown else ""
+        yield self.finding(
+            subject,
+            f"{len(known)} of the file's {total} points are among the {wanted} of {subject.skeleton.name}{names}.",
+            "give both the same names, or set `skeleton` to a file with the file's names",
+            count=len(unknown),
+            total=total,
+            examples=(
+                Example(str(subject.path), "categories", "keypoints", f"has {name}") for name in unknown
+            ),
+        )
+
+
+class OtherCategories(Check[PoseLabels]):
+    """Labels of other categories, which are dropped whole."""
+
+    name = "other_categories"
+    looks_at = PoseLabels
+
+    def look(self, subject: PoseLabels, sampling: Sampling) -> Iterator[Finding]:
+        others = subject.notes.other_categories
+        count, kept = sum(others.values()), len(subject.image)
+        if not count:
+            return
+        listed = ", ".join(f"{number} of '{name}'" for name, number in others.items())
+        yield self.finding(
+            subject,
+            f"annotations of other categories are left out: {listed}; {kept} are kept.",
+            "put all points of a person into one category, or train on the other one by a `skeleton` with its names"
+            if count > kept / 4
+            else "",
+            count=count,
+            total=count + kept,
+            severity="warning" if count > kept / 4 else "note",
+        )
+
+
+class NoMirrorPairs(Check[Mirroring]):
+    """Images are mirrored, and no left and right points are known: left would be taught as right."""
+
+    name = "no_mirror_pairs"
+    looks_at = Mirroring
+    severity = "error"
+
+    def look(self, subject: Mirroring, sampling: Sampling) -> Iterator[Finding]:
+        skeleton = subject.skeleton
+        if skeleton.swaps_given or not subject.flip or skeleton.num_keypoints < _SEVERAL_POINTS:
+            return
+        paired = [place for place, partner in enumerate(skeleton.swap) if partner != place]
+        alone = [name for name, partner in zip(skeleton.keypoints, skeleton.swap, strict=True)
+                 if skeleton.keypoints[partner] == name and has_side(name)]  # fmt: skip
+        if not paired:
+            yield self.finding(
+                subject,
+                f"none of the {skeleton.num_keypoints} points of {skeleton.name} ({_names(skeleton.keypoints, 4)}) has "
+                "a mirror partner, and training and the flip test mirror images: left would be taught as right.",
+                "write `swaps: [[left, right], ...]` by names or indices into the skeleton's file, `swaps: []` if "
+                "there are none; or switch mirroring off by --data.augment.flip 0 and --model.flip_test false",
+                count=skeleton.num_keypoints,
+                total=skeleton.num_keypoints,
+            )
+        elif alone:
+            yield self.finding(
+                subject,
+                f"{len(alone)} points of {skeleton.name} have a side in their name and no mirror partner: "
+                f"{_names(alone)}.",
+                "write `swaps: [[left, right], ...]` into the skeleton's file",
+                count=len(alone),
+                total=skeleton.num_keypoints,
+                severity="warning",
+            )
+        else:
+            pairs = [
+                f"{skeleton.keypoints[place]} - {skeleton.keypoints[skeleton.swap[place]]}"
+                for place in paired
+                if place < skeleton.swap[place]
+            ]
+            yield self.finding(
+                subject,
+                f"{len(pairs)} pairs of left and right were found by name: {_names(pairs, 10)}.",
+                count=len(pairs),
+                total=skeleton.num_keypoints,
+                severity="note",
+            )
+
+
+class DrawingLines(Check[PoseLabels]):
+    """Lines for drawing that do not fit the points; they do not matter to training."""
+
+    name = "drawing_lines"
+    looks_at = PoseLabels
+
+    def look(self, subject: PoseLabels, sampling: Sampling) -> Iterator[Finding]:
+        if subject.notes.links:
+            yield self.finding(
+                subject,
+                f"{subject.notes.links}; none of them is used, which changes nothing but pictures.",
+                "",
+                count=1,
+                total=1,
+                severity="note",
+            )
+
+
+class NamesTaken(Check[PoseLabels]):
+    """Names that are not in the file as they are used: taken by position, spelled otherwise, of another field."""
+
+    name = "names_taken"
+    looks_at = PoseLabels
+    severity = "note"
+
+    def look(self, subject: PoseLabels, sampling: Sampling) -> Iterator[Finding]:
+        notes, count = subject.notes, subject.source.num_keypoints
+        if notes.unnamed:
+            yield self.finding(
+                subject,
+                f"the file has no names for its {count} points; those of {subject.skeleton.name} are taken, in their "
+                "order.",
+                count=count,
+                total=count,
+            )
+        if notes.respelled:
+            shown = [f"'{theirs}' is {ours}" for theirs, ours in notes.respelled.items()]
+            yield self.finding(
+                subject,
+                f"{len(shown)} names are spelled otherwise in {subject.skeleton.name}: {_names(shown, 5)}.",
+                count=len(shown),
+                total=count,
+            )
+        if notes.points_field != "keypoints":
+            yield self.finding(
+                subject,
+                f"the {count} points are taken from `{notes.points_field}`: `keypoints` has another number of them.",
+                count=count,
+                total=count,
+            )
+
+
+class PointsNeverOccur(Check[PoseLabels]):
+    """Points that the skeleton and the file have, and nobody is labelled with."""
+
+    name = "points_never_occur"
+    looks_at = PoseLabels
+
+    def look(self, subject: PoseLabels, sampling: Sampling) -> Iterator[Finding]:
+        people = int(subject.usable.sum())
+        columns = subject.columns
+        counts = subject.taught[subject.usable].sum(axis=0)
+        never = [subject.skeleton.keypoints[place] for place, column in enumerate(columns)
+                 if column >= 0 and counts[column] == 0]  # fmt: skip
+        if not never or not people:
+            return
+        yield self.finding(
+            subject,
+            f"{len(never)} of {(columns >= 0).sum()} points never occur among {people} people: {_names(never)}; they "
+            "are not taught.",
+            "look whether they were exported; a `skeleton` without them trains the others alone"
+            if people >= _ENOUGH_PEOPLE
+            else "",
+            count=len(never),
+            total=(columns >= 0).sum(),
+            severity="warning" if people >= _ENOUGH_PEOPLE else "note",
+        )
+
+
+def is_shipped(skeleton: Skeleton) -> bool:
+    """Whether the names are those of one of the shipped vocabularies, whose overlap is expected."""
+    return any(load_skeleton(name).keypoints == skeleton.keypoints for name in SHIPPED)
+
+
+def _names(names: "list[str] | tuple[str, ...]", most: int = _SHOWN_NAMES) -> str:
+    hidden = len(names) - most
+    return ", ".join(names[:most]) + (f" and {hidden} more" if hidden > 0 else "")

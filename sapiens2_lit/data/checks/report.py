@@ -1,0 +1,120 @@
+"""Run checks on subjects, and say all that they found at once."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sapiens2_lit.data.checks.check import AnyCheck, Sampling, Subject
+from sapiens2_lit.data.checks.finding import SEVERITIES, Finding, counted
+from sapiens2_lit.errors import DataError, SettingError
+
+QUICK_FILES = 48  # files that a check of `fit` opens of each subject
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings, the worst ones first.
+
+    Attributes:
+        findings: of all checks on all subjects.
+    """
+
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Findings that stop a training."""
+        return tuple(finding for finding in self.findings if finding.stops)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """Findings that warn."""
+        return tuple(finding for finding in self.findings if finding.warns)
+
+    def raise_if_any(self) -> None:
+        """Raise LabelError with all errors and warnings, if there is an error."""
+        if self.errors:
+            raise LabelError(self)
+
+
+class LabelError(DataError):
+    """Labels that must not be trained on.
+
+    Args:
+        report: with at least one error.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        count, warnings = len(report.errors), len(report.warnings)
+        title = f"the labels have {counted(count, 'error')}"
+        title += f" and {counted(warnings, 'warning')}" if warnings else ""
+        body = "\n".join(render_finding(finding) for finding in (*report.errors, *report.warnings))
+        super().__init__(f"{title}:\n{body}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LabelError, (self.report,)
+
+
+def run_checks(
+    subjects: Iterable[Subject],
+    checks: Sequence[AnyCheck],
+    *,
+    allow: Sequence[str] = (),
+    quick: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Run on each subject the checks that look at its class.
+
+    Args:
+        subjects: what to look at.
+        checks: one instance of each check.
+        allow: names of checks whose findings are meant: they are reported, and neither stop nor warn.
+        quick: run only checks that cost little, on a sample of the files; else all on everything.
+        progress: called with a check's name and subject before each of them runs.
+
+    Raises:
+        SettingError: `allow` names no check.
+    """
+    expect_known(allow, checks)
+    sampling = Sampling(QUICK_FILES if quick else None)
+    found: list[Finding] = []
+    for subject in subjects:
+        for check in checks:
+            if not isinstance(subject, check.looks_at) or (quick and not check.quick):
+                continue
+            if progress is not None:
+                progress(f"{check.name}: {subject.where}")
+            found += check.look(subject, sampling)
+    return report_of(found, allow)
+
+
+def report_of(findings: Iterable[Finding], allow: Sequence[str] = ()) -> Report:
+    """A report with what is allowed marked, errors before warnings before notes."""
+    marked = [replace(one, allowed=one.allowed or one.check in allow) for one in findings]
+    return Report(tuple(sorted(marked, key=lambda one: (one.allowed, -SEVERITIES.index(one.severity)))))
+
+
+def expect_known(allow: Sequence[str], checks: Sequence[AnyCheck]) -> None:
+    """Raise SettingError if `allow` names no check."""
+    if isinstance(allow, str):
+        raise SettingError(f"data.allow is {allow!r}, expected a list of names, such as [{allow}].")
+    names = sorted(check.name for check in checks)
+    for name in allow:
+        if name not in names:
+            raise SettingError(f"data.allow names {name!r}, expected names of checks: {', '.join(names)}.")
+
+
+def render_finding(finding: Finding) -> str:
+    """A finding in lines of text: what and where, examples, what to do."""
+    mark = f"allowed {finding.severity}" if finding.allowed else finding.severity
+    lines = [f"  {mark} [{finding.check}] {finding.where}: {finding.message}"]
+    lines += [f"      {example}" for example in finding.examples]
+    hidden = finding.count - len(finding.examples)
+    if finding.examples and hidden > 0:
+        lines.append(f"      and {hidden} more")
+    if finding.remedy:
+        lines.append(f"      -> {finding.remedy}")
+    if finding.stops and finding.can_be_meant:
+        lines.append(f"      If it is meant: --data.allow '[{finding.check}]'")
+    return "\n".join(lines)

@@ -1,0 +1,27 @@
+"""Numbers that stand for "nothing was measured" in files of depth and points."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# Largest numbers of formats that depth passes through on its way to a file: half floats and integers of 16 bits, which
+# stay the same numbers when they are saved as floats of 32 bits.
+_FLOAT_SENTINELS = (65504.0, 65535.0)
+_FARTHEST_FLOAT = 1e9  # renderers write 1e10, 1e11, 1e30 or the largest float where a ray meets nothing
+
+
+def is_sentinel(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where numbers, as a file holds them, are the largest of their format or beyond all distances (1e9 and above).
+
+    Args:
+        values: integers or floats of any shape; 8 bits have no such number.
+    """
+    if values.dtype.kind in "iu":
+        if values.dtype.itemsize == 1:
+            return np.zeros(values.shape, dtype=bool)
+        return np.asarray(values == np.iinfo(values.dtype).max)
+    found = np.abs(values) >= _FARTHEST_FLOAT
+    for sentinel in _FLOAT_SENTINELS:
+        found |= values == sentinel
+    return np.asarray(found & np.isfinite(values))

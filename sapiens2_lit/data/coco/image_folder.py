@@ -1,0 +1,84 @@
+"""The folder that an annotation file's images lie in, in the layouts that people have."""
+
+import json
+import logging
+import mmap
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from sapiens2_lit.errors import DataError, SettingError
+
+DEFAULT = "images"  # the setting where nothing is set; only then other folders are looked at
+_FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
+_LOOKED_AT = 20  # names of a file
+
+_log = logging.getLogger(__name__)
+
+
+def expect_images(images: str | dict[str, str]) -> None:
+    """Raise SettingError if `images`, a folder or one for each split, names no split."""
+    if isinstance(images, dict) and (unknown := sorted(images.keys() - {"train", "val", "test", "predict"})):
+        raise SettingError(f"data.images names {unknown[0]!r}, expected train, val, test or predict.")
+
+
+def images_of_split(images: str | dict[str, str], split: str) -> str:
+    """The folder of images of a split, as set."""
+    return images if isinstance(images, str) else images.get(split, DEFAULT)
+
+
+def find_images_of(path: Path, root: Path, images: str, setting: str) -> Path:
+    """The folder of a file's images: root/images, else where the names of the file are.
+
+    The layouts of COCO (images/train2017 beside annotations/person_keypoints_train2017.json) and of Roboflow
+    (train/_annotations.coco.json beside the images) are found, if `images` is the default.
+
+    Args:
+        path: the annotation file.
+        root: the dataset's folder.
+        images: the setting, relative to it.
+        setting: its name, for messages.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    folder = root / images
+    if images == DEFAULT:
+        names = _some_names(path)
+        if not folder.is_dir() or (names and not any(_is_there(folder, name) for name in names)):
+            for place in dict.fromkeys(_other_places(path, root)):
+                if names and place.is_dir() and all(_is_there(place, name) for name in names):
+                    _log.info("%s: images are taken from %s, where the names of the file are.", path, place)
+                    return place
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
+        raise DataError(f"{folder} {found}: `{setting}` must be a folder.")
+    return folder
+
+
+def _other_places(path: Path, root: Path) -> Iterator[Path]:
+    stem = path.stem
+    words = [stem, re.sub(r"^(person_keypoints|instances|coco_wholebody|keypoints)_", "", stem)]
+    words += [word for word in re.split(r"[_.]", stem) if word]
+    for word in words:
+        yield root / DEFAULT / word
+        yield root / word
+    yield path.parent
+    yield path.parent / DEFAULT
+    yield root
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return (folder / name).is_file()
+
+
+def _some_names(path: Path) -> list[str]:
+    """The first names of images of a file, found without parsing it: annotation files are large."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = [match[1] for match in islice(_FILE_NAME.finditer(data), _LOOKED_AT)]
+        names = [json.loads(name) for name in found]
+    except (OSError, ValueError):  # empty or broken, which its reader tells
+        return []
+    return [name for name in names if name and "\0" not in name]

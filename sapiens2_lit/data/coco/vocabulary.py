@@ -1,0 +1,210 @@
+"""What the keypoints of a COCO file are called, and which field of its annotations holds them."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.vocabularies import Skeleton, load_skeleton, skeleton_from_category
+
+# COCO-WholeBody keeps its 133 keypoints in five fields, four of which say whether they are valid:
+# https://github.com/jin-s13/COCO-WholeBody, data_format.md
+WHOLEBODY_PARTS = (
+    ("foot_kpts", "foot_valid", 6),
+    ("face_kpts", "face_valid", 68),
+    ("lefthand_kpts", "lefthand_valid", 21),
+    ("righthand_kpts", "righthand_valid", 21),
+)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The keypoints of a file.
+
+    Attributes:
+        skeleton: their names, spelled as in the vocabulary wanted where they are the same.
+        categories: ids of the categories that have them.
+        wholebody: COCO-WholeBody's fields hold them.
+        points_field: of annotations, with x, y, v of each.
+        links: why the file's lines for drawing are not used; empty if they are.
+        unnamed: the file has no names; those of the vocabulary wanted are taken by position.
+        respelled: names of the file that are spelled otherwise in the vocabulary wanted, with the latter's.
+    """
+
+    skeleton: Skeleton
+    categories: list[Any]
+    wholebody: bool = False
+    points_field: str = "keypoints"
+    links: str = ""
+    unnamed: bool = False
+    respelled: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_vocabulary(
+    data: dict[str, list[Any]], skeleton: Skeleton, path: Path, source: Skeleton | None = None
+) -> Vocabulary:
+    """What a file's keypoints are called.
+
+    Args:
+        data: the lists of the file.
+        skeleton: the vocabulary wanted.
+        path: the file, for messages.
+        source: its vocabulary, if not to be found in its categories.
+
+    Raises:
+        DataError: no category lists keypoints, several list different ones, or none of them is in `skeleton`.
+    """
+    categories = [category for category in data["categories"] if isinstance(category, dict)]
+    named = [category for category in categories if _is_named(category)]
+    unnamed = source is None and not named
+    if unnamed:
+        source = _by_position(data, categories, skeleton, path)
+    if source is None:
+        categories = _closest(named, skeleton)
+    elif not categories:
+        raise DataError(f"{path}: `categories` is empty, expected the category of people.")
+    people = [category for category in categories if category.get("name") == "person"] or categories
+    links = ""
+    respelled: dict[str, str] = {}
+    if source is None:
+        if any(category["keypoints"] != people[0]["keypoints"] for category in people):
+            names = [category.get("name") for category in people]
+            raise DataError(f"{path}: `categories` {names} have different `keypoints`, expected the same.")
+        source, links = _from_category(people[0], path)
+        source, respelled = _respell(source, skeleton)
+    source, wholebody = _with_wholebody_fields(data["annotations"], source, skeleton)
+    if not (skeleton.map_from(source) >= 0).any():
+        theirs, ours = (", ".join(names[:4]) for names in (source.keypoints, skeleton.keypoints))
+        raise DataError(
+            f"{path}: none of its {source.num_keypoints} keypoints ({theirs}, ...) is in the skeleton "
+            f"'{skeleton.name}' ({ours}, ...); set `skeleton` to the file's vocabulary or give both the same "
+            "names."
+        )
+    ids = [category.get("id") for category in people]
+    points = "keypoints" if wholebody else _points_field(data["annotations"], source)
+    return Vocabulary(source, ids, wholebody, points, links, unnamed, respelled)
+
+
+def _is_named(category: dict[str, Any]) -> bool:
+    return isinstance(category.get("keypoints"), list) and bool(category["keypoints"])
+
+
+def _by_position(
+    data: dict[str, list[Any]], categories: list[dict[str, Any]], skeleton: Skeleton, path: Path
+) -> Skeleton:
+    """The vocabulary wanted, if the nameless points of the file are as many.
+
+    Raises:
+        DataError: they are not.
+    """
+    lengths = Counter(
+        len(one["keypoints"])
+        for one in data["annotations"]
+        if isinstance(one, dict) and isinstance(one.get("keypoints"), list) and one["keypoints"]
+    )
+    if not categories or not lengths:
+        raise DataError(f"{path}: `categories` has no entry with `keypoints`, the list of their names.")
+    most = lengths.most_common(1)[0][0]
+    if most not in (3 * skeleton.num_keypoints, skeleton.num_keypoints):  # flat, or triples
+        raise DataError(
+            f"{path}: `categories` has no entry with `keypoints`, the list of their names; annotations have "
+            f"{most} numbers, which is x, y, v of {most / 3:g} points, and the skeleton '{skeleton.name}' has "
+            f"{skeleton.num_keypoints}. Set `skeleton` (model.heads.NAME.skeleton, or data.sources[].skeleton of a "
+            "further file) to a file with the names in the order of the points."
+        )
+    return skeleton
+
+
+def _from_category(category: dict[str, Any], path: Path) -> tuple[Skeleton, str]:
+    """The skeleton of a category, and why its lines for drawing do not fit; these never matter to training."""
+    count = len(category["keypoints"])
+    pairs = category.get("skeleton") or []
+    problem = ""
+    if not isinstance(pairs, list):
+        problem = (
+            f"`skeleton` of category '{category.get('name')}' is {pairs!r:.40}, expected a list of pairs"
+        )
+    else:
+        wrong = [pair for pair in pairs if not _is_link(pair, count)]
+        if wrong:
+            problem = (
+                f"`skeleton` of category '{category.get('name')}' has {len(wrong)} of {len(pairs)} lines that do not "
+                f"fit its {count} points, such as {wrong[0]!r:.40}: expected pairs of 1 to {count}"
+            )
+    try:
+        return skeleton_from_category(category | {"skeleton": [] if problem else pairs}, path.name), problem
+    except SettingError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _is_link(pair: Any, count: int) -> bool:
+    return (
+        isinstance(pair, list)
+        and len(pair) == 2
+        and all(type(end) is int and 1 <= end <= count for end in pair)
+        and pair[0] != pair[1]
+    )
+
+
+def _respell(source: Skeleton, skeleton: Skeleton) -> tuple[Skeleton, dict[str, str]]:
+    """The file's names as the vocabulary wanted spells them: "Right-ankle" is right_ankle.
+
+    Only where neither side has the name as it is written, and one name alone is spelled alike.
+    """
+    theirs, ours = _by_spelling(source.keypoints), _by_spelling(skeleton.keypoints)
+    respelled = {}
+    for spelling, names in theirs.items():
+        wanted = ours.get(spelling, [])
+        if len(names) == len(wanted) == 1 and names[0] != wanted[0]:
+            respelled[names[0]] = wanted[0]
+    if not respelled:
+        return source, {}
+    return replace(source, keypoints=tuple(respelled.get(name, name) for name in source.keypoints)), respelled
+
+
+def _by_spelling(names: tuple[str, ...]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+        found.setdefault(re.sub(r"[\W_]+", "_", words.strip()).casefold(), []).append(name)
+    return found
+
+
+def _closest(categories: list[Any], skeleton: Skeleton) -> list[Any]:
+    """The categories that share most keypoints with the skeleton: a file may have horses beside people."""
+    spellings = {*_by_spelling(skeleton.keypoints)}
+    shared = [len({*_by_spelling(tuple(map(str, one["keypoints"])))} & spellings) for one in categories]
+    return [category for category, count in zip(categories, shared, strict=True) if count == max(shared)]
+
+
+def _with_wholebody_fields(
+    annotations: list[Any], source: Skeleton, skeleton: Skeleton
+) -> tuple[Skeleton, bool]:
+    """COCO-WholeBody names 17 keypoints and has 133: the larger vocabulary, where `skeleton` has use for it."""
+    body, whole = load_skeleton("coco17"), load_skeleton("coco_wholebody133")
+    has_fields = source.keypoints == body.keypoints and any(
+        isinstance(annotation, dict) and part in annotation
+        for annotation in annotations
+        for part, _, _ in WHOLEBODY_PARTS
+    )
+    if has_fields and (skeleton.map_from(whole) >= 0).sum() > (skeleton.map_from(body) >= 0).sum():
+        return whole, True
+    return source, False
+
+
+def _points_field(annotations: list[Any], source: Skeleton) -> str:
+    """`keypoints`, or where that has another length in all annotations a field such as `keypoints_21` that fits."""
+    people = [one for one in annotations if isinstance(one, dict) and isinstance(one.get("keypoints"), list)]
+    wanted = 3 * source.num_keypoints
+    if not people or any(len(one["keypoints"]) in (wanted, source.num_keypoints) for one in people):
+        return "keypoints"
+    names = [name for name in people[0] if name.startswith("keypoints_")]
+    fitting = [
+        name
+        for name in names
+        if all(isinstance(one.get(name), list) and len(one[name]) == wanted for one in people)
+    ]
+    return fitting[0] if len(fitting) == 1 else "keypoints"
