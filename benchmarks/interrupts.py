@@ -91,9 +91,10 @@ def arguments(command: str, place: int, root: Path, out: Path) -> list[str]:
     if command in ("fit", "training"):
         return fit(root, out / "runs", place % 3, 100_000, 2 if place % 2 else 1)
     if command in ("predict", "predicting"):
-        model = ["--ckpt_path", str(root / "model.ckpt"), "--images", str(root / "photos")]
-        return ["predict", *model, "--out", str(out / "found"), "--device", "cpu"]
-    return ["export", str(root / "model.ckpt"), str(out / "exported"), "--format", "torch-export"]
+        model = ["--model", str(root / "model.ckpt"), "--images", str(root / "photos")]
+        return ["predict", *model, "--output", str(out / "found"), "--device", "cpu"]
+    model = ["--model", str(root / "model.ckpt"), "--output", str(out / "exported")]
+    return ["export", *model, "--format", "torch-export"]
 
 
 def fit(root: Path, output: Path, workers: int, steps: int, accumulate: int = 1) -> list[str]:

@@ -17,14 +17,16 @@ from sapiens2_lit.cli.configs import OLD_NAMES
 from sapiens2_lit.cli.main import main as command
 
 
-def combinations(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Names of a run, and of no or one size and no or one strategy."""
-    runs, sizes, strategies = (
+def combinations(folder: Path, runs: list[str] | None, overlays: int) -> Iterator[tuple[str, ...]]:
+    """Names of a run, and of no or one size and no or one strategy, of at most `overlays` files together."""
+    found, sizes, strategies = (
         sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern))
         for pattern in ("*.yaml", "size/*.yaml", "strategy/*.yaml")
     )
-    for names in itertools.product(runs, [None, *sizes], [None, *strategies]):
-        yield tuple(OLD_NAMES.get(name, name) for name in names if name)
+    for names in itertools.product(runs or found, [None, *sizes], [None, *strategies]):
+        chosen = tuple(OLD_NAMES.get(name, name) for name in names if name)
+        if len(chosen) <= 1 + overlays:
+            yield chosen
 
 
 def printed(folder: Path, names: tuple[str, ...]) -> str:
@@ -43,9 +45,13 @@ def main() -> int:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
+    parser.add_argument("--runs", nargs="+", help="of these runs alone, such as albedo.yaml")
+    parser.add_argument(
+        "--overlays", type=int, default=2, help="how many overlays at once (2: size and strategy)"
+    )
     options = parser.parse_args()
-    names = list(combinations(options.after))
-    missing = set(combinations(options.before)) ^ set(names)
+    names = list(combinations(options.after, options.runs, options.overlays))
+    missing = set(combinations(options.before, options.runs, options.overlays)) ^ set(names)
     differing = [
         one
         for one in names

@@ -11,13 +11,9 @@ from sapiens2_lit.transforms.dense import COLORLESS, ViewAugmentation
 class AlbedoDataModule(DenseDataModule):
     """Whole images and their albedo, matched by file stem.
 
-    A batch holds
-        image (B, 3, H, W) uint8: RGB.
+    A batch holds, besides what `DenseDataModule` names,
         albedo (B, 3, H, W) float32: sRGB in 0..1, color without light; 0 where not valid.
         valid (B, 1, H, W) bool: where the albedo counts.
-        affine (B, 2, 3) float32: original pixel -> input pixel.
-        counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
-        sample, a list of str: the image, for messages.
 
     Args:
         root: the dataset's folder.

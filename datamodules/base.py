@@ -143,7 +143,7 @@ class Shard(Dataset[dict[str, Any]]):
     """An evaluation dataset as one of several ranks sees it: each sample says whether it is this rank's to count.
 
     Where samples do not divide evenly among ranks, the loader gives the first ones again (`evaluation_loader`); without
-    `counted` metrics that sum over pixels would count them twice.
+    `evaluated` metrics that sum over pixels would count them twice.
 
     Args:
         dataset: the whole.

@@ -23,7 +23,11 @@ class DenseDataModule(ImageDataModule, ABC):
     """Whole images and their dense labels, matched by file stem.
 
     Training sees random views; validation and test the whole image, its aspect kept and the rest of the
-    input black and not counted. A subclass says which labels there are.
+    input black and not counted. A subclass says which labels there are. A batch holds, besides them,
+        image (B, 3, H, W) uint8: RGB.
+        affine (B, 2, 3) float32: original pixel -> input pixel.
+        evaluated (B,) bool, in evaluation by several processes alone: False for samples that another one evaluates.
+        sample, a list of str: the image, for messages.
 
     Args:
         root: the dataset's folder.

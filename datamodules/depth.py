@@ -13,14 +13,10 @@ from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
 class DepthDataModule(DenseDataModule):
     """Whole images and their depth, matched by file stem.
 
-    A batch holds
-        image (B, 3, H, W) uint8: RGB.
+    A batch holds, besides what `DenseDataModule` names,
         depth (B, 1, H, W) float32: along z, in metres, or if relative in the files' unit; 0 where not valid.
         valid (B, 1, H, W) bool: where the depth counts.
         intrinsics (B, 3, 3) float32, with `cameras` or `field_of_view`: of the image as the network sees it.
-        affine (B, 2, 3) float32: original pixel -> input pixel.
-        counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
-        sample, a list of str: the image, for messages.
 
     Args:
         root: the dataset's folder.

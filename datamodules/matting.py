@@ -17,13 +17,9 @@ _log = logging.getLogger(__name__)
 class MattingDataModule(DenseDataModule):
     """Whole images and their mattes, matched by file stem: image = foreground + (1 - alpha) background.
 
-    A batch holds
-        image (B, 3, H, W) uint8: RGB.
+    A batch holds, besides what `DenseDataModule` names,
         alpha (B, 1, H, W) float32: the people's share of a pixel, 0..1; NaN outside the image, where nothing counts.
         foreground (B, 3, H, W) float32, with `foregrounds`: sRGB in 0..1, premultiplied.
-        affine (B, 2, 3) float32: original pixel -> input pixel.
-        counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
-        sample, a list of str: the image, for messages.
 
     Args:
         root: the dataset's folder.

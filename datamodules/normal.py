@@ -12,14 +12,10 @@ from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
 class NormalDataModule(DenseDataModule):
     """Whole images and their surface normals, matched by file stem.
 
-    A batch holds
-        image (B, 3, H, W) uint8: RGB.
+    A batch holds, besides what `DenseDataModule` names,
         normal (B, 3, H, W) float32: unit vectors towards the camera, x right, y down, z forward; 0 where not valid.
         valid (B, 1, H, W) bool: where the normal counts.
         intrinsics (B, 3, 3) float32, with `cameras` or `field_of_view`: of the image as the network sees it.
-        affine (B, 2, 3) float32: original pixel -> input pixel.
-        counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
-        sample, a list of str: the image, for messages.
 
     Args:
         root: the dataset's folder.

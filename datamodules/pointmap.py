@@ -16,15 +16,11 @@ _CAMERAS = "cameras"  # the folder where nothing is set
 class PointmapDataModule(DenseDataModule):
     """Whole images, their point maps and cameras, matched by file stem.
 
-    A batch holds
-        image (B, 3, H, W) uint8: RGB.
+    A batch holds, besides what `DenseDataModule` names,
         pointmap (B, 3, H, W) float32: metres, x right, y down, z forward, on the rays of `intrinsics`; 0 where not
             valid.
         valid (B, 1, H, W) bool: where it counts.
         intrinsics (B, 3, 3) float32: of the image as the network sees it.
-        affine (B, 2, 3) float32: original pixel -> input pixel.
-        counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
-        sample, a list of str: the image, for messages.
 
     Args:
         root: the dataset's folder.

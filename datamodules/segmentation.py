@@ -1,12 +1,13 @@
 """Segmentation data for Lightning: folders of images and masks in, whole images out."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.data.class_counts import count_classes
 from sapiens2_lit.data.datasets.backgrounds import Backgrounds, MaskCutout
 from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
-from sapiens2_lit.data.splits import SPLIT_FILES
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.segmentation import RELEASED, SegmentationAugmentation
@@ -16,33 +17,20 @@ from sapiens2_lit.vocabularies import load_classes
 class SegmentationDataModule(DenseDataModule):
     """Whole images and their class maps, matched by file stem.
 
-    Training sees random views; validation and test the whole image, its aspect kept and the rest of the
-    input black and ignored. A batch holds
-        image (B, 3, H, W) uint8: RGB.
+    A batch holds, besides what `DenseDataModule` names,
         segmentation (B, H, W) int64: class index, 255 where nothing counts.
-        affine (B, 2, 3) float32: original pixel -> input pixel.
-        counted (B,) bool, in evaluation by several processes alone: False for samples that another one counts.
-        sample, a list of str: the image, for messages.
 
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
         classes: the vocabulary of the masks, by name or file. Null means that of the segmentation head on the command
             line, else `body29`.
-        train: file with the stems to train on, one a line, looked up under `root`, then under `root`/splits. Where none
-            of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
-        val: those to validate on; null for no validation.
-        test: those to test on.
-        images: folder under `root` with the images, in folders of its own if you like.
         masks: folder under `root` with a png for each image, of the same stem.
         backgrounds: folder under `root`, or an absolute one, with photographs without people: what is of the
             background's class in training samples is replaced by parts of them; null for none.
         background_probability: how often, where there are `backgrounds`.
-        min_valid: least number of pixels that must count; samples with fewer are left out, counted and reported.
-        batch_size: images a batch, on each rank.
-        num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         augment: random variation of training samples; null for none.
-        seed: of order and augmentation; null for the one of `seed_everything`, else 0.
+        shared: the settings of `DenseDataModule`.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -54,33 +42,13 @@ class SegmentationDataModule(DenseDataModule):
         image_size: tuple[int, int] = (1024, 768),
         classes: str | None = None,
         *,
-        train: str | None = SPLIT_FILES["train"],
-        val: str | None = SPLIT_FILES["val"],
-        test: str | None = SPLIT_FILES["test"],
-        images: str = "images",
         masks: str = "masks",
         backgrounds: str | None = None,
         background_probability: float = 0.8,
-        min_valid: int = 16,
-        batch_size: int = 4,
-        num_workers: int | None = None,
         augment: SegmentationAugmentation | None = RELEASED,
-        seed: int | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            root,
-            image_size,
-            train=train,
-            val=val,
-            test=test,
-            images=images,
-            valids=None,
-            min_valid=min_valid,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            augment=augment,
-            seed=seed,
-        )
+        super().__init__(root, image_size, augment=augment, valids=None, **shared)
         self.classes = load_classes(classes or "body29")
         self.masks = masks
         self.backgrounds = backgrounds

@@ -1,5 +1,7 @@
 """Albedo: the color that light has not touched."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +24,8 @@ class AlbedoHead(DenseHead):
         decoder: `pixel_shuffle`, with RMSNorm as in the released recipe (never published), `deconv`, or `linear`.
         loss: named terms, modules called as `term(albedo, target, valid)` with (B, 3, H, W), (B, 3, H, W) and
             (B, 1, H, W); the default is 2 absolute, 2 gradient and 1 chromaticity error.
-        released_loss: the default terms in their released form, which clamps inside the chromaticity.
+        released_loss: the default terms in their released form, which clamps inside the chromaticity and takes means
+            over all pixels of a batch that count.
 
     Raises:
         SettingError: `loss` and `released_loss` are both given.
@@ -50,6 +53,10 @@ class AlbedoHead(DenseHead):
         """PSNR, SSIM and errors, as they are and blind to brightness."""
         return MetricCollection({"albedo": AlbedoErrors()}, compute_groups=False)
 
+    def score(self, values: Mapping[str, float]) -> float:
+        """1 - `rmse`, which tells apart what `psnr` does."""
+        return 1 - values.get("rmse", math.nan)
+
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """sRGB (B, 3, H, W) in 0..1 at the size of the network's input."""
         return {"albedo": self.field(outputs, batch).clamp(0, 1)}
@@ -61,7 +68,7 @@ class AlbedoHead(DenseHead):
 def default_terms(released: bool) -> Terms:
     """The released weights; `released` chooses their form too."""
     return {
-        "l1": AlbedoL1(),
-        "gradient": AlbedoGradient(),
+        "l1": AlbedoL1(released=released),
+        "gradient": AlbedoGradient(released=released),
         "chromaticity": AlbedoChromaticity(released=released),
     }

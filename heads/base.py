@@ -1,5 +1,6 @@
 """The contract between a head and everything that uses one."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -56,7 +57,7 @@ class Head(nn.Module, ABC):
 
     Attributes:
         targets: batch keys that the head learns from; a batch without them is skipped.
-        monitor: the metric that says how good the head is, and whether more of it is better.
+        monitor: the metric that `score` is made of, unless a head defines that itself, and whether more is better.
         top_down: the head sees one person at a time, in a crop around their box; its `predict` answers `keypoints`.
         multi_scale: the head's outputs, one tensor, may be averaged over images of several sizes.
         uses_valid: whether its labels count only where `valid` of the batch says so.
@@ -112,6 +113,19 @@ class Head(nn.Module, ABC):
     def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
         """Fresh metrics for one stage (train, validate, test); `data` is the LightningDataModule in use, if any."""
         return MetricCollection({})
+
+    def score(self, values: Mapping[str, float]) -> float:
+        """How good the head is, 0 to 1, the higher the better; NaN where `values` do not tell.
+
+        Of them all `val/score` is the mean, by which the best checkpoint is chosen: it should move whenever the model
+        does. Without a definition of its own a head has a function of `monitor` that rises as that gets better.
+
+        Args:
+            values: of one validation or test, the metrics by name, and the loss as `loss`.
+        """
+        key, mode = self.monitor
+        value = values.get(key, math.nan)
+        return bounded(value if mode == "max" else -value)
 
     def can_evaluate(self, batch: Batch) -> bool:
         """Whether validation and test can tell anything of the head by this batch: it has the labels."""
@@ -177,6 +191,16 @@ def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
             )
         if isinstance(head, DecoderHead):
             head.recompute = recompute
+
+
+def bounded(value: float) -> float:
+    """Any number as one of 0 to 1, which rises with it, 0.5 for 0; NaN stays NaN."""
+    return (1 + (math.copysign(1, value) if math.isinf(value) else value / (1 + abs(value)))) / 2
+
+
+def closeness(error: float) -> float:
+    """An error of 0 or more as a score: 1 for none, 1/2 for 1, 0 for an infinite one."""
+    return 1 / (1 + error)
 
 
 def average(a: Outputs, b: Outputs) -> Outputs:

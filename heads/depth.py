@@ -1,6 +1,7 @@
 """Depth along z: metric, or relative to the nearest and the farthest point."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.geometry import relative_depth
-from sapiens2_lit.heads.base import Batch, Outputs
+from sapiens2_lit.heads.base import Batch, Outputs, closeness
 from sapiens2_lit.heads.dense import (
     DenseHead,
     Terms,
@@ -72,10 +73,17 @@ class DepthHead(DenseHead):
         return outputs.flip(-1)
 
     def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
-        """Errors as they are and after scale and shift are fitted; of metric depth also after the scale alone is."""
+        """Errors as they are and after scale and shift are fitted; of metric depth also after the scale alone is.
+
+        In a test also after MoGe's alignment.
+        """
         metrics: dict[str, Any] = {"depth": DepthErrors(), "affine": DepthErrors("affine")}
         if not self.relative:
             metrics["scale"] = DepthErrors("scale")
+        if stage == "test":
+            metrics["moge_affine"] = DepthErrors("moge_affine")
+            if not self.relative:
+                metrics["moge_scale"] = DepthErrors("moge_scale")
         return MetricCollection(metrics, compute_groups=False)
 
     def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
@@ -90,6 +98,10 @@ class DepthHead(DenseHead):
         for name, metric in metrics.items():
             scaled = self.relative and name == "depth"
             metric.update(depth, relative_depth(target, valid) if scaled else target, valid)
+
+    def score(self, values: Mapping[str, float]) -> float:
+        """1 / (1 + `abs_rel`), of relative depth 1 / (1 + `affine_abs_rel`)."""
+        return closeness(values.get(self.monitor[0], math.nan))
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Depth (B, 1, H, W) at the size of the network's input: metres, or 0..1 if relative."""

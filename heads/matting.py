@@ -1,5 +1,7 @@
 """Mattes: how much of each pixel is person, and of what color that part is."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +10,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import build_decoder
-from sapiens2_lit.heads.base import Batch, Outputs
+from sapiens2_lit.heads.base import Batch, Outputs, closeness
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms, evaluated_pixels
 from sapiens2_lit.losses import AlphaCrossEntropy, AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1
 from sapiens2_lit.metrics import MattingErrors
@@ -92,6 +94,10 @@ class MattingHead(DenseHead):
         if "alpha" in batch:
             valid = evaluated_pixels(batch["alpha"].isfinite(), batch)
             metrics.update(self.field(outputs, batch)[:, 3:], batch["alpha"], valid)
+
+    def score(self, values: Mapping[str, float]) -> float:
+        """1 / (1 + `sad`), in thousands of pixels."""
+        return closeness(values.get("sad", math.nan))
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Alpha (B, 1, H, W) and premultiplied foreground (B, 3, H, W), 0..1, at the size of the network's input."""

@@ -1,5 +1,7 @@
 """Surface normals: one unit vector a pixel, in the camera's frame."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -22,11 +24,12 @@ class NormalHead(DenseHead):
         embed_dim: channels of the backbone's feature map.
         decoder: `pixel_shuffle` as in the released normal models, `deconv`, or `linear`.
         loss: named terms, modules called as `term(normals, target, valid)` with (B, 3, H, W), (B, 3, H, W) and
-            (B, 1, H, W); the default is the released one: 10 cosine, 1 absolute and 10 gradient error. Add
+            (B, 1, H, W); the default has the released weights: 10 cosine, 1 absolute and 10 gradient error. Add
             `angle: {class_path: sapiens2_lit.losses.NormalAngle}` for the angle itself.
+        released_loss: the default terms in their released form, means over all pixels of a batch that count.
 
     Raises:
-        SettingError: `loss` is empty.
+        SettingError: `loss` is empty, or `loss` and `released_loss` are both given.
     """
 
     targets = ("normal",)
@@ -38,8 +41,9 @@ class NormalHead(DenseHead):
         embed_dim: int,
         decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
         loss: Terms | None = None,
+        released_loss: bool = False,
     ) -> None:
-        terms = choose_terms("NormalHead", loss, False, lambda _: default_terms())
+        terms = choose_terms("NormalHead", loss, released_loss, default_terms)
         facing = (0.0, 0.0, -1.0)  # the camera
         super().__init__(build_decoder("normal", embed_dim, 3, decoder), terms, init_bias=facing)
 
@@ -51,6 +55,10 @@ class NormalHead(DenseHead):
         """Angles to the labels."""
         return MetricCollection({"normal": NormalAngles()}, compute_groups=False)
 
+    def score(self, values: Mapping[str, float]) -> float:
+        """1 - `mean_angle` / 180."""
+        return 1 - values.get("mean_angle", math.nan) / 180
+
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Unit vectors (B, 3, H, W) at the size of the network's input, in the frame of its camera."""
         return {"normal": F.normalize(self.field(outputs, batch), dim=1)}
@@ -59,6 +67,10 @@ class NormalHead(DenseHead):
         return draw_normals(image, channels_last(prediction["normal"]))
 
 
-def default_terms() -> Terms:
-    """The released ones, which had no defect."""
-    return {"cosine": NormalCosine(), "l1": NormalL1(), "gradient": NormalGradient()}
+def default_terms(released: bool) -> Terms:
+    """The released weights; `released` chooses their form too."""
+    return {
+        "cosine": NormalCosine(released=released),
+        "l1": NormalL1(released=released),
+        "gradient": NormalGradient(released=released),
+    }

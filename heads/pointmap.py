@@ -6,6 +6,8 @@ image. A second branch predicts the scale s = canonical focal length / fx; metre
 Legend: B batch, H and W pixels of the input, K intrinsics.
 """
 
+import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +18,7 @@ from torchmetrics import MetricCollection
 from sapiens2_lit.decoders import build_decoder, init_decoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.geometry import canonical_focal, canonical_scale, intrinsics_from_focal, recover_focal
-from sapiens2_lit.heads.base import Batch, Outputs
+from sapiens2_lit.heads.base import Batch, Outputs, closeness
 from sapiens2_lit.heads.dense import (
     FieldHead,
     Terms,
@@ -139,11 +141,16 @@ class PointmapHead(FieldHead):
         return {**terms, "scale": self.scale_loss(scale, true_scale)}
 
     def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
-        """Errors in metres; outside training also after an alignment, of the surface's normals and of the camera."""
+        """Errors in metres; outside training also after an alignment, of the surface's normals and of the camera.
+
+        In a test also after MoGe's alignments.
+        """
         metrics: dict[str, Any] = {"points": PointErrors()}
         if stage != "train":
             metrics |= {"scale": PointErrors("scale"), "affine": PointErrors("affine")}
             metrics |= {"surface": SurfaceAngles(), "camera": CameraErrors()}
+        if stage == "test":
+            metrics |= {name: PointErrors(name) for name in ("moge_scale", "moge_affine")}
         return MetricCollection(metrics, compute_groups=False)
 
     def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
@@ -160,6 +167,10 @@ class PointmapHead(FieldHead):
             found = intrinsics_from_focal(self.focal(points, scale, batch), image_size(batch))
             own = batch.get("evaluated", torch.ones_like(scale, dtype=torch.bool))
             metrics["camera"].update(found[own], batch["intrinsics"][own], image_size(batch))
+
+    def score(self, values: Mapping[str, float]) -> float:
+        """1 / (1 + `l2`), in metres."""
+        return closeness(values.get("l2", math.nan))
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """What the points are in metres, and what the camera was.
@@ -208,6 +219,6 @@ def default_terms(released: bool) -> Terms:
         "multiscale": PointMultiscaleL1(released=released),
         "centroid": PointCentroidL1(released=released),
         "silog": PointSiLog(released=released),
-        "intrinsics": PointIntrinsics(),
+        "intrinsics": PointIntrinsics(released=released),
         "normal": PointNormal(released=released),
     }

@@ -1,6 +1,8 @@
 """Segmentation: one class a pixel."""
 
 import logging
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,6 +129,10 @@ class SegmentationHeadBase(DecoderHead):
         names = self.classes.names if self.per_class and stage != "train" else None
         scores = SegmentationIoU(self.classes.num_classes, self.classes.background, names)
         return MetricCollection({"segmentation": scores}, compute_groups=False)
+
+    def score(self, values: Mapping[str, float]) -> float:
+        """`mIoU`."""
+        return values.get("mIoU", math.nan)
 
     def check_classes(self, data: Any) -> None:
         """Raise SettingError where the labels of `data` are of other classes."""

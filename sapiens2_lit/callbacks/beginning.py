@@ -6,11 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
-
 from sapiens2_lit import interrupts
 from sapiens2_lit.callbacks.preemption import Preemption
-from sapiens2_lit.checkpoints.run_lock import NAME, read, this_process
+from sapiens2_lit.checkpoints.run_lock import NAME, RunLock, read, this_process
 
 
 class Beginning:
@@ -18,29 +16,24 @@ class Beginning:
 
     Args:
         output: where the run folders are.
+
+    Attributes:
+        lock: that of the run's folder, once this process holds it.
     """
 
     def __init__(self, output: Path) -> None:
         self.output = output.absolute()
         self.before = set(self.output.glob("*"))
         self.new = missing(self.output)
-        self.of_loggers: list[Path] = []
+        self.lock: RunLock | None = None
         self.over = False
-
-    def watch(self, loggers: list[Logger]) -> None:
-        """Note the folders, not there yet, that loggers besides TensorBoard's will make."""
-        for logger in loggers:
-            folder = None if isinstance(logger, TensorBoardLogger) else getattr(logger, "log_dir", None)
-            if folder is not None and not Path(folder).exists():
-                self.of_loggers.append(Path(folder).absolute())
-                self.new += missing(Path(folder).absolute().parent)
 
     def finish(self) -> None:
         """From now on `remove` does nothing: the run has begun."""
         self.over = True
 
     def remove(self) -> None:
-        """Remove the folders that this process made; TensorBoard's file tells its own by the process's number."""
+        """Remove the folder that this process made; TensorBoard's file tells it by the process's number, too."""
         if self.over:
             return
         for events in self.output.glob(f"*/events.out.tfevents.*.{os.getpid()}.*"):
@@ -48,12 +41,25 @@ class Beginning:
                 events.unlink()
             else:
                 shutil.rmtree(events.parent, ignore_errors=True)
-        for folder in self.of_loggers:  # unless it is of a run that was faster
-            if (read(folder / NAME) or this_process())["pid"] == os.getpid():
-                shutil.rmtree(folder, ignore_errors=True)
+        if self.lock is not None and self.lock.made_folder:
+            holder = read(self.lock.folder / NAME) or this_process()
+            if holder["pid"] == os.getpid():  # else of a run that was faster
+                shutil.rmtree(self.lock.folder, ignore_errors=True)
         for folder in self.new:
             with suppress(OSError):  # others may write there, too
                 folder.rmdir()
+
+    def remove_failed(self) -> None:
+        """The same of a run that ended by an error, begun or not, unless it has saved or logged something."""
+        if self.lock is not None and has_results(self.lock.folder):
+            return
+        self.over = False
+        self.remove()
+
+
+def has_results(run: Path) -> bool:
+    """Whether a run's folder holds a checkpoint or a row of numbers."""
+    return (run / "metrics.csv").exists() or any((run / "checkpoints").glob("*"))
 
 
 def missing(folder: Path) -> list[Path]:

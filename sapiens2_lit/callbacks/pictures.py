@@ -1,12 +1,15 @@
 """Labels beside predictions, for a few validation samples that stay the same throughout a run."""
 
+from pathlib import Path
 from typing import Any
 
+import cv2
 import lightning as L
 import numpy as np
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from sapiens2_lit.atomic_write import write_whole
 from sapiens2_lit.heads.base import Batch
 from sapiens2_lit.training.evaluator import full_precision
 from sapiens2_lit.training.module import SapiensModule
@@ -15,7 +18,9 @@ from sapiens2_lit.visualization.draw import contact_sheet
 
 
 class PredictionPictures(L.Callback):
-    """Sends pictures of the first validation samples to TensorBoard, as `val/HEAD`.
+    """Draws the first validation samples, a sheet a head: `pictures/step=N/HEAD.png` in the run's folder.
+
+    TensorBoard, Weights & Biases and MLflow get them as `val/HEAD`.
 
     Args:
         num_samples: how many samples; 0 draws none.
@@ -24,6 +29,12 @@ class PredictionPictures(L.Callback):
     def __init__(self, num_samples: int = 8) -> None:
         self.num_samples = num_samples
         self.drawn: dict[str, list[np.ndarray]] = {}
+        self.folder: Path | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if not getattr(trainer, "fast_dev_run", False):  # which writes nothing
+            run = trainer.log_dir  # every rank must ask
+            self.folder = Path(run) / "pictures" if run is not None else None
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.drawn = {}
@@ -51,9 +62,34 @@ class PredictionPictures(L.Callback):
 
     @rank_zero_only
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        step = trainer.global_step
         for name, pictures in self.drawn.items():
+            if not pictures:
+                continue
+            sheet = contact_sheet(pictures, columns=2)
+            if self.folder is not None:
+                write_png(self.folder / f"step={step}" / f"{name}.png", sheet)
             for logger in trainer.loggers:
-                if pictures and isinstance(logger, TensorBoardLogger):
-                    sheet = contact_sheet(pictures, columns=2)
-                    logger.experiment.add_image(f"val/{name}", sheet, trainer.global_step, dataformats="HWC")
+                log_picture(logger, f"val/{name}", sheet, step)
         self.drawn = {}
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write RGB (H, W, 3) uint8; the folder is made.
+
+    Raises:
+        SettingError: it cannot be written.
+    """
+    done, data = cv2.imencode(".png", picture[..., ::-1])
+    assert done
+    write_whole(path, data.tobytes())
+
+
+def log_picture(logger: Logger, name: str, picture: np.ndarray, step: int) -> None:
+    """Give a picture, RGB (H, W, 3) uint8, to a logger that takes some; others are left alone."""
+    if isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image(name, picture, step, dataformats="HWC")
+    elif isinstance(logger, WandbLogger):
+        logger.log_image(key=name, images=[picture], step=step)
+    elif isinstance(logger, MLFlowLogger):
+        logger.experiment.log_image(logger.run_id, picture, key=name, step=step)

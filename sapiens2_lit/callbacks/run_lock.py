@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from sapiens2_lit.callbacks.beginning import Beginning
 from sapiens2_lit.callbacks.last_checkpoint import checkpoint_folder
@@ -26,28 +25,34 @@ class SoleWriter(L.Callback):
         self.lock: RunLock | None = None
         self.before: Beginning | None = None  # by which a refused run removes what its loggers have made
 
-    def claim(self, make_logger: Callable[[], TensorBoardLogger]) -> TensorBoardLogger:
-        """Take the lock of a logger's folder before anything is read or started, and return the logger.
+    def claim(self, find_folder: Callable[[], Path]) -> Path:
+        """Take the lock of a run's folder before anything is read or started, and return the folder.
 
         Where this is one process of several the lock is left to `setup`. A folder whose number another run has taken at
-        the same moment is not waited for: the logger counts on.
+        the same moment is not waited for: the next one is taken.
 
         Raises:
             SettingError: a run that lives holds it.
         """
         while True:
-            logger = make_logger()
+            folder = find_folder()
             if is_one_of_several():
-                return logger
-            lock = RunLock(Path(logger.log_dir))
+                return folder
+            lock = RunLock(folder)
             try:
                 lock.acquire(_log.warning)
             except SettingError:
-                if make_logger().log_dir == logger.log_dir:
+                if find_folder() == folder:
                     raise
                 continue
-            self.lock = lock
-            return logger
+            self.hold(lock)
+            return folder
+
+    def hold(self, lock: RunLock) -> None:
+        """Note the lock that was taken."""
+        self.lock = lock
+        if self.before is not None:
+            self.before.lock = lock
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if getattr(trainer, "fast_dev_run", False):
@@ -58,7 +63,7 @@ class SoleWriter(L.Callback):
             try:
                 lock = RunLock(folder)
                 lock.acquire(_log.warning)
-                self.lock = lock
+                self.hold(lock)
             except SettingError as error:
                 refusal = str(error)
                 if self.before is not None:

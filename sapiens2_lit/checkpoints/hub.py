@@ -13,15 +13,17 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from sapiens2_lit.checkpoints.hf_config import CONFIG, PREPROCESSOR
 from sapiens2_lit.errors import WeightsError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 FILE_ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 RELEASED = "facebook/sapiens2-"
+CONFIGS = (CONFIG, PREPROCESSOR)
 # The usual name first, so that a repository with two copies of its weights gives one.
 PATTERNS = (
-    ["model.safetensors", "model.safetensors.index.json", "model-*.safetensors", "config.json", "LICENSE*"],
-    ["*.safetensors", "config.json", "LICENSE*"],
+    ["model.safetensors", "model.safetensors.index.json", "model-*.safetensors", *CONFIGS, "LICENSE*"],
+    ["*.safetensors", *CONFIGS, "LICENSE*"],
 )
 
 

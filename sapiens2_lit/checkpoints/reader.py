@@ -12,6 +12,7 @@ from sapiens2_lit.archives.safe_pickle import read_pickle, what_is
 from sapiens2_lit.archives.verify import verify_file
 from sapiens2_lit.checkpoints.fingerprint import candidates, check_identity
 from sapiens2_lit.checkpoints.format import BACKBONE, CHECKPOINT, META, TRAINING_ONLY, is_ours, with_averages
+from sapiens2_lit.checkpoints.hf_config import check_configs, read_config
 from sapiens2_lit.checkpoints.hub import fetch, is_hub_id, is_released
 from sapiens2_lit.checkpoints.released_names import backbone_state
 from sapiens2_lit.checkpoints.renames import translate_config
@@ -70,8 +71,14 @@ def locate(source: str | Path, download: bool = True) -> tuple[list[Path], str]:
     """The files that `source` means, downloaded if need be, and how to call them in messages.
 
     Raises:
-        WeightsError: nothing is there.
+        WeightsError: nothing is there, or a configuration beside them asks for another network (`check_configs`).
     """
+    files, origin = _find(source, download)
+    check_configs(files[0])
+    return files, origin
+
+
+def _find(source: str | Path, download: bool) -> tuple[list[Path], str]:
     path = Path(source).expanduser()
     if path.exists():
         one = path.is_file() or (path / META_FILE).is_file()  # the folder of a sharded run is one
@@ -123,6 +130,22 @@ def read_header(file: Path) -> Any:
         raise WeightsError(f"{file}: expected safetensors with a readable header; {error}.") from error
 
 
+def best_of(files: list[Path]) -> Path:
+    """The best of a run's checkpoints that were kept by their score: as the newest of them says, else the newest."""
+    newest = max(files, key=lambda path: path.stat().st_mtime)
+    if len(files) == 1:
+        return newest
+    content = read_pickle(newest / META_FILE if newest.is_dir() else newest)
+    callbacks = content.get("callbacks", {}) if isinstance(content, Mapping) else {}
+    states = [state for state in callbacks.values() if isinstance(state, Mapping)]
+    named = [
+        newest.with_name(Path(state["best_model_path"]).name)
+        for state in states
+        if state.get("best_model_path")
+    ]
+    return next((path for path in named if path in files), newest)
+
+
 def find_files(folder: Path) -> list[Path]:
     """The weights files of a folder that belong together.
 
@@ -167,13 +190,7 @@ def _shards(index: Path) -> list[Path]:
 
 def task_beside(file: Path) -> str | None:
     """The task that the config.json beside a file names, if any."""
-    config = file.parent / "config.json"
-    if not config.is_file():
-        return None
-    try:
-        architectures = json.loads(config.read_text(encoding="utf-8")).get("architectures") or []
-    except (ValueError, AttributeError) as error:
-        raise WeightsError(f"{config}: expected a JSON object; {error}.") from error
+    architectures = read_config(file).get("architectures") or []
     return next((task for task, row in TASKS.items() if row.transformers in architectures), None)
 
 
@@ -201,8 +218,8 @@ def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
-        verify_file(file)
         with safe_open(file, framework="pt") as opened:
+            verify_file(file)
             return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{file}: expected safetensors; {what_is(file)} ({error}).") from error

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from sapiens2_lit.checkpoints.reader import best_of
 from sapiens2_lit.cli.options import DEFAULT_RUNS, value_of, without
 from sapiens2_lit.errors import SettingError
 
@@ -47,7 +48,10 @@ def newest(folder: Path, kind: str) -> Path | None:
     """The best or the last checkpoint of a run, or of the newest run in a folder that has one; None without any."""
     pattern = PATTERNS[kind]
     found = [*folder.glob(f"version_*/checkpoints/{pattern}"), *folder.glob(f"checkpoints/{pattern}")]
-    return max(found, key=lambda path: (version_number(path.parents[1]), path.stat().st_mtime), default=None)
+    if not found:
+        return None
+    run = max((path.parents[1] for path in found), key=version_number)
+    return best_of([path for path in found if path.parents[1] == run])
 
 
 def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
@@ -67,6 +71,11 @@ def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
     if found is None and ckpt_path != "auto":
         raise SettingError(f"--ckpt_path {ckpt_path}: no {output}/version_*/checkpoints/{PATTERNS[kind]}")
     return None if found is None else str(found)
+
+
+def next_run(output: Path) -> Path:
+    """The folder of a run that is new in `output`."""
+    return output / f"version_{1 + max(map(version_number, output.glob('version_*')), default=-1)}"
 
 
 def version_number(folder: Path) -> int:

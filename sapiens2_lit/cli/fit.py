@@ -1,27 +1,31 @@
 """The commands that need a Trainer: fit, validate, test, by LightningCLI."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import yaml
 from jsonargparse import Namespace
+from jsonargparse.typing import PositiveInt
+from lightning.pytorch.callbacks import LearningRateFinder
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from sapiens2_lit import interrupts
 from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.callbacks import (
     BestCheckpoint,
+    EarlyStoppingMessage,
     FeatureCache,
     LastCheckpoint,
     LearningRates,
     ModelSummary,
+    Patience,
     PredictionPictures,
     RandomState,
+    RunLog,
     RunProgressBar,
     SoleWriter,
 )
@@ -31,8 +35,9 @@ from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.checkpoints.trust import Trust, trusted
 from sapiens2_lit.cli.class_kinds import check_kinds
 from sapiens2_lit.cli.configs import resolve_configs
-from sapiens2_lit.cli.find_run import find_checkpoint, find_model, run_of
+from sapiens2_lit.cli.find_run import find_checkpoint, find_model, next_run, run_of
 from sapiens2_lit.cli.link_settings import share_settings
+from sapiens2_lit.cli.loggers import with_logger_folders, writing_into
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.old_names import in_todays_names
 from sapiens2_lit.cli.options import value_of, without
@@ -62,7 +67,7 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
     sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
     entries, args = take_trust(args)
     args = in_todays_names(resolve_configs(with_model(args)))
-    args = with_saved_config(args, trusted(entries))
+    args = with_logger_folders(with_saved_config(args, trusted(entries)))
     return (command_line or SapiensCLI)(
         SapiensModule,
         L.LightningDataModule,
@@ -79,7 +84,7 @@ COMMANDS = ("fit", "validate", "test")
 
 
 class SapiensCLI(LightningCLI):
-    """One run lives in `OUTPUT/version_N`: config.yaml, checkpoints/, TensorBoard's events.
+    """One run lives in `OUTPUT/version_N`: config.yaml, checkpoints/, metrics.csv, pictures/, TensorBoard's events.
 
     `--ckpt_path last` or `best` means the newest run of `--output` that has one; `fit` goes on in its folder. `auto` is
     `last` where there is one, else nothing: the command of a job that is put back into the queue.
@@ -97,6 +102,8 @@ class SapiensCLI(LightningCLI):
             with interrupts.undone(self.leave):
                 super().__init__(*args, **kwargs)
         except Exception as error:
+            if self.before is not None:
+                self.before.remove_failed()
             if is_out_of_memory(error) and self.subcommand is not None:
                 trained = getattr(self, "model", None) if self.subcommand == "fit" else None
                 ranks = getattr(getattr(self, "trainer", None), "world_size", None)
@@ -125,6 +132,12 @@ class SapiensCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
             "--output", default="runs/default", help="Folder for the runs of this configuration."
+        )
+        parser.add_argument(
+            "--patience",
+            type=PositiveInt | None,
+            default=None,
+            help="End fit after so many validations in a row without a better score (`checkpoint.monitor`).",
         )
         parser.add_argument(
             "--report",
@@ -176,26 +189,41 @@ class SapiensCLI(LightningCLI):
         if settings.trust is not None:
             raise SettingError("trust: found in a configuration, expected --trust on the command line")
         check_kinds(settings.model)
+        if (folder := settings.trainer.default_root_dir) is not None:
+            raise SettingError(
+                f"trainer.default_root_dir: runs are in folders of --output; give --output {folder}"
+            )
         share_settings(settings)
         validate_in_steps(settings.trainer)
 
+    def instantiate_classes(self) -> None:
+        """Make all that the configuration says, in the run's folder, which from now on is this run's alone."""
+        settings = self.config[self.subcommand]
+        writes = self.subcommand == "fit" and not settings.trainer.fast_dev_run
+        if writes:
+            self.before = self.sole_writer.before = Beginning(Path(settings.output))
+        self.folder = self.sole_writer.claim(self.run_folder) if writes else self.run_folder()
+        with writing_into(self.folder, settings.trainer.logger):
+            super().instantiate_classes()
+
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         settings = self.config[self.subcommand]
-        if self.subcommand == "fit":
-            self.before = Beginning(Path(settings.output))
-            self.sole_writer.before = self.before
-        kwargs.setdefault("default_root_dir", settings.trainer.default_root_dir or settings.output)
-        if settings.trainer.logger in (None, True):
-            make = partial(TensorBoardLogger, settings.output, name="", version=self.run_folder())
-            writes = self.subcommand == "fit" and not settings.trainer.fast_dev_run
-            kwargs["logger"] = self.sole_writer.claim(make) if writes else make()
+        kwargs.setdefault("default_root_dir", settings.output)
+        kwargs["logger"] = self.loggers()
         kwargs["callbacks"] = self.callbacks()
         kwargs["plugins"] = self.plugins()
         kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
-        trainer = super().instantiate_trainer(**kwargs)
-        if self.before is not None and trainer.is_global_zero:
-            self.before.watch(trainer.loggers)
-        return trainer
+        return super().instantiate_trainer(**kwargs)
+
+    def loggers(self) -> list[Logger]:
+        """That of `metrics.csv`, first, since it says where the run is; and the user's own, or TensorBoard's."""
+        built = self.config_init[self.subcommand].trainer.logger
+        own = RunLog(self.folder, goes_on=self.subcommand == "fit")
+        if built in (None, True):
+            return [own, TensorBoardLogger(self.folder.parent, name="", version=self.folder.name)]
+        if built is False:
+            return [own]
+        return [own, *built] if isinstance(built, list) else [own, built]
 
     def callbacks(self) -> list[L.Callback]:
         """The user's own callbacks, and those that every run has."""
@@ -209,8 +237,21 @@ class SapiensCLI(LightningCLI):
         if built.report is not None:
             callbacks.append(HtmlReport(built.report, run_of(built.ckpt_path)))
         if self.subcommand == "fit":
+            if any(isinstance(callback, LearningRateFinder) for callback in callbacks):
+                raise SettingError(
+                    "trainer.callbacks: LearningRateFinder tries one rate for all parameters, but here each block has "
+                    "its own (model.layer_decay); compare short runs with --model.optimizer.lr 3e-5, 1e-4, 3e-4"
+                )
             callbacks.insert(0, self.sole_writer)
-            callbacks += [RandomState(), LearningRates(), built.pictures, built.feature_cache]
+            if built.patience is not None:
+                callbacks.append(Patience(built.patience, built.checkpoint.monitor, built.checkpoint.mode))
+            callbacks += [
+                EarlyStoppingMessage(),
+                RandomState(),
+                LearningRates(),
+                built.pictures,
+                built.feature_cache,
+            ]
             if built.trainer.enable_model_summary is not False:
                 callbacks.append(ModelSummary(self.config.fit))
             if built.trainer.enable_checkpointing is not False:
@@ -225,14 +266,15 @@ class SapiensCLI(LightningCLI):
             return plugins
         return [*plugins, RunCheckpointIO(optimizers=self.subcommand == "fit")]
 
-    def run_folder(self) -> str | None:
-        """Name of this run's folder under the output; None lets the logger count up."""
+    def run_folder(self) -> Path:
+        """This run's folder under the output: of the run that goes on, or a new one."""
         assert self.subcommand is not None
+        settings = self.config[self.subcommand]
+        output = Path(settings.output)
         if self.subcommand != "fit":
-            return self.subcommand
-        settings = self.config.fit
+            return output / self.subcommand
         run = run_of(settings.ckpt_path)
-        return run.name if run and run.parent.resolve() == Path(settings.output).resolve() else None
+        return output / run.name if run and run.parent.resolve() == output.resolve() else next_run(output)
 
     def after_instantiate_classes(self) -> None:
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))

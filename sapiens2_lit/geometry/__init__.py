@@ -15,11 +15,13 @@ from sapiens2_lit.geometry.cameras import (
     unproject,
     warp_intrinsics,
 )
+from sapiens2_lit.geometry.l1_alignment import align_l1
 from sapiens2_lit.geometry.normals import area_vectors, normals_from_points, normals_support, swap_frame
 
 __all__ = [
     "Alignment",
     "align",
+    "align_l1",
     "area_vectors",
     "canonical_focal",
     "canonical_scale",

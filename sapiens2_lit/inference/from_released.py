@@ -13,13 +13,15 @@ from torch import Tensor
 
 from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, PATCH, SIZES, WINDOW, BackboneSize
 from sapiens2_lit.checkpoints import load_state, read_weights, task_state
+from sapiens2_lit.checkpoints.hf_config import class_names, read_config
 from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.reader import find_files
 from sapiens2_lit.checkpoints.renames import translate_config
-from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.inference.build_from_config import read_factories
 from sapiens2_lit.models.build import build
 from sapiens2_lit.models.network import Network
+from sapiens2_lit.vocabularies import Classes, load_classes, make_classes
 from sapiens2_lit.vocabularies.tasks import TASKS
 
 METADATA = "sapiens2_lit.config"  # in a safetensors header: JSON of the configuration that made the networks
@@ -65,7 +67,7 @@ def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
     place = find_folder(source)
     found = read_weights(place)
     config, origin = config_of(place), str(source)
-    made_from = config or {"model": infer_settings(found.tensors, declared_size(place), origin)}
+    made_from = config or {"model": infer_settings(found.tensors, place, origin)}
     network = build(*read_factories(made_from, origin, trust), pretrained=False)
     if len(network.heads) != 1:
         raise WeightsError(f"{origin}: its configuration has {len(network.heads)} heads, expected one")
@@ -151,25 +153,22 @@ def count_blocks(names: Mapping[str, Tensor], prefix: str) -> int:
 
 def declared_size(place: Path) -> tuple[int, int] | None:
     """(height, width) that a config.json beside the weights declares, if any."""
-    path = (place if place.is_dir() else place.parent) / "config.json"
-    if not path.is_file():
-        return None
-    size = json.loads(path.read_text(encoding="utf-8")).get("image_size")  # read_weights has read it, too
+    size = read_config(place).get("image_size")
     return (size[0], size[1]) if isinstance(size, list) and len(size) == 2 else None
 
 
-def infer_settings(tensors: Tensors, declared: tuple[int, int] | None, origin: str) -> dict[str, Any]:
+def infer_settings(tensors: Tensors, place: Path, origin: str) -> dict[str, Any]:
     """The settings of backbone and head, as `model` of a configuration has them, from what the tensors show.
 
     Args:
-        declared: (height, width) of the input, if a file beside the weights says it.
+        place: of the weights, beside which a config.json may say the input's size and the names of classes.
 
     Raises:
         WeightsError: there is no head of a known task, or no vocabulary has that number of keypoints or classes.
     """
     task = find_task(tensors, origin)
     four_k = any(name.startswith("backbone.tokenizer.") for name in tensors)
-    image_size = list(declared or (RELEASED_SIZE_4K if four_k else RELEASED_SIZE))
+    image_size = list(declared_size(place) or (RELEASED_SIZE_4K if four_k else RELEASED_SIZE))
     backbone = {"size": backbone_size(tensors, origin), "image_size": image_size, "window_tokenizer": four_k}
     deconv = any(name.startswith("decode_head.deconv_layers.") for name in tensors)
     head: dict[str, Any] = {"decoder": "deconv" if deconv else "pixel_shuffle"}
@@ -177,13 +176,35 @@ def infer_settings(tensors: Tensors, declared: tuple[int, int] | None, origin: s
     if task == "pose":
         head["skeleton"] = choose(SKELETONS, count, "keypoints", origin)
     elif task == "seg":
-        head["classes"] = choose(CLASSES, count, "classes", origin)
+        head["classes"] = find_classes(place, count, origin)
     elif task == "pointmap":
         head |= {"image_size": image_size, "patch_size": PATCH * WINDOW if four_k else PATCH}
     return {
         "backbone": {"class_path": "sapiens2_lit.backbones.Sapiens2", "init_args": backbone},
         "heads": {task: {"class_path": TASKS[task].head, "init_args": head}},
     }
+
+
+def find_classes(place: Path, count: int, origin: str) -> str | Classes:
+    """The classes that config.json names (`id2label`); without names, or with those of a shipped vocabulary, that.
+
+    Raises:
+        WeightsError: nobody knows the classes, or a name is there twice.
+    """
+    names = class_names(place, count)
+    if names is None:
+        return choose(CLASSES, count, "classes", origin)
+    if count in CLASSES and plain(names) == plain(load_classes(CLASSES[count]).names):
+        return CLASSES[count]
+    try:
+        return make_classes(names, f"{origin}: `id2label` of config.json")
+    except SettingError as error:
+        raise WeightsError(str(error)) from error
+
+
+def plain(names: Iterable[str]) -> list[str]:
+    """Names without case, spaces and other signs."""
+    return [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
 
 
 def choose(vocabularies: Mapping[int, str], count: int, what: str, origin: str) -> str:

@@ -23,12 +23,12 @@ class SiLog(DenseTerm):
     """`weight` times the scale-invariant error of the logarithm of depth (Eigen et al., arXiv:1406.2283).
 
     sqrt(mean d² - variance * mean(d)² + eps²) - eps, d = log(target) - log(prediction), over each sample's pixels
-    that count; then the mean over samples that have any. Where a prediction is less than a tenth of its target,
-    or negative, the logarithm goes on as its tangent, so that it finds the way back. A label that counts and is
+    that count; then the mean over samples, those without any adding 0. Where a prediction is less than a tenth of its
+    target, or negative, the logarithm goes on as its tangent, so that it finds the way back. A label that counts and is
     not positive makes the loss NaN or infinite.
 
-    The released form has no eps, hence a NaN gradient where nothing is wrong, and none of a prediction that is
-    not positive.
+    The released form is a mean over the samples that have any such pixel, and has no eps, hence a NaN gradient where
+    nothing is wrong, and none of a prediction that is not positive.
 
     Args:
         weight: factor of this term.
@@ -51,7 +51,7 @@ class SiLog(DenseTerm):
         relative: bool = False,
         released: bool = False,
     ) -> None:
-        super().__init__(weight)
+        super().__init__(weight, released)
         name = type(self).__name__
         if not 0 <= variance <= 1:
             raise SettingError(f"{name}: `variance` is {variance}, expected a number from 0 to 1.")
@@ -62,7 +62,6 @@ class SiLog(DenseTerm):
         self.variance = variance
         self.eps = positive(eps, f"{name}: `eps`")
         self.relative = relative
-        self.released = released
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         if self.relative:
@@ -140,7 +139,8 @@ def scale_invariant_log(
     square = around + (1 - variance) * mean.square()
     smooth = eps or 0.0
     each = torch.where(some, square + smooth**2, 1).sqrt() - smooth  # the root of 0 has no gradient
-    return torch.where(some, each, 0).sum() / some.sum().clamp(min=1)
+    each = torch.where(some, each, 0)
+    return each.sum() / some.sum().clamp(min=1) if eps is None else each.mean()
 
 
 def log_ratio(ratio: Tensor) -> Tensor:

@@ -20,10 +20,13 @@ class DenseTerm(nn.Module, ABC):
     """`weight` times a loss of a dense field, in float32 at least, also under autocast.
 
     Called as `term(prediction, target, valid)` with (B, C, H, W), (B, C, H, W) and (B, 1, H, W) bool; the result is a
-    scalar. Where nothing counts it is 0 with a gradient of 0. A NaN prediction at a pixel that counts makes it NaN.
+    scalar: the mean over the batch's images of each image's own loss, which is 0, with a gradient of 0, where none of
+    its pixels counts. So several batches of one size, averaged, give the gradient of one large batch. A NaN prediction
+    at a pixel that counts makes the loss NaN.
 
     Args:
         weight: factor of this term, 0 or more.
+        released: the released form, where there is one: the mean over all pixels of the batch that count.
 
     Raises:
         SettingError: the weight is negative or not finite.
@@ -35,9 +38,10 @@ class DenseTerm(nn.Module, ABC):
     # Whether the prediction is what a sigmoid is still to be taken of, where the field is one.
     on_logits = False
 
-    def __init__(self, weight: float = 1.0) -> None:
+    def __init__(self, weight: float = 1.0, released: bool = False) -> None:
         super().__init__()
         self.weight = positive(weight, f"{type(self).__name__}: `weight`", zero=True)
+        self.released = released
 
     def forward(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Scalar, from prediction and target (B, C, H, W) and valid (B, 1, H, W) bool."""
@@ -79,9 +83,17 @@ def prepare(
     return torch.where(valid, prediction, fill), torch.where(valid, target, fill)
 
 
-def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Scalar: mean over the batch's pixels that count of the sum over channels; 0 where none counts."""
-    return torch.where(valid, values, 0).sum() / valid.sum().clamp(min=1)
+def masked_mean(values: Tensor, valid: Tensor, pooled: bool = False) -> Tensor:
+    """Scalar: mean over images of the mean over an image's pixels that count of the sum over channels.
+
+    An image where none counts adds 0, and is one of the images. Pooled, as the released losses are, it is the mean over
+    the batch's pixels that count: an image then weighs as much as it has of them, and how much depends on the others.
+    """
+    total = torch.where(valid, values, 0).sum(dim=(1, 2, 3))
+    count = valid.sum(dim=(1, 2, 3))
+    if pooled:
+        return total.sum() / count.sum().clamp(min=1)
+    return (total / count.clamp(min=1)).mean()
 
 
 def differences(values: Tensor, valid: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -90,14 +102,14 @@ def differences(values: Tensor, valid: Tensor) -> Iterator[tuple[Tensor, Tensor]
     yield values[..., 1:, :] - values[..., :-1, :], valid[..., 1:, :] & valid[..., :-1, :]
 
 
-def squared_gradient(error: Tensor, valid: Tensor) -> Tensor:
-    """Mean squared forward difference along x plus that along y, of (B, C, H, W), summed over channels."""
-    along_x, along_y = (masked_mean(step.square(), both) for step, both in differences(error, valid))
+def squared_gradient(error: Tensor, valid: Tensor, pooled: bool = False) -> Tensor:
+    """`masked_mean` of squared forward differences of (B, C, H, W) along x, plus that of those along y."""
+    along_x, along_y = (masked_mean(step.square(), both, pooled) for step, both in differences(error, valid))
     return along_x + along_y
 
 
 def absolute_gradient(error: Tensor, valid: Tensor) -> Tensor:
-    """Mean absolute forward difference along x plus that along y, of (B, C, H, W), summed over channels."""
+    """`masked_mean` of absolute forward differences of (B, C, H, W) along x, plus that of those along y."""
     along_x, along_y = (masked_mean(step.abs(), both) for step, both in differences(error, valid))
     return along_x + along_y
 

@@ -50,8 +50,9 @@ class AlphaGradient(DenseTerm):
 class AlphaLaplacian(DenseTerm):
     """`weight` times the absolute Laplacian pyramid of alpha's error (B, 1, H, W), level i times 2^i.
 
-    Context-aware matting (Hou and Liu, arXiv:1909.09725). Sums of all levels are divided by the number of pixels
-    that count. The pyramid averages blocks of 2 x 2 pixels that count, and interpolates linearly between blocks.
+    Context-aware matting (Hou and Liu, arXiv:1909.09725). An image's sum of all levels is divided by the number of
+    its pixels that count. The pyramid averages blocks of 2 x 2 pixels that count, and interpolates linearly between
+    blocks.
 
     Args:
         weight: factor of this term.
@@ -68,10 +69,10 @@ class AlphaLaplacian(DenseTerm):
         self.levels = levels
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        total = prediction.new_zeros(())
+        total = prediction.new_zeros(len(prediction))
         for level, (band, counts) in enumerate(laplacian_pyramid(prediction - target, valid, self.levels)):
-            total = total + 2**level * torch.where(counts, band, 0).abs().sum()
-        return total / valid.sum().clamp(min=1)
+            total = total + 2**level * torch.where(counts, band, 0).abs().sum(dim=(1, 2, 3))
+        return (total / valid.sum(dim=(1, 2, 3)).clamp(min=1)).mean()
 
 
 class ForegroundL1(DenseTerm):

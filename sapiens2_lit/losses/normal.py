@@ -1,5 +1,8 @@
 """Losses of surface normals. Targets are unit vectors; predictions need not be, their length means nothing.
 
+Terms are means over images of each image's mean; `released` makes those that were released means over all pixels of the
+batch that count, as they were released.
+
 Legend: B batch, H and W pixels.
 """
 
@@ -15,38 +18,38 @@ _SHORTEST = (
 
 
 class NormalCosine(DenseTerm):
-    """`weight` times the mean of 1 - cos of the angle between prediction and target, as released."""
+    """`weight` times the mean of 1 - cos of the angle between prediction and target."""
 
     fill_value = (0.0, 0.0, -1.0)
 
-    def __init__(self, weight: float = 10.0) -> None:
-        super().__init__(weight)
+    def __init__(self, weight: float = 10.0, released: bool = False) -> None:
+        super().__init__(weight, released)
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        return masked_mean(1 - (unit(prediction) * target).sum(dim=1, keepdim=True), valid)
+        return masked_mean(1 - (unit(prediction) * target).sum(dim=1, keepdim=True), valid, self.released)
 
 
 class NormalL1(DenseTerm):
-    """`weight` times the mean absolute error, summed over the three components, as released."""
+    """`weight` times the mean absolute error, summed over the three components."""
 
-    def __init__(self, weight: float = 1.0) -> None:
-        super().__init__(weight)
+    def __init__(self, weight: float = 1.0, released: bool = False) -> None:
+        super().__init__(weight, released)
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        return masked_mean((prediction - target).abs(), valid)
+        return masked_mean((prediction - target).abs(), valid, self.released)
 
 
 class NormalGradient(DenseTerm):
-    """`weight` times the mean squared forward difference of the error, along x plus along y, as released.
+    """`weight` times the mean squared forward difference of the error, along x plus along y.
 
     A difference counts where both its ends do.
     """
 
-    def __init__(self, weight: float = 10.0) -> None:
-        super().__init__(weight)
+    def __init__(self, weight: float = 10.0, released: bool = False) -> None:
+        super().__init__(weight, released)
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        return squared_gradient(prediction - target, valid)
+        return squared_gradient(prediction - target, valid, self.released)
 
 
 class NormalAngle(DenseTerm):

@@ -28,8 +28,10 @@ _SMALLEST_AREA = (
 class PointTerm(nn.Module, ABC):
     """`weight` times a loss of point maps, in float32 at least, also under autocast.
 
-    Where nothing counts it is 0 with a gradient of 0. A NaN prediction at a pixel that counts makes it NaN. The
-    `released` forms that look at neighbours that do not count do so for predictions that are NaN there, too.
+    It is the mean over the batch's images of each image's own loss, which is 0, with a gradient of 0, where none of its
+    pixels counts; released forms are means over all pixels of the batch that count. A NaN prediction at a pixel that
+    counts makes it NaN. The `released` forms that look at neighbours that do not count do so for predictions that are
+    NaN there, too.
 
     Args:
         weight: factor of this term, 0 or more.
@@ -68,7 +70,7 @@ class PointL1(PointTerm):
         super().__init__(weight, released)
 
     def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
-        return masked_mean(self.limited((points - target) / mean_depth(target, valid)), valid)
+        return masked_mean(self.limited((points - target) / mean_depth(target, valid)), valid, self.released)
 
 
 class PointMultiscaleL1(PointTerm):
@@ -106,12 +108,12 @@ class PointMultiscaleL1(PointTerm):
                 (points - target) / depth, scale_factor=2, mode="bilinear", align_corners=False
             )
             double = valid.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-            return masked_mean(self.limited(finer), double)
-        total = points.new_zeros(())
+            return masked_mean(self.limited(finer), double, self.released)
+        total = points.new_zeros(len(points))
         for factor in self.factors:
             coarse, count = coarsen((points - target) / depth, valid, factor)
-            total = total + (count * self.limited(coarse)).sum() / valid.sum().clamp(min=1)
-        return total / len(self.factors)
+            total = total + (count * self.limited(coarse)).sum(dim=(1, 2, 3))
+        return (total / valid.sum(dim=(1, 2, 3)).clamp(min=1)).mean() / len(self.factors)
 
 
 class PointCentroidL1(PointTerm):
@@ -119,7 +121,7 @@ class PointCentroidL1(PointTerm):
 
     def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
         error = (points - target) / mean_depth(target, valid)
-        return masked_mean(self.limited(error - sample_mean(error, valid)), valid)
+        return masked_mean(self.limited(error - sample_mean(error, valid)), valid, self.released)
 
 
 class PointSiLog(PointTerm):
@@ -155,12 +157,9 @@ class PointIntrinsics(PointTerm):
     In the unit of the points, as released; the target plays no part.
     """
 
-    def __init__(self, weight: float = 1.0) -> None:
-        super().__init__(weight)
-
     def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
         rays = pixel_rays(intrinsics, (points.shape[-2], points.shape[-1]))
-        return masked_mean((points[:, :2] - rays * points[:, 2:]).abs(), valid)
+        return masked_mean((points[:, :2] - rays * points[:, 2:]).abs(), valid, self.released)
 
 
 class PointNormal(PointTerm):
@@ -201,7 +200,7 @@ class PointNormal(PointTerm):
         cosine = (normal * true_normal).sum(dim=1, keepdim=True)
         apart = (normal - true_normal).abs().mean(dim=1, keepdim=True)
         error = 1 - cosine + apart
-        return masked_mean(error if self.released else weight * error, valid)
+        return masked_mean(error if self.released else weight * error, valid, self.released)
 
 
 def in_place(points: Tensor, target: Tensor, valid: Tensor) -> Tensor:

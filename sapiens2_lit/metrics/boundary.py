@@ -13,13 +13,15 @@ _THRESHOLDS = tuple(1.05 + 0.2 * i / 9 for i in range(10))  # ratios of depth, D
 
 
 class BoundaryF1(Metric):
-    """F1 of the depth map's steps, in 0..1 (Depth Pro, arXiv:2410.02073, section 3.2): `boundary_f1`.
+    """F1 of the depth map's steps, in 0..1 (Depth Pro, arXiv:2410.02073, section 3.2):
+    `depth_pro_boundary_f1`.
 
     A pixel and its neighbour are a step where the farther depth is more than a threshold times the nearer; a found step
     counts where the label has it between the same two pixels, in the same direction. Pairs with an invalid end
     do not take part. Counts are of all images; F1 is averaged over thresholds from 1.05 to 1.25, higher ones weighing
-    more, and over those alone at which there is a step. It depends on no scale. A prediction that is not above 0 has
-    no steps. NaN where neither labels nor predictions have a step.
+    more, and over those alone at which there is a step. It depends on no scale. A prediction that is not above 0 has no
+    steps. NaN where neither labels nor predictions have a step. MoGe's tables have a boundary F1 of another definition,
+    whose weights run from 0.05 to 0.25: the two cannot be compared.
     """
 
     is_differentiable = False
@@ -49,7 +51,7 @@ class BoundaryF1(Metric):
         steps = found + true
         f1 = 2 * both / steps.clamp(min=1)
         weights = torch.tensor(_THRESHOLDS, device=f1.device) * (steps > 0)
-        return {"boundary_f1": (weights * f1).sum() / weights.sum()}  # 0 / 0 is NaN, as documented
+        return {"depth_pro_boundary_f1": (weights * f1).sum() / weights.sum()}  # 0 / 0 is NaN, as documented
 
 
 def _ratio(depth: Tensor, axis: int, farther: int) -> Tensor:

@@ -29,8 +29,9 @@ class DepthErrors(RunningSums):
     Ratios and logarithms leave out labels below `min_depth`, as relative depth has them. NaN where nothing counted.
 
     Args:
-        alignment: what is fitted to each sample's label first, by least squares; results are then called
-            `scale_abs_rel`, `affine_abs_rel`, ... `affine` (scale and shift) is for relative depth.
+        alignment: what is fitted to each sample's label first: `scale` or `affine` (scale and shift, for relative
+            depth) by least squares, `moge_scale` or `moge_affine` by the weighted absolute error of MoGe
+            (arXiv:2410.19115); results are then called `scale_abs_rel`, `moge_affine_abs_rel`, ...
         min_depth: in the labels' unit, above 0.
 
     Raises:

@@ -27,7 +27,10 @@ class MattingErrors(RunningSums):
     Results:
         sad: sum of absolute differences, in thousands of pixels.
         mse: mean squared difference.
-        gradient: squared difference of gradient magnitudes (Gaussian derivatives, sigma 1.4), sum in thousands.
+        gradient: squared difference of gradient magnitudes (Gaussian derivatives, sigma 1.4), sum in thousands, of
+            alpha as it is.
+        minmax_gradient: the same after prediction and label are each stretched so that the image spans 0..1, as public
+            evaluation code does; absent unless asked for. It differs where a matte does not span 0..1.
         connectivity: difference in how far pixels hang together with the largest region that prediction and label
             share, over levels of alpha 0.1 apart, sum in thousands.
         unknown_sad, ...: the same over the unknown region of trimaps, of the images that have some; absent where no
@@ -37,10 +40,12 @@ class MattingErrors(RunningSums):
 
     Args:
         connectivity: measure it, which looks for regions on the CPU, some 100 ms for an image of 1024 x 768.
+        minmax_gradient: measure it, too.
     """
 
-    def __init__(self, connectivity: bool = True) -> None:
-        self.measured = ("sad", "mse", "gradient", *(("connectivity",) if connectivity else ()))
+    def __init__(self, connectivity: bool = True, minmax_gradient: bool = False) -> None:
+        more = (("connectivity", connectivity), ("minmax_gradient", minmax_gradient))
+        self.measured = ("sad", "mse", "gradient", *(name for name, asked in more if asked))
         unknown = tuple(f"unknown_{name}" for name in self.measured)
         super().__init__(("images", "unknown_images", *self.measured, *unknown))
 
@@ -63,8 +68,10 @@ class MattingErrors(RunningSums):
         maps = {
             "sad": error.abs() / _THOUSAND,
             "mse": error**2,
-            "gradient": (gradient_magnitude(prediction) - gradient_magnitude(target)) ** 2 / _THOUSAND,
+            "gradient": _gradient_error(prediction, target),
         }
+        if "minmax_gradient" in self.measured:
+            maps["minmax_gradient"] = _gradient_error(_stretched(prediction), _stretched(target))
         if "connectivity" in self.measured:
             maps["connectivity"] = connectivity_error(prediction, target) / _THOUSAND
         region = torch.zeros_like(valid) if unknown is None else valid & unknown
@@ -86,6 +93,16 @@ class MattingErrors(RunningSums):
             for name in self.measured:
                 results[f"unknown_{name}"] = total[f"unknown_{name}"] / total["unknown_images"]
         return results
+
+
+def _gradient_error(prediction: Tensor, target: Tensor) -> Tensor:
+    return (gradient_magnitude(prediction) - gradient_magnitude(target)) ** 2 / _THOUSAND
+
+
+def _stretched(alpha: Tensor) -> Tensor:
+    """Each alpha so that it spans 0..1; one that is the same everywhere is 0."""
+    least, most = alpha.amin(dim=(1, 2, 3), keepdim=True), alpha.amax(dim=(1, 2, 3), keepdim=True)
+    return (alpha - least) / torch.where(most > least, most - least, 1)
 
 
 def gradient_magnitude(alpha: Tensor) -> Tensor:

@@ -29,15 +29,17 @@ class PointErrors(RunningSums):
         x_mae, y_mae, z_mae: mean absolute error along each axis of the camera.
         within@5cm, ...: share in 0..1 of points that are less than that far from their labels.
         point_rel: mean of the distance over the label's distance from the camera.
-        point_delta1: share of points whose distance is less than a quarter of that (MoGe, arXiv:2410.19115).
+        point_delta1: share of points whose distance is less than a quarter of the smaller of the two distances from the
+            camera, the label's and the prediction's (MoGe, arXiv:2410.19115).
         depth_abs_rel: mean of |z - label| / label.
         depth_delta1: share of pixels where the larger z is less than 1.25 times the smaller; none behind the camera.
     NaN where nothing was valid. The released evaluation is of canonical points (`s` times metres, the scale branch
     left out) and calls their unit centimetres or metres in turns: give it those, and these are its numbers.
 
     Args:
-        alignment: what is fitted to each sample's label first, by least squares; results are then called `scale_l2`,
-            `affine_l2`, ...
+        alignment: what is fitted to each sample's label first: `scale` or `affine` (scale and translation) by least
+            squares, `moge_scale` or `moge_affine` by the weighted absolute error of MoGe; results are then called
+            `scale_l2`, `moge_affine_l2`, ...
         thresholds: metres, one `within@` each.
     """
 
@@ -55,7 +57,8 @@ class PointErrors(RunningSums):
         prediction = aligned(prediction.float(), target, valid, self.alignment)
         error = prediction - target
         distance = _length(error)
-        relative = distance / _length(target)
+        from_camera = _length(target)
+        nearer = torch.minimum(from_camera, _length(prediction))
         z, true_z = prediction[:, 2:], target[:, 2:]
         ratio = torch.maximum(z / true_z, true_z / z)
         self.add(
@@ -65,8 +68,8 @@ class PointErrors(RunningSums):
                 "squared": self.masked(distance**2, valid),
                 **{name: self.masked(error[:, i : i + 1].abs(), valid) for i, name in enumerate(_AXES)},
                 **{name: (valid & (distance < limit)).sum() for name, limit in self.within.items()},
-                "point_rel": self.masked(relative, valid),
-                "point_delta1": (valid & (relative < _POINT_DELTA)).sum(),
+                "point_rel": self.masked(distance / from_camera, valid),
+                "point_delta1": (valid & (distance < _POINT_DELTA * nearer)).sum(),
                 "depth_abs_rel": self.masked(error[:, 2:].abs() / true_z, valid),
                 "depth_delta1": (valid & (z > 0) & (ratio < _DEPTH_DELTA)).sum(),
             }

@@ -25,6 +25,7 @@ from sapiens2_lit.training.idle_heads import IdleHeads
 from sapiens2_lit.training.loss_weighting import FixedWeights, LossWeighting
 from sapiens2_lit.training.optimizer import ADAMW, Optimization, clip
 from sapiens2_lit.training.partial_labels import StoredFeatures, learning_heads, with_features
+from sapiens2_lit.training.step_images import StepImages
 from sapiens2_lit.training.step_losses import StepLosses, log_losses, log_metrics
 
 
@@ -92,7 +93,7 @@ class SapiensModule(L.LightningModule):
         self.ema: WeightAverage | None = None
         self.adaptation: Adaptation | None = None
         self.content, self.evaluator = CheckpointContent(), Evaluator(flip_test)
-        self.idle_heads, self.finite = IdleHeads(), FiniteWatch()
+        self.idle_heads, self.finite, self.step_images = IdleHeads(), FiniteWatch(), StepImages()
 
     @property
     def network(self) -> Network:
@@ -159,7 +160,7 @@ class SapiensModule(L.LightningModule):
         loss = torch.stack(list(weighed.values())).sum() + rest
         self.finite.add(loss, losses.samples)
         log_losses(self, loss.detach(), losses, self.balancer.weights() if self.is_log_step() else {})
-        return loss
+        return self.step_images.weigh(loss, losses.size, batch.get("dataset"))
 
     def is_log_step(self) -> bool:
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it elsewhere
@@ -169,6 +170,7 @@ class SapiensModule(L.LightningModule):
         self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         self.idle_heads.drop_gradients(self.named_heads())
+        self.step_images.finish(self.parameters(), self.trainer.accumulate_grad_batches, self.device)
         norm = clip(optimizer, gradient_clip_val, gradient_clip_algorithm)
         self.log("train/gradient_norm", norm)
         self.finite.check(norm, self.trainer)

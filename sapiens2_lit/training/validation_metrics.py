@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MeanMetric
 
-from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.heads.base import Batch, Head, Outputs, bounded
 from sapiens2_lit.parallel import gather_over_ranks
 
 
@@ -42,22 +42,24 @@ class Scores:
         self.heads[name].update(self.metrics[name], outputs, batch)
 
     def compute(self) -> dict[str, float]:
-        """Everything as `HEAD/KEY`, and `score`: the mean over heads of how good each is, higher is better.
+        """Everything as `HEAD/KEY`; `loss`, the sum over heads; `score`, the mean of how good each head is, 0 to 1.
 
-        How good a head is says the metric that it names (`monitor`); without a value of it, minus its loss.
+        How good a head is says its `score`; where that knows nothing, its loss.
         """
         self._share_terms()
         found: dict[str, float] = {}
-        scores = []
+        scores, losses = [], []
         for name, head in self.heads.items():
             values = {key: float(value) for key, value in self.metrics[name].compute().items()}
             values |= {term: float(mean.compute()) for term, mean in self.losses[name].items()}
-            key, mode = head.monitor
-            if math.isnan(values.get(key, math.nan)):
-                key, mode = "loss", "min"
-            if not math.isnan(values.get(key, math.nan)):
-                scores.append(values[key] * (1.0 if mode == "max" else -1.0))
+            loss = values.get("loss", math.nan)
+            score = head.score(values)
+            scores.append(bounded(-loss) if math.isnan(score) else score)
+            losses.append(loss)
             found |= {f"{name}/{key}": value for key, value in values.items()}
+        scores, losses = ([one for one in each if not math.isnan(one)] for each in (scores, losses))
+        if losses:
+            found["loss"] = sum(losses)
         if scores:
             found["score"] = sum(scores) / len(scores)
         return found

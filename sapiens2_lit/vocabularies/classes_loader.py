@@ -15,7 +15,7 @@ not another class.
 """
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -55,6 +55,15 @@ def load_classes(source: str | Path | Classes) -> Classes:
             "or the path of a .yaml or .json file of your own."
         )
     return _parse(read_vocabulary(path, "classes"), str(path), default_name=path.stem)
+
+
+def make_classes(names: Sequence[str], where: str) -> Classes:
+    """The vocabulary of bare names, with pairs, colors and background as of a file that says no more.
+
+    Raises:
+        SettingError: a name is there twice, or there are too many; the message begins with `where`.
+    """
+    return _parse({"classes": list(names)}, where, default_name="id2label")
 
 
 @lru_cache

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
-from sapiens2_lit.cli.find_run import find_checkpoint, find_model, with_model
+from sapiens2_lit.cli.find_run import find_checkpoint, find_model, next_run, with_model
 from sapiens2_lit.errors import SettingError
 
 
@@ -67,3 +68,26 @@ def test_auto_is_nothing_where_there_is_nothing(runs: Path, tmp_path: Path) -> N
     assert find_checkpoint("auto", runs) == f"{runs}/version_10{os.sep}checkpoints{os.sep}last.ckpt"
     with pytest.raises(SettingError, match="--ckpt_path last: no "):
         find_checkpoint("last", tmp_path / "empty")
+
+
+def test_of_several_best_the_best_is_meant(tmp_path: Path) -> None:
+    """Not the newest: that came last among the three that are kept."""
+    checkpoints = tmp_path / "version_0" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    for time, step in enumerate((10, 30, 20)):
+        path = checkpoints / f"best-step={step}.ckpt"
+        state = {"best_model_path": f"/elsewhere/{checkpoints / 'best-step=30.ckpt'}"}
+        torch.save({"callbacks": {"EarlyStopping{}": {"wait_count": 0}, "ModelCheckpoint{}": state}}, path)
+        os.utime(path, (time, time))
+    best = str(checkpoints / "best-step=30.ckpt")
+    assert find_model(str(tmp_path)) == find_model(f"{tmp_path}/version_0") == best
+    assert find_checkpoint("best", tmp_path) == best
+    Path(best).unlink()
+    assert find_checkpoint("best", tmp_path) == str(checkpoints / "best-step=20.ckpt"), "else the newest"
+
+
+def test_new_runs_count_on(tmp_path: Path) -> None:
+    assert next_run(tmp_path / "nowhere") == tmp_path / "nowhere" / "version_0"
+    for name in ("version_2", "version_10", "test", "version_x"):
+        (tmp_path / name).mkdir()
+    assert next_run(tmp_path) == tmp_path / "version_11"

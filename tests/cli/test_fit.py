@@ -154,7 +154,7 @@ def test_nothing_is_measured_without_trained_weights(
     figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert main(["validate", *TINY, *QUIET, "--data.root", str(figures), "--output", str(tmp_path)]) == 1
-    assert "--ckpt_path" in capsys.readouterr().err
+    assert "give --model or --model.weights" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -27,6 +27,13 @@ TASKS = {
         {"alpha": (1, 64, 48), "foreground": (3, 64, 48)},
     ),
 }
+SCORES = {
+    "normal": ("mean_angle", lambda degrees: 1 - degrees / 180),
+    "pointmap": ("l2", lambda metres: 1 / (1 + metres)),
+    "albedo": ("rmse", lambda error: 1 - error),
+    "depth": ("abs_rel", lambda error: 1 / (1 + error)),
+    "matting": ("sad", lambda sad: 1 / (1 + sad)),
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +64,12 @@ def test_shipped_config_trains_validates_tests_and_predicts(
     assert torch.tensor(logged["train/loss"]).isfinite().all()
     expected = {f"{stage}/{task}/{term}" for stage in ("train", "val") for term in [*terms, monitor]}
     assert expected <= set(logged)
-    sign = 1 if task == "albedo" else -1
-    assert logged["val/score"] == pytest.approx([sign * value for value in logged[f"val/{task}/{monitor}"]])
+    key, score = SCORES[task]
+    assert logged["val/score"] == pytest.approx(
+        [score(value) for value in logged[f"val/{task}/{key}"]], abs=1e-6
+    )
+    assert all(0 < value < 1 for value in logged["val/score"])
+    assert logged["val/loss"] == logged[f"val/{task}/loss"]
     assert f"val/{task}" in events(run).Tags()["images"]
     options = ["--ckpt_path", "best", "--output", str(tmp_path), *QUIET]
     capsys.readouterr()

@@ -59,11 +59,22 @@ def test_all_tasks_learn_from_pictures_with_all_labels(tmp_path: Path) -> None:
         assert f"val/{name}/loss" in logged
         assert any(key.startswith(f"train/{name}/") for key in logged)
     assert len(logged["train/loss"]) == 2
-    monitors = ["pose/AP", "seg/mIoU", "normal/mean_angle", "pointmap/l2", "albedo/psnr"]
-    values = [logged[f"val/{name}"][1] for name in monitors]
-    signs = [1, 1, -1, -1, 1]
-    expected = sum(sign * value for sign, value in zip(signs, values, strict=True)) / 5
+    measures = [
+        "pose/AP",
+        "pose/PCK@0.05",
+        "pose/PCK@0.1",
+        "seg/mIoU",
+        "normal/mean_angle",
+        "pointmap/l2",
+        "albedo/rmse",
+    ]
+    ap, fine, coarse, iou, degrees, metres, rmse = (logged[f"val/{name}"][1] for name in measures)
+    pose = 0.9 * ap + 0.1 * (fine + coarse) / 2
+    expected = (pose + iou + (1 - degrees / 180) + 1 / (1 + metres) + (1 - rmse)) / 5
     assert logged["val/score"][1] == pytest.approx(expected, abs=1e-5)
+    assert logged["val/loss"][1] == pytest.approx(
+        sum(logged[f"val/{name}/loss"][1] for name in HEADS), rel=1e-5
+    )
 
 
 @pytest.mark.slow

@@ -23,8 +23,8 @@ def color(*rgb):
 @pytest.mark.parametrize(
     ("term", "name"),
     [
-        (AlbedoL1(), "L1Loss"),
-        (AlbedoGradient(), "AlbedoGradL1Loss"),
+        (AlbedoL1(released=True), "L1Loss"),
+        (AlbedoGradient(released=True), "AlbedoGradL1Loss"),
         (AlbedoChromaticity(released=True), "AlbedoChromaticityL1Loss"),
     ],
 )

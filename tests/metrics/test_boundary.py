@@ -16,7 +16,7 @@ def step(column, near=1.0, far=2.0):
 def f1(prediction, target, valid=None):
     metric = BoundaryF1()
     metric.update(prediction, target, torch.ones_like(target, dtype=torch.bool) if valid is None else valid)
-    return metric.compute()["boundary_f1"].item()
+    return metric.compute()["depth_pro_boundary_f1"].item()
 
 
 def test_a_step_must_be_in_its_place_and_direction():

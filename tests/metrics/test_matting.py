@@ -125,3 +125,33 @@ def test_connectivity_can_be_left_out():
     metric = MattingErrors(connectivity=False)
     metric.update(square(), square(), everywhere(square()))
     assert set(metric.compute()) == {"sad", "mse", "gradient"}
+
+
+def test_gradients_after_stretching_are_asked_for_by_name():
+    """As public code measures them; by a reference in NumPy. Mattes that span 0..1 have the same by both."""
+    generator = torch.Generator().manual_seed(0)
+    target, prediction = torch.rand((2, 1, 1, 30, 40), generator=generator)
+
+    def found(low, high):
+        metric = MattingErrors(connectivity=False, minmax_gradient=True)
+        metric.update(low + (high - low) * prediction, low + (high - low) * target, everywhere(target))
+        return {name: value.item() for name, value in metric.compute().items()}
+
+    def reference(alpha):
+        x = np.arange(-4, 5)
+        smooth = np.exp(-0.5 * (x / 1.4) ** 2)
+        filters = [f / np.linalg.norm(f) for f in (smooth, smooth * x)]
+        padded = np.pad((alpha - alpha.min()) / (alpha.max() - alpha.min()), 4, mode="edge")
+        sides = []
+        for rows, columns in (filters, filters[::-1]):
+            tall = np.apply_along_axis(np.correlate, 0, padded, rows, mode="valid")
+            sides.append(np.apply_along_axis(np.correlate, 1, tall, columns, mode="valid"))
+        return np.hypot(*sides)
+
+    expected = ((reference(prediction[0, 0].numpy()) - reference(target[0, 0].numpy())) ** 2).sum() / 1000
+    narrow = found(0.2, 0.7)
+    assert narrow["minmax_gradient"] == pytest.approx(expected, rel=1e-4)
+    assert narrow["gradient"] == pytest.approx(0.25 * found(0.0, 1.0)["gradient"], rel=1e-4)
+    prediction[..., 0, :2], target[..., 0, :2] = torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0])
+    whole = found(0.0, 1.0)
+    assert whole["minmax_gradient"] == pytest.approx(whole["gradient"], rel=1e-6)

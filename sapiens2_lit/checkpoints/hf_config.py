@@ -1,0 +1,116 @@
+"""What the JSON files beside weights in the `transformers` layout say of the network: obeyed, or refused by name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sapiens2_lit.errors import WeightsError
+
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+MODEL_TYPE = "sapiens2"
+NETWORK: dict[
+    str, Any
+] = {  # what our backbones have no other value of, though the shapes of weights do not show it
+    "hidden_act": "silu",
+    "rope_theta": 100.0,
+    "rms_norm_eps": 1e-6,
+    "use_gated_mlp": True,
+    "use_qk_norm": True,
+}
+PIXELS: dict[str, Any] = {  # what backbones see of RGB 0..255
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": [0.485, 0.456, 0.406],
+    "image_std": [0.229, 0.224, 0.225],
+}
+_ROUNDED = 1e-4  # relative: files hold a mean in a few digits
+
+
+def read_config(place: Path) -> dict[str, Any]:
+    """The config.json in a folder, or beside a file; empty where there is none.
+
+    Raises:
+        WeightsError: it is no JSON object.
+    """
+    return _read(folder_of(place) / CONFIG)
+
+
+def check_configs(place: Path) -> None:
+    """Refuse what config.json and preprocessor_config.json ask for and our networks do not do.
+
+    Nothing is checked where config.json is missing, or of another kind of model.
+
+    Raises:
+        WeightsError: naming the file, the key, what was found and what was expected; or a file is no JSON object.
+    """
+    config = read_config(place)
+    if config.get("model_type") != MODEL_TYPE:
+        return
+    # newer versions of transformers keep what belongs to RoPE together
+    rope = config.get("rope_parameters")
+    asked = {**rope, **config} if isinstance(rope, dict) else config
+    _check(asked, NETWORK, folder_of(place) / CONFIG, "the network")
+    if asked.get("rope_type", "default") != "default":
+        raise WeightsError(
+            f"{folder_of(place) / CONFIG}: `rope_type` is {asked['rope_type']!r}, expected 'default': the network has "
+            "no other."
+        )
+    if any(name.endswith("Backbone") for name in config.get("architectures") or []):
+        _check(config, {"normalize_backbone_outputs": True}, folder_of(place) / CONFIG, "the network")
+    preprocessor = folder_of(place) / PREPROCESSOR
+    _check(_read(preprocessor), PIXELS, preprocessor, "what prepares images")
+
+
+def class_names(place: Path, count: int) -> tuple[str, ...] | None:
+    """The names of `id2label` in config.json by index, if it has as many; None where it has not, or LABEL_0, ... alone.
+
+    Raises:
+        WeightsError: its keys are not the indices of the classes.
+    """
+    labels = read_config(place).get("id2label")
+    if not isinstance(labels, dict) or len(labels) != count:
+        return None
+    if sorted(map(str, labels)) != sorted(map(str, range(count))):
+        raise WeightsError(
+            f"{folder_of(place) / CONFIG}: the keys of `id2label` are {', '.join(map(str, labels))}, expected 0 to "
+            f"{count - 1}."
+        )
+    names = tuple(str(labels[str(index)]) for index in range(count))
+    return None if names == tuple(f"LABEL_{index}" for index in range(count)) else names
+
+
+def folder_of(place: Path) -> Path:
+    return place if place.is_dir() else place.parent
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{path}: expected a JSON object; {error}.") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path}: expected a JSON object; found {type(content).__name__}.")
+    return content
+
+
+def _check(found: dict[str, Any], expected: dict[str, Any], path: Path, what: str) -> None:
+    for key, value in expected.items():
+        if key in found and found[key] is not None and not _same(found[key], value):
+            raise WeightsError(
+                f"{path}: `{key}` is {found[key]!r}, expected {value!r}: {what} of this project has no other, and "
+                "would answer wrongly."
+            )
+
+
+def _same(found: Any, expected: Any) -> bool:
+    """Equal, numbers but for their last digits."""
+    if isinstance(expected, list):
+        values = found if isinstance(found, list) else [found] * len(expected)
+        return len(values) == len(expected) and all(map(_same, values, expected))
+    if isinstance(expected, float):
+        number = isinstance(found, int | float) and not isinstance(found, bool)
+        return number and abs(found - expected) <= _ROUNDED * abs(expected)
+    return bool(found == expected)

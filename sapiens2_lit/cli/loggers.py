@@ -1,0 +1,94 @@
+"""Loggers of a run: one that is given no folder writes into the run's."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace
+
+NOWHERE = "."  # what Weights & Biases has by itself, and others get, where nobody names a folder
+OPTIONS = ("--trainer.logger", "--trainer.logger+")
+NEED_FOLDER = ("TensorBoardLogger", "CSVLogger")  # cannot be made without `save_dir`
+
+
+def with_logger_folders(args: Sequence[str]) -> list[str]:
+    """The arguments of a command, in which loggers that need a folder have one, which means that of the run."""
+    found: list[str] = []
+    for index, arg in enumerate(args):
+        before = args[index - 1] if index else ""
+        if before in ("--config", "-c"):
+            arg = _in_file(arg)
+        elif arg.startswith("--config="):
+            arg = f"--config={_in_file(arg.removeprefix('--config='))}"
+        found.append(arg)
+        option, _, value = (f"{before}={arg}" if before in OPTIONS else arg).partition("=")
+        if option in OPTIONS and value.rpartition(".")[2] in NEED_FOLDER and not _names_folder(args):
+            found.append(f"--trainer.logger.save_dir={NOWHERE}")
+    return found
+
+
+def _names_folder(args: Sequence[str]) -> bool:
+    places = ("--trainer.logger.save_dir", "--trainer.logger.init_args.save_dir")
+    return any(arg.partition("=")[0] in places for arg in args)
+
+
+def _in_file(config: str) -> str:
+    """A configuration, by its path or as text, as text if one of its loggers gets a folder."""
+    path = Path(config)
+    text = path.read_text(encoding="utf-8") if "\n" not in config and path.is_file() else config
+    if "logger" not in text:
+        return config
+    content = yaml.safe_load(text)
+    trainer = content.get("trainer") if isinstance(content, dict) else None
+    logger = trainer.get("logger") if isinstance(trainer, dict) else None
+    filled = [_filled(one) for one in logger] if isinstance(logger, list) else _filled(logger)
+    if not isinstance(trainer, dict) or filled == logger:
+        return config
+    trainer["logger"] = filled
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def _filled(logger: Any) -> Any:
+    settings = {"class_path": logger} if isinstance(logger, str) else logger
+    if (
+        not isinstance(settings, dict)
+        or str(settings.get("class_path")).rpartition(".")[2] not in NEED_FOLDER
+    ):
+        return logger
+    return {**settings, "init_args": {"save_dir": NOWHERE, **(settings.get("init_args") or {})}}
+
+
+@contextmanager
+def writing_into(run: Path, loggers: Any) -> Iterator[None]:
+    """While this lasts, the settings of loggers without a folder name the run's; saved configurations name none.
+
+    Args:
+        run: the run's folder.
+        loggers: `trainer.logger`, parsed: of one logger or of several.
+    """
+    before = []
+    for logger in loggers if isinstance(loggers, list) else [loggers]:
+        settings = logger.get("init_args") if isinstance(logger, Namespace) else None
+        if settings is None or not _is_nowhere(settings):
+            continue
+        places = _places(logger.class_path.rpartition(".")[2], run, settings)
+        before += [(settings, key, settings[key]) for key in places]
+        settings.update(places)
+    try:
+        yield
+    finally:
+        for settings, key, value in before:
+            settings[key] = value
+
+
+def _is_nowhere(settings: Namespace) -> bool:
+    elsewhere = settings.get("tracking_uri") or settings.get("dir")
+    return settings.get("save_dir", "elsewhere") in (None, NOWHERE, "./mlruns") and not elsewhere
+
+
+def _places(name: str, run: Path, settings: Namespace) -> dict[str, str]:
+    if name == "TensorBoardLogger" and settings.name == "lightning_logs" and settings.version is None:
+        return {"save_dir": str(run.parent), "name": "", "version": run.name}  # right in the folder
+    return {"save_dir": str(run / "mlruns" if name == "MLFlowLogger" else run)}

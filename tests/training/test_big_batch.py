@@ -1,0 +1,64 @@
+"""Small batches make the gradients of one large one, for every task, though labels are unequal and batches, too."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sapiens2_lit.training.step_images import StepImages
+
+PATH = Path(__file__).parents[2] / "benchmarks" / "big_batch.py"
+SCRIPT = runpy.run_path(str(PATH))
+
+
+@pytest.mark.parametrize("task", SCRIPT["TASKS"])
+def test_accumulated_batches_are_one_large_batch(task: str) -> None:
+    """Also of a last batch of one, and where the last batches of an epoch are too few."""
+    found = SCRIPT["compare"]([task], None)[task]
+    assert len(found) == 2
+    assert max(found.values()) < 1e-6, found
+
+
+def test_images_without_labels_have_a_part_in_the_mean() -> None:
+    """Twice the pictures, half of them without labels, make half the gradient."""
+    labelled, hidden = SCRIPT["make_samples"]()[0], SCRIPT["make_samples"]()[3]
+    one, two = (SCRIPT["step"]("normal", [batch], 1) for batch in ([labelled], [labelled, hidden]))
+    for name, gradient in one.items():
+        torch.testing.assert_close(2 * two[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (4, 4, 2), (4, 1), (1, 4, 4)])
+def test_shares_of_a_step_add_up(sizes: tuple[int, ...]) -> None:
+    values = torch.randn(sum(sizes), generator=torch.Generator().manual_seed(0)).split(sizes)
+    images, parameter = StepImages(), nn.Parameter(torch.zeros(()))
+    for _ in range(2):  # nothing of a step is left for the next
+        parameter.grad = None
+        for value in values:
+            (images.weigh((parameter * value).mean(), len(value)) / 3).backward()
+        images.finish([parameter], 3, torch.device("cpu"))
+        torch.testing.assert_close(parameter.grad, torch.cat(values).mean())
+
+
+def test_batches_of_several_datasets_are_full_by_their_own_size() -> None:
+    """A step of four images of one dataset and two of another stays the mean of both, as the schedule has it."""
+    images, parameter = StepImages(), nn.Parameter(torch.zeros(()))
+    for count, dataset, value in ((4, "a", 1.0), (2, "b", 3.0)):
+        (images.weigh(parameter * value, count, dataset) / 2).backward()
+    images.finish([parameter], 2, torch.device("cpu"))
+    assert parameter.grad is not None and parameter.grad.item() == 2
+
+
+@pytest.mark.slow
+def test_two_ranks_are_one_large_batch() -> None:
+    """By DDP and by FSDP2, with two batches on each rank, of which the last one is smaller."""
+    command = [sys.executable, str(PATH)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert [row[0] for row in rows] == ["task", *SCRIPT["TASKS"]]
+    assert rows[0][-2:] == ["DDP", "FSDP2"]
+    assert all(float(cell) < 1e-6 for row in rows[1:] for cell in row[1:]), done.stdout
