@@ -13,6 +13,7 @@ from sapiens2_lit.data.labels.warp import say_invalid
 from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, split_stems
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.transforms.whole_image import ImageView, check_view
 
 _SHOWN_STEMS = 10
 
@@ -22,8 +23,8 @@ _log = logging.getLogger(__name__)
 class DenseDataModule(ImageDataModule, ABC):
     """Whole images and their dense labels, matched by file stem.
 
-    Training sees random views; validation and test the whole image, its aspect kept and the rest of the
-    input black and not counted. A subclass says which labels there are. A batch holds, besides them,
+    Training sees random views; validation and test the whole image. A subclass says which labels there are. A batch
+    holds, besides them,
         image (B, 3, H, W) uint8: RGB.
         affine (B, 2, 3) float32: original pixel -> input pixel.
         evaluated (B,) bool, in evaluation by several processes alone: False for samples that another one evaluates.
@@ -32,6 +33,9 @@ class DenseDataModule(ImageDataModule, ABC):
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
+        view: how whole images meet the input: `letterbox` keeps their aspect, the rest is black and not counted;
+            `stretch` fills the input, as the released segmentation models were trained. It belongs to the model:
+            checkpoints keep it, and prediction and exports obey it.
         train: file with the stems to train on, one a line, looked up under `root`, then under `root`/splits. Where none
             of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
         val: those to validate on; null for no validation.
@@ -54,6 +58,7 @@ class DenseDataModule(ImageDataModule, ABC):
         root: str,
         image_size: tuple[int, int] = (1024, 768),
         *,
+        view: ImageView = "letterbox",
         train: str | None = SPLIT_FILES["train"],
         val: str | None = SPLIT_FILES["val"],
         test: str | None = SPLIT_FILES["test"],
@@ -68,12 +73,18 @@ class DenseDataModule(ImageDataModule, ABC):
         super().__init__(image_size, batch_size, num_workers, seed)
         if min_valid < 0:
             raise SettingError(f"data.min_valid is {min_valid}, expected a number of pixels, 0 or more.")
+        self.view = view
+        self.check_view()
         self.root = Path(root).expanduser()
         self.splits = {"train": train, "val": val, "test": test}
         self.images = images
         self.valids = valids
         self.min_valid = min_valid
         self.augment = augment
+
+    def check_view(self) -> None:
+        """Raise SettingError where the labels do not fit the view, or there is no such view."""
+        check_view(self.view)
 
     @abstractmethod
     def find_labels(self) -> list[LabelSource]:
@@ -130,6 +141,7 @@ class DenseDataModule(ImageDataModule, ABC):
             backgrounds=self.find_backgrounds() if name == "train" else None,
             seed=self.seed,
             min_valid=self.min_valid,
+            view=self.view,
         )
 
 

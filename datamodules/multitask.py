@@ -18,6 +18,7 @@ from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
 from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.transforms.whole_image import ImageView, check_view
 from sapiens2_lit.vocabularies import Classes, Skeleton
 
 IMAGE_SIZE = (1024, 768)
@@ -42,6 +43,8 @@ class MultitaskDataModule(lightning.LightningDataModule):
             by its number of batches and weight, on all ranks the same; `all`, a batch of each.
         weights: by `proportional`, factors on how often datasets are taken; 1 for those not named.
         image_size: (height, width) of the input, handed to all datasets.
+        view: how whole images meet the input, `letterbox` or `stretch`, handed to all datasets that show whole
+            images: a model has one view for all heads.
         root: folder that relative roots of the datasets lie in; null for the working directory.
         batch_size: samples a batch of each dataset, on each rank; null for each dataset's own.
         num_workers: loader processes of each dataset that does not say, on each rank; null for a share of the CPUs.
@@ -58,6 +61,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         weights: dict[str, float] | None = None,
         image_size: tuple[int, int] = IMAGE_SIZE,
         *,
+        view: ImageView = "letterbox",
         root: str | None = None,
         batch_size: int | None = None,
         num_workers: int | None = None,
@@ -69,6 +73,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         if schedule not in ("round_robin", "proportional", "all"):
             raise SettingError(f"data.schedule is {schedule!r}, expected round_robin, proportional or all.")
         _check_weights(weights, schedule, datasets)
+        check_view(view)
         if batch_size is not None and batch_size < 1:
             raise SettingError(f"data.batch_size is {batch_size}, expected 1 or more, or null.")
         if num_workers is not None and num_workers < 0:
@@ -78,6 +83,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         self.schedule: Schedule = schedule
         self.weights = dict(weights or {})
         self.image_size = (image_size[0], image_size[1])
+        self.view = view
         self.num_workers = num_workers
         self._seed = seed
         self._loaders: list[MixedLoader | MixedEvaluation] = []
@@ -204,10 +210,23 @@ class MultitaskDataModule(lightning.LightningDataModule):
                 "all datasets of a run have one size: set data.image_size alone."
             )
         data.image_size = self.image_size
+        self._hand_view_down(name, data)
         if batch_size is not None:
             data.batch_size = batch_size
         if root is not None and hasattr(data, "root"):
             data.root = Path(root).expanduser() / data.root
+
+    def _hand_view_down(self, name: str, data: ImageDataModule) -> None:
+        own = getattr(data, "view", None)  # crops of people and generated pictures have none
+        if own is None:
+            return
+        if own not in ("letterbox", self.view):
+            raise SettingError(
+                f"data.datasets.{name}.view is {own}, but data.view is {self.view}, and a model has one view for all "
+                "heads: set data.view alone."
+            )
+        data.view = self.view  # type: ignore[attr-defined]
+        data.check_view()  # type: ignore[attr-defined]
 
     def _workers(self) -> int:
         if self.num_workers is not None:

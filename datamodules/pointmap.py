@@ -67,6 +67,13 @@ class PointmapDataModule(DenseDataModule):
         self.cameras = cameras
         self.field_of_view = field_of_view
 
+    def check_view(self) -> None:
+        super().check_view()
+        if self.view == "stretch":
+            raise SettingError(
+                "data.view is stretch, but point maps have one focal length and need square pixels: expected letterbox."
+            )
+
     def find_labels(self) -> list[LabelSource]:
         place = _CAMERAS if self.cameras is None and self.field_of_view is None else self.cameras
         cameras = find_cameras(self.root, place, self.field_of_view)

@@ -95,8 +95,8 @@ class Preemption(L.Callback):
         if greatest_over_ranks(interrupts.received(), trainer.strategy.root_device):
             none_done = progress.total.completed
             progress.current.reset()  # what a loop that goes on with a validation looks at: none of its batches is done
-            progress.total.processed = none_done
-            progress.total.ready = progress.total.started = none_done + 1
+            progress.total.processed = none_done  # type: ignore[attr-defined]  # of a loop over batches
+            progress.total.ready = progress.total.started = none_done + 1  # type: ignore[attr-defined]
             if self.last is not None and not trainer.fit_loop.done:
                 self.last.saved_step = -1  # a state of this step would go on after the validation
             self.end_if_told(trainer)

@@ -39,7 +39,7 @@ class RunLog(CSVLogger):
         return self.table
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:  # type: ignore[override]  # any mapping will do
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         self.table.write(step or 0, metrics)
 
     @rank_zero_only

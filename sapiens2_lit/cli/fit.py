@@ -7,7 +7,6 @@ from typing import Any
 import lightning as L
 import yaml
 from jsonargparse import Namespace
-from jsonargparse.typing import PositiveInt
 from lightning.pytorch.callbacks import LearningRateFinder
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
@@ -16,14 +15,10 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from sapiens2_lit import interrupts
 from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.callbacks import (
-    BestCheckpoint,
     EarlyStoppingMessage,
-    FeatureCache,
-    LastCheckpoint,
     LearningRates,
     ModelSummary,
     Patience,
-    PredictionPictures,
     RandomState,
     RunLog,
     RunProgressBar,
@@ -32,29 +27,21 @@ from sapiens2_lit.callbacks import (
 from sapiens2_lit.callbacks.beginning import Beginning, preemption
 from sapiens2_lit.callbacks.finite_weights import FiniteWeights
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
-from sapiens2_lit.checkpoints.trust import Trust, trusted
+from sapiens2_lit.checkpoints.trust import trusted
 from sapiens2_lit.cli.class_kinds import check_kinds
+from sapiens2_lit.cli.compare_views import warn_of_other_views
 from sapiens2_lit.cli.configs import resolve_configs
-from sapiens2_lit.cli.find_run import find_checkpoint, find_model, next_run, run_of
+from sapiens2_lit.cli.find_run import find_checkpoint, next_run, run_of
+from sapiens2_lit.cli.fit_options import add_run_options
 from sapiens2_lit.cli.link_settings import share_settings
 from sapiens2_lit.cli.loggers import with_logger_folders, writing_into
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.old_names import in_todays_names
-from sapiens2_lit.cli.options import value_of, without
 from sapiens2_lit.cli.out_of_memory import advice, explain, is_out_of_memory
-from sapiens2_lit.cli.run_config import read_run_config, take_trust
+from sapiens2_lit.cli.run_config import take_trust, with_model, with_saved_config
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.report import HtmlReport
 from sapiens2_lit.training.module import SapiensModule
-
-BEST = {
-    "checkpoint.monitor": "val/score",
-    "checkpoint.mode": "max",
-    "checkpoint.filename": "best-step={step}",
-    "checkpoint.auto_insert_metric_name": False,
-    "checkpoint.enable_version_counter": False,  # a step that is done again has the same name
-    "checkpoint.save_on_train_epoch_end": False,  # after validation, when the score is there
-}
 
 
 def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "SapiensCLI":
@@ -130,47 +117,7 @@ class SapiensCLI(LightningCLI):
         """Nothing: hyper-parameters in a checkpoint may come from a stranger, and the user's options win."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument(
-            "--output", default="runs/default", help="Folder for the runs of this configuration."
-        )
-        parser.add_argument(
-            "--patience",
-            type=PositiveInt | None,
-            default=None,
-            help="End fit after so many validations in a row without a better score (`checkpoint.monitor`).",
-        )
-        parser.add_argument(
-            "--report",
-            type=str | None,
-            default=None,
-            help="Folder for a page on the tested model: metrics, curves, the worst and the median samples.",
-        )
-        parser.add_argument(
-            "--trust",
-            type=list[str] | None,
-            default=None,
-            help="A class that the config.yaml beside a checkpoint may name besides those of sapiens2_lit, torch and "
-            "lightning, or a module with all in it; may be repeated. What --config names is trusted anyway.",
-        )
-        parser.add_argument(
-            "--allow_nonfinite",
-            type=bool,
-            nargs="?",
-            const=True,
-            default=False,
-            help="Evaluate weights that are NaN or infinite all the same.",
-        )
-        parser.add_argument(
-            "--verify",
-            type=bool,
-            default=True,
-            help="Compare files with their checksums before they are loaded.",
-        )
-        parser.add_class_arguments(BestCheckpoint, "checkpoint")
-        parser.set_defaults(BEST)
-        parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
-        parser.add_class_arguments(PredictionPictures, "pictures")
-        parser.add_class_arguments(FeatureCache, "feature_cache")
+        add_run_options(parser)
 
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
@@ -279,7 +226,9 @@ class SapiensCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         self.model.config = dump[self.subcommand]
-        self.model.resume_from = self.config[self.subcommand].ckpt_path
+        settings = self.config[self.subcommand]
+        self.model.resume_from = settings.ckpt_path
+        warn_of_other_views(self.model, self.datamodule, settings.model.heads, settings.ckpt_path)
 
 
 def validate_in_steps(trainer: Namespace) -> None:
@@ -292,29 +241,3 @@ def validate_in_steps(trainer: Namespace) -> None:
         trainer.val_check_interval = (
             min(500, max(1, trainer.max_steps // 10)) * trainer.accumulate_grad_batches
         )
-
-
-def with_model(args: list[str]) -> list[str]:
-    """Translate `--model SOURCE` of validate and test: a checkpoint of a run, or released weights."""
-    source = value_of(args, "--model")
-    if args[0] == "fit" or source is None:
-        return args
-    if value_of(args, "--ckpt_path") is not None:
-        raise SettingError("--ckpt_path is an older name of --model: give one of them")
-    found = find_model(source)
-    checkpoint = Path(found).suffix == ".ckpt" and Path(found).exists()
-    return [*without(args, "--model"), "--ckpt_path" if checkpoint else "--model.weights", found]
-
-
-def with_saved_config(args: list[str], trust: Trust) -> list[str]:
-    """Without any `--config`, evaluate a checkpoint by the configuration saved beside it, as far as a file may say."""
-    command, options = args[0], args[1:]
-    if command == "fit" or any(arg in ("-c", "--config") or arg.startswith("--config=") for arg in options):
-        return args
-    run = run_of(
-        find_checkpoint(value_of(options, "--ckpt_path"), Path(value_of(options, "--output") or "."))
-    )
-    if run is None:
-        return args
-    settings = read_run_config(run / "config.yaml", trust)
-    return [command, "--config", settings, "--output", str(run.parent), *options]

@@ -18,6 +18,8 @@ from sapiens2_lit.checkpoints.hub import is_hub_id, is_released
 from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.checkpoints.trust import Trust
 from sapiens2_lit.checkpoints.untrusted_config import FileSettings, parameter_types
+from sapiens2_lit.cli.find_run import find_checkpoint, find_model, run_of
+from sapiens2_lit.cli.options import value_of, without
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.training.module import SapiensModule
 
@@ -126,3 +128,29 @@ def take_trust(args: list[str]) -> tuple[list[str], list[str]]:
         else:
             others.append(arg)
     return entries, others
+
+
+def with_model(args: list[str]) -> list[str]:
+    """Translate `--model SOURCE` of validate and test: a checkpoint of a run, or released weights."""
+    source = value_of(args, "--model")
+    if args[0] == "fit" or source is None:
+        return args
+    if value_of(args, "--ckpt_path") is not None:
+        raise SettingError("--ckpt_path is an older name of --model: give one of them")
+    found = find_model(source)
+    checkpoint = Path(found).suffix == ".ckpt" and Path(found).exists()
+    return [*without(args, "--model"), "--ckpt_path" if checkpoint else "--model.weights", found]
+
+
+def with_saved_config(args: list[str], trust: Trust) -> list[str]:
+    """Without any `--config`, evaluate a checkpoint by the configuration saved beside it, as far as a file may say."""
+    command, options = args[0], args[1:]
+    if command == "fit" or any(arg in ("-c", "--config") or arg.startswith("--config=") for arg in options):
+        return args
+    run = run_of(
+        find_checkpoint(value_of(options, "--ckpt_path"), Path(value_of(options, "--output") or "."))
+    )
+    if run is None:
+        return args
+    settings = read_run_config(run / "config.yaml", trust)
+    return [command, "--config", settings, "--output", str(run.parent), *options]

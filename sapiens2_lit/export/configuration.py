@@ -9,12 +9,14 @@ from typing import Any
 
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.inference.trained_view import data_setting
 
 VOCABULARIES = ("skeleton", "classes")
 
 
 def portable_config(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]:
-    """`{"model": {"backbone": ..., "heads": ...}}` as `fit` saves it, for the heads given; empty where nobody knows it.
+    """`{"model": {"backbone": ..., "heads": ...}, "data": ...}` as `fit` saves it, for the heads given; empty where
+    nobody knows it. Of the data there is what prediction depends on: how images and people are shown.
 
     Vocabularies are written out, since a file of one's own is not where the export goes; weights are left out, since
     the export brings them.
@@ -31,7 +33,9 @@ def portable_config(model: InferenceModel, heads: Mapping[str, Head]) -> dict[st
                 written_out = json.loads(json.dumps(dataclasses.asdict(vocabulary)))
                 if not is_shipped(settings["heads"][name], key):
                     chosen[name].setdefault("init_args", {})[key] = written_out
-    return {"model": {"backbone": backbone, "heads": chosen}}
+    padding = data_setting(model.config, "padding")
+    data = {"view": model.view} | ({} if padding is None else {"padding": padding})
+    return {"model": {"backbone": backbone, "heads": chosen}, "data": {"init_args": data}}
 
 
 def is_shipped(head: Mapping[str, Any], key: str) -> bool:

@@ -10,6 +10,7 @@ from sapiens2_lit.export.tasks import task_of
 from sapiens2_lit.heads import DepthHead, Head, PoseHead
 from sapiens2_lit.heads.segmentation import SegmentationHeadBase
 from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.inference.predictor import trained_padding
 from sapiens2_lit.vocabularies.tasks import TASKS
 
 
@@ -21,16 +22,18 @@ def manifest(model: InferenceModel, exported: Exported, source: Provenance) -> d
 
 
 def describe(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]:
-    """The input's size, and what there is to know of each head."""
+    """The input's size, how images and people are shown in it, and what there is to know of each head."""
     return {
         "image_size": list(model.image_size),
+        "view": model.view,
+        "box_padding": trained_padding(model),
         "heads": {name: describe_head(head) for name, head in heads.items()},
     }
 
 
 def describe_head(head: Head) -> dict[str, Any]:
     """Task, class and vocabulary of a head."""
-    facts: dict[str, Any] = {"class": type(head).__name__, "task": task_of(head)}
+    facts: dict[str, Any] = {"class": type(head).__name__, "task": task_of(head), "top_down": head.top_down}
     if isinstance(head, PoseHead):
         facts |= {
             "keypoints": list(head.skeleton.keypoints),

@@ -24,6 +24,10 @@ LIBRARIES = {
     "torch-export": "pytorch",
     "released": "sapiens2-lit",
 }
+SHOWN = {
+    "letterbox": "whole images scaled with their aspect kept and centered on black",
+    "stretch": "whole images stretched to that size",
+}
 
 
 def write_card(
@@ -94,7 +98,7 @@ def introduction(model: InferenceModel, exported: Exported, source: Provenance, 
     check = f" Checked on export: {exported.checked}." if exported.checked else " Not checked on export."
     return (
         f"{size}, {origin}, {made} (`--format {exported.form}`) by sapiens2-lit. "
-        f"Input: RGB, {height} x {width} (height x width)."
+        f"Input: RGB, {height} x {width} (height x width), {SHOWN[model.view]}."
         + "".join(f" The {note}." for note in run.notes)
         + check
     )
@@ -123,7 +127,7 @@ def data_name(model: InferenceModel) -> str:
 def training(model: InferenceModel, run: TrainingRun) -> str:
     """Data and steps, where the configuration tells."""
     data = model.config.get("data") or {}
-    if not data:
+    if not data.get("class_path"):
         return ""
     given = {key: value for key, value in (data.get("init_args") or {}).items() if value is not None}
     steps = f"{run.step} optimizer steps. " if run.step is not None else ""

@@ -3,26 +3,32 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.errors import ExportError, SettingError
+from sapiens2_lit.export.agreement import RGB, Box, Maps, check_agreement
 from sapiens2_lit.export.graph import BATCHES, clear_errors, dynamic_shapes, example, network_of, signature
 from sapiens2_lit.export.manifest import describe
 from sapiens2_lit.export.network import INPUT, ExportNetwork
 from sapiens2_lit.export.plan import Exported, Options
 from sapiens2_lit.export.verify import compare, random_images
+from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.model import InferenceModel
 
 WEIGHTS, PROGRAM = "model.onnx", "predict.py"
 METADATA = "sapiens2_lit"  # in the file: JSON of what the manifest says
 TOLERANCE = 1e-4
+INPUT_PIXELS = 0.5  # that results of the program may be apart from ours
 OPSETS = range(18, 24)  # 18: the first that the exporter writes itself
 LARGEST_FILE = 1_800_000_000  # bytes: a protobuf ends at 2 GiB, larger weights lie in a file beside it
 
@@ -57,7 +63,7 @@ def write_onnx(model: InferenceModel, folder: Path, options: Options) -> Exporte
         program.model.metadata_props[METADATA] = json.dumps({**facts, **describe(model, heads)})
         size = sum(p.numel() * p.element_size() for p in network.parameters())
         program.save(folder / WEIGHTS, external_data=size > LARGEST_FILE)
-        checked = check(network, folder / WEIGHTS, model) if options.check else ""
+        checked = check(network, folder / WEIGHTS, model, heads) if options.check else ""
     shutil.copyfile(Path(__file__).with_name("onnx_program.py"), folder / PROGRAM)
     return Exported("onnx", heads, WEIGHTS, facts, checked)
 
@@ -109,7 +115,7 @@ def quiet() -> Iterator[None]:
 
 
 @torch.no_grad()
-def check(network: ExportNetwork, path: Path, model: InferenceModel) -> str:
+def check(network: ExportNetwork, path: Path, model: InferenceModel, heads: Mapping[str, Head]) -> str:
     """Run the file by onnxruntime and compare, on batches of other sizes than it was captured with."""
     import onnxruntime
 
@@ -121,4 +127,16 @@ def check(network: ExportNetwork, path: Path, model: InferenceModel) -> str:
         found = [torch.from_numpy(value) for value in session.run(names, {INPUT: images.numpy()})]
         expected = network(images.to(model.device))
         largest = max(largest, compare("onnx", expected, dict(zip(names, found, strict=True)), TOLERANCE))
-    return f"run by onnxruntime {onnxruntime.__version__}, outputs equal within {largest:.1g}"
+    agreed = check_agreement("onnx", model, partial(their_results, session, heads), INPUT_PIXELS)
+    return f"run by onnxruntime {onnxruntime.__version__}, outputs equal within {largest:.1g}; {agreed}"
+
+
+def their_results(session: Any, heads: Mapping[str, Head], picture: RGB, box: Box) -> Maps:
+    """The whole way by the program beside the file, of heads whose outputs it reads."""
+    from sapiens2_lit.export import onnx_program  # needs onnxruntime
+
+    facts = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
+    with warnings.catch_warnings(action="ignore"):  # a box where no head looks at people
+        results = onnx_program.predict(session, facts, Image.fromarray(picture), [float(v) for v in box[:4]])
+    known = [name for name in heads if facts["heads"][name]["task"] in onnx_program.TASKS]
+    return {key: value for key, value in results.items() if key.split(".")[0] in known and value.ndim > 1}

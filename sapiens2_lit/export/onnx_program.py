@@ -1,7 +1,8 @@
 """Predict on an image with the model.onnx beside this program; it needs numpy, pillow and onnxruntime alone.
 
     python predict.py image.jpg                       the whole picture
-    python predict.py image.jpg --box 10 20 80 200    one person: x, y, width and height in pixels
+    python predict.py image.jpg --box 10 20 80 200    one person: x, y, width and height in pixels; heads of classes,
+                                                      normals and so on see the whole picture nevertheless
 
 Writes image.npz with an array for every result, of the picture's size and in its pixels. Keypoints need a box around
 one person, unless the person fills the picture. Pixel centres are integers.
@@ -15,6 +16,7 @@ a patch around a heatmap's peak.
 
 import argparse
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,11 @@ from PIL import Image, ImageOps
 Array = np.ndarray[Any, Any]
 
 BOX_PADDING = 1.25
+MOST_SHRINK, SQUARE = (
+    2.0,
+    1.02,
+)  # by which linear sampling skips no pixel; sides of pixels that count as equal
+TASKS = ("pose", "seg", "normal", "pointmap", "depth", "albedo", "matting")
 CANONICAL_FOCAL = 768 / (1024 * 768) ** 0.5  # of the camera that point maps are for, at an input of one pixel
 SMALLEST_SCALE = 0.05
 RELEASED_MAP_AREA = 256 * 192  # the heatmap on which `sigma` counts
@@ -59,55 +66,133 @@ def predict(
     image: Image.Image,
     box: list[float] | None = None,
 ) -> dict[str, Array]:
-    """Results of all heads on one RGB image, by HEAD.RESULT, in its pixels."""
-    height, width = facts["image_size"]
-    pixels, affine = whole(image, (height, width)) if box is None else crop(image, box, (height, width))
-    names = [output.name for output in session.get_outputs()]
-    outputs = dict(zip(names, session.run(names, {"image": pixels[None]}), strict=True))
+    """Results of all heads on one RGB image, by HEAD.RESULT, in its pixels.
+
+    Heads for people see the box, others the whole image; without a box, all see the whole image.
+    """
+    heads, size = facts["heads"], (facts["image_size"][0], facts["image_size"][1])
+    people = [name for name, about in heads.items() if about["top_down"]]
+    others = [name for name in heads if name not in people]
+    if box is not None and not people:
+        warnings.warn("no head looks at people one by one: the box has no effect", stacklevel=2)
+    shown = whole(image, size, facts["view"])
+    if box is not None:
+        groups = [(people, crop(image, box, size, facts["box_padding"]), False), (others, shown, True)]
+    elif not others or facts["view"] == "stretch":  # people are never stretched
+        person = crop(image, [0, 0, image.width, image.height], size, padding=1.0)
+        groups = [(people, person, True), (others, shown, True)]
+    else:
+        groups = [([*people, *others], shown, True)]
     results: dict[str, Array] = {}
-    for head, about in facts["heads"].items():
-        answers = read_head(head, about, outputs, (height, width))
-        for key, value in answers.items():
-            results[f"{head}.{key}"] = to_original(key, value[0], affine, image.size)
+    for names, (pixels, affine), all_of_it in groups:
+        outputs = run(session, names, pixels)
+        for head in names:
+            for key, value in read_head(head, heads[head], outputs, size).items():
+                if heads[head]["task"] not in TASKS:
+                    results[f"{head}.{key}"] = value[0]  # who knows what it is
+                    continue
+                if key == "segmentation":
+                    value = resized(outputs[head], size)  # classes are resampled by their logits
+                results[f"{head}.{key}"] = to_original(key, value[0], affine, image.size, all_of_it)
     return results
+
+
+def run(session: onnxruntime.InferenceSession, heads: list[str], pixels: Array) -> dict[str, Array]:
+    """The raw outputs of some heads on one input (3, H, W)."""
+    names = [output.name for output in session.get_outputs()]
+    wanted = [name for name in names if any(name == head or name.startswith(f"{head}.") for head in heads)]
+    return dict(zip(wanted, session.run(wanted, {"image": pixels[None]}), strict=True)) if wanted else {}
 
 
 # ----------------------------------------------------------------------------------------------- before the network
 
 
-def whole(image: Image.Image, size: tuple[int, int]) -> tuple[Array, Array]:
-    """RGB uint8 (3, H, W) that shows the whole image on black, and the affine (2, 3) from image to input pixels."""
-    height, width = size
-    scale = min(height / image.height, width / image.width)
-    shown = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    left, top = (width - shown[0]) // 2, (height - shown[1]) // 2
-    canvas = Image.new("RGB", (width, height))
-    canvas.paste(image.resize(shown, Image.Resampling.BILINEAR), (left, top))
-    return channels_first(canvas), affine_of(shown[0] / image.width, shown[1] / image.height, left, top)
+def whole(image: Image.Image, size: tuple[int, int], view: str = "letterbox") -> tuple[Array, Array]:
+    """RGB uint8 (3, H, W) that shows the whole image, its aspect kept on black or stretched, and the affine (2, 3) from
+    image to input pixels."""
+    (height, width), scale = size, np.array([size[1] / image.width, size[0] / image.height])
+    scale = scale if view == "stretch" else np.full(2, scale.min())
+    middle = np.array([image.width - 1, image.height - 1]) / 2
+    affine = affine_of(scale, np.array([width - 1, height - 1]) / 2 - scale * middle)
+    return rendered(image, affine, size), affine
 
 
-def crop(image: Image.Image, box: list[float], size: tuple[int, int]) -> tuple[Array, Array]:
+def crop(
+    image: Image.Image, box: list[float], size: tuple[int, int], padding: float = BOX_PADDING
+) -> tuple[Array, Array]:
     """RGB uint8 (3, H, W) that shows a padded box, grown to the input's aspect, and the affine to its pixels."""
     height, width = size
     x, y, w, h = box
-    center_x, center_y = x + w / 2, y + h / 2
-    w, h = w * BOX_PADDING, h * BOX_PADDING
-    w = max(w, h * width / height)
-    h = w * height / width
-    left, top = round(center_x - w / 2), round(center_y - h / 2)
-    right, bottom = max(left + 1, round(center_x + w / 2)), max(top + 1, round(center_y + h / 2))
-    view = image.crop((left, top, right, bottom)).resize((width, height), Image.Resampling.BILINEAR)
-    scale_x, scale_y = width / (right - left), height / (bottom - top)
-    return channels_first(view), affine_of(scale_x, scale_y, -left * scale_x, -top * scale_y)
+    middle = np.array([x + w / 2, y + h / 2])
+    w = max(w * padding, h * padding * width / height)
+    last = np.array([width - 1, height - 1])  # the box's edges lie on the centers of the outermost pixels
+    scale = last / (w, w * height / width)
+    affine = affine_of(scale, last / 2 - scale * middle)
+    return rendered(image, affine, size), affine
 
 
-def affine_of(scale_x: float, scale_y: float, left: float, top: float) -> Array:
-    """From the corner of one picture to that of another, where pixel centres are integers."""
-    return np.array([[scale_x, 0, left + (scale_x - 1) / 2], [0, scale_y, top + (scale_y - 1) / 2]])
+def affine_of(scale: Array, shift: Array) -> Array:
+    """(2, 3) of a scale and a shift in x and y, where pixel centers are integers."""
+    return np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
 
 
-def channels_first(image: Image.Image) -> Array:
-    return np.ascontiguousarray(np.asarray(image, dtype=np.uint8).transpose(2, 0, 1))
+def rendered(image: Image.Image, affine: Array, size: tuple[int, int]) -> Array:
+    """RGB uint8 (3, H, W): the image resampled once, black outside."""
+    pixels = resampled(np.asarray(image.convert("RGB")), affine, size, outside="black")
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def resampled(values: Array, affine: Array, size: tuple[int, int], outside: str = "repeat") -> Array:
+    """Values (h, w, C), uint8 or float32, where an affine takes them: (H, W, C), linear.
+
+    Where pixels shrink by more than 2 along a side, they are averaged first, and the affine makes up for it.
+    """
+    scale, shift = affine[[1, 0], [1, 0]], affine[::-1, 2]  # rows first, as in arrays
+    shrink = 1 / scale
+    if shrink.max() <= SQUARE * shrink.min():
+        shrink = np.full(2, np.sqrt(shrink.prod()))
+    elif shrink.max() > MOST_SHRINK:
+        shrink = np.where(shrink > MOST_SHRINK, shrink, 1.0)
+    if shrink.max() > MOST_SHRINK:
+        values, scale, shift = averaged(values, scale, shift, shrink, size)
+    kind = values.dtype
+    for axis in (0, 1):
+        at = (np.arange(size[axis]) - shift[axis]) / scale[axis]
+        low, last = np.floor(at).astype(int), values.shape[axis] - 1
+        part = (at - low).astype(np.float32)
+        ends = [(low, 1 - part), (low + 1, part)]
+        if outside == "black":
+            ends = [(place, weight * ((place >= 0) & (place <= last))) for place, weight in ends]
+        side = (-1, 1, 1) if axis == 0 else (1, -1, 1)
+        parts = [np.take(values, place.clip(0, last), axis) for place, _ in ends]
+        values = parts[0] * ends[0][1].reshape(side) + parts[1] * ends[1][1].reshape(side)
+    return np.rint(values).astype(np.uint8) if kind == np.uint8 else values.astype(np.float32)
+
+
+def averaged(
+    values: Array, scale: Array, shift: Array, shrink: Array, size: tuple[int, int]
+) -> tuple[Array, Array, Array]:
+    """The part of values (h, w, C) that the result shows, averaged by `shrink`, and what is left to scale and shift."""
+    kind, (scale, shift) = values.dtype, (scale.copy(), shift.copy())
+    for axis in (0, 1):
+        ends = (np.array([-0.5, size[axis] - 0.5]) - shift[axis]) / scale[axis] + 2 * shrink[axis] * np.array(
+            [-1, 1]
+        )
+        start, stop = np.clip([np.floor(ends[0]), np.ceil(ends[1])], 0, values.shape[axis]).astype(int)
+        if start >= stop:
+            return values, scale, shift  # nothing is shown
+        count = stop - start
+        length = max(1, round(count / shrink[axis]))
+        part = np.moveaxis(values, axis, 0)[start:stop].astype(np.float64)
+        sums = np.concatenate([np.zeros_like(part[:1]), part.cumsum(axis=0)])
+        edges = np.arange(length + 1) * (count / length)
+        low = np.minimum(edges.astype(int), count - 1)
+        at = sums[low] + (edges - low).reshape(-1, 1, 1) * part[low]
+        values = np.moveaxis(np.diff(at, axis=0) * (length / count), 0, axis)
+        ratio = length / count
+        shift[axis] += scale[axis] * (start + (0.5 - 0.5 * ratio) / ratio)
+        scale[axis] /= ratio
+    return np.rint(values).astype(kind) if kind == np.uint8 else values.astype(kind), scale, shift
 
 
 # ------------------------------------------------------------------------------------------------ after the network
@@ -139,7 +224,9 @@ def read_map(field: Array, function: str, start: int, stop: int) -> Array:
     part = field[:, start:stop]
     if function == "normalize":
         return part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
-    return {"exp": np.exp, "sigmoid": sigmoid, "clip": lambda x: np.clip(x, 0, 1)}[function](part)
+    if function == "clip":
+        return np.clip(part, 0, 1)
+    return np.exp(part) if function == "exp" else sigmoid(part)
 
 
 def sigmoid(x: Array) -> Array:
@@ -150,34 +237,68 @@ def resized(field: Array, size: tuple[int, int]) -> Array:
     """(B, C, h, w) to (B, C, H, W), where the network's stride is not the usual one."""
     if field.shape[2:] == size:
         return field
-    return np.stack(
-        [
-            [np.asarray(Image.fromarray(c).resize(size[::-1], Image.Resampling.BILINEAR)) for c in one]
-            for one in field
-        ]
-    )
+    scale = np.array(size[::-1]) / field.shape[:1:-1]
+    affine = affine_of(scale, scale / 2 - 0.5)
+    return np.stack([resampled(one.transpose(1, 2, 0), affine, size).transpose(2, 0, 1) for one in field])
 
 
-def to_original(key: str, value: Array, affine: Array, size: tuple[int, int]) -> Array:
-    """One result in pixels of the image of `size` (width, height): points moved, maps (H, W, C) resampled."""
+def to_original(
+    key: str, value: Array, affine: Array, size: tuple[int, int], all_of_it: bool = False
+) -> Array:
+    """One result in pixels of the image of `size` (width, height).
+
+    Points are moved, maps (C, H, W) resampled to (h, w, C), or (h, w) of one channel, logits to the largest class.
+    What the input does not show is unknown (NaN, 255), unless it shows `all_of_it`.
+    """
     scale, shift = affine[[0, 1], [0, 1]], affine[:, 2]
     if key == "keypoints":
         return np.concatenate([(value[:, :2] - shift) / scale, value[:, 2:]], axis=1)
     if key == "focal":
         return np.asarray(value / np.sqrt(scale.prod()))
+    shown: list[slice] = []  # pixels of the input that lie on the image, x first
+    region: list[slice] = []  # pixels of the image that the input shows
+    for axis in (1, 0):
+        inside, outside = value.shape[1 + axis], size[1 - axis]
+        low, high = scale[1 - axis] * np.array([-0.5, outside - 0.5]) + shift[1 - axis]
+        shown.append(between(low, high, inside) or nearest((low + high) / 2, inside))
+        low, high = (np.array([-0.5, inside - 0.5]) - shift[1 - axis]) / scale[1 - axis]
+        part = slice(0, outside) if all_of_it else between(low, high, outside)
+        region += [] if part is None else [part]
     classes = key == "segmentation"
-    if value.ndim != (2 if classes else 3):
-        return value
-    # pillow counts from the corner of a picture, and asks where each pixel of the result comes from
-    corner = shift + (1 - scale) / 2
-    data = (scale[0], 0, corner[0], 0, scale[1], corner[1])
-    how = Image.Resampling.NEAREST if classes else Image.Resampling.BILINEAR
-    unknown = 255 if classes else float("nan")
-    layers = [
-        np.asarray(Image.fromarray(c).transform(size, Image.Transform.AFFINE, data, how, fillcolor=unknown))
-        for c in (value[None] if classes else value.astype(np.float32))
-    ]
-    return layers[0] if len(layers) == 1 else np.stack(layers, axis=-1)
+    result = np.full((*size[::-1], 1 if classes else len(value)), 255 if classes else np.nan, np.float32)
+    if len(region) == 2:
+        first, corner = np.array([part.start for part in shown]), np.array([part.start for part in region])
+        back = affine_of(1 / scale, (first - shift) / scale - corner)
+        view = (region[1], region[0])
+        rows, columns = (part.stop - part.start for part in view)
+        seen = value[:, shown[1], shown[0]].astype(np.float32)
+        if classes:
+            result[view] = best_class(seen, back, (rows, columns))[..., None]
+        else:
+            result[view] = resampled(seen.transpose(1, 2, 0), back, (rows, columns))
+    if classes:
+        return result[..., 0].astype(np.uint8)
+    if key == "normal":
+        result /= np.maximum(np.linalg.norm(result, axis=2, keepdims=True), np.finfo(np.float32).tiny)
+    return result[..., 0] if result.shape[2] == 1 else result
+
+
+def best_class(logits: Array, affine: Array, size: tuple[int, int]) -> Array:
+    """(H, W) class whose resampled logit is the largest, of those that are so anywhere in logits (C, h, w)."""
+    present = np.unique(logits.argmax(axis=0))
+    layers = [resampled(logits[index, :, :, None], affine, size)[..., 0] for index in present]
+    return present[np.argmax(layers, axis=0)]
+
+
+def between(low: float, high: float, length: int) -> slice | None:
+    """Whole pixels i of 0 to length - 1 with low <= i < high, or None where there is none."""
+    start, stop = max(0, int(np.ceil(low))), min(length, int(np.ceil(high)))
+    return slice(start, stop) if start < stop else None
+
+
+def nearest(place: float, length: int) -> slice:
+    start = min(max(round(float(place)), 0), length - 1)
+    return slice(start, start + 1)
 
 
 # ---------------------------------------------------------------------------------------------------- keypoints

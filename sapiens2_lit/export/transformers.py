@@ -1,12 +1,18 @@
 """A folder that `transformers`' `Sapiens2For....from_pretrained` loads."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from sapiens2_lit.errors import ExportError
+from sapiens2_lit.export.agreement import RGB, Box, Maps, check_agreement
 from sapiens2_lit.export.folder import write_json
 from sapiens2_lit.export.plan import Exported, Options
 from sapiens2_lit.export.released import released_backbone, write_task_file
@@ -15,9 +21,13 @@ from sapiens2_lit.export.transformers_config import CLASS_OF, config_json, prepr
 from sapiens2_lit.export.verify import compare, random_images
 from sapiens2_lit.heads.base import Batch, Head
 from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.inference.trained_view import STRETCHED
 
 WEIGHTS = "model.safetensors"
 TOLERANCE = 1e-5
+INPUT_PIXELS = (
+    2.0  # that results may be apart on the whole way: its image processor pads and cuts whole pixels
+)
 COMPUTED = "rope_embed.periods"  # in the released layout, and of no use to `transformers`
 
 
@@ -35,7 +45,7 @@ def write_transformers(model: InferenceModel, folder: Path, options: Options) ->
         cannot_hold("transformers", name, head, why, instead)
     write_task_file(model, folder / WEIGHTS, name, head)
     write_json(folder / "config.json", config_json(backbone, head))
-    write_json(folder / "preprocessor_config.json", preprocessor_json(backbone, head))
+    write_json(folder / "preprocessor_config.json", preprocessor_json(backbone, head, model.view))
     task = task_of(head)
     assert task is not None
     facts = {"class": CLASS_OF[task]}
@@ -53,10 +63,25 @@ def check(model: InferenceModel, folder: Path, name: str, head: Head, task: str)
     theirs = load(folder, task)
     images = random_images(2, model.image_size)
     batch = {"image": images.to(model.device)}
-    expected = in_float32_positions(model, head, batch)
-    found = answers(theirs(model.normalize(images)), task)
-    largest = compare(f"transformers ({name})", expected, found, TOLERANCE)
-    return f"loaded by transformers, outputs equal within {largest:.1g}"
+    form = f"transformers ({name})"
+    with float32_positions(model):
+        expected = raw_outputs(model, head, batch)
+        found = answers(theirs(model.normalize(images)), task)
+        largest = compare(form, expected, found, TOLERANCE)
+        whole_way = partial(their_results, processor_of(folder), theirs, name, task)
+        agreed = check_agreement(form, model, whole_way, INPUT_PIXELS, advice(model, task))
+    return f"loaded by transformers, outputs equal within {largest:.1g}; {agreed}"
+
+
+def advice(model: InferenceModel, task: str) -> str:
+    """What to do where `transformers` cannot put results where they belong."""
+    if task not in STRETCHED or model.view == "stretch":
+        return ""
+    return (
+        "The model is letterboxed, and post-processing in `transformers` does not cut the padding off for this task: "
+        "train with --data.view stretch, or take --format released or onnx; --check false writes the export "
+        "nevertheless."
+    )
 
 
 def load(folder: Path, task: str) -> nn.Module:
@@ -82,15 +107,55 @@ def load(folder: Path, task: str) -> nn.Module:
     return network.eval()
 
 
-def in_float32_positions(model: InferenceModel, head: Head, batch: Batch) -> dict[str, Tensor]:
-    """What our head answers, with positions in float32 as `transformers` computes them."""
+def processor_of(folder: Path) -> Any:
+    """The image processor that `transformers` makes of a folder."""
+    from transformers import AutoImageProcessor
+
+    return AutoImageProcessor.from_pretrained(folder)
+
+
+@torch.no_grad()
+def their_results(processor: Any, network: Any, name: str, task: str, picture: RGB, box: Box) -> Maps:
+    """The whole way in `transformers`: image processor, network, post-processing, as its documentation has it."""
+    image, size = Image.fromarray(picture), [picture.shape[:2]]
+    if task == "pose":
+        boxes = [[[float(value) for value in box[:4]]]]
+        outputs = network(**processor(images=image, boxes=boxes, return_tensors="pt"))
+        ((person,),) = processor.post_process_pose_estimation(outputs, boxes=boxes)
+        return {f"{name}.keypoints": person["keypoints"].numpy()}
+    outputs = network(**processor(images=image, return_tensors="pt"))
+    if task == "seg":
+        (classes,) = processor.post_process_semantic_segmentation(outputs, target_sizes=size)
+        return {f"{name}.segmentation": classes.numpy()}
+    if task == "matting":
+        (matte,) = processor.post_process_image_matting(outputs, target_sizes=size)
+        return {f"{name}.alpha": channels_last(matte["alpha"])}
+    if task == "normal":
+        (found,) = processor.post_process_normal_estimation(outputs, source_sizes=size)
+        return {f"{name}.normal": channels_last(found["normals"])}
+    (found,) = processor.post_process_pointmap_estimation(outputs, source_sizes=size)
+    return {f"{name}.pointmap": channels_last(found["pointmap"])}
+
+
+def channels_last(values: Tensor) -> Any:
+    return np.moveaxis(values.reshape(-1, *values.shape[-2:]).numpy(), 0, 2)
+
+
+@contextmanager
+def float32_positions(model: InferenceModel) -> Iterator[None]:
+    """Positions in float32 meanwhile, as `transformers` computes them."""
     backbone: Any = model.backbone
     kept = backbone.rope_dtype
     backbone.rope_dtype = torch.float32
     try:
-        outputs = head(backbone(model.normalize(batch["image"])))
+        yield
     finally:
         backbone.rope_dtype = kept
+
+
+def raw_outputs(model: InferenceModel, head: Head, batch: Batch) -> dict[str, Tensor]:
+    """What our head answers, under the names of `answers`."""
+    outputs = head(model.backbone(model.normalize(batch["image"])))
     if isinstance(outputs, dict):
         return outputs
     if task_of(head) == "matting":

@@ -134,12 +134,13 @@ def scale_convs(head: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
     return convs(head.get_submodule("scale_conv_layers")) if hasattr(head, "scale_conv_layers") else []
 
 
-def preprocessor_json(backbone: Sapiens2, head: Head) -> dict[str, Any]:
-    """preprocessor_config.json: the input's size and normalisation, and of keypoints their heatmaps."""
+def preprocessor_json(backbone: Sapiens2, head: Head, view: str) -> dict[str, Any]:
+    """preprocessor_config.json: the input's size, whether images keep their aspect, normalisation, and heatmaps."""
     height, width = backbone.image_size
     config: dict[str, Any] = {
         "image_processor_type": "Sapiens2ImageProcessor",
         "do_resize": True,
+        "do_pad": view == "letterbox" and not head.top_down,  # people are shown by their boxes
         "size": {"height": height, "width": width},
         "resample": 2,
         "do_rescale": True,

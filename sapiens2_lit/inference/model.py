@@ -16,9 +16,11 @@ from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, Outputs
 from sapiens2_lit.inference.build_from_config import read_factories
-from sapiens2_lit.inference.from_released import read_released
+from sapiens2_lit.inference.from_released import find_folder, read_released
+from sapiens2_lit.inference.trained_view import configured_view, data_setting, released_view
 from sapiens2_lit.models.build import build
 from sapiens2_lit.models.network import Network
+from sapiens2_lit.transforms.whole_image import ImageView, check_view
 
 Precision = Literal["float32", "bf16"]
 _PRECISIONS = ("float32", "bf16")
@@ -34,6 +36,7 @@ class InferenceModel(Network):
         heads: by name, what turns feature maps into results.
         image_size: (height, width) of the input; the backbone's own where absent.
         precision: `float32`, or `bf16` by autocast.
+        view: how whole images meet the network: `letterbox` or `stretch`, as in its training.
         config: what the run that trained it was made from, as a dict; empty where there was none.
         origin: where the weights came from, for messages.
 
@@ -48,6 +51,7 @@ class InferenceModel(Network):
         *,
         image_size: tuple[int, int] | None = None,
         precision: Precision = "float32",
+        view: ImageView = "letterbox",
         config: Mapping[str, Any] | None = None,
         origin: str = "memory",
     ) -> None:
@@ -59,9 +63,11 @@ class InferenceModel(Network):
         if not heads:
             raise SettingError("heads: found none, expected at least one; there would be nothing to predict")
         check_precision(precision)
+        check_view(view)
         super().__init__(backbone, heads)
         self.image_size: tuple[int, int] = (size[0], size[1])
         self.precision = precision
+        self.view = view
         self.config = dict(config or {})
         self.origin = origin
         self.eval().requires_grad_(False)
@@ -168,6 +174,9 @@ def _load(source: str | Path, ema: bool, backbone: str | None, trust: Iterable[s
         found.network.backbone,
         found.network.heads,
         image_size=found.image_size,
+        view=configured_view(found.config)
+        if found.config
+        else released_view(next(iter(found.network.heads)), find_folder(source)),
         config=found.config,
         origin=found.origin,
     )
@@ -185,17 +194,7 @@ def _from_checkpoint(
         network.backbone,
         network.heads,
         image_size=(size[0], size[1]) if size else None,
+        view=configured_view(config),
         config=config,
         origin=found.origin,
     )
-
-
-def data_setting(config: Mapping[str, Any], name: str) -> Any:
-    """A setting of a run's data, or of the first of its datasets that has it; None where there is none."""
-    settings = (config.get("data") or {}).get("init_args") or {}
-    if settings.get(name) is not None:
-        return settings[name]
-    datasets = settings.get("datasets")
-    nested = list(datasets.values()) if isinstance(datasets, Mapping) else []
-    found = (data_setting({"data": data}, name) for data in nested if isinstance(data, Mapping))
-    return next((value for value in found if value is not None), None)

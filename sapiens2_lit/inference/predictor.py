@@ -21,9 +21,10 @@ from sapiens2_lit.inference.assemble import (
 )
 from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check_boxes, per_image, read
 from sapiens2_lit.inference.masking import check_mask_head, mask_maps, people_of, tells_people
-from sapiens2_lit.inference.model import InferenceModel, Precision, data_setting, load_model
+from sapiens2_lit.inference.model import InferenceModel, Precision, load_model
 from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction, info_of
 from sapiens2_lit.inference.test_time_augmentation import scaled_sizes, warn_of_heads_left_out
+from sapiens2_lit.inference.trained_view import data_setting
 from sapiens2_lit.inference.views import View, crop_view, whole_view
 from sapiens2_lit.models.multi_scale import Size
 from sapiens2_lit.transforms.crop import BOX_PADDING
@@ -39,8 +40,9 @@ log = logging.getLogger(__name__)
 class Predictor:
     """A model, and how it is used. `sapiens2_lit.load` makes one.
 
-    Top-down heads (pose) see a crop around each box; dense heads see the whole image, its aspect kept, or the same
-    crops, whose results are pasted back. Heads that see the same share one pass of the backbone.
+    Top-down heads (pose) see a crop around each box; dense heads see the whole image, its aspect kept or stretched as
+    the model was trained, or the same crops, whose results are pasted back. Heads that see the same share one pass
+    of the backbone.
 
     Args:
         model: backbone and heads.
@@ -193,14 +195,19 @@ class Predictor:
         crops: list[View] = []
         wholes: list[View] = []
         shared: list[View] = []  # all heads see the whole image
-        size = self.model.image_size
+        size, view = self.model.image_size, self.model.view
+        apart = view == "stretch" and bool(on_crops) and bool(on_wholes)  # people are never stretched
         for place, (image, boxes) in enumerate(zip(images, people, strict=True)):
             image_size = (image.shape[0], image.shape[1])
             if boxes is None:
-                shared.append(whole_view(place, image_size, size, as_person=not self.dense))
+                if apart:
+                    crops.append(whole_view(place, image_size, size, as_person=True))
+                    wholes.append(whole_view(place, image_size, size, view=view))
+                else:
+                    shared.append(whole_view(place, image_size, size, as_person=not self.dense, view=view))
                 continue
             crops += [crop_view(place, image_size, size, box, self.box_padding) for box in boxes]
-            wholes.append(whole_view(place, image_size, size))
+            wholes.append(whole_view(place, image_size, size, view=view))
         groups = [(on_crops, crops), (on_wholes, wholes), ([*self.top_down, *self.dense], shared)]
         return [(names, views) for names, views in groups if names and views]
 

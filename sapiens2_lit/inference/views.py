@@ -19,7 +19,7 @@ from sapiens2_lit.transforms.geometric import (
     resizing,
     warp_image,
 )
-from sapiens2_lit.transforms.whole_image import fit_affine
+from sapiens2_lit.transforms.whole_image import ImageView, fit_affine
 
 Size = tuple[int, int]
 
@@ -81,8 +81,10 @@ class View:
         return _pixels_within(invert(self.affine), self.size, self.image_size, at_least_one=False)
 
 
-def whole_view(image: int, image_size: Size, size: Size, *, as_person: bool = False) -> View:
-    """The whole image, its aspect kept.
+def whole_view(
+    image: int, image_size: Size, size: Size, *, as_person: bool = False, view: ImageView = "letterbox"
+) -> View:
+    """The whole image, its aspect kept, or filling the input.
 
     Args:
         image: place of the image.
@@ -90,10 +92,11 @@ def whole_view(image: int, image_size: Size, size: Size, *, as_person: bool = Fa
         size: of the input.
         as_person: placed like the crop around a person who fills the image, as models of persons alone see it
             (https://arxiv.org/abs/1911.07524); else as those of whole images do. They differ by less than a pixel.
+        view: of the model: `letterbox` or `stretch`; crops of people are never stretched.
     """
     height, width = image_size
     box = np.array([0, 0, width, height, 1], dtype=np.float32)
-    affine = crop_affine(box[:4], size, padding=1.0) if as_person else fit_affine(image_size, size)
+    affine = crop_affine(box[:4], size, padding=1.0) if as_person else fit_affine(image_size, size, view=view)
     return View(image, image_size, size, affine, box, whole=True)
 
 

@@ -11,7 +11,7 @@ from sapiens2_lit.transforms.crop import check_probability
 from sapiens2_lit.transforms.geometric import Affine, compose, translation
 from sapiens2_lit.transforms.photometric import PhotometricAugmentation
 from sapiens2_lit.transforms.pixels import Noise, PixelFunction, Resample, Solarize
-from sapiens2_lit.transforms.whole_image import WholeImageVariation, fit_affine
+from sapiens2_lit.transforms.whole_image import ImageView, WholeImageVariation, fit_affine
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class ViewAugmentation:
         size: tuple[int, int],
         labels: Mapping[str, Any],
         rng: np.random.Generator,
+        view: ImageView = "letterbox",
     ) -> Affine:
         """The affine of one sample. It takes as many numbers from `rng` whatever the settings are.
 
@@ -71,6 +72,7 @@ class ViewAugmentation:
             size: (height, width) of the input.
             labels: of the image; they decide nothing here.
             rng: source of the choice.
+            view: whether the aspect of what is shown is kept.
         """
         flip, scale_chance, crop_chance, rotation_chance = rng.random(4)
         x, y, left, top, rotation_part = rng.uniform(-1, 1, 5)
@@ -85,7 +87,7 @@ class ViewAugmentation:
             place=(float(x), float(y)),
         )
         if crop_chance >= self.crop:
-            return fit_affine(image_size, size, variation)
+            return fit_affine(image_size, size, variation, view)
         height, width = image_size
         pixels = area * height * width
         shown_width = int(np.clip(round(np.sqrt(pixels * aspect)), 1, width))
@@ -93,7 +95,7 @@ class ViewAugmentation:
         corner = translation(
             -(1 + left) / 2 * (width - shown_width), -(1 + top) / 2 * (height - shown_height)
         )
-        return compose(fit_affine((shown_height, shown_width), size, variation), corner)
+        return compose(fit_affine((shown_height, shown_width), size, variation, view), corner)
 
     def build_pixels(self) -> PixelFunction:
         """A picklable function of an RGB uint8 image (H, W, 3) and a generator, which decides everything."""

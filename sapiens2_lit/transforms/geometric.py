@@ -15,6 +15,9 @@ Affine = npt.NDArray[np.float64]
 
 # Bilinear sampling looks at 2 x 2 pixels: shrinking by more skips pixels, and fine texture aliases.
 _LARGEST_ALIAS_FREE_SHRINK = 2.0
+_SQUARE = (
+    1.02  # sides of pixels that differ by less count as equal: crops' do, by the half pixels at their edges
+)
 
 
 def scaling(x: float, y: float) -> Affine:
@@ -168,23 +171,32 @@ def reduce_first(
         affine: source pixel -> output pixel.
         size: (height, width) of the output.
     """
-    shrink = 1 / np.sqrt(abs(np.linalg.det(affine[:, :2])))
-    if shrink <= _LARGEST_ALIAS_FREE_SHRINK:
+    shrink = _shrink(affine)
+    if max(shrink) <= _LARGEST_ALIAS_FREE_SHRINK:
         return image, affine
     height, width = size
     corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
     region = apply_affine(invert(affine), corners)
-    margin = 2 * shrink
+    margin = 2 * np.array(shrink)
     limits = np.array([image.shape[1], image.shape[0]])
     left, top = np.clip(np.floor(region.min(axis=0) - margin), 0, limits).astype(int)
     right, bottom = np.clip(np.ceil(region.max(axis=0) + margin), 0, limits).astype(int)
     if left >= right or top >= bottom:
         return image, affine  # nothing of the image is shown
     shown = image[top:bottom, left:right]
-    small_width = max(1, round(shown.shape[1] / shrink))
-    small_height = max(1, round(shown.shape[0] / shrink))
+    small_width = max(1, round(shown.shape[1] / shrink[0]))
+    small_height = max(1, round(shown.shape[0] / shrink[1]))
     small = cv2.resize(shown, (small_width, small_height), interpolation=cv2.INTER_AREA)
     to_small = compose(
         resizing(small_width / shown.shape[1], small_height / shown.shape[0]), translation(-left, -top)
     )
     return np.asarray(small, dtype=image.dtype), compose(affine, invert(to_small))
+
+
+def _shrink(affine: Affine) -> tuple[float, float]:
+    """Source pixels a target pixel, along the source's x and y; 1 for a side to leave alone beside one that shrinks."""
+    both = 1 / np.sqrt(abs(np.linalg.det(affine[:, :2])))
+    x, y = 1 / np.linalg.norm(affine[:, :2], axis=0)
+    if max(x, y) <= _SQUARE * min(x, y):
+        return both, both
+    return (x if x > _LARGEST_ALIAS_FREE_SHRINK else 1.0, y if y > _LARGEST_ALIAS_FREE_SHRINK else 1.0)

@@ -12,7 +12,7 @@ from sapiens2_lit.transforms.crop import check_probability
 from sapiens2_lit.transforms.geometric import Affine, compose, resizing, warp_labels
 from sapiens2_lit.transforms.photometric import PhotometricAugmentation
 from sapiens2_lit.transforms.pixels import Noise, PixelFunction
-from sapiens2_lit.transforms.whole_image import WholeImageAugmentation, fit_affine
+from sapiens2_lit.transforms.whole_image import ImageView, WholeImageAugmentation, fit_affine
 from sapiens2_lit.vocabularies import IGNORED
 
 _TRIES = 10  # views drawn at most until one is mixed enough
@@ -78,6 +78,7 @@ class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
         size: tuple[int, int],
         labels: Mapping[str, npt.NDArray[Any]],
         rng: np.random.Generator,
+        view: ImageView = "letterbox",
     ) -> Affine:
         """The affine of one sample; its `segmentation` decides which views are mixed.
 
@@ -85,7 +86,7 @@ class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
         """
         tries = _TRIES if rng.random() < self.mixed and "segmentation" in labels else 1
         for _ in range(tries):
-            affine = fit_affine(image_size, size, self.sample_view(rng))
+            affine = fit_affine(image_size, size, self.sample_view(rng), view)
             if tries == 1 or largest_share(labels["segmentation"], affine, size) <= self.largest_share:
                 break
         return affine

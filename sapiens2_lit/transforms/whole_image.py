@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,14 @@ import numpy.typing as npt
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.crop import check_probability
 from sapiens2_lit.transforms.geometric import Affine, compose, mirror, rotation, scaling, translation
+
+ImageView = Literal["letterbox", "stretch"]  # whole images keep their aspect, or fill the input
+
+
+def check_view(view: str) -> None:
+    """Raise SettingError where there is no such way to show a whole image."""
+    if view not in get_args(ImageView):
+        raise SettingError(f"data.view is {view!r}, expected {' or '.join(get_args(ImageView))}.")
 
 
 @dataclass(frozen=True)
@@ -34,26 +42,33 @@ PLAIN = WholeImageVariation()
 
 
 def fit_affine(
-    image_size: tuple[int, int], size: tuple[int, int], variation: WholeImageVariation = PLAIN
+    image_size: tuple[int, int],
+    size: tuple[int, int],
+    variation: WholeImageVariation = PLAIN,
+    view: ImageView = "letterbox",
 ) -> Affine:
-    """The affine that shows an image in the input, its aspect kept, as large as the whole of it fits.
+    """The affine that shows an image in the input, as large as the whole of it fits.
 
     Args:
         image_size: (height, width) of the image.
         size: (height, width) of the input.
         variation: scale, rotation, place and flip to apply.
+        view: `letterbox` keeps the aspect; `stretch` fills the input, after the image was turned.
 
     Returns:
         float64 (2, 3), image pixel -> input pixel.
     """
     (image_height, image_width), (height, width) = image_size, size
-    scale = variation.scale * min(height / image_height, width / image_width)
+    across, down = width / image_width, height / image_height
+    if view == "letterbox":
+        across = down = min(across, down)
+    across, down = variation.scale * across, variation.scale * down
     # The image point in the middle of the view: within the image where it is larger, so that some of it is always seen.
-    x = (image_width - 1 + variation.place[0] * (image_width - width / scale)) / 2
-    y = (image_height - 1 + variation.place[1] * (image_height - height / scale)) / 2
+    x = (image_width - 1 + variation.place[0] * (image_width - width / across)) / 2
+    y = (image_height - 1 + variation.place[1] * (image_height - height / down)) / 2
     affine = compose(
         translation((width - 1) / 2, (height - 1) / 2),
-        scaling(scale, scale),
+        scaling(across, down),
         rotation(variation.rotation),
         translation(-x, -y),
     )
@@ -105,6 +120,7 @@ class WholeImageAugmentation:
         size: tuple[int, int],
         labels: Mapping[str, npt.NDArray[Any]],
         rng: np.random.Generator,
+        view: ImageView = "letterbox",
     ) -> Affine:
         """The affine of one sample, whose labels in the image's own pixels are `labels`."""
-        return fit_affine(image_size, size, self.sample_view(rng))
+        return fit_affine(image_size, size, self.sample_view(rng), view)

@@ -13,6 +13,7 @@ from lightning.pytorch import Trainer
 from sapiens2_lit.cli.configs import find_config, shipped_configs
 from sapiens2_lit.training.module import SapiensModule
 
+SAID = {"view"}  # that of the released recipe, which a reader wants to see
 RUNS = [name for name in shipped_configs() if "/" not in name]
 
 
@@ -21,7 +22,7 @@ def restated(settings: dict[str, Any], kind: type, place: str) -> Iterator[str]:
     hints, defaults = get_type_hints(kind.__init__), defaults_of(kind)
     for name, value in settings.items():
         here = f"{place}.{name}"
-        if name in defaults and plain(defaults[name]) == value:
+        if name not in SAID and name in defaults and plain(defaults[name]) == value:
             yield here
         elif isinstance(value, dict) and is_dataclass(hint := hints.get(name)) and isinstance(hint, type):
             yield from restated(value, hint, here)

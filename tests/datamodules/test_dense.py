@@ -268,3 +268,9 @@ def test_settings_are_flat_on_the_command_line(depths):
         parser.parse_args(
             ["--data", "sapiens2_lit.datamodules.NormalDataModule", "--data.root=x", "--data.frame=maya"]
         )
+
+
+def test_point_maps_need_square_pixels(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"data.view is stretch, but point maps .* expected letterbox"):
+        PointmapDataModule(str(tmp_path), view="stretch")
+    assert NormalDataModule(str(tmp_path), view="stretch").view == "stretch"

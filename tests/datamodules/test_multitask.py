@@ -200,3 +200,12 @@ def test_every_head_and_every_dataset_must_be_of_use(people: Path):
         SettingError, match=r"data\.datasets\.masks: no head learns from .*need: pose keypoints"
     ):
         data.labels.check({"pose": ("keypoints",)})
+
+
+def test_all_datasets_have_one_view(people: Path) -> None:
+    data = several({"pose": pose(people), "masks": masks(people)}, view="stretch")
+    assert data.datasets["masks"].view == data.datasets["masks"].datasets["val"].view == "stretch"
+    with pytest.raises(
+        SettingError, match=r"data.datasets.masks.view is stretch, but data.view is letterbox"
+    ):
+        several({"masks": masks(people, view="stretch")})

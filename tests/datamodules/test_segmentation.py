@@ -266,3 +266,18 @@ def test_views_of_ignored_pixels_are_drawn_again(folder):
     ]
     assert min(seen) >= 16
     assert samples.skipped.count == 0
+
+
+@pytest.mark.parametrize("augment", [None, SegmentationAugmentation(**COLORLESS)])
+def test_stretched_images_fill_the_input_and_labels_go_with_them(
+    folder: Path, augment: SegmentationAugmentation | None
+) -> None:
+    data = set_up(folder, view="stretch", augment=augment)
+    for sample in data.datasets["val"]:
+        affine = sample["affine"].numpy()
+        np.testing.assert_allclose(affine[[0, 1], [0, 1]], (48 / 120, 64 / 100), rtol=1e-5)
+        assert (sample["segmentation"] != 255).all(), "no padding"
+        assert agreement(sample) > 0.95
+    assert all(agreement(sample) > 0.95 for sample in data.datasets["train"])
+    with pytest.raises(SettingError, match=r"data.view is 'squash', expected letterbox or stretch"):
+        set_up(folder, view="squash")

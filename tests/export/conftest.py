@@ -24,6 +24,7 @@ def make_checkpoint(
     image_size: tuple[int, int] = (64, 48),
     weights: str | None = "facebook/sapiens2-pretrain-0.4b",
     kind: str = "sapiens2_lit.backbones.Sapiens2",
+    view: str | None = None,
     **backbone: Any,
 ) -> Path:
     """A checkpoint of ours with these heads, whose parameters are all random."""
@@ -35,6 +36,8 @@ def make_checkpoint(
         root="/home/somebody/people",
         image_size=list(image_size),
     )
+    if view is not None:
+        data = class_path("sapiens2_lit.datamodules.SegmentationDataModule", root="people", view=view)
     config = {
         "model": {"backbone": class_path(kind, **settings), "heads": heads},
         "data": data,

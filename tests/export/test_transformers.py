@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from PIL import Image
 
 from sapiens2_lit.cli.main import main
+from sapiens2_lit.errors import ExportError
+from sapiens2_lit.export.transformers import check
 from sapiens2_lit.inference.model import load_model
 from sapiens2_lit.models.normalize import normalize
 
@@ -70,8 +73,59 @@ def test_from_pretrained_answers_as_we_do_and_comes_back(
 def test_the_export_is_checked_by_itself(
     checkpoint: Any, heads: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    export(checkpoint({"seg": heads["seg"]}), tmp_path / "out")
-    assert "loaded by transformers, outputs equal within" in capsys.readouterr().out
+    export(checkpoint({"seg": heads["seg"]}, view="stretch"), tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert "loaded by transformers, outputs equal within" in printed
+    assert "on three pictures within" in printed
+
+
+@pytest.mark.parametrize("task", ["seg", "matting"])
+def test_letterboxed_models_whose_padding_nobody_cuts_off_are_refused(
+    task: str, checkpoint: Any, heads: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    source = checkpoint({task: heads[task]}, view="letterbox")
+    assert main(["export", str(source), str(tmp_path / "out"), "--format", "transformers"]) == 1
+    printed = capsys.readouterr().err
+    assert "from where `predict` puts it" in printed
+    assert "--data.view stretch" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_check_finds_a_processor_that_stretches_what_was_letterboxed(
+    checkpoint: Any, heads: dict[str, Any], tmp_path: Path
+) -> None:
+    """The middle of a map pulled over the whole picture, where do_pad is missing."""
+    source = checkpoint({"normal": heads["normal"]}, image_size=(128, 96))
+    folder = export(source, tmp_path / "out")  # is checked
+    path = folder / "preprocessor_config.json"
+    settings = json.loads(path.read_text())
+    assert settings["do_pad"] is True
+    path.write_text(json.dumps({key: value for key, value in settings.items() if key != "do_pad"}))
+    model = load_model(source)
+    with pytest.raises(ExportError, match=r"normal\.normal lies .* pixels from where"):
+        check(model, folder, "normal", model.heads["normal"], "normal")
+
+
+@pytest.mark.parametrize("size", [(425, 640), (640, 425), (500, 500)])
+def test_rows_of_a_letterboxed_picture_come_back_where_they_were(
+    size: tuple[int, int], checkpoint: Any, heads: dict[str, Any], tmp_path: Path
+) -> None:
+    """A picture that says where each row and column is goes through the processor and back by its post-processing."""
+    source = checkpoint({"normal": heads["normal"]}, image_size=(1024, 768))
+    folder = export(source, tmp_path / "out", "--check", "false")
+    processor = transformers.AutoImageProcessor.from_pretrained(folder)
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    picture = np.stack([rows / height, columns / width, 0 * rows], axis=-1) * 255
+    seen = processor(images=Image.fromarray(picture.astype(np.uint8)), return_tensors="pt")["pixel_values"]
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (processor.image_mean, processor.image_std))
+    outputs = SimpleNamespace(pointmaps=(seen * std + mean), scales=None)
+    (found,) = processor.post_process_pointmap_estimation(outputs, source_sizes=[size])
+    places = found["pointmap"][:2].numpy() * np.array([height, width]).reshape(2, 1, 1)
+    away = np.abs(places - np.stack([rows, columns]))
+    assert away.max() < 2.0 + max(size) / 255, (
+        "a grey level is more than a pixel, and edges are rounded to whole ones"
+    )
 
 
 def test_what_transformers_saves_we_read(checkpoint: Any, heads: dict[str, Any], tmp_path: Path) -> None:

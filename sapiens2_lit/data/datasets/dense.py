@@ -27,7 +27,7 @@ from sapiens2_lit.data.sample_counter import Tally
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.transforms.geometric import Affine, warp_image
 from sapiens2_lit.transforms.pixels import PixelFunction
-from sapiens2_lit.transforms.whole_image import fit_affine
+from sapiens2_lit.transforms.whole_image import ImageView, fit_affine
 
 _VIEWS = 10  # drawn at most until enough of the labels is seen
 _REPLACEMENTS = 100  # samples in a row without labels: then something is wrong with all of them
@@ -45,6 +45,7 @@ class Augmentation(Protocol):
         size: tuple[int, int],
         labels: Mapping[str, Any],
         rng: np.random.Generator,
+        view: ImageView = "letterbox",
     ) -> Affine: ...
 
     def build_pixels(self) -> PixelFunction: ...
@@ -72,6 +73,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         backgrounds: to put behind people, or None.
         seed: what the variation depends on, besides epoch and index.
         min_valid: least number of pixels that must count.
+        view: whether whole images keep their aspect (`letterbox`) or fill the input (`stretch`).
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         backgrounds: Backgrounds | None = None,
         seed: int = 0,
         min_valid: int = 0,
+        view: ImageView = "letterbox",
     ) -> None:
         self.folder = folder
         self.names = np.array(names)  # not a list: worker processes would copy its strings one by one
@@ -96,6 +99,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         self.backgrounds = backgrounds
         self.seed = seed
         self.min_valid = min_valid
+        self.view = view
         self.skipped = Tally(len(self.names))
         self.invalid = Tally(len(self.names))
         self.augment_pixels = None if augment is None else augment.build_pixels()
@@ -155,9 +159,9 @@ class DenseDataset(Dataset[dict[str, Any]]):
         tries = 0 if self.augment is None else _VIEWS if few is not None and few >= self.min_valid else 1
         for view in range(tries + 1):
             if self.augment is not None and view < tries:
-                affine = self.augment.choose(size, self.image_size, labels, rng)
+                affine = self.augment.choose(size, self.image_size, labels, rng, self.view)
             else:
-                affine = fit_affine(size, self.image_size)
+                affine = fit_affine(size, self.image_size, view=self.view)
             warped = warp_rasters(self.label_sources, labels, affine, self.image_size)
             seen = fewest_seen(warped)
             enough = few is None or seen is None or min(few, seen) >= self.min_valid

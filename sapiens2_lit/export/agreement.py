@@ -1,0 +1,181 @@
+"""How far apart two frameworks put what they see in a picture: in pixels of the picture, from file to result.
+
+Legend: H and W pixels of a picture, C channels, K keypoints.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.errors import ExportError
+from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.inference.prediction import Prediction
+from sapiens2_lit.inference.predictor import Predictor
+
+RGB = npt.NDArray[np.uint8]
+Box = npt.NDArray[np.float32]
+Maps = dict[str, npt.NDArray[Any]]
+Predict = Callable[[RGB, Box], Maps]
+
+SHARE = 0.95  # of the pixels of a map, or of the keypoints by their median, that must agree
+SAME = 0.02  # of a map's spread: values that differ by less are the same
+SIDES = {
+    "landscape": (0.66, 1.0),
+    "portrait": (1.0, 0.66),
+    "square": (0.8, 0.8),
+}  # in the input's longer side
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Attributes:
+    shape: name of the picture's shape.
+    size: (H, W) of the picture.
+    key: what was compared, as HEAD.RESULT.
+    pixels: how far the results are apart, in pixels of the picture.
+    limit: how far they may be.
+    """
+
+    shape: str
+    size: tuple[int, int]
+    key: str
+    pixels: float
+    limit: float
+
+
+def agreements(model: InferenceModel, theirs: Predict, limit: float) -> list[Agreement]:
+    """Our `predict` against another framework's whole way, on a landscape, a portrait and a square picture.
+
+    Args:
+        model: ours.
+        theirs: from a picture and the box of a person in it to the results of every head, as `results_of` names them.
+        limit: pixels of the network's input that results may be apart.
+    """
+    ours = Predictor(model)
+    found = []
+    for number, (shape, sides) in enumerate(SIDES.items()):
+        size = (
+            max(8, round(sides[0] * max(model.image_size))),
+            max(8, round(sides[1] * max(model.image_size))),
+        )
+        picture = draw_picture(size, number)
+        height, width = size
+        box = np.array([0.2 * width, 0.15 * height, 0.5 * width, 0.7 * height, 1], dtype=np.float32)
+        boxes = box[None] if ours.uses_boxes else None
+        expected, answers = results_of(ours.predict(picture, boxes)), theirs(picture, box)
+        if missing := answers.keys() - expected.keys():
+            raise ExportError(f"the export answers {sorted(missing)}, of which the model knows nothing")
+        allowed = limit * input_pixel(size, model)
+        for key, answer in answers.items():
+            apart = distance(expected[key], answer, most=max(size) // 6)
+            found.append(Agreement(shape, size, key, apart, allowed))
+    return found
+
+
+def check_agreement(form: str, model: InferenceModel, theirs: Predict, limit: float, advice: str = "") -> str:
+    """What the card says of the agreement.
+
+    Raises:
+        ExportError: results are further apart than `limit` pixels of the input.
+    """
+    found = agreements(model, theirs, limit)
+    for one in found:
+        if not one.pixels <= one.limit:
+            raise ExportError(
+                f"{form}: on a {one.shape} picture of {one.size[0]} x {one.size[1]} {one.key} lies "
+                f"{say(one)} pixels from where `predict` puts it, expected {one.limit:.1f} at most. "
+                + (advice or "Please report it; --check false writes the export nevertheless.")
+            )
+    largest = max(found, key=lambda one: one.pixels / one.limit)
+    return f"on three pictures within {largest.pixels:.2g} pixels of `predict` (limit {largest.limit:.2g})"
+
+
+def say(one: Agreement) -> str:
+    return f"{one.pixels:.1f}" if np.isfinite(one.pixels) else f"more than {max(one.size) // 6}"
+
+
+def input_pixel(size: tuple[int, int], model: InferenceModel) -> float:
+    """The longer side of a pixel of the input in pixels of a picture that it shows whole."""
+    ratios = [side / own for side, own in zip(size, model.image_size, strict=True)]
+    return max(1.0, *ratios)
+
+
+def draw_picture(size: tuple[int, int], seed: int) -> RGB:
+    """RGB uint8 (H, W, 3) without fine detail, of which frameworks keep more or less when they resize."""
+    few = np.random.default_rng(seed).uniform(0, 255, (9, 9, 3)).astype(np.float32)
+    large = cv2.resize(few, size[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(large).clip(0, 255).round().astype(np.uint8)
+
+
+def results_of(prediction: Prediction) -> Maps:
+    """Maps (H, W) or (H, W, C), and keypoints (K, 3) of the first person, by HEAD.RESULT."""
+    found = {f"{head}.{key}": value for head, maps in prediction.maps.items() for key, value in maps.items()}
+    for person in prediction.instances:
+        found.setdefault(f"{person.head}.keypoints", person.keypoints)
+    return found
+
+
+def distance(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], most: int) -> float:
+    """Pixels between two results: of keypoints the median, of maps the smallest radius within which ours has what
+    theirs has at a pixel, for 95 % of the pixels; infinite where there is none, or shapes differ.
+
+    Args:
+        ours: (K, 2 or more) keypoints, (H, W) whole numbers, or (H, W) or (H, W, C) numbers.
+        theirs: the same.
+        most: the largest radius that is tried.
+    """
+    if theirs.shape[:2] != ours.shape[:2] and ours.ndim > 1 and not is_points(ours):
+        return float("inf")
+    if is_points(ours):
+        return float(np.median(np.linalg.norm(ours[:, :2] - theirs[:, :2], axis=1)))
+    theirs = theirs.reshape(ours.shape)
+    agree = classes_agree if np.issubdtype(ours.dtype, np.integer) else values_agree
+    radius = 0
+    while radius <= most:
+        if agree(ours, theirs, radius).mean() >= SHARE:
+            return float(radius)
+        radius = radius + 1 if radius < 4 else round(radius * 1.5)
+    return float("inf")
+
+
+def is_points(values: npt.NDArray[Any]) -> bool:
+    return values.ndim == 2 and values.shape[1] == 3
+
+
+def classes_agree(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], radius: int) -> npt.NDArray[np.bool_]:
+    """(H, W): whether the class is found in ours within a radius."""
+    agree = np.zeros(ours.shape, dtype=np.bool_)
+    for label in np.unique(theirs):
+        near = cv2.dilate((ours == label).astype(np.uint8), window(radius)) > 0
+        agree |= near & (theirs == label)
+    return agree
+
+
+def values_agree(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], radius: int) -> npt.NDArray[np.bool_]:
+    """(H, W): whether each channel's value lies between those of ours within a radius."""
+    agree = np.ones(ours.shape[:2], dtype=np.bool_)
+    height, width = ours.shape[:2]
+    pairs = zip(
+        *(value.reshape(height, width, -1).transpose(2, 0, 1) for value in (ours, theirs)), strict=True
+    )
+    for own, other in pairs:
+        own = np.ascontiguousarray(own, dtype=np.float32)
+        low, high = np.percentile(own, (1, 99))
+        same = SAME * (high - low) + 1e-3 * float(np.abs(own).max())
+        agree &= (other >= cv2.erode(own, window(radius)) - same) & (
+            other <= cv2.dilate(own, window(radius)) + same
+        )
+    return agree
+
+
+def window(radius: int) -> npt.NDArray[np.uint8]:
+    return np.ones((2 * radius + 1, 2 * radius + 1), dtype=np.uint8)
+
+
+def summary(found: list[Agreement]) -> Mapping[str, float]:
+    """The largest distance of each shape."""
+    return {shape: max((one.pixels for one in found if one.shape == shape), default=0.0) for shape in SIDES}

@@ -1,0 +1,58 @@
+"""How whole images met a network in training, letterboxed or stretched, and what else of the data it depends on."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.transforms.whole_image import ImageView, check_view
+
+STRETCHED = (
+    "seg",
+    "matting",
+)  # tasks whose released models see images stretched; those of others are letterboxed
+PREPROCESSOR = "preprocessor_config.json"
+
+
+def data_setting(config: Mapping[str, Any], name: str) -> Any:
+    """A setting of a run's data, or of the first of its datasets that has it; None where there is none."""
+    settings = (config.get("data") or {}).get("init_args") or {}
+    if settings.get(name) is not None:
+        return settings[name]
+    datasets = settings.get("datasets")
+    nested = list(datasets.values()) if isinstance(datasets, Mapping) else []
+    found = (data_setting({"data": data}, name) for data in nested if isinstance(data, Mapping))
+    return next((value for value in found if value is not None), None)
+
+
+def configured_view(config: Mapping[str, Any]) -> ImageView:
+    """The view of a model of ours, from its run's configuration: runs that do not say letterboxed.
+
+    Raises:
+        SettingError: it says something else than letterbox or stretch.
+    """
+    found: ImageView = data_setting(config, "view") or "letterbox"
+    check_view(found)
+    return found
+
+
+def released_view(task: str, place: Path) -> ImageView:
+    """The view of a task model that is not ours: by its task, or letterboxed where its image processor pads.
+
+    Args:
+        task: name of the task in released files.
+        place: the file or the folder, beside whose weights a preprocessor_config.json may lie.
+
+    Raises:
+        WeightsError: that file cannot be read.
+    """
+    path = (place if place.is_dir() else place.parent) / PREPROCESSOR
+    if path.is_file():
+        try:
+            pads = json.loads(path.read_text(encoding="utf-8")).get("do_pad")
+        except (OSError, ValueError, AttributeError) as error:
+            raise WeightsError(f"{path}: expected JSON with settings; {error}.") from error
+        if pads is True:
+            return "letterbox"
+    return "stretch" if task in STRETCHED else "letterbox"
