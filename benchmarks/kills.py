@@ -32,7 +32,7 @@ import sapiens2_lit.cli.fit
 from sapiens2_lit.cli.main import main as command
 
 STEPS = 14
-TOO_LONG = 300  # s, after which a run says where it hangs
+TOO_LONG = 900  # s, after which a run says where it hangs
 TINY = (
     "--config", "size/test.yaml", "--data.batch_size", "2", "--trainer.accelerator", "cpu",
     "--trainer.devices", "1", "--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false",

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sapiens2_lit.archives.verify import verify_file
+from sapiens2_lit.archives.verify import tell_unverified, verify_file
 from sapiens2_lit.errors import DamagedError, WeightsError
 
 _UNKNOWN_CLASS = re.compile(r"GLOBAL:? `?([\w.]+)")  # in PyTorch's message
@@ -26,14 +26,17 @@ def read_pickle(file: Path, mmap: bool = True) -> Any:
         WeightsError: the file is broken, or would run code when loaded. The message is one line.
     """
     try:
-        verify_file(file)
+        known = verify_file(file)
         # Only the newer zip format can be memory-mapped.
         mapped = mmap and zipfile.is_zipfile(file)
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except (MemoryError, DamagedError):
         raise
     except Exception as error:  # a broken file makes unpickling raise whatever its bytes say
         raise WeightsError(_message(file, error)) from error
+    if not known:
+        tell_unverified(file)
+    return content
 
 
 def _message(file: Path, error: Exception) -> str:

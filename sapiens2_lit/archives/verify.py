@@ -43,8 +43,10 @@ def is_wanted() -> bool:
     return not _left_out and os.environ.get(VARIABLE, "true").lower() not in ("false", "0", "no")
 
 
-def verify_file(file: Path) -> None:
-    """Compare a file with its checksums, once for each process; a file without any is told of in the log.
+def verify_file(file: Path) -> bool:
+    """Compare a file with its checksums, once for each process; returns whether it holds some.
+
+    Safetensors without any are told of in the log; of other files it is not known yet what they are.
 
     Raises:
         DamagedError: naming the file and the tensor.
@@ -53,15 +55,21 @@ def verify_file(file: Path) -> None:
     stat = file.stat()
     key = (str(file.resolve()), stat.st_mtime_ns, stat.st_size)
     if not is_wanted() or key in _verified or not stat.st_size:
-        return
+        return True
     data = mapped(file)
     if file.suffix == ".safetensors":
         known = verify_safetensors(data, file)
     else:
         known = zipfile.is_zipfile(file) and verify_archive(data, str(file))
-    if not known:
-        _log.info("%s: not verified, it holds no checksums.", file)
+    if file.suffix == ".safetensors" and not known:
+        tell_unverified(file)
     _verified.add(key)
+    return known
+
+
+def tell_unverified(file: Path) -> None:
+    """Say in the log that a file is read without a comparison."""
+    _log.info("%s: not verified, it holds no checksums.", file)
 
 
 def mapped(file: Path) -> memoryview:

@@ -18,7 +18,8 @@ _log = logging.getLogger(__name__)
 class RandomState(L.Callback):
     """Saves the generators of PyTorch (CPU and this rank's GPU), NumPy and Python of each rank, and restores them.
 
-    They are restored when the first epoch of the run that goes on begins, after all that was built has drawn from them.
+    They are restored when training starts, after all that was built has drawn from them: a run that goes on in the
+    middle of an epoch does not start that epoch again.
     Validation leaves them as they were, so that it does not matter whether a run goes on before or after one.
     """
 
@@ -32,7 +33,7 @@ class RandomState(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.saved = state_dict["ranks"]
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.saved is None:
             return
         saved, self.saved = self.saved, None

@@ -143,12 +143,21 @@ def stored_tensors(path: Path, prefix: str) -> Stored:
 
 
 def read_into(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Fill tensors, or of sharded ones the part that this rank holds, with those stored under their names."""
+    """Fill tensors, or of sharded ones the part that this rank holds, with those stored under their names.
+
+    Raises:
+        WeightsError: a file of the checkpoint is broken.
+    """
     read_index(path)  # PyTorch unpickles it: not before ours has looked
     # Each rank reads for itself: nothing is sent, and an error on one rank leaves no other waiting.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # as asked
-        dcp.load(dict(tensors), checkpoint_id=path, no_dist=True)
+        try:
+            dcp.load(dict(tensors), checkpoint_id=path, no_dist=True)
+        except CheckpointException as error:  # with a traceback of many lines
+            cause, _ = next(iter(error.failures.values()))
+            reason = str(cause).partition(". ")[0].partition("\n")[0]
+            raise WeightsError(f"{path}: its tensors cannot be read: {reason}.") from error
 
 
 def read_model(path: Path) -> dict[str, Tensor]:

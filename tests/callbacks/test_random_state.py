@@ -33,10 +33,10 @@ def test_a_run_that_goes_on_draws_the_same(tmp_path: Path) -> None:
     state = RandomState()
     state.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     draw()
-    state.on_train_epoch_start(trainer(), None)  # type: ignore[arg-type]
+    state.on_train_start(trainer(), None)  # type: ignore[arg-type]
     assert [draw() for _ in range(3)] == expected
     torch.manual_seed(1)
-    state.on_train_epoch_start(trainer(), None)  # type: ignore[arg-type]  # of the next epoch
+    state.on_train_start(trainer(), None)  # type: ignore[arg-type]  # a second start
     assert torch.rand(()).item() != expected[0][0]
 
 
@@ -56,5 +56,5 @@ def test_validation_draws_nothing_from_training() -> None:
 def test_another_number_of_ranks_is_said(caplog: Any) -> None:
     state = RandomState()
     state.load_state_dict(RandomState().state_dict())
-    state.on_train_epoch_start(trainer(ranks=2), None)  # type: ignore[arg-type]
+    state.on_train_start(trainer(ranks=2), None)  # type: ignore[arg-type]
     assert "1 ranks, this run has 2" in caplog.text
