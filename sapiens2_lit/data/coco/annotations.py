@@ -11,7 +11,7 @@ from sapiens2_lit.data.checks.file_names import NamesOnDisk
 from sapiens2_lit.data.checks.finding import Example, first_examples
 from sapiens2_lit.data.checks.pose_labels import PoseLabels, ReadingNotes
 from sapiens2_lit.data.coco.people import People, select
-from sapiens2_lit.data.coco.rows import BoxSource, read_rows
+from sapiens2_lit.data.coco.rows import BoxSource, Rows, read_rows
 from sapiens2_lit.data.coco.tables import (
     ImageTable,
     as_integer,
@@ -106,28 +106,7 @@ def read_coco(
     if renamed:
         table = replace(table, file_name=np.array([renamed.get(n, n) for n in table.file_name.tolist()]))
 
-    skipped = {
-        "of another category": sum(others.values()),
-        "crowds": int(rows.crowd.sum()),
-        "without labelled keypoints": int((~rows.crowd & ~rows.labelled & ~rows.flat).sum()),
-        "whose keypoints span no box": int((rows.labelled & ~rows.usable).sum()),
-        "with a flat box": int(rows.flat.sum()),
-        "that cannot be read": len(bad_rows),
-    }
-    skipped = {reason: count for reason, count in skipped.items() if count}
-    everyone = People(
-        folder=images,
-        file_name=table.file_name,
-        image_id=table.image_id,
-        image_size=table.size,
-        image=rows.image,
-        box=rows.boxes.astype(np.float32),
-        score=np.ones(len(rows.image), dtype=np.float32),
-        annotation_id=rows.ids,
-        points=rows.points,
-        label=np.arange(len(rows.image)),
-        columns=skeleton.map_from(vocabulary.skeleton),
-    )
+    skipped = _skipped(rows, others, bad_rows)
     notes = ReadingNotes(
         bad=first_examples(Example(str(path), place, "", what) for place, what in problems.entries),
         bad_count=len(problems.entries),
@@ -167,13 +146,43 @@ def read_coco(
     return CocoFile(
         path,
         skeleton,
-        everyone,
+        _people(images, table, rows, skeleton.map_from(vocabulary.skeleton)),
         rows.areas,
         rows.crowd,
         np.flatnonzero(rows.usable),
         skipped,
         tuple(vocabulary.categories),
         labels,
+    )
+
+
+def _skipped(rows: Rows, others: dict[str, int], bad_rows: set[int]) -> dict[str, int]:
+    """How many annotations are no samples, by the reason."""
+    skipped = {
+        "of another category": sum(others.values()),
+        "crowds": int(rows.crowd.sum()),
+        "without labelled keypoints": int((~rows.crowd & ~rows.labelled & ~rows.flat).sum()),
+        "whose keypoints span no box": int((rows.labelled & ~rows.usable).sum()),
+        "with a flat box": int(rows.flat.sum()),
+        "that cannot be read": len(bad_rows),
+    }
+    return {reason: count for reason, count in skipped.items() if count}
+
+
+def _people(folder: Path, table: ImageTable, rows: Rows, columns: npt.NDArray[np.int64]) -> People:
+    """Everyone in the file; `columns` (K,) maps the file's keypoints to the skeleton's."""
+    return People(
+        folder=folder,
+        file_name=table.file_name,
+        image_id=table.image_id,
+        image_size=table.size,
+        image=rows.image,
+        box=rows.boxes.astype(np.float32),
+        score=np.ones(len(rows.image), dtype=np.float32),
+        annotation_id=rows.ids,
+        points=rows.points,
+        label=np.arange(len(rows.image)),
+        columns=columns,
     )
 
 
