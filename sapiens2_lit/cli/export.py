@@ -7,11 +7,12 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 from sapiens2_lit.archives.verify import set_verification
+from sapiens2_lit.atomic_write import check_room
 from sapiens2_lit.cli.find_run import PATTERNS, find_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import Parser, add_trust_options
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.export.folder import MANIFEST, check_place, check_room, new_folder, write_json
+from sapiens2_lit.export.folder import MANIFEST, check_place, new_folder, write_json
 from sapiens2_lit.export.hub import check_login, push
 from sapiens2_lit.export.licence import write_licence
 from sapiens2_lit.export.manifest import manifest

@@ -13,7 +13,7 @@ from uuid import uuid4
 from safetensors import SafetensorError
 
 from sapiens2_lit import interrupts
-from sapiens2_lit.atomic_write import free_bytes, held, remove_leftovers, room
+from sapiens2_lit.atomic_write import held, remove_leftovers, room
 from sapiens2_lit.errors import SettingError
 
 MANIFEST = "sapiens2_lit.json"  # what every export holds and no other folder does
@@ -43,18 +43,6 @@ def check_place(out: Path, *, overwrite: bool) -> None:
         raise SettingError(f"{out}: its parent folder cannot be made: {error.strerror}") from error
     if not os.access(out.parent, os.W_OK | os.X_OK):
         raise SettingError(f"{out}: {out.parent} cannot be written")
-
-
-def check_room(out: Path, needed: int) -> None:
-    """See to it that `needed` bytes fit beside what is there; PyTorch's writer would end the process half way.
-
-    Raises:
-        SettingError: they do not.
-    """
-    if (free := free_bytes(out.parent)) < needed:
-        raise SettingError(
-            f"{out}: needs {needed:,} bytes, its disk has {free:,} bytes free; make room or choose another place"
-        )
 
 
 @contextmanager

@@ -64,12 +64,13 @@ def test_half_a_checkpoint_is_none(folder: Path, lost: str, capsys: pytest.Captu
 def test_consolidate_says_what_it_wants(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for arguments, message in (
-        ([], "usage: sapiens2-lit consolidate CKPT OUT.safetensors"),
-        ([str(folder), str(tmp_path / "out.pt")], "ends with .safetensors"),
-        ([str(tmp_path / "nothing"), str(tmp_path / "out.safetensors")], "no such checkpoint"),
+    for arguments, status, message in (
+        ([], 2, "the following arguments are required: MODEL"),
+        ([str(folder)], 1, "expected one file to write, as --output OUT.safetensors"),
+        ([str(folder), str(tmp_path / "out.pt")], 1, "ends with .safetensors"),
+        ([str(tmp_path / "nothing"), str(tmp_path / "out.safetensors")], 1, "no such checkpoint"),
     ):
-        assert main(["consolidate", *arguments]) == 1
+        assert main(["consolidate", *arguments]) == status
         assert message in capsys.readouterr().err
 
 
