@@ -36,8 +36,8 @@ def _names_folder(args: Sequence[str]) -> bool:
 
 def _in_file(config: str) -> str:
     """A configuration, by its path or as text, as text if one of its loggers gets a folder."""
-    path = Path(config)
-    text = path.read_text(encoding="utf-8") if "\n" not in config and path.is_file() else config
+    is_text = "\n" in config or config.startswith("{")
+    text = config if is_text or not Path(config).is_file() else Path(config).read_text(encoding="utf-8")
     if "logger" not in text:
         return config
     content = yaml.safe_load(text)
