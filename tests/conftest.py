@@ -9,12 +9,19 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read by torch when it is imported, as by the command
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes that tests start, too: they share the cores
 
+import signal
+
 import pytest
 import torch
 from coco_people import write_people
 from small_datasets import dataset, people  # noqa: F401  # fixtures
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco_wholebody_tiny"
+
+
+# What is ignored is inherited: a shell that starts the tests in the background ignores SIGINT, which they send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

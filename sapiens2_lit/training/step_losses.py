@@ -66,12 +66,17 @@ def log_metrics(module: L.LightningModule, name: str, head: Head, outputs: Outpu
     module.log_dict(values, batch_size=len(batch["image"]))
 
 
+def alone() -> bool:
+    """Whether there are other ranks to a metric of one batch: never."""
+    return False
+
+
 @torch.no_grad()
 def batch_metrics(head: Head, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
     """A head's metrics on one training batch of this rank, without waiting for others."""
     metrics = head.metrics().to(batch["image"].device)
     for metric in metrics.values():
-        metric.sync_on_compute = False
+        metric.distributed_available_fn = alone
     with full_precision(batch["image"].device):
         head.update(metrics, outputs, batch)
     return metrics.compute()
