@@ -10,6 +10,8 @@ from sapiens2_lit import interrupts
 from sapiens2_lit.callbacks.preemption import Preemption
 from sapiens2_lit.checkpoints.run_lock import NAME, RunLock, read, this_process
 
+EVENTS = "*/events.out.tfevents.*"  # of TensorBoard, in a run's folder
+
 
 class Beginning:
     """Notes what is in `output` before a run, so that one which ends before it began can leave nothing.
@@ -24,6 +26,7 @@ class Beginning:
     def __init__(self, output: Path) -> None:
         self.output = output.absolute()
         self.before = set(self.output.glob("*"))
+        self.events = set(self.output.glob(EVENTS))
         self.new = missing(self.output)
         self.lock: RunLock | None = None
         self.over = False
@@ -36,7 +39,7 @@ class Beginning:
         """Remove the folder that this process made; TensorBoard's file tells it by the process's number, too."""
         if self.over:
             return
-        for events in self.output.glob(f"*/events.out.tfevents.*.{os.getpid()}.*"):
+        for events in set(self.output.glob(f"{EVENTS}.{os.getpid()}.*")) - self.events:
             if events.parent in self.before:  # of a run that goes on
                 events.unlink()
             else:

@@ -82,13 +82,19 @@ def test_after_the_last_step_nothing_is_left_to_do(
 
 
 @pytest.mark.slow
-def test_a_refused_run_leaves_nothing_whatever_its_logger(figures: Path, tmp_path: Path) -> None:
+def test_a_refused_run_leaves_nothing_whatever_its_logger(
+    figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     logger = ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", str(tmp_path / "csv")]
     logger += ["--trainer.logger.version", "0"]
-    folder = tmp_path / "csv" / "lightning_logs" / "version_0"
-    lock = RunLock(folder)
+    run = tmp_path / "out" / "version_0"  # where a run lies whatever its logger
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "last.ckpt").touch()
+    (run / "config.yaml").touch()
+    lock = RunLock(run)
     lock.acquire()
     before = sorted(tmp_path.rglob("*"))
-    assert fit(figures, tmp_path / "out", *logger) == 1
+    assert fit(figures, tmp_path / "out", *logger, "--ckpt_path", "last") == 1
+    assert "a run is writing there" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
     lock.release()

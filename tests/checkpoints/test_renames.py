@@ -56,7 +56,7 @@ def test_the_command_line_reads_a_run_of_before(tmp_path: Path) -> None:
 
     cli = run(["fit", "--config", str(SAVED)], PlanCLI)
     assert isinstance(cli.model.balancer, GradientNorms)
-    assert (cli.model.balancer.alpha, cli.model.head_checkpointing) == (0.25, "stages")
+    assert (cli.model.balancer.alpha, cli.model.factory.head_checkpointing) == (0.25, "stages")
     assert cli.model.adapt.unfreeze_at == {1: 2}
 
 

@@ -151,7 +151,8 @@ def test_backbone_reads_a_task_model_and_says_what_it_left(
     for name, tensor in model.state_dict().items():
         if name != "rope_embed.periods":
             assert torch.equal(tensor, expected[f"backbone.{name}"])
-    (line,) = caplog.messages
+    unverified, line = caplog.messages
+    assert unverified == f"{tmp_path / 'model.safetensors'}: not verified, it holds no checksums."
     assert "8 ignored (a task head; only the backbone is loaded)" in line
     assert "1 ignored (used in pretraining alone)" in line
     assert str(tmp_path) in line

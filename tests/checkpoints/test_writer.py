@@ -1,13 +1,16 @@
 """Files appear whole, or not at all."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 
+from sapiens2_lit.archives.verify import CHECKSUMS
 from sapiens2_lit.checkpoints import read_weights, write_weights
 from sapiens2_lit.checkpoints import writer as writer_module
+from sapiens2_lit.errors import SettingError
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -19,7 +22,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         assert torch.equal(found[name], tensor)
         assert found[name].dtype == tensor.dtype
     with safe_open(file, framework="pt") as opened:
-        assert opened.metadata() == {"format": "pt", "size": "0.1b"}
+        metadata = opened.metadata()
+    assert json.loads(metadata.pop(CHECKSUMS)).keys() == {
+        *tensors,
+        "",
+    }  # "": of the names and shapes themselves
+    assert metadata == {"format": "pt", "size": "0.1b"}
 
 
 def test_views_of_one_tensor_are_written_apart(tmp_path: Path) -> None:
@@ -37,7 +45,7 @@ def test_a_crash_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypatch:
         raise OSError("no space left")
 
     monkeypatch.setattr(writer_module, "save_file", crash)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(SettingError, match=r"w\.safetensors cannot be written: no space left"):
         write_weights({"a": torch.zeros(2)}, file)
     assert torch.equal(read_weights(file).tensors["a"], torch.ones(2))
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
