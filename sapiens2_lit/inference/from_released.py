@@ -42,12 +42,14 @@ class Released:
         image_size: (height, width) of the input that it was trained on.
         config: the configuration that the file names, else empty.
         origin: where it came from.
+        place: the file or folder here.
     """
 
     network: Network
     image_size: tuple[int, int]
     config: dict[str, Any]
     origin: str
+    place: Path
 
 
 def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
@@ -74,7 +76,7 @@ def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
     task, image_size = next(iter(network.heads)), network.backbone.image_size or RELEASED_SIZE
     kept = {name: value for name, value in network.state_dict().items() if ".losses." in name}
     log.info("%s", load_state(network, kept | task_state(found.tensors, task), source=origin).summary())
-    return Released(network, image_size, config, origin)
+    return Released(network, image_size, config, origin, place)
 
 
 def find_folder(source: str | Path) -> Path:

@@ -16,7 +16,7 @@ from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, Outputs
 from sapiens2_lit.inference.build_from_config import read_factories
-from sapiens2_lit.inference.from_released import find_folder, read_released
+from sapiens2_lit.inference.from_released import read_released
 from sapiens2_lit.inference.trained_view import configured_view, data_setting, released_view
 from sapiens2_lit.models.build import build
 from sapiens2_lit.models.network import Network
@@ -176,7 +176,7 @@ def _load(source: str | Path, ema: bool, backbone: str | None, trust: Iterable[s
         image_size=found.image_size,
         view=configured_view(found.config)
         if found.config
-        else released_view(next(iter(found.network.heads)), find_folder(source)),
+        else released_view(next(iter(found.network.heads)), found.place),
         config=found.config,
         origin=found.origin,
     )

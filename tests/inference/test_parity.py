@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch.utils.data import default_collate
 
-from sapiens2_lit.datamodules import NormalDataModule, PoseDataModule
+from sapiens2_lit.data.datasets.dense import DenseDataset
+from sapiens2_lit.datamodules import PoseDataModule
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.predictor import Predictor
 from sapiens2_lit.inference.to_original import restore_vectors
@@ -65,9 +66,9 @@ def test_people_are_found_where_the_trainer_finds_them(figures: Path, make_model
     """Through the datamodule's own crops, in pixels of the photographs."""
     model = make_model("pose")
     boxes = "annotations/val.json"
-    data = PoseDataModule(str(figures), "coco17", SIZE, predict=boxes, num_workers=0)
-    data.setup("predict")
-    dataset = data.datasets["predict"]
+    data = PoseDataModule(str(figures), "coco17", SIZE, test=boxes, num_workers=0)
+    data.setup("test")
+    dataset = data.datasets["test"]
     batch = default_collate([dataset[index] for index in range(len(dataset))])
     expected = with_trainer(as_module(model, True), batch)["pose"]
     content = json.loads((figures / boxes).read_text())
@@ -88,10 +89,9 @@ def test_letterboxed_fields_are_the_trainer_s_brought_back(
 ) -> None:
     (tmp_path / "images").mkdir()
     Image.fromarray(picture(150, 90)).save(tmp_path / "images" / "a.png")
-    data = NormalDataModule(str(tmp_path), SIZE, predict="images", num_workers=0)
-    data.setup("predict")
+    dataset = DenseDataset(tmp_path / "images", ["a.png"], [], SIZE)
     model = make_model("normal")
-    batch = default_collate([data.datasets["predict"][0]])
+    batch = default_collate([dataset[0]])
     expected = with_trainer(as_module(model, False), batch)["normal"]["normal"][0]
     found = Predictor(model).predict(tmp_path / "images" / "a.png").maps["normal"]["normal"]
     restored = restore_vectors(channels_last(expected), whole_view(0, (150, 90), SIZE))
