@@ -339,9 +339,9 @@ def benchmark() -> int:
     with temporary_folder() as root:
         prepare(root)
         trials = []
-        for command in options.commands:
+        for first, command in enumerate(options.commands):
             for place in range(options.delays):
-                pairs = PAIRS if options.all else (PAIRS[place % len(PAIRS)],)
+                pairs = PAIRS if options.all else (PAIRS[(first + place) % len(PAIRS)],)
                 for number, target in pairs:
                     out = root / "trials" / f"{command}_{place}_{number.name}_{target}"
                     delay = options.until * place / options.delays

@@ -87,6 +87,75 @@ def held(temporary: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path`, which takes its name when the block ends well, and else is deleted.
+
+    What processes that were killed have left of earlier ones is removed, or given its name again.
+
+    Raises:
+        Interrupted: a signal came while the folder took its name; it is whole.
+        OSError: the parent cannot be written to, or is full.
+    """
+    bring_back(path)
+    remove_leftovers(path)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with interrupts.undone(partial(delete_folder, temporary)):  # its user asks for signals nowhere else
+            temporary.mkdir()
+            with held(temporary):
+                yield temporary
+            with interrupts.asked():
+                replace_folder(temporary, path)
+    finally:
+        delete_folder(temporary)
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Give the finished folder `new` the name `path`; what was there is deleted only then.
+
+    A process that is killed in between leaves what `bring_back` brings back.
+
+    Raises:
+        OSError: a name cannot be changed; what was there keeps its own.
+    """
+    if path.is_file() or path.is_symlink():
+        path.unlink()
+    if not path.exists():
+        new.rename(path)
+    else:
+        old = path.with_name(f".{path.name}.{uuid4().hex}.old")
+        with held(path):  # the folder, whatever its name
+            path.rename(old)
+            try:
+                new.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
+        delete_folder(old)
+    flush(path.parent)
+
+
+def bring_back(path: Path) -> None:
+    """Give a folder its name again that a process was about to replace when it was killed; delete it if replaced."""
+    for old in path.parent.glob(f".{glob.escape(path.name)}.*old"):
+        if is_held(old):
+            continue
+        if path.exists():
+            delete_folder(old)
+        else:
+            with suppress(FileNotFoundError):  # another process was faster
+                old.rename(path)
+
+
+def delete_folder(folder: Path) -> None:
+    """Delete a folder, to which another thread may be writing."""
+    for _ in range(3):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove files and folders `.NAME.<32 hex digits>` beside `path` whose writers are dead."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):

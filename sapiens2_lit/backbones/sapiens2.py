@@ -18,8 +18,8 @@ from sapiens2_lit.backbones.rope import RopePeriods, rope_tables
 from sapiens2_lit.backbones.sizes import PATCH, WINDOW, BackboneSize, check_image_size, find_size
 from sapiens2_lit.backbones.tokenizer import WindowTokenizer
 from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
-from sapiens2_lit.checkpoints.loading import load_state
 from sapiens2_lit.checkpoints.released_names import NOT_BACKBONE, backbone_state
+from sapiens2_lit.checkpoints.strict_loading import load_state
 from sapiens2_lit.errors import SettingError
 
 log = logging.getLogger(__name__)

@@ -2,9 +2,9 @@
 
 from sapiens2_lit.checkpoints.extract_head import take_head
 from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
-from sapiens2_lit.checkpoints.loading import LoadReport, is_under, load_state
 from sapiens2_lit.checkpoints.reader import Weights, read_meta, read_weights
 from sapiens2_lit.checkpoints.released_names import backbone_state, released_state, task_state
+from sapiens2_lit.checkpoints.strict_loading import LoadReport, is_under, load_state
 from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released, to_transformers
 from sapiens2_lit.checkpoints.writer import write_weights
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from sapiens2_lit.atomic_write import bring_back
 from sapiens2_lit.checkpoints.reader import best_of
 from sapiens2_lit.cli.options import DEFAULT_RUNS, value_of, without
 from sapiens2_lit.errors import SettingError
@@ -67,6 +68,8 @@ def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
             f"--ckpt_path {ckpt_path}: no such file (a path, or `last`, `best` or `auto` of --output)"
         )
     kind = "last" if ckpt_path == "auto" else ckpt_path
+    for old in output.glob("version_*/checkpoints/.*.ckpt.*old"):
+        bring_back(old.with_name(f"{old.name[1:].partition('.ckpt')[0]}.ckpt"))
     found = newest(output, kind)
     if found is None and ckpt_path != "auto":
         raise SettingError(f"--ckpt_path {ckpt_path}: no {output}/version_*/checkpoints/{PATTERNS[kind]}")

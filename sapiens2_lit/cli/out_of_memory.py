@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from sapiens2_lit.errors import DataError, SapiensError, SettingError
-from sapiens2_lit.memory.advice import MemoryQuery, explain_shortage
+from sapiens2_lit.memory.advice import MemoryQuery, advice_by_settings, explain_shortage
 from sapiens2_lit.memory.launch import launch_of
 
 REFUSALS = (
@@ -58,11 +58,11 @@ def advice(settings: Any, error: BaseException, trained: Any = None, ranks: int 
     """
     first = str(error).strip().partition("\n")[0]
     try:
-        told = by_settings(settings) if trained is None else by_plan(settings, trained, ranks)
+        told = advice_by_settings(settings) if trained is None else by_plan(settings, trained, ranks)
     except (
         Exception
     ) as cause:  # such as of a user's own head on tensors without contents: memory matters more
-        told = f"{by_settings(settings)}\n(The plan of this run failed: {cause})"
+        told = f"{advice_by_settings(settings)}\n(The plan of this run failed: {cause})"
     return OutOfMemory(f"out of memory: {first}\n{told}")
 
 
@@ -73,45 +73,3 @@ def by_plan(settings: Any, trained: Any, ranks: int | None) -> str:
         torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30 if gpu else None
     )
     return explain_shortage(MemoryQuery(trained, launch_of(settings, ranks, gpu)), memory)
-
-
-def by_settings(settings: Any) -> str:
-    lines = ["What to change, the cheapest first:", *(f"  {change}" for change in changes(settings))]
-    return "\n".join(lines)
-
-
-def changes(settings: Any) -> list[str]:
-    """Options that need less memory than this run's."""
-    found = []
-    batch = settings.get("data.init_args.batch_size") or 1
-    window = settings.get("trainer.accumulate_grad_batches") or 1
-    if batch > 1:
-        found.append(
-            f"--data.batch_size {batch // 2} --trainer.accumulate_grad_batches {window * 2}   (the same samples a step)"
-        )
-    checkpointing = settings.get("model.backbone.init_args.activation_checkpointing")
-    if checkpointing is not None and checkpointing is not True:
-        found.append("--model.backbone.activation_checkpointing true   (a third more computation)")
-    if settings.get("model.head_checkpointing") == "none":
-        found.append(
-            "--model.head_checkpointing stages   (the decoders' maps; or samples: one sample at a time)"
-        )
-    if settings.get("trainer.precision") not in ("bf16-mixed", "16-mixed"):
-        found.append("--trainer.precision bf16-mixed   (activations of half the size)")
-    strategy = settings.get("trainer.strategy")
-    sharded = isinstance(strategy, str | type(None)) or "Sharded" not in str(strategy.get("class_path"))
-    if sharded:
-        found.append(
-            "--config strategy/fsdp2.yaml   (with several GPUs: weights and optimizer states are spread)"
-        )
-    elif strategy.get("init_args.cpu_offload") is False:
-        found.append(
-            "--trainer.strategy.cpu_offload true   (weights and optimizer states in the host's memory; slow)"
-        )
-    if settings.get("model.adapt.mode") not in ("frozen", "lora"):
-        found.append(
-            "--model.adapt.mode lora   (or frozen: no gradients and optimizer states for the backbone)"
-        )
-    size = settings.get("data.init_args.image_size")
-    found.append(f"a smaller --data.image_size{f' than {list(size)}' if size else ''}, or a smaller backbone")
-    return found

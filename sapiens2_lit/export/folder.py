@@ -1,19 +1,14 @@
 """A folder that appears under its name whole or not at all."""
 
-import glob
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 from safetensors import SafetensorError
 
-from sapiens2_lit import interrupts
-from sapiens2_lit.atomic_write import held, remove_leftovers, room
+from sapiens2_lit.atomic_write import bring_back, room, whole_folder
 from sapiens2_lit.errors import SettingError
 
 MANIFEST = "sapiens2_lit.json"  # what every export holds and no other folder does
@@ -55,55 +50,15 @@ def new_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     bring_back(out)
     check_place(out, overwrite=overwrite)
-    remove_leftovers(out)
-    temporary = out.with_name(f".{out.name}.{uuid4().hex}")
     try:
-        with interrupts.undone(partial(delete, temporary)):  # an export asks for signals nowhere else
-            temporary.mkdir()
-            with held(temporary):
-                yield temporary
-            with interrupts.asked():
-                _replace(temporary, out)
+        with whole_folder(out) as temporary:
+            yield temporary
     except (OSError, SafetensorError) as error:
         if isinstance(error, OSError) and error.errno is None:
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
         left = room(error, out.parent) if isinstance(error, OSError) else ""
         raise SettingError(f"{out}: cannot be written: {reason}{left}; nothing is left of it") from error
-    finally:
-        delete(temporary)
-
-
-def bring_back(out: Path) -> None:
-    """Give an export its name again that a killed process was about to replace, or remove it if it is replaced."""
-    for old in out.parent.glob(f".{glob.escape(out.name)}.*.old"):
-        if out.exists():
-            delete(old)
-        else:
-            old.rename(out)
-
-
-def delete(folder: Path) -> None:
-    """Delete a folder, to which another thread may be writing."""
-    for _ in range(3):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-
-
-def _replace(new: Path, out: Path) -> None:
-    """Give `new` the name `out`; what was there is deleted only then."""
-    if not out.exists():
-        new.rename(out)
-        return
-    old = out.with_name(f".{out.name}.{uuid4().hex}.old")
-    out.rename(old)
-    try:
-        new.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old)
 
 
 def write_json(path: Path, content: object) -> None:

@@ -142,3 +142,50 @@ def explain_shortage(case: MemoryQuery, memory: float | None) -> str:
         text.append("With a tenth less to spend:")
         memory = 0.9 * found.total / GIB
     return "\n".join([*text, advice_text(case, memory)])
+
+
+def advice_by_settings(settings: Any) -> str:
+    """What to change where there is no module to plan, such as before it was built: options without figures.
+
+    Args:
+        settings: of the command, as parsed.
+    """
+    lines = ["What to change, the cheapest first:", *(f"  {change}" for change in cheaper(settings))]
+    return "\n".join(lines)
+
+
+def cheaper(settings: Any) -> list[str]:
+    """Options that need less memory than this run's."""
+    found = []
+    batch = settings.get("data.init_args.batch_size") or 1
+    window = settings.get("trainer.accumulate_grad_batches") or 1
+    if batch > 1:
+        found.append(
+            f"--data.batch_size {batch // 2} --trainer.accumulate_grad_batches {window * 2}   (the same samples a step)"
+        )
+    checkpointing = settings.get("model.backbone.init_args.activation_checkpointing")
+    if checkpointing is not None and checkpointing is not True:
+        found.append("--model.backbone.activation_checkpointing true   (a third more computation)")
+    if settings.get("model.head_checkpointing") == "none":
+        found.append(
+            "--model.head_checkpointing stages   (the decoders' maps; or samples: one sample at a time)"
+        )
+    if settings.get("trainer.precision") not in ("bf16-mixed", "16-mixed"):
+        found.append("--trainer.precision bf16-mixed   (activations of half the size)")
+    strategy = settings.get("trainer.strategy")
+    sharded = isinstance(strategy, str | type(None)) or "Sharded" not in str(strategy.get("class_path"))
+    if sharded:
+        found.append(
+            "--config strategy/fsdp2.yaml   (with several GPUs: weights and optimizer states are spread)"
+        )
+    elif strategy.get("init_args.cpu_offload") is False:
+        found.append(
+            "--trainer.strategy.cpu_offload true   (weights and optimizer states in the host's memory; slow)"
+        )
+    if settings.get("model.adapt.mode") not in ("frozen", "lora"):
+        found.append(
+            "--model.adapt.mode lora   (or frozen: no gradients and optimizer states for the backbone)"
+        )
+    size = settings.get("data.init_args.image_size")
+    found.append(f"a smaller --data.image_size{f' than {list(size)}' if size else ''}, or a smaller backbone")
+    return found

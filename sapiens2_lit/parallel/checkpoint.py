@@ -6,7 +6,6 @@ ranks can read them, as can a plain process.
 """
 
 import os
-import shutil
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -91,20 +90,6 @@ def save_sharded(checkpoint: dict[str, Any], path: Path, rank: int) -> None:
     if rank == 0:
         write_archive({**checkpoint, OPTIMIZERS: kept, INDEX_CRC: index_crc(path)}, path / META_FILE)
         flush(path)
-
-
-def replace_folder(part: Path, path: Path) -> None:
-    """Give the finished folder `part` its name; what was there before goes away."""
-    if path.is_dir() and not path.is_symlink():
-        old = path.with_name(f".{path.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        path.rename(old)
-        part.rename(path)
-        shutil.rmtree(old)
-    else:
-        path.unlink(missing_ok=True)
-        part.rename(path)
-    flush(path.parent)
 
 
 def read_meta_file(path: Path, parts: bool = True) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from sapiens2_lit.archives.safe_pickle import read_pickle
 from sapiens2_lit.archives.verify import verify_file
 from sapiens2_lit.archives.write_archive import archive_bytes
-from sapiens2_lit.atomic_write import check_room, unwritable_is_error
+from sapiens2_lit.atomic_write import check_room, replace_folder, unwritable_is_error
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel import checkpoint as folder
 from sapiens2_lit.parallel.collectives import gather_over_ranks
@@ -150,7 +150,7 @@ class ShardedStrategy(ModelParallelStrategy):
 
     def _end(self, part: Path, path: Path) -> None:
         if self.is_global_zero:
-            folder.replace_folder(part, path)
+            replace_folder(part, path)
 
     def together(self, work: Callable[[], object], path: Path, needed: int | None = None) -> None:
         """Do a rank's part of some work with files; a refusal on one rank is an error on all, which wait for it.

@@ -15,7 +15,7 @@ def test_runs_with_dropout_and_drop_path_end_as_if_never_killed(tmp_path: Path) 
         sys.executable,
         str(SCRIPT),
         "--kills",
-        "2",
+        "1",
         "--kinds",
         "LoRA",
         "drop",
@@ -24,4 +24,4 @@ def test_runs_with_dropout_and_drop_path_end_as_if_never_killed(tmp_path: Path) 
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].startswith("| in all | 4 | 4 | yes |")
+    assert done.stdout.splitlines()[-1].startswith("| in all | 2 | 2 | yes |")

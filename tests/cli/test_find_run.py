@@ -91,3 +91,11 @@ def test_new_runs_count_on(tmp_path: Path) -> None:
     for name in ("version_2", "version_10", "test", "version_x"):
         (tmp_path / name).mkdir()
     assert next_run(tmp_path) == tmp_path / "version_11"
+
+
+def test_a_run_killed_between_two_names_of_a_sharded_checkpoint_goes_on(runs: Path) -> None:
+    checkpoints = runs / "version_11" / "checkpoints"
+    (checkpoints / f".last-step=4.ckpt.{'b' * 32}.old").mkdir(parents=True)
+    (checkpoints / "last.ckpt").symlink_to("last-step=4.ckpt")
+    assert find_checkpoint("auto", runs) == str(checkpoints / "last.ckpt")
+    assert (checkpoints / "last.ckpt").is_dir()

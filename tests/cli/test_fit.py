@@ -158,6 +158,7 @@ def test_nothing_is_measured_without_trained_weights(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("coco_people", ["generated"], indirect=True)
 def test_small_model_learns_fourteen_people_by_heart(coco_people: Path, tmp_path: Path) -> None:
     """Labels of 12 of the 14 have keypoints. Takes half a minute."""
     args = [

@@ -9,7 +9,8 @@ import torch
 from jsonargparse import Namespace
 
 from sapiens2_lit.cli.main import main
-from sapiens2_lit.cli.out_of_memory import advice, changes, explain, is_out_of_memory
+from sapiens2_lit.cli.out_of_memory import advice, explain, is_out_of_memory
+from sapiens2_lit.memory.advice import cheaper
 
 
 @pytest.mark.slow
@@ -48,8 +49,8 @@ def test_what_is_done_already_is_not_advised() -> None:
     spent["trainer.strategy"] = Namespace(
         class_path="sapiens2_lit.parallel.strategy.ShardedStrategy", init_args=Namespace(cpu_offload=True)
     )
-    assert len(changes(spent)) == 1
-    assert "image_size" in changes(spent)[0]
+    assert len(cheaper(spent)) == 1
+    assert "image_size" in cheaper(spent)[0]
 
 
 @pytest.mark.parametrize(
