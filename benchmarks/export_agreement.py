@@ -8,6 +8,7 @@ image processor, model and post-processing of transformers, or the program besid
 
 import sys
 import tempfile
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def measure(task: str, form: str, view: ImageView, folder: Path) -> tuple[dict[s
         transformers.write_transformers(model, folder, options)
         loaded = transformers.load(folder, task)
         theirs = partial(transformers.their_results, transformers.processor_of(folder), loaded, task, task)
-        with transformers.float32_positions(model):
+        sharp = transformers.sharp_peaks(model.heads[task]) if task == "pose" else nullcontext()
+        with transformers.float32_positions(model), sharp:
             found = agreements(model, theirs, transformers.INPUT_PIXELS)
     return dict(summary(found)), found[0].limit
 

@@ -24,6 +24,18 @@ Key = tuple[int, int]
 _log = logging.getLogger(__name__)
 
 
+def split_key(key: int | Key, length: int) -> Key:
+    """(epoch, index) of a sample; a number alone is an index in epoch 0.
+
+    Raises:
+        IndexError: there is no such sample, at which a loop over a dataset ends.
+    """
+    epoch, index = key if isinstance(key, tuple) else (0, int(key))
+    if not 0 <= index < length:
+        raise IndexError(f"sample {index} of {length}")
+    return epoch, index
+
+
 def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
     """The source of every random number of one training sample."""
     return np.random.default_rng((seed, epoch, index))

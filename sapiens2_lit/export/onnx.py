@@ -138,5 +138,5 @@ def their_results(session: Any, heads: Mapping[str, Head], picture: RGB, box: Bo
     facts = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
     with warnings.catch_warnings(action="ignore"):  # a box where no head looks at people
         results = onnx_program.predict(session, facts, Image.fromarray(picture), [float(v) for v in box[:4]])
-    known = [name for name in heads if facts["heads"][name]["task"] in onnx_program.TASKS]
+    known = [name for name in heads if facts["heads"][name]["task"] is not None]
     return {key: value for key, value in results.items() if key.split(".")[0] in known and value.ndim > 1}

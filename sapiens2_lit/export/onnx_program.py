@@ -31,7 +31,6 @@ MOST_SHRINK, SQUARE = (
     2.0,
     1.02,
 )  # by which linear sampling skips no pixel; sides of pixels that count as equal
-TASKS = ("pose", "seg", "normal", "pointmap", "depth", "albedo", "matting")
 CANONICAL_FOCAL = 768 / (1024 * 768) ** 0.5  # of the camera that point maps are for, at an input of one pixel
 SMALLEST_SCALE = 0.05
 RELEASED_MAP_AREA = 256 * 192  # the heatmap on which `sigma` counts
@@ -88,7 +87,7 @@ def predict(
         outputs = run(session, names, pixels)
         for head in names:
             for key, value in read_head(head, heads[head], outputs, size).items():
-                if heads[head]["task"] not in TASKS:
+                if heads[head]["task"] is None:
                     results[f"{head}.{key}"] = value[0]  # who knows what it is
                     continue
                 if key == "segmentation":

@@ -17,6 +17,7 @@ from sapiens2_lit.visualization.draw_dense import (
     to_bytes,
 )
 from sapiens2_lit.visualization.draw_surface import draw_lit, draw_surface
+from sapiens2_lit.vocabularies.tasks import map_kinds
 
 Picture = npt.NDArray[np.uint8]
 Sample = Mapping[str, Any]
@@ -47,8 +48,9 @@ def label_views(sample: Sample, skeleton: Any, classes: Any) -> dict[str, Pictur
         views["normals"] = draw_normals(image, normals)
         views["normals, lit from the upper left"] = draw_lit(normals)
     views |= _distances(image, sample)
-    if "albedo" in sample:
-        views["albedo"] = to_bytes(channels_last(sample["albedo"]))
+    for kind in map_kinds():
+        if kind.values == "color" and kind.key in sample:
+            views[kind.key] = to_bytes(channels_last(sample[kind.key]))
     if "alpha" in sample:
         views |= _mattes(image, sample)
     return views

@@ -268,7 +268,7 @@ def test_views_of_ignored_pixels_are_drawn_again(folder):
     assert samples.skipped.count == 0
 
 
-@pytest.mark.parametrize("augment", [None, SegmentationAugmentation(**COLORLESS)])
+@pytest.mark.parametrize("augment", [None, SegmentationAugmentation(flip=0, **COLORLESS)])
 def test_stretched_images_fill_the_input_and_labels_go_with_them(
     folder: Path, augment: SegmentationAugmentation | None
 ) -> None:

@@ -133,6 +133,7 @@ def graph_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     heads = {"pose": HEADS["pose"], "linear": HEADS["linear"], "mine": class_path("a_users_file.TwoAnswers")}
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(place)
+        patch.setenv("SAPIENS2_LIT_TRUST", "a_users_file")
         path = place / "version_0" / "checkpoints" / "last.ckpt"
         yield make_checkpoint(path, heads, (128, 64), kind="a_users_file.Hard")
 

@@ -70,7 +70,7 @@ def test_the_page_names_every_option_and_every_format() -> None:
         "--opset",
         "--device",
         "--overwrite",
-        "--push-to-hub",
+        "--push_to_hub",
         "--private",
     ):
         assert word in text

@@ -90,7 +90,7 @@ def test_failures_say_what_to_do_and_keep_what_is_there(
     with pytest.raises(SettingError) as raised:
         export(command(checkpoint, out), FakeApi(fails, error))
     assert expected in str(raised.value)
-    assert "--push-to-hub me/people" in str(raised.value)
+    assert "--push_to_hub me/people" in str(raised.value)
     assert out.is_dir() is kept
 
 

@@ -152,6 +152,7 @@ def test_grouped_queries_opset_23_and_weights_beside_the_file(
     pytest.importorskip("onnxscript")
     (tmp_path / "a_grouped_file.py").write_text(GROUPED)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("SAPIENS2_LIT_TRUST", "a_grouped_file")
     monkeypatch.setattr("sapiens2_lit.export.onnx.LARGEST_FILE", 0)
     both = {name: heads[name] for name in ("pose", "seg")}
     source = checkpoint(both, image_size=(128, 64), kind="a_grouped_file.Plain", view="stretch")

@@ -34,6 +34,9 @@ def test_released_to_ours_to_released_is_equal_in_every_byte(
     (given.parent / "config.json").write_text((first.parent / "config.json").read_text())
 
     second = export(given.parent, tmp_path / "second")
+    with safe_open(second, "pt") as file:
+        assert set(file.metadata()) == {"format", "sapiens2_lit.crc32"}, "checksums alone are added"
+    save_file(load_file(second), second, metadata={"format": "pt"})
     assert second.read_bytes() == given.read_bytes()
 
 

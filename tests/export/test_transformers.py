@@ -86,7 +86,7 @@ def test_letterboxed_models_whose_padding_nobody_cuts_off_are_refused(
     source = checkpoint({task: heads[task]}, view="letterbox")
     assert main(["export", str(source), str(tmp_path / "out"), "--format", "transformers"]) == 1
     printed = capsys.readouterr().err
-    assert "from where `predict` puts it" in printed
+    assert "elsewhere than where `predict` puts them" in printed
     assert "--data.view stretch" in printed
     assert not (tmp_path / "out").exists()
 

@@ -152,7 +152,7 @@ def test_a_dataset_that_grows_keeps_its_splits(made: Path, tmp_path: Path) -> No
         (
             NUM,
             {"field_of_view": (40, 40)},
-            "`field_of_view` was --field-of-view 18 75, now --field-of-view 40 is",
+            "`field_of_view` was --field_of_view 18 75, now --field_of_view 40 is",
         ),
         (NUM, {"tasks": ("pose",)}, "`tasks` was --tasks all, now --tasks pose"),
         (NUM - 1, {}, "there are 12 samples already, --num 11 asks for fewer: give --num 12 or more"),
@@ -201,7 +201,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         ({"people": (1, 999)}, "--people 1 999"),
         (
             {"field_of_view": (50, 40)},
-            "--field-of-view 50 40: expected an angle, or the least and the greatest one",
+            "--field_of_view 50 40: expected an angle, or the least and the greatest one",
         ),
         ({"field_of_view": (0, 40)}, "from 1 to 150 degrees"),
         ({"seed": -1}, "--seed -1: expected 0 or more"),

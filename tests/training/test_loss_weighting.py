@@ -159,15 +159,16 @@ def test_batches_of_several_datasets_are_one_step() -> None:
     module.log = module.log_dict = lambda *args, **kwargs: None
     module.is_log_step = lambda: False
     images = torch.randint(0, 256, (2, 3, 64, 48), dtype=torch.uint8)
-    depth = {"image": images, "depth": torch.rand(2, 1, 64, 48) + 1}
+    depth = {"image": images, "depth": torch.rand(2, 1, 64, 48) + 1, "dataset": "a"}
     for size in ((64, 48), (64, 64)):
         normals = {
+            "dataset": "b",
             "image": torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8),
             "normal": torch.nn.functional.normalize(torch.randn(1, 3, *size), dim=1),
         }
         with torch.no_grad():
-            apart = module.training_step(depth, 0) + module.training_step(normals, 0)
             together = module.training_step({"batches": {"a": depth, "b": normals}}, 0)
+            apart = module.training_step(depth, 0) + module.training_step(normals, 0)
         torch.testing.assert_close(together, apart)
 
 

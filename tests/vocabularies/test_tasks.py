@@ -83,6 +83,7 @@ def new_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "data" / "albedos").rename(tmp_path / "data" / "shadings")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(TASKS, "shading", ROW)
+    monkeypatch.setenv("SAPIENS2_LIT_TRUST", "new_task")
     yield tmp_path
     sys.modules.pop("new_task", None)
 
@@ -108,7 +109,7 @@ def test_a_new_task_trains_predicts_and_is_exported(new_task: Path) -> None:
         command = ["export", "--format", name, "--model", run, "--output", root / name]
         assert main([*map(str, command)]) == 0
     (file,) = (root / "released").glob("*_shading.safetensors")
-    settings = infer_settings(load_file(file), (64, 48), str(file))
+    settings = infer_settings(load_file(file), file, str(file))
     assert settings["heads"]["shading"]["class_path"] == ROW.head
     facts = json.loads((root / "onnx" / "sapiens2_lit.json").read_text())["heads"]["shading"]
     image = torch.randint(0, 256, (1, 3, 64, 48), dtype=torch.uint8)

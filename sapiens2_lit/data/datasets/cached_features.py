@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from sapiens2_lit.data.feature_store import FeatureStore, mark_of
-from sapiens2_lit.data.loading import Key
+from sapiens2_lit.data.loading import Key, split_key
 
 
 class CachedDataset(Dataset[dict[str, Any]]):
@@ -35,7 +35,7 @@ class CachedDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, key: int | Key) -> dict[str, Any]:
         assert self.store is not None, "no store was opened"
-        epoch, index = key if isinstance(key, tuple) else (0, int(key))
+        epoch, index = split_key(key, len(self))
         view = epoch % self.views
         sample = self.dataset[(view, index)]
         row, mark = view * len(self) + index, mark_of(sample["image"])

@@ -21,7 +21,7 @@ from sapiens2_lit.data.labels.warp import (
     say_invalid,
     warp_rasters,
 )
-from sapiens2_lit.data.loading import Key, sample_generator
+from sapiens2_lit.data.loading import Key, sample_generator, split_key
 from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.data.sample_counter import Tally
 from sapiens2_lit.errors import DataError
@@ -118,8 +118,9 @@ class DenseDataset(Dataset[dict[str, Any]]):
 
         Raises:
             DataError: naming the image or the label that cannot be read.
+            IndexError: there is no such sample, at which a loop over the dataset ends.
         """
-        epoch, index = key if isinstance(key, tuple) else (0, int(key))
+        epoch, index = split_key(key, len(self))
         rng = sample_generator(self.seed, epoch, index)
         replaced = False
         for place in range(index, index + min(len(self), _REPLACEMENTS)):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from sapiens2_lit.data.loading import Key
+from sapiens2_lit.data.loading import Key, split_key
 
 SEED = "pixel_seed"  # the batch's key, gone once the batch is on the device
 _STREAM = 1  # apart from the numbers that decide the view
@@ -33,6 +33,6 @@ class SeededPixels(Dataset[dict[str, Any]]):
         return len(self.dataset)
 
     def __getitem__(self, key: int | Key) -> dict[str, Any]:
-        epoch, index = key if isinstance(key, tuple) else (0, int(key))
+        epoch, index = split_key(key, len(self))
         rng = np.random.default_rng((self.seed, epoch, index, _STREAM))
         return {**self.dataset[key], SEED: torch.tensor(int(rng.integers(2**63)))}

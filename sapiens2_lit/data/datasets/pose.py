@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from sapiens2_lit.data.coco.people import People
 from sapiens2_lit.data.labels.base import LabelSource, stem_of
 from sapiens2_lit.data.labels.warp import read_rasters, warp_rasters
-from sapiens2_lit.data.loading import Key, sample_generator
+from sapiens2_lit.data.loading import Key, sample_generator, split_key
 from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.data.sample_counter import Tally
 from sapiens2_lit.errors import DataError
@@ -86,8 +86,9 @@ class PoseDataset(Dataset[dict[str, Any]]):
 
         Raises:
             DataError: naming the image, if it cannot be read or is not of the size that its file declares.
+            IndexError: there is no such sample, at which a loop over the dataset ends.
         """
-        epoch, index = key if isinstance(key, tuple) else (0, int(key))
+        epoch, index = split_key(key, len(self))
         if not self.skip_bad:
             return self._make(epoch, index)
         for place in range(index, index + min(len(self), _REPLACEMENTS)):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sapiens2_lit.data.loading import Key
+from sapiens2_lit.data.loading import Key, split_key
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.synthetic.dataset.frame import FIELDS_OF_VIEW, Frame, PersonLabels
 from sapiens2_lit.synthetic.dataset.generate import generate
@@ -58,7 +58,7 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         return self.length
 
     def __getitem__(self, key: int | Key) -> dict[str, Tensor | str]:
-        epoch, row = key if isinstance(key, tuple) else (0, int(key))
+        epoch, row = split_key(key, self.length)
         index = self.start + epoch * self.length + row
         return self.to_sample(self.frame(index), index, row)
 

@@ -22,7 +22,14 @@ _TOLERANCE = 0.02  # of values in 0..1: what resampling by somebody else may hav
 _MOST_OFF = 0.01  # share of the pixels whose foreground is brighter than their alpha allows
 
 
-class AlbedoFolder(FieldFolder):
+class ColorFolder(FieldFolder):
+    """Colors, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1."""
+
+    suffixes = (".png", ".npy", ".npz")
+    channels = 3
+
+
+class AlbedoFolder(ColorFolder):
     """Albedo, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1; black, NaN or infinity for none.
 
     No surface reflects nothing at all, so exact black is taken for a pixel without label.
@@ -34,8 +41,6 @@ class AlbedoFolder(FieldFolder):
     """
 
     key = "albedo"
-    suffixes = (".png", ".npy", ".npz")
-    channels = 3
 
     def __init__(
         self, folder: Path, valids: ValidFolder | None = None, setting: str = "data.albedos"
@@ -75,7 +80,7 @@ class AlphaFolder(FieldFolder):
         return values.clamp(0, 1)  # NaN stays NaN
 
 
-class ForegroundFolder(FieldFolder):
+class ForegroundFolder(ColorFolder):
     """The color of the people's share of each pixel, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1.
 
     Args:
@@ -86,8 +91,6 @@ class ForegroundFolder(FieldFolder):
     """
 
     key = "foreground"
-    suffixes = (".png", ".npy", ".npz")
-    channels = 3
     uses_valid = False
 
     def __init__(

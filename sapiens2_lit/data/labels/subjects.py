@@ -17,7 +17,7 @@ from sapiens2_lit.data.checks.outlines import Agreement, measure_agreement
 from sapiens2_lit.data.datasets.pose import PoseDataset
 from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, RasterFolder, read_indices, stem_of
 from sapiens2_lit.data.labels.camera import CameraFile, CameraFolder, CameraSource
-from sapiens2_lit.data.labels.color import AlbedoFolder, AlphaFolder, ForegroundFolder
+from sapiens2_lit.data.labels.color import AlphaFolder, ColorFolder
 from sapiens2_lit.data.labels.depth import DepthFolder, PointmapFolder
 from sapiens2_lit.data.labels.field import FieldFolder
 from sapiens2_lit.data.labels.normal import NormalFolder
@@ -90,7 +90,7 @@ def _subject(
         return DepthLabels(relative=relative, measure=measured(_depth_facts), **common)
     if isinstance(label, AlphaFolder):
         return MatteLabels(measure=measured(_share_facts), **common)
-    if isinstance(label, AlbedoFolder | ForegroundFolder):
+    if isinstance(label, ColorFolder):
         return ColorLabels(measure=measured(_share_facts), **common)
     if isinstance(label, CameraFolder):
         return CameraLabels(measure=measured(_camera_facts), **common)
