@@ -32,7 +32,12 @@ def modules_of(root: Path) -> dict[str, Path]:
 
 
 def imports_of(file: Path, modules: dict[str, Path]) -> set[str]:
-    """Modules of ours that a file imports, anywhere but under TYPE_CHECKING."""
+    """Modules of ours that a file imports, anywhere but under TYPE_CHECKING; a package imports what its stub says."""
+    stub = file.with_suffix(".pyi")
+    if stub.is_file():
+        package = next(name for name, other in modules.items() if other == file)
+        lines = ast.parse(stub.read_text(encoding="utf-8")).body
+        return {f"{package}.{node.module}" for node in lines if isinstance(node, ast.ImportFrom)}
     tree = ast.parse(file.read_text(encoding="utf-8"))
     found = set()
     for node in _nodes(tree):

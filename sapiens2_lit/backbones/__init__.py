@@ -1,7 +1,5 @@
 """Backbones: image encoders that return feature maps."""
 
-from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.backbones.sapiens2 import Sapiens2
-from sapiens2_lit.backbones.sizes import BackboneSize, size_names
+import lazy_loader
 
-__all__ = ["Backbone", "BackboneSize", "Sapiens2", "size_names"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

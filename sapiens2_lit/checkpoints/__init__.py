@@ -1,27 +1,5 @@
 """Checkpoints: reading, renaming, loading and writing weights."""
 
-from sapiens2_lit.checkpoints.extract_head import take_head
-from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
-from sapiens2_lit.checkpoints.reader import Weights, read_meta, read_weights
-from sapiens2_lit.checkpoints.released_names import backbone_state, released_state, task_state
-from sapiens2_lit.checkpoints.strict_loading import LoadReport, is_under, load_state
-from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released, to_transformers
-from sapiens2_lit.checkpoints.writer import write_weights
+import lazy_loader
 
-__all__ = [
-    "LoadReport",
-    "Weights",
-    "backbone_state",
-    "detect_layout",
-    "is_under",
-    "load_state",
-    "open_weights",
-    "read_meta",
-    "read_weights",
-    "released_state",
-    "take_head",
-    "task_state",
-    "to_released",
-    "to_transformers",
-    "write_weights",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,6 +1,5 @@
 """Fetch weights from the Hugging Face hub: from the local cache where they are there, else by network."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,25 +15,12 @@ from huggingface_hub.errors import (
 from sapiens2_lit.checkpoints.hf_config import CONFIG, PREPROCESSOR
 from sapiens2_lit.errors import WeightsError
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-FILE_ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
-RELEASED = "facebook/sapiens2-"
 CONFIGS = (CONFIG, PREPROCESSOR)
 # The usual name first, so that a repository with two copies of its weights gives one.
 PATTERNS = (
     ["model.safetensors", "model.safetensors.index.json", "model-*.safetensors", *CONFIGS, "LICENSE*"],
     ["*.safetensors", *CONFIGS, "LICENSE*"],
 )
-
-
-def is_hub_id(source: str) -> bool:
-    """Whether `source` looks like `organisation/name` rather than a path to a file."""
-    return HUB_ID.fullmatch(source) is not None and not source.endswith(FILE_ENDINGS)
-
-
-def is_released(hub_id: str) -> bool:
-    """Whether it is one of Meta's own repositories, which a file may name to be fetched."""
-    return hub_id.startswith(RELEASED) and is_hub_id(hub_id)
 
 
 def fetch(hub_id: str, find_files: Callable[[Path], list[Path]], download: bool = True) -> list[Path]:

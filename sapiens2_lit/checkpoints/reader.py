@@ -13,7 +13,8 @@ from sapiens2_lit.archives.verify import verify_file
 from sapiens2_lit.checkpoints.fingerprint import candidates, check_identity
 from sapiens2_lit.checkpoints.format import BACKBONE, CHECKPOINT, META, TRAINING_ONLY, is_ours, with_averages
 from sapiens2_lit.checkpoints.hf_config import check_configs, read_config
-from sapiens2_lit.checkpoints.hub import fetch, is_hub_id, is_released
+from sapiens2_lit.checkpoints.hub import fetch
+from sapiens2_lit.checkpoints.hub_ids import is_hub_id, is_released
 from sapiens2_lit.checkpoints.released_names import backbone_state
 from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released

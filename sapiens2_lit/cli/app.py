@@ -5,8 +5,8 @@ from typing import Any
 
 from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.cli.find_run import find_model
-from sapiens2_lit.cli.options import Parser, add_trust_options
-from sapiens2_lit.data.pixel_limit import MAX_PIXELS, set_max_pixels
+from sapiens2_lit.cli.parsers import app_parser
+from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.predictor import Predictor, load
 
@@ -18,24 +18,7 @@ def app(args: list[str]) -> int:
         SettingError: gradio is not installed, or the port is taken.
         WeightsError: a checkpoint cannot be read.
     """
-    parser = Parser("sapiens2-lit app", description=app.__doc__.partition("\n")[0] if app.__doc__ else "")
-    parser.add_argument(
-        "models",
-        nargs="+",
-        metavar="MODEL",
-        help="a run, RUNS/best, RUNS/last, a checkpoint, a task file or folder, or a hub id",
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 for every network")
-    parser.add_argument("--port", type=int, default=7860, help="(%(default)s)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (%(default)s)")
-    add_trust_options(parser)
-    parser.add_argument(
-        "--max_upload", type=float, default=50, metavar="MB", help="largest picture, as a file (%(default)g)"
-    )
-    parser.add_argument(
-        "--max_pixels", type=int, metavar="N", help=f"largest picture, decoded ({MAX_PIXELS:,})"
-    )
-    options = parser.parse_args(args)
+    options = app_parser().parse_args(args)
     try:
         from sapiens2_lit.app.page import build_page
     except ImportError as error:

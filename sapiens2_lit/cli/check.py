@@ -13,7 +13,7 @@ from tqdm import tqdm
 from sapiens2_lit import interrupts
 from sapiens2_lit.atomic_write import check_writable, write_whole
 from sapiens2_lit.cli.fit import SapiensCLI, run
-from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.cli.parsers import check_parser
 from sapiens2_lit.cli.plan_settings import NoTrainer
 from sapiens2_lit.data.checks import (
     CHECKS,
@@ -31,13 +31,6 @@ from sapiens2_lit.errors import SapiensError, SettingError
 from sapiens2_lit.report.check_page import build_check_page, summary
 from sapiens2_lit.report.check_samples import CheckedData
 
-USAGE = "sapiens2-lit check --config FILE [--data.KEY VALUE ...] [--output DIR] [--json FILE]"
-DESCRIPTION = """\
-Run all checks of labels on all files of the data, and write a page with the findings and pictures of the labels, as
-they are and as the network sees them. All further options are those of `fit`; no network is built.
-
-Exit status: 0 clean or notes alone, 1 errors, 2 wrong usage, 3 warnings alone.
-"""
 PAGE = "check.html"
 WARNINGS_ALONE = 3
 
@@ -63,9 +56,7 @@ def check(args: list[str]) -> int:
     Raises:
         SettingError: naming the setting that does not fit.
     """
-    parser = Parser("sapiens2-lit check", usage=USAGE, description=DESCRIPTION)
-    parser.add_argument("--output", default="check", metavar="DIR", help=f"folder for {PAGE} (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all findings for other programs")
+    parser = check_parser()
     own, options = parser.parse_known_args(args)
     if not options:
         parser.error("nothing to check: give --config FILE, such as pose_17.yaml, and --data.root DIR")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.checkpoints import open_weights, read_meta
-from sapiens2_lit.checkpoints.hub import is_hub_id
+from sapiens2_lit.checkpoints.hub_ids import is_hub_id
 from sapiens2_lit.inference.from_released import config_of, find_folder, find_task
 from sapiens2_lit.inference.trained_view import configured_view, released_view
 from sapiens2_lit.training.module import SapiensModule

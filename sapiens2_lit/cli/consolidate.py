@@ -14,7 +14,7 @@ from sapiens2_lit.checkpoints.format import CHECKPOINT, META
 from sapiens2_lit.checkpoints.write_streaming import Shapes, write_stream
 from sapiens2_lit.cli.find_run import find_model
 from sapiens2_lit.cli.messages import set_up_messages
-from sapiens2_lit.cli.options import Parser, add_verify_option
+from sapiens2_lit.cli.parsers import consolidate_parser
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.parallel.checkpoint import (
     MODEL,
@@ -24,8 +24,6 @@ from sapiens2_lit.parallel.checkpoint import (
     stored_tensors,
 )
 
-DESCRIPTION = "Write the weights of a checkpoint, sharded or not, into one safetensors file."
-
 
 def consolidate_command(args: list[str]) -> int:
     """Run `consolidate MODEL --output OUT.safetensors`.
@@ -34,12 +32,7 @@ def consolidate_command(args: list[str]) -> int:
         ArgumentError: wrong usage.
         SettingError: no file to write, or OUT is no name of a safetensors file.
     """
-    parser = Parser("sapiens2-lit consolidate", description=DESCRIPTION)
-    parser.add_argument("model", metavar="MODEL", help="a run, RUNS/best, RUNS/last, or a checkpoint")
-    parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="the same as --output")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write, FILE.safetensors")
-    add_verify_option(parser)
-    options = parser.parse_args(args)
+    options = consolidate_parser().parse_args(args)
     set_up_messages()
     set_verification(options.verify)
     if (options.out is None) == (options.output is None):

@@ -2,14 +2,13 @@
 
 import shlex
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from sapiens2_lit.cli.fit import SapiensCLI, run
-from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.cli.parsers import demo_parser
 from sapiens2_lit.data.datasets.synthetic import main_person
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import PoseHead, SegmentationHead
@@ -31,13 +30,7 @@ FEWEST = 20  # pictures: a tenth is tested on, another validated on, and quickst
 
 def demo(args: list[str]) -> None:
     """Generate people once, fit pose and segmentation on them, print metrics of held-out ones, save predictions.png."""
-    parser = Parser("sapiens2-lit demo", description=demo.__doc__)
-    parser.add_argument("--output", type=Path, default=Path("demo"), help="folder for images and the run")
-    parser.add_argument(
-        "--num", type=int, default=500, help="pictures, of which a tenth is held out (%(default)s)"
-    )
-    parser.add_argument("--steps", type=int, help="optimizer steps (as many as quickstart.yaml says)")
-    options = parser.parse_args(args)
+    options = demo_parser().parse_args(args)
     if options.num < FEWEST:
         raise SettingError(f"--num {options.num}: expected {FEWEST} or more, of which a tenth is held out")
     if options.steps is not None and options.steps < 1:

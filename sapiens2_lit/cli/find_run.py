@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sapiens2_lit.atomic_write import bring_back
-from sapiens2_lit.checkpoints.reader import best_of
+from sapiens2_lit.checkpoints.hub_ids import is_hub_id
 from sapiens2_lit.cli.options import DEFAULT_RUNS, value_of, without
 from sapiens2_lit.errors import SettingError
 
@@ -24,20 +24,38 @@ def find_model(source: str) -> str:
             end of the folder, that one alone.
 
     Raises:
-        SettingError: the folder has no such checkpoint.
+        SettingError: there is no such file or folder, or no such checkpoint in it.
     """
     path = Path(source).expanduser()
     if path.is_dir() and has_checkpoints(path):
         found = newest(path, "best") or newest(path, "last")
         assert found is not None, "has_checkpoints has seen one"
         return str(found)
-    if path.exists() or path.name not in PATTERNS:
+    if path.exists():
+        return source
+    if path.name not in PATTERNS:
+        expect_hub_id(source)
         return source
     if (found := newest(path.parent, path.name)) is None:
         raise SettingError(
             f"--model {source}: {path.parent} has no run with checkpoints/{PATTERNS[path.name]}"
         )
     return str(found)
+
+
+def expect_hub_id(source: str) -> None:
+    """Check that what is no file here can be a repository on the hub.
+
+    Raises:
+        SettingError: it cannot, or its folder holds runs, of which it is none.
+    """
+    beside = sorted(path.parent.name for path in Path(source).expanduser().parent.glob("*/version_*"))
+    if not is_hub_id(source) or beside:
+        known = f"; in {Path(source).parent} there are {', '.join(dict.fromkeys(beside))}" if beside else ""
+        raise SettingError(
+            f"--model: found {source!r}, which is no file or folder{known}; expected a run, a file or a folder of "
+            "weights, or a hub id such as facebook/sapiens2-pose-0.4b"
+        )
 
 
 def has_checkpoints(folder: Path) -> bool:
@@ -52,7 +70,12 @@ def newest(folder: Path, kind: str) -> Path | None:
     if not found:
         return None
     run = max((path.parents[1] for path in found), key=version_number)
-    return best_of([path for path in found if path.parents[1] == run])
+    of_run = [path for path in found if path.parents[1] == run]
+    if len(of_run) == 1:
+        return of_run[0]
+    from sapiens2_lit.checkpoints.reader import best_of  # torch, which reads what the checkpoints say
+
+    return best_of(of_run)
 
 
 def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:

@@ -12,6 +12,7 @@ from textwrap import dedent
 from sapiens2_lit import interrupts
 from sapiens2_lit.atomic_write import ADVICE, DISK_ERRORS, room
 from sapiens2_lit.cli.configs import find_config, shipped_configs, summary
+from sapiens2_lit.cli.start import answered
 from sapiens2_lit.errors import Interrupted, SapiensError, UntrustedError
 
 USAGE = """\
@@ -36,6 +37,7 @@ Later --config files and options win over earlier ones. `sapiens2-lit fit --help
 `sapiens2-lit fit --config ... --print_config` prints the whole configuration of a run.
 """
 TRAINER_COMMANDS = ("fit", "validate", "test")
+COMMANDS = (*TRAINER_COMMANDS, "predict", "app", "export", "check", "plan", "consolidate", "synth", "demo")
 
 
 def main(args: list[str] | None = None) -> int:
@@ -102,6 +104,8 @@ def answer(command: str, rest: list[str]) -> int:
 
 
 def dispatch(command: str, rest: list[str]) -> int:
+    if command in COMMANDS and answered(command, rest):
+        return 0
     if command == "predict":
         from sapiens2_lit.cli.predict import predict
 

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 
-from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.cli.parsers import plan_parser
 from sapiens2_lit.cli.plan_settings import read_case
 from sapiens2_lit.memory.advice import MemoryQuery, advice_text
 from sapiens2_lit.memory.batch_size import largest_batch
@@ -11,23 +11,13 @@ from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.memory.table import GPUS, SIZES, memory_table
 
-USAGE = """\
-sapiens2-lit plan [--devices N] --memory GIB [--config FILE ...] [--KEY VALUE ...]
-       sapiens2-lit plan --table [--sizes SIZE ...] [--gpus N ...]
-"""
-
 
 def plan(args: list[str]) -> int:
     """Print what the training with these options of `fit` takes on each device; returns 0, or 1 if it does not fit."""
-    parser = Parser("sapiens2-lit plan", usage=USAGE)
-    parser.add_argument("--devices", type=int, help="GPUs in all (default: trainer.devices x num_nodes)")
-    parser.add_argument("--memory", type=float, help="memory of each GPU in GiB, as it is sold: 24, 80, 141")
-    parser.add_switch("table", False, "all sizes, modes, precisions and numbers of GPUs")
-    parser.add_argument("--sizes", nargs="+", default=SIZES, help="sizes of the table")
-    parser.add_argument("--gpus", type=int, nargs="+", default=GPUS, help="numbers of GPUs in the table")
+    parser = plan_parser()
     own, options = parser.parse_known_args(args)
     if own.table:
-        for line in memory_table(own.sizes, own.gpus):
+        for line in memory_table(own.sizes or SIZES, own.gpus or GPUS):
             write(line)
         return 0
     if own.memory is None:

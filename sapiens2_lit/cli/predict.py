@@ -6,26 +6,27 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from sapiens2_lit import interrupts
-from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.atomic_write import check_writable
 from sapiens2_lit.cli.find_run import find_model, with_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import with_underscores
 from sapiens2_lit.cli.predict_options import build_parser
+from sapiens2_lit.cli.start import say_loading
 from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
 from sapiens2_lit.inference.boxes import BoxFile, read_boxes
-from sapiens2_lit.inference.detect import build_detector
 from sapiens2_lit.inference.inputs import check
-from sapiens2_lit.inference.output import Output, open_output
-from sapiens2_lit.inference.predictor import Predictor, load
 from sapiens2_lit.inference.sources import Frame, Source, open_source
-from sapiens2_lit.inference.video_tracking import VideoTracking
-from sapiens2_lit.inference.writers.formats import FormatOptions
+
+if TYPE_CHECKING:  # torch is imported when all that was asked for is there
+    from sapiens2_lit.inference.output import Output
+    from sapiens2_lit.inference.predictor import Predictor
+    from sapiens2_lit.inference.video_tracking import VideoTracking
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,6 @@ def predict(args: list[str]) -> int:
         raise SettingError("--data.predict is gone: give --images PATH, and --boxes FILE for people")
     options = build_parser().parse_args(with_model(with_underscores(args)))
     set_max_pixels(options.max_pixels)
-    set_verification(options.verify)
     with empty_folders_removed(options.output):
         return predict_to(options)
 
@@ -54,6 +54,11 @@ def predict_to(options: Namespace) -> int:
     check_writable(options.output, "--output")
     source = open_source(options.images, without=options.output)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
+    options.model = find_model(options.model)
+    say_loading("PyTorch")
+    from sapiens2_lit.inference.output import open_output
+    from sapiens2_lit.inference.writers.formats import FormatOptions
+
     predictor = build_predictor(options)
     timeline = build_timeline(options, predictor, source)
     ids = None if boxes is None else image_ids(boxes, source, options.formats or ())
@@ -97,14 +102,19 @@ def empty_folders_removed(folder: Path) -> Iterator[None]:
             remove()
 
 
-def build_predictor(options: Namespace) -> Predictor:
+def build_predictor(options: Namespace) -> "Predictor":
     """The model and how it is used.
 
     Raises:
         SettingError, WeightsError: naming the option that does not fit.
     """
+    from sapiens2_lit.archives.verify import set_verification
+    from sapiens2_lit.inference.detect import build_detector
+    from sapiens2_lit.inference.predictor import load
+
+    set_verification(options.verify)
     predictor = load(
-        find_model(options.model),
+        options.model,
         device=options.device,
         precision=options.precision,
         compile=options.compile,
@@ -135,12 +145,14 @@ def build_predictor(options: Namespace) -> Predictor:
     return predictor
 
 
-def build_timeline(options: Namespace, predictor: Predictor, source: Source) -> VideoTracking:
+def build_timeline(options: Namespace, predictor: "Predictor", source: Source) -> "VideoTracking":
     """What is done with people from frame to frame.
 
     Raises:
         SettingError: it is asked for, but there are no people, or no frames.
     """
+    from sapiens2_lit.inference.video_tracking import VideoTracking
+
     for name, value in (("--track", options.track), ("--smooth", options.smooth)):
         if value and not predictor.top_down:
             raise SettingError(f"{name}: no head of {predictor.model.origin} predicts keypoints of people")
@@ -194,11 +206,11 @@ def files_of(source: Source) -> list[str]:
 
 
 def run(
-    predictor: Predictor,
+    predictor: "Predictor",
     source: Source,
-    output: Output,
+    output: "Output",
     boxes: BoxFile | None,
-    timeline: VideoTracking,
+    timeline: "VideoTracking",
     problems: list[str],
 ) -> int:
     """Predict on all frames, some at a time, in their order; returns how many were written."""

@@ -14,7 +14,7 @@ import lightning as L
 import yaml
 from lightning.pytorch.strategies import Strategy
 
-from sapiens2_lit.checkpoints.hub import is_hub_id, is_released
+from sapiens2_lit.checkpoints.hub_ids import is_hub_id, is_released
 from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.checkpoints.trust import Trust
 from sapiens2_lit.checkpoints.untrusted_config import FileSettings, parameter_types

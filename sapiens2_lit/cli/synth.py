@@ -5,20 +5,14 @@ import sys
 from pathlib import Path
 
 from sapiens2_lit import interrupts
-from sapiens2_lit.cli.options import Parser
+from sapiens2_lit.cli.parsers import synth_parser
 from sapiens2_lit.errors import Interrupted, SettingError
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
 from sapiens2_lit.synthetic.dataset.files import write_file
-from sapiens2_lit.synthetic.dataset.frame import FIELDS_OF_VIEW
 from sapiens2_lit.synthetic.dataset.layout import TASKS, folders_of, png
 from sapiens2_lit.synthetic.dataset.manifest import Settings
 from sapiens2_lit.synthetic.dataset.preview import preview
 
-DESCRIPTION = """\
-Write pictures of synthetic people with exact labels, as the datamodules read them.
-
-Run it again after a kill, or with a larger --num, and only what is missing is made. Of ten samples eight are for
-training, one for validation, one for testing."""
 CONFIGS = {
     "pose": "pose_308.yaml",
     "segmentation": "segmentation_29.yaml",
@@ -37,30 +31,7 @@ def synth(args: list[str]) -> int:
         Interrupted: a signal came; what is there is whole.
         SettingError: naming the option or the file that does not fit.
     """
-    parser = Parser("sapiens2-lit synth", description=DESCRIPTION)
-    parser.add_argument("out", type=Path, nargs="?", metavar="DIR", help="the same as --output")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the dataset")
-    parser.add_argument("--num", type=int, default=500, help="pictures in all (%(default)s)")
-    parser.add_argument(
-        "--size", type=int, nargs=2, default=[512, 384], metavar=("HEIGHT", "WIDTH"), help="(512 384)"
-    )
-    parser.add_argument(
-        "--people", type=int, nargs="+", default=[1], metavar="N", help="in a picture: N, or from N to N (1)"
-    )
-    parser.add_argument(
-        "--field_of_view",
-        type=float,
-        nargs="+",
-        default=list(FIELDS_OF_VIEW),
-        metavar="DEGREES",
-        help="vertical field of view of the cameras: one, or from one to another (18 75)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other people (%(default)s)")
-    parser.add_argument(
-        "--tasks", nargs="+", default=["all"], metavar="TASK", help=f"all, or some of {', '.join(TASKS)}"
-    )
-    parser.add_argument("--workers", type=int, help="processes (one on each CPU)")
-    options = parser.parse_args(args)
+    options = synth_parser().parse_args(args)
     if (options.out is None) == (options.output is None):
         raise SettingError("synth: expected one folder to write, as DIR or as --output DIR")
     for option, found in (("--people", options.people), ("--field_of_view", options.field_of_view)):

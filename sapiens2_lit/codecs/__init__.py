@@ -1,5 +1,5 @@
 """Keypoints to heatmaps and back."""
 
-from sapiens2_lit.codecs.udp import UDPHeatmapCodec
+import lazy_loader
 
-__all__ = ["UDPHeatmapCodec"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

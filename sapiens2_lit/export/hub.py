@@ -8,7 +8,7 @@ from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, LocalTokenNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from sapiens2_lit.checkpoints.hub import is_hub_id
+from sapiens2_lit.checkpoints.hub_ids import is_hub_id
 from sapiens2_lit.errors import SettingError
 
 LOGIN = "run `hf auth login` with a token that may write (https://huggingface.co/settings/tokens), or set HF_TOKEN"

@@ -6,7 +6,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-from sapiens2_lit.checkpoints.hub import is_hub_id
+from sapiens2_lit.checkpoints.hub_ids import is_hub_id
 
 LICENSE = "LICENSE"
 NAMES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "LICENCE.md", "LICENCE.txt")

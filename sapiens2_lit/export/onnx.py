@@ -29,7 +29,6 @@ WEIGHTS, PROGRAM = "model.onnx", "predict.py"
 METADATA = "sapiens2_lit"  # in the file: JSON of what the manifest says
 TOLERANCE = 1e-4
 INPUT_PIXELS = 0.5  # that results of the program may be apart from ours
-OPSETS = range(18, 24)  # 18: the first that the exporter writes itself
 LARGEST_FILE = 1_800_000_000  # bytes: a protobuf ends at 2 GiB, larger weights lie in a file beside it
 
 log = logging.getLogger(__name__)

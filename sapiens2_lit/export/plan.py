@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sapiens2_lit.heads.base import Head
-from sapiens2_lit.inference.model import InferenceModel
+if TYPE_CHECKING:  # options are checked before torch is imported
+    from sapiens2_lit.heads.base import Head
+    from sapiens2_lit.inference.model import InferenceModel
+
+OPSETS = range(18, 24)  # of ONNX; 18: the first that the exporter writes itself
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,10 @@ class Exported:
     """
 
     form: str
-    heads: dict[str, Head]
+    heads: dict[str, "Head"]
     weights: str
     facts: dict[str, Any] = field(default_factory=dict)
     checked: str = ""
 
 
-Writer = Callable[[InferenceModel, Path, Options], Exported]
+Writer = Callable[["InferenceModel", Path, Options], Exported]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sapiens2_lit.checkpoints.hub import is_hub_id
+from sapiens2_lit.checkpoints.hub_ids import is_hub_id
 from sapiens2_lit.export.folder import MANIFEST
 from sapiens2_lit.inference.model import InferenceModel
 

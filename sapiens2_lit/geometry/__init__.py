@@ -1,43 +1,5 @@
 """Cameras, surface normals and alignment of point maps: pure functions of tensors."""
 
-from sapiens2_lit.geometry.alignment import Alignment, align, relative_depth, standardize_depth
-from sapiens2_lit.geometry.cameras import (
-    canonical_focal,
-    canonical_scale,
-    field_of_view,
-    focal_from_field_of_view,
-    intrinsics_from_focal,
-    pixel_grid,
-    pixel_rays,
-    project,
-    recover_focal,
-    rotate_vectors,
-    unproject,
-    warp_intrinsics,
-)
-from sapiens2_lit.geometry.l1_alignment import align_l1
-from sapiens2_lit.geometry.normals import area_vectors, normals_from_points, normals_support, swap_frame
+import lazy_loader
 
-__all__ = [
-    "Alignment",
-    "align",
-    "align_l1",
-    "area_vectors",
-    "canonical_focal",
-    "canonical_scale",
-    "field_of_view",
-    "focal_from_field_of_view",
-    "intrinsics_from_focal",
-    "normals_from_points",
-    "normals_support",
-    "pixel_grid",
-    "pixel_rays",
-    "project",
-    "recover_focal",
-    "relative_depth",
-    "rotate_vectors",
-    "standardize_depth",
-    "swap_frame",
-    "unproject",
-    "warp_intrinsics",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.checkpoints import load_state, read_meta, read_weights
 from sapiens2_lit.checkpoints.finite import check_finite
-from sapiens2_lit.checkpoints.hub import is_hub_id
+from sapiens2_lit.checkpoints.hub_ids import is_hub_id
 from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, Outputs

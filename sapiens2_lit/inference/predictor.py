@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sapiens2_lit.checkpoints.hub import is_hub_id
+from sapiens2_lit.checkpoints.hub_ids import is_hub_id
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.assemble import (
     CropOwnership,

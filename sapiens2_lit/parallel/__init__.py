@@ -4,27 +4,6 @@ The order is: activation checkpointing (a setting of the backbone), compilation 
 strategy for Lightning's Trainer is in `strategy.py`, which plain models need not import.
 """
 
-from sapiens2_lit.parallel.blocks import compile_blocks
-from sapiens2_lit.parallel.collectives import (
-    gather_over_ranks,
-    greatest_over_ranks,
-    max_over_ranks,
-    several_ranks,
-    sum_over_ranks,
-)
-from sapiens2_lit.parallel.dtensor import held_part, local_values, whole
-from sapiens2_lit.parallel.gradients import clip_gradients, clip_values
+import lazy_loader
 
-__all__ = [
-    "clip_gradients",
-    "clip_values",
-    "compile_blocks",
-    "gather_over_ranks",
-    "greatest_over_ranks",
-    "held_part",
-    "local_values",
-    "max_over_ranks",
-    "several_ranks",
-    "sum_over_ranks",
-    "whole",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,5 @@
 """One page that says how good a model is: `sapiens2-lit test ... --report DIR`."""
 
-from sapiens2_lit.report.collect import HtmlReport
+import lazy_loader
 
-__all__ = ["HtmlReport"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,133 @@
+"""The configurations of a run as they are written, put together before anything of them is imported."""
+
+from argparse import ArgumentError
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sapiens2_lit.cli.configs import shipped_configs, shipped_folder
+from sapiens2_lit.errors import SettingError
+
+Settings = dict[str, Any]
+
+
+def config_files(args: Sequence[str]) -> list[str]:
+    """The files of every `--config`, in their order."""
+    found = []
+    for before, arg in zip(["", *args], args, strict=False):
+        if before in ("--config", "-c"):
+            found.append(arg)
+        elif arg.startswith("--config="):
+            found.append(arg.removeprefix("--config="))
+    return found
+
+
+def read_settings(file: str) -> Settings:
+    """What a file says, `init_args` lifted to beside their class; empty where the parser must say what is wrong."""
+    try:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return _lifted(content) if isinstance(content, dict) else {}
+
+
+def merged(args: Sequence[str]) -> Settings:
+    """What files and options say together, unparsed; the arguments of a class lie beside its `class_path`."""
+    found: Settings = {}
+    for file in config_files(args):
+        _merge(found, read_settings(file))
+    for name, value in options_of(args):
+        parts = [part for part in name.split(".") if part != "init_args"]
+        place = found
+        for part in parts[:-1]:
+            if not isinstance(place.get(part), dict):
+                place[part] = {} if place.get(part) is None else {"class_path": place[part]}
+            place = place[part]
+        if isinstance(place.get(parts[-1]), dict) and not isinstance(value, dict):
+            place[parts[-1]]["class_path"] = value  # `--data PoseDataModule`
+        else:
+            place[parts[-1]] = value
+    return found
+
+
+def options_of(args: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Names and values of the options, without dashes, but for `--config`."""
+    for arg, following in zip(args, [*args[1:], "--"], strict=False):
+        name, equals, value = arg.partition("=")
+        if not name.startswith("--") or name in ("--", "--config"):
+            continue
+        text = value if equals else "true" if following.startswith("--") else following
+        try:
+            yield name[2:].removesuffix("+"), yaml.safe_load(text)
+        except yaml.YAMLError:
+            yield name[2:].removesuffix("+"), text
+
+
+def expect_task(command: str, args: Sequence[str], needed: bool) -> None:
+    """Check that some configuration says what is trained on what, and comes before the overlays that change it.
+
+    Args:
+        command: for messages.
+        args: its options, every `--config` as a path.
+        needed: whether it does nothing without a configuration.
+
+    Raises:
+        ArgumentError: there is no configuration.
+        SettingError: there are overlays alone, or one before what it changes.
+    """
+    files = config_files(args)
+    if any(name in ("data", "data.class_path") for name, _ in options_of(args)):
+        return
+    if not files:
+        if needed:
+            raise ArgumentError(None, f"{command}: nothing says what to train: give --config, {_tasks()}")
+        return
+    tasks = [has_task(read_settings(file)) for file in files]
+    names = [shown(file) for file in files]
+    if not any(tasks):
+        several = len(names) > 1
+        raise SettingError(
+            f"{' and '.join(names)} {'are overlays' if several else 'is an overlay'}, which only "
+            f"{'change' if several else 'changes'} a run. Put the configuration of a task before "
+            f"{'them' if several else 'it'}, {_tasks()}:\n  --config pose_17.yaml --config {' --config '.join(names)}"
+        )
+    first = tasks.index(True)
+    for file, name in zip(files[:first], names[:first], strict=True):
+        if read_settings(file).get("data") or read_settings(file).get("model"):
+            raise SettingError(f"{name} is an overlay: put it after {names[first]}, which it changes")
+
+
+def has_task(settings: Settings) -> bool:
+    """Whether settings name the class of their data, as those of a complete run do."""
+    data = settings.get("data")
+    return isinstance(data, str) or (isinstance(data, dict) and "class_path" in data)
+
+
+def shown(file: str) -> str:
+    """A file as `--config` names it: shipped ones without their folder."""
+    path, folder = Path(file), shipped_folder()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else file
+
+
+def _tasks() -> str:
+    return f"one of {', '.join(name for name in shipped_configs() if '/' not in name)}, or your own"
+
+
+def _lifted(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_lifted(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    inner = value.get("init_args") if "class_path" in value or "init_args" in value else None
+    own = {str(key): _lifted(one) for key, one in value.items() if key != "init_args" or inner is None}
+    return own | (_lifted(inner) if isinstance(inner, dict) else {})
+
+
+def _merge(into: Settings, new: Mapping[str, Any]) -> None:
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict) and key != "heads":
+            _merge(into[key], value)
+        else:
+            into[key] = value

@@ -1,0 +1,145 @@
+"""The options of the small commands, made without torch: `--help`, wrong usage and tab completion take no time."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sapiens2_lit.cli.export_options import export_parser
+from sapiens2_lit.cli.options import Parser, add_trust_options, add_verify_option
+from sapiens2_lit.cli.predict_options import build_parser as predict_parser
+from sapiens2_lit.data.pixel_limit import MAX_PIXELS
+
+ANY_MODEL = "a run, RUNS/best, RUNS/last, a checkpoint, a task file or folder, or a hub id"
+
+
+def app_parser() -> Parser:
+    """All options of `app`."""
+    parser = Parser(
+        "sapiens2-lit app",
+        description="Serve a page that shows what one checkpoint, or several side by side, say about a picture.",
+    )
+    parser.add_argument("models", nargs="+", metavar="MODEL", help=ANY_MODEL)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 for every network")
+    parser.add_argument("--port", type=int, default=7860, help="(%(default)s)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (%(default)s)")
+    add_trust_options(parser)
+    parser.add_argument(
+        "--max_upload", type=float, default=50, metavar="MB", help="largest picture, as a file (%(default)g)"
+    )
+    parser.add_argument(
+        "--max_pixels", type=int, metavar="N", help=f"largest picture, decoded ({MAX_PIXELS:,})"
+    )
+    return parser
+
+
+CHECK_USAGE = "sapiens2-lit check --config FILE [--data.KEY VALUE ...] [--output DIR] [--json FILE]"
+CHECK = """\
+Run all checks of labels on all files of the data, and write a page with the findings and pictures of the labels, as
+they are and as the network sees them. All further options are those of `fit`; no network is built.
+
+Exit status: 0 clean or notes alone, 1 errors, 2 wrong usage, 3 warnings alone.
+"""
+
+
+def check_parser() -> Parser:
+    """The options of `check` besides those of `fit`."""
+    parser = Parser("sapiens2-lit check", usage=CHECK_USAGE, description=CHECK)
+    parser.add_argument(
+        "--output", default="check", metavar="DIR", help="folder for check.html (%(default)s)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all findings for other programs")
+    return parser
+
+
+def consolidate_parser() -> Parser:
+    """All options of `consolidate`."""
+    parser = Parser(
+        "sapiens2-lit consolidate",
+        description="Write the weights of a checkpoint, sharded or not, into one safetensors file.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a run, RUNS/best, RUNS/last, or a checkpoint")
+    parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="the same as --output")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write, FILE.safetensors")
+    add_verify_option(parser)
+    return parser
+
+
+def demo_parser() -> Parser:
+    """All options of `demo`."""
+    parser = Parser(
+        "sapiens2-lit demo",
+        description="Generate people once, fit pose and segmentation on them, print metrics of held-out ones, save "
+        "predictions.png.",
+    )
+    parser.add_argument("--output", type=Path, default=Path("demo"), help="folder for images and the run")
+    parser.add_argument(
+        "--num", type=int, default=500, help="pictures, of which a tenth is held out (%(default)s)"
+    )
+    parser.add_argument("--steps", type=int, help="optimizer steps (as many as quickstart.yaml says)")
+    return parser
+
+
+PLAN_USAGE = """\
+sapiens2-lit plan [--devices N] --memory GIB [--config FILE ...] [--KEY VALUE ...]
+       sapiens2-lit plan --table [--sizes SIZE ...] [--gpus N ...]
+"""
+
+
+def plan_parser() -> Parser:
+    """The options of `plan` besides those of `fit`."""
+    parser = Parser("sapiens2-lit plan", usage=PLAN_USAGE)
+    parser.add_argument("--devices", type=int, help="GPUs in all (default: trainer.devices x num_nodes)")
+    parser.add_argument("--memory", type=float, help="memory of each GPU in GiB, as it is sold: 24, 80, 141")
+    parser.add_switch("table", False, "all sizes, modes, precisions and numbers of GPUs")
+    parser.add_argument("--sizes", nargs="+", help="sizes of the table (all)")
+    parser.add_argument("--gpus", type=int, nargs="+", help="numbers of GPUs in the table (1 2 4 8)")
+    return parser
+
+
+SYNTH = """\
+Write pictures of synthetic people with exact labels, as the datamodules read them.
+
+Run it again after a kill, or with a larger --num, and only what is missing is made. Of ten samples eight are for
+training, one for validation, one for testing."""
+
+
+def synth_parser() -> Parser:
+    """All options of `synth`."""
+    from sapiens2_lit.synthetic.dataset.frame import FIELDS_OF_VIEW
+    from sapiens2_lit.synthetic.dataset.layout import TASKS
+
+    parser = Parser("sapiens2-lit synth", description=SYNTH)
+    parser.add_argument("out", type=Path, nargs="?", metavar="DIR", help="the same as --output")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the dataset")
+    parser.add_argument("--num", type=int, default=500, help="pictures in all (%(default)s)")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=[512, 384], metavar=("HEIGHT", "WIDTH"), help="(512 384)"
+    )
+    parser.add_argument(
+        "--people", type=int, nargs="+", default=[1], metavar="N", help="in a picture: N, or from N to N (1)"
+    )
+    parser.add_argument(
+        "--field_of_view",
+        type=float,
+        nargs="+",
+        default=list(FIELDS_OF_VIEW),
+        metavar="DEGREES",
+        help="vertical field of view of the cameras: one, or from one to another (18 75)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other people (%(default)s)")
+    parser.add_argument(
+        "--tasks", nargs="+", default=["all"], metavar="TASK", help=f"all, or some of {', '.join(TASKS)}"
+    )
+    parser.add_argument("--workers", type=int, help="processes (one on each CPU)")
+    return parser
+
+
+PARSERS: dict[str, Callable[[], Parser]] = {
+    "predict": predict_parser,
+    "app": app_parser,
+    "export": export_parser,
+    "check": check_parser,
+    "plan": plan_parser,
+    "consolidate": consolidate_parser,
+    "synth": synth_parser,
+    "demo": demo_parser,
+}

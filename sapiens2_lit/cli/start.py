@@ -1,0 +1,89 @@
+"""The start of every command: what can be answered or refused without torch is, before seconds of imports begin."""
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from sapiens2_lit.cli.config_files import expect_task, merged
+from sapiens2_lit.cli.configs import resolve_configs
+from sapiens2_lit.cli.find_run import PATTERNS, find_checkpoint, find_model, with_model
+from sapiens2_lit.cli.messages import set_up_messages
+from sapiens2_lit.cli.options import DEFAULT_RUNS, value_of, with_underscores
+from sapiens2_lit.cli.other_words import PREDICT_WORDS, RUN_WORDS, refuse_other_words
+from sapiens2_lit.cli.short_help import short_help
+
+HELP = {"--help", "-h"}
+RUNS = ("fit", "validate", "test", "check", "plan")  # commands whose options are those of a run
+LOADS = {"synth": "", "predict": ""}  # the first needs no torch, the second says itself when it loads
+PRINTS = ("--print_config", "--help", "-h", "--help_all")  # asked for what is printed, not for what is done
+
+
+def answered(command: str, rest: list[str]) -> bool:
+    """Check a command as far as that needs no torch; returns whether it asked for help, which was printed then.
+
+    Raises:
+        ArgumentError: wrong usage.
+        SettingError: naming the file or the option that does not fit.
+    """
+    set_up_messages()
+    asks_help = not HELP.isdisjoint(rest)
+    if command in ("fit", "validate", "test"):
+        if asks_help and value_of(rest, "--config") is None and value_of(rest, "-c") is None:
+            sys.stdout.write(short_help(command))
+            return True
+        check_run(command, rest)
+    else:
+        from sapiens2_lit.cli.parsers import PARSERS  # Pillow, for the limit on pixels
+
+        if asks_help and command in PARSERS:
+            sys.stdout.write(PARSERS[command]().format_help())
+            return True
+        check_options(command, rest)
+    if not any(arg.partition("=")[0] in PRINTS for arg in rest):
+        say_loading(LOADS.get(command, "PyTorch" if command == "export" else "PyTorch and Lightning"))
+    return False
+
+
+def check_options(command: str, rest: list[str]) -> None:
+    """Check the options of a command without a Trainer, and that the models which it names are there."""
+    from sapiens2_lit.cli.parsers import PARSERS
+
+    if command == "predict":
+        refuse_other_words(rest, PREDICT_WORDS)
+        PARSERS[command]().parse_args(with_model(with_underscores(rest)))
+    elif command == "export":
+        from sapiens2_lit.cli.export_options import parse
+
+        parse(rest)
+    elif command in ("check", "plan"):
+        own, options = PARSERS[command]().parse_known_args(rest)
+        if options or not getattr(own, "table", False):
+            check_run(command, options)
+    elif command in PARSERS:
+        found = PARSERS[command]().parse_args(rest)
+        for model in getattr(found, "models", None) or [getattr(found, "model", None)]:
+            if model is not None:
+                find_model(model)
+
+
+def check_run(command: str, rest: list[str]) -> None:
+    """Check the options of a run: words of other programs, files that are not there, overlays without a task."""
+    refuse_other_words(rest, RUN_WORDS)
+    args = resolve_configs(rest)
+    evaluates = command in ("validate", "test")
+    expect_task(command, args, needed=not evaluates)
+    if evaluates and (model := value_of(args, "--model")) is not None:
+        find_model(model)
+    if (checkpoint := value_of(args, "--ckpt_path")) is not None:
+        output = value_of(args, "--output") or merged(args).get("output") or DEFAULT_RUNS
+        if checkpoint not in PATTERNS or not evaluates:
+            find_checkpoint(checkpoint, Path(str(output)))
+
+
+def say_loading(what: str) -> None:
+    """Say on standard error, at once, that libraries are being loaded: nothing where they are, or on other ranks."""
+    if not what or "torch" in sys.modules or os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    sys.stderr.write(f"sapiens2-lit {version('sapiens2-lit')}: loading {what} ...\n")
+    sys.stderr.flush()

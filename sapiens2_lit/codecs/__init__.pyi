@@ -1,0 +1,3 @@
+from .udp import UDPHeatmapCodec
+
+__all__ = ["UDPHeatmapCodec"]

@@ -1,0 +1,26 @@
+from .albedo import AlbedoErrors
+from .boundary import BoundaryF1
+from .depth import DepthErrors
+from .keypoint_ap import KeypointAP
+from .matting import MattingErrors
+from .normal import NormalAngles
+from .oks import oks_nms, person_score
+from .pck import PCK
+from .pointmap import CameraErrors, PointErrors, SurfaceAngles
+from .segmentation import SegmentationIoU
+
+__all__ = [
+    "PCK",
+    "AlbedoErrors",
+    "BoundaryF1",
+    "CameraErrors",
+    "DepthErrors",
+    "KeypointAP",
+    "MattingErrors",
+    "NormalAngles",
+    "PointErrors",
+    "SegmentationIoU",
+    "SurfaceAngles",
+    "oks_nms",
+    "person_score",
+]

@@ -1,0 +1,3 @@
+from .collect import HtmlReport
+
+__all__ = ["HtmlReport"]
