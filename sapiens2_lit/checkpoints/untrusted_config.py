@@ -76,7 +76,7 @@ class FileSettings:
 
     def _check(self, value: Any, hint: Any, place: str) -> None:
         self._count()
-        choices = list(_choices(hint))
+        choices = list(choices_of(hint))
         if isinstance(value, str):
             self._check_text(value, choices, place)
         elif isinstance(value, Mapping):
@@ -102,14 +102,14 @@ class FileSettings:
             raise UntrustedError(f"{self.origin}: {place}", [text])
 
     def _check_mapping(self, value: Mapping[Any, Any], choices: list[Any], place: str) -> None:
-        classes = [choice for choice in choices if _base(choice) is not None]
+        classes = [choice for choice in choices if base_of(choice) is not None]
         if "class_path" in value:
-            bases = [base for choice in classes if (base := _base(choice)) is not None]
+            bases = [base for choice in classes if (base := base_of(choice)) is not None]
             self._check_class(value, bases, place)
             return
         dicts = [choice for choice in choices if _is_dict(choice)]
         if not dicts and len(classes) == 1 and not _is_callable(classes[0]):
-            self._check_arguments(value, _base(classes[0]), place)  # the settings of the class itself
+            self._check_arguments(value, base_of(classes[0]), place)  # the settings of the class itself
             return
         inner = _union([get_args(choice)[1] for choice in dicts if len(get_args(choice)) == 2])
         for key, entry in value.items():
@@ -194,7 +194,7 @@ def _names_object(text: str) -> bool:
         return True  # a module that is being imported, or has no spec
 
 
-def _choices(hint: Any) -> Iterator[Any]:
+def choices_of(hint: Any) -> Iterator[Any]:
     """The types that a value may have, unions taken apart."""
     while True:
         if get_origin(hint) is Annotated or hasattr(hint, "__value__"):
@@ -205,7 +205,7 @@ def _choices(hint: Any) -> Iterator[Any]:
             break
     if get_origin(hint) in (Union, types.UnionType):
         for one in get_args(hint):
-            yield from _choices(one)
+            yield from choices_of(one)
     elif isinstance(hint, typing.TypeVar | str | typing.ForwardRef):
         yield Any
     else:
@@ -227,7 +227,7 @@ def _is_callable(hint: Any) -> bool:
     return hint in (typing.Callable, abc.Callable) or get_origin(hint) is abc.Callable
 
 
-def _base(hint: Any) -> type | None:
+def base_of(hint: Any) -> type | None:
     """What a class path must name a subclass of, where the type is a class, a class's type or a function making one."""
     if _is_callable(hint):
         made = get_args(hint)[-1] if get_args(hint) else None

@@ -30,7 +30,7 @@ def read_settings(file: str) -> Settings:
         content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
-    return _lifted(content) if isinstance(content, dict) else {}
+    return lifted(content) if isinstance(content, dict) else {}
 
 
 def merged(args: Sequence[str]) -> Settings:
@@ -78,7 +78,8 @@ def expect_task(command: str, args: Sequence[str], needed: bool) -> None:
         SettingError: there are overlays alone, or one before what it changes.
     """
     files = config_files(args)
-    if any(name in ("data", "data.class_path") for name, _ in options_of(args)):
+    first = args.index(files[0]) if files and files[0] in args else len(args)
+    if any(name in ("data", "data.class_path") for name, _ in options_of(args[:first])):
         return
     if not files:
         if needed:
@@ -115,14 +116,15 @@ def _tasks() -> str:
     return f"one of {', '.join(name for name in shipped_configs() if '/' not in name)}, or your own"
 
 
-def _lifted(value: Any) -> Any:
+def lifted(value: Any) -> Any:
+    """Settings in which `init_args` lie beside their `class_path`, at any depth."""
     if isinstance(value, list):
-        return [_lifted(one) for one in value]
+        return [lifted(one) for one in value]
     if not isinstance(value, dict):
         return value
     inner = value.get("init_args") if "class_path" in value or "init_args" in value else None
-    own = {str(key): _lifted(one) for key, one in value.items() if key != "init_args" or inner is None}
-    return own | (_lifted(inner) if isinstance(inner, dict) else {})
+    own = {str(key): lifted(one) for key, one in value.items() if key != "init_args" or inner is None}
+    return own | (lifted(inner) if isinstance(inner, dict) else {})
 
 
 def _merge(into: Settings, new: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from sapiens2_lit import interrupts
+from sapiens2_lit import backbones, callbacks, datamodules, heads, interrupts, losses, transforms
 from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.callbacks import (
     EarlyStoppingMessage,
@@ -51,6 +51,7 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
         command_line: how options become a run, `SapiensCLI` by default.
     """
     set_up_messages()
+    import_public_classes()
     sys.path.append(str(Path.cwd()))  # class paths in YAML may name a user's file here
     entries, args = take_trust(args)
     args = in_todays_names(resolve_configs(with_model(args)))
@@ -68,6 +69,13 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
 
 
 COMMANDS = ("fit", "validate", "test")
+
+
+def import_public_classes() -> None:
+    """Import what settings may name without its module, as `--data PoseDataModule`: the parser finds what is imported."""
+    for package in (backbones, callbacks, datamodules, heads, losses, transforms):
+        for name in package.__all__:
+            getattr(package, name)
 
 
 class SapiensCLI(LightningCLI):

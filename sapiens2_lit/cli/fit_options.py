@@ -1,10 +1,46 @@
 """The options of fit, validate and test besides those of Trainer, model and data."""
 
+from typing import Any
+
 from jsonargparse.typing import PositiveInt
 from lightning.pytorch.cli import LightningArgumentParser
 
 from sapiens2_lit.callbacks import BestCheckpoint, FeatureCache, LastCheckpoint, PredictionPictures
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "output": {"default": "runs/default", "help": "Folder for the runs of this configuration."},
+    "patience": {
+        "type": PositiveInt | None,
+        "help": "End fit after so many validations in a row without a better score (`checkpoint.monitor`).",
+    },
+    "report": {
+        "type": str | None,
+        "help": "Folder for a page on the tested model: metrics, curves, the worst and the median samples.",
+    },
+    "trust": {
+        "type": list[str] | None,
+        "help": "A class that the config.yaml beside a checkpoint may name besides those of sapiens2_lit, torch and "
+        "lightning, or a module with all in it; may be repeated. What --config names is trusted anyway.",
+    },
+    "allow_nonfinite": {
+        "type": bool,
+        "nargs": "?",
+        "const": True,
+        "default": False,
+        "help": "Evaluate weights that are NaN or infinite all the same.",
+    },
+    "verify": {
+        "type": bool,
+        "default": True,
+        "help": "Compare files with their checksums before they are loaded.",
+    },
+}
+CALLBACKS = {
+    "checkpoint": BestCheckpoint,
+    "last_checkpoint": LastCheckpoint,
+    "pictures": PredictionPictures,
+    "feature_cache": FeatureCache,
+}
 BEST = {
     "checkpoint.monitor": "val/score",
     "checkpoint.mode": "max",
@@ -17,42 +53,8 @@ BEST = {
 
 def add_run_options(parser: LightningArgumentParser) -> None:
     """Add what a run has besides trainer, model and data."""
-    parser.add_argument("--output", default="runs/default", help="Folder for the runs of this configuration.")
-    parser.add_argument(
-        "--patience",
-        type=PositiveInt | None,
-        default=None,
-        help="End fit after so many validations in a row without a better score (`checkpoint.monitor`).",
-    )
-    parser.add_argument(
-        "--report",
-        type=str | None,
-        default=None,
-        help="Folder for a page on the tested model: metrics, curves, the worst and the median samples.",
-    )
-    parser.add_argument(
-        "--trust",
-        type=list[str] | None,
-        default=None,
-        help="A class that the config.yaml beside a checkpoint may name besides those of sapiens2_lit, torch and "
-        "lightning, or a module with all in it; may be repeated. What --config names is trusted anyway.",
-    )
-    parser.add_argument(
-        "--allow_nonfinite",
-        type=bool,
-        nargs="?",
-        const=True,
-        default=False,
-        help="Evaluate weights that are NaN or infinite all the same.",
-    )
-    parser.add_argument(
-        "--verify",
-        type=bool,
-        default=True,
-        help="Compare files with their checksums before they are loaded.",
-    )
-    parser.add_class_arguments(BestCheckpoint, "checkpoint")
+    for name, settings in OPTIONS.items():
+        parser.add_argument(f"--{name}", **{"default": None} | settings)
+    for name, callback in CALLBACKS.items():
+        parser.add_class_arguments(callback, name)
     parser.set_defaults(BEST)
-    parser.add_class_arguments(LastCheckpoint, "last_checkpoint")
-    parser.add_class_arguments(PredictionPictures, "pictures")
-    parser.add_class_arguments(FeatureCache, "feature_cache")

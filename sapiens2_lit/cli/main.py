@@ -5,14 +5,16 @@ import re
 import shlex
 import sys
 from argparse import ArgumentError
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from textwrap import dedent
 
 from sapiens2_lit import interrupts
 from sapiens2_lit.atomic_write import ADVICE, DISK_ERRORS, room
+from sapiens2_lit.cli.config_files import config_files, shown
 from sapiens2_lit.cli.configs import find_config, shipped_configs, summary
-from sapiens2_lit.cli.start import answered
+from sapiens2_lit.cli.start import HELP, answered
 from sapiens2_lit.errors import Interrupted, SapiensError, UntrustedError
 
 USAGE = """\
@@ -38,6 +40,13 @@ Later --config files and options win over earlier ones. `sapiens2-lit fit --help
 """
 TRAINER_COMMANDS = ("fit", "validate", "test")
 COMMANDS = (*TRAINER_COMMANDS, "predict", "app", "export", "check", "plan", "consolidate", "synth", "demo")
+
+OTHER_COMMANDS = {
+    **dict.fromkeys(("train", "finetune", "fine-tune"), "fit"),
+    **dict.fromkeys(("val", "eval", "evaluate"), "validate or test"),
+    **dict.fromkeys(("infer", "inference", "detect"), "predict"),
+    **dict.fromkeys(("convert",), "export"),
+}
 
 
 def main(args: list[str] | None = None) -> int:
@@ -99,8 +108,22 @@ def answer(command: str, rest: list[str]) -> int:
     except (ArgumentError, ValueError) as error:
         if not isinstance(error, ArgumentError) and not str(error).startswith("Does not validate"):
             raise
-        hint = f"`sapiens2-lit {command} --help` lists the options."
-        return fail(f"{without_unions(str(error))}\n{hint}", status=2, cause=error)
+        return fail(wrong_usage(command, rest, without_unions(str(error))), status=2, cause=error)
+
+
+def wrong_usage(command: str, rest: list[str], message: str) -> str:
+    """What is wrong with options: of a mistyped one what it may have meant; and where the options are listed."""
+    if command not in (*TRAINER_COMMANDS, "check", "plan"):
+        return f"{message}\n`sapiens2-lit {command} --help` lists the options."
+    if "torch" in sys.modules and re.search("is not accepted|unrecognized arguments", message):
+        from sapiens2_lit.cli.did_you_mean import suggestions
+
+        message = "\n".join(suggestions(rest)) or message
+    fit = command if command in TRAINER_COMMANDS else "fit"
+    configs = "".join(f" --config {shown(file)}" for file in config_files(rest))
+    return (
+        f"{message}\n`sapiens2-lit {fit}{configs} --help` shows the usual settings, `--help_all` every one."
+    )
 
 
 def dispatch(command: str, rest: list[str]) -> int:
@@ -110,7 +133,11 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.cli.predict import predict
 
         return predict(rest)
-    if command in TRAINER_COMMANDS:
+    if command in TRAINER_COMMANDS and not HELP.isdisjoint(rest):
+        from sapiens2_lit.cli.run_help import print_help
+
+        print_help(command, [arg for arg in rest if arg not in HELP], "--help_all" in rest)
+    elif command in TRAINER_COMMANDS:
         from sapiens2_lit.cli.fit import run
 
         run([command, *rest])
@@ -149,7 +176,9 @@ def dispatch(command: str, rest: list[str]) -> int:
     elif command in ("--help", "-h", "help"):
         print_line(USAGE)
     else:
-        return fail(f"unknown command: {command}\n\n{USAGE}", status=2)
+        meant = OTHER_COMMANDS.get(command) or next(iter(get_close_matches(command, COMMANDS)), None)
+        likely = f"; did you mean {meant}?" if meant else ""
+        return fail(f"unknown command: {command}{likely}\n\n{USAGE}", status=2)
     return 0
 
 

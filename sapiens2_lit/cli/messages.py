@@ -17,6 +17,9 @@ NOISE = (
 )
 NOISY = (
     "💡",
+    "TPU available: False",
+    "Seed set to",
+    "`Trainer(val_check_interval=",  # validate_in_steps sets it
     "`weights_only` was not set",
     "is an Enum subclass",
 )  # parts of records; the last of torchao's import
@@ -27,8 +30,13 @@ def set_up_messages() -> None:
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # what Lightning calls, not we
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
-    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
-        logging.getLogger(f"lightning.pytorch.{name}").addFilter(is_no_noise)
+    for name in (
+        "fabric.utilities.rank_zero",
+        "fabric.utilities.seed",
+        "pytorch.utilities.rank_zero",
+        "pytorch.trainer.connectors.checkpoint_connector",
+    ):
+        logging.getLogger(f"lightning.{name}").addFilter(is_no_noise)
     logging.getLogger("torch.utils._pytree").addFilter(is_no_noise)
     ours = logging.getLogger("sapiens2_lit")
     ours.setLevel(logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.WARNING)

@@ -1,7 +1,9 @@
 """Options of the commands without a Trainer: one spelling, one form of switches, one kind of error."""
 
+import re
 from argparse import ArgumentError, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 DEFAULT_RUNS = "runs/default"  # where `fit` writes if nobody says
@@ -21,7 +23,9 @@ class Parser(ArgumentParser):
         return super().parse_known_args(with_underscores(args or []), namespace)
 
     def error(self, message: str) -> NoReturn:
-        raise ArgumentError(None, message)
+        typed = re.match(r"unrecognized arguments: --(\w+)", message)
+        near = get_close_matches(f"--{typed[1]}", self._option_string_actions, n=2) if typed else []
+        raise ArgumentError(None, f"{message}; did you mean {' or '.join(near)}?" if near else message)
 
     def add_switch(self, name: str, default: bool, help: str, group: Any = None) -> None:
         """Add `--NAME [true|false]`; `--NAME` alone means true, `--no_NAME` is an older form of false."""

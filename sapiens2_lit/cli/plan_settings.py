@@ -15,6 +15,8 @@ class NoTrainer:
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: what was wanted are the settings."""
 
+    validate = test = fit
+
 
 class PlanCLI(SapiensCLI):
     """Reads the settings of `fit`, checks them, and makes the module alone: no data, no trainer, no networks."""

@@ -5,7 +5,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from sapiens2_lit.cli.config_files import expect_task, merged
+from sapiens2_lit.cli.config_files import config_files, expect_task, merged
 from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import PATTERNS, find_checkpoint, find_model, with_model
 from sapiens2_lit.cli.messages import set_up_messages
@@ -13,10 +13,10 @@ from sapiens2_lit.cli.options import DEFAULT_RUNS, value_of, with_underscores
 from sapiens2_lit.cli.other_words import PREDICT_WORDS, RUN_WORDS, refuse_other_words
 from sapiens2_lit.cli.short_help import short_help
 
-HELP = {"--help", "-h"}
+HELP = {"--help", "-h", "--help_all"}
 RUNS = ("fit", "validate", "test", "check", "plan")  # commands whose options are those of a run
 LOADS = {"synth": "", "predict": ""}  # the first needs no torch, the second says itself when it loads
-PRINTS = ("--print_config", "--help", "-h", "--help_all")  # asked for what is printed, not for what is done
+PRINTS = ("--print_config", *HELP)  # asked for what is printed, not for what is done
 
 
 def answered(command: str, rest: list[str]) -> bool:
@@ -29,10 +29,12 @@ def answered(command: str, rest: list[str]) -> bool:
     set_up_messages()
     asks_help = not HELP.isdisjoint(rest)
     if command in ("fit", "validate", "test"):
-        if asks_help and value_of(rest, "--config") is None and value_of(rest, "-c") is None:
+        configured = bool(config_files(rest))
+        if asks_help and not configured and "--help_all" not in rest:
             sys.stdout.write(short_help(command))
             return True
-        check_run(command, rest)
+        if not asks_help or configured:
+            check_run(command, rest)
     else:
         from sapiens2_lit.cli.parsers import PARSERS  # Pillow, for the limit on pixels
 
