@@ -72,7 +72,7 @@ COMMANDS = ("fit", "validate", "test")
 
 
 def import_public_classes() -> None:
-    """Import what settings may name without its module, as `--data PoseDataModule`: the parser finds what is imported."""
+    """Import what settings may name without its module, as `--data PoseDataModule`: the parser knows what is there."""
     for package in (backbones, callbacks, datamodules, heads, losses, transforms):
         for name in package.__all__:
             getattr(package, name)

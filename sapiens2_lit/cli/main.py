@@ -33,13 +33,25 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
   configs    list the shipped configurations; `configs show NAME` prints one
   demo       train on a few hundred generated images and draw what was learnt
+  completion bash, zsh or tcsh:     eval "$(sapiens2-lit completion bash)"
 
 Files run no code: a class of your own that a checkpoint names is imported with --trust CLASS_OR_MODULE alone.
-Later --config files and options win over earlier ones. `sapiens2-lit fit --help` lists every option,
-`sapiens2-lit fit --config ... --print_config` prints the whole configuration of a run.
+Later --config files and options win over earlier ones. `sapiens2-lit fit --config FILE --help` shows the settings of a
+run that people change, `--help_all` every one, `--print_config` its whole configuration.
 """
 TRAINER_COMMANDS = ("fit", "validate", "test")
-COMMANDS = (*TRAINER_COMMANDS, "predict", "app", "export", "check", "plan", "consolidate", "synth", "demo")
+COMMANDS = (
+    *TRAINER_COMMANDS,
+    "predict",
+    "app",
+    "export",
+    "check",
+    "plan",
+    "consolidate",
+    "synth",
+    "demo",
+    "completion",
+)
 
 OTHER_COMMANDS = {
     **dict.fromkeys(("train", "finetune", "fine-tune"), "fit"),
@@ -167,6 +179,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.cli.export import export
 
         return export(rest)
+    elif command == "completion":
+        from sapiens2_lit.cli.completion import completion
+
+        print_line(completion(rest))
     elif command == "demo":
         from sapiens2_lit.cli.demo import demo
 

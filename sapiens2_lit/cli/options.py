@@ -1,6 +1,5 @@
 """Options of the commands without a Trainer: one spelling, one form of switches, one kind of error."""
 
-import re
 from argparse import ArgumentError, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -17,15 +16,19 @@ class Parser(ArgumentParser):
     """
 
     def __init__(self, prog: str, **settings: Any) -> None:
+        self.typed: list[str] = []
         super().__init__(prog, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False, **settings)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # as of the base class
-        return super().parse_known_args(with_underscores(args or []), namespace)
+        self.typed = with_underscores(args or [])
+        return super().parse_known_args(self.typed, namespace)
 
     def error(self, message: str) -> NoReturn:
-        typed = re.match(r"unrecognized arguments: --(\w+)", message)
-        near = get_close_matches(f"--{typed[1]}", self._option_string_actions, n=2) if typed else []
-        raise ArgumentError(None, f"{message}; did you mean {' or '.join(near)}?" if near else message)
+        names = {arg.partition("=")[0] for arg in self.typed if arg.startswith("--")}
+        for name in sorted(names - self._option_string_actions.keys()):
+            if near := get_close_matches(name, self._option_string_actions, n=2):
+                message = f"{message}\n{name}: did you mean {' or '.join(near)}?"
+        raise ArgumentError(None, message)
 
     def add_switch(self, name: str, default: bool, help: str, group: Any = None) -> None:
         """Add `--NAME [true|false]`; `--NAME` alone means true, `--no_NAME` is an older form of false."""

@@ -133,6 +133,16 @@ def synth_parser() -> Parser:
     return parser
 
 
+def completion_parser() -> Parser:
+    """All options of `completion`."""
+    parser = Parser(
+        "sapiens2-lit completion",
+        description="Print a script by which a shell completes commands, options, configurations and values.",
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell that reads it")
+    return parser
+
+
 PARSERS: dict[str, Callable[[], Parser]] = {
     "predict": predict_parser,
     "app": app_parser,
@@ -142,4 +152,5 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "consolidate": consolidate_parser,
     "synth": synth_parser,
     "demo": demo_parser,
+    "completion": completion_parser,
 }

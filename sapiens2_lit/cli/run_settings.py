@@ -40,11 +40,13 @@ class Setting:
         key: as on the command line, without dashes.
         value: what it is in this run, or by default.
         text: one sentence of what it is for; empty where its class does not say.
+        hint: its type.
     """
 
     key: str
     value: Any
     text: str
+    hint: Any = Any
 
 
 def run_settings(values: Mapping[str, Any]) -> list[Setting]:
@@ -81,7 +83,7 @@ def settings_of(kind: type, values: Mapping[str, Any], prefix: str, given: int =
         if name in ("args", "kwargs"):
             continue
         value = values.get(name, default_of(kind, name))
-        yield Setting(f"{prefix}{name}", value, text_of(kind, name))
+        yield Setting(f"{prefix}{name}", value, text_of(kind, name), hint)
         yield from _inner(hint, value, f"{prefix}{name}.")
 
 

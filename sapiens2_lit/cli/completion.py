@@ -1,0 +1,125 @@
+"""`sapiens2-lit completion SHELL`: tab completion, by shtab, of commands, options, configurations and values."""
+
+from argparse import Action, ArgumentParser
+from collections.abc import Sequence
+from typing import Any, Literal, get_args, get_origin
+
+import shtab
+
+from sapiens2_lit.checkpoints.untrusted_config import choices_of
+from sapiens2_lit.cli.config_files import merged
+from sapiens2_lit.cli.configs import find_config, shipped_configs
+from sapiens2_lit.cli.parsers import PARSERS, completion_parser
+from sapiens2_lit.cli.run_settings import Setting, run_settings
+from sapiens2_lit.cli.short_help import WHAT
+
+RUNS = ("fit", "validate", "test", "check", "plan")  # whose options are the settings of a run
+FILES = (
+    "root",
+    "output",
+    "weights",
+    "model",
+    "ckpt_path",
+    "folder",
+    "images",
+    "boxes",
+    "report",
+    "backbone",
+    "json",
+)
+CONFIG = {"bash": "_sapiens2_lit_config", "zsh": "_sapiens2_lit_config", "tcsh": "f:*.yaml"}
+PREAMBLE = {
+    "bash": """\
+_sapiens2_lit_config() {{
+  compgen -W "{configs}" -- "$1"
+  compgen -f -X '!*.y*ml' -- "$1"
+  compgen -d -S / -- "$1"
+}}
+""",
+    "zsh": """\
+_sapiens2_lit_config() {{
+  local -a configs=({configs})
+  compadd -- $configs
+  _files -g '*.(yaml|yml)'
+}}
+""",
+}
+
+
+def completion(args: Sequence[str]) -> str:
+    """The script for a shell.
+
+    Raises:
+        ArgumentError: no shell that is known.
+    """
+    shell = completion_parser().parse_args(args).shell
+    preamble = {name: text.format(configs=" ".join(shipped_configs())) for name, text in PREAMBLE.items()}
+    script: str = shtab.complete(all_commands(), shell, preamble=preamble)
+    return script
+
+
+def all_commands() -> ArgumentParser:
+    """One parser with every command and its options."""
+    root = ArgumentParser("sapiens2-lit", allow_abbrev=False)
+    commands = root.add_subparsers()
+    settings = settings_of_shipped_runs()
+    for name in ("fit", "validate", "test"):
+        parser = commands.add_parser(name, help=WHAT[name], allow_abbrev=False)
+        _add_settings(parser, settings, set())
+        if name != "fit":
+            _complete(parser.add_argument("--model", help="what is measured"))
+        parser.add_argument("--help_all", action="store_true", help="show every setting")
+        parser.add_argument("--print_config", action="store_true", help="print the whole configuration")
+    for name, build in PARSERS.items():
+        own = build()
+        text = (own.description or "What a training takes, before it is launched.").partition(".")[0]
+        parser = commands.add_parser(name, parents=[own], add_help=False, help=text, allow_abbrev=False)
+        for action in parser._actions:
+            _complete(action)
+        if name in RUNS:
+            _add_settings(parser, settings, {action.dest for action in parser._actions})
+    _add_configs(commands.add_parser("configs", help="list or print configurations"))
+    return root
+
+
+def settings_of_shipped_runs() -> dict[str, Setting]:
+    """All settings of the complete configurations, by their keys."""
+    found: dict[str, Setting] = {}
+    for name in shipped_configs():
+        if "/" not in name:
+            for one in run_settings(merged(["--config", str(find_config(name))])):
+                found.setdefault(one.key, one)
+    return found
+
+
+def choices_of_type(hint: Any) -> list[str]:
+    """The values that a type names: of a choice and of a switch."""
+    found: list[str] = []
+    for one in choices_of(hint):
+        if get_origin(one) is Literal:
+            found += [str(value) for value in get_args(one)]
+        elif one is bool:
+            found += ["true", "false"]
+    return found
+
+
+def _add_settings(parser: ArgumentParser, settings: dict[str, Setting], taken: set[str]) -> None:
+    config = parser.add_argument("--config", "-c", help="a task's configuration, then overlays")
+    config.complete = CONFIG  # type: ignore[attr-defined]  # as shtab has it
+    for key, setting in settings.items():
+        if key not in taken:
+            choices = choices_of_type(setting.hint) or None
+            text = (setting.text or key).replace("%", "%%")
+            _complete(parser.add_argument(f"--{key}", choices=choices, help=text))
+
+
+def _add_configs(parser: ArgumentParser) -> None:
+    parser.add_argument("show", nargs="?", choices=["show"])
+    parser.add_argument("name", nargs="?", choices=shipped_configs())
+
+
+def _complete(action: Action) -> None:
+    """Let an option that names files complete them."""
+    name = action.dest.rpartition(".")[2]
+    if action.choices is None and (name in FILES or name in ("models", "out")):
+        action.complete = shtab.FILE  # type: ignore[attr-defined]
