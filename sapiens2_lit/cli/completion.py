@@ -53,7 +53,7 @@ def completion(args: Sequence[str]) -> str:
         ArgumentError: no shell that is known.
     """
     shell = completion_parser().parse_args(args).shell
-    preamble = {name: text.format(configs=" ".join(shipped_configs())) for name, text in PREAMBLE.items()}
+    preamble = PREAMBLE.get(shell, "").format(configs=" ".join(shipped_configs()))
     script: str = shtab.complete(all_commands(), shell, preamble=preamble)
     return script
 

@@ -53,8 +53,8 @@ def expect_hub_id(source: str) -> None:
     if not is_hub_id(source) or beside:
         known = f"; in {Path(source).parent} there are {', '.join(dict.fromkeys(beside))}" if beside else ""
         raise SettingError(
-            f"--model: found {source!r}, which is no file or folder{known}; expected a run, a file or a folder of "
-            "weights, or a hub id such as facebook/sapiens2-pose-0.4b"
+            f"{source}: no such file or folder{known}; expected a run, RUNS/best, RUNS/last, a checkpoint (.ckpt), a "
+            "task model (folder or .safetensors), or a hub id such as facebook/sapiens2-pose-0.4b"
         )
 
 

@@ -55,7 +55,7 @@ PREDICT_WORDS = {
     **dict.fromkeys(("source", "input", "image", "video", "img", "data"), "--images"),
     **dict.fromkeys(("weights", "ckpt", "checkpoint"), "--model"),
     **dict.fromkeys(("conf", "conf_thres", "score_thr", "kpt_thr"), "--threshold"),
-    **dict.fromkeys(("batch", "batch-size", "bs"), "--batch_size"),
+    **dict.fromkeys(("batch", "bs"), "--batch_size"),
     **dict.fromkeys(("project", "name", "save_dir", "output_dir", "output-root", "out_dir"), "--output"),
     **dict.fromkeys(("half", "fp16", "amp", "bf16"), "--precision bf16"),
     **dict.fromkeys(("det", "det_model", "det_config"), "--detector"),

@@ -54,12 +54,10 @@ def predict_to(options: Namespace) -> int:
     check_writable(options.output, "--output")
     source = open_source(options.images, without=options.output)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
-    options.model = find_model(options.model)
-    say_loading("PyTorch")
+    predictor = build_predictor(options)
     from sapiens2_lit.inference.output import open_output
     from sapiens2_lit.inference.writers.formats import FormatOptions
 
-    predictor = build_predictor(options)
     timeline = build_timeline(options, predictor, source)
     ids = None if boxes is None else image_ids(boxes, source, options.formats or ())
     formats = FormatOptions(frame=options.frame, depth_unit=options.depth_unit, image_ids=ids)
@@ -108,13 +106,15 @@ def build_predictor(options: Namespace) -> "Predictor":
     Raises:
         SettingError, WeightsError: naming the option that does not fit.
     """
+    model = find_model(options.model)
+    say_loading("PyTorch")
     from sapiens2_lit.archives.verify import set_verification
     from sapiens2_lit.inference.detect import build_detector
     from sapiens2_lit.inference.predictor import load
 
     set_verification(options.verify)
     predictor = load(
-        options.model,
+        model,
         device=options.device,
         precision=options.precision,
         compile=options.compile,

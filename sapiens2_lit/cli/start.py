@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sapiens2_lit.cli.config_files import config_files, expect_task, merged
 from sapiens2_lit.cli.configs import resolve_configs
-from sapiens2_lit.cli.find_run import PATTERNS, find_checkpoint, find_model, with_model
+from sapiens2_lit.cli.find_run import PATTERNS, find_checkpoint, find_model
 from sapiens2_lit.cli.messages import set_up_messages
-from sapiens2_lit.cli.options import DEFAULT_RUNS, value_of, with_underscores
+from sapiens2_lit.cli.options import DEFAULT_RUNS, value_of
 from sapiens2_lit.cli.other_words import PREDICT_WORDS, RUN_WORDS, refuse_other_words
 from sapiens2_lit.cli.short_help import short_help
 
@@ -39,8 +39,7 @@ def answered(command: str, rest: list[str]) -> bool:
         from sapiens2_lit.cli.parsers import PARSERS  # Pillow, for the limit on pixels
 
         if asks_help and command in PARSERS:
-            sys.stdout.write(PARSERS[command]().format_help())
-            return True
+            PARSERS[command]().parse_args(["--help"])  # prints it, and ends as argparse does
         check_options(command, rest)
     if not any(arg.partition("=")[0] in PRINTS for arg in rest):
         say_loading(LOADS.get(command, "PyTorch" if command == "export" else "PyTorch and Lightning"))
@@ -53,7 +52,6 @@ def check_options(command: str, rest: list[str]) -> None:
 
     if command == "predict":
         refuse_other_words(rest, PREDICT_WORDS)
-        PARSERS[command]().parse_args(with_model(with_underscores(rest)))
     elif command == "export":
         from sapiens2_lit.cli.export_options import parse
 
