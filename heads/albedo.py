@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from torch import Tensor
-from torchmetrics import MetricCollection
 
+from sapiens2_lit import metrics as measures
 from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms
 from sapiens2_lit.losses import AlbedoChromaticity, AlbedoGradient, AlbedoL1
-from sapiens2_lit.metrics import AlbedoErrors
 from sapiens2_lit.visualization.draw_dense import channels_last, draw_beside
+
+if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+    from torchmetrics import MetricCollection
 
 
 class AlbedoHead(DenseHead):
@@ -49,9 +51,9 @@ class AlbedoHead(DenseHead):
         assert isinstance(outputs, Tensor)
         return outputs.flip(-1)
 
-    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+    def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
         """PSNR, SSIM and errors, as they are and blind to brightness."""
-        return MetricCollection({"albedo": AlbedoErrors()}, compute_groups=False)
+        return measures.collect({"albedo": measures.AlbedoErrors()})
 
     def score(self, values: Mapping[str, float]) -> float:
         """1 - `rmse`, which tells apart what `psnr` does."""

@@ -3,12 +3,11 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import (
     RECOMPUTE,
@@ -21,6 +20,9 @@ from sapiens2_lit.decoders import (
 )
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies import Classes, Skeleton
+
+if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+    from torchmetrics import MetricCollection
 
 Batch = dict[str, Any]
 Outputs = Tensor | dict[str, Tensor]
@@ -110,8 +112,10 @@ class Head(nn.Module, ABC):
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms, each a scalar; training minimises their sum."""
 
-    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+    def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
         """Fresh metrics for one stage (train, validate, test); `data` is the LightningDataModule in use, if any."""
+        from torchmetrics import MetricCollection
+
         return MetricCollection({})
 
     def score(self, values: Mapping[str, float]) -> float:
@@ -131,7 +135,7 @@ class Head(nn.Module, ABC):
         """Whether validation and test can tell anything of the head by this batch: it has the labels."""
         return all(key in batch for key in self.targets)
 
-    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+    def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
         """Take one batch into `metrics`."""
 
     @abstractmethod

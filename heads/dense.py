@@ -4,15 +4,18 @@ Legend: B batch, C channels, H and W pixels of the input.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
 from sapiens2_lit.decoders import Unit
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
+
+if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+    from torchmetrics import MetricCollection
 
 Terms = dict[str, nn.Module]
 
@@ -69,7 +72,7 @@ class DenseHead(FieldHead):
         field, valid = self.field(outputs, batch), valid_pixels(batch)
         return {name: term(field, batch[self.key], valid) for name, term in self.losses.items()}
 
-    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+    def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
         """Take one batch into `metrics`, but for samples that another process counts."""
         if self.key in batch:
             valid = evaluated_pixels(valid_pixels(batch), batch)

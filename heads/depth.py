@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from torch import Tensor
-from torchmetrics import MetricCollection
 
+from sapiens2_lit import metrics as measures
 from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.geometry import relative_depth
 from sapiens2_lit.heads.base import Batch, Outputs, closeness
@@ -19,8 +19,10 @@ from sapiens2_lit.heads.dense import (
     valid_pixels,
 )
 from sapiens2_lit.losses import GradientMatching, SiLog
-from sapiens2_lit.metrics import DepthErrors
 from sapiens2_lit.visualization.draw_dense import channels_last, draw_depth
+
+if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+    from torchmetrics import MetricCollection
 
 _START = 3.0  # metres: a person who fills the picture
 
@@ -72,21 +74,21 @@ class DepthHead(DenseHead):
         assert isinstance(outputs, Tensor)
         return outputs.flip(-1)
 
-    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+    def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
         """Errors as they are and after scale and shift are fitted; of metric depth also after the scale alone is.
 
         In a test also after MoGe's alignment.
         """
-        metrics: dict[str, Any] = {"depth": DepthErrors(), "affine": DepthErrors("affine")}
+        metrics: dict[str, Any] = {"depth": measures.DepthErrors(), "affine": measures.DepthErrors("affine")}
         if not self.relative:
-            metrics["scale"] = DepthErrors("scale")
+            metrics["scale"] = measures.DepthErrors("scale")
         if stage == "test":
-            metrics["moge_affine"] = DepthErrors("moge_affine")
+            metrics["moge_affine"] = measures.DepthErrors("moge_affine")
             if not self.relative:
-                metrics["moge_scale"] = DepthErrors("moge_scale")
-        return MetricCollection(metrics, compute_groups=False)
+                metrics["moge_scale"] = measures.DepthErrors("moge_scale")
+        return measures.collect(metrics)
 
-    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+    def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
         """Take one batch into `metrics`, but for samples that another process counts.
 
         Relative depth is measured against labels scaled to 0..1, and fitted to the labels as they are.

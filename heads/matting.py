@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import MetricCollection
 
+from sapiens2_lit import metrics as measures
 from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.heads.base import Batch, Outputs, closeness
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms, evaluated_pixels
 from sapiens2_lit.losses import AlphaCrossEntropy, AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1
-from sapiens2_lit.metrics import MattingErrors
 from sapiens2_lit.visualization.draw_dense import channels_last, draw_matte
+
+if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+    from torchmetrics import MetricCollection
 
 
 class MattingHead(DenseHead):
@@ -84,12 +86,12 @@ class MattingHead(DenseHead):
             terms |= {name: term(matte, target, valid) for name, term in self.color_losses.items()}
         return terms
 
-    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+    def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
         """SAD, MSE, gradient and, outside training, connectivity."""
-        errors = MattingErrors(self.connectivity and stage != "train")
-        return MetricCollection({"matting": errors}, compute_groups=False)
+        errors = measures.MattingErrors(self.connectivity and stage != "train")
+        return measures.collect({"matting": errors})
 
-    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+    def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
         """Take one batch into `metrics`, but for samples that another process counts."""
         if "alpha" in batch:
             valid = evaluated_pixels(batch["alpha"].isfinite(), batch)

@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MetricCollection
 
+from sapiens2_lit import metrics as measures
 from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms
 from sapiens2_lit.losses import NormalCosine, NormalGradient, NormalL1
-from sapiens2_lit.metrics import NormalAngles
 from sapiens2_lit.visualization.draw_dense import channels_last, draw_normals
+
+if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+    from torchmetrics import MetricCollection
 
 
 class NormalHead(DenseHead):
@@ -51,9 +53,9 @@ class NormalHead(DenseHead):
         assert isinstance(outputs, Tensor)
         return outputs.flip(-1) * outputs.new_tensor([-1, 1, 1])[:, None, None]
 
-    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+    def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
         """Angles to the labels."""
-        return MetricCollection({"normal": NormalAngles()}, compute_groups=False)
+        return measures.collect({"normal": measures.NormalAngles()})
 
     def score(self, values: Mapping[str, float]) -> float:
         """1 - `mean_angle` / 180."""

@@ -8,13 +8,13 @@ Legend: B batch, H and W pixels of the input, K intrinsics.
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
+from sapiens2_lit import metrics as measures
 from sapiens2_lit.decoders import build_decoder, init_decoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.geometry import canonical_focal, canonical_scale, intrinsics_from_focal, recover_focal
@@ -39,9 +39,11 @@ from sapiens2_lit.losses import (
     PointScale,
     PointSiLog,
 )
-from sapiens2_lit.metrics import CameraErrors, PointErrors, SurfaceAngles
 from sapiens2_lit.visualization.draw import side_by_side
 from sapiens2_lit.visualization.draw_dense import channels_last, draw_depth, draw_points
+
+if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+    from torchmetrics import MetricCollection
 
 _START = (0.0, 0.0, 3.0)  # canonical: a person who fills the picture, taken with the canonical camera
 _SMALLEST_SCALE = 0.05  # a camera 20 times as long as the canonical one; smaller is no camera of people
@@ -140,20 +142,20 @@ class PointmapHead(FieldHead):
         scale = torch.where(valid.flatten(1).any(dim=1), outputs["scale"].float()[:, 0], true_scale)
         return {**terms, "scale": self.scale_loss(scale, true_scale)}
 
-    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+    def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
         """Errors in metres; outside training also after an alignment, of the surface's normals and of the camera.
 
         In a test also after MoGe's alignments.
         """
-        metrics: dict[str, Any] = {"points": PointErrors()}
+        metrics: dict[str, Any] = {"points": measures.PointErrors()}
         if stage != "train":
-            metrics |= {"scale": PointErrors("scale"), "affine": PointErrors("affine")}
-            metrics |= {"surface": SurfaceAngles(), "camera": CameraErrors()}
+            metrics |= {"scale": measures.PointErrors("scale"), "affine": measures.PointErrors("affine")}
+            metrics |= {"surface": measures.SurfaceAngles(), "camera": measures.CameraErrors()}
         if stage == "test":
-            metrics |= {name: PointErrors(name) for name in ("moge_scale", "moge_affine")}
-        return MetricCollection(metrics, compute_groups=False)
+            metrics |= {name: measures.PointErrors(name) for name in ("moge_scale", "moge_affine")}
+        return measures.collect(metrics)
 
-    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+    def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
         """Take one batch into `metrics`, but for samples that another process counts."""
         if not all(key in batch for key in self.targets):
             return

@@ -3,21 +3,24 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
+from sapiens2_lit import metrics as measures
 from sapiens2_lit.codecs import UDPHeatmapCodec
 from sapiens2_lit.decoders import build_decoder, init_decoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, KnowsPeople, Outputs
 from sapiens2_lit.losses import KeypointMSE
-from sapiens2_lit.metrics import PCK, KeypointAP, person_score
+from sapiens2_lit.metrics.oks import person_score
 from sapiens2_lit.visualization.draw import draw_keypoints
 from sapiens2_lit.vocabularies import Skeleton, load_skeleton
+
+if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+    from torchmetrics import MetricCollection
 
 RELEASED_MAP_AREA = 256 * 192
 _PCK_SHARE = 0.1  # of the score: little, so that AP decides where it tells models apart
@@ -91,13 +94,15 @@ class PoseHead(DecoderHead):
         gx, gy, weight = self.codec(outputs, batch["image"]).encode_separable(batch["keypoints"])
         return {name: term(outputs, gx, gy, weight) for name, term in self.losses.items()}
 
-    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+    def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
         """PCK, in a test of each keypoint, too; where `data` has ground truth, OKS average precision and recall."""
-        metrics: dict[str, Any] = {"pck": PCK(names=self.skeleton.keypoints if stage == "test" else None)}
+        metrics: dict[str, Any] = {
+            "pck": measures.PCK(names=self.skeleton.keypoints if stage == "test" else None)
+        }
         truth = data.ground_truth(stage) if isinstance(data, KnowsPeople) and stage != "train" else None
         if truth is not None:
-            metrics["ap"] = KeypointAP(self.skeleton, truth)
-        return MetricCollection(metrics, compute_groups=False)
+            metrics["ap"] = measures.KeypointAP(self.skeleton, truth)
+        return measures.collect(metrics)
 
     def score(self, values: Mapping[str, float]) -> float:
         """0.9 AP + 0.1 PCK, the mean over its thresholds; PCK alone where there is no AP.
@@ -115,7 +120,7 @@ class PoseHead(DecoderHead):
         """People from a detector have no keypoints, but average precision is measured on them."""
         return "sample_index" in batch or super().can_evaluate(batch)
 
-    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+    def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
         assert isinstance(outputs, Tensor)
         keypoints = self.codec(outputs, batch["image"]).decode(outputs)
         if "keypoints" in batch:

@@ -4,22 +4,24 @@ import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
+from sapiens2_lit import metrics as measures
 from sapiens2_lit.decoders import build_decoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, CountsClasses, DecoderHead, NamesClasses, Outputs
 from sapiens2_lit.heads.dense import at_input_size, start_at
 from sapiens2_lit.losses import BalancedCrossEntropy, CrossEntropy, Dice
 from sapiens2_lit.losses.segmentation import check_weights
-from sapiens2_lit.metrics import SegmentationIoU
 from sapiens2_lit.visualization.draw import draw_segmentation
 from sapiens2_lit.vocabularies import IGNORED, Classes, load_classes
+
+if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+    from torchmetrics import MetricCollection
 
 ClassWeights = Literal["released", "none", "auto"] | list[float]
 
@@ -119,7 +121,7 @@ class SegmentationHeadBase(DecoderHead):
                 for name, term in self.losses.items()
             }
 
-    def metrics(self, data: Any = None, stage: str = "train") -> MetricCollection:
+    def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
         """Intersection over union, Dice and accuracies; of each class but in training, if `per_class`.
 
         Raises:
@@ -127,8 +129,8 @@ class SegmentationHeadBase(DecoderHead):
         """
         self.check_classes(data)
         names = self.classes.names if self.per_class and stage != "train" else None
-        scores = SegmentationIoU(self.classes.num_classes, self.classes.background, names)
-        return MetricCollection({"segmentation": scores}, compute_groups=False)
+        scores = measures.SegmentationIoU(self.classes.num_classes, self.classes.background, names)
+        return measures.collect({"segmentation": scores})
 
     def score(self, values: Mapping[str, float]) -> float:
         """`mIoU`."""
@@ -143,7 +145,7 @@ class SegmentationHeadBase(DecoderHead):
                 f"{self.classes.name} ({self.classes.num_classes}); give the data the classes of the head."
             )
 
-    def update(self, metrics: MetricCollection, outputs: Outputs, batch: Batch) -> None:
+    def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
         """Take one batch into `metrics`, but for samples that another process counts."""
         if "segmentation" in batch:
             labels = batch["segmentation"]

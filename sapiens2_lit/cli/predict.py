@@ -109,7 +109,6 @@ def build_predictor(options: Namespace) -> "Predictor":
     model = find_model(options.model)
     say_loading("PyTorch")
     from sapiens2_lit.archives.verify import set_verification
-    from sapiens2_lit.inference.detect import build_detector
     from sapiens2_lit.inference.predictor import load
 
     set_verification(options.verify)
@@ -136,6 +135,8 @@ def build_predictor(options: Namespace) -> "Predictor":
                 "leave it out, or give --dense_view crop."
             )
     if options.detector is not None:
+        from sapiens2_lit.inference.detect import build_detector  # torchvision, seconds
+
         threshold = 0.5 if options.threshold is None else options.threshold
         predictor.detector = build_detector(options.detector, predictor.model.device, threshold)
     elif options.threshold is not None:

@@ -1,5 +1,6 @@
 from .albedo import AlbedoErrors
 from .boundary import BoundaryF1
+from .collect import collect
 from .depth import DepthErrors
 from .keypoint_ap import KeypointAP
 from .matting import MattingErrors
@@ -21,6 +22,7 @@ __all__ = [
     "PointErrors",
     "SegmentationIoU",
     "SurfaceAngles",
+    "collect",
     "oks_nms",
     "person_score",
 ]

@@ -131,24 +131,25 @@ def test_packages_have_all_that_they_name(package: str) -> None:
 
 
 @pytest.mark.slow
-def test_fit_imports_few_libraries_besides_lightning() -> None:
-    code = """
-import sys, lightning.pytorch.cli
-before = {name.partition('.')[0] for name in sys.modules}
+def test_prediction_and_fit_import_what_they_need() -> None:
+    """Prediction no Trainer, no metrics, no detectors; fit few libraries besides those of Lightning."""
+    code = f"""
+import json, sys
+from sapiens2_lit import heads
+from sapiens2_lit.inference import output, predictor, video_tracking
+from sapiens2_lit.models import build
+[getattr(heads, name) for name in heads.__all__]
+predicting = sorted(set({HEAVY}) & set(sys.modules))
+import lightning.pytorch.cli
+before = {{name.partition('.')[0] for name in sys.modules}}
 from sapiens2_lit.cli import fit
 fit.import_public_classes()
-print(sorted({name.partition('.')[0] for name in sys.modules} - before - set(sys.stdlib_module_names)))
+added = {{name.partition('.')[0] for name in sys.modules}} - before - set(sys.stdlib_module_names)
+print(json.dumps([predicting, sorted(added)]))
 """
     done = run_python(code)
-    expected = {
-        "PIL",
-        "cv2",
-        "docstring_parser",
-        "faster_coco_eval",
-        "lazy_loader",
-        "safetensors",
-        "sapiens2_lit",
-        "simplejpeg",
-    }
-    found = set(json.loads(done.stdout.replace("'", '"')))
-    assert {name for name in found if not name.startswith("_")} <= expected
+    assert done.returncode == 0, done.stderr
+    predicting, added = json.loads(done.stdout)
+    assert set(predicting) <= {"torch", "sympy"}, "sympy comes with torch.distributed.tensor"
+    allowed = {"docstring_parser", "faster_coco_eval", "filelock", "simplejpeg", "jsonargparse"}
+    assert {name for name in added if not name.startswith("_")} <= allowed
