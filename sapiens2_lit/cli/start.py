@@ -4,6 +4,7 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from sapiens2_lit.cli.config_files import config_files, expect_task, merged
 from sapiens2_lit.cli.configs import resolve_configs
@@ -41,9 +42,14 @@ def answered(command: str, rest: list[str]) -> bool:
         if asks_help and command in PARSERS:
             PARSERS[command]().parse_args(["--help"])  # prints it, and ends as argparse does
         check_options(command, rest)
-    if not any(arg.partition("=")[0] in PRINTS for arg in rest):
+    if not prints(rest):
         say_loading(LOADS.get(command, "PyTorch" if command == "export" else "PyTorch and Lightning"))
     return False
+
+
+def prints(rest: list[str]) -> bool:
+    """Whether a command is asked for what it prints."""
+    return any(arg.partition("=")[0] in PRINTS for arg in rest)
 
 
 def check_options(command: str, rest: list[str]) -> None:
@@ -79,6 +85,26 @@ def check_run(command: str, rest: list[str]) -> None:
         output = value_of(args, "--output") or merged(args).get("output") or DEFAULT_RUNS
         if checkpoint not in PATTERNS or not evaluates:
             find_checkpoint(checkpoint, Path(str(output)))
+    if command == "fit" and not prints(rest):
+        check_roots(merged(args).get("data"))
+
+
+def check_roots(data: Any, place: str = "data") -> None:
+    """Check that the folders of datasets are there, for datamodules of ours.
+
+    Raises:
+        DataError: one is not.
+    """
+    if not isinstance(data, dict):
+        return
+    path, root = str(data.get("class_path", "")), data.get("root")
+    if isinstance(root, str) and (path.startswith("sapiens2_lit.") or "." not in path):
+        from sapiens2_lit.data.files import find_root
+
+        find_root(Path(root).expanduser(), f"{place}.root")
+    datasets = data.get("datasets")
+    for name, one in datasets.items() if isinstance(datasets, dict) else ():
+        check_roots(one, f"{place}.datasets.{name}")
 
 
 def say_loading(what: str) -> None:

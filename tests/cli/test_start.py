@@ -32,6 +32,8 @@ ANSWERED = {
     "consolidate nowhere.ckpt --output out.safetensors": "nowhere.ckpt: no such file",
     "fit --config nowhere.yaml": "--config nowhere.yaml: no such file",
     "fit --config pose_17.yaml --ckpt_path nowhere.ckpt": "--ckpt_path nowhere.ckpt: no such file",
+    "fit --config pose_17.yaml --data.root {folder}/nowhere": "nowhere does not exist: `data.root` must be a folder",
+    "fit --config multitask_folders.yaml --data.datasets.pose.root {folder}/x": "`data.datasets.pose.root` must be a folder",
     "fit --config recipes/5b_full_141gb.yaml": "is an overlay",
     "fit --config pose_17.yaml --epochs 3": "--epochs: here that is --trainer.max_epochs",
     "fit data=coco.yaml epochs=3": "epochs: here that is --trainer.max_epochs",
@@ -101,7 +103,13 @@ def test_help_is_answered_without_torch() -> None:
 
 @pytest.mark.parametrize("command", ["fit", "check", "plan"])
 def test_a_command_that_loads_says_so_first(command: str, tmp_path: Path) -> None:
-    options = ["--config", "pose_17.yaml", *(["--memory", "24"] if command == "plan" else [])]
+    options = [
+        "--config",
+        "pose_17.yaml",
+        "--data.root",
+        str(tmp_path),
+        *(["--memory", "24"] if command == "plan" else []),
+    ]
     done = run_python(WITHOUT_TORCH, command, *options)
     assert done.returncode == 7, "it went on to import torch"
     assert done.stdout == ""
