@@ -86,14 +86,14 @@ def check_run(command: str, rest: list[str]) -> None:
         if checkpoint not in PATTERNS or not evaluates:
             find_checkpoint(checkpoint, Path(str(output)))
     if command == "fit" and not prints(rest):
-        check_roots(merged(args).get("data"))
+        check_root(merged(args).get("data"))
 
 
-def check_roots(data: Any, place: str = "data") -> None:
-    """Check that the folders of datasets are there, for datamodules of ours.
+def check_root(data: Any) -> None:
+    """Check that the folder of a dataset is there, for datamodules of ours.
 
     Raises:
-        DataError: one is not.
+        DataError: it is not.
     """
     if not isinstance(data, dict):
         return
@@ -101,10 +101,7 @@ def check_roots(data: Any, place: str = "data") -> None:
     if isinstance(root, str) and (path.startswith("sapiens2_lit.") or "." not in path):
         from sapiens2_lit.data.files import find_root
 
-        find_root(Path(root).expanduser(), f"{place}.root")
-    datasets = data.get("datasets")
-    for name, one in datasets.items() if isinstance(datasets, dict) else ():
-        check_roots(one, f"{place}.datasets.{name}")
+        find_root(Path(root).expanduser())
 
 
 def say_loading(what: str) -> None:

@@ -33,7 +33,6 @@ ANSWERED = {
     "fit --config nowhere.yaml": "--config nowhere.yaml: no such file",
     "fit --config pose_17.yaml --ckpt_path nowhere.ckpt": "--ckpt_path nowhere.ckpt: no such file",
     "fit --config pose_17.yaml --data.root {folder}/nowhere": "nowhere does not exist: `data.root` must be a folder",
-    "fit --config multitask_folders.yaml --data.datasets.pose.root {folder}/x": "`data.datasets.pose.root` must be a folder",
     "fit --config recipes/5b_full_141gb.yaml": "is an overlay",
     "fit --config pose_17.yaml --epochs 3": "--epochs: here that is --trainer.max_epochs",
     "fit data=coco.yaml epochs=3": "epochs: here that is --trainer.max_epochs",
