@@ -39,12 +39,12 @@ RUN_WORDS = {
     ),
     **dict.fromkeys(("weights", "pretrained", "load_from", "finetune"), MODEL),
     **dict.fromkeys(
-        ("resume", "resume_from", "resume_from_checkpoint", "ckpt", "checkpoint_path"), "--ckpt_path last"
+        ("resume", "resume_from", "resume_from_checkpoint", "checkpoint_path"), "--ckpt_path last"
     ),
     **dict.fromkeys(("freeze", "frozen", "freeze_backbone"), "--model.adapt.mode frozen"),
     "lora": "--model.adapt.mode lora",
-    **dict.fromkeys(("seed", "random_seed"), "--seed_everything"),
-    **dict.fromkeys(("project", "name", "work_dir", "work-dir", "output_dir", "save_dir", "out"), RUN),
+    "random_seed": "--seed_everything",
+    **dict.fromkeys(("project", "name", "work_dir", "work-dir", "output_dir", "save_dir"), RUN),
     **dict.fromkeys(("fliplr", "hsv_h", "degrees", "augment"), "a setting of --data.augment"),
     **dict.fromkeys(("clip_grad", "max_grad_norm", "grad_clip"), "--trainer.gradient_clip_val"),
     **dict.fromkeys(("save_period", "save_steps", "save_interval"), "--last_checkpoint.every_n_steps"),
