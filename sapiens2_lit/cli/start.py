@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sapiens2_lit.cli.config_files import config_files, expect_task, merged
+from sapiens2_lit.cli.config_files import config_files, expect_task, merged, options_of
 from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import PATTERNS, find_checkpoint, find_model
 from sapiens2_lit.cli.messages import set_up_messages
@@ -85,12 +85,12 @@ def check_run(command: str, rest: list[str]) -> None:
         output = value_of(args, "--output") or merged(args).get("output") or DEFAULT_RUNS
         if checkpoint not in PATTERNS or not evaluates:
             find_checkpoint(checkpoint, Path(str(output)))
-    if command == "fit" and not prints(rest):
+    if command == "fit" and "data.root" in dict(options_of(args)) and not prints(rest):
         check_root(merged(args).get("data"))
 
 
 def check_root(data: Any) -> None:
-    """Check that the folder of a dataset is there, for datamodules of ours.
+    """Check that the folder of a dataset that was typed is there, for datamodules of ours.
 
     Raises:
         DataError: it is not.
