@@ -64,8 +64,8 @@ class Walker(detect.Detector):
 @pytest.fixture
 def walker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "sapiens2_lit.cli.predict.build_detector",
-        lambda name, device, threshold: Walker(threshold=threshold),
+        "sapiens2_lit.cli.predict_people.build_detector",
+        lambda name, device, threshold, weights: Walker(threshold=threshold),
     )
 
 
