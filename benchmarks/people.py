@@ -103,20 +103,26 @@ def measure(predictor: Predictor, case: str, num: int, out: Path | None, perfect
         if out is not None and index < 6:
             drawn = draw_overlay(heads[pose], pose, prediction, image)
             for x, y, width, height in found.tolist():
-                cv2.rectangle(drawn, (round(x), round(y)), (round(x + width), round(y + height)), (255, 255, 0), 1)
+                cv2.rectangle(
+                    drawn, (round(x), round(y)), (round(x + width), round(y + height)), (255, 255, 0), 1
+                )
             out.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(out / f"{case.replace(' ', '_')}_{index}.png"), drawn[..., ::-1])
     return total
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--num", type=int, default=40)
     parser.add_argument("--tiles", default=1)
     parser.add_argument("--perfect", action="store_true")
-    parser.add_argument("--before", action="store_true", help="nobody finds people: as without a head that tells them")
+    parser.add_argument(
+        "--before", action="store_true", help="nobody finds people: as without a head that tells them"
+    )
     options = parser.parse_args()
     detector = None if options.before else "self"
     predictor = sapiens2_lit.load(options.model, device="cpu", detector=detector, tiles=options.tiles)

@@ -82,8 +82,9 @@ def predict_to(options: Namespace) -> int:
         report(options.output, tally, source)
         if source.stream is None:
             raise error.with_advice("the same command with --resume goes on from here") from None
-        if error.signal != signal.SIGINT:  # Ctrl-C is how a stream ends
+        if error.signal != signal.SIGINT:
             raise
+        interrupts.settle()  # Ctrl-C is how a stream ends
     else:
         report(options.output, tally, source)
     return 1 if source.problems or tally.problems else 0

@@ -10,8 +10,7 @@ from sapiens2_lit.inference.people.regions import Mask, Region
 
 _SURE = 0.4  # of a person's best keypoint's score: weaker ones do not tell where the person is
 _MARGIN = 0.07  # of a skeleton's extent: how far flesh reaches beyond the outline of the keypoints
-_PRICE = 0.08  # what one person more must explain, as a share of the piece
-_BY_HEADS = 0.15  # what it is worth that the heads in the mask are as many
+_PRICE = 0.15  # what one person more or less than expected must explain, as a share of the piece
 
 Points = npt.NDArray[np.float32]
 
@@ -22,7 +21,7 @@ def best_cut(
     """Which of several ways to see a piece as people is the best, by its place.
 
     A way is worth what the outlines of its skeletons cover of the piece, times how sure the skeletons are beside the
-    surest of all ways, less a price for each person more.
+    surest of all ways, less a price for each person more or less than heads are seen, or than one.
 
     Args:
         piece: the piece of the mask.
@@ -39,9 +38,7 @@ def best_cut(
         for points in some:
             covered |= outline(points, piece)
         explained = float((covered & piece.mask).sum() / area)
-        values.append(
-            explained * sure / surest - _PRICE * (len(parts) - 1) + _BY_HEADS * (len(parts) == heads)
-        )
+        values.append(explained * sure / surest - _PRICE * abs(len(parts) - max(heads, 1)))
     return int(np.argmax(values))
 
 
