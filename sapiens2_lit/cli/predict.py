@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -19,16 +20,17 @@ from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import with_underscores
 from sapiens2_lit.cli.predict_options import build_parser
 from sapiens2_lit.cli.predict_people import detector_of, find_boxes, image_ids, who_finds_people
-from sapiens2_lit.cli.predict_tally import Tally
 from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
 from sapiens2_lit.inference.boxes import BoxFile
 from sapiens2_lit.inference.inputs import check
-from sapiens2_lit.inference.output import Output, open_output
-from sapiens2_lit.inference.predictor import Predictor, load
 from sapiens2_lit.inference.sources import Frame, Source, open_source
-from sapiens2_lit.inference.video_tracking import VideoTracking
-from sapiens2_lit.inference.writers.formats import FormatOptions
+
+if TYPE_CHECKING:  # torch is imported when all that was asked for is there
+    from sapiens2_lit.cli.predict_tally import Tally
+    from sapiens2_lit.inference.output import Output
+    from sapiens2_lit.inference.predictor import Predictor
+    from sapiens2_lit.inference.video_tracking import VideoTracking
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,10 @@ def predict_to(options: Namespace) -> int:
         raise SettingError(f"--resume: {source.stream.label} is a stream, which does not begin again")
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)
+    from sapiens2_lit.cli.predict_tally import Tally
+    from sapiens2_lit.inference.output import open_output
+    from sapiens2_lit.inference.writers.formats import FormatOptions
+
     timeline = build_timeline(options, predictor, source)
     ids = None if boxes is None else image_ids(boxes, source, options.formats or ())
     formats = FormatOptions(frame=options.frame, depth_unit=options.depth_unit, image_ids=ids)
@@ -108,14 +114,17 @@ def empty_folders_removed(folder: Path) -> Iterator[None]:
             remove()
 
 
-def build_predictor(options: Namespace) -> Predictor:
+def build_predictor(options: Namespace) -> "Predictor":
     """The model and how it is used.
 
     Raises:
         SettingError, WeightsError: naming the option that does not fit.
     """
+    model = find_model(options.model)
+    from sapiens2_lit.inference.predictor import load
+
     predictor = load(
-        find_model(options.model),
+        model,
         device=options.device,
         precision=options.precision,
         compile=options.compile,
@@ -148,12 +157,14 @@ def build_predictor(options: Namespace) -> Predictor:
     return predictor
 
 
-def build_timeline(options: Namespace, predictor: Predictor, source: Source) -> VideoTracking:
+def build_timeline(options: Namespace, predictor: "Predictor", source: Source) -> "VideoTracking":
     """What is done with people from frame to frame.
 
     Raises:
         SettingError: it is asked for, but there are no people, or no frames.
     """
+    from sapiens2_lit.inference.video_tracking import VideoTracking
+
     for name, value in (("--track", options.track), ("--smooth", options.smooth)):
         if value and not predictor.top_down:
             raise SettingError(f"{name}: no head of {predictor.model.origin} predicts keypoints of people")
@@ -163,12 +174,12 @@ def build_timeline(options: Namespace, predictor: Predictor, source: Source) -> 
 
 
 def run(
-    predictor: Predictor,
+    predictor: "Predictor",
     source: Source,
-    output: Output,
+    output: "Output",
     boxes: BoxFile | None,
-    timeline: VideoTracking,
-    tally: Tally,
+    timeline: "VideoTracking",
+    tally: "Tally",
 ) -> None:
     """Predict on all frames, some at a time, in their order; a stream until a signal comes."""
     ends = source.stream is None  # by itself
@@ -198,7 +209,7 @@ def run(
                     bar.update()
 
 
-def usable(frames: Iterable[Frame], tally: Tally) -> Iterator[Frame]:
+def usable(frames: Iterable[Frame], tally: "Tally") -> Iterator[Frame]:
     """The frames that can be predicted on; what is wrong with others goes into the tally's problems."""
     for frame in frames:
         try:
@@ -220,7 +231,7 @@ def in_batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
-def report(out: Path, tally: Tally, source: Source) -> None:
+def report(out: Path, tally: "Tally", source: Source) -> None:
     """Say what was done and what could not be."""
     left_out = 0 if source.stream is None else source.stream.num_left_out
     sys.stdout.write(f"{out}: {tally.summary(left_out)}\n")

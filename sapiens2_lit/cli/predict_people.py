@@ -4,15 +4,14 @@ import logging
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.boxes import BoxFile, read_boxes
-from sapiens2_lit.inference.detect import build_detector
-from sapiens2_lit.inference.model import find_device
-from sapiens2_lit.inference.people.tiled_detector import TiledDetector
-from sapiens2_lit.inference.predictor import Predictor
 from sapiens2_lit.inference.sources import Source
+
+if TYPE_CHECKING:  # torch is imported when all that was asked for is there
+    from sapiens2_lit.inference.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +38,16 @@ def detector_of(options: Namespace) -> Any:
         )
     if not named:
         return {None: "auto", "none": None}.get(name, name)
+    from sapiens2_lit.inference.detect import build_detector
+    from sapiens2_lit.inference.model import find_device
+    from sapiens2_lit.inference.people.tiled_detector import TiledDetector
+
     threshold = 0.5 if options.threshold is None else options.threshold
     detector = build_detector(name, find_device(options.device), threshold, weights=options.detector_weights)
     return TiledDetector(detector, "auto" if options.tiles is None else options.tiles)
 
 
-def who_finds_people(options: Namespace, predictor: Predictor) -> str:
+def who_finds_people(options: Namespace, predictor: "Predictor") -> str:
     """A line for the user."""
     if predictor.own_mask is not None:
         return f"people: found by the mask of head {predictor.own_mask.head}"

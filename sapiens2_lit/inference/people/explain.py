@@ -10,7 +10,8 @@ from sapiens2_lit.inference.people.regions import Mask, Region
 
 _SURE = 0.4  # of a person's best keypoint's score: weaker ones do not tell where the person is
 _MARGIN = 0.07  # of a skeleton's extent: how far flesh reaches beyond the outline of the keypoints
-_PRICE = 0.15  # what one person more or less than expected must explain, as a share of the piece
+_PRICE = 0.15  # what one person more must explain, as a share of the piece
+_PRICE_OF_HEADS = 0.3  # the same where the mask shows heads, and for one more or less than these
 
 Points = npt.NDArray[np.float32]
 
@@ -38,7 +39,8 @@ def best_cut(
         for points in some:
             covered |= outline(points, piece)
         explained = float((covered & piece.mask).sum() / area)
-        values.append(explained * sure / surest - _PRICE * abs(len(parts) - max(heads, 1)))
+        price = _PRICE_OF_HEADS * abs(len(parts) - heads) if heads else _PRICE * (len(parts) - 1)
+        values.append(explained * sure / surest - price)
     return int(np.argmax(values))
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Mask = npt.NDArray[np.bool_]
 
-LEAST_SHARE = 5e-4  # of a picture's pixels: smaller pieces are specks
+LEAST_SHARE = 1e-3  # of a picture's pixels: smaller pieces are specks
 _GAP = (
     0.006  # of a picture's longer side: pieces nearer to each other are one, as head and body without a neck
 )

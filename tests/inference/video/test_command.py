@@ -64,7 +64,7 @@ class Walker(detect.Detector):
 @pytest.fixture
 def walker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "sapiens2_lit.cli.predict_people.build_detector",
+        "sapiens2_lit.inference.detect.build_detector",
         lambda name, device, threshold, weights: Walker(threshold=threshold),
     )
 
