@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 Mask = npt.NDArray[np.bool_]
 
-LEAST_SHARE = 1e-3  # of a picture's pixels: smaller pieces are specks
+LEAST_SHARE = 5e-4  # of a picture's pixels: smaller pieces are specks
 _GAP = (
     0.006  # of a picture's longer side: pieces nearer to each other are one, as head and body without a neck
 )
 _LEVELS = (0.8, 0.65, 0.5)  # of the greatest thickness: where a piece is this thick, somebody's trunk may be
 _COLUMN = 0.5  # of the narrower of two seeds: those that share more columns are one person, as head and trunk
+_HEAD_GAP = 0.2  # of the largest head's size: what is nearer is one head, as hair beside a face behind a hand
 _LEAST_HEAD = 0.15  # of the largest head's pixels
 _LEAST_PART = 0.04  # of the cut piece's pixels
 _UPRIGHT = 0.35  # how much rows count beside columns where pixels go to the nearest seed: people stand
@@ -86,10 +87,15 @@ def cuts_by_heads(region: Region, heads: Mask) -> list[Region]:
         heads: (H, W) of the picture, which pixels are of heads.
     """
     here = heads[region.place] & region.mask
-    _, _, stats, centres = cv2.connectedComponentsWithStats(here.astype(np.uint8), connectivity=8)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    if not len(areas):
+    _, _, stats, _ = cv2.connectedComponentsWithStats(here.astype(np.uint8), connectivity=8)
+    if len(stats) < 2:
         return []
+    reach = round(_HEAD_GAP * float(stats[1:, cv2.CC_STAT_AREA].max()) ** 0.5)
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), dtype=np.uint8)
+    joined = cv2.morphologyEx(np.pad(here.astype(np.uint8), reach), cv2.MORPH_CLOSE, kernel)
+    _, _, stats, centres = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    centres -= reach
+    areas = stats[1:, cv2.CC_STAT_AREA]
     large = np.flatnonzero(areas >= _LEAST_HEAD * areas.max())
     return _cut(region, [centres[1 + place] for place in large])
 
