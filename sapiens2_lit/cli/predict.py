@@ -139,7 +139,7 @@ def build_predictor(options: Namespace) -> "Predictor":
         box_padding=options.box_padding,
         mask_with=options.mask_with,
         detector=detector_of(options),
-        tiles=options.tiles or 1,
+        tiles=1 if options.tiles is None or options.detector not in (None, "self") else options.tiles,
         person_score=options.person_score,
     )
     for name, value in (

@@ -53,10 +53,12 @@ def who_finds_people(options: Namespace, predictor: "Predictor") -> str:
         return f"people: found by the mask of head {predictor.own_mask.head}"
     if predictor.detector not in (None, "auto"):
         return f"people: found by {options.detector}"
-    return (
-        "people: no --boxes, no --detector, and no head that tells people from background: each image is taken for one "
-        "person who fills it"
+    why = (
+        "nobody looks for them"
+        if options.detector == "none"
+        else "no --boxes, no --detector, and no head that tells people from background"
     )
+    return f"people: {why}: each image is taken for one person who fills it"
 
 
 def find_boxes(path: Path, source: Source) -> BoxFile:

@@ -200,8 +200,7 @@ class Predictor:
         if self.detector not in ("auto", "self"):
             if self.detector is not None and not callable(self.detector):
                 raise SettingError(
-                    f"detector: found {self.detector!r}, expected auto, self, None, or a function from an image to "
-                    "boxes (N, 5)"
+                    f"detector: found {self.detector!r}, expected auto, self, None, or a function"
                 )
             return None
         runner = self.runner if self.masker is None else self.masker.runner
@@ -210,6 +209,10 @@ class Predictor:
         if name is None and self.detector == "self":
             raise no_mask_head(self.model.origin, heads)
         if name is None or not self.uses_boxes:
+            if tiles != 1:
+                raise SettingError(
+                    f"tiles: people are found by no mask here, in whose parts to look; found {tiles!r}"
+                )
             return None
         return OwnMask(runner, name, self.runner, self.box_padding, check_tiles(tiles))
 

@@ -50,15 +50,14 @@ def doubtful(people: Sequence[Instance]) -> list[Instance]:
 
 
 def describe_doubts(people: Sequence[Instance]) -> str:
-    """What to tell of a picture's doubtful skeletons, such as `1 skeleton is not drawn: its score is 0.21`."""
+    """What to tell of a picture's doubtful skeletons, such as `1 skeleton is doubtful and not drawn: score 0.210`."""
     found = doubtful(people)
     reasons = [
-        "it lies outside the picture" if person.doubt == "outside" else f"its score is {person.score:.3f}"
+        "outside the picture" if person.doubt == "outside" else f"score {person.score:.3f}"
         for person in found
     ]
-    if len(found) == 1:
-        return f"1 skeleton is doubtful and not drawn: {reasons[0]}"
-    return f"{len(found)} skeletons are doubtful and not drawn: {', '.join(dict.fromkeys(reasons))}"
+    who = "1 skeleton is" if len(found) == 1 else f"{len(found)} skeletons are"
+    return f"{who} doubtful and not drawn: {', '.join(dict.fromkeys(reasons))}"
 
 
 def check_least_score(value: float | None) -> None:

@@ -65,7 +65,7 @@ def test_each_photograph_is_told_of_and_the_end_counts(
         tally.add(Frame(IMAGE, "a", "a.jpg"), prediction(person(0.2)))
         tally.add(Frame(IMAGE, "b", "b.jpg"), prediction(person(), person()))
         tally.add(Frame(IMAGE, "c", "c.jpg"), prediction())
-    assert caplog.messages == ["a.jpg: 1 skeleton is doubtful and not drawn: its score is 0.200"]
+    assert caplog.messages == ["a.jpg: 1 skeleton is doubtful and not drawn: score 0.200"]
     assert tally.summary() == (
         "results of 3 images: 2 people, nobody on 2 images; "
         '1 skeleton on 1 image is doubtful and not drawn ("doubt" in json)'
