@@ -15,8 +15,11 @@ from sapiens2_lit.cli.other_words import PREDICT_WORDS, RUN_WORDS, refuse_other_
 from sapiens2_lit.cli.short_help import short_help
 
 HELP = {"--help", "-h", "--help_all"}
-RUNS = ("fit", "validate", "test", "check", "plan")  # commands whose options are those of a run
-LOADS = {"synth": "", "predict": ""}  # the first needs no torch, the second says itself when it loads
+LOADS = {  # the first needs no torch, the second says itself when it loads
+    "synth": "",
+    "predict": "",
+    **dict.fromkeys(("app", "consolidate", "export"), "PyTorch"),
+}
 PRINTS = ("--print_config", *HELP)  # asked for what is printed, not for what is done
 
 
@@ -43,7 +46,7 @@ def answered(command: str, rest: list[str]) -> bool:
             PARSERS[command]().parse_args(["--help"])  # prints it, and ends as argparse does
         check_options(command, rest)
     if not prints(rest):
-        say_loading(LOADS.get(command, "PyTorch" if command == "export" else "PyTorch and Lightning"))
+        say_loading(LOADS.get(command, "PyTorch and Lightning"))
     return False
 
 
