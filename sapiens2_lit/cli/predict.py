@@ -18,25 +18,16 @@ from sapiens2_lit.cli.find_run import find_model, with_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import with_underscores
 from sapiens2_lit.cli.predict_options import build_parser
-<<<<<<< HEAD
+from sapiens2_lit.cli.predict_people import detector_of, find_boxes, image_ids, who_finds_people
 from sapiens2_lit.cli.start import say_loading
 from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
-from sapiens2_lit.inference.boxes import BoxFile, read_boxes
-=======
-from sapiens2_lit.cli.predict_people import detector_of, find_boxes, image_ids, who_finds_people
-from sapiens2_lit.data.pixel_limit import set_max_pixels
-from sapiens2_lit.errors import DataError, Interrupted, SettingError
 from sapiens2_lit.inference.boxes import BoxFile
->>>>>>> main
 from sapiens2_lit.inference.inputs import check
 from sapiens2_lit.inference.sources import Frame, Source, open_source
 
 if TYPE_CHECKING:  # torch is imported when all that was asked for is there
-<<<<<<< HEAD
-=======
     from sapiens2_lit.cli.predict_tally import Tally
->>>>>>> main
     from sapiens2_lit.inference.output import Output
     from sapiens2_lit.inference.predictor import Predictor
     from sapiens2_lit.inference.video_tracking import VideoTracking
@@ -70,10 +61,7 @@ def predict_to(options: Namespace) -> int:
         raise SettingError(f"--resume: {source.stream.label} is a stream, which does not begin again")
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)
-<<<<<<< HEAD
-=======
     from sapiens2_lit.cli.predict_tally import Tally
->>>>>>> main
     from sapiens2_lit.inference.output import open_output
     from sapiens2_lit.inference.writers.formats import FormatOptions
 
@@ -132,16 +120,11 @@ def build_predictor(options: Namespace) -> "Predictor":
         SettingError, WeightsError: naming the option that does not fit.
     """
     model = find_model(options.model)
-<<<<<<< HEAD
     say_loading("PyTorch")
     from sapiens2_lit.archives.verify import set_verification
     from sapiens2_lit.inference.predictor import load
 
     set_verification(options.verify)
-=======
-    from sapiens2_lit.inference.predictor import load
-
->>>>>>> main
     predictor = load(
         model,
         device=options.device,
@@ -171,20 +154,8 @@ def build_predictor(options: Namespace) -> "Predictor":
                 f"{name}: no head of {predictor.model.origin} ({', '.join(predictor.dense)}) sees people one by one; "
                 "leave it out, or give --dense_view crop."
             )
-<<<<<<< HEAD
-    if options.detector is not None:
-        from sapiens2_lit.inference.detect import build_detector  # torchvision, seconds
-
-        threshold = 0.5 if options.threshold is None else options.threshold
-        predictor.detector = build_detector(options.detector, predictor.model.device, threshold)
-    elif options.threshold is not None:
-        raise SettingError("--threshold is the detector's lowest score; it means nothing without --detector")
-    if predictor.uses_boxes and options.boxes is None and options.detector is None:
-        log.info("no --boxes and no --detector: each image is taken for one person who fills it")
-=======
     if predictor.uses_boxes and options.boxes is None:
         log.info(who_finds_people(options, predictor))
->>>>>>> main
     return predictor
 
 
@@ -210,17 +181,10 @@ def run(
     output: "Output",
     boxes: BoxFile | None,
     timeline: "VideoTracking",
-<<<<<<< HEAD
-    problems: list[str],
-) -> int:
-    """Predict on all frames, some at a time, in their order; returns how many were written."""
-    done = 0
-=======
     tally: "Tally",
 ) -> None:
     """Predict on all frames, some at a time, in their order; a stream until a signal comes."""
     ends = source.stream is None  # by itself
->>>>>>> main
     with tqdm(total=source.total, unit="image", disable=None, dynamic_ncols=True) as bar:
 
         def skip(name: str) -> bool:
