@@ -1,13 +1,14 @@
 """The commands that need a Trainer: fit, validate, test, by LightningCLI."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import yaml
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import LearningRateFinder
+from lightning.pytorch.callbacks import LearningRateFinder, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
@@ -21,14 +22,16 @@ from sapiens2_lit.callbacks import (
     Patience,
     RandomState,
     RunLog,
-    RunProgressBar,
     SoleWriter,
 )
 from sapiens2_lit.callbacks.beginning import Beginning, preemption
 from sapiens2_lit.callbacks.finite_weights import FiniteWeights
+from sapiens2_lit.callbacks.progress import progress_of_run
+from sapiens2_lit.callbacks.throughput import DataWait, Throughput
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.checkpoints.trust import trusted
 from sapiens2_lit.cli.class_kinds import check_kinds
+from sapiens2_lit.cli.closing import closing_lines
 from sapiens2_lit.cli.compare_views import warn_of_other_views
 from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import find_checkpoint, next_run, run_of
@@ -157,9 +160,13 @@ class SapiensCLI(LightningCLI):
         settings = self.config[self.subcommand]
         kwargs.setdefault("default_root_dir", settings.output)
         kwargs["logger"] = self.loggers()
+        own_profiler = self.config_init[self.subcommand].trainer.profiler is not None
+        self.data_wait = DataWait() if self.subcommand == "fit" and not own_profiler else None
         kwargs["callbacks"] = self.callbacks()
         kwargs["plugins"] = self.plugins()
         kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
+        if self.data_wait is not None:
+            kwargs["profiler"] = self.data_wait
         return super().instantiate_trainer(**kwargs)
 
     def loggers(self) -> list[Logger]:
@@ -177,8 +184,11 @@ class SapiensCLI(LightningCLI):
         built = self.config_init[self.subcommand]
         callbacks = built.trainer.callbacks or []
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
-        if built.trainer.enable_progress_bar is not False:
-            callbacks.append(RunProgressBar())
+        if self.subcommand == "fit":
+            callbacks.append(Throughput(self.data_wait))  # before what shows it
+        own_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
+        if built.trainer.enable_progress_bar is not False and not own_bar:
+            callbacks.append(progress_of_run())
         if self.subcommand != "fit" and not built.allow_nonfinite:
             callbacks.append(FiniteWeights(str(built.ckpt_path or built.model.weights)))
         if built.report is not None:
@@ -222,6 +232,18 @@ class SapiensCLI(LightningCLI):
             return output / self.subcommand
         run = run_of(settings.ckpt_path)
         return output / run.name if run and run.parent.resolve() == output.resolve() else next_run(output)
+
+    def before_fit(self) -> None:
+        self.began = time.monotonic()
+
+    def after_fit(self) -> None:
+        """Say what was achieved, where it is, and what comes next."""
+        settings = self.config_init["fit"]
+        if self.trainer.is_global_zero and not settings.trainer.fast_dev_run:
+            seconds = time.monotonic() - self.began
+            text = closing_lines(self.trainer, self.datamodule, settings, self.folder, seconds)
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
 
     def after_instantiate_classes(self) -> None:
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))

@@ -12,6 +12,8 @@ from sapiens2_lit.memory.launch import launch_of
 class NoTrainer:
     """Stands where a run has its Trainer, and trains nothing."""
 
+    is_global_zero = False  # it has nothing to say
+
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: what was wanted are the settings."""
 
