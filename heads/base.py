@@ -53,7 +53,7 @@ class Head(nn.Module, ABC):
     """One task: a network on feature maps, its loss, its metrics and its pictures.
 
     Built as `Head(embed_dim, **its own settings)`. Methods stand in this order in every head file:
-    settings and network, prepare, forward, unflip, loss, metrics and update, predict, draw.
+    settings and network, prepare, forward, unflip, loss, metrics and update, predict, draw and what goes with it.
 
     Attributes:
         targets: batch keys that the head learns from; a batch without them is skipped.
@@ -144,6 +144,18 @@ class Head(nn.Module, ABC):
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
         """One sample's prediction, or its labels under the same keys, on an RGB uint8 image (H, W, 3)."""
         return image
+
+    def draw_unsure(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
+        """As `draw`, and faintly what that leaves out because it scores too low: early in training, nearly all."""
+        return self.draw(image, prediction)
+
+    def remark(self, prediction: dict[str, Tensor]) -> str:
+        """What a picture of one sample's prediction does not show, in a few words; empty for nothing."""
+        return ""
+
+    def counted_pixels(self, batch: Batch) -> Tensor | None:
+        """Where labels count, (B, H, W) or (B, 1, H, W) bool; None where the batch does not say, or all of it does."""
+        return batch["valid"] if self.uses_valid and "valid" in batch else None
 
 
 class DecoderHead(Head):

@@ -59,10 +59,15 @@ class RunProgressBar(TQDMProgressBar):
         """Nothing, as at its start."""
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        super().on_validation_end(trainer, pl_module)
+        """What Lightning's does, but for the values behind the bar."""
         if self._train_progress_bar is not None and trainer.state.fn == "fit":
             values = self.get_metrics(trainer, pl_module)
             self.train_progress_bar.set_postfix_str(bar_text(speed_of(trainer), values))
+        self.val_progress_bar.close()
+        self.reset_dataloader_idx_tracker()
+
+    def get_metrics(self, *args: Any) -> dict[str, Any]:
+        return {name: value for name, value in super().get_metrics(*args).items() if name != "v_num"}
 
 
 class ProgressLines(ProgressBar):

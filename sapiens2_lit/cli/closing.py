@@ -63,7 +63,7 @@ def step_of(best: Path, monitor: str, score: float | None, folder: Path) -> int 
         return int(found[1])
     table = folder / NAME
     rows = read_rows(table) if table.exists() else []
-    steps = [int(row[STEP]) for row in rows if monitor in row and float(row[monitor]) == score]
+    steps = [int(row[STEP]) + 1 for row in rows if monitor in row and float(row[monitor]) == score]
     return steps[-1] if steps else None
 
 

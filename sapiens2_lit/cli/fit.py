@@ -25,6 +25,8 @@ from sapiens2_lit.callbacks import (
     SoleWriter,
 )
 from sapiens2_lit.callbacks.beginning import Beginning, preemption
+from sapiens2_lit.callbacks.curves import Curves
+from sapiens2_lit.callbacks.fed_pictures import FedPictures
 from sapiens2_lit.callbacks.finite_weights import FiniteWeights
 from sapiens2_lit.callbacks.progress import progress_of_run
 from sapiens2_lit.callbacks.throughput import DataWait, Throughput
@@ -207,6 +209,8 @@ class SapiensCLI(LightningCLI):
                 RandomState(),
                 LearningRates(),
                 built.pictures,
+                FedPictures(built.pictures.num_samples),
+                Curves(built.checkpoint.monitor, built.checkpoint.mode),
                 built.feature_cache,
             ]
             if built.trainer.enable_model_summary is not False:
