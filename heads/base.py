@@ -58,6 +58,7 @@ class Head(nn.Module, ABC):
     Attributes:
         targets: batch keys that the head learns from; a batch without them is skipped.
         monitor: the metric that `score` is made of, unless a head defines that itself, and whether more is better.
+        headline: metrics that are said first after a test, behind that of `monitor`.
         top_down: the head sees one person at a time, in a crop around their box; its `predict` answers `keypoints`.
         multi_scale: the head's outputs, one tensor, may be averaged over images of several sizes.
         uses_valid: whether its labels count only where `valid` of the batch says so.
@@ -67,6 +68,7 @@ class Head(nn.Module, ABC):
 
     targets: tuple[str, ...] = ()
     monitor: tuple[str, str] = ("loss", "min")
+    headline: tuple[str, ...] = ()
     top_down: bool = False
     multi_scale: bool = False
     uses_valid: bool = False

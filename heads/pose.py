@@ -42,6 +42,7 @@ class PoseHead(DecoderHead):
     top_down = True
     multi_scale = True
     monitor = ("AP", "max")
+    headline = ("PCK@0.1", "PCK@0.05")
 
     def __init__(
         self,

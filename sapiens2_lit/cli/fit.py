@@ -40,6 +40,7 @@ from sapiens2_lit.cli.find_run import find_checkpoint, next_run, run_of
 from sapiens2_lit.cli.fit_options import add_run_options
 from sapiens2_lit.cli.link_settings import share_settings
 from sapiens2_lit.cli.loggers import with_logger_folders, writing_into
+from sapiens2_lit.cli.measured import measured_lines
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.old_names import in_todays_names
 from sapiens2_lit.cli.out_of_memory import advice, explain, is_out_of_memory
@@ -140,6 +141,8 @@ class SapiensCLI(LightningCLI):
             raise SettingError(f"--report has no effect in {self.subcommand}: a page is written by test")
         if settings.trust is not None:
             raise SettingError("trust: found in a configuration, expected --trust on the command line")
+        if self.subcommand != "fit":  # ten numbers are said instead of Lightning's table of all
+            self.talks, settings.verbose = settings.verbose, False
         check_kinds(settings.model)
         if (folder := settings.trainer.default_root_dir) is not None:
             raise SettingError(
@@ -232,10 +235,11 @@ class SapiensCLI(LightningCLI):
         assert self.subcommand is not None
         settings = self.config[self.subcommand]
         output = Path(settings.output)
-        if self.subcommand != "fit":
-            return output / self.subcommand
         run = run_of(settings.ckpt_path)
-        return output / run.name if run and run.parent.resolve() == output.resolve() else next_run(output)
+        of_run = run is not None and run.parent.resolve() == output.resolve()
+        if self.subcommand != "fit":  # beside the run that is measured
+            return (output / run.name if run and of_run else output) / self.subcommand
+        return output / run.name if run and of_run else next_run(output)
 
     def before_fit(self) -> None:
         self.began = time.monotonic()
@@ -248,6 +252,18 @@ class SapiensCLI(LightningCLI):
             text = closing_lines(self.trainer, self.datamodule, settings, self.folder, seconds)
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
+
+    def after_test(self) -> None:
+        """Say what tells most, and write all."""
+        settings = self.config_init[self.subcommand]
+        if self.trainer.is_global_zero and self.talks and not settings.trainer.fast_dev_run:
+            source = settings.ckpt_path or self.model.factory.weights
+            text = measured_lines(
+                self.trainer, self.model, self.datamodule, str(self.subcommand), source, self.folder
+            )
+            sys.stdout.write(f"{text}\n")
+
+    after_validate = after_test
 
     def after_instantiate_classes(self) -> None:
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))

@@ -1,5 +1,6 @@
 """Labels beside predictions."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ def compare(head: "Head", batch: "Batch", prediction: dict[str, Tensor], index: 
     remark = head.remark(shown)
     counted = head.counted_pixels(batch)
     if counted is not None and all(key in batch for key in head.targets):
-        shown = {key: blank(value, counted[index]) for key, value in shown.items()}
+        nothing = 0.0 if head.uses_valid else math.nan  # as in the labels
+        shown = {key: blank(value, counted[index], nothing) for key, value in shown.items()}
     image, enlarged = readable(image_of(batch, index), shown)
     views.append(to_height(head.draw_unsure(image, enlarged)))
     titles.append(f"prediction: {remark}" if remark else "prediction")
@@ -50,8 +52,8 @@ def image_of(batch: "Batch", index: int) -> np.ndarray:
     return np.ascontiguousarray(batch["image"][index].permute(1, 2, 0).cpu().numpy())
 
 
-def blank(values: Tensor, counted: Tensor) -> Tensor:
-    """A map without what does not count: classes are ignored there, fields 0; what is no map stays.
+def blank(values: Tensor, counted: Tensor, nothing: float) -> Tensor:
+    """A map without what does not count: classes are ignored there, fields `nothing`; what is no map stays.
 
     Args:
         values: (H, W) classes, (C, H, W) a field, or something else.
@@ -60,7 +62,7 @@ def blank(values: Tensor, counted: Tensor) -> Tensor:
     counted = counted.reshape(counted.shape[-2:])
     if values.shape[-2:] != counted.shape:
         return values
-    return torch.where(counted, values, 0 if values.is_floating_point() else IGNORED)
+    return torch.where(counted, values, nothing if values.is_floating_point() else IGNORED)
 
 
 def readable(image: np.ndarray, shown: Mapping[str, Tensor]) -> tuple[np.ndarray, dict[str, Tensor]]:
