@@ -32,6 +32,7 @@ from sapiens2_lit.callbacks.progress import progress_of_run
 from sapiens2_lit.callbacks.throughput import DataWait, Throughput
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.checkpoints.trust import trusted
+from sapiens2_lit.cli.choose_steps import choose_duration, is_open
 from sapiens2_lit.cli.class_kinds import check_kinds
 from sapiens2_lit.cli.closing import closing_lines
 from sapiens2_lit.cli.compare_views import warn_of_other_views
@@ -163,6 +164,7 @@ class SapiensCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         settings = self.config[self.subcommand]
+        kwargs |= self.duration()
         kwargs.setdefault("default_root_dir", settings.output)
         kwargs["logger"] = self.loggers()
         own_profiler = self.config_init[self.subcommand].trainer.profiler is not None
@@ -173,6 +175,18 @@ class SapiensCLI(LightningCLI):
         if self.data_wait is not None:
             kwargs["profiler"] = self.data_wait
         return super().instantiate_trainer(**kwargs)
+
+    def duration(self) -> dict[str, Any]:
+        """Arguments of the Trainer that say how long it trains, where the settings do not; these have it from now on."""
+        settings = self.config[self.subcommand]
+        if self.subcommand != "fit" or not is_open(settings.trainer):
+            return {}
+        chosen = choose_duration(settings, self.datamodule)
+        chosen.say()
+        settings.trainer.max_steps = chosen.steps
+        validate_in_steps(settings.trainer)
+        names = ("max_steps", "val_check_interval", "check_val_every_n_epoch")
+        return {name: settings.trainer[name] for name in names}
 
     def loggers(self) -> list[Logger]:
         """That of `metrics.csv`, first, since it says where the run is; and the user's own, or TensorBoard's."""

@@ -4,7 +4,9 @@ import sys
 from dataclasses import replace
 
 from sapiens2_lit.cli.options import Parser
-from sapiens2_lit.cli.plan_settings import read_case
+from sapiens2_lit.cli.plan_hours import duration_line, known_card
+from sapiens2_lit.cli.plan_settings import read_case_and_trainer
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.memory.advice import MemoryQuery, advice_text
 from sapiens2_lit.memory.batch_size import largest_batch
 from sapiens2_lit.memory.launch import TrainingSetup
@@ -22,6 +24,12 @@ def plan(args: list[str]) -> int:
     parser = Parser("sapiens2-lit plan", usage=USAGE)
     parser.add_argument("--devices", type=int, help="GPUs in all (default: trainer.devices x num_nodes)")
     parser.add_argument("--memory", type=float, help="memory of each GPU in GiB, as it is sold: 24, 80, 141")
+    parser.add_argument("--card", help="of which the hours are estimated, such as H100 or 'RTX 4090'")
+    parser.add_argument(
+        "--images_per_second",
+        type=float,
+        help="as a run of this kind has logged it (throughput/images_per_second): the hours follow from it",
+    )
     parser.add_switch("table", False, "all sizes, modes, precisions and numbers of GPUs")
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="sizes of the table")
     parser.add_argument("--gpus", type=int, nargs="+", default=GPUS, help="numbers of GPUs in the table")
@@ -32,8 +40,14 @@ def plan(args: list[str]) -> int:
         return 0
     if own.memory is None:
         parser.error("--memory is missing: of each GPU, in GiB")
-    case = read_case(options, own.devices)
-    return 0 if report(case, own.memory) else 1
+    card = known_card(own.card)
+    if own.images_per_second is not None and not own.images_per_second > 0:
+        raise SettingError(f"--images_per_second: found {own.images_per_second:g}, expected a number above 0")
+    case, trainer = read_case_and_trainer(options, own.devices)
+    fits = report(case, own.memory)
+    if card is not None or own.images_per_second is not None:
+        write(duration_line(case, trainer.max_steps, card, own.images_per_second))
+    return 0 if fits else 1
 
 
 def report(case: MemoryQuery, memory: float) -> bool:

@@ -34,10 +34,16 @@ class PlanCLI(SapiensCLI):
 
 
 def read_case(args: list[str], devices: int | None = None) -> MemoryQuery:
-    """The training that `sapiens2-lit fit ARGS` would run.
+    """The training that `sapiens2-lit fit ARGS` would run."""
+    return read_case_and_trainer(args, devices)[0]
+
+
+def read_case_and_trainer(args: list[str], devices: int | None = None) -> tuple[MemoryQuery, Namespace]:
+    """The training that `sapiens2-lit fit ARGS` would run, and the settings of its Trainer.
 
     Args:
         devices: in all, if not those of `trainer.devices` and `trainer.num_nodes`.
     """
     cli = run(["fit", *args], PlanCLI)
-    return MemoryQuery(cli.model, launch_of(cli.config["fit"], devices))
+    settings = cli.config["fit"]
+    return MemoryQuery(cli.model, launch_of(settings, devices)), settings.trainer
