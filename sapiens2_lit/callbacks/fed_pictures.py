@@ -74,9 +74,7 @@ def named_parts(batch: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def batch_sheet(module: SapiensModule, batch: Mapping[str, Any], count: int) -> np.ndarray:
     """Samples of a batch, each with the labels of every head that learns from it, as the network sees them."""
     few = {key: value[:count] for key, value in batch.items() if hasattr(value, "__getitem__")}
-    heads = {
-        name: head for name, head in module.named_heads() if all(key in few for key in head.targets)
-    }
+    heads = {name: head for name, head in module.named_heads() if all(key in few for key in head.targets)}
     strips = []
     for index in range(len(few["image"])):
         views = [draw_labels(head, few, index) for head in heads.values()]

@@ -24,7 +24,8 @@ _ACROSS = 1700  # pixels of a sheet, roughly
 class PredictionPictures(L.Callback):
     """Draws the first validation samples, a sheet a head: `pictures/step=N/HEAD.png` in the run's folder.
 
-    `predictions.png` there has those of all heads of the last validation. TensorBoard, Weights & Biases and MLflow get them as `val/HEAD`.
+    `predictions.png` there has those of all heads of the last validation.
+    TensorBoard, Weights & Biases and MLflow get them as `val/HEAD`.
 
     Args:
         num_samples: how many samples; 0 draws none.

@@ -127,8 +127,16 @@ class ProgressLines(ProgressBar):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         found = trainer.callback_metrics
-        values = [f"{name} {float(found[f'val/{name}']):.4f}" for name in ("score", "loss") if f"val/{name}" in found]
-        self.say("  ".join([place(trainer), "validation:", *values, f"took {duration(self.clock() - self.validated)}"]))
+        values = [
+            f"{name} {float(found[f'val/{name}']):.4f}"
+            for name in ("score", "loss")
+            if f"val/{name}" in found
+        ]
+        self.say(
+            "  ".join(
+                [place(trainer), "validation:", *values, f"took {duration(self.clock() - self.validated)}"]
+            )
+        )
 
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         if not trainer.sanity_checking:
@@ -173,7 +181,9 @@ def place(trainer: L.Trainer) -> str:
 
 def training_values(values: Mapping[str, Any]) -> list[str]:
     """The losses of a step by their names, `loss` first."""
-    shown = {name.removeprefix("train/"): value for name, value in values.items() if name.startswith("train/")}
+    shown = {
+        name.removeprefix("train/"): value for name, value in values.items() if name.startswith("train/")
+    }
     return [f"{name} {number(value)}" for name, value in shown.items()]
 
 

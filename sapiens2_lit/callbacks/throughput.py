@@ -18,7 +18,9 @@ from sapiens2_lit.memory.flops import TrainingFlops, training_flops
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.module import SapiensModule
 
-FETCH = "train_dataloader_next"  # how Lightning's training loop calls the fetching of a batch for its profilers
+FETCH = (
+    "train_dataloader_next"  # how Lightning's training loop calls the fetching of a batch for its profilers
+)
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,7 @@ class Throughput(L.Callback):
         image_rate: images a second over the whole run, without validation; None before a step is done.
     """
 
-    def __init__(
-        self, wait: DataWait | None = None, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, wait: DataWait | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
         self.wait, self.clock = wait, clock
         self.speed: Speed | None = None
         self.flops: TrainingFlops | None = None
@@ -162,9 +162,7 @@ def batch_flops(flops: TrainingFlops, module: SapiensModule, batch: Mapping[str,
     """What a batch takes: of the heads, those count whose labels it has."""
     work = 0.0
     for part in parts_of(batch):
-        taught = [
-            name for name, head in module.named_heads() if all(key in part for key in head.targets)
-        ]
+        taught = [name for name, head in module.named_heads() if all(key in part for key in head.targets)]
         work += len(part["image"]) * flops.of(taught)
     return work
 

@@ -18,7 +18,10 @@ from sapiens2_lit.datamodules.multitask import MultitaskDataModule
 from sapiens2_lit.memory.launch import batch_size_of
 
 EPOCHS = 100  # through all samples: enough to learn few by heart, and no more
-FEWEST, MOST = 500, 10_000  # steps: a warm-up alone takes some; what more brings is for the user to find worth it
+FEWEST, MOST = (
+    500,
+    10_000,
+)  # steps: a warm-up alone takes some; what more brings is for the user to find worth it
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +35,8 @@ class Duration:
 
     @rank_zero_only
     def say(self) -> None:
-        _log.info("%s steps: %s (--trainer.max_steps N or --trainer.max_epochs N decide otherwise)", f"{self.steps:,}", self.reason)
+        ways = "--trainer.max_steps N or --trainer.max_epochs N decide otherwise"
+        _log.info("%s steps: %s (%s)", f"{self.steps:,}", self.reason, ways)
 
 
 def is_open(trainer: Namespace) -> bool:
@@ -64,7 +68,7 @@ def choose_duration(settings: Namespace, data: Any) -> Duration:
 
 
 def set_up(data: ImageDataModule | MultitaskDataModule) -> None:
-    """Read the training data; how many workers each dataset has is left to the Trainer's setup, which knows the ranks."""
+    """Read the training data; how many workers datasets have is left to the Trainer, which knows the ranks."""
     workers = [part.num_workers for part in parts_of(data)]
     data.prepare_data()
     data.setup("fit")

@@ -30,8 +30,16 @@ def closing_lines(trainer: L.Trainer, data: Any, settings: Namespace, folder: Pa
     """
     checkpoints = settings.trainer.enable_checkpointing is not False
     lines = ["", f"trained to step {trainer.global_step:,} in {duration(seconds)}{pace(trainer)}"]
-    best = Path(settings.checkpoint.best_model_path) if checkpoints and settings.checkpoint.best_model_path else None
-    lines.append(best_line(settings.checkpoint, best, folder) if checkpoints else "checkpoints are switched off: nothing is kept")
+    best = (
+        Path(settings.checkpoint.best_model_path)
+        if checkpoints and settings.checkpoint.best_model_path
+        else None
+    )
+    lines.append(
+        best_line(settings.checkpoint, best, folder)
+        if checkpoints
+        else "checkpoints are switched off: nothing is kept"
+    )
     there = [name for name in FILES if (folder / name).exists()]
     lines.append(f"run: {folder}" + (f" ({', '.join(there)})" if there else ""))
     last = folder / "checkpoints" / "last.ckpt"
@@ -90,7 +98,11 @@ def has_test(data: Any) -> bool:
     try:
         if callable(split_exists):
             return bool(split_exists("test"))
-        if isinstance(parts, dict) and parts and all(hasattr(part, "split_exists") for part in parts.values()):
+        if (
+            isinstance(parts, dict)
+            and parts
+            and all(hasattr(part, "split_exists") for part in parts.values())
+        ):
             return all(part.split_exists("test") for part in parts.values())
     except SapiensError:
         return False

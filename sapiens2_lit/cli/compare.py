@@ -91,4 +91,7 @@ def shortened(text: str) -> str:
 def rows_of(table: Sequence[Sequence[str]]) -> list[str]:
     """Lines whose columns stand below each other."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]

@@ -177,7 +177,7 @@ class SapiensCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def duration(self) -> dict[str, Any]:
-        """Arguments of the Trainer that say how long it trains, where the settings do not; these have it from now on."""
+        """Arguments of the Trainer that say how long it trains, where the settings did not: now they do."""
         settings = self.config[self.subcommand]
         if self.subcommand != "fit" or not is_open(settings.trainer):
             return {}

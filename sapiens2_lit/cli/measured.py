@@ -59,8 +59,14 @@ def measured_lines(
 def count_samples(data: Any, split: str) -> int | None:
     """Number of samples of a split, over all datasets; None where the data do not tell."""
     datasets = getattr(data, "datasets", None) or {}
-    found = [datasets[split]] if split in datasets else [
-        part.datasets[split] for part in datasets.values() if split in (getattr(part, "datasets", None) or {})
-    ]
+    found = (
+        [datasets[split]]
+        if split in datasets
+        else [
+            part.datasets[split]
+            for part in datasets.values()
+            if split in (getattr(part, "datasets", None) or {})
+        ]
+    )
     counts = [len(one) for one in found if isinstance(one, Sized)]
     return sum(counts) if counts else None

@@ -8,7 +8,10 @@ from sapiens2_lit.memory.cards import CARDS, Card, find_card, peak_flops
 from sapiens2_lit.memory.flops import training_flops
 from sapiens2_lit.memory.networks import empty_networks
 
-USUAL = (0.2, 0.45)  # share of a card's peak that trainings of transformers come to: an assumption, not a measurement
+USUAL = (
+    0.2,
+    0.45,
+)  # share of a card's peak that trainings of transformers come to: an assumption, not a measurement
 
 
 def known_card(name: str | None) -> Card | None:
@@ -20,7 +23,9 @@ def known_card(name: str | None) -> Card | None:
     if name is None or (found := find_card(name)) is not None:
         return None if name is None else found
     known = ", ".join(card.name for card in CARDS)
-    raise SettingError(f"--card {name}: its speed is not known; expected one of {known}, or --images_per_second")
+    raise SettingError(
+        f"--card {name}: its speed is not known; expected one of {known}, or --images_per_second"
+    )
 
 
 def duration_line(case: MemoryQuery, max_steps: int, card: Card | None, rate: float | None) -> str:

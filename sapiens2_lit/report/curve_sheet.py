@@ -1,7 +1,7 @@
 """The curves of a run as one picture, out of its table of numbers: what `curves.png` shows."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ from sapiens2_lit.report.curves import Curve, thin
 
 Color = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Place = Callable[[float, float], tuple[float, float]]  # step and value to pixels
 
 TRAIN, VAL = "train", "val"
 COLORS: dict[str, Color] = {TRAIN: (150, 165, 190), VAL: (32, 99, 201)}
@@ -53,7 +54,9 @@ def curves_of(rows: Sequence[Mapping[str, str]]) -> dict[str, Curve]:
     return found
 
 
-def panels_of(curves: Mapping[str, Curve], higher_is_better: bool = True, monitor: str = "val/score") -> list[Panel]:
+def panels_of(
+    curves: Mapping[str, Curve], higher_is_better: bool = True, monitor: str = "val/score"
+) -> list[Panel]:
     """What is shown: losses, the score with its best, of each head what validation says, rates and speed."""
     panels = [_both(curves, "loss", "loss")]
     if score := curves.get(monitor):
@@ -153,10 +156,9 @@ def _draw(pen: ImageDraw.ImageDraw, panel: Panel, left: int, top: int) -> None:
     _draw_curves(pen, panel, at, x1, top)
 
 
-def _draw_curves(pen: ImageDraw.ImageDraw, panel: Panel, at: object, x1: int, top: int) -> None:
-    assert callable(at)
+def _draw_curves(pen: ImageDraw.ImageDraw, panel: Panel, at: Place, x1: int, top: int) -> None:
     end = float(x1)
-    for place, (name, curve) in reversed([*enumerate(panel.curves.items())]):
+    for place, name in reversed([*enumerate(panel.curves)]):
         color = COLORS.get(name, OTHERS[place % len(OTHERS)])
         pen.text((end, top + 10 * _FINE), name, color, _font(12), anchor="ra")
         end -= pen.textlength(name, _font(12)) + 10 * _FINE

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 LINES = 10
 
 
-def headlines(metrics: Mapping[str, float], first: Mapping[str, Sequence[str]], lines: int = LINES) -> list[str]:
+def headlines(
+    metrics: Mapping[str, float], first: Mapping[str, Sequence[str]], lines: int = LINES
+) -> list[str]:
     """Names of the numbers that tell most: the score, then of each head in turn the next most telling one.
 
     Numbers of single classes and keypoints (`HEAD/METRIC/MEMBER`) are left out, and what is not a number.

@@ -40,11 +40,7 @@ def _made_rows(data: CheckedData, count: int) -> Iterator[Row]:
 
 def _strip(row: Row) -> np.ndarray:
     """One sample: the first view under the file's name, the others under what they show."""
-    views = {
-        title: view
-        for title, view in row.views.items()
-        if not any(word in title for word in _LEFT_OUT)
-    }
+    views = {title: view for title, view in row.views.items() if not any(word in title for word in _LEFT_OUT)}
     titles = [row.name.rpartition("/")[2], *(title.partition(",")[0] for title in [*views][1:])]
     return side_by_side([_fit(view) for view in views.values()], titles)
 

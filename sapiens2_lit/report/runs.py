@@ -59,13 +59,15 @@ class Run:
         if self.best is None:
             return {}
         found = {name: dict(curve).get(self.best[0]) for name, curve in self.curves.items()}
-        return {
-            name: value for name, value in found.items() if value is not None and name.startswith("val/")
-        }
+        return {name: value for name, value in found.items() if value is not None and name.startswith("val/")}
 
     def pictures(self) -> dict[str, Path]:
         """The last pictures of validation, by head."""
-        steps = [(int(found[1]), path) for path in self.folder.glob("pictures/step=*") if (found := _STEP.search(path.name))]
+        steps = [
+            (int(found[1]), path)
+            for path in self.folder.glob("pictures/step=*")
+            if (found := _STEP.search(path.name))
+        ]
         last = max(steps)[1] if steps else None
         return {} if last is None else {path.stem: path for path in sorted(last.glob("*.png"))}
 
@@ -83,7 +85,9 @@ def find_runs(places: Sequence[Path]) -> list[Run]:
         inside = [path.parent for path in place.glob("version_*/config.yaml")]
         found = [place] if (place / "config.yaml").is_file() else sorted(inside, key=number_of)
         if not found:
-            raise SettingError(f"{place}: there is no run in it, expected config.yaml or version_N/config.yaml")
+            raise SettingError(
+                f"{place}: there is no run in it, expected config.yaml or version_N/config.yaml"
+            )
         folders += [folder for folder in found if folder not in folders]
     return [read_run(folder, name) for folder, name in zip(folders, names_of(folders), strict=True)]
 
@@ -98,8 +102,10 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     """Their paths without what all have in common."""
     parts = [folder.resolve().parts for folder in folders]
     shared = 0
-    while len(folders) > 1 and len({part[shared] for part in parts if len(part) > shared + 1}) == 1 and all(
-        len(part) > shared + 1 for part in parts
+    while (
+        len(folders) > 1
+        and len({part[shared] for part in parts if len(part) > shared + 1}) == 1
+        and all(len(part) > shared + 1 for part in parts)
     ):
         shared += 1
     return ["/".join(part[shared if len(folders) > 1 else -2 :]) for part in parts]
@@ -146,7 +152,9 @@ def _yaml(path: Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingError(f"{path}: expected the configuration of a run: {' '.join(str(error).split())}") from error
+        raise SettingError(
+            f"{path}: expected the configuration of a run: {' '.join(str(error).split())}"
+        ) from error
     if not isinstance(content, Mapping):
         raise SettingError(f"{path}: found {type(content).__name__}, expected the configuration of a run")
     return content
@@ -157,7 +165,9 @@ def _curves(path: Path) -> dict[str, Curve]:
         return {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = [{key: value for key, value in row.items() if key and value} for row in csv.DictReader(file)]
+            rows = [
+                {key: value for key, value in row.items() if key and value} for row in csv.DictReader(file)
+            ]
         return curves_of([row for row in rows if "step" in row])
     except (OSError, ValueError, csv.Error) as error:
         raise SettingError(f"{path}: expected the numbers of a run: {error}") from error
