@@ -70,14 +70,12 @@ def test_the_end_says_the_best_and_commands_that_work(
     )
     assert all(name in said for name in PICTURES)
     commands = [shlex.split(line) for line in said.splitlines() if line.startswith("  sapiens2-lit ")]
-    assert [command[1] for command in commands] == ["validate", "predict", "export", "fit"], (
-        "there is no test split"
-    )
+    assert [command[1] for command in commands] == ["test", "predict", "export", "fit"]
     places = [word for command in commands for word in command if "/" in word and "onnx" not in word]
     assert all(Path(place).exists() for place in places if not place.endswith("predictions"))
-    validate, _, _, go_on = commands
-    assert main([*validate[1:], *QUIET]) == 0
-    assert "val/pose/PCK@0.1" in capsys.readouterr().out
+    test, _, _, go_on = commands
+    assert main([*test[1:], *QUIET]) == 0
+    assert "test/pose/PCK@0.1" in capsys.readouterr().out
     assert main([*go_on[1:], *QUIET]) == 0
     assert "trained to step 8" in capsys.readouterr().out
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"] == 8
