@@ -112,7 +112,7 @@ def step(
             accumulate_grad_batches=accumulated, use_distributed_sampler=False, enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False,
         )  # fmt: skip
-        loader = DataLoader([default_collate(batch) for batch in batches], batch_size=None)  # type: ignore[arg-type]
+        loader = DataLoader([default_collate(batch) for batch in batches], batch_size=None)  # type: ignore[arg-type]  # a list is read as a dataset
         trainer.fit(module, loader)
     return module.gradients
 

@@ -89,7 +89,7 @@ def compare(count: int, outliers: float) -> list[tuple[str, float, float, float 
         for kind in ("scale", "affine"):
             expected = formulas(least_absolute(prediction, target, kind == "affine"), target)
             own = measured(metric(f"moge_{kind}"), prediction, target)  # type: ignore[arg-type]  # one of Alignment
-            squares = measured(metric(kind), prediction, target)  # type: ignore[arg-type]
+            squares = measured(metric(kind), prediction, target)  # type: ignore[arg-type]  # as above
             for name, value in expected.items():
                 row = (
                     f"{what}: moge_{kind}_{name}",

@@ -180,6 +180,8 @@ class DenseDataModule(ImageDataModule, ABC):
         labels = self.find_labels()
         found = images_by_stem(folder)
         stems = self._stems(found, name)
+        if self.on_bad == "skip":
+            stems = _labeled(name, stems, labels)
         for label in labels:
             label.check(stems)
             if isinstance(label, RasterFolder) and not self.datasets:  # once, not for every split
@@ -206,6 +208,19 @@ class DenseDataModule(ImageDataModule, ABC):
         if self.splits["val"] is not None:
             pool |= set(split_stems(self.root, found, self.splits, "val"))
         return self.fold.split(pool, name, str(self.root))
+
+
+def _labeled(name: str, stems: list[str], labels: list[LabelSource]) -> list[str]:
+    """The stems that have all labels; what is left out is said. All of them, for an error, where none has."""
+    bad = {stem: why for label in labels for stem, why in label.unlabeled(stems).items()}
+    kept = [stem for stem in stems if stem not in bad]
+    if not kept or not bad:
+        return stems
+    shown = "; ".join(f"{stem}: {why}" for stem, why in list(bad.items())[:_SHOWN_STEMS])
+    _log.warning(
+        "%s: %d of %d images are left out (data.on_bad: skip): %s", name, len(bad), len(stems), shown
+    )
+    return kept
 
 
 def _warn_of_labels_without_image(labels: RasterFolder, images: dict[str, str]) -> None:

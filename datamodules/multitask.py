@@ -20,6 +20,7 @@ from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule, ch
 from sapiens2_lit.data.splits import Fold, read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
+from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.whole_image import ImageView, check_view
 from sapiens2_lit.vocabularies import Classes, Skeleton
@@ -257,16 +258,16 @@ class MultitaskDataModule(lightning.LightningDataModule):
         data.fold = fold
 
     def _hand_view_down(self, name: str, data: ImageDataModule) -> None:
-        own = getattr(data, "view", None)  # crops of people and generated pictures have none
-        if own is None:
+        if not isinstance(data, DenseDataModule):  # crops of people and generated pictures have no view
             return
+        own = data.view
         if own not in ("letterbox", self.view):
             raise SettingError(
                 f"data.datasets.{name}.view is {own}, but data.view is {self.view}, and a model has one view for all "
                 "heads: set data.view alone."
             )
-        data.view = self.view  # type: ignore[attr-defined]
-        data.check_view()  # type: ignore[attr-defined]
+        data.view = self.view
+        data.check_view()
 
     def _workers(self) -> int:
         if self.num_workers is not None:

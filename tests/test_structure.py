@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "memory": "training models backbones decoders heads vocabularies",
     "inference": "models backbones heads data transforms checkpoints visualization vocabularies metrics parallel",
     "export": "archives inference models backbones decoders heads checkpoints vocabularies",
-    "report": "training heads data parallel visualization",
+    "report": "training heads data parallel visualization vocabularies",
     "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",
     "app": "inference",
 }

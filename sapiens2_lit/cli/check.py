@@ -76,7 +76,7 @@ def check(args: list[str]) -> int:
         check_writable(own.json.expanduser().parent, "--json")
     parts = parts_of(run(["fit", *options], CheckCLI).datamodule)
     report, checked = check_all(parts)
-    with tqdm(desc="draw the page", bar_format="{desc}: {postfix}", leave=False) as drawing:
+    with tqdm(desc="draw the page", bar_format="{desc}: {postfix}", leave=False, disable=None) as drawing:
         html = build_check_page("Check of labels", report, checked, drawing.set_postfix_str)
     write_whole(page, html.encode())
     status = status_of(report)
@@ -151,7 +151,7 @@ def run_with_bar(name: str, subjects: list[Subject], data: ImageDataModule) -> l
     """Run all checks on all files, with a bar that says which."""
     steps = sum(isinstance(subject, one.looks_at) for subject in subjects for one in CHECKS)
 
-    with tqdm(total=steps, desc=f"check {name}".strip(), unit="check", leave=False) as bar:
+    with tqdm(total=steps, desc=f"check {name}".strip(), unit="check", leave=False, disable=None) as bar:
 
         def step(what: str) -> None:
             interrupts.check()

@@ -183,6 +183,23 @@ def test_labels_and_images_must_have_one_another(depths, caplog):
         set_up(DepthDataModule, depths, augment=None).datasets["train"][0]
 
 
+def test_images_without_a_label_are_left_out_where_that_is_asked_for(depths, caplog):
+    (depths / "depths" / "5.npy").unlink()
+    (depths / "depths" / "3.npz").touch()
+    with caplog.at_level(logging.WARNING):
+        data = set_up(DepthDataModule, depths, on_bad="skip")
+    assert data.datasets["train"].names.tolist() == ["0.png", "1.png", "2.png", "4.png"]
+    assert "train: 2 of 6 images are left out (data.on_bad: skip)" in caplog.text
+    assert (
+        "5: the image has no `depth` label" in caplog.text
+        and "3: the image has the `depth` labels" in caplog.text
+    )
+    for label in (depths / "depths").iterdir():
+        label.unlink()
+    with pytest.raises(DataError, match="6 problems"):
+        set_up(DepthDataModule, depths, on_bad="skip")
+
+
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [

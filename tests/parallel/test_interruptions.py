@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import FSDP, STEPS, MakeJob, Ranks, recorded, start
+import torch
+from processes import DDP, FSDP, STEPS, MakeJob, Ranks, recorded, start
 
 pytestmark = pytest.mark.slow
 MINUTE = 60
@@ -114,3 +115,24 @@ def test_a_signal_to_one_rank_saves_and_ends_the_run(
     assert seen < STEPS, "the run had ended before the signal came"
     requeued = (tools / "called").read_text().split() if (tools / "called").exists() else None
     assert requeued == (["requeue", "4711"] if number == signal.SIGUSR1 else None)
+
+
+def test_what_is_random_on_each_rank_goes_on_as_it_was(dense_job: MakeJob, runs: Path) -> None:
+    """Dropout of adapters on two ranks, stopped by a signal and gone on with: the same weights, bit for bit."""
+    settings = ["--model.adapt.mode", "lora", "--model.adapt.lora.dropout", "0.3", "--data.val", "null"]
+    folder = runs / "recorded" / "random"
+    group = start(2, [[*dense_job("random_whole", 2, *DDP), *settings]], runs / "processes" / "random_whole")
+    pausing = callbacks(("processes.Recorder", {"folder": str(folder), "pause": 7}))
+    assert group.join() == [[0]] * 2, group.log()
+    job = [*dense_job("random", 2, *DDP), *settings]
+    group = start(2, [[*job, *pausing]], runs / "processes" / "random")
+    wait_for(folder / "1.paused", group)
+    os.kill(group.processes[0].pid or 0, signal.SIGTERM)
+    assert group.join() == [[128 + signal.SIGTERM]] * 2, group.log()
+    assert max(recorded(folder)) < STEPS, "the run had ended before the signal came"
+    group = start(2, [[*job, "--ckpt_path", "last"]], runs / "processes" / "random_on")
+    assert group.join() == [[0]] * 2, group.log()
+    found, expected = (
+        torch.load(last(runs / name), weights_only=True)["state_dict"] for name in ("random", "random_whole")
+    )
+    assert [name for name in expected if not torch.equal(found[name], expected[name])] == []

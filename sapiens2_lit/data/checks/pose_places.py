@@ -1,14 +1,17 @@
 """Where points and boxes lie: in the image, in the box, or nowhere."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Finding, counted
 from sapiens2_lit.data.checks.pose_labels import Index, PoseLabels
 from sapiens2_lit.data.checks.pose_repairs import LEAST_OF_BOX, MOST_OF_BOX, outside_points, sentinel_points
 
+_VISIBLE = 2  # of points, against occluded ones of 1
 _BOX_MARGIN = 0.25  # of its sides: labelled boxes are tight, points of feet and hair a bit outside
 
 
@@ -93,7 +96,8 @@ class PointsOutsideBox(Check[PoseLabels]):
             boxed = subject.people & (subject.box[:, 2:] > 0).all(axis=1)
         if subject.box_source != "label" or not boxed.any():
             return
-        labelled = subject.labelled & ~sentinel_points(subject.points)
+        labelled = _seen(subject.labelled & ~sentinel_points(subject.points), subject.points[..., 2])
+        boxed &= labelled.any(axis=1)
         box = subject.box.astype(np.float32)[:, None]
         room = _BOX_MARGIN * box[..., 2:]
         place = subject.points[..., :2]
@@ -117,6 +121,12 @@ class PointsOutsideBox(Check[PoseLabels]):
             examples=(subject.example(row, "keypoints", _first_point_and_box(subject, row)) for row in rows),
             severity="error" if every else "warning",
         )
+
+
+def _seen(labelled: npt.NDArray[np.bool_], visibility: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """The visible ones of labelled points, where a file tells them apart: boxes may be of what is seen of a person."""
+    visible = labelled & (visibility == _VISIBLE)
+    return visible if visible.any() else labelled
 
 
 class ExchangedCoordinates(Check[PoseLabels]):

@@ -21,7 +21,7 @@ def is_sentinel(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         if values.dtype.itemsize == 1:
             return np.zeros(values.shape, dtype=bool)
         return np.asarray(values == np.iinfo(values.dtype).max)
-    largest = np.finfo(values.dtype).max  # 65504 of half floats, which hold no greater number
+    largest = float(np.finfo(values.dtype).max)  # 65504 of half floats, which hold no greater number
     found = np.abs(values) >= min(_FARTHEST_FLOAT, largest)
     for sentinel in _FLOAT_SENTINELS:
         if sentinel <= largest:

@@ -62,6 +62,10 @@ class LabelSource(ABC):
             DataError: naming those that are missing.
         """
 
+    def unlabeled(self, stems: Iterable[str]) -> dict[str, str]:
+        """The stems without a label that can be told, and why; `data.on_bad: skip` leaves them out."""
+        return {}
+
 
 class RasterFolder(LabelSource):
     """The labels of one kind in a folder, a file each.
@@ -93,6 +97,12 @@ class RasterFolder(LabelSource):
 
     def check(self, stems: Iterable[str]) -> None:
         """Check that each stem has its file, and not two; raises DataError naming those that have not."""
+        self._problems(stems).raise_if_any()
+
+    def unlabeled(self, stems: Iterable[str]) -> dict[str, str]:
+        return dict(self._problems(stems).entries)
+
+    def _problems(self, stems: Iterable[str]) -> Problems:
         stems = sorted(set(stems))
         names = sorted({name for stem in stems for name in self.names(stem)})
         found: dict[str, list[str]] = {name: [] for name in names}
@@ -114,7 +124,7 @@ class RasterFolder(LabelSource):
                     stem,
                     f"the image has the `{self.key}` labels {' and '.join(files)}, expected one: delete the others",
                 )
-        problems.raise_if_any()
+        return problems
 
     def _expected(self, stem: str, look: bool) -> str:
         """What to do about a label that is missing; `look` whether it is there in another format."""

@@ -134,6 +134,11 @@ class FieldFolder(RasterFolder):
     def count_valid(self, label: Field) -> int | None:
         return int(label.valid.sum()) if self.uses_valid else None
 
+    def unlabeled(self, stems: Iterable[str]) -> dict[str, str]:
+        stems = list(stems)
+        invalid = {} if self.valids is None else self.valids.unlabeled(stems)
+        return invalid | super().unlabeled(stems)
+
     def check(self, stems: Iterable[str]) -> None:
         """Check that each stem has its file, and its file in `valids`; raises DataError naming those missing."""
         stems = list(stems)

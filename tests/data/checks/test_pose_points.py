@@ -1,7 +1,7 @@
 """Units, sentinels and places of keypoints: what must not be learned in silence, each kind in several forms."""
 
 import pytest
-from pose_files import average_precision, found, scaled, with_points
+from pose_files import average_precision, check_pose, found, scaled, with_points
 
 from sapiens2_lit.data.checks import LabelError
 from sapiens2_lit.datamodules import PoseDataModule
@@ -51,6 +51,16 @@ def test_one_person_of_many_outside_the_box_warns(pose):
     finding = found(pose(change), "points_outside_box", "warning")
     assert (finding.count, finding.total) == (1, 4)
     assert finding.examples[0].entry == "annotation 1"
+
+
+def test_occluded_points_outside_a_box_of_what_is_seen_are_right(pose):
+    def change(data):
+        data["annotations"][0]["bbox"] = [1, 1, 8, 8]
+        data["annotations"][0]["keypoints"][2::3] = [
+            min(v, 1) for v in data["annotations"][0]["keypoints"][2::3]
+        ]
+
+    assert not [one for one in check_pose(pose(change)) if one.check == "points_outside_box"]
 
 
 @pytest.mark.parametrize("place", [(0, 0), (-1, -1)])
