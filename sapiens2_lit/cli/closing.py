@@ -80,7 +80,7 @@ def next_commands(trainer: L.Trainer, data: Any, model: Path, folder: Path, last
     measure = "test" if has_test(data) else "validate"
     config = folder / "config.yaml"
     more = trainer.global_step * NEXT_STEPS
-    commands = [
+    commands: list[tuple[object, ...]] = [
         (measure, "--model", model),
         ("predict", "--model", model, "--images", pictures_of(data), "--output", folder / "predictions"),
         ("export", "--model", model, "--output", folder / "onnx", "--format", "onnx"),
