@@ -10,7 +10,14 @@ from tiny_runs import Pictures, make
 
 from sapiens2_lit.callbacks.durations import duration
 from sapiens2_lit.callbacks.run_log import read_rows
-from sapiens2_lit.callbacks.throughput import DataWait, Throughput, count_images, process_bytes
+from sapiens2_lit.callbacks.throughput import (
+    DataWait,
+    Throughput,
+    batch_flops,
+    card_and_flops,
+    count_images,
+    process_bytes,
+)
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.module import SapiensModule
 
@@ -134,3 +141,22 @@ def test_memory_of_the_process_grows_with_what_it_holds() -> None:
 )
 def test_durations_are_said_in_two_units(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_a_known_card_has_a_peak_and_each_head_counts_where_it_learns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What happens on a GPU, but for the GPU: its name is made up."""
+    module = make(None, Adapt("full"))
+    module.configure_model()
+    trainer = cast(L.Trainer, SimpleNamespace(precision="bf16-mixed"))
+    taught = {"image": torch.zeros(2, 3, 64, 48, dtype=torch.uint8), "normal": torch.zeros(2, 3, 64, 48)}
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100 80GB HBM3")
+    state = torch.get_rng_state()
+    peak, flops = card_and_flops(trainer, module, taught)
+    assert torch.equal(state, torch.get_rng_state()), "training draws what it would have drawn"
+    assert peak == 989e12 and flops is not None
+    assert batch_flops(flops, module, taught) == 2 * flops.of(["normal"])
+    assert batch_flops(flops, module, {"image": taught["image"]}) == 2 * flops.backbone
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "GeForce 256")
+    assert card_and_flops(trainer, module, taught) == (-1.0, None)
