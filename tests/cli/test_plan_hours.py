@@ -32,7 +32,7 @@ def test_a_faster_card_takes_less_and_the_range_is_said(capsys: pytest.CaptureFi
 
 def test_unknown_cards_and_rates_are_refused(capsys: pytest.CaptureFixture) -> None:
     assert known_card(None) is None
-    with pytest.raises(SettingError, match="--card Voodoo: its speed is not known; expected one of .*H100"):
+    with pytest.raises(SettingError, match=r"--card Voodoo: its speed is not known; expected one of .*H100"):
         known_card("Voodoo")
     assert main(["plan", *RUN, "--images_per_second", "0"]) == 1
     assert "expected a number above 0" in capsys.readouterr().err
