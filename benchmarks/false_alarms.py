@@ -42,6 +42,7 @@ def main() -> int:
     """Print a row for every size and dataset; returns 1 where there is a warning or an error."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--num", type=int, default=500)
+    parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=list(RUNS))
     parser.add_argument("--sizes", nargs="+", default=["96x72", "192x192", "256x320"], help="HEIGHTxWIDTH")
     given = parser.parse_args()
     sys.stdout.write(
@@ -55,8 +56,8 @@ def main() -> int:
             with redirect_stdout(StringIO()):
                 if command(args):
                     raise SystemExit("synth failed")
-            for config, options in RUNS.items():
-                found = findings(config, options, root, Path(scratch) / "page")
+            for config in given.runs:
+                found = findings(config, RUNS[config], root, Path(scratch) / "page")
                 count = Counter(severity for severity, _, _ in found)
                 notes = sorted({name for severity, name, _ in found if severity == "note"})
                 cells = [size, config, count["error"], count["warning"], count["note"], ", ".join(notes)]

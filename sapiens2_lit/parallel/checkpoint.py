@@ -107,11 +107,11 @@ def read_meta_file(path: Path, parts: bool = True) -> dict[str, Any]:
             f"{path}: expected a file, or a folder with {META_FILE} and {INDEX_FILE}: it is no checkpoint, "
             "or was not written to its end."
         )
-    check_parts(path)
     found: dict[str, Any] = read_pickle(path / META_FILE)
     expected = found.pop(INDEX_CRC, None)
     if is_wanted() and expected not in (None, index_crc(path)):
         raise DamagedError(f"{path / INDEX_FILE}")
+    check_parts(path)
     if parts:
         verify_parts(path)
     return found

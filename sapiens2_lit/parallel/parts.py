@@ -75,8 +75,16 @@ def verify_one(part: memoryview, file: Path, tensor: str) -> None:
 
 
 def places(folder: Path) -> list[tuple[str, Any]]:
-    """Each stored tensor or part of one by name, without `model.`, and the file, the offset and the length of it."""
+    """Each stored tensor or part of one by name, without `model.`, and the file, the offset and the length of it.
+
+    Raises:
+        DamagedError: the index holds something else.
+    """
     stored = read_index(folder).storage_data or {}
+    for place in stored.values():
+        expected = {"relative_path": str, "offset": int, "length": int}
+        if not all(isinstance(getattr(place, name, None), kind) for name, kind in expected.items()):
+            raise DamagedError(f"{folder / INDEX_FILE}")
     return [(index.fqn.removeprefix("model."), place) for index, place in stored.items()]
 
 
