@@ -14,7 +14,7 @@ COLORS = ("#2563c9", "#d66a1f", "#2e8b57", "#9650aa", "#c43c3c", "#6b7280", "#0e
 _CURVES = 40  # drawn at most
 OWN_STYLE = """
 .run { display: inline-block; width: .7em; height: .7em; border-radius: 2px; margin-right: .4em; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 1em; }
+.pictures { display: grid; gap: 1em; }
 .pictures img { width: 100%; } td { vertical-align: top; }
 """
 
