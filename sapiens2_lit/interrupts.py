@@ -179,6 +179,12 @@ def check() -> None:
         raise Interrupted(number, f"stopped by {name_of(number)}")
 
 
+def settle() -> None:
+    """Take the signal that came for answered: to who watches a stream, Ctrl-C is its end, and no failure."""
+    if _listener is not None:
+        _listener.number = 0
+
+
 @contextmanager
 def undone(clean: Callable[[], object]) -> Iterator[None]:
     """Call `clean` if a signal ends the process at once while this block runs."""

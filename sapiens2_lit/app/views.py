@@ -52,8 +52,9 @@ def numbers_of(prediction: Prediction) -> list[str]:
     lines = []
     for head in prediction.heads:
         for number, person in enumerate(people_of(prediction, head), start=1):
+            doubt = f", doubtful ({person.doubt}), not drawn" if person.doubt is not None else ""
             lines.append(
-                f"{head}, person {number}: score {person.score:.3f}, {len(person.keypoints)} keypoints"
+                f"{head}, person {number}: score {person.score:.3f}, {len(person.keypoints)} keypoints{doubt}"
             )
     if prediction.focal is not None:
         lines.append(f"focal length: {prediction.focal:.0f} pixels")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sapiens2_lit.checkpoints.fingerprint import fingerprint
 from sapiens2_lit.data.datasets.cached_features import CachedDataset
-from sapiens2_lit.data.feature_store import GIGABYTE, FeatureStore, check_sizes, others
+from sapiens2_lit.data.feature_store import FeatureStore, check_sizes, others, size_text
 from sapiens2_lit.datamodules.base import ImageDataModule
 from sapiens2_lit.datamodules.multitask import MultitaskDataModule
 from sapiens2_lit.errors import SettingError
@@ -188,7 +188,3 @@ def parts_of(trainer: L.Trainer) -> dict[str, ImageDataModule]:
             "or several of them"
         )
     return {"": data}
-
-
-def size_text(size: int) -> str:
-    return f"{size / GIGABYTE:.2f} GB" if size >= GIGABYTE else f"{size / 1e6:.2f} MB"

@@ -41,23 +41,30 @@ class ModelSummary(L.Callback):
 def model_summary(module: SapiensModule, groups: list[dict[str, Any]]) -> str:
     """Rows for the backbone, each head and the sum; learning rates are those at the schedule's height.
 
+    Of a backbone that is unfrozen on the way, all counts that is ever trained.
+
     Args:
         groups: of the optimizer.
     """
     assert module.backbone is not None
     assert module.adaptation is not None
     rates = {id(parameter): group["initial_lr"] for group in groups for parameter in group["params"]}
-    rows: list[tuple[str, Any]] = [(f"backbone ({module.adaptation.adapt.mode})", module.backbone)]
+    adapt = module.adaptation.adapt
+    mode = f"{adapt.mode} until step {min(adapt.unfreeze_at)}" if adapt.unfreeze_at else adapt.mode
+    rows: list[tuple[str, Any]] = [(f"backbone ({mode})", module.backbone)]
     rows += list(module.named_heads())
-    lines = [f"{'':24}{'parameters':>14}{'trained':>14}  learning rate"]
+    width = max(24, *(len(name) + 1 for name, _ in rows))
+    lines = [f"{'':{width}}{'parameters':>14}{'trained':>14}  learning rate"]
     totals = [0, 0]
     for name, part in rows:
         parameters = list(part.parameters())
         trained = [parameter for parameter in parameters if id(parameter) in rates]
         counts = [sum(parameter.numel() for parameter in some) for some in (parameters, trained)]
         totals = [total + count for total, count in zip(totals, counts, strict=True)]
-        lines.append(f"{name:24}{counts[0]:>14,}{counts[1]:>14,}  {span([rates[id(p)] for p in trained])}")
-    lines.append(f"{'in all':24}{totals[0]:>14,}{totals[1]:>14,}")
+        lines.append(
+            f"{name:{width}}{counts[0]:>14,}{counts[1]:>14,}  {span([rates[id(p)] for p in trained])}"
+        )
+    lines.append(f"{'in all':{width}}{totals[0]:>14,}{totals[1]:>14,}")
     return "\n".join(lines)
 
 

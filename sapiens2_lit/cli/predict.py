@@ -1,11 +1,14 @@
 """`sapiens2-lit predict`: predict on images and videos and write what was found."""
 
 import logging
+import signal
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -16,16 +19,18 @@ from sapiens2_lit.cli.find_run import find_model, with_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import with_underscores
 from sapiens2_lit.cli.predict_options import build_parser
+from sapiens2_lit.cli.predict_people import detector_of, find_boxes, image_ids, who_finds_people
 from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
-from sapiens2_lit.inference.boxes import BoxFile, read_boxes
-from sapiens2_lit.inference.detect import build_detector
+from sapiens2_lit.inference.boxes import BoxFile
 from sapiens2_lit.inference.inputs import check
-from sapiens2_lit.inference.output import Output, open_output
-from sapiens2_lit.inference.predictor import Predictor, load
 from sapiens2_lit.inference.sources import Frame, Source, open_source
-from sapiens2_lit.inference.video_tracking import VideoTracking
-from sapiens2_lit.inference.writers.formats import FormatOptions
+
+if TYPE_CHECKING:  # torch is imported when all that was asked for is there
+    from sapiens2_lit.cli.predict_tally import Tally
+    from sapiens2_lit.inference.output import Output
+    from sapiens2_lit.inference.predictor import Predictor
+    from sapiens2_lit.inference.video_tracking import VideoTracking
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +58,18 @@ def predict_to(options: Namespace) -> int:
     """Do what options ask for; returns and raises as `predict` does."""
     check_writable(options.output, "--output")
     source = open_source(options.images, without=options.output)
+    if source.stream is not None and options.resume:
+        raise SettingError(f"--resume: {source.stream.label} is a stream, which does not begin again")
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)
+    from sapiens2_lit.cli.predict_tally import Tally
+    from sapiens2_lit.inference.output import open_output
+    from sapiens2_lit.inference.writers.formats import FormatOptions
+
     timeline = build_timeline(options, predictor, source)
     ids = None if boxes is None else image_ids(boxes, source, options.formats or ())
     formats = FormatOptions(frame=options.frame, depth_unit=options.depth_unit, image_ids=ids)
-    problems: list[str] = []
-    done = 0
+    tally = Tally(people=bool(predictor.top_down))
     try:
         with (
             interrupts.asked(),
@@ -73,10 +83,17 @@ def predict_to(options: Namespace) -> int:
                 sequential=options.track or options.smooth,
             ) as output,
         ):
-            done = run(predictor, source, output, boxes, timeline, problems)
+            run(predictor, source, output, boxes, timeline, tally)
     except Interrupted as error:
-        raise error.with_advice("the same command with --resume goes on from here") from None
-    return report(options.output, done, [*source.problems, *problems])
+        report(options.output, tally, source)
+        if source.stream is None:
+            raise error.with_advice("the same command with --resume goes on from here") from None
+        if error.signal != signal.SIGINT:
+            raise
+        interrupts.settle()  # Ctrl-C is how a stream ends
+    else:
+        report(options.output, tally, source)
+    return 1 if source.problems or tally.problems else 0
 
 
 @contextmanager
@@ -97,14 +114,17 @@ def empty_folders_removed(folder: Path) -> Iterator[None]:
             remove()
 
 
-def build_predictor(options: Namespace) -> Predictor:
+def build_predictor(options: Namespace) -> "Predictor":
     """The model and how it is used.
 
     Raises:
         SettingError, WeightsError: naming the option that does not fit.
     """
+    model = find_model(options.model)
+    from sapiens2_lit.inference.predictor import load
+
     predictor = load(
-        find_model(options.model),
+        model,
         device=options.device,
         precision=options.precision,
         compile=options.compile,
@@ -118,29 +138,33 @@ def build_predictor(options: Namespace) -> Predictor:
         dense_view=options.dense_view,
         box_padding=options.box_padding,
         mask_with=options.mask_with,
+        detector=detector_of(options),
+        tiles=1 if options.tiles is None or options.detector not in (None, "self") else options.tiles,
+        person_score=options.person_score,
     )
-    for name, value in (("--boxes", options.boxes), ("--detector", options.detector)):
+    for name, value in (
+        ("--boxes", options.boxes),
+        ("--detector", options.detector),
+        ("--tiles", options.tiles),
+    ):
         if value is not None and not predictor.uses_boxes:
             raise SettingError(
                 f"{name}: no head of {predictor.model.origin} ({', '.join(predictor.dense)}) sees people one by one; "
                 "leave it out, or give --dense_view crop."
             )
-    if options.detector is not None:
-        threshold = 0.5 if options.threshold is None else options.threshold
-        predictor.detector = build_detector(options.detector, predictor.model.device, threshold)
-    elif options.threshold is not None:
-        raise SettingError("--threshold is the detector's lowest score; it means nothing without --detector")
-    if predictor.uses_boxes and options.boxes is None and options.detector is None:
-        log.info("no --boxes and no --detector: each image is taken for one person who fills it")
+    if predictor.uses_boxes and options.boxes is None:
+        log.info(who_finds_people(options, predictor))
     return predictor
 
 
-def build_timeline(options: Namespace, predictor: Predictor, source: Source) -> VideoTracking:
+def build_timeline(options: Namespace, predictor: "Predictor", source: Source) -> "VideoTracking":
     """What is done with people from frame to frame.
 
     Raises:
         SettingError: it is asked for, but there are no people, or no frames.
     """
+    from sapiens2_lit.inference.video_tracking import VideoTracking
+
     for name, value in (("--track", options.track), ("--smooth", options.smooth)):
         if value and not predictor.top_down:
             raise SettingError(f"{name}: no head of {predictor.model.origin} predicts keypoints of people")
@@ -149,89 +173,49 @@ def build_timeline(options: Namespace, predictor: Predictor, source: Source) -> 
     return VideoTracking(track=options.track, smooth=options.smooth)
 
 
-def find_boxes(path: Path, source: Source) -> BoxFile:
-    """Boxes for the pictures of a source.
-
-    Raises:
-        DataError: the file cannot be read, or knows none of the pictures.
-    """
-    boxes = read_boxes(path)
-    files = files_of(source)
-    unknown = [file for file in files if boxes.find(file) is None]
-    if files and not source.videos and len(unknown) == len(files):
-        raise DataError(
-            f"{path}: has boxes of none of the {len(files)} images, such as {files[0]}; it knows "
-            f"{', '.join(list(boxes.boxes)[:3])}, ..."
-        )
-    if unknown:
-        log.warning(
-            "%s: knows nobody on %d of %d images, such as %s", path, len(unknown), len(files), unknown[0]
-        )
-    return boxes
-
-
-def image_ids(boxes: BoxFile, source: Source, formats: Sequence[str]) -> dict[str, int] | None:
-    """COCO's `image_id` of each photograph; None where the boxes' file gives none.
-
-    Raises:
-        DataError: results are wanted in COCO's form, and the file has ids of some of the pictures alone.
-    """
-    files = files_of(source)
-    ids = boxes.ids_of(files)
-    if ids is None or "coco" not in formats:
-        return None
-    if without := [file for file in files if file not in ids] + list(source.videos):
-        raise DataError(
-            f"{boxes.path}: has no `image_id` of {len(without)} pictures, such as {without[0]}, for --formats coco; "
-            "leave them out, or give boxes by file names."
-        )
-    return ids
-
-
-def files_of(source: Source) -> list[str]:
-    """The photographs of a source, as frames call them."""
-    return [path.relative_to(source.root).as_posix() for path in source.photos.values()]
-
-
 def run(
-    predictor: Predictor,
+    predictor: "Predictor",
     source: Source,
-    output: Output,
+    output: "Output",
     boxes: BoxFile | None,
-    timeline: VideoTracking,
-    problems: list[str],
-) -> int:
-    """Predict on all frames, some at a time, in their order; returns how many were written."""
-    done = 0
+    timeline: "VideoTracking",
+    tally: "Tally",
+) -> None:
+    """Predict on all frames, some at a time, in their order; a stream until a signal comes."""
+    ends = source.stream is None  # by itself
     with tqdm(total=source.total, unit="image", disable=None, dynamic_ncols=True) as bar:
 
         def skip(name: str) -> bool:
-            interrupts.check()  # asked before every photograph is read
+            if ends:
+                interrupts.check()  # asked before every photograph is read
             skipped = output.done(name)
             if skipped:
                 bar.update((source.videos[name].num_frames or 0) if name in source.videos else 1)
             return skipped
 
-        for frames in in_batches(usable(source.frames(skip), problems), predictor.batch_size):
-            found = predictor.predict(
-                [frame.image for frame in frames],
-                None if boxes is None else [boxes.of(frame) for frame in frames],
-            )
-            for frame, prediction in zip(frames, found, strict=True):
-                interrupts.check()
-                output.write(frame, timeline(prediction, frame))
-                done += 1
-                bar.update()
-    return done
+        with closing(source.frames(skip)) as frames:
+            wanted = usable(frames if ends else takewhile(lambda _: not interrupts.received(), frames), tally)
+            for some in in_batches(wanted, predictor.batch_size):
+                found = predictor.predict(
+                    [frame.image for frame in some],
+                    None if boxes is None else [boxes.of(frame) for frame in some],
+                )
+                for frame, prediction in zip(some, found, strict=True):
+                    if ends:
+                        interrupts.check()
+                    prediction = timeline(prediction, frame)
+                    output.write(frame, prediction)
+                    tally.add(frame, prediction)
+                    bar.update()
 
 
-def usable(frames: Iterator[Frame], problems: list[str]) -> Iterator[Frame]:
-    """The frames that can be predicted on; what is wrong with others goes into `problems`."""
+def usable(frames: Iterable[Frame], tally: "Tally") -> Iterator[Frame]:
+    """The frames that can be predicted on; what is wrong with others goes into the tally's problems."""
     for frame in frames:
         try:
             check(frame.image, frame.file)
         except DataError as error:
-            problems.append(str(error))
+            tally.problems.append(str(error))
             continue
         yield frame
 
@@ -247,13 +231,12 @@ def in_batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
-def report(out: Path, done: int, problems: list[str]) -> int:
-    """Say what was done and what could not be; returns the exit status."""
-    sys.stdout.write(f"{out}: results of {done} image{'' if done == 1 else 's'}\n")
-    if not problems:
-        return 0
-    lines = "".join(f"  {problem}\n" for problem in problems)
-    sys.stderr.write(
-        f"\nerror: {len(problems)} of the files could not be predicted on, or not in whole:\n{lines}"
-    )
-    return 1
+def report(out: Path, tally: "Tally", source: Source) -> None:
+    """Say what was done and what could not be."""
+    left_out = 0 if source.stream is None else source.stream.num_left_out
+    sys.stdout.write(f"{out}: {tally.summary(left_out)}\n")
+    if problems := [*source.problems, *tally.problems]:
+        lines = "".join(f"  {problem}\n" for problem in problems)
+        sys.stderr.write(
+            f"\nerror: {len(problems)} of the files could not be predicted on, or not in whole:\n{lines}"
+        )

@@ -15,6 +15,7 @@ EXAMPLES = """\
 examples:
   sapiens2-lit predict --model runs/pose_17 --images photos --boxes boxes.json
   sapiens2-lit predict --model facebook/sapiens2-seg-0.4b --images 'photos/*.jpg' --output masks --formats png overlay
+  sapiens2-lit predict --model runs/pose_17 --images rtsp://camera.local/live --mask_with facebook/sapiens2-seg-0.4b
   sapiens2-lit predict --model facebook/sapiens2-normal-0.4b --mask_with facebook/sapiens2-seg-0.4b --images walk.mp4
 """
 
@@ -40,7 +41,11 @@ def build_parser() -> Parser:
 
     images = parser.add_argument_group("images and people")
     images.add_argument(
-        "--images", required=True, metavar="PATH", help="an image, a video, a folder, or a quoted pattern"
+        "--images",
+        required=True,
+        metavar="PATH",
+        help="an image, a video, a folder, a quoted pattern, the number of a camera, or a stream's address (rtsp://, "
+        "http://, udp:// ...)",
     )
     images.add_argument(
         "--max_pixels", type=int, metavar="N", help=f"largest photograph, width x height ({MAX_PIXELS:,})"
@@ -52,9 +57,26 @@ def build_parser() -> Parser:
     people.add_argument(
         "--detector",
         metavar="NAME",
-        help="finds people: torchvision/NAME, or a hub id or folder of transformers",
+        help="finds people: self (the mask of the model's segmentation or matting head, or of --mask_with; used where "
+        "there is one), torchvision/NAME, a hub id or folder of transformers, or none (each image is one person)",
+    )
+    images.add_argument(
+        "--detector_weights", type=Path, metavar="FILE", help="of torchvision/NAME, instead of those of COCO"
     )
     images.add_argument("--threshold", type=float, metavar="S", help="the detector's lowest score (0.5)")
+    images.add_argument(
+        "--tiles",
+        metavar="N",
+        help="find tiny people: look at N overlapping parts along the longer side, too (auto for detectors: as many as "
+        "large images need; 1 for self)",
+    )
+    images.add_argument(
+        "--person_score",
+        type=float,
+        metavar="S",
+        help="skeletons that score less are doubtful and not drawn, where no boxes and no detector vouch for them "
+        "(0.05 above the head's draw_threshold: 0.35)",
+    )
     parser.add_switch("track", False, "keep people's ids over the frames of a video", images)
     parser.add_switch("smooth", False, "One-Euro filter on the keypoints of a video; implies --track", images)
 

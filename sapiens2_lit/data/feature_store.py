@@ -112,7 +112,7 @@ def check_sizes(stores: Iterable[FeatureStore], limit: float) -> None:
     """
     found = list(stores)
     size = sum(store.bytes for store in found)
-    what = f"{sum(store.rows for store in found)} rows of {found[0].shape} take {size / GIGABYTE:.1f} GB"
+    what = f"{sum(store.rows for store in found)} rows of {found[0].shape} take {size_text(size)}"
     if size > limit * GIGABYTE:
         raise SettingError(
             f"feature_cache.limit_gb: {what}, the limit is {limit:g}; raise it, or take fewer views"
@@ -124,6 +124,10 @@ def check_sizes(stores: Iterable[FeatureStore], limit: float) -> None:
         raise SettingError(
             f"feature_cache.folder: {what}, but {folder} has {free:,} bytes free, {size - taken:,} are needed"
         )
+
+
+def size_text(size: int) -> str:
+    return f"{size / GIGABYTE:.2f} GB" if size >= GIGABYTE else f"{size / 1e6:.2f} MB"
 
 
 def others(stores: Iterable[FeatureStore]) -> dict[Path, int]:

@@ -57,7 +57,7 @@ def agreements(model: InferenceModel, theirs: Predict, limit: float) -> list[Agr
         theirs: from a picture and the box of a person in it to the results of every head, as `results_of` names them.
         limit: pixels of the network's input that results may be apart.
     """
-    ours = Predictor(model)
+    ours = Predictor(model, detector=None)
     found = []
     for number, shape in enumerate(SIDES):
         height, width = size = picture_size(shape, model.image_size)

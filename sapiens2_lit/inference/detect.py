@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import nms as suppress_boxes
 
+from sapiens2_lit.checkpoints import read_weights
 from sapiens2_lit.errors import SettingError, WeightsError
 
 PERSON_NAMES = ("person", "people", "human", "pedestrian")  # the first that a detector knows
@@ -36,6 +38,11 @@ class Detector(ABC):
                 raise SettingError(f"detector: {name} is {value}, expected 0 to 1")
         self.threshold = threshold
         self.nms = nms
+
+    @property
+    def input_side(self) -> int | None:
+        """The longer side of what its network sees, in pixels; None where it is not known."""
+        return None
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> Boxes:
         """People in RGB uint8 (H, W, 3), the surest first: (N, 5) x, y, width, height in pixels, score; N may be 0.
@@ -81,6 +88,12 @@ class TorchvisionDetector(Detector):
         self.person = person
         self.device = torch.device(device)
 
+    @property
+    def input_side(self) -> int | None:
+        transform = getattr(self.model, "transform", None)
+        fixed = getattr(transform, "fixed_size", None)  # SSD's
+        return max(fixed) if fixed else getattr(transform, "max_size", None)
+
     @torch.inference_mode()
     def find(self, image: npt.NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
@@ -117,6 +130,12 @@ class TransformersDetector(Detector):
         self.person = find_person(dict(model.config.id2label), type(model).__name__)
         self.device = torch.device(device)
 
+    @property
+    def input_side(self) -> int | None:
+        size = dict(getattr(self.processor, "size", None) or {})
+        sides = [value for value in size.values() if isinstance(value, int)]
+        return max(sides, default=None)
+
     @torch.inference_mode()
     def find(self, image: npt.NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         inputs = self.processor(images=image, return_tensors="pt", input_data_format="channels_last")
@@ -129,7 +148,11 @@ class TransformersDetector(Detector):
 
 
 def build_detector(
-    name: str, device: str | torch.device = "cpu", threshold: float = 0.5, nms: float = 0.7
+    name: str,
+    device: str | torch.device = "cpu",
+    threshold: float = 0.5,
+    nms: float = 0.7,
+    weights: str | Path | None = None,
 ) -> Detector:
     """A detector by its name, with its weights.
 
@@ -139,33 +162,95 @@ def build_detector(
         device: where it runs.
         threshold: the least score of a box.
         nms: of two boxes whose intersection over union is larger, the better stays.
+        weights: of a detector of torchvision, a file of its tensors (.pth, .safetensors); those of COCO, from the
+            network or torch.hub's folder, where absent.
 
     Raises:
-        SettingError: no such detector, or `transformers` is not installed.
+        SettingError: no such detector, `transformers` is not installed, or `weights` are given for one of its models.
         WeightsError: its weights cannot be had.
     """
     if name.startswith(TORCHVISION):
-        model, person = load_torchvision(name.removeprefix(TORCHVISION))
+        model, person = load_torchvision(name.removeprefix(TORCHVISION), weights)
         return TorchvisionDetector(model, person, device, threshold, nms)
+    if weights is not None:
+        raise SettingError(
+            f"--detector_weights {weights}: only for detectors of torchvision ({TORCHVISION}NAME); one of transformers "
+            "is given by its folder, with its weights, as --detector FOLDER"
+        )
     model, processor = load_transformers(name)
     return TransformersDetector(model, processor, device, threshold, nms)
 
 
-def load_torchvision(name: str) -> tuple[nn.Module, int]:
-    """A detector of torchvision with its best weights, and its label of people."""
+def load_torchvision(name: str, weights: str | Path | None = None) -> tuple[nn.Module, int]:
+    """A detector of torchvision with its best weights, or those of a file, and its label of people."""
     from torchvision.models import detection, get_model, get_model_weights, list_models
 
     if name not in (known := list_models(detection)):
         raise SettingError(f"--detector {TORCHVISION}{name}: torchvision has {', '.join(known)}")
-    weights = get_model_weights(name).DEFAULT
+    best = get_model_weights(name).DEFAULT
+    person = find_person(dict(enumerate(best.meta["categories"])), name)
+    if weights is not None:
+        return load_file(name, Path(weights), dict(enumerate(best.meta["categories"])))
     try:
-        model = get_model(name, weights=weights)
+        model = get_model(name, weights=best)
     except (OSError, URLError, RuntimeError) as error:
         raise WeightsError(
-            f"--detector {TORCHVISION}{name}: its weights cannot be had: {error}. Without a network, put "
-            f"{weights.url} into the folder `checkpoints` of torch.hub.get_dir()."
+            f"--detector {TORCHVISION}{name}: its weights cannot be had: {error}. Without a network, fetch {best.url} "
+            "elsewhere and give the file by --detector_weights FILE, or put it into the folder `checkpoints` of "
+            "torch.hub.get_dir()."
         ) from error
-    return model, find_person(dict(enumerate(weights.meta["categories"])), name)
+    return model, person
+
+
+def load_file(name: str, file: Path, names: Mapping[int, str]) -> tuple[nn.Module, int]:
+    """A detector of torchvision with the tensors of a file, and its label of people.
+
+    A file of two classes, the background and one other, is of a detector that was trained further, on people.
+
+    Args:
+        name: of the detector.
+        file: .pth or .safetensors.
+        names: of the classes that it has in torchvision.
+
+    Raises:
+        WeightsError: the file is not there, or its tensors are not of this detector.
+        SettingError: it has several classes, whose names a file of tensors does not tell.
+    """
+    from torchvision.models import get_model
+
+    option = f"--detector_weights {file}"
+    if not file.is_file():
+        raise WeightsError(
+            f"{option}: no such file; expected tensors of torchvision's {name} (.pth, .safetensors)"
+        )
+    tensors = read_weights(file).tensors
+    model = get_model(name, weights=None, weights_backbone=None, num_classes=len(names))
+    person = find_person(names, name)
+    if (found := num_classes(tensors, model.state_dict(), len(names))) != len(names):
+        if found != 2:
+            raise SettingError(
+                f"{option}: has {found} classes; expected the {len(names)} of torchvision, or two: background, people"
+            )
+        model, person = get_model(name, weights=None, weights_backbone=None, num_classes=2), 1
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError(f"{option}: no weights of torchvision's {name}: {last_line(error)}") from error
+    return model, person
+
+
+def num_classes(tensors: Mapping[str, Tensor], usual: Mapping[str, Tensor], count: int) -> int:
+    """How many classes a detector's tensors are of, by the first that has another length than usual.
+
+    Args:
+        tensors: those of a file.
+        usual: those of the detector with `count` classes.
+    """
+    for key, value in usual.items():
+        found = tensors.get(key)
+        if found is not None and found.shape != value.shape and found.shape[1:] == value.shape[1:]:
+            return round(count * found.shape[0] / value.shape[0])
+    return count
 
 
 def load_transformers(name: str) -> tuple[Any, Any]:
@@ -204,6 +289,10 @@ def find_person(names: Mapping[int, str], detector: str) -> int:
         f"--detector: {detector} finds {', '.join(shown)}{' ...' if len(names) > len(shown) else ''}, but no "
         f"{' or '.join(PERSON_NAMES)}"
     )
+
+
+def last_line(error: BaseException) -> str:
+    return str(error).strip().rpartition("\n")[2].strip()
 
 
 def first_line(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from sapiens2_lit.errors import DataError
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.prediction import Array, Prediction
 from sapiens2_lit.inference.sources import Frame, Source
+from sapiens2_lit.inference.streams import Stream
 from sapiens2_lit.inference.video import VideoFile
 from sapiens2_lit.inference.writers.base import Writer
 from sapiens2_lit.inference.writers.formats import (
@@ -103,7 +104,7 @@ class Output:
         self.resume = resume
         self.sequential = sequential or any(isinstance(writer, OverlayVideo) for writer in writers)
         self.described = False
-        self._video: tuple[str, VideoFile] | None = None
+        self._video: tuple[str, VideoFile | Stream] | None = None
         self._num_frames = 0
         for writer in self.writers:
             writer.start(out, resume)
@@ -199,11 +200,13 @@ class Output:
         for writer in self.writers:
             writer.end_video(name, self.out)
         summary = {
-            "file": video.path.name,
+            "file": video.label,
             "frames": self._num_frames,
             "problem": video.problem,
             "formats": sorted(self.formats),
         }
+        if isinstance(video, Stream):
+            summary["left_out"] = video.num_left_out
         write_whole(self._summary(name), json.dumps(summary, indent=1).encode())
         self._video, self._num_frames = None, 0
 

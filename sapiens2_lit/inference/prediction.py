@@ -5,7 +5,7 @@ Legend: H and W pixels of the original image, K keypoints, C channels.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ from sapiens2_lit.heads.base import Head
 from sapiens2_lit.vocabularies import IGNORED, Classes, Skeleton
 
 Array = npt.NDArray[Any]
+Doubt = Literal["score", "outside"]
+PeopleFrom = Literal["boxes", "detector", "mask", "picture"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Instance:
         keypoints: float32 (K, 3): x, y in original pixels, score.
         id: the person's number in a video, where people are tracked.
         values: whatever else the head answers for a person, by its key.
+        doubt: why this is probably nobody, of people whom neither a user nor a detector has named: the `score` is too
+            low, or the skeleton lies `outside` the picture. Such people are not drawn.
     """
 
     head: str
@@ -50,6 +54,7 @@ class Instance:
     keypoints: npt.NDArray[np.float32]
     id: int | None = None
     values: dict[str, Array] = field(default_factory=dict)
+    doubt: Doubt | None = None
 
 
 @dataclass
@@ -71,6 +76,8 @@ class Prediction:
         focal: focal length in original pixels, where a point map head says so.
         values: by head and key, numbers that are no maps, such as a point map's `scale`.
         heads: how to read the results of each head.
+        people_from: who said where people are: given `boxes`, a `detector`, the `mask` of a head; `picture` where
+            nobody did and it was taken for one person who fills it.
     """
 
     image_size: tuple[int, int]
@@ -79,6 +86,7 @@ class Prediction:
     focal: float | None = None
     values: dict[str, dict[str, Array]] = field(default_factory=dict)
     heads: Mapping[str, HeadInfo] = field(default_factory=dict)
+    people_from: PeopleFrom = "picture"
 
 
 def info_of(head: Head) -> HeadInfo:

@@ -8,24 +8,21 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from sapiens2_lit.checkpoints.hub import is_hub_id
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.inference.assemble import (
-    CropOwnership,
-    batch_of,
-    collect_maps,
-    collect_people,
-    settle_focal,
-)
+from sapiens2_lit.inference.assemble import settle_focal
+from sapiens2_lit.inference.grouping import Grouping
 from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check_boxes, per_image, read
 from sapiens2_lit.inference.masking import check_mask_head, mask_maps, people_of, tells_people
 from sapiens2_lit.inference.model import InferenceModel, Precision, load_model
+from sapiens2_lit.inference.people.doubts import check_least_score, mark_doubts
+from sapiens2_lit.inference.people.own_mask import OwnMask, choose_mask_head, no_mask_head
+from sapiens2_lit.inference.people.tiles import Tiles, check_tiles
 from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction, info_of
+from sapiens2_lit.inference.runner import Runner
 from sapiens2_lit.inference.test_time_augmentation import scaled_sizes, warn_of_heads_left_out
 from sapiens2_lit.inference.trained_view import data_setting
-from sapiens2_lit.inference.views import View, crop_view, whole_view
 from sapiens2_lit.models.multi_scale import Size
 from sapiens2_lit.transforms.crop import BOX_PADDING
 
@@ -53,7 +50,13 @@ class Predictor:
         box_padding: factor on the sides of boxes; that of the training's data, or 1.25, where absent.
         mask_with: the head, of classes with a background or of mattes, outside whose people other dense maps say
             nothing; or a model of its own (a file, folder or hub id) with one such head.
-        detector: from RGB uint8 (H, W, 3) to boxes (N, 5), x, y, width, height and score, for images without boxes.
+        detector: who finds people on images without boxes: `self`, a segmentation or matting head, the model's own or
+            that of `mask_with`; `auto`, that if there is one; a function from RGB uint8 (H, W, 3) to boxes (N, 5), x,
+            y, width, height and score; None takes each image for one person who fills it.
+        tiles: of `self`: how many parts along the longer side of an image are looked at besides the whole, so that tiny
+            people are found; `auto` for images much larger than the input.
+        person_score: people of `self`, and those who are thought to fill an image, that score less are doubtful
+            (`Instance.doubt`); 0.05 above the score from which a head draws keypoints, 0.35 of most, where absent.
         trust: classes or modules that the file of `mask_with` may name, as of `load`.
 
     Raises:
@@ -70,7 +73,9 @@ class Predictor:
         dense_view: DenseView = "whole",
         box_padding: float | None = None,
         mask_with: str | None = None,
-        detector: Detector | None = None,
+        detector: Detector | Literal["auto", "self"] | None = "auto",
+        tiles: Tiles = 1,
+        person_score: float | None = None,
         trust: Iterable[str] = (),
     ) -> None:
         if batch_size < 1:
@@ -93,6 +98,11 @@ class Predictor:
         self.top_down = [name for name, head in model.named_heads() if head.top_down]
         self.dense = [name for name, head in model.named_heads() if not head.top_down]
         self.masker, self.mask_with = self._find_masker(mask_with, trust)
+        self.grouping = Grouping(model, self.top_down, self.dense, dense_view == "crop", padding)
+        self.runner = Runner(model, batch_size, flip, self.sizes)
+        self.person_score = person_score
+        self.own_mask = self._find_own_mask(tiles)
+        check_least_score(person_score)
         warn_of_heads_left_out(model, model.image_size, self.sizes, flip)
         self._warned = False
 
@@ -108,8 +118,7 @@ class Predictor:
         Args:
             image: RGB uint8 (H, W, 3), a PIL image or a path; or a list of them.
             boxes: of people, (N, 4) x, y, width, height in the image's pixels, or (N, 5) with a score; for a list of
-                images a list. None for what the detector finds, or, without one, the whole image as one box. An empty
-                one means that nobody is there.
+                images a list. None for whom `detector` finds. An empty one means that nobody is there.
 
         Raises:
             DataError: an image cannot be read, or is none; boxes that are none.
@@ -128,49 +137,27 @@ class Predictor:
     def _predict(self, images: list[RGB], boxes: list[Boxes], first: int = 0) -> list[Prediction]:
         """Predict on some images at once; `first` is the place of the first of them, for messages."""
         predictions = [Prediction(image.shape[:2], heads=self.infos) for image in images]
-        people = [self._people(first + place, image, boxes[place]) for place, image in enumerate(images)]
-        for names, views in self._group(images, people):
-            claims = [CropOwnership(prediction.image_size) for prediction in predictions]
-            for start in range(0, len(views), self.batch_size):
-                self._run(names, views[start : start + self.batch_size], images, predictions, claims)
+        people = [
+            self._people(first + place, image, boxes[place], predictions[place])
+            for place, image in enumerate(images)
+        ]
+        seen = self._find_people(images, people, predictions)
+        for names, views in self.grouping.groups(people, predictions, seen):
+            self.runner.run(names, views, images, predictions)
+        heads = dict(self.model.named_heads())
         for prediction in predictions:
             prediction.instances.sort(key=lambda one: self.top_down.index(one.head))
             settle_focal(prediction)
+            mark_doubts(prediction, heads, self.person_score)
         self._mask(images, people, predictions)
         return predictions
 
-    def _run(
-        self,
-        names: list[str],
-        views: list[View],
-        images: list[RGB],
-        predictions: list[Prediction],
-        claims: list[CropOwnership],
-    ) -> None:
-        """One batch of views through the heads called `names`, into the predictions of their images."""
-
-        def render(size: Size) -> Tensor:
-            pixels = np.stack([view.render(images[view.image], size) for view in views])
-            return torch.from_numpy(pixels).to(self.model.device).permute(0, 3, 1, 2).contiguous()
-
-        inputs = render(self.model.image_size)
-        outputs = self.model.evaluate(inputs, names, flip=self.flip, sizes=self.sizes, render=render)
-        batch = batch_of(inputs, views)
-        dense = any(name in self.dense for name in names)
-        taken = [claims[view.image].take(view) for view in views] if dense else []
-        for name, head in self.model.named_heads():
-            if name not in names:
-                continue
-            if head.top_down:
-                people = collect_people(name, head, outputs[name], batch, views)
-                for view, person in zip(views, people, strict=True):
-                    predictions[view.image].instances.append(person)
-            else:
-                collect_maps(name, head, outputs[name], batch, views, taken, predictions)
-
-    def _people(self, place: int, image: RGB, boxes: Boxes) -> npt.NDArray[np.float32] | None:
-        """Boxes (N, 5) of an image, or None for the whole of it."""
-        if boxes is None and self.detector is not None and self.uses_boxes:
+    def _people(
+        self, place: int, image: RGB, boxes: Boxes, prediction: Prediction
+    ) -> npt.NDArray[np.float32] | None:
+        """Boxes (N, 5) of an image, or None where nobody says so."""
+        if boxes is None and callable(self.detector) and self.uses_boxes:
+            prediction.people_from = "detector"
             return check_boxes(self.detector(image), f"the detector's boxes of image {place}")
         if boxes is None:
             return None
@@ -179,37 +166,55 @@ class Predictor:
             log.warning(
                 "boxes: no head sees people one by one here; dense_view='crop' would make dense heads do so."
             )
+        prediction.people_from = "boxes"
         return check_boxes(boxes, f"image {place}")
+
+    def _find_people(
+        self, images: list[RGB], people: list[npt.NDArray[np.float32] | None], predictions: list[Prediction]
+    ) -> set[int]:
+        """Put the boxes that a mask shows where there are none; returns the images that dense heads have seen."""
+        places = [place for place, boxes in enumerate(people) if boxes is None]
+        if self.own_mask is None or not places:
+            return set()
+        seen = set(places) if self.own_mask.masks is self.runner and self.dense_view == "whole" else set()
+        views = [self.grouping.whole(place, predictions[place]) for place in sorted(seen)]
+        self.runner.run(self.dense if seen else [], views, images, predictions)
+        known = [predictions[place] for place in places] if seen else None
+        found = self.own_mask.find([images[place] for place in places], known)
+        for place, boxes in zip(places, found, strict=True):
+            people[place] = boxes
+            predictions[place].people_from = "mask"
+        return seen
 
     @property
     def uses_boxes(self) -> bool:
         """Whether any head sees people one by one."""
         return bool(self.top_down) or self.dense_view == "crop"
 
-    def _group(
-        self, images: list[RGB], people: list[npt.NDArray[np.float32] | None]
-    ) -> list[tuple[list[str], list[View]]]:
-        """Which heads see which views; each group is one run of the backbone over its views."""
-        on_crops = [*self.top_down, *(self.dense if self.dense_view == "crop" else [])]
-        on_wholes = [name for name in self.dense if name not in on_crops]
-        crops: list[View] = []
-        wholes: list[View] = []
-        shared: list[View] = []  # all heads see the whole image
-        size, view = self.model.image_size, self.model.view
-        apart = view == "stretch" and bool(on_crops) and bool(on_wholes)  # people are never stretched
-        for place, (image, boxes) in enumerate(zip(images, people, strict=True)):
-            image_size = (image.shape[0], image.shape[1])
-            if boxes is None:
-                if apart:
-                    crops.append(whole_view(place, image_size, size, as_person=True))
-                    wholes.append(whole_view(place, image_size, size, view=view))
-                else:
-                    shared.append(whole_view(place, image_size, size, as_person=not self.dense, view=view))
-                continue
-            crops += [crop_view(place, image_size, size, box, self.box_padding) for box in boxes]
-            wholes.append(whole_view(place, image_size, size, view=view))
-        groups = [(on_crops, crops), (on_wholes, wholes), ([*self.top_down, *self.dense], shared)]
-        return [(names, views) for names, views in groups if names and views]
+    def _find_own_mask(self, tiles: Tiles) -> OwnMask | None:
+        """By whose mask people are found where nobody says where they are; None if by none.
+
+        Raises:
+            SettingError: no head tells people, though it is asked for.
+        """
+        if self.detector not in ("auto", "self"):
+            if self.detector is not None and not callable(self.detector):
+                raise SettingError(
+                    f"detector: found {self.detector!r}, expected auto, self, None, or a function"
+                )
+            return None
+        runner = self.runner if self.masker is None else self.masker.runner
+        heads = dict(runner.model.named_heads())
+        name = self.mask_with or choose_mask_head(heads)
+        if name is None and self.detector == "self":
+            raise no_mask_head(self.model.origin, heads)
+        if name is None or not self.uses_boxes:
+            if tiles != 1:
+                raise SettingError(
+                    f"tiles: people are found by no mask here, in whose parts to look; found {tiles!r}"
+                )
+            return None
+        return OwnMask(runner, name, self.runner, self.box_padding, check_tiles(tiles))
 
     def _find_masker(self, mask_with: str | None, trust: Iterable[str]) -> tuple["Predictor | None", str]:
         """Who says where people are: this predictor (None) or another one, and by which head."""
@@ -225,7 +230,9 @@ class Predictor:
             raise SettingError(
                 f"mask_with: {model.origin} has {len(able)} heads that say where people are, expected one."
             )
-        other = Predictor(model, batch_size=self.batch_size, flip=self.flip, dense_view=self.dense_view)
+        other = Predictor(
+            model, batch_size=self.batch_size, flip=self.flip, dense_view=self.dense_view, detector=None
+        )
         return other, able[0]
 
     def _mask(
@@ -273,7 +280,8 @@ def load(
         trust: classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
             package, torch and lightning; those of the variable SAPIENS2_LIT_TRUST, separated by commas, are, too.
         allow_nonfinite: load weights that are NaN or infinite.
-        options: of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector.
+        options: of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector, tiles,
+            person_score.
 
     Raises:
         UntrustedError: the file names a class that is not trusted; nothing of it was imported.

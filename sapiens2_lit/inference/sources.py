@@ -1,9 +1,8 @@
-"""Pictures to predict on, one after the other: of a file, a folder, a glob, or videos."""
+"""Pictures to predict on, one after the other: of a file, a folder, a glob, videos, a camera or a stream."""
 
-import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from itertools import takewhile
@@ -14,11 +13,10 @@ import numpy.typing as npt
 
 from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, read_image
 from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.inference.streams import READ, Stream, is_stream, open_stream
 from sapiens2_lit.inference.video import VIDEO_SUFFIXES, VideoFile
 
 Skip = Callable[[str], bool]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Frame:
     Attributes:
         image: RGB uint8 (H, W, 3), upright: EXIF's orientation or the video's rotation is applied.
         name: where its results go, without suffix: `sub/photo`, of videos `walk/000017`. No two are the same.
-        file: what it came from, relative to the folder: `sub/photo.jpg`, `walk.mp4`.
+        file: what it came from, relative to the folder: `sub/photo.jpg`, `walk.mp4`; the address of a stream.
         index: its place among the photographs of the run, or in its video, where undecodable frames count, too.
         time: seconds from the video's start; None for photographs.
         video: the video it is of.
@@ -39,7 +37,7 @@ class Frame:
     file: str = ""
     index: int = 0
     time: float | None = None
-    video: VideoFile | None = None
+    video: VideoFile | Stream | None = None
 
 
 class Source:
@@ -52,22 +50,28 @@ class Source:
         photos: files by the name their results get.
         videos: likewise.
         root: what `Frame.file` is relative to.
+        stream: a camera or a stream, which has no end of its own.
     """
 
-    def __init__(self, photos: dict[str, Path], videos: dict[str, Path], root: Path) -> None:
+    def __init__(
+        self, photos: dict[str, Path], videos: dict[str, Path], root: Path, stream: Stream | None = None
+    ) -> None:
         self.photos = photos
-        self.videos = {name: VideoFile(path) for name, path in videos.items()}
+        self.videos: dict[str, VideoFile | Stream] = {name: VideoFile(path) for name, path in videos.items()}
+        self.stream = stream
+        if stream is not None:
+            self.videos[stream.name] = stream
         self.root = root
         self.problems: list[str] = []
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
 
-    def frames(self, skip: Skip = lambda name: False) -> Iterator[Frame]:
+    def frames(self, skip: Skip = lambda name: False) -> Generator[Frame, None, None]:
         """All frames but those whose name `skip` says to leave out: such photographs are not even read.
 
-        A video of which `skip` says to leave out its own name is not opened. What cannot be read is reported, noted in
-        `problems`, and left out.
+        A video of which `skip` says to leave out its own name is not opened. What cannot be read is noted in
+        `problems` and left out.
         """
         self.problems = []
         for index, (name, path) in enumerate(self.photos.items()):
@@ -76,7 +80,7 @@ class Source:
             try:
                 yield Frame(read_image(path), name, self._file(path), index)
             except DataError as error:
-                self._report(str(error))
+                self.problems.append(str(error))
         for name, video in self.videos.items():
             if not skip(name):
                 yield from self._video_frames(name, video, skip)
@@ -88,18 +92,16 @@ class Source:
         known = [count for count in counts if count is not None]
         return len(self.photos) + sum(known) if len(known) == len(counts) else None
 
-    def _video_frames(self, name: str, video: VideoFile, skip: Skip) -> Iterator[Frame]:
+    def _video_frames(self, name: str, video: VideoFile | Stream, skip: Skip) -> Iterator[Frame]:
         for index, time, image in video.frames(lambda index: not skip(frame_name(name, index))):
-            yield Frame(image, frame_name(name, index), self._file(video.path), index, time, video)
+            yield Frame(image, frame_name(name, index), self._file(video), index, time, video)
         if video.problem is not None:
-            self._report(video.problem)
+            self.problems.append(video.problem)
 
-    def _file(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
-
-    def _report(self, problem: str) -> None:
-        _log.warning(problem)
-        self.problems.append(problem)
+    def _file(self, file: Path | VideoFile | Stream) -> str:
+        if isinstance(file, Stream):
+            return file.label
+        return (file if isinstance(file, Path) else file.path).relative_to(self.root).as_posix()
 
 
 def frame_name(video: str, index: int) -> str:
@@ -108,16 +110,19 @@ def frame_name(video: str, index: int) -> str:
 
 
 def open_source(place: str | os.PathLike[str], without: Path | None = None) -> Source:
-    """The photographs and videos at a place.
+    """The photographs and videos at a place, or the camera or stream that it is.
 
     Args:
-        place: a file, a folder (with the folders in it), or a glob.
+        place: a file, a folder (with the folders in it), a glob, the number of a camera, or the address of a stream.
         without: a folder to leave out, as where the results go.
 
     Raises:
         DataError: there is nothing, nothing that could be read, or two files would have results of the same name.
-        SettingError: there is a video, and PyAV is not installed; or results would go among the images.
+        SettingError: there is a video, and PyAV is not installed; results would go among the images; or no stream of
+            that kind is read.
     """
+    if is_stream(str(place)):
+        return Source({}, {}, Path(), open_stream(str(place)))
     found, root = find_files(Path(place))
     if without is not None and not Path(place).is_file():
         found = without_results(found, root, without, str(place))
@@ -150,7 +155,7 @@ def find_files(place: Path) -> tuple[list[Path], Path]:
         found = [Path(name) for name in glob(str(place), recursive=True)]  # noqa: PTH207 - absolute patterns
         root = Path(*takewhile(lambda part: not has_magic(part), place.parts))
     else:
-        raise DataError(f"{place}: no such file, folder or pattern.")
+        raise DataError(f"{place}: no such file, folder or pattern; other sources are {READ}.")
     wanted = (path for path in found if path.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES)
     return sorted(path for path in wanted if path.is_file() and not path.name.startswith(".")), root
 

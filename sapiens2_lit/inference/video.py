@@ -50,6 +50,11 @@ class VideoFile:
         import_av()
 
     @property
+    def label(self) -> str:
+        """What results call it."""
+        return self.path.name
+
+    @property
     def rate(self) -> Fraction | None:
         """Frames in a second, on average; None where the video does not say.
 

@@ -54,6 +54,18 @@ def test_table_counts_what_is_trained() -> None:
     assert span([]) == "-"
 
 
+def test_a_schedule_is_told_from_a_frozen_backbone() -> None:
+    module = make(Adapt(mode="frozen", unfreeze_at={2: 1, 30: "all"}))
+    groups = parameter_groups(module.backbone, module.heads, 1.0)
+    lines = model_summary(module, [{**group, "initial_lr": 1e-3} for group in groups]).splitlines()
+    assert lines[1].startswith("backbone (frozen until step 2) ")
+    counts = [
+        int(count.replace(",", ""))
+        for count in lines[1].removeprefix("backbone (frozen until step 2)").split()[:2]
+    ]
+    assert counts[0] == counts[1] > 0, "all of it is trained in the end"
+
+
 def test_memory_is_that_of_the_plan_and_takes_no_random_numbers() -> None:
     gib = {}
     for mode in ("frozen", "full"):

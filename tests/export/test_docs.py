@@ -27,10 +27,10 @@ def place(
     """A working directory with the folders that the page speaks of, and a picture."""
     place = tmp_path / "place"
     place.mkdir()
-    (place / "people").symlink_to(onnx_folder)
-    (place / "people-torch").symlink_to(torch_folder)
+    (place / "pose_onnx").symlink_to(onnx_folder)
+    (place / "pose_torch").symlink_to(torch_folder)
     source = str(checkpoint({"pose": heads["pose"]}))
-    args = [source, str(place / "people-transformers"), "--format", "transformers", "--check", "false"]
+    args = [source, str(place / "pose_transformers"), "--format", "transformers", "--check", "false"]
     assert main(["export", *args]) == 0
     pixels = np.random.default_rng(0).integers(0, 256, (120, 100, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(place / "image.jpg")

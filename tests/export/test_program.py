@@ -163,7 +163,7 @@ def test_grouped_queries_opset_23_and_weights_beside_the_file(
     assert facts["opset"] == 23
     assert facts["view"] == "stretch"
     image, box = Image.fromarray(draw_picture((90, 160), 0)), [40.0, 10.0, 50.0, 70.0]
-    ours = Predictor(load_model(source))
+    ours = Predictor(load_model(source), detector=None)
     for boxes in (box, None):
         expected = results_of(ours.predict(np.asarray(image), None if boxes is None else [boxes]))
         found = program.predict(session, facts, image, boxes)

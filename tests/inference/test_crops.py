@@ -20,7 +20,7 @@ def test_heads_that_see_the_same_share_one_pass(make_model: Any, picture: Any) -
     passes: list[int] = []
     model.backbone.register_forward_hook(lambda module, args, output: passes.append(len(args[0])))
     box = [[2, 2, 30, 40]]
-    Predictor(model).predict(picture(80, 60))
+    Predictor(model, detector=None).predict(picture(80, 60))
     assert passes == [1]
     passes.clear()
     Predictor(model, dense_view="crop").predict(picture(80, 60), box)

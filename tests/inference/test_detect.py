@@ -98,6 +98,44 @@ def test_torchvision_loads_its_weights_from_the_cache(
         assert torch.equal(value, model.state_dict()[key])
 
 
+NAME = "ssdlite320_mobilenet_v3_large"
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("classes", [91, 2])
+def test_torchvision_takes_weights_of_a_file(tmp_path: Path, suffix: str, classes: int) -> None:
+    """Without a network or a cache: COCO's classes, or a detector that was trained further on people alone."""
+    from safetensors.torch import save_file
+    from torchvision.models import get_model
+
+    state = get_model(NAME, weights=None, weights_backbone=None, num_classes=classes).state_dict()
+    file = tmp_path / f"mine{suffix}"
+    torch.save(state, file) if suffix == ".pth" else save_file(state, file)
+    detector = build_detector(f"torchvision/{NAME}", threshold=0.0, weights=file)
+    assert isinstance(detector, TorchvisionDetector)
+    assert (detector.person, detector.input_side) == (1, 320)
+    for key, value in detector.model.state_dict().items():
+        assert torch.equal(value, state[key])
+
+
+def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
+    from torchvision.models import get_model
+
+    with pytest.raises(
+        WeightsError, match=r"--detector_weights .*nothing.pth: no such file; expected tensors of"
+    ):
+        build_detector(f"torchvision/{NAME}", weights=tmp_path / "nothing.pth")
+    torch.save({"a": torch.zeros(2)}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match=rf"no weights of torchvision's {NAME}"):
+        build_detector(f"torchvision/{NAME}", weights=tmp_path / "other.pth")
+    five = get_model(NAME, weights=None, weights_backbone=None, num_classes=5)
+    torch.save(five.state_dict(), tmp_path / "five.pth")
+    with pytest.raises(SettingError, match="has 5 classes; expected the 91 of torchvision, or two"):
+        build_detector(f"torchvision/{NAME}", weights=tmp_path / "five.pth")
+    with pytest.raises(SettingError, match="only for detectors of torchvision"):
+        build_detector("PekingU/rtdetr_r50vd", weights=tmp_path / "five.pth")
+
+
 @pytest.fixture
 def yolos(tmp_path: Path) -> Path:
     """A folder as `save_pretrained` leaves it, of a tiny model that was never trained."""
@@ -126,6 +164,7 @@ def test_transformers_loads_a_folder(yolos: Path) -> None:
     detector = build_detector(str(yolos), threshold=0.0, nms=1.0)
     assert isinstance(detector, TransformersDetector)
     assert detector.person == 1
+    assert detector.input_side == 48
     check(detector)
     everything = detector.processor.post_process_object_detection(
         detector.model(**detector.processor(images=IMAGE, return_tensors="pt")),

@@ -44,7 +44,7 @@ def test_an_image_of_the_input_s_size_gives_what_the_trainer_gives(
     maps_of: Any, flip: bool, every_head: InferenceModel, picture: Any
 ) -> None:
     image = picture(*SIZE)
-    found = Predictor(every_head, flip=flip).predict(image)
+    found = Predictor(every_head, flip=flip, detector=None).predict(image)
     batch = {
         "image": torch.from_numpy(image).permute(2, 0, 1)[None],
         "affine": torch.eye(3)[None, :2],

@@ -21,7 +21,7 @@ def test_four_times_the_image_is_four_times_the_prediction(
 ) -> None:
     small = picture(*SIZE)
     large = small.repeat(4, axis=0).repeat(4, axis=1)
-    predictor = Predictor(every_head)
+    predictor = Predictor(every_head, detector=None)
     first, second = predictor.predict([small, large])
     moved = 4 * (first.instances[0].keypoints[:, :2] + 0.5) - 0.5
     np.testing.assert_allclose(second.instances[0].keypoints[:, :2], moved, atol=1e-3)
@@ -47,7 +47,7 @@ def test_four_times_the_image_is_four_times_the_prediction(
 
 def test_a_mirrored_image_gives_a_mirrored_prediction(every_head: InferenceModel, picture: Any) -> None:
     image = picture(*SIZE)
-    predictor = Predictor(every_head, flip=True)
+    predictor = Predictor(every_head, flip=True, detector=None)
     first, second = predictor.predict([image, np.ascontiguousarray(image[:, ::-1])])
     swap = first.heads["pose"].skeleton.swap
     mirrored = first.instances[0].keypoints[list(swap)] * [-1, 1, 1] + [SIZE[1] - 1, 0, 0]
@@ -63,8 +63,8 @@ def test_several_scales_keep_shapes_and_say_which_heads_cannot(
     maps_of: Any, every_head: InferenceModel, picture: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     image = picture(90, 70)
-    once = Predictor(every_head).predict(image)
-    several = Predictor(every_head, scales=(0.75, 1.0, 1.34)).predict(image)
+    once = Predictor(every_head, detector=None).predict(image)
+    several = Predictor(every_head, detector=None, scales=(0.75, 1.0, 1.34)).predict(image)
     assert "the head pointmap predicts at the size of the input alone" in caplog.text
     first, second = maps_of(once), maps_of(several)
     assert {key: value.shape for key, value in first.items()} == {

@@ -23,7 +23,8 @@ _COLORS = ((255, 200, 0), (0, 190, 255), (255, 90, 160), (130, 230, 60), (190, 1
 def draw_overlay(
     head: Head, name: str, prediction: Prediction, image: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
-    """What a head says about a picture, drawn by `Head.draw`: its maps, or its people one after the other.
+    """What a head says about a picture, drawn by `Head.draw`: its maps, or its people one after the other, but none
+    who is doubtful.
 
     Args:
         head: whose results are drawn.
@@ -34,6 +35,8 @@ def draw_overlay(
         return head.draw(image, as_tensors(prediction.maps[name]))
     picture = image
     for person in people_of(prediction, name):
+        if person.doubt is not None:
+            continue
         values = {key: torch.from_numpy(np.asarray(value)) for key, value in person.values.items()}
         picture = head.draw(picture, {**values, "keypoints": torch.from_numpy(person.keypoints)})
         if person.id is not None:

@@ -16,9 +16,9 @@ PIXEL_DIGITS, SCORE_DIGITS = 3, 5
 class PoseJson(BytesWriter):
     """One object for each picture: where it came from, and its people with keypoints by name.
 
-    `{"file", "width", "height", "time", "skeleton", "people": [{"id", "score", "box": [x, y, width, height],
-    "keypoints": {NAME: [x, y, score]}}]}`. Pixels are rounded to 0.001, scores to 0.00001; numbers that are not finite
-    are null. Nobody found is an empty list.
+    `{"file", "width", "height", "time", "skeleton", "people_from", "people": [{"id", "score", "doubt", "box": [x, y,
+    width, height], "keypoints": {NAME: [x, y, score]}}]}`, the latter two words as of `Prediction` and `Instance`.
+    Pixels are rounded to 0.001, scores to 0.00001; numbers that are not finite are null. Nobody found is an empty list.
     """
 
     name: ClassVar[str] = "json"
@@ -34,6 +34,7 @@ class PoseJson(BytesWriter):
             "height": height,
             "time": frame.time,
             "skeleton": skeleton.name if skeleton is not None else None,
+            "people_from": prediction.people_from,
             "people": [
                 describe(person, skeleton.keypoints if skeleton is not None else None) for person in people
             ],
@@ -59,6 +60,7 @@ def describe(person: Instance, names: tuple[str, ...] | None) -> dict[str, Any]:
     return {
         "id": person.id,
         "score": rounded(person.score, SCORE_DIGITS),
+        "doubt": person.doubt,
         "box": [rounded(value, PIXEL_DIGITS) for value in person.box.tolist()],
         "keypoints": dict(zip(names, points, strict=True)),
     }

@@ -64,8 +64,8 @@ class Walker(detect.Detector):
 @pytest.fixture
 def walker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "sapiens2_lit.cli.predict.build_detector",
-        lambda name, device, threshold: Walker(threshold=threshold),
+        "sapiens2_lit.inference.detect.build_detector",
+        lambda name, device, threshold, weights: Walker(threshold=threshold),
     )
 
 
@@ -159,6 +159,13 @@ def test_resuming_a_video(
         ("pose", ["--track"], "--track: there is no video in"),
         ("seg", ["--smooth"], "--smooth: no head of .* predicts keypoints"),
         ("pose", ["--threshold", "0.3"], "means nothing without --detector"),
+        ("pose", ["--detector_weights", "a.pth"], "mean nothing without --detector torchvision/NAME"),
+        ("pose", ["--detector", "self"], "tells people from background"),
+        ("pose", ["--detector", "none", "--tiles", "2"], "here nobody looks for them"),
+        ("pose", ["--detector", "self", "--tiles", "none"], "tells people from background"),
+        ("pose", ["--mask_with", "seg", "--tiles", "0"], "tiles: found '0', expected auto, or 1 to 32"),
+        ("pose", ["--tiles", "2"], "tiles: people are found by no mask here"),
+        ("pose", ["--person_score", "2"], "person_score: found 2.0, expected 0 to 1"),
         ("pose", ["--detector", "torchvision/none"], "torchvision has fasterrcnn"),
     ],
 )
@@ -171,6 +178,7 @@ def test_options_without_effect_are_errors(
     message: str,
 ) -> None:
     cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((50, 40, 3), dtype=np.uint8))
+    options = [models.get(option, option) for option in options]
     assert predict(models[model], tmp_path / "photo.png", tmp_path / "out", *options) == 1
     error = capsys.readouterr().err
     assert re.search(message, error), error

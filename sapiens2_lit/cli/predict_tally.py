@@ -1,0 +1,64 @@
+"""What a run of `predict` has found so far, for its last line, and what is told of pictures on the way."""
+
+import logging
+
+from sapiens2_lit.inference.people.doubts import describe_doubts, doubtful
+from sapiens2_lit.inference.prediction import Prediction
+from sapiens2_lit.inference.sources import Frame
+
+log = logging.getLogger(__name__)
+
+
+class Tally:
+    """Counts pictures and their people; tells of each photograph whose skeletons are doubtful.
+
+    Attributes:
+        problems: a line for each picture that could not be predicted on.
+
+    Args:
+        people: whether there is a head that predicts people.
+    """
+
+    def __init__(self, people: bool) -> None:
+        self.people = people
+        self.problems: list[str] = []
+        self.num_images = self.num_people = self.num_empty = self.num_doubtful = self.num_doubted_images = 0
+
+    def add(self, frame: Frame, prediction: Prediction) -> None:
+        """Count one picture."""
+        self.num_images += 1
+        head = next((person.head for person in prediction.instances), None)
+        people = [
+            person for person in prediction.instances if person.head == head
+        ]  # heads see the same people
+        doubts = len(doubtful(people))
+        self.num_people += len(people) - doubts
+        self.num_empty += len(people) == doubts
+        self.num_doubtful += doubts
+        self.num_doubted_images += doubts > 0
+        if doubts and frame.video is None:  # a line for every frame of a video would be too many
+            log.warning("%s: %s", frame.file, describe_doubts(people))
+
+    def summary(self, left_out: int = 0) -> str:
+        """One line for the end.
+
+        Args:
+            left_out: frames of a stream for which there was no time.
+        """
+        text = f"results of {count(self.num_images, 'image')}"
+        if self.people and self.num_images:
+            text += (
+                f": {count(self.num_people, 'person', 'people')}, nobody on {count(self.num_empty, 'image')}"
+            )
+        if self.num_doubtful:
+            text += (
+                f"; {count(self.num_doubtful, 'skeleton')} on {count(self.num_doubted_images, 'image')} "
+                f'{"is" if self.num_doubtful == 1 else "are"} doubtful and not drawn ("doubt" in json)'
+            )
+        if left_out:
+            text += f"; {count(left_out, 'frame')} left out, for which there was no time"
+        return text
+
+
+def count(number: int, one: str, several: str | None = None) -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"

@@ -1,0 +1,99 @@
+"""Overlapping parts of a large picture, so that tiny people are large enough to be found."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.errors import SettingError
+
+Tiles = int | Literal["auto"]
+
+MOST_TILES = 32  # along the longer side
+OVERLAP = 0.25  # of a tile's side, shared with each neighbour
+_INPUTS = 2  # a picture this many times as large as the detector's input is cut into tiles by itself
+_BORDER = 2.0  # pixels: a box that ends so near to where its tile is cut is a part of somebody
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of a picture: columns from `left` to `right`, rows from `top` to `bottom`, ends excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def of(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return np.ascontiguousarray(image[self.top : self.bottom, self.left : self.right])
+
+    def holds(self, corners: npt.NDArray[np.floating], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """(N,): which boxes, (N, 4) left, top, right, bottom in the picture's pixels, are not cut by the tile.
+
+        Args:
+            corners: of the boxes.
+            size: (height, width) of the picture, whose own borders cut nobody.
+        """
+        height, width = size
+        return (
+            ((corners[:, 0] > self.left + _BORDER) | (self.left == 0))
+            & ((corners[:, 1] > self.top + _BORDER) | (self.top == 0))
+            & ((corners[:, 2] < self.right - _BORDER) | (self.right == width))
+            & ((corners[:, 3] < self.bottom - _BORDER) | (self.bottom == height))
+        )
+
+
+def tiles_of(size: tuple[int, int], count: int) -> list[Tile]:
+    """The tiles of a picture, row by row: `count` along its longer side, about as high as wide; none for a count of 1.
+
+    Neighbours share a quarter of their sides, so that whoever is smaller than that is whole in one of them.
+    """
+    if count < 2:
+        return []
+    side = max(size) / (count - (count - 1) * OVERLAP)
+    rows, columns = (list(_spans(length, side)) for length in size)
+    return [Tile(left, top, right, bottom) for top, bottom in rows for left, right in columns]
+
+
+def number_of_tiles(tiles: Tiles, size: tuple[int, int], input_side: int | None) -> int:
+    """How many tiles along the longer side of a picture.
+
+    Args:
+        tiles: a number, or `auto`: as many as leave none more than twice as large as the detector's input.
+        size: of the picture.
+        input_side: the longer side of the detector's input in pixels; None where it is not known, then `auto` is 1.
+    """
+    if tiles != "auto":
+        return tiles
+    return 1 if input_side is None else min(MOST_TILES, math.ceil(max(size) / (_INPUTS * input_side)))
+
+
+def check_tiles(tiles: Any) -> Tiles:
+    """The number of tiles, or `auto`.
+
+    Raises:
+        SettingError: it is something else.
+    """
+    if tiles == "auto":
+        return "auto"
+    try:
+        count = int(tiles)
+    except (TypeError, ValueError):
+        count = 0
+    if not 1 <= count <= MOST_TILES:
+        raise SettingError(
+            f"tiles: found {tiles!r}, expected auto, or 1 to {MOST_TILES} along the longer side"
+        )
+    return count
+
+
+def _spans(length: int, side: float) -> Iterator[tuple[int, int]]:
+    """Parts of a length, of about that size, the first and the last at its ends."""
+    count = max(1, math.ceil((length - side * OVERLAP) / (side * (1 - OVERLAP)) - 1e-6))
+    width = min(length, math.ceil(side))
+    for place in range(count):
+        start = 0 if count == 1 else round(place * (length - width) / (count - 1))
+        yield start, start + width
