@@ -44,6 +44,7 @@ class ImageDataModule(lightning.LightningDataModule):
     """Datasets by name (train, val, test), which `setup` fills, and their loaders.
 
     Attributes:
+        new_every_epoch: training samples never come twice.
         same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
             each other.
 
@@ -60,6 +61,7 @@ class ImageDataModule(lightning.LightningDataModule):
         SettingError: naming the setting, what was found and what was expected.
     """
 
+    new_every_epoch = False
     same_labels_on_all_ranks = True
 
     def __init__(

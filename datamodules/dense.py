@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sapiens2_lit.data.checks import Sampling, Subject
@@ -18,7 +18,7 @@ from sapiens2_lit.data.labels.field import ValidFolder
 from sapiens2_lit.data.labels.subjects import label_subjects
 from sapiens2_lit.data.labels.warp import say_invalid
 from sapiens2_lit.data.readers.images import read_image
-from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, split_stems
+from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, read_fold, split_stems
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.whole_image import ImageView, check_view
@@ -48,6 +48,8 @@ class DenseDataModule(ImageDataModule, ABC):
             of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
         val: those to validate on; null for no validation.
         test: those to test on.
+        fold: cross-validation: `0/5` validates on the first of five parts of all that is not for testing, chosen by
+            hash, and trains on the others; null for none.
         images: folder under `root` with the images, in folders of its own if you like.
         valids: folder under `root` with a png for each image, 0 where labels do not count; null if there is none, and
             used if it is there.
@@ -73,6 +75,7 @@ class DenseDataModule(ImageDataModule, ABC):
         train: str | None = SPLIT_FILES["train"],
         val: str | None = SPLIT_FILES["val"],
         test: str | None = SPLIT_FILES["test"],
+        fold: str | None = None,
         images: str = "images",
         valids: str | None = "valids",
         min_valid: int = 16,
@@ -90,6 +93,7 @@ class DenseDataModule(ImageDataModule, ABC):
         self.check_view()
         self.root = Path(root).expanduser()
         self.splits = {"train": train, "val": val, "test": test}
+        self.fold = read_fold(fold)
         self.images = images
         self.valids = valids
         self.min_valid = min_valid
@@ -113,9 +117,11 @@ class DenseDataModule(ImageDataModule, ABC):
         return None
 
     def has_split(self, name: str) -> bool:
-        return self.splits.get(name, "") is not None
+        return (name == "val" and self.fold is not None) or self.splits.get(name, "") is not None
 
     def split_exists(self, name: str) -> bool:
+        if self.fold is not None and name != "test":
+            return True
         file = self.splits[name]
         if file is None or any(path.is_file() for path in file_places(self.root, file, ("", "splits"))):
             return file is not None
@@ -173,7 +179,7 @@ class DenseDataModule(ImageDataModule, ABC):
         folder = find_folder(self.root / self.images, "data.images")
         labels = self.find_labels()
         found = images_by_stem(folder)
-        stems = split_stems(self.root, found, self.splits, name)
+        stems = self._stems(found, name)
         if self.on_bad == "skip":
             stems = _labeled(name, stems, labels)
         for label in labels:
@@ -193,6 +199,15 @@ class DenseDataModule(ImageDataModule, ABC):
             skip_bad=self.on_bad == "skip",
             view=self.view,
         )
+
+    def _stems(self, found: Iterable[str], name: str) -> list[str]:
+        """The stems of a split: those of its file or by hash, or by `fold` its part of training and validation."""
+        if self.fold is None or name == "test":
+            return split_stems(self.root, found, self.splits, name)
+        pool = set(split_stems(self.root, found, self.splits, "train"))
+        if self.splits["val"] is not None:
+            pool |= set(split_stems(self.root, found, self.splits, "val"))
+        return self.fold.split(pool, name, str(self.root))
 
 
 def _labeled(name: str, stems: list[str], labels: list[LabelSource]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 from sapiens2_lit.data.checks import CHECKS, Finding, LabelError, Report, expect_known, report_of
 from sapiens2_lit.data.loading import default_workers
-from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule
+from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule, check_weights
+from sapiens2_lit.data.splits import Fold, read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
 from sapiens2_lit.datamodules.dense import DenseDataModule
@@ -48,6 +49,8 @@ class MultitaskDataModule(lightning.LightningDataModule):
         image_size: (height, width) of the input, handed to all datasets.
         view: how whole images meet the input, `letterbox` or `stretch`, handed to all datasets that show whole
             images: a model has one view for all heads.
+        fold: cross-validation in all datasets, as `0/5`: of each the first of five parts is validated on; null for each
+            dataset's own.
         root: folder that relative roots of the datasets lie in; null for the working directory.
         batch_size: samples a batch of each dataset, on each rank; null for each dataset's own.
         num_workers: loader processes of each dataset that does not say, on each rank; null for a share of the CPUs.
@@ -68,6 +71,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         image_size: tuple[int, int] = IMAGE_SIZE,
         *,
         view: ImageView = "letterbox",
+        fold: str | None = None,
         root: str | None = None,
         batch_size: int | None = None,
         num_workers: int | None = None,
@@ -80,7 +84,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
             raise SettingError("data.datasets is empty, expected one datamodule or more by name.")
         if schedule not in ("round_robin", "proportional", "all"):
             raise SettingError(f"data.schedule is {schedule!r}, expected round_robin, proportional or all.")
-        _check_weights(weights, schedule, datasets)
+        check_weights(weights, schedule, datasets)
         check_view(view)
         if batch_size is not None and batch_size < 1:
             raise SettingError(f"data.batch_size is {batch_size}, expected 1 or more, or null.")
@@ -105,6 +109,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         self._resume: dict[str, Any] | None = None
         for name, data in datasets.items():
             self._hand_down(name, data, batch_size, root)
+            self._hand_fold_down(name, data, read_fold(fold))
 
     @property
     def seed(self) -> int:
@@ -243,6 +248,15 @@ class MultitaskDataModule(lightning.LightningDataModule):
         if root is not None and hasattr(data, "root"):
             data.root = Path(root).expanduser() / data.root
 
+    def _hand_fold_down(self, name: str, data: ImageDataModule, fold: Fold | None) -> None:
+        if fold is None:
+            return
+        if not hasattr(data, "fold"):
+            raise SettingError(
+                f"data.fold is {fold}, but data.datasets.{name}, a {type(data).__name__}, has no folds."
+            )
+        data.fold = fold
+
     def _hand_view_down(self, name: str, data: ImageDataModule) -> None:
         if not isinstance(data, DenseDataModule):  # crops of people and generated pictures have no view
             return
@@ -279,19 +293,3 @@ class MultitaskDataModule(lightning.LightningDataModule):
 def _of_dataset(name: str, report: Report) -> list[Finding]:
     """The findings in one dataset, which say so."""
     return [replace(one, where=f"data.datasets.{name}, {one.where}") for one in report.findings]
-
-
-def _check_weights(weights: dict[str, float] | None, schedule: str, names: Iterable[str]) -> None:
-    if weights is None:
-        return
-    if schedule != "proportional":
-        raise SettingError(
-            f"data.weights has no effect with data.schedule {schedule}: it is of proportional."
-        )
-    if unknown := sorted(weights.keys() - set(names)):
-        raise SettingError(
-            f"data.weights: {', '.join(unknown)} is no dataset, expected some of {', '.join(names)}."
-        )
-    for name, weight in weights.items():
-        if not 0 < weight < float("inf"):
-            raise SettingError(f"data.weights.{name} is {weight}, expected a number above 0.")

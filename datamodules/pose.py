@@ -1,7 +1,7 @@
 """Pose data for Lightning: COCO keypoint files in, batches of crops and keypoints out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from sapiens2_lit.data.files import file_places, find_file, find_root
 from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
 from sapiens2_lit.data.labels.subjects import people_mask_subjects
 from sapiens2_lit.data.readers.images import read_image
+from sapiens2_lit.data.splits import read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.crop import BOX_PADDING
@@ -75,6 +76,8 @@ class PoseDataModule(ImageDataModule):
         train: COCO file to train on, looked up under `root`, then under `root`/annotations.
         val: the one to validate on; null for no validation.
         test: the one to test on.
+        fold: cross-validation: `0/5` validates on the first of five parts of the pictures of `train`, chosen by hash,
+            and trains on the others, whatever `val` is; null for none.
         images: folder under `root` that file names are relative to, or one for each split ({train: train2017, ...}).
             Where nothing is set, folders named after the annotation file and its own folder are looked at, too.
         masks: folder under `root` with a png for each image, of the same stem, whose values are classes: brings
@@ -108,6 +111,7 @@ class PoseDataModule(ImageDataModule):
         train: str = "annotations/train.json",
         val: str | None = "annotations/val.json",
         test: str | None = "annotations/test.json",
+        fold: str | None = None,
         images: str | dict[str, str] = DEFAULT,
         masks: str | None = None,
         classes: str | None = None,
@@ -135,6 +139,7 @@ class PoseDataModule(ImageDataModule):
         self.skeleton = load_skeleton(skeleton or "sociopticon308")
         expect_images(images)
         self.annotations = {"train": train, "val": val, "test": test}
+        self.fold = read_fold(fold)
         self.images = images
         self.masks = masks
         self.classes = None if masks is None else load_classes(classes or "body29")
@@ -149,10 +154,10 @@ class PoseDataModule(ImageDataModule):
         self.files: dict[str, list[CocoFile]] = {}
 
     def has_split(self, name: str) -> bool:
-        return self.annotations.get(name, "") is not None
+        return (name == "val" and self.fold is not None) or self.annotations.get(name, "") is not None
 
     def split_exists(self, name: str) -> bool:
-        file = self.annotations[name]
+        file = self.annotations[self._file_of(name)]
         return file is not None and any(path.is_file() for path in file_places(self.root, file))
 
     def setup(self, stage: str) -> None:
@@ -214,12 +219,25 @@ class PoseDataModule(ImageDataModule):
         ]
         return count_classes(masks, self.classes.num_classes)
 
+    def _file_of(self, name: str) -> str:
+        """The split whose file holds the people of a split: by `fold`, validation is a part of training."""
+        return "train" if self.fold is not None and name == "val" else name
+
+    def _keep(self, name: str) -> Callable[[str], bool] | None:
+        """Which pictures of its file a split has, by their names; None for all."""
+        fold = self.fold
+        if fold is None or name == "test":
+            return None
+        return lambda picture: fold.holds_out(stem_of(picture)) == (name == "val")
+
     def _read_labelled(self, name: str) -> list[People]:
-        annotations = self.annotations[name]
+        file_of = self._file_of(name)
+        annotations = self.annotations[file_of]
         if annotations is None:
             raise SettingError(f"data.{name} is null: set it to a COCO file under {self.root}.")
-        images, where = images_of_split(self.images, name), f"{name} ({annotations})"
-        files = [self._read_file(self.root, annotations, images, f"data.{name}", where)]
+        images, where = images_of_split(self.images, file_of), f"{name} ({annotations})"
+        keep = self._keep(name)
+        files = [self._read_file(self.root, annotations, images, f"data.{file_of}", where, keep=keep)]
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
             root = find_root(Path(source.root).expanduser(), f"{setting}.root")
@@ -255,12 +273,15 @@ class PoseDataModule(ImageDataModule):
         setting: str,
         where: str,
         vocabulary: Skeleton | None = None,
+        keep: Callable[[str], bool] | None = None,
     ) -> CocoFile:
         path = find_file(root, annotations, setting)
         images_setting = f"{setting.removesuffix('.annotations')}.images" if "[" in setting else "data.images"
         folder = find_images_of(path, root, images, images_setting)
         on_bad: OnBadRow = "skip" if self.on_bad == "skip" else "collect"
-        file = read_coco(path, self.skeleton, folder, self.box, vocabulary, on_bad=on_bad, where=where)
+        file = read_coco(
+            path, self.skeleton, folder, self.box, vocabulary, on_bad=on_bad, where=where, keep=keep
+        )
         if not len(file.usable):
             run_checks([file.labels], CHECKS, allow=self.allow).raise_if_any()
             skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())

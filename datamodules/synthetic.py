@@ -48,6 +48,8 @@ class SyntheticDataModule(ImageDataModule):
         SettingError: naming the setting, what was found and what was expected.
     """
 
+    new_every_epoch = True
+
     def __init__(
         self,
         image_size: tuple[int, int] = (1024, 768),

@@ -55,11 +55,12 @@ class Head(nn.Module, ABC):
     """One task: a network on feature maps, its loss, its metrics and its pictures.
 
     Built as `Head(embed_dim, **its own settings)`. Methods stand in this order in every head file:
-    settings and network, prepare, forward, unflip, loss, metrics and update, predict, draw.
+    settings and network, prepare, forward, unflip, loss, metrics and update, predict, draw and what goes with it.
 
     Attributes:
         targets: batch keys that the head learns from; a batch without them is skipped.
         monitor: the metric that `score` is made of, unless a head defines that itself, and whether more is better.
+        headline: metrics that are said first after a test, behind that of `monitor`.
         top_down: the head sees one person at a time, in a crop around their box; its `predict` answers `keypoints`.
         multi_scale: the head's outputs, one tensor, may be averaged over images of several sizes.
         uses_valid: whether its labels count only where `valid` of the batch says so.
@@ -69,6 +70,7 @@ class Head(nn.Module, ABC):
 
     targets: tuple[str, ...] = ()
     monitor: tuple[str, str] = ("loss", "min")
+    headline: tuple[str, ...] = ()
     top_down: bool = False
     multi_scale: bool = False
     uses_valid: bool = False
@@ -148,6 +150,18 @@ class Head(nn.Module, ABC):
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
         """One sample's prediction, or its labels under the same keys, on an RGB uint8 image (H, W, 3)."""
         return image
+
+    def draw_unsure(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
+        """As `draw`, and faintly what that leaves out because it scores too low: early in training, nearly all."""
+        return self.draw(image, prediction)
+
+    def remark(self, prediction: dict[str, Tensor]) -> str:
+        """What a picture of one sample's prediction does not show, in a few words; empty for nothing."""
+        return ""
+
+    def counted_pixels(self, batch: Batch) -> Tensor | None:
+        """Where labels count, (B, H, W) or (B, 1, H, W) bool; None where the batch does not say, or all of it does."""
+        return batch["valid"] if self.uses_valid and "valid" in batch else None
 
 
 class DecoderHead(Head):

@@ -112,6 +112,9 @@ class MattingHead(DenseHead):
             return draw_matte(channels_last(prediction["foreground"]), alpha)
         return draw_matte(image / 255 * alpha, alpha)
 
+    def counted_pixels(self, batch: Batch) -> Tensor | None:
+        return batch["alpha"].isfinite() if "alpha" in batch else None
+
 
 def default_terms() -> Terms:
     """Of alpha, twice, since absolute errors alone get stuck, and of its edges at every scale."""

@@ -16,7 +16,7 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, KnowsPeople, Outputs
 from sapiens2_lit.losses import KeypointMSE
 from sapiens2_lit.metrics.oks import person_score
-from sapiens2_lit.visualization.draw import draw_keypoints
+from sapiens2_lit.visualization.draw import draw_keypoints, draw_unsure_keypoints
 from sapiens2_lit.vocabularies import Skeleton, load_skeleton
 
 if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
@@ -45,6 +45,7 @@ class PoseHead(DecoderHead):
     top_down = True
     multi_scale = True
     monitor = ("AP", "max")
+    headline = ("PCK@0.1", "PCK@0.05")
 
     def __init__(
         self,
@@ -145,6 +146,16 @@ class PoseHead(DecoderHead):
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
         keypoints = prediction["keypoints"].cpu().float().numpy()
         return draw_keypoints(image, keypoints, self.skeleton, threshold=self.draw_threshold)
+
+    def draw_unsure(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
+        keypoints = prediction["keypoints"].cpu().float().numpy()
+        return draw_unsure_keypoints(image, keypoints, self.skeleton, threshold=self.draw_threshold)
+
+    def remark(self, prediction: dict[str, Tensor]) -> str:
+        sure = int((prediction["keypoints"][:, 2] >= self.draw_threshold).sum())
+        if sure == len(prediction["keypoints"]):
+            return ""
+        return f"{sure or 'none'} of {len(prediction['keypoints'])} above {self.draw_threshold:g}"
 
 
 def to_original(keypoints: Tensor, affine: Tensor) -> Tensor:

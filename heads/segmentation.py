@@ -164,6 +164,9 @@ class SegmentationHeadBase(DecoderHead):
         labels = prediction["segmentation"].cpu().numpy()
         return draw_segmentation(image, labels, self.classes, opacity=self.opacity)
 
+    def counted_pixels(self, batch: Batch) -> Tensor | None:
+        return batch["segmentation"] != IGNORED if "segmentation" in batch else None
+
 
 class SegmentationHead(SegmentationHeadBase):
     """Logits of every class at the input's size.

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "inference": "models backbones heads data transforms checkpoints visualization vocabularies metrics parallel",
     "export": "archives inference models backbones decoders heads checkpoints vocabularies",
     "report": "training heads data parallel visualization vocabularies",
-    "callbacks": "memory training heads data datamodules checkpoints parallel visualization",
+    "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",
     "app": "inference",
 }
 

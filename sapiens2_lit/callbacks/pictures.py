@@ -1,5 +1,6 @@
 """Labels beside predictions, for a few validation samples that stay the same throughout a run."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ from sapiens2_lit.heads.base import Batch
 from sapiens2_lit.training.evaluator import full_precision
 from sapiens2_lit.training.module import SapiensModule
 from sapiens2_lit.visualization.compare import compare
-from sapiens2_lit.visualization.draw import contact_sheet
+from sapiens2_lit.visualization.draw import contact_sheet, side_by_side
+
+PREDICTIONS = "predictions.png"
+_ACROSS = 1700  # pixels of a sheet, roughly
 
 
 class PredictionPictures(L.Callback):
     """Draws the first validation samples, a sheet a head: `pictures/step=N/HEAD.png` in the run's folder.
 
+    `predictions.png` there has those of all heads of the last validation.
     TensorBoard, Weights & Biases and MLflow get them as `val/HEAD`.
 
     Args:
@@ -29,12 +34,12 @@ class PredictionPictures(L.Callback):
     def __init__(self, num_samples: int = 8) -> None:
         self.num_samples = num_samples
         self.drawn: dict[str, list[np.ndarray]] = {}
-        self.folder: Path | None = None
+        self.folder: Path | None = None  # of the run
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if not getattr(trainer, "fast_dev_run", False):  # which writes nothing
             run = trainer.log_dir  # every rank must ask
-            self.folder = Path(run) / "pictures" if run is not None else None
+            self.folder = Path(run) if run is not None else None
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.drawn = {}
@@ -63,15 +68,31 @@ class PredictionPictures(L.Callback):
     @rank_zero_only
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         step = trainer.global_step
-        for name, pictures in self.drawn.items():
-            if not pictures:
-                continue
-            sheet = contact_sheet(pictures, columns=2)
+        sheets = {
+            name: contact_sheet(pictures, columns_of(pictures))
+            for name, pictures in self.drawn.items()
+            if pictures
+        }
+        if self.folder is not None and sheets:
+            write_png(self.folder / PREDICTIONS, stack(sheets))
+        for name, sheet in sheets.items():
             if self.folder is not None:
-                write_png(self.folder / f"step={step}" / f"{name}.png", sheet)
+                write_png(self.folder / "pictures" / f"step={step}" / f"{name}.png", sheet)
             for logger in trainer.loggers:
                 log_picture(logger, f"val/{name}", sheet, step)
         self.drawn = {}
+
+
+def columns_of(pictures: Sequence[np.ndarray]) -> int:
+    """As many as let a sheet be looked at whole: two, of narrow pictures up to four."""
+    return max(2, min(4, _ACROSS // max(picture.shape[1] for picture in pictures)))
+
+
+def stack(sheets: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The sheets of all heads in one picture, under the heads' names where there are several."""
+    if len(sheets) == 1:
+        return next(iter(sheets.values()))
+    return contact_sheet([side_by_side([sheet], [name]) for name, sheet in sheets.items()], columns=1)
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:

@@ -1,13 +1,14 @@
 """The commands that need a Trainer: fit, validate, test, by LightningCLI."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import yaml
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import LearningRateFinder
+from lightning.pytorch.callbacks import LearningRateFinder, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
@@ -21,20 +22,26 @@ from sapiens2_lit.callbacks import (
     Patience,
     RandomState,
     RunLog,
-    RunProgressBar,
     SoleWriter,
 )
 from sapiens2_lit.callbacks.beginning import Beginning, preemption
+from sapiens2_lit.callbacks.curves import Curves
+from sapiens2_lit.callbacks.fed_pictures import FedPictures
 from sapiens2_lit.callbacks.finite_weights import FiniteWeights
+from sapiens2_lit.callbacks.progress import progress_of_run
+from sapiens2_lit.callbacks.throughput import DataWait, Throughput
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.checkpoints.trust import trusted
+from sapiens2_lit.cli.choose_steps import choose_duration, is_open
 from sapiens2_lit.cli.class_kinds import check_kinds
+from sapiens2_lit.cli.closing import closing_lines
 from sapiens2_lit.cli.compare_views import warn_of_other_views
 from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import find_checkpoint, next_run, run_of
 from sapiens2_lit.cli.fit_options import add_run_options
 from sapiens2_lit.cli.link_settings import share_settings
 from sapiens2_lit.cli.loggers import with_logger_folders, writing_into
+from sapiens2_lit.cli.measured import measured_lines
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.old_names import in_todays_names
 from sapiens2_lit.cli.out_of_memory import advice, explain, is_out_of_memory
@@ -143,6 +150,8 @@ class SapiensCLI(LightningCLI):
             raise SettingError(f"--report has no effect in {self.subcommand}: a page is written by test")
         if settings.trust is not None:
             raise SettingError("trust: found in a configuration, expected --trust on the command line")
+        if self.subcommand != "fit":  # ten numbers are said instead of Lightning's table of all
+            self.talks, settings.verbose = settings.verbose, False
         check_kinds(settings.model)
         if (folder := settings.trainer.default_root_dir) is not None:
             raise SettingError(
@@ -163,12 +172,29 @@ class SapiensCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         settings = self.config[self.subcommand]
+        kwargs |= self.duration()
         kwargs.setdefault("default_root_dir", settings.output)
         kwargs["logger"] = self.loggers()
+        own_profiler = self.config_init[self.subcommand].trainer.profiler is not None
+        self.data_wait = DataWait() if self.subcommand == "fit" and not own_profiler else None
         kwargs["callbacks"] = self.callbacks()
         kwargs["plugins"] = self.plugins()
         kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
+        if self.data_wait is not None:
+            kwargs["profiler"] = self.data_wait
         return super().instantiate_trainer(**kwargs)
+
+    def duration(self) -> dict[str, Any]:
+        """Arguments of the Trainer that say how long it trains, where the settings did not: now they do."""
+        settings = self.config[self.subcommand]
+        if self.subcommand != "fit" or not is_open(settings.trainer):
+            return {}
+        chosen = choose_duration(settings, self.datamodule)
+        chosen.say()
+        settings.trainer.max_steps = chosen.steps
+        validate_in_steps(settings.trainer)
+        names = ("max_steps", "val_check_interval", "check_val_every_n_epoch")
+        return {name: settings.trainer[name] for name in names}
 
     def loggers(self) -> list[Logger]:
         """That of `metrics.csv`, first, since it says where the run is; and the user's own, or TensorBoard's."""
@@ -185,8 +211,11 @@ class SapiensCLI(LightningCLI):
         built = self.config_init[self.subcommand]
         callbacks = built.trainer.callbacks or []
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
-        if built.trainer.enable_progress_bar is not False:
-            callbacks.append(RunProgressBar())
+        if self.subcommand == "fit":
+            callbacks.append(Throughput(self.data_wait))  # before what shows it
+        own_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
+        if built.trainer.enable_progress_bar is not False and not own_bar:
+            callbacks.append(progress_of_run())
         if self.subcommand != "fit" and not built.allow_nonfinite:
             callbacks.append(FiniteWeights(str(built.ckpt_path or built.model.weights)))
         if built.report is not None:
@@ -205,6 +234,8 @@ class SapiensCLI(LightningCLI):
                 RandomState(),
                 LearningRates(),
                 built.pictures,
+                FedPictures(built.pictures.num_samples),
+                Curves(built.checkpoint.monitor, built.checkpoint.mode),
                 built.feature_cache,
             ]
             if built.trainer.enable_model_summary is not False:
@@ -226,10 +257,35 @@ class SapiensCLI(LightningCLI):
         assert self.subcommand is not None
         settings = self.config[self.subcommand]
         output = Path(settings.output)
-        if self.subcommand != "fit":
-            return output / self.subcommand
         run = run_of(settings.ckpt_path)
-        return output / run.name if run and run.parent.resolve() == output.resolve() else next_run(output)
+        of_run = run is not None and run.parent.resolve() == output.resolve()
+        if self.subcommand != "fit":  # beside the run that is measured
+            return (output / run.name if run and of_run else output) / self.subcommand
+        return output / run.name if run and of_run else next_run(output)
+
+    def before_fit(self) -> None:
+        self.began = time.monotonic()
+
+    def after_fit(self) -> None:
+        """Say what was achieved, where it is, and what comes next."""
+        settings = self.config_init["fit"]
+        if self.trainer.is_global_zero and not settings.trainer.fast_dev_run:
+            seconds = time.monotonic() - self.began
+            text = closing_lines(self.trainer, self.datamodule, settings, self.folder, seconds)
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+
+    def after_test(self) -> None:
+        """Say what tells most, and write all."""
+        settings = self.config_init[self.subcommand]
+        if self.trainer.is_global_zero and self.talks and not settings.trainer.fast_dev_run:
+            source = settings.ckpt_path or self.model.factory.weights
+            text = measured_lines(
+                self.trainer, self.model, self.datamodule, str(self.subcommand), source, self.folder
+            )
+            sys.stdout.write(f"{text}\n")
+
+    after_validate = after_test
 
     def after_instantiate_classes(self) -> None:
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))

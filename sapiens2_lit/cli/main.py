@@ -28,6 +28,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   app        look in a browser:     sapiens2-lit app MODEL [MODEL ...]
   export     for other programs:    sapiens2-lit export --model RUN --output DIR --format onnx
   check      look through labels:   sapiens2-lit check --config pose_17.yaml --data.root DIR --output page
+  compare    runs side by side:     sapiens2-lit compare RUN [RUN ...] --output page
   plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
   consolidate weights in one file:  sapiens2-lit consolidate RUN/last --output FILE.safetensors
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
@@ -48,6 +49,7 @@ COMMANDS = (
     "check",
     "plan",
     "consolidate",
+    "compare",
     "synth",
     "demo",
     "completion",
@@ -157,6 +159,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.cli.check import check
 
         return check(rest)
+    elif command == "compare":
+        from sapiens2_lit.cli.compare import compare_runs
+
+        return compare_runs(rest)
     elif command == "plan":
         from sapiens2_lit.cli.plan import plan
 

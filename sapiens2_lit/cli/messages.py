@@ -16,6 +16,7 @@ NOISE = (
     "Total length of `list` across ranks is zero",  # data.val: null
 )
 NOISY = (
+    "`Trainer.fit` stopped: ",  # the last lines of `fit` say more
     "💡",
     "TPU available: False",
     "Seed set to",

@@ -89,6 +89,12 @@ def plan_parser() -> Parser:
     parser = Parser("sapiens2-lit plan", usage=PLAN_USAGE)
     parser.add_argument("--devices", type=int, help="GPUs in all (default: trainer.devices x num_nodes)")
     parser.add_argument("--memory", type=float, help="memory of each GPU in GiB, as it is sold: 24, 80, 141")
+    parser.add_argument("--card", help="of which the hours are estimated, such as H100 or 'RTX 4090'")
+    parser.add_argument(
+        "--images_per_second",
+        type=float,
+        help="as a run of this kind has logged it (throughput/images_per_second): the hours follow from it",
+    )
     parser.add_switch("table", False, "all sizes, modes, precisions and numbers of GPUs")
     parser.add_argument("--sizes", nargs="+", help="sizes of the table (all)")
     parser.add_argument("--gpus", type=int, nargs="+", help="numbers of GPUs in the table (1 2 4 8)")
@@ -133,6 +139,24 @@ def synth_parser() -> Parser:
     return parser
 
 
+COMPARE = """\
+Say of several runs how good they are and what their settings differ in, and write a page with their curves, metrics and
+pictures of the same samples. RUN is a run (version_N) or a folder of runs, such as runs/pose_17 or runs/*.
+"""
+COMPARE_PAGE = "compare.html"
+
+
+def compare_parser() -> Parser:
+    """All options of `compare`."""
+    usage = "sapiens2-lit compare RUN [RUN ...] [--output DIR]"
+    parser = Parser("sapiens2-lit compare", usage=usage, description=COMPARE)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run, or a folder of runs")
+    parser.add_argument(
+        "--output", default="compare", metavar="DIR", help=f"folder for {COMPARE_PAGE} (%(default)s)"
+    )
+    return parser
+
+
 def completion_parser() -> Parser:
     """All options of `completion`."""
     parser = Parser(
@@ -150,6 +174,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "check": check_parser,
     "plan": plan_parser,
     "consolidate": consolidate_parser,
+    "compare": compare_parser,
     "synth": synth_parser,
     "demo": demo_parser,
     "completion": completion_parser,

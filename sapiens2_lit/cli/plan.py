@@ -4,7 +4,9 @@ import sys
 from dataclasses import replace
 
 from sapiens2_lit.cli.parsers import plan_parser
-from sapiens2_lit.cli.plan_settings import read_case
+from sapiens2_lit.cli.plan_hours import duration_line, known_card
+from sapiens2_lit.cli.plan_settings import read_case_and_trainer
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.memory.advice import MemoryQuery, advice_text
 from sapiens2_lit.memory.batch_size import largest_batch
 from sapiens2_lit.memory.launch import TrainingSetup
@@ -22,8 +24,14 @@ def plan(args: list[str]) -> int:
         return 0
     if own.memory is None:
         parser.error("--memory is missing: of each GPU, in GiB")
-    case = read_case(options, own.devices)
-    return 0 if report(case, own.memory) else 1
+    card = known_card(own.card)
+    if own.images_per_second is not None and not own.images_per_second > 0:
+        raise SettingError(f"--images_per_second: found {own.images_per_second:g}, expected a number above 0")
+    case, trainer = read_case_and_trainer(options, own.devices)
+    fits = report(case, own.memory)
+    if card is not None or own.images_per_second is not None:
+        write(duration_line(case, trainer.max_steps, card, own.images_per_second))
+    return 0 if fits else 1
 
 
 def report(case: MemoryQuery, memory: float) -> bool:

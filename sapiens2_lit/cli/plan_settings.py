@@ -12,6 +12,8 @@ from sapiens2_lit.memory.launch import launch_of
 class NoTrainer:
     """Stands where a run has its Trainer, and trains nothing."""
 
+    is_global_zero = False  # it has nothing to say
+
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: what was wanted are the settings."""
 
@@ -34,10 +36,16 @@ class PlanCLI(SapiensCLI):
 
 
 def read_case(args: list[str], devices: int | None = None) -> MemoryQuery:
-    """The training that `sapiens2-lit fit ARGS` would run.
+    """The training that `sapiens2-lit fit ARGS` would run."""
+    return read_case_and_trainer(args, devices)[0]
+
+
+def read_case_and_trainer(args: list[str], devices: int | None = None) -> tuple[MemoryQuery, Namespace]:
+    """The training that `sapiens2-lit fit ARGS` would run, and the settings of its Trainer.
 
     Args:
         devices: in all, if not those of `trainer.devices` and `trainer.num_nodes`.
     """
     cli = run(["fit", *args], PlanCLI)
-    return MemoryQuery(cli.model, launch_of(cli.config["fit"], devices))
+    settings = cli.config["fit"]
+    return MemoryQuery(cli.model, launch_of(settings, devices)), settings.trainer

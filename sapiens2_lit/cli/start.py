@@ -18,6 +18,7 @@ HELP = {"--help", "-h", "--help_all"}
 LOADS = {  # the first needs no torch, the second says itself when it loads
     "synth": "",
     "predict": "",
+    "compare": "",
     **dict.fromkeys(("app", "consolidate", "export"), "PyTorch"),
 }
 PRINTS = ("--print_config", *HELP)  # asked for what is printed, not for what is done

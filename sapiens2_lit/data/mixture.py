@@ -1,7 +1,7 @@
 """Several training loaders as one, whose steps depend on schedule, seed, epoch and position alone."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -229,3 +229,24 @@ class MixedEvaluation:
         """End worker processes."""
         for loader in self.loaders.values():
             loader._iterator = None
+
+
+def check_weights(weights: Mapping[str, float] | None, schedule: str, names: Iterable[str]) -> None:
+    """See to it that weights of datasets belong to known ones, and have an effect.
+
+    Raises:
+        SettingError: naming the setting.
+    """
+    if weights is None:
+        return
+    if schedule != "proportional":
+        raise SettingError(
+            f"data.weights has no effect with data.schedule {schedule}: it is of proportional."
+        )
+    if unknown := sorted(weights.keys() - set(names)):
+        raise SettingError(
+            f"data.weights: {', '.join(unknown)} is no dataset, expected some of {', '.join(names)}."
+        )
+    for name, weight in weights.items():
+        if not 0 < weight < float("inf"):
+            raise SettingError(f"data.weights.{name} is {weight}, expected a number above 0.")

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from sapiens2_lit.data.files import Problems, find_file
@@ -16,6 +17,58 @@ SPLIT_FILES = {"train": "splits/train.txt", "val": "splits/val.txt", "test": "sp
 _SHARES = {"val": (0.0, 0.1), "test": (0.1, 0.2), "train": (0.2, 1.0)}
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One of several equal parts of a dataset, to validate on; the others are trained on.
+
+    By hash of its name a picture stays in its part whatever pictures come or go.
+
+    Attributes:
+        number: from 0.
+        of: how many parts there are.
+    """
+
+    number: int
+    of: int
+
+    def holds_out(self, name: str) -> bool:
+        """Whether a picture is in this part."""
+        return int(_place(f"fold {name}") * self.of) == self.number
+
+    def split(self, names: Iterable[str], split: str, where: str) -> list[str]:
+        """The names of `train` or `val`, sorted.
+
+        Raises:
+            DataError: there are none.
+        """
+        known = sorted(names)
+        found = [name for name in known if self.holds_out(name) == (split == "val")]
+        if not found:
+            raise DataError(
+                f"{where}: none of {len(known)} pictures falls to `{split}` of data.fold {self}: take fewer folds."
+            )
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+def read_fold(setting: str | None) -> Fold | None:
+    """What `data.fold` means, such as 0/5: the first of five parts.
+
+    Raises:
+        SettingError: it is no such thing.
+    """
+    if setting is None:
+        return None
+    found = re.fullmatch(r"(\d+)/(\d+)", str(setting).strip())
+    if not found or int(found[2]) < 2 or int(found[1]) >= int(found[2]):
+        raise SettingError(
+            f"data.fold is {setting!r}, expected NUMBER/FOLDS with numbers from 0, such as 0/5 to 4/5."
+        )
+    return Fold(int(found[1]), int(found[2]))
 
 
 def images_by_stem(folder: Path) -> dict[str, str]:

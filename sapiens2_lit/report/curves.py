@@ -11,7 +11,8 @@ _POINTS = 500  # drawn at most
 
 def read_curves(run: Path) -> dict[str, Curve]:
     """What a run logged in training and validation, by name; of a step that was run twice the later value."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # slow to import
+    # imported here: it takes seconds that others who draw curves need not wait
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run), size_guidance={"scalars": _POINTS * 20}).Reload()
     names = [name for name in events.Tags()["scalars"] if name.startswith(("train/", "val/"))]

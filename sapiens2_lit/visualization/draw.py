@@ -11,6 +11,8 @@ from sapiens2_lit.vocabularies import IGNORED, Classes, Skeleton
 _SHIFT = 4  # OpenCV draws at 1/16 pixel
 _BACKGROUND = 24
 _TEXT = 235
+_WIDEST_TITLE = 560  # pixels of a picture above which letters grow no more
+_FAINT = 0.4  # opacity of keypoints that score too low
 _READABLE = 256  # pixels of height from which names fit beside a picture
 
 
@@ -54,6 +56,15 @@ def draw_keypoints(
     for index in sorted(np.flatnonzero(shown), key=lambda place: -radii[place]):
         _dot(picture, points[index], radii[index], skeleton.colors[index])
     return picture
+
+
+def draw_unsure_keypoints(
+    image: np.ndarray, keypoints: np.ndarray, skeleton: Skeleton, threshold: float = 0.3
+) -> np.ndarray:
+    """As `draw_keypoints`, with the keypoints that score less than the threshold, but above 0, drawn faintly."""
+    every = draw_keypoints(image, keypoints, skeleton, threshold=0.0)
+    faint = cv2.addWeighted(np.ascontiguousarray(image), 1 - _FAINT, every, _FAINT, 0)
+    return draw_keypoints(faint, keypoints, skeleton, threshold)
 
 
 def draw_segmentation(
@@ -162,7 +173,7 @@ def _blend(first: tuple[int, int, int], second: tuple[int, int, int]) -> tuple[i
 def _title_scale(image: np.ndarray, title: str) -> float:
     """Size of letters that suits the image and lets the title fit above it, if that is readable."""
     width = image.shape[1]
-    scale = max(width, 250) / 800
+    scale = min(max(width, 300), _WIDEST_TITLE) / 800
     (text_width, _), _ = cv2.getTextSize(title, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     return max(0.25, min(scale, scale * 0.95 * width / max(text_width, 1)))
 

@@ -12,7 +12,7 @@ from jsonargparse import Namespace
 from safetensors.torch import save_file
 
 from sapiens2_lit.backbones import Sapiens2
-from sapiens2_lit.callbacks.model_summary import memory_line, model_summary, span
+from sapiens2_lit.callbacks.model_summary import ModelSummary, memory_line, model_summary, span
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.heads import LinearHead, NormalHead
 from sapiens2_lit.memory.estimate import GIB, estimate
@@ -113,3 +113,18 @@ def test_a_run_prints_both(figures: Path, tmp_path: Path, caplog: pytest.LogCapt
     assert main(["fit", "--config", "pose_17.yaml", "--config", "size/smoke.yaml", *options]) == 0
     assert "backbone (frozen)" in caplog.text
     assert "memory, estimated: " in caplog.text
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_compiling_is_said_before_it_takes_its_minutes(
+    compiled: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sapiens2_lit.models.network.Network.compile_blocks", lambda network: None)
+    module = SapiensModule(
+        partial(Sapiens2, "test"), {"own": NormalHead}, adapt=Adapt("full"), compile=compiled
+    )
+    module.configure_model()
+    trainer = Namespace(is_global_zero=True, optimizers=[])
+    with caplog.at_level(logging.INFO, logger="lightning.pytorch"):
+        ModelSummary().on_fit_start(trainer, module)
+    assert ("the first steps take minutes" in caplog.text) is compiled

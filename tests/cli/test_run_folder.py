@@ -42,9 +42,10 @@ def test_another_logger_and_patience(figures: Path, tmp_path: Path, capsys: pyte
     assert [path.name for path in tmp_path.iterdir()] == ["version_0"]
     assert {path.name for path in run.iterdir()} == {
         "config.yaml", "checkpoints", "metrics.csv", "pictures", "lightning_logs",
+        "curves.png", "labels.png", "train_batch.png", "predictions.png",
     }  # fmt: skip
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best-step=4.ckpt", "last.ckpt"]
-    assert sorted(path.relative_to(run).as_posix() for path in run.rglob("*.png")) == [
+    assert sorted(path.relative_to(run).as_posix() for path in run.glob("pictures/*/*.png")) == [
         "pictures/step=2/pose.png",
         "pictures/step=4/pose.png",
     ]

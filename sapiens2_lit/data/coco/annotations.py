@@ -1,5 +1,6 @@
 """COCO keypoint files: people to train on, and the ground truth to evaluate against."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -66,6 +67,7 @@ def read_coco(
     *,
     on_bad: OnBadRow = "error",
     where: str = "",
+    keep: Callable[[str], bool] | None = None,
 ) -> CocoFile:
     """Read a COCO keypoint file: 17 points, COCO-WholeBody's fields, 308 or the user's own vocabulary.
 
@@ -82,11 +84,14 @@ def read_coco(
         on_bad: `error` to raise for entries that cannot be read; else they are left out, and `labels.notes` tells of
             them: `skip` if that is meant, `collect` if a check shall stop.
         where: what the checks call the file.
+        keep: which images to read, by file name, with their annotations; None for all.
 
     Raises:
         DataError: with everything found wrong with the file (annotation, field, found, expected).
     """
     data = read_lists(path, ("images", "annotations", "categories"))
+    if keep is not None:
+        data = {**data, **_of_images(data, keep)}
     problems = Problems(path)
     table = read_image_table(data["images"], problems, images)
     if not table.row:
@@ -154,6 +159,24 @@ def read_coco(
         tuple(vocabulary.categories),
         labels,
     )
+
+
+def _of_images(data: Mapping[str, list[Any]], keep: Callable[[str], bool]) -> dict[str, list[Any]]:
+    """Images whose names are kept, and what is annotated in them; entries that say neither stay."""
+
+    def is_out(image: Any) -> bool:
+        name = image.get("file_name") if isinstance(image, dict) else None
+        return isinstance(name, str) and not keep(name)
+
+    out = {str(image.get("id")) for image in data["images"] if is_out(image)}
+    return {
+        "images": [image for image in data["images"] if not is_out(image)],
+        "annotations": [
+            one
+            for one in data["annotations"]
+            if not (isinstance(one, dict) and str(one.get("image_id")) in out)
+        ],
+    }
 
 
 def _skipped(rows: Rows, others: dict[str, int], bad_rows: set[int]) -> dict[str, int]:

@@ -61,7 +61,7 @@ def _complete(root: Path, num: int, settings: Settings, workers: int, progress: 
         described = found[1]
         check_same(root, found[0], settings, max(described, max(done, default=-1) + 1), num)
     missing = [index for index in range(num) if index not in done]
-    with tqdm(total=num, initial=num - len(missing), unit="image", disable=not progress) as bar:
+    with tqdm(total=num, initial=num - len(missing), unit="image", disable=None if progress else True) as bar:
         for _ in _made(root, missing, settings, workers):
             bar.update()
     if missing or described != num or not assembled(root, settings.tasks):

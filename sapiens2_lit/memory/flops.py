@@ -1,0 +1,69 @@
+"""How many floating-point operations a training step takes, counted without doing them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from sapiens2_lit.memory.networks import Networks
+from sapiens2_lit.memory.step import fake_copy, no_cached_tensors
+from sapiens2_lit.models.network import Network
+
+
+@dataclass(frozen=True)
+class TrainingFlops:
+    """Floating-point operations of forward and backward pass for one image.
+
+    Nothing that is computed again in the backward pass counts: utilisation is that of the model (MFU; Chowdhery et al.,
+    PaLM, appendix B).
+
+    Attributes:
+        backbone: with its backward pass as far as it learns.
+        heads: of each head, with its backward pass.
+    """
+
+    backbone: float
+    heads: dict[str, float]
+
+    def of(self, names: Iterable[str]) -> float:
+        """Those of a step that teaches the heads `names`."""
+        return self.backbone + sum(self.heads[name] for name in names)
+
+
+def training_flops(networks: Networks, image_size: tuple[int, int]) -> TrainingFlops:
+    """Count them for one image, in about a second.
+
+    Args:
+        networks: on the meta device, without activation checkpointing (`empty_networks(..., checkpointing=False,
+            head_checkpointing="none")`).
+        image_size: (height, width).
+    """
+    with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
+        heads = {name: fake_copy(head) for name, head in networks.network.named_heads()}
+        network = Network(fake_copy(networks.backbone), heads)
+        images = torch.zeros(1, 3, *image_size, dtype=torch.uint8)
+        with counter() as count:
+            features = network.features(images)
+            _backward(features)
+        backbone = float(count.get_total_flops())
+        inputs = [one.detach().requires_grad_(one.requires_grad) for one in features]
+        found = {}
+        for name, head in heads.items():
+            with counter() as count:
+                _backward(head(inputs))
+            found[name] = float(count.get_total_flops())
+    return TrainingFlops(backbone, found)
+
+
+def counter() -> FlopCounterMode:
+    return FlopCounterMode(display=False)
+
+
+def _backward(outputs: object) -> None:
+    sums = [leaf.sum() for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.requires_grad]
+    if sums:
+        torch.stack(sums).sum().backward()
