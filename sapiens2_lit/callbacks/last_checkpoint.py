@@ -13,7 +13,8 @@ class LastCheckpoint(Checkpoint):
 
     Only right after a step: inside a window of accumulated gradients these would be lost. What has that name is always
     whole: a file that is replaced, or, of a sharded run, a link to a folder `last-step=N.ckpt`, which cannot be.
-    Lightning's own `ModelCheckpoint(save_last=True)` promises neither.
+    Lightning's own `ModelCheckpoint(save_last=True)` promises neither. Where a validation follows a step, the state is
+    written after it: a run that goes on does not validate again, and would not know what was best.
 
     Args:
         every_n_steps: optimizer steps between two writes; 0 writes at the end only.
@@ -22,6 +23,7 @@ class LastCheckpoint(Checkpoint):
     def __init__(self, every_n_steps: int = 500) -> None:
         self.every_n_steps = every_n_steps
         self.seen_step = self.saved_step = 0
+        self.waits = False  # for a validation
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seen_step = self.saved_step = trainer.global_step
@@ -34,6 +36,13 @@ class LastCheckpoint(Checkpoint):
         stepped, self.seen_step = step != self.seen_step, step
         due = self.every_n_steps > 0 and step % self.every_n_steps == 0
         if stepped and (due or is_last_step(trainer)):
+            self.waits = validation_follows(trainer) and not is_last_step(trainer)
+            if not self.waits:
+                self.save(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.waits:
+            self.waits = False
             self.save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -84,6 +93,12 @@ def remove_unfinished(folder: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+
+def validation_follows(trainer: L.Trainer) -> bool:
+    """Whether the loop validates right after this batch."""
+    loop = trainer.fit_loop
+    return loop._data_fetcher is not None and loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 def is_last_step(trainer: L.Trainer) -> bool:

@@ -86,7 +86,7 @@ TEXTS = {
     "trainer.strategy": "how several devices share the work: ddp, or --config strategy/fsdp2.yaml",
     "trainer.precision": "bf16-mixed, or 32-true",
     "trainer.gradient_clip_val": "largest norm of the gradient",
-    "trainer.max_steps": "steps of the optimizer; -1 for epochs alone",
+    "trainer.max_steps": "-1: 100 epochs, 500 to 10,000 steps",
     "trainer.max_epochs": "epochs at most",
     "trainer.val_check_interval": "batches between two validations",
     "trainer.log_every_n_steps": "steps between two lines of the log",

@@ -53,7 +53,7 @@ def test_the_usual_settings_fit_two_screens_and_the_rest_is_behind_help_all() ->
         ("model.optimizer.lr", "0.001"),
         ("model.adapt.mode", "auto"),
         ("model.heads.pose.skeleton", "coco17"),
-        ("trainer.max_steps", "10000"),
+        ("trainer.max_steps", "-1: 100 epochs, 500 to 10,000 steps"),
     ):
         assert value in lines[f"--{key}"], key
     assert lines.keys() < {line.split()[0] for line in long.splitlines() if line.startswith("  --")}

@@ -68,7 +68,7 @@ def test_consolidate_says_what_it_wants(
         ([], 2, "the following arguments are required: MODEL"),
         ([str(folder)], 1, "expected one file to write, as --output OUT.safetensors"),
         ([str(folder), str(tmp_path / "out.pt")], 1, "ends with .safetensors"),
-        ([str(tmp_path / "nothing"), str(tmp_path / "out.safetensors")], 1, "no such checkpoint"),
+        ([str(tmp_path / "nothing"), str(tmp_path / "out.safetensors")], 1, "no such file or folder"),
     ):
         assert main(["consolidate", *arguments]) == status
         assert message in capsys.readouterr().err
