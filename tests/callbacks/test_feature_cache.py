@@ -108,6 +108,7 @@ def test_later_epochs_read_what_the_first_computed(figures: Path, weights: str, 
     assert again.losses == cached.losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["round_robin", "all"])
 def test_each_of_several_datasets_has_a_cache_of_its_own(
     schedule: Any, figures: Path, weights: str, tmp_path: Path

@@ -103,6 +103,7 @@ def test_without_a_sign_of_life_another_machine_gives_way(tmp_path: Path) -> Non
     lock.release()
 
 
+@pytest.mark.slow
 def test_a_machine_that_died_just_now_is_waited_for_and_one_that_lives_is_refused(tmp_path: Path) -> None:
     said: list[str] = []
     leave(tmp_path, host="node-7")

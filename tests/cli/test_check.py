@@ -71,6 +71,7 @@ def test_errors_are_status_1_and_the_page_shows_each(tmp_path, capsys):
     assert "data:image/jpeg;base64," in page.partition('id="taught"')[0], "pictures behind findings"
 
 
+@pytest.mark.slow
 def test_warnings_alone_are_status_3_and_what_is_allowed_is_0(tmp_path, capsys):
     write_pose(tmp_path, put(area=0))
     write_pose(tmp_path, put(area=0), file="val.json")
@@ -96,6 +97,7 @@ def test_what_cannot_be_read_is_a_finding(tmp_path):
     assert "train.json" in build_check_page("Check", report, checked)
 
 
+@pytest.mark.slow
 def test_healthy_labels_of_every_task_are_status_0_and_have_a_page(people):
     root = str(people)
     tasks = {

@@ -199,6 +199,7 @@ class BrightnessHead(Head):
 '''
 
 
+@pytest.mark.slow
 def test_custom_head_is_one_file_and_one_line(
     figures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def test_every_kind_is_tried(script: dict[str, Any]) -> None:
     assert {attack.kind for attack in script["attacks"]()} == set(KINDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_runs(script: dict[str, Any], data: Path, tmp_path: Path, kind: str) -> None:
     tried = [attack for attack in script["attacks"]() if attack.kind == kind]
@@ -81,6 +82,7 @@ def test_the_same_files_without_an_attack_are_taken(
         assert outcome.status == 0, f"{name}: {outcome}"
 
 
+@pytest.mark.slow
 def test_options_win_over_hyper_parameters(
     script: dict[str, Any], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

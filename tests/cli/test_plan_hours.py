@@ -11,6 +11,7 @@ from sapiens2_lit.errors import SettingError
 RUN = ["--config", "pose_17.yaml", "--config", "size/smoke.yaml", "--data.root", "x", "--memory", "80"]
 
 
+@pytest.mark.slow
 def test_a_measured_rate_says_the_hours(capsys: pytest.CaptureFixture) -> None:
     options = ["--trainer.max_steps", "1800", "--data.batch_size", "4", "--images_per_second", "1"]
     assert main(["plan", *RUN, *options]) == 0

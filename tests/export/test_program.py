@@ -145,6 +145,7 @@ def test_the_program_sees_the_pixels_that_predict_sees(shape: tuple[int, int], v
     assert (classes[ours.region] == restore_classes(logits, ours)).mean() > 0.999
 
 
+@pytest.mark.slow
 def test_grouped_queries_opset_23_and_weights_beside_the_file(
     checkpoint: Any, heads: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

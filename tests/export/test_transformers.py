@@ -41,6 +41,7 @@ def pairs(task: str, ours: Any, theirs: Any, predicted: Any) -> list[tuple[torch
     return [(ours, getattr(theirs, {"pose": "heatmaps", "seg": "logits", "normal": "normals"}[task]))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", KINDS)
 def test_from_pretrained_answers_as_we_do_and_comes_back(
     task: str, checkpoint: Any, heads: dict[str, Any], tmp_path: Path

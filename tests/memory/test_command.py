@@ -46,6 +46,7 @@ def test_what_does_not_fit_says_what_to_change(capsys: pytest.CaptureFixture) ->
     assert "--config strategy/fsdp2.yaml" in text
 
 
+@pytest.mark.slow
 def test_of_several_datasets_the_fullest_counts() -> None:
     """By turns one of them is on the device, by `all` a batch of each."""
     run = ["--config", "multitask_folders.yaml", "--data.datasets.normal.init_args.batch_size", "6"]

@@ -37,6 +37,7 @@ def tested(figures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str
     return "\n".join(printed), output / "page" / "report.html"
 
 
+@pytest.mark.slow
 def test_it_says_what_the_test_logged(tested: tuple[str, Path]) -> None:
     printed, path = tested
     page = path.read_text()

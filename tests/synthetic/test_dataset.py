@@ -133,6 +133,7 @@ def test_two_processes_do_not_write_to_one_folder(made: Path, tmp_path: Path) ->
     assert make(root) == 0
 
 
+@pytest.mark.slow
 def test_a_dataset_that_grows_keeps_its_splits(made: Path, tmp_path: Path) -> None:
     root = copy(made, tmp_path / "grown")
     assert make(root, NUM + 8) == 8
@@ -260,6 +261,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert make(root, 2) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_whole_files_and_no_processes(tmp_path: Path) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     command = [

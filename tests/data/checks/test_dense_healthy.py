@@ -101,6 +101,7 @@ def test_healthy_folders_give_no_warning(seed, people, folder):
         assert [one for one in data.report.findings if one.severity != "note"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(96, 72), (128, 128), (192, 256)])
 def test_synthetic_people_give_no_warning(size, tmp_path):
     from sapiens2_lit.synthetic.dataset.dataset import make_dataset

@@ -232,6 +232,7 @@ def test_bad_samples_of_validation_do_not_count(folder, eight):
     assert (data.datasets["val"][1]["segmentation"] != 255).any()
 
 
+@pytest.mark.slow
 def test_the_command_stops_and_what_is_allowed_is_kept_with_the_run(folder, eight, capsys, tmp_path):
     root = folder(eight)
     rewrite(root, lambda mask: np.where(mask > 0, 255, 0).astype(np.uint8))

@@ -76,6 +76,7 @@ def test_random_healthy_files_give_no_warning(tmp_path, start):
         assert not found, (seed, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(96, 72), (160, 120), (256, 192)])
 @pytest.mark.parametrize("skeleton", ["coco17", "coco_wholebody133", "sociopticon308"])
 def test_synthetic_people_give_no_warning(tmp_path_factory, size, skeleton):
