@@ -275,7 +275,13 @@ class PoseDataModule(ImageDataModule):
         vocabulary: Skeleton | None = None,
         keep: Callable[[str], bool] | None = None,
     ) -> CocoFile:
-        path = find_file(root, annotations, setting)
+        one = setting == "data.val" and self.fold is None
+        way_out = (
+            ": write it, or cross-validate data.train by --data.fold 0/5, or set data.val to null"
+            if one
+            else ""
+        )
+        path = find_file(root, annotations, setting, way_out=way_out)
         images_setting = f"{setting.removesuffix('.annotations')}.images" if "[" in setting else "data.images"
         folder = find_images_of(path, root, images, images_setting)
         on_bad: OnBadRow = "skip" if self.on_bad == "skip" else "collect"

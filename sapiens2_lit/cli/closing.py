@@ -79,7 +79,8 @@ def next_commands(trainer: L.Trainer, data: Any, model: Path, folder: Path, last
     """Commands that can be run as they are."""
     measure = "test" if has_test(data) else "validate"
     config = folder / "config.yaml"
-    more = trainer.global_step * NEXT_STEPS
+    ended = trainer.global_step >= trainer.max_steps or trainer.max_steps < 0
+    more = trainer.global_step * NEXT_STEPS if ended else trainer.max_steps
     commands: list[tuple[object, ...]] = [
         (measure, "--model", model),
         ("predict", "--model", model, "--images", pictures_of(data), "--output", folder / "predictions"),

@@ -1,6 +1,7 @@
 """Configurations by name: the working directory's own first, then those shipped with the package."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
@@ -29,9 +30,12 @@ def find_config(name: str) -> Path:
     for path in (Path(name), shipped_folder() / OLD_NAMES.get(name, name)):
         if path.is_file():
             return path
-    known = "\n  ".join(shipped_configs())
+    near = get_close_matches(name, shipped_configs(), 1)
     raise SettingError(
-        f"--config {name}: no such file in the working directory, nor shipped under that name. Shipped:\n  {known}"
+        f"--config {name}: no such file in the working directory, nor shipped under that name. "
+        + (f"Did you mean {near[0]}? " if near else "")
+        + "Shipped:\n  "
+        + "\n  ".join(shipped_configs())
     )
 
 

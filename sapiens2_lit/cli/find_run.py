@@ -1,16 +1,14 @@
 """Which file `--model` and `--ckpt_path` mean: of a run, of a folder of runs, or a file by itself."""
 
 import logging
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from sapiens2_lit.atomic_write import bring_back
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id
+from sapiens2_lit.checkpoints.runs import PATTERNS, checkpoint_in, newest, version_number
 from sapiens2_lit.cli.options import DEFAULT_RUNS, value_of, without
 from sapiens2_lit.errors import SettingError
-
-PATTERNS = {"best": "best*.ckpt", "last": "last.ckpt"}
 
 _log = logging.getLogger(__name__)
 
@@ -27,9 +25,7 @@ def find_model(source: str) -> str:
         SettingError: there is no such file or folder, or no such checkpoint in it.
     """
     path = Path(source).expanduser()
-    if path.is_dir() and has_checkpoints(path):
-        found = newest(path, "best") or newest(path, "last")
-        assert found is not None, "has_checkpoints has seen one"
+    if path.is_dir() and (found := checkpoint_in(path)):
         return str(found)
     if path.exists():
         return source
@@ -58,26 +54,6 @@ def expect_hub_id(source: str) -> None:
         )
 
 
-def has_checkpoints(folder: Path) -> bool:
-    """Whether a folder is a run, or holds runs, in which something was saved."""
-    return any(newest(folder, kind) is not None for kind in PATTERNS)
-
-
-def newest(folder: Path, kind: str) -> Path | None:
-    """The best or the last checkpoint of a run, or of the newest run in a folder that has one; None without any."""
-    pattern = PATTERNS[kind]
-    found = [*folder.glob(f"version_*/checkpoints/{pattern}"), *folder.glob(f"checkpoints/{pattern}")]
-    if not found:
-        return None
-    run = max((path.parents[1] for path in found), key=version_number)
-    of_run = [path for path in found if path.parents[1] == run]
-    if len(of_run) == 1:
-        return of_run[0]
-    from sapiens2_lit.checkpoints.reader import best_of  # torch, which reads what the checkpoints say
-
-    return best_of(of_run)
-
-
 def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
     """What `--ckpt_path` means: a path; with `last`, `best` that of the newest run of `output`, with `auto` its last.
 
@@ -102,11 +78,6 @@ def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
 def next_run(output: Path) -> Path:
     """The folder of a run that is new in `output`."""
     return output / f"version_{1 + max(map(version_number, output.glob('version_*')), default=-1)}"
-
-
-def version_number(folder: Path) -> int:
-    number = re.search(r"\d+$", folder.name)
-    return int(number[0]) if number else -1
 
 
 def run_of(ckpt_path: str | None) -> Path | None:

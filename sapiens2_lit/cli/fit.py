@@ -28,6 +28,7 @@ from sapiens2_lit.callbacks.beginning import Beginning, preemption
 from sapiens2_lit.callbacks.curves import Curves
 from sapiens2_lit.callbacks.fed_pictures import FedPictures
 from sapiens2_lit.callbacks.finite_weights import FiniteWeights
+from sapiens2_lit.callbacks.logged_steps import LoggedSteps
 from sapiens2_lit.callbacks.progress import progress_of_run
 from sapiens2_lit.callbacks.throughput import DataWait, Throughput
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
@@ -226,7 +227,7 @@ class SapiensCLI(LightningCLI):
                     "trainer.callbacks: LearningRateFinder tries one rate for all parameters, but here each block has "
                     "its own (model.layer_decay); compare short runs with --model.optimizer.lr 3e-5, 1e-4, 3e-4"
                 )
-            callbacks.insert(0, self.sole_writer)
+            callbacks[:0] = [self.sole_writer, LoggedSteps()]
             if built.patience is not None:
                 callbacks.append(Patience(built.patience, built.checkpoint.monitor, built.checkpoint.mode))
             callbacks += [

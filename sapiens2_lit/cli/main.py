@@ -135,9 +135,8 @@ def wrong_usage(command: str, rest: list[str], message: str) -> str:
         message = "\n".join(suggestions(rest)) or message
     fit = command if command in TRAINER_COMMANDS else "fit"
     configs = "".join(f" --config {shown(file)}" for file in config_files(rest))
-    return (
-        f"{message}\n`sapiens2-lit {fit}{configs} --help` shows the usual settings, `--help_all` every one."
-    )
+    own = "" if command == fit else f"`sapiens2-lit {command} --help` lists the options of {command}, "
+    return f"{message}\n{own}`sapiens2-lit {fit}{configs} --help` shows the usual settings, `--help_all` every one."
 
 
 def dispatch(command: str, rest: list[str]) -> int:

@@ -3,6 +3,7 @@
 from argparse import ArgumentError, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import zip_longest
 from typing import Any, NoReturn
 
 DEFAULT_RUNS = "runs/default"  # where `fit` writes if nobody says
@@ -89,7 +90,7 @@ def true_or_false(text: str) -> bool:
 def value_of(options: Sequence[str], name: str) -> str | None:
     """The last value given for an option, as `--name value` or `--name=value`."""
     value = None
-    for option, following in zip(options, [*options[1:], ""], strict=True):
+    for option, following in zip_longest(options, options[1:], fillvalue=""):
         if option == name:
             value = following
         elif option.startswith(f"{name}="):

@@ -46,7 +46,10 @@ def main() -> None:
     parser.add_argument("--box", type=float, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"))
     options = parser.parse_args()
     session, facts = open_model(Path(__file__).with_name("model.onnx"))
-    image = ImageOps.exif_transpose(Image.open(options.image)).convert("RGB")
+    try:
+        image = ImageOps.exif_transpose(Image.open(options.image)).convert("RGB")
+    except OSError as error:
+        parser.error(f"{options.image} cannot be read: {error}")
     results: Any = predict(session, facts, image, options.box)
     np.savez_compressed(options.image.with_suffix(".npz"), **results)
     for name, value in results.items():

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -255,6 +256,8 @@ def num_classes(tensors: Mapping[str, Tensor], usual: Mapping[str, Tensor], coun
 
 def load_transformers(name: str) -> tuple[Any, Any]:
     """A detector of `transformers`, and its image processor."""
+    if "/" not in name and not Path(name).exists() and (near := get_close_matches(name, ("self", "none"), 1)):
+        raise SettingError(f"--detector {name}: no such folder; did you mean {near[0]}?")
     try:
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
     except ImportError as error:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id
+from sapiens2_lit.checkpoints.runs import checkpoint_in
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.assemble import settle_focal
 from sapiens2_lit.inference.grouping import Grouping
@@ -270,8 +271,8 @@ def load(
     """A predictor with the networks of a checkpoint, of a released task model, or of a `transformers` model.
 
     Args:
-        source: a checkpoint of ours (.ckpt), or a task model: a file, a folder or a hub id such as
-            `facebook/sapiens2-seg-0.4b`.
+        source: a run or a folder of runs (its best checkpoint, else its last), a checkpoint of ours (.ckpt), or a task
+            model: a file, a folder or a hub id such as `facebook/sapiens2-seg-0.4b`.
         device: where it runs; `auto` for CUDA or MPS where there is one, else the CPU.
         precision: `float32`, or `bf16` by autocast.
         compile: compile the backbone's blocks in place.
@@ -288,8 +289,9 @@ def load(
         WeightsError: nothing is there, it is no model that can predict, or a weight is not finite.
         SettingError: naming the setting, what was found and what was expected.
     """
+    folder = Path(source).expanduser()
     model = load_model(
-        source,
+        (checkpoint_in(folder) if folder.is_dir() else None) or source,
         device=device,
         precision=precision,
         compile=compile,

@@ -175,7 +175,10 @@ def _curves(path: Path) -> dict[str, Curve]:
 
 def _tested(path: Path) -> dict[str, float]:
     try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        metrics = content["metrics"]
+        if not Path(content.get("checkpoint") or "").exists():  # of a state that the run has replaced
+            return {}
         return {name: math.nan if value is None else float(value) for name, value in metrics.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingError(f"{path}: expected what `test` has written: {error}") from error

@@ -107,3 +107,10 @@ def test_messages_go_to_what_standard_error_is_at_the_time() -> None:
     finally:
         log.handlers = kept
         log.setLevel(level)
+
+
+@pytest.mark.parametrize("command", ["predict", "test", "validate", "export"])
+def test_a_command_alone_says_what_it_wants(command: str, capsys: pytest.CaptureFixture) -> None:
+    assert main([command]) in (1, 2)
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err and printed.err.startswith("\nerror: ")

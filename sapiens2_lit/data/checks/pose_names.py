@@ -48,7 +48,8 @@ class FewKnownPoints(Check[PoseLabels]):
         yield self.finding(
             subject,
             f"{len(known)} of the file's {total} points are among the {wanted} of {subject.skeleton.name}{names}.",
-            "give both the same names, or set `skeleton` to a file with the file's names",
+            "for points of your own: --model.heads.NAME.skeleton FILE.yaml with the file's names (docs/pose.md); or "
+            "give both the same names",
             count=len(unknown),
             total=total,
             examples=(
