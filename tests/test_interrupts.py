@@ -133,6 +133,7 @@ def test_what_was_ignored_stays_ignored(tmp_path: Path) -> None:
     assert end(process) == (0, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_hear_their_parent_alone(method: str, tmp_path: Path) -> None:
     """Signals to the group when the worker has just been started; SIGTERM from the parent, as of multiprocessing."""

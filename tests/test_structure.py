@@ -3,6 +3,8 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 STRUCTURE = runpy.run_path(str(ROOT / "benchmarks" / "structure.py"))
 LEAVES = {
@@ -47,10 +49,12 @@ def room(module: str) -> str:
     return module.split(".")[1] if "." in module else "sapiens2_lit"
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert STRUCTURE["circles"](STRUCTURE["import_graph"](ROOT)) == []
 
 
+@pytest.mark.slow
 def test_no_module_is_loose_but_leaves() -> None:
     assert set(STRUCTURE["loose_modules"](ROOT)) <= {"errors", *LEAVES}
     assert len(LEAVES) <= 3
@@ -59,6 +63,7 @@ def test_no_module_is_loose_but_leaves() -> None:
         assert imported <= {"errors", "parallel", *LEAVES}, f"{leaf} is no leaf"
 
 
+@pytest.mark.slow
 def test_rooms_import_what_the_table_says() -> None:
     wrong = [
         f"{module} imports {other}"

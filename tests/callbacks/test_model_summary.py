@@ -66,6 +66,7 @@ def test_a_schedule_is_told_from_a_frozen_backbone() -> None:
     assert counts[0] == counts[1] > 0, "all of it is trained in the end"
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_plan_and_takes_no_random_numbers() -> None:
     gib = {}
     for mode in ("frozen", "full"):

@@ -131,6 +131,7 @@ def test_pose_and_segmentation_train_together(figures: Path, tmp_path: Path) -> 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -26,6 +26,7 @@ FIT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -26,6 +26,7 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", ["pose_17.yaml", "multitask_folders.yaml"])
 def test_every_setting_of_a_run_is_known(config: str) -> None:
     settings = parsed(config)

@@ -207,6 +207,7 @@ def fit(folder, loader, *, resume=None, checkpoint=None, validate=False, **limit
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("limits", [{"max_epochs": 3}, {"max_steps": 18, "max_epochs": -1}])
 @pytest.mark.parametrize("step", [2, 6, 8])  # within the first epoch, at its end, within the second

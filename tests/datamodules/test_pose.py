@@ -200,6 +200,7 @@ def test_exif_photograph_and_labels_agree(dataset):
     np.testing.assert_allclose(found, sample["keypoints"][0, :2].numpy(), atol=0.3)
 
 
+@pytest.mark.slow
 def test_sources_are_mixed_and_keep_their_vocabularies(dataset, tmp_path):
     root = dataset()
     other = tmp_path / "other"

@@ -119,6 +119,7 @@ def test_only_the_targets_asked_for():
     assert set(sample) == labels | {"image", "box_score", "image_id", "sample_index", "sample"}
 
 
+@pytest.mark.slow
 def test_the_main_person_is_the_largest():
     samples = set_up(people=(2, 3)).datasets["train"]
     for row in range(3):

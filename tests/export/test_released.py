@@ -19,6 +19,7 @@ def export(source: Path, out: Path, *options: str) -> Path:
     return next(out.glob("*.safetensors"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["pose", "seg", "normal", "pointmap", "albedo", "depth", "matting"])
 def test_released_to_ours_to_released_is_equal_in_every_byte(
     task: str, checkpoint: Any, heads: dict[str, Any], tmp_path: Path

@@ -77,6 +77,7 @@ def test_labels_are_found_by_name() -> None:
         find_person({0: "cat", 1: "dog"}, "d")
 
 
+@pytest.mark.slow
 def test_torchvision_loads_its_weights_from_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +102,7 @@ def test_torchvision_loads_its_weights_from_the_cache(
 NAME = "ssdlite320_mobilenet_v3_large"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 @pytest.mark.parametrize("classes", [91, 2])
 def test_torchvision_takes_weights_of_a_file(tmp_path: Path, suffix: str, classes: int) -> None:

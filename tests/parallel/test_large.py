@@ -20,6 +20,7 @@ def held(module: nn.Module) -> int:
     return sum(local_values(parameter).numel() for parameter in module.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [8, 64])
 @pytest.mark.parametrize(("size", "windows"), [("5b", False), ("1b", True)])
 def test_each_rank_holds_its_part(

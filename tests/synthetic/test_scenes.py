@@ -32,6 +32,7 @@ def check(labels: Frame) -> None:
             assert set(points[:, 2]) <= {0, 1, 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_one_person_is_always_seen_and_holds_its_visible_keypoints(seed: int) -> None:
     for index in range(20):
@@ -45,6 +46,7 @@ def test_one_person_is_always_seen_and_holds_its_visible_keypoints(seed: int) ->
             assert beside.max(initial=0) < 3, "fingertips are smaller than a pixel"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "index"), [*BEHIND_THE_CAMERA, *((6, index) for index in range(8))])
 def test_crowds_around_the_camera(seed: int, index: int) -> None:
     scene = sample_scene(seed, index, SIZE, (2, 5))

@@ -38,6 +38,7 @@ def cast(part: Part, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return found.min(0), found.argmin(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARTS)
 def test_rays_stop_on_the_surface_and_miss_nothing(name: str, rays: np.ndarray) -> None:
     part, (x, y) = PARTS[name], rays

@@ -15,6 +15,7 @@ PATH = Path(__file__).parents[2] / "benchmarks" / "big_batch.py"
 SCRIPT = runpy.run_path(str(PATH))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", SCRIPT["TASKS"])
 def test_accumulated_batches_are_one_large_batch(task: str) -> None:
     """Also of a last batch of one, and where the last batches of an epoch are too few."""

@@ -41,6 +41,7 @@ def test_schedule_unfreezes_at_its_step_and_exactly_after_resume(pretrained: Pat
     torch.testing.assert_close(values(parts), values(whole), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["frozen", "lora"])
 def test_checkpoint_holds_what_was_trained_and_resumes_exactly(
     mode: Any, pretrained: Path, tmp_path: Path
@@ -112,6 +113,7 @@ def test_settings_reach_the_checkpoint(pretrained: Path, tmp_path: Path) -> None
     assert meta["backbone"]["weights"] == str(pretrained / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_optimizer_with_8_bit_states_learns_and_resumes_exactly(
     pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

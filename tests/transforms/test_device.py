@@ -67,6 +67,7 @@ def share(values: np.ndarray, at: np.ndarray) -> np.ndarray:
     return np.searchsorted(np.sort(values), at, side="right") / len(values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "augment",
     [
@@ -82,6 +83,7 @@ def test_the_distribution_is_that_of_the_loader(augment, image):
     assert_same_distribution(loader, on_device(augment, image, range(10_000, 10_000 + SAMPLES)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", ["brightness", "contrast", "saturation", "hue"])
 def test_another_strength_would_be_told_apart(strength, image):
     """So the comparison above means something: a range twice as wide fails it."""

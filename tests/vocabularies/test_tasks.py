@@ -136,6 +136,7 @@ def test_keys_are_unique_and_every_map_has_arrays() -> None:
     assert formats_of("temperature") == ()
 
 
+@pytest.mark.slow
 def test_few_shared_modules_name_a_task() -> None:
     """Besides its own files and the exports of packages: labels, decoder channels, the row, synthetic people."""
     root = Path(__file__).parents[2]

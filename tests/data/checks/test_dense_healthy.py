@@ -43,6 +43,7 @@ def every_second(seed, values, other):
     return other if seed % 2 else values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", VARIATIONS)
 def test_healthy_labels_give_no_warning(seed, people, tmp_path):
     rng = np.random.default_rng(seed + 1000)

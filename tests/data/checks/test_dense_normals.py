@@ -41,6 +41,7 @@ def inverse(order, signs):
     return Axes(tuple(back), tuple(signs[place] for place in back))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "signs"), ALL_AXES)
 def test_each_of_all_48_axes_is_recognized_in_one_picture(people, order, signs):
     one = people(7)[0]
@@ -48,6 +49,7 @@ def test_each_of_all_48_axes_is_recognized_in_one_picture(people, order, signs):
     assert best_axes(measure_outline(wrong, one.valid)) == inverse(order, signs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", ["opencv", "opengl"])
 @pytest.mark.parametrize(("order", "signs"), [entry for entry in ALL_AXES if entry != ((0, 1, 2), (1, 1, 1))])
 def test_the_remedy_in_terms_of_the_files_is_right(eight, frame, order, signs):

@@ -69,6 +69,7 @@ def healthy(root, seed):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 100, 10))
 def test_random_healthy_files_give_no_warning(tmp_path, start):
     for seed in range(start, start + 10):
