@@ -177,7 +177,9 @@ def _tested(path: Path) -> dict[str, float]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         metrics = content["metrics"]
-        if not Path(content.get("checkpoint") or "").exists():  # of a state that the run has replaced
+        measured = Path(content.get("checkpoint") or "").name
+        kept = path.parents[1] / "checkpoints"
+        if measured and not (kept / measured).exists():  # the run has replaced that state
             return {}
         return {name: math.nan if value is None else float(value) for name, value in metrics.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

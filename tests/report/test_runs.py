@@ -46,6 +46,16 @@ def test_the_best_is_the_later_of_equal_ones_and_the_rest_is_of_its_step(tmp_pat
     assert run.pictures()["pose"].parent.name == "step=10", "by number, not by name"
 
 
+def test_what_was_measured_of_a_state_that_is_gone_does_not_count(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "version_0", [0.1, 0.4], {"score": 0.3})
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    written = {"metrics": {"score": 0.3}, "checkpoint": "somewhere/version_0/checkpoints/best-step=20.ckpt"}
+    (folder / "test" / "metrics.json").write_text(json.dumps(written))
+    assert find_runs([folder])[0].tested == {}
+    (folder / "checkpoints" / "best-step=20.ckpt").touch()
+    assert find_runs([folder])[0].tested == {"score": 0.3}, "wherever the command was given"
+
+
 def test_folders_of_runs_are_read_in_order_and_told_apart(tmp_path: Path) -> None:
     for number in (2, 10):
         write_run(tmp_path / "a" / f"version_{number}", [0.1])
