@@ -29,7 +29,7 @@ SIDES = {
     "landscape": (0.5, 1.0),
     "portrait": (1.0, 0.75),
     "square": (0.0, 0.0),
-}  # shown, of the input's height, width
+}  # shown, of the input's height and width; 0 stands for the shorter of them
 
 
 @dataclass(frozen=True)
