@@ -19,6 +19,7 @@ from sapiens2_lit.data.checks import (
     run_checks,
 )
 from sapiens2_lit.data.datasets.pixel_seed import SEED, SeededPixels
+from sapiens2_lit.data.held_out import HeldOut, Share
 from sapiens2_lit.data.loading import (
     TrainingLoader,
     collate,
@@ -26,6 +27,7 @@ from sapiens2_lit.data.loading import (
     evaluation_loader,
     training_loader,
 )
+from sapiens2_lit.data.splits import Fold
 from sapiens2_lit.errors import SettingError
 
 OnBad = Literal["error", "skip"]
@@ -45,6 +47,7 @@ class ImageDataModule(lightning.LightningDataModule):
 
     Attributes:
         new_every_epoch: training samples never come twice.
+        takes_parts: `fold` and `share` hold a part of the training data out, to validate on.
         same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
             each other.
 
@@ -63,6 +66,7 @@ class ImageDataModule(lightning.LightningDataModule):
 
     new_every_epoch = False
     same_labels_on_all_ranks = True
+    takes_parts = False
 
     def __init__(
         self,
@@ -87,6 +91,8 @@ class ImageDataModule(lightning.LightningDataModule):
             raise SettingError(f"data.on_bad is {on_bad!r}, expected error or skip.")
         self.allow = tuple(allow)
         self.on_bad: OnBad = on_bad
+        self.fold: Fold | None = None
+        self.share: Share | None = None
         self.report = Report()  # of the checks of the stages that were set up
         self.checks_on_setup = True  # False where all checks follow
         self.image_size = (image_size[0], image_size[1])
@@ -103,6 +109,11 @@ class ImageDataModule(lightning.LightningDataModule):
     @property
     def seed(self) -> int:
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
+
+    @property
+    def held_out(self) -> HeldOut | None:
+        """Which part of the training data is validated on; None where that has files of its own."""
+        return self.share if self.fold is None else self.fold
 
     @property
     def augments_on_device(self) -> bool:

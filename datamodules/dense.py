@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sapiens2_lit.data.checks import Sampling, Subject
@@ -13,12 +13,13 @@ from sapiens2_lit.data.checks.taught_dense import describe_labels
 from sapiens2_lit.data.datasets.backgrounds import Backgrounds
 from sapiens2_lit.data.datasets.dense import Augmentation, DenseDataset
 from sapiens2_lit.data.files import file_places, find_folder, find_root
+from sapiens2_lit.data.held_out import FOLDER, PICTURE, folder_keys, read_share, split_off
 from sapiens2_lit.data.labels.base import LabelSource, RasterFolder
 from sapiens2_lit.data.labels.field import ValidFolder
 from sapiens2_lit.data.labels.subjects import label_subjects
 from sapiens2_lit.data.labels.warp import say_invalid
 from sapiens2_lit.data.readers.images import read_image
-from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, read_fold, split_stems
+from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, not_for_testing, read_fold, split_stems
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.whole_image import ImageView, check_view
@@ -46,10 +47,12 @@ class DenseDataModule(ImageDataModule, ABC):
             checkpoints keep it, and prediction and exports obey it.
         train: file with the stems to train on, one a line, looked up under `root`, then under `root`/splits. Where none
             of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
-        val: those to validate on; null for no validation.
+        val: those to validate on, or a share of the others, such as 0.1, chosen by hash; null for no validation.
         test: those to test on.
         fold: cross-validation: `0/5` validates on the first of five parts of all that is not for testing, chosen by
             hash, and trains on the others; null for none.
+        group_by: what stays together when a share is split off: `picture`, or `folder`, for images in a folder for
+            each person or video.
         images: folder under `root` with the images, in folders of its own if you like.
         valids: folder under `root` with a png for each image, 0 where labels do not count; null if there is none, and
             used if it is there.
@@ -66,6 +69,8 @@ class DenseDataModule(ImageDataModule, ABC):
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
     """
 
+    takes_parts = True
+
     def __init__(
         self,
         root: str,
@@ -73,9 +78,10 @@ class DenseDataModule(ImageDataModule, ABC):
         *,
         view: ImageView = "letterbox",
         train: str | None = SPLIT_FILES["train"],
-        val: str | None = SPLIT_FILES["val"],
+        val: float | str | None = SPLIT_FILES["val"],
         test: str | None = SPLIT_FILES["test"],
         fold: str | None = None,
+        group_by: str = PICTURE,
         images: str = "images",
         valids: str | None = "valids",
         min_valid: int = 16,
@@ -92,8 +98,12 @@ class DenseDataModule(ImageDataModule, ABC):
         self.view = view
         self.check_view()
         self.root = Path(root).expanduser()
-        self.splits = {"train": train, "val": val, "test": test}
+        self.share = read_share(val)
+        self.splits = {"train": train, "val": val if isinstance(val, str) else None, "test": test}
         self.fold = read_fold(fold)
+        if group_by not in (PICTURE, FOLDER):
+            raise SettingError(f"data.group_by is {group_by!r}, expected {PICTURE} or {FOLDER}.")
+        self.group_by = group_by
         self.images = images
         self.valids = valids
         self.min_valid = min_valid
@@ -117,10 +127,10 @@ class DenseDataModule(ImageDataModule, ABC):
         return None
 
     def has_split(self, name: str) -> bool:
-        return (name == "val" and self.fold is not None) or self.splits.get(name, "") is not None
+        return (name == "val" and self.held_out is not None) or self.splits.get(name, "") is not None
 
     def split_exists(self, name: str) -> bool:
-        if self.fold is not None and name != "test":
+        if self.held_out is not None and name != "test":
             return True
         file = self.splits[name]
         if file is None or any(path.is_file() for path in file_places(self.root, file, ("", "splits"))):
@@ -200,14 +210,22 @@ class DenseDataModule(ImageDataModule, ABC):
             view=self.view,
         )
 
-    def _stems(self, found: Iterable[str], name: str) -> list[str]:
-        """The stems of a split: those of its file or by hash, or by `fold` its part of training and validation."""
-        if self.fold is None or name == "test":
+    def _stems(self, found: Mapping[str, str], name: str) -> list[str]:
+        """The stems of a split: those of its file or by hash, or its part by `fold` or by a share as `val`."""
+        held_out = self.held_out
+        if held_out is None or name == "test":
             return split_stems(self.root, found, self.splits, name)
-        pool = set(split_stems(self.root, found, self.splits, "train"))
-        if self.splits["val"] is not None:
-            pool |= set(split_stems(self.root, found, self.splits, "val"))
-        return self.fold.split(pool, name, str(self.root))
+        if self.fold is None:
+            pool = not_for_testing(self.root, found, self.splits)
+        else:
+            pool = split_stems(self.root, found, self.splits, "train")
+            if self.splits["val"] is not None:
+                pool = [*pool, *split_stems(self.root, found, self.splits, "val")]
+        stems = sorted(set(pool))
+        setting = f"data.{'val' if self.fold is None else 'fold'} {held_out}"
+        keys = folder_keys([found[stem] for stem in stems], self.group_by)
+        kept = split_off(keys, held_out, name, str(self.root), setting)
+        return [stem for stem, is_in in zip(stems, kept, strict=True) if is_in]
 
 
 def _labeled(name: str, stems: list[str], labels: list[LabelSource]) -> list[str]:

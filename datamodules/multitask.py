@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from sapiens2_lit.data.checks import CHECKS, Finding, LabelError, Report, expect_known, report_of
+from sapiens2_lit.data.held_out import Share, read_share
 from sapiens2_lit.data.loading import default_workers
 from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule, check_weights
 from sapiens2_lit.data.splits import Fold, read_fold
@@ -51,6 +52,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
             images: a model has one view for all heads.
         fold: cross-validation in all datasets, as `0/5`: of each the first of five parts is validated on; null for each
             dataset's own.
+        val: share of each dataset's training pictures to validate on, such as 0.1; null for each dataset's own.
         root: folder that relative roots of the datasets lie in; null for the working directory.
         batch_size: samples a batch of each dataset, on each rank; null for each dataset's own.
         num_workers: loader processes of each dataset that does not say, on each rank; null for a share of the CPUs.
@@ -72,6 +74,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         *,
         view: ImageView = "letterbox",
         fold: str | None = None,
+        val: float | None = None,
         root: str | None = None,
         batch_size: int | None = None,
         num_workers: int | None = None,
@@ -109,7 +112,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         self._resume: dict[str, Any] | None = None
         for name, data in datasets.items():
             self._hand_down(name, data, batch_size, root)
-            self._hand_fold_down(name, data, read_fold(fold))
+            self._hand_part_down(name, data, read_fold(fold), read_share(val))
 
     @property
     def seed(self) -> int:
@@ -248,14 +251,16 @@ class MultitaskDataModule(lightning.LightningDataModule):
         if root is not None and hasattr(data, "root"):
             data.root = Path(root).expanduser() / data.root
 
-    def _hand_fold_down(self, name: str, data: ImageDataModule, fold: Fold | None) -> None:
-        if fold is None:
+    def _hand_part_down(
+        self, name: str, data: ImageDataModule, fold: Fold | None, share: Share | None
+    ) -> None:
+        if fold is None and share is None:
             return
-        if not hasattr(data, "fold"):
-            raise SettingError(
-                f"data.fold is {fold}, but data.datasets.{name}, a {type(data).__name__}, has no folds."
-            )
-        data.fold = fold
+        if not data.takes_parts:
+            what = f"fold is {fold}" if fold else f"val is {share}"
+            kind = type(data).__name__
+            raise SettingError(f"data.{what}, but data.datasets.{name}, a {kind}, has no folds nor shares.")
+        data.fold, data.share = fold or data.fold, share or data.share
 
     def _hand_view_down(self, name: str, data: ImageDataModule) -> None:
         if not isinstance(data, DenseDataModule):  # crops of people and generated pictures have no view

@@ -1,7 +1,7 @@
 """Pose data for Lightning: COCO keypoint files in, batches of crops and keypoints out."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,19 @@ from sapiens2_lit.data.checks import CHECKS, Subject, run_checks
 from sapiens2_lit.data.checks.pose_subjects import pose_subjects
 from sapiens2_lit.data.checks.taught import describe_pose
 from sapiens2_lit.data.class_counts import count_classes
-from sapiens2_lit.data.coco.annotations import BoxSource, CocoFile, OnBadRow, read_coco
+from sapiens2_lit.data.coco.annotations import BoxSource, CocoFile, OnBadRow
 from sapiens2_lit.data.coco.detections import read_detections
 from sapiens2_lit.data.coco.ground_truth import build_ground_truth, with_unique_ids
-from sapiens2_lit.data.coco.image_folder import DEFAULT, expect_images, find_images_of, images_of_split
+from sapiens2_lit.data.coco.image_folder import DEFAULT, expect_images, images_of_split
 from sapiens2_lit.data.coco.people import People
 from sapiens2_lit.data.datasets.pose import PoseDataset
-from sapiens2_lit.data.files import file_places, find_file, find_root
+from sapiens2_lit.data.files import find_file, find_root
+from sapiens2_lit.data.held_out import PICTURE, read_share
 from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
 from sapiens2_lit.data.labels.subjects import people_mask_subjects
+from sapiens2_lit.data.layouts.find import SplitFinder
+from sapiens2_lit.data.layouts.layout import Part
+from sapiens2_lit.data.layouts.people import Choose, choose_by, read_people
 from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.data.splits import read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
@@ -29,6 +33,8 @@ from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.crop import BOX_PADDING
 from sapiens2_lit.transforms.pose import RELEASED, PoseAugmentation
 from sapiens2_lit.vocabularies import Skeleton, load_classes, load_skeleton
+
+_DEFAULTS = {f: f"annotations/{f}.json" for f in ("train", "val", "test")}
 
 _log = logging.getLogger(__name__)
 
@@ -73,11 +79,16 @@ class PoseDataModule(ImageDataModule):
         skeleton: the vocabulary of the model, by name or file; labels are mapped to it by name. Null means that
             of the pose head on the command line, else `sociopticon308`.
         image_size: (height, width) of the input.
-        train: COCO file to train on, looked up under `root`, then under `root`/annotations.
-        val: the one to validate on; null for no validation.
-        test: the one to test on.
+        train: labels to train on, looked up under `root`, then under `root`/annotations: a COCO file, a YOLO data.yaml,
+            an annotations.xml of CVAT, or a folder of LabelMe. Where nothing is set and the file is not there, the
+            folders of these tools are recognized, with their splits.
+        val: those to validate on, or a share of the training pictures, such as 0.1, chosen by hash; null for no
+            validation.
+        test: those to test on.
         fold: cross-validation: `0/5` validates on the first of five parts of the pictures of `train`, chosen by hash,
             and trains on the others, whatever `val` is; null for none.
+        group_by: what stays together when a share is split off: a field of the file's images, `folder`, or `picture`;
+            null for a field of subjects or videos where every image has one.
         images: folder under `root` that file names are relative to, or one for each split ({train: train2017, ...}).
             Where nothing is set, folders named after the annotation file and its own folder are looked at, too.
         masks: folder under `root` with a png for each image, of the same stem, whose values are classes: brings
@@ -102,6 +113,8 @@ class PoseDataModule(ImageDataModule):
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
     """
 
+    takes_parts = True
+
     def __init__(
         self,
         root: str,
@@ -109,9 +122,10 @@ class PoseDataModule(ImageDataModule):
         image_size: tuple[int, int] = (1024, 768),
         *,
         train: str = "annotations/train.json",
-        val: str | None = "annotations/val.json",
+        val: float | str | None = "annotations/val.json",
         test: str | None = "annotations/test.json",
         fold: str | None = None,
+        group_by: str | None = None,
         images: str | dict[str, str] = DEFAULT,
         masks: str | None = None,
         classes: str | None = None,
@@ -138,8 +152,10 @@ class PoseDataModule(ImageDataModule):
         self.root = Path(root).expanduser()
         self.skeleton = load_skeleton(skeleton or "sociopticon308")
         expect_images(images)
-        self.annotations = {"train": train, "val": val, "test": test}
+        self.share = read_share(val)
+        self.annotations = {"train": train, "val": val if isinstance(val, str) else None, "test": test}
         self.fold = read_fold(fold)
+        self.group_by = group_by
         self.images = images
         self.masks = masks
         self.classes = None if masks is None else load_classes(classes or "body29")
@@ -154,11 +170,10 @@ class PoseDataModule(ImageDataModule):
         self.files: dict[str, list[CocoFile]] = {}
 
     def has_split(self, name: str) -> bool:
-        return (name == "val" and self.fold is not None) or self.annotations.get(name, "") is not None
+        return (name == "val" and self.held_out is not None) or self.annotations.get(name, "") is not None
 
     def split_exists(self, name: str) -> bool:
-        file = self.annotations[self._file_of(name)]
-        return file is not None and any(path.is_file() for path in file_places(self.root, file))
+        return self._finder.exists(self._file_of(name))
 
     def setup(self, stage: str) -> None:
         """Read what a stage (fit, validate, test) needs and has not been read."""
@@ -219,32 +234,43 @@ class PoseDataModule(ImageDataModule):
         ]
         return count_classes(masks, self.classes.num_classes)
 
-    def _file_of(self, name: str) -> str:
-        """The split whose file holds the people of a split: by `fold`, validation is a part of training."""
-        return "train" if self.fold is not None and name == "val" else name
+    @property
+    def _finder(self) -> SplitFinder:
+        return SplitFinder(self.root, self.annotations, _DEFAULTS, "pose")
 
-    def _keep(self, name: str) -> Callable[[str], bool] | None:
-        """Which pictures of its file a split has, by their names; None for all."""
-        fold = self.fold
-        if fold is None or name == "test":
+    def _file_of(self, name: str) -> str:
+        """The split whose file holds the people of a split: a part of training that is held out is validated on."""
+        return "train" if self.held_out is not None and name == "val" else name
+
+    def _choose(self, name: str, part: Part) -> Choose | None:
+        """Which pictures of its file a split has; None for all."""
+        if self.held_out is None or name == "test":
             return None
-        return lambda picture: fold.holds_out(stem_of(picture)) == (name == "val")
+        setting = f"data.{'val' if self.fold is None else 'fold'} {self.held_out}"
+        group_by = PICTURE if self.fold is not None and self.group_by is None else self.group_by
+        return choose_by(self.held_out, name, part.path, setting, group_by)
 
     def _read_labelled(self, name: str) -> list[People]:
         file_of = self._file_of(name)
-        annotations = self.annotations[file_of]
-        if annotations is None:
+        if self.annotations[file_of] is None:
             raise SettingError(f"data.{name} is null: set it to a COCO file under {self.root}.")
-        images, where = images_of_split(self.images, file_of), f"{name} ({annotations})"
-        keep = self._keep(name)
-        files = [self._read_file(self.root, annotations, images, f"data.{file_of}", where, keep=keep)]
+        part = self._finder.find(file_of)
+        where = f"{name} ({_short(part.path, self.root)})"
+        images = images_of_split(self.images, file_of)
+        files = [
+            self._read_file(
+                part, self.root, images, f"data.{file_of}", where, choose=self._choose(name, part)
+            )
+        ]
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
             root = find_root(Path(source.root).expanduser(), f"{setting}.root")
             vocabulary = None if source.skeleton is None else load_skeleton(source.skeleton)
-            annotations, where = source.annotations, f"{setting} ({source.annotations})"
-            setting = f"{setting}.annotations"
-            files.append(self._read_file(root, annotations, source.images, setting, where, vocabulary))
+            where, setting = f"{setting} ({source.annotations})", f"{setting}.annotations"
+            finder = SplitFinder(root, {"train": source.annotations}, _DEFAULTS, "pose", setting)
+            files.append(
+                self._read_file(finder.find("train"), root, source.images, setting, where, vocabulary)
+            )
         self.files[name] = with_unique_ids(files)
         if self.detections is not None and name != "train":
             path = find_file(self.root, self.detections, "data.detections")
@@ -267,31 +293,26 @@ class PoseDataModule(ImageDataModule):
 
     def _read_file(
         self,
+        part: Part,
         root: Path,
-        annotations: str,
         images: str,
         setting: str,
         where: str,
         vocabulary: Skeleton | None = None,
-        keep: Callable[[str], bool] | None = None,
+        choose: Choose | None = None,
     ) -> CocoFile:
-        one = setting == "data.val" and self.fold is None
-        way_out = (
-            ": write it, or cross-validate data.train by --data.fold 0/5, or set data.val to null"
-            if one
-            else ""
-        )
-        path = find_file(root, annotations, setting, way_out=way_out)
         images_setting = f"{setting.removesuffix('.annotations')}.images" if "[" in setting else "data.images"
-        folder = find_images_of(path, root, images, images_setting)
         on_bad: OnBadRow = "skip" if self.on_bad == "skip" else "collect"
-        file = read_coco(
-            path, self.skeleton, folder, self.box, vocabulary, on_bad=on_bad, where=where, keep=keep
-        )
+        file = read_people(
+            part, root, images, images_setting, self.skeleton, self.box, vocabulary,
+            on_bad=on_bad, where=where, choose=choose,
+        )  # fmt: skip
         if not len(file.usable):
             run_checks([file.labels], CHECKS, allow=self.allow).raise_if_any()
             skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())
-            raise DataError(f"{path} (`{setting}`): no labelled person; skipped: {skipped or 'nothing'}.")
+            raise DataError(
+                f"{part.path} (`{setting}`): no labelled person; skipped: {skipped or 'nothing'}."
+            )
         return file
 
     def check_subjects(self, names: Sequence[str]) -> list[Subject]:
@@ -302,3 +323,7 @@ class PoseDataModule(ImageDataModule):
 
     def describe(self) -> str:
         return describe_pose([file.labels for files in self.files.values() for file in files])
+
+
+def _short(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

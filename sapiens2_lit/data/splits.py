@@ -1,6 +1,5 @@
 """The images of a folder by stem, and which of them are for training, validation and test."""
 
-import hashlib
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sapiens2_lit.data.files import Problems, find_file
+from sapiens2_lit.data.held_out import hash_place
 from sapiens2_lit.data.labels.base import stem_of
 from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, find_images
 from sapiens2_lit.errors import DataError, SettingError
@@ -35,7 +35,11 @@ class Fold:
 
     def holds_out(self, name: str) -> bool:
         """Whether a picture is in this part."""
-        return int(_place(f"fold {name}") * self.of) == self.number
+        return int(hash_place(f"fold {name}") * self.of) == self.number
+
+    def choose(self, keys: Iterable[str]) -> set[str]:
+        """Those of the keys that are in this part."""
+        return {key for key in keys if self.holds_out(key)}
 
     def split(self, names: Iterable[str], split: str, where: str) -> list[str]:
         """The names of `train` or `val`, sorted.
@@ -108,11 +112,14 @@ def split_stems(root: Path, stems: Iterable[str], files: Mapping[str, str | None
     setting, known = files[name], set(stems)
     if setting is None:
         raise SettingError(f"data.{name} is null: set it to a file with one stem a line, under {root}.")
-    by_default = all(file in (None, SPLIT_FILES[split]) for split, file in files.items())
-    if by_default and not any((root / file).is_file() for file in SPLIT_FILES.values()):
+    if is_by_hash(root, files):
         return _by_hash(known, name, root)
     folders = ("",) if Path(setting).parts[:1] == ("splits",) else ("", "splits")
-    way_out = ": write it, or set data.val to null, to train without validation" if name == "val" else ""
+    way_out = (
+        ": write it, set data.val to a share such as 0.1, or to null, to train without validation"
+        if name == "val"
+        else ""
+    )
     path = find_file(root, setting, f"data.{name}", folders, way_out)
     lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     listed = [line for line in lines if line]
@@ -124,6 +131,20 @@ def split_stems(root: Path, stems: Iterable[str], files: Mapping[str, str | None
     if not listed:
         raise DataError(f"{path} (`data.{name}`): the file is empty, expected one stem a line.")
     return list(dict.fromkeys(listed))
+
+
+def is_by_hash(root: Path, files: Mapping[str, str | None]) -> bool:
+    """Whether no file says which images are in which split."""
+    by_default = all(file in (None, SPLIT_FILES[split]) for split, file in files.items())
+    return by_default and not any((root / file).is_file() for file in SPLIT_FILES.values())
+
+
+def not_for_testing(root: Path, stems: Iterable[str], files: Mapping[str, str | None]) -> list[str]:
+    """The stems that `data.val SHARE` parts: those of the training file, or by hash all that are not for testing."""
+    if not is_by_hash(root, files):
+        return split_stems(root, stems, files, "train")
+    low, high = _SHARES["test"] if files["test"] is not None else (0.0, 0.0)
+    return sorted(stem for stem in stems if not low <= hash_place(stem) < high)
 
 
 def _hint(line: str, known: set[str]) -> str:
@@ -145,17 +166,12 @@ def _hint(line: str, known: set[str]) -> str:
 
 def _by_hash(stems: set[str], name: str, root: Path) -> list[str]:
     low, high = _SHARES[name]
-    chosen = sorted(stem for stem in stems if low <= _place(stem) < high)
+    chosen = sorted(stem for stem in stems if low <= hash_place(stem) < high)
     if not chosen:
         raise DataError(
             f"{root}: without {SPLIT_FILES[name]} a tenth of the images is chosen by hash, and none of the "
             f"{len(stems)} falls to `data.{name}`: write split files, one stem a line"
-            + (", or set data.val to null." if name == "val" else ".")
+            + (", or set data.val to a share such as 0.2, or to null." if name == "val" else ".")
         )
     _log.info("%s: no split files; by hash, %d of %d images are for %s", root, len(chosen), len(stems), name)
     return chosen
-
-
-def _place(stem: str) -> float:
-    """A number in [0, 1) that depends on the stem alone."""
-    return int.from_bytes(hashlib.sha256(stem.encode()).digest()[:6]) / 2**48

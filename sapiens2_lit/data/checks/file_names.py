@@ -112,10 +112,8 @@ def _walk(folder: Path, without: Path | None = None) -> Iterator[str]:
 
 AS_ON_DISK = "write `file_name` in the annotation file as it is on disk"
 RENAME = (
-    "names are relative to data.images: write `file_name` as it is on disk, for names alone with "
-    'python -c "import json, re, sys; p = sys.argv[1]; d = json.load(open(p)); '
-    "[i.update(file_name=re.split(r'[/\\\\\\\\]', i['file_name'])[-1]) for i in d['images']]; "
-    "json.dump(d, open(p, 'w'))\" ANNOTATIONS.json"
+    "names are relative to data.images: write `file_name` as it is on disk; where no name of the file is there as it "
+    "stands, all are looked for by their ends"
 )
 
 

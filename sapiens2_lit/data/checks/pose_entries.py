@@ -34,6 +34,26 @@ class BadEntries(Check[PoseLabels]):
         )
 
 
+class MovedImages(Check[PoseLabels]):
+    """Image names of another machine, such as a server's, that were found by their ends."""
+
+    name = "moved_images"
+    looks_at = PoseLabels
+    severity = "note"
+
+    def look(self, subject: PoseLabels, sampling: Sampling) -> Iterator[Finding]:
+        if subject.notes.moved is None:
+            return
+        there, here = subject.notes.moved
+        yield self.finding(
+            subject,
+            f"image names are of another machine and were found by their ends: {there} is {here} in {subject.folder}",
+            "",
+            count=len(subject.file_name),
+            total=len(subject.file_name),
+        )
+
+
 class MostLabelsDropped(Check[PoseLabels]):
     """More than half of the labelled people of a file teach nothing."""
 

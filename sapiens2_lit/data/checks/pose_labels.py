@@ -32,6 +32,7 @@ class ReadingNotes:
         points_field: the field of annotations that holds the keypoints.
         images_from: the folder of images where it is not the one of `data.images`; empty if it is.
         renamed: image names that are in another Unicode form on disk.
+        moved: an example of an image name of another machine and what it is here; None if names are as they stand.
     """
 
     bad: tuple[Example, ...] = ()
@@ -47,6 +48,7 @@ class ReadingNotes:
     points_field: str = "keypoints"
     images_from: str = ""
     renamed: int = 0
+    moved: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from sapiens2_lit.data.checks.check import AnyCheck
 
 CHECKS: tuple[AnyCheck, ...] = (
     pose_entries.BadEntries(),
+    pose_entries.MovedImages(),
     pose_units.UnitCoordinates(),
     pose_units.PerCentCoordinates(),
     pose_units.CornerBoxes(),

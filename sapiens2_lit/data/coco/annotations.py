@@ -1,6 +1,6 @@
 """COCO keypoint files: people to train on, and the ground truth to evaluate against."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sapiens2_lit.data.checks.file_names import NamesOnDisk
 from sapiens2_lit.data.checks.finding import Example, first_examples
 from sapiens2_lit.data.checks.pose_labels import PoseLabels, ReadingNotes
+from sapiens2_lit.data.coco.image_names import with_local_names
 from sapiens2_lit.data.coco.people import People, select
 from sapiens2_lit.data.coco.rows import BoxSource, Rows, read_rows
 from sapiens2_lit.data.coco.tables import (
@@ -67,7 +68,7 @@ def read_coco(
     *,
     on_bad: OnBadRow = "error",
     where: str = "",
-    keep: Callable[[str], bool] | None = None,
+    data: Mapping[str, list[Any]] | None = None,
 ) -> CocoFile:
     """Read a COCO keypoint file: 17 points, COCO-WholeBody's fields, 308 or the user's own vocabulary.
 
@@ -84,15 +85,14 @@ def read_coco(
         on_bad: `error` to raise for entries that cannot be read; else they are left out, and `labels.notes` tells of
             them: `skip` if that is meant, `collect` if a check shall stop.
         where: what the checks call the file.
-        keep: which images to read, by file name, with their annotations; None for all.
+        data: the lists of the file, where they were read; None to read them.
 
     Raises:
         DataError: with everything found wrong with the file (annotation, field, found, expected).
     """
-    data = read_lists(path, ("images", "annotations", "categories"))
-    if keep is not None:
-        data = {**data, **_of_images(data, keep)}
+    data = dict(data or read_lists(path, ("images", "annotations", "categories")))
     problems = Problems(path)
+    data["images"], moved = with_local_names(data["images"], images)
     table = read_image_table(data["images"], problems, images)
     if not table.row:
         problems.raise_if_any()
@@ -125,6 +125,7 @@ def read_coco(
         respelled=vocabulary.respelled,
         points_field=vocabulary.points_field,
         renamed=len(renamed),
+        moved=moved,
     )
     labels = PoseLabels(
         where=where or path.name,
@@ -159,24 +160,6 @@ def read_coco(
         tuple(vocabulary.categories),
         labels,
     )
-
-
-def _of_images(data: Mapping[str, list[Any]], keep: Callable[[str], bool]) -> dict[str, list[Any]]:
-    """Images whose names are kept, and what is annotated in them; entries that say neither stay."""
-
-    def is_out(image: Any) -> bool:
-        name = image.get("file_name") if isinstance(image, dict) else None
-        return isinstance(name, str) and not keep(name)
-
-    out = {str(image.get("id")) for image in data["images"] if is_out(image)}
-    return {
-        "images": [image for image in data["images"] if not is_out(image)],
-        "annotations": [
-            one
-            for one in data["annotations"]
-            if not (isinstance(one, dict) and str(one.get("image_id")) in out)
-        ],
-    }
 
 
 def _skipped(rows: Rows, others: dict[str, int], bad_rows: set[int]) -> dict[str, int]:

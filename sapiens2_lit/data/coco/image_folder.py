@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from sapiens2_lit.data.coco.image_names import names_here
 from sapiens2_lit.errors import DataError, SettingError
 
 DEFAULT = "images"  # the setting where nothing is set; only then other folders are looked at
@@ -31,8 +32,9 @@ def images_of_split(images: str | dict[str, str], split: str) -> str:
 def find_images_of(path: Path, root: Path, images: str, setting: str) -> Path:
     """The folder of a file's images: root/images, else where the names of the file are.
 
-    The layouts of COCO (images/train2017 beside annotations/person_keypoints_train2017.json) and of Roboflow
-    (train/_annotations.coco.json beside the images) are found, if `images` is the default.
+    The layouts of COCO (images/train2017 or train2017, beside annotations/person_keypoints_train2017.json), Roboflow
+    (train/_annotations.coco.json beside the images), CVAT (images/default), Label Studio (names with the server's
+    prefix) and Supervisely (DATASET/img beside DATASET/ann) are found, if `images` is the default.
 
     Args:
         path: the annotation file.
@@ -51,6 +53,9 @@ def find_images_of(path: Path, root: Path, images: str, setting: str) -> Path:
                 if names and place.is_dir() and all(_is_there(place, name) for name in names):
                     _log.info("%s: images are taken from %s, where the names of the file are.", path, place)
                     return place
+            for place in dict.fromkeys((folder, *_other_places(path, root))):
+                if names_here(names, place):  # names of a server or of another machine
+                    return place
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {found}: `{setting}` must be a folder.")
@@ -65,7 +70,9 @@ def _other_places(path: Path, root: Path) -> Iterator[Path]:
         yield root / DEFAULT / word
         yield root / word
     yield path.parent
-    yield path.parent / DEFAULT
+    for folder in (path.parent, path.parent.parent, root):
+        for name in (DEFAULT, "img", "data"):
+            yield folder / name
     yield root
 
 

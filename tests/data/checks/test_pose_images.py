@@ -27,8 +27,11 @@ from sapiens2_lit.errors import DataError
     ],
 )
 def test_names_that_are_not_there_say_what_is_and_invent_nothing(pose, change, told):
+    def one(data):
+        data["images"][0]["file_name"] = change(data["images"][0]["file_name"])
+
     with pytest.raises(DataError) as error:
-        check_pose_raw(pose(rename(change)))
+        check_pose_raw(pose(one))
     text = str(error.value)
     assert told in text
     assert "->" in text  # what to do
@@ -36,11 +39,44 @@ def test_names_that_are_not_there_say_what_is_and_invent_nothing(pose, change, t
     assert "annotation 1" not in text
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name: f"images\\{name}",
+        lambda name: f"/data/upload/18/{name}",  # Label Studio: https://labelstud.io/guide/export
+        lambda name: f"/data/local-files/?d=photos/{name}",
+        lambda name: f"images/0123abcd-{name}",
+        lambda name: f"C:\\photos\\{name}",
+        lambda name: f"../{name}",
+        lambda name: f"other/{name}",
+    ],
+)
+def test_names_of_another_machine_are_found_by_their_ends(pose, change):
+    told = found(pose(rename(change)), "moved_images", "note")
+    assert "0001.jpg" in told.message
+    module = PoseDataModule(str(pose(rename(change))), "coco17", (64, 48), val=None, augment=None)
+    module.setup("fit")
+    assert module.datasets["train"][0]["image"].shape == (3, 64, 48)
+
+
+def test_names_of_another_machine_that_may_be_two_files_are_refused(pose):
+    root = pose(rename(lambda name: f"/data/upload/{name}"))
+    (root / "images/a").mkdir()
+    (root / "images/a/0001.jpg").write_bytes((root / "images/0001.jpg").read_bytes())
+    with pytest.raises(DataError, match=r"`file_name` is '/data/upload/0001.jpg', expected a path inside"):
+        check_pose_raw(root)
+
+
 def test_a_folder_in_the_name_has_a_setting(pose):
     root = pose(rename(lambda name: f"photos/{name}"))
     (root / "images").rename(root / "photos")
+    path = root / "annotations/train.json"
+    data = json.loads(path.read_text())
+    data["images"][0]["file_name"] = "0001.jpg"
+    (root / "annotations/mixed.json").write_text(json.dumps(data))
+    settings = {"val": None, "images": "photos", "train": "mixed.json"}
     with pytest.raises(LabelError, match=r"the folder 'photos' is in the name(?s:.)*--data.images \. looks"):
-        PoseDataModule(str(root), "coco17", (64, 48), val=None, images="photos").setup("fit")
+        PoseDataModule(str(root), "coco17", (64, 48), **settings).setup("fit")
     assert not [one for one in check_pose(root, images=".") if one.stops or one.warns]
     assert not [one for one in check_pose(root) if one.stops or one.warns]  # found where nothing is set
 

@@ -1,0 +1,140 @@
+"""Which files the splits of a dataset are in: those that are set, ours, or those of a labelling tool."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from sapiens2_lit.data.files import file_places
+from sapiens2_lit.data.layouts.layout import Kind, Layout, Part, visible
+from sapiens2_lit.data.layouts.registry import TOOLS
+from sapiens2_lit.errors import DataError
+
+_SHOWN = 12
+_HELP = "docs/labels.md says by tool what to type"
+
+
+class SplitFinder:
+    """Finds the labels of each split.
+
+    A setting that was changed names a file or folder of any tool. One that was not means our own file, and where that
+    is not there, what a tool has left in the folder.
+
+    Args:
+        root: the dataset's folder.
+        settings: the file of each split: train, val, test; None for none.
+        defaults: the same as nobody has changed them.
+        kind: what is wanted.
+        name: of the settings, in messages; `{}` stands for the split.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        settings: Mapping[str, str | None],
+        defaults: Mapping[str, str | None],
+        kind: Kind,
+        name: str = "data.{}",
+    ) -> None:
+        self.root = root
+        self.settings = settings
+        self.defaults = defaults
+        self.kind: Kind = kind
+        self.name = name
+
+    def find(self, split: str) -> Part:
+        """The labels of a split that the settings do not leave out.
+
+        Raises:
+            DataError: there are none, or several that may be meant; says what was looked for, found, and what to type.
+        """
+        setting = self.settings[split]
+        assert setting is not None
+        if self._is_typed(split):
+            return self._typed(split, setting)
+        if (own := self._own(split)) is not None:
+            return Part(own)
+        layout = self._layout
+        if layout is not None and split in layout.parts:
+            return layout.parts[split]
+        tried = ""
+        if layout is not None:
+            tried = f" {layout.title} has {', '.join(layout.parts)}."
+        elif self._own("train") is None:
+            tried = self._tried()
+        raise DataError(f"{self._missing(split, setting)}{_advice(split)}.{tried}")
+
+    def exists(self, split: str) -> bool:
+        """Whether `find` finds a split."""
+        if self.settings[split] is None:
+            return False
+        try:
+            return self.find(split).path.exists()
+        except DataError:
+            return False
+
+    def _is_typed(self, split: str) -> bool:
+        return self.settings[split] != self.defaults[split]
+
+    def _own(self, split: str) -> Path | None:
+        setting = self.settings[split]
+        places = [] if setting is None else file_places(self.root, setting)
+        return next((place for place in places if place.is_file()), None)
+
+    @cached_property
+    def _layout(self) -> Layout | None:
+        """The tool's layout: of the file that `train` names, else of the folder; None where it is ours, or nothing."""
+        train = self.settings["train"]
+        if train is not None and self._is_typed("train"):
+            return self._open("train", train)
+        if self._own("train") is not None:
+            return None
+        found = [layout for tool in TOOLS for layout in tool.find(self.root, self.kind)]
+        if len(found) > 1:
+            lines = "".join(f"\n  {one.title}:  {one.choose}" for one in found)
+            raise DataError(
+                f"{self.root}: {len(found)} datasets may be meant; choose one of them:{lines}\n{_HELP}."
+            )
+        return found[0] if found else None
+
+    def _typed(self, split: str, setting: str) -> Part:
+        layout = self._open(split, setting)
+        return layout.parts.get(split) or layout.parts["train"]
+
+    def _open(self, split: str, setting: str) -> Layout:
+        """What the file or folder of a setting holds.
+
+        Raises:
+            DataError: it is not there, or of no tool.
+        """
+        places = file_places(self.root, setting)
+        path = next((place for place in places if place.exists()), None)
+        if path is None:
+            raise DataError(f"{self._missing(split, setting)}{_advice(split)}.")
+        for tool in TOOLS:
+            if (layout := tool.open(path, self.kind)) is not None:
+                return layout
+        raise DataError(
+            f"{path} (`{self.name.format(split)}`): no labels that can be read, expected "
+            + "; ".join(f"{tool.title} ({tool.expects})" for tool in TOOLS)
+            + f". {_HELP}."
+        )
+
+    def _missing(self, split: str, setting: str) -> str:
+        looked = ", ".join(map(str, file_places(self.root, setting)))
+        return f"`{self.name.format(split)}` is {setting!r}, and there is no such file (looked for {looked})"
+
+    def _tried(self) -> str:
+        tried = "".join(f"\n  {tool.title}: {tool.expects}" for tool in TOOLS)
+        names = [path.name + ("/" if path.is_dir() else "") for path in visible(self.root)]
+        rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        found = ", ".join(names[:_SHOWN]) + rest if names else "nothing"
+        return f"\nNor is it the folder of a tool. Looked for:{tried}\nFound: {found}\n{_HELP}."
+
+
+def _advice(split: str) -> str:
+    if split != "val":
+        return ""
+    return (
+        ": write it, or set data.val to a share of the training pictures such as 0.1, or cross-validate data.train by "
+        "--data.fold 0/5, or set data.val to null"
+    )

@@ -1,0 +1,89 @@
+"""People out of one split's labels, whatever tool wrote them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sapiens2_lit.data.coco.annotations import BoxSource, CocoFile, OnBadRow, read_coco
+from sapiens2_lit.data.coco.image_folder import find_images_of
+from sapiens2_lit.data.coco.tables import read_lists
+from sapiens2_lit.data.held_out import HeldOut, group_keys, split_off
+from sapiens2_lit.data.layouts.layout import Coco, Part
+from sapiens2_lit.vocabularies import Skeleton
+
+Choose = Callable[[list[Any]], list[bool]]  # which entries of `images` a split has
+
+
+def read_people(
+    part: Part,
+    root: Path,
+    images: str,
+    images_setting: str,
+    skeleton: Skeleton,
+    box: BoxSource,
+    vocabulary: Skeleton | None = None,
+    *,
+    on_bad: OnBadRow,
+    where: str,
+    choose: Choose | None = None,
+) -> CocoFile:
+    """Read a split of people with keypoints.
+
+    Args:
+        part: where its labels are.
+        root: the dataset's folder.
+        images: the setting of the folder of images.
+        images_setting: its name, for messages.
+        skeleton, box, vocabulary, on_bad, where: as of `read_coco`.
+        choose: which images to read, with their annotations; None for all.
+
+    Raises:
+        DataError: with everything found wrong.
+    """
+    folder = part.folder or find_images_of(part.path, root, images, images_setting)
+    data = read_labels(part, skip_bad=on_bad == "skip")
+    if choose is not None:
+        data = {**data, **_of_images(data, choose(data["images"]))}
+    return read_coco(part.path, skeleton, folder, box, vocabulary, on_bad=on_bad, where=where, data=data)
+
+
+def read_labels(part: Part, *, skip_bad: bool = False) -> Coco:
+    """The COCO lists of a split."""
+    if part.read is not None:
+        return part.read(skip_bad)
+    return read_lists(part.path, ("images", "annotations", "categories"))
+
+
+def choose_by(held_out: HeldOut, split: str, path: Path, setting: str, group_by: str | None) -> Choose:
+    """Which images `train` or `val` has where a part of the training data is held out.
+
+    Args:
+        held_out: what decides.
+        split: train or val.
+        path: the file, for messages.
+        setting: that asks for it, with its value, for messages.
+        group_by: as of `group_keys`.
+    """
+
+    def choose(images: list[Any]) -> list[bool]:
+        return split_off(group_keys(images, group_by, str(path)), held_out, split, str(path), setting)
+
+    return choose
+
+
+def _of_images(data: Coco, kept: list[bool]) -> Coco:
+    """The images that are kept, and what is annotated in them; annotations of none of the images stay."""
+    images = data["images"]
+    out = {
+        str(image.get("id"))
+        for image, keep in zip(images, kept, strict=True)
+        if not keep and isinstance(image, dict)
+    }
+    return {
+        "images": [image for image, keep in zip(images, kept, strict=True) if keep],
+        "annotations": [
+            one
+            for one in data["annotations"]
+            if not (isinstance(one, dict) and str(one.get("image_id")) in out)
+        ],
+    }
