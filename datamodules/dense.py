@@ -14,10 +14,11 @@ from sapiens2_lit.data.datasets.backgrounds import Backgrounds
 from sapiens2_lit.data.datasets.dense import Augmentation, DenseDataset
 from sapiens2_lit.data.files import file_places, find_folder, find_root
 from sapiens2_lit.data.held_out import FOLDER, PICTURE, folder_keys, read_share, split_off
-from sapiens2_lit.data.labels.base import LabelSource, RasterFolder
+from sapiens2_lit.data.labels.base import LabelSource, RasterFolder, stem_of
 from sapiens2_lit.data.labels.field import ValidFolder
 from sapiens2_lit.data.labels.subjects import label_subjects
 from sapiens2_lit.data.labels.warp import say_invalid
+from sapiens2_lit.data.layouts.pictures import Pictures
 from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, not_for_testing, read_fold, split_stems
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
@@ -122,6 +123,10 @@ class DenseDataModule(ImageDataModule, ABC):
             SettingError, DataError: a folder is missing, or settings contradict each other.
         """
 
+    def find_pictures(self, name: str) -> Pictures | None:
+        """The pictures of a split with their labels as a labelling tool writes them; None where they are as ours."""
+        return None
+
     def find_backgrounds(self) -> Backgrounds | None:
         """What to put behind people in training."""
         return None
@@ -186,15 +191,22 @@ class DenseDataModule(ImageDataModule, ABC):
         return ValidFolder(self.root / self.valids)
 
     def _read_labelled(self, name: str) -> DenseDataset:
-        folder = find_folder(self.root / self.images, "data.images")
-        labels = self.find_labels()
-        found = images_by_stem(folder)
-        stems = self._stems(found, name)
+        pictures = self.find_pictures(name)
+        own = pictures is None
+        if pictures is None:
+            folder = find_folder(self.root / self.images, "data.images")
+            labels = self.find_labels()
+            found = images_by_stem(folder)
+            stems = self._stems(found, name)
+        else:
+            folder, labels = pictures.folder, pictures.labels
+            found = {stem_of(one): one for one in pictures.names}
+            stems = list(found)
         if self.on_bad == "skip":
             stems = _labeled(name, stems, labels)
         for label in labels:
             label.check(stems)
-            if isinstance(label, RasterFolder) and not self.datasets:  # once, not for every split
+            if own and isinstance(label, RasterFolder) and not self.datasets:  # once, not for every split
                 _warn_of_labels_without_image(label, found)
         return DenseDataset(
             folder,

@@ -7,11 +7,18 @@ import numpy.typing as npt
 
 from sapiens2_lit.data.class_counts import count_classes
 from sapiens2_lit.data.datasets.backgrounds import Backgrounds, MaskCutout
+from sapiens2_lit.data.held_out import PICTURE
 from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
+from sapiens2_lit.data.layouts.find import SplitFinder
+from sapiens2_lit.data.layouts.people import choose_by
+from sapiens2_lit.data.layouts.pictures import Pictures, read_pictures
+from sapiens2_lit.data.splits import SPLIT_FILES
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.segmentation import RELEASED, SegmentationAugmentation
 from sapiens2_lit.vocabularies import load_classes
+
+_MASKS = "masks"  # where nothing is set; only then the labels of tools are looked for
 
 
 class SegmentationDataModule(DenseDataModule):
@@ -25,7 +32,9 @@ class SegmentationDataModule(DenseDataModule):
         image_size: (height, width) of the input.
         classes: the vocabulary of the masks, by name or file. Null means that of the segmentation head on the command
             line, else `body29`.
-        masks: folder under `root` with a png for each image, of the same stem.
+        masks: folder under `root` with a png for each image, of the same stem. Where it is not there, the folders of
+            labelling tools are recognized; `train` may name their labels, too: a COCO file, a YOLO data.yaml, an
+            annotations.xml of CVAT, a folder of LabelMe, or a list of CVAT's Segmentation mask.
         backgrounds: folder under `root`, or an absolute one, with photographs without people: what is of the
             background's class in training samples is replaced by parts of them; null for none.
         background_probability: how often, where there are `backgrounds`.
@@ -42,7 +51,7 @@ class SegmentationDataModule(DenseDataModule):
         image_size: tuple[int, int] = (1024, 768),
         classes: str | None = None,
         *,
-        masks: str = "masks",
+        masks: str = _MASKS,
         backgrounds: str | None = None,
         background_probability: float = 0.8,
         augment: SegmentationAugmentation | None = RELEASED,
@@ -53,6 +62,34 @@ class SegmentationDataModule(DenseDataModule):
         self.masks = masks
         self.backgrounds = backgrounds
         self.background_probability = background_probability
+
+    def find_pictures(self, name: str) -> Pictures | None:
+        finder = SplitFinder(self.root, self.splits, SPLIT_FILES, "masks")
+        if self._has_own_masks(finder):
+            return None
+        file_of = "train" if self.held_out is not None and name == "val" else name
+        if self.splits[file_of] is None:
+            raise SettingError(f"data.{name} is null: set it to labels under {self.root}.")
+        part = finder.find(file_of)
+        choose = None
+        if self.held_out is not None and name != "test":
+            setting = f"data.{'val' if self.fold is None else 'fold'} {self.held_out}"
+            group_by = self.group_by if self.fold is not None or self.group_by != PICTURE else None
+            choose = choose_by(self.held_out, name, part.path, setting, group_by)
+        skip = self.on_bad == "skip"
+        return read_pictures(part, self.root, self.images, self.classes, skip_bad=skip, choose=choose)
+
+    def split_exists(self, name: str) -> bool:
+        finder = SplitFinder(self.root, self.splits, SPLIT_FILES, "masks")
+        if self._has_own_masks(finder):
+            return super().split_exists(name)
+        return (self.held_out is not None and name != "test") or finder.exists(name)
+
+    def _has_own_masks(self, finder: SplitFinder) -> bool:
+        """Whether masks are a folder of ours: it is there or set, or no tool's labels are."""
+        if finder.names_tool():
+            return False
+        return self.masks != _MASKS or (self.root / _MASKS).is_dir() or not finder.finds_tool()
 
     def find_labels(self) -> list[LabelSource]:
         return [MaskFolder(self.root / self.masks, self.classes)]

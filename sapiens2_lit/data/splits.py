@@ -116,7 +116,7 @@ def split_stems(root: Path, stems: Iterable[str], files: Mapping[str, str | None
         return _by_hash(known, name, root)
     folders = ("",) if Path(setting).parts[:1] == ("splits",) else ("", "splits")
     way_out = (
-        ": write it, set data.val to a share such as 0.1, or to null, to train without validation"
+        ": write it, or set data.val to null, to train without validation, or to a share such as 0.1"
         if name == "val"
         else ""
     )

@@ -1,8 +1,10 @@
 """A class vocabulary: names, mirror partners, colors, loss weights, and what the values in mask files mean."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import NoReturn
 
 import numpy as np
@@ -28,6 +30,9 @@ class Classes:
         background: index of the class that is nobody, or None.
         ignored_values: values in mask files that mean "does not count", but for those in `remap`.
         remap: value in mask files -> class index, or IGNORED. Empty: values are class indices as they stand.
+        mask_colors: RGB in colored masks -> class index, or IGNORED. Empty: colors tell nothing.
+        by_color: palette masks are read by their colors, not by their indices.
+        aliases: other names of classes in a tool's labels -> class index, or IGNORED.
 
     Raises:
         SettingError: naming the vocabulary, the field and the value that does not fit.
@@ -41,6 +46,9 @@ class Classes:
     background: int | None = None
     ignored_values: tuple[int, ...] = (IGNORED,)
     remap: Mapping[int, int] = field(default_factory=dict, hash=False)
+    mask_colors: Mapping[Color, int] = field(default_factory=dict, hash=False)
+    by_color: bool = False
+    aliases: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.names) <= IGNORED:
@@ -86,6 +94,21 @@ class Classes:
             table[value] = index
         return table
 
+    def find(self, name: str) -> int | None:
+        """The index of the class that a tool calls `name`, whatever its case, spaces and hyphens; None if unknown."""
+        if name in self.aliases:
+            return self.aliases[name]
+        wanted = _plain(name)
+        found = [index for index, one in enumerate(self.names) if one == name or _plain(one) == wanted]
+        if len(found) != 1:
+            return self.names.index(name) if name in self.names else None
+        return found[0]
+
+    def nearest(self, name: str) -> str:
+        """The class whose name is most like another one."""
+        close = get_close_matches(_plain(name), [_plain(one) for one in self.names], n=1, cutoff=0)
+        return next(one for one in self.names if _plain(one) == close[0])
+
     def swap_table(self) -> npt.NDArray[np.uint8]:
         """(256,): the class of each class's pixels in a mirrored image; IGNORED stays."""
         table = np.arange(256, dtype=np.uint8)
@@ -100,3 +123,7 @@ class Classes:
 
     def _fail(self, key: str, problem: str) -> NoReturn:
         raise SettingError(f"classes '{self.name}': `{key}` {problem}.")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).strip()).casefold()

@@ -9,6 +9,12 @@ A file holds these keys, all but `classes` optional:
     background: background                              # else the class called background, if any
     ignore_index: 255                                   # value or values in the masks that do not count
     remap: {0: background, 7: shirt, 9: ignore}         # value in the masks -> class, or `ignore`; "7" in JSON
+    aliases: {T-Shirt: shirt, dog: ignore}              # name in a tool's labels -> class, or `ignore`
+    ignore_colors: [[224, 224, 192]]                    # of colored masks, that do not count
+    palettes: colors                                    # palette masks are read by their colors; else by index
+
+Masks in colors are read by the `color` of each class. A labelmap.txt of CVAT, a data.yaml of YOLO and a COCO file are
+read as well.
 
 With `remap` every value that occurs must be listed (or be an `ignore_index`): one that is forgotten is an error,
 not another class. What `remap` says of a value wins over the default `ignore_index`; an `ignore_index` in the file that
@@ -17,6 +23,7 @@ contradicts it is an error.
 
 import colorsys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -26,13 +33,27 @@ import yaml
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies.classes import IGNORED, Classes
-from sapiens2_lit.vocabularies.file import SUFFIXES, Color, Entries, read_vocabulary
+from sapiens2_lit.vocabularies.file import SUFFIXES, Color, Entries, expect_list, read_vocabulary
+from sapiens2_lit.vocabularies.tool_classes import LABELMAP, of_tool, read_labelmap
 
 SHIPPED = {"body29": "body29.json", "body3": "body3.yaml"}
 ALIASES = {"sapiens29": "body29"}
 IGNORE_NAME = "ignore"
 
-_FILE_KEYS = frozenset({"name", "classes", "swaps", "weights", "background", "ignore_index", "remap"})
+_FILE_KEYS = frozenset(
+    {
+        "name",
+        "classes",
+        "swaps",
+        "weights",
+        "background",
+        "ignore_index",
+        "remap",
+        "aliases",
+        "ignore_colors",
+        "palettes",
+    }
+)
 _CLASS_KEYS = frozenset({"name", "swap", "color", "weight"})
 _GOLDEN_ANGLE = 0.381966  # of the color circle: neighbours differ as much as they can
 
@@ -50,12 +71,14 @@ def load_classes(source: str | Path | Classes) -> Classes:
     if name in SHIPPED:
         return _load_shipped(name)
     path = Path(source).expanduser()
+    if path.suffix.lower() == LABELMAP:
+        return _parse(read_labelmap(path), str(path), default_name=path.stem)
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(
             f"classes '{source}' are unknown: expected one of {', '.join((*SHIPPED, *ALIASES))}, "
-            "or the path of a .yaml or .json file of your own."
+            "or the path of a .yaml or .json file of your own, of a labelmap.txt of CVAT, or of a data.yaml of YOLO."
         )
-    return _parse(read_vocabulary(path, "classes"), str(path), default_name=path.stem)
+    return _parse(of_tool(read_vocabulary(path, "classes")), str(path), default_name=path.stem)
 
 
 def make_classes(names: Sequence[str], where: str) -> Classes:
@@ -70,7 +93,8 @@ def make_classes(names: Sequence[str], where: str) -> Classes:
 @lru_cache
 def _load_shipped(name: str) -> Classes:
     text = resources.files("sapiens2_lit.vocabularies").joinpath(SHIPPED[name]).read_text(encoding="utf-8")
-    return _parse(yaml.safe_load(text), SHIPPED[name], default_name=name)  # JSON is YAML
+    shipped = _parse(yaml.safe_load(text), SHIPPED[name], default_name=name)  # JSON is YAML
+    return replace(shipped, mask_colors={})  # its colors are for drawing: no tool writes masks in them
 
 
 def _parse(data: Any, where: str, default_name: str) -> Classes:
@@ -88,6 +112,9 @@ def _parse(data: Any, where: str, default_name: str) -> Classes:
             background=background,
             ignored_values=_ignored(entries, remap),
             remap=remap,
+            mask_colors=_mask_colors(entries),
+            by_color=_palettes(entries),
+            aliases=_aliases(entries),
         )
     except SettingError as error:
         raise SettingError(str(error) if where in str(error) else f"{where}: {error}") from error
@@ -130,6 +157,38 @@ def _remap(entries: Entries) -> dict[int, int]:
         value: IGNORED if target == IGNORE_NAME else entries.index(target, "remap")
         for value, target in zip(values, given.values(), strict=True)
         if value is not None
+    }
+
+
+def _mask_colors(entries: Entries) -> dict[Color, int]:
+    """The class of each color that the file gives; none where two classes share one, so that it tells nothing."""
+    given = [
+        (entries.color(row, (0, 0, 0)), place) for place, row in enumerate(entries.rows) if "color" in row
+    ]
+    found = dict(given)
+    if len(found) < len(given) or not found:
+        return {}
+    for color in expect_list(entries.data.get("ignore_colors", []), entries.where, "ignore_colors"):
+        found[entries.color({"name": IGNORE_NAME, "color": color}, (0, 0, 0))] = IGNORED
+    return found
+
+
+def _palettes(entries: Entries) -> bool:
+    given = entries.data.get("palettes", "indices")
+    if given not in ("indices", "colors"):
+        raise SettingError(f"{entries.where}: `palettes` is {given!r}, expected indices or colors.")
+    return bool(given == "colors")
+
+
+def _aliases(entries: Entries) -> dict[str, int]:
+    given = entries.data.get("aliases", {})
+    if not isinstance(given, dict):
+        raise SettingError(
+            f"{entries.where}: `aliases` is {given!r}, expected a mapping of names to classes."
+        )
+    return {
+        str(name): IGNORED if target == IGNORE_NAME else entries.index(target, "aliases")
+        for name, target in given.items()
     }
 
 

@@ -90,7 +90,7 @@ def test_swapping_twice_is_the_identity_and_ignored_stays() -> None:
     ("text", "message"),
     [
         ("[a, b]", "mine.yaml: found list, expected a mapping"),
-        ("names: [a]", "mine.yaml: `names` is unknown, expected background, classes"),
+        ("names: [a]", "mine.yaml: `names` is unknown, expected aliases, background, classes"),
         ("name: x", "mine.yaml: `classes` is None, expected a list"),
         ("classes: []", "`classes` has 0 names"),
         ("classes: [a, a]", "`classes` has 'a' twice"),

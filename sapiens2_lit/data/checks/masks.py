@@ -27,10 +27,12 @@ class MaskFacts:
     Attributes:
         counts: (256,) pixels of each value in the file.
         colors: RGB of each value that occurs, of a palette image; empty for others.
+        of_classes: the values are classes already: the file holds colors or outlines.
     """
 
     counts: npt.NDArray[np.int64]
     colors: dict[int, Color]
+    of_classes: bool = False
 
 
 class MaskLabels(LabelFiles[MaskFacts]):
@@ -57,6 +59,8 @@ class MaskLabels(LabelFiles[MaskFacts]):
 
     def class_counts(self, facts: MaskFacts) -> npt.NDArray[np.int64]:
         """(C + 1,) pixels of each class of a mask, and of those that do not count."""
+        if facts.of_classes:
+            return np.append(facts.counts[: self.classes.num_classes], facts.counts[IGNORED])
         lookup = self.classes.lookup().astype(np.int64)
         found = np.zeros(self.classes.num_classes + 1, dtype=np.int64)
         np.add.at(found, np.where(lookup == IGNORED, -1, lookup)[lookup >= 0], facts.counts[lookup >= 0])
@@ -238,9 +242,7 @@ class PaletteMasks(Check[MaskLabels]):
             )
 
 
-_TO_INDICES = (
-    "write the class of each pixel as an 8-bit grey png, by its color (docs/segmentation.md shows how)"
-)
+_TO_INDICES = "in the classes file, give each class its `color` and say `palettes: colors` (docs/labels.md)"
 
 
 def _other_classes(by_value: dict[int, dict[Color, Looked[MaskFacts]]], classes: Classes) -> list[str]:

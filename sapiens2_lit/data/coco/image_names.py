@@ -17,9 +17,9 @@ _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 def with_local_names(images: list[Any], folder: Path) -> tuple[list[Any], tuple[str, str] | None]:
     """The `images` of a file with the names that they have under `folder`, and an example of one that was changed.
 
-    Names are of another machine if none of them is there as it stands: servers write /data/upload/18/a.jpg, Windows
-    C:\\\\photos\\\\a.jpg. Then each is the file whose path ends like it, if that is one file for each name, and another one
-    for every name. Else names stay as they are, and errors tell of them.
+    Names are of another machine if none of them is there as it stands, such as /data/upload/18/a.jpg of a server. Then
+    each is the file whose path ends like it, if that is one file for each name, and another one for every name. Else
+    names stay as they are, and errors tell of them.
     """
     names = [image.get("file_name") if isinstance(image, dict) else None for image in images]
     known = [name for name in names if isinstance(name, str) and name]

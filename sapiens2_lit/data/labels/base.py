@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from sapiens2_lit.data.files import Problems, absent_files, find_folder
+from sapiens2_lit.data.labels.color_masks import read_colors
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.transforms.geometric import Affine, warp_labels
 from sapiens2_lit.vocabularies import IGNORED, Classes
@@ -161,7 +162,8 @@ class RasterFolder(LabelSource):
 class MaskFolder(RasterFolder):
     """Class maps: png of one channel, each value a class (or what the vocabulary's `remap` says).
 
-    Palette images are read as their indices, whatever the colors.
+    Palette images are read as their indices, whatever the colors, but where the vocabulary says `palettes: colors`.
+    Pictures in colors are read by the colors of the vocabulary.
 
     Args:
         folder: where they are.
@@ -181,19 +183,27 @@ class MaskFolder(RasterFolder):
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """(h, w) uint8 class indices, IGNORED where pixels do not count."""
         path = self.path(stem)
-        values = read_indices(path)
+        classes = read_colors(path, self.classes)
+        values = read_indices(path) if classes is None else classes
         if values.shape != size:
             turned = " (turned: photographs count as upright)" if values.shape == size[::-1] else ""
             raise DataError(
                 f"{path}: the mask is {values.shape[1]} x {values.shape[0]}{turned}, its image {image} is "
                 f"{size[1]} x {size[0]} (width x height): make the mask of the image's size, by nearest neighbour."
             )
-        return self._to_classes(path, values)
+        return self._to_classes(path, values) if classes is None else classes
+
+    def indices(self, stem: str) -> npt.NDArray[np.uint8] | None:
+        """(h, w) values of a stem's file, None where its labels are colors or outlines, not values."""
+        path = self.path(stem)
+        return read_indices(path) if read_colors(path, self.classes) is None else None
 
     def count(self, stem: str) -> npt.NDArray[np.int64]:
         """(C,) number of pixels of each class in a stem's mask, whatever the size of its image."""
         path = self.path(stem)
-        found = self._to_classes(path, read_indices(path))
+        found = read_colors(path, self.classes)
+        if found is None:
+            found = self._to_classes(path, read_indices(path))
         return np.bincount(found.ravel(), minlength=256)[: self.classes.num_classes].astype(np.int64)
 
     def _to_classes(self, path: Path, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -251,8 +261,8 @@ def read_indices(path: Path) -> npt.NDArray[np.uint8]:
     if values.ndim != 2:
         raise DataError(
             f"{path}: the mask has {values.shape[2]} channels ({mode}), expected one, whose values are classes. If its "
-            "colors stand for classes, write the index of each pixel's class as an 8-bit grey png; "
-            "docs/segmentation.md shows how."
+            "colors stand for classes, say which: `color: [red, green, blue]` of each class in the classes file, or "
+            "--model.heads.NAME.classes labelmap.txt of CVAT (docs/labels.md)."
         )
     if mode == "L":  # Pillow stretches grey of 2 and 4 bits to 0..255
         values = values // {2: 85, 4: 17}.get(_grey_bits(data), 1)

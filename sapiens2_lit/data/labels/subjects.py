@@ -98,9 +98,11 @@ def _subject(
 
 
 def _mask_facts(label: MaskFolder, image: Path, stem: str, size: Size) -> MaskFacts:
-    label.read(image, stem, size)
-    path = label.path(stem)
-    return measure_mask(read_indices(path), path)
+    classes = label.read(image, stem, size)
+    values = label.indices(stem)
+    if values is None:
+        return MaskFacts(np.bincount(classes.ravel(), minlength=256).astype(np.int64), {}, of_classes=True)
+    return measure_mask(values, label.path(stem))
 
 
 def _normal_facts(label: NormalFolder, image: Path, stem: str, size: Size) -> NormalFacts:

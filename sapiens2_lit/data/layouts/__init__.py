@@ -1,1 +1,1 @@
-"""Datasets as labelling tools write them: one file a tool, `registry` lists them, `find` decides which one a folder is."""
+"""Datasets as labelling tools write them: a file a tool, listed in `registry`; `find` decides which one a folder is."""

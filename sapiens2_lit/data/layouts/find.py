@@ -9,6 +9,7 @@ from sapiens2_lit.data.layouts.layout import Kind, Layout, Part, visible
 from sapiens2_lit.data.layouts.registry import TOOLS
 from sapiens2_lit.errors import DataError
 
+TOOL_SUFFIXES = (".json", ".yaml", ".yml", ".xml")  # of files of labels
 _SHOWN = 12
 _HELP = "docs/labels.md says by tool what to type"
 
@@ -71,6 +72,21 @@ class SplitFinder:
             return self.find(split).path.exists()
         except DataError:
             return False
+
+    def names_tool(self) -> bool:
+        """Whether a setting names labels of a tool, not a list of stems of ours."""
+        typed = [setting for split, setting in self.settings.items() if setting and self._is_typed(split)]
+        places = [
+            place for setting in typed for place in file_places(self.root, setting, ("", "annotations"))
+        ]
+        names = [place for place in places if place.suffix.lower() in TOOL_SUFFIXES or place.is_dir()]
+        return bool(names) or any(
+            tool.open(p, self.kind) for p in places if p.suffix == ".txt" for tool in TOOLS
+        )
+
+    def finds_tool(self) -> bool:
+        """Whether the folder is that of a tool."""
+        return self._layout is not None
 
     def _is_typed(self, split: str) -> bool:
         return self.settings[split] != self.defaults[split]

@@ -1,6 +1,6 @@
 """The tools whose folders are understood, in the order in which they are asked."""
 
-from sapiens2_lit.data.layouts import coco
+from sapiens2_lit.data.layouts import coco, cvat_masks, cvat_xml, labelme, yolo
 from sapiens2_lit.data.layouts.layout import Tool
 
-TOOLS: tuple[Tool, ...] = (coco.TOOL,)
+TOOLS: tuple[Tool, ...] = (coco.TOOL, yolo.TOOL, cvat_xml.TOOL, cvat_masks.TOOL, labelme.TOOL)
