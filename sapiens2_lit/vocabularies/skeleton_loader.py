@@ -21,6 +21,7 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies.file import SUFFIXES, Entries, expect_list, is_list, read_vocabulary
 from sapiens2_lit.vocabularies.skeleton import Skeleton
 from sapiens2_lit.vocabularies.skeleton_defaults import guess_colors
+from sapiens2_lit.vocabularies.yolo_points import points_of_yolo
 
 SHIPPED = ("coco17", "coco_wholebody133", "sociopticon308")
 ALIASES = {"sapiens308": "sociopticon308"}
@@ -86,6 +87,7 @@ def _load_shipped(name: str) -> Skeleton:
 
 
 def _parse(data: Any, where: str, default_name: str) -> Skeleton:
+    data = points_of_yolo(data, where)
     entries = Entries(data, where, "keypoints", "keypoint", _FILE_KEYS, _KEYPOINT_KEYS)
     swap, links, groups = entries.swap(), tuple(entries.pairs("links")), _groups(entries)
     guessed = guess_colors(entries.names, swap, groups)

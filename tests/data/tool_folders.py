@@ -34,7 +34,9 @@ class Source:
 
     def part(self, split: str | None) -> Data:
         """The pictures of a split: the last three are for validation."""
-        chosen = [one for place, one in enumerate(self.coco["images"]) if _split(place) == split or split is None]
+        chosen = [
+            one for place, one in enumerate(self.coco["images"]) if _split(place) == split or split is None
+        ]
         ids = {one["id"] for one in chosen}
         people = [one for one in self.coco["annotations"] if one["image_id"] in ids]
         return {**self.coco, "images": chosen, "annotations": people}
@@ -60,8 +62,9 @@ def make_source(root: Path) -> Source:
         masks[image["file_name"]] = ((values > 0) & (values < 255)).astype(np.uint8)
     for one in coco["annotations"]:
         name = next(image["file_name"] for image in coco["images"] if image["id"] == one["image_id"])
-        contours, _ = cv2.findContours(masks[name], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        one["segmentation"] = [(contour.reshape(-1) + 0.5).tolist() for contour in contours if len(contour) > 2]
+        large = cv2.resize(masks[name], None, fx=8, fy=8, interpolation=cv2.INTER_NEAREST)
+        contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        one["segmentation"] = [((contour.reshape(-1) + 0.5) / 8).tolist() for contour in contours]
     return Source(root / "images", coco, masks)
 
 
@@ -105,7 +108,8 @@ def cvat_coco(source: Source, root: Path) -> None:
 def label_studio(source: Source, root: Path) -> None:
     """Label Studio, COCO with images of its server: https://labelstud.io/guide/export."""
     images = [
-        {**one, "file_name": f"/data/upload/18/{one['id']:08x}-{one['file_name']}"} for one in source.coco["images"]
+        {**one, "file_name": f"/data/upload/18/{one['id']:08x}-{one['file_name']}"}
+        for one in source.coco["images"]
     ]
     write_json(root / "result.json", {**source.coco, "images": images})
     for image in source.coco["images"]:
@@ -113,7 +117,7 @@ def label_studio(source: Source, root: Path) -> None:
 
 
 def supervisely(source: Source, root: Path) -> None:
-    """Supervisely, COCO: https://github.com/supervisely-ecosystem/import-wizard-docs (converter_docs/images/coco.md)."""
+    """Supervisely, COCO: https://github.com/supervisely-ecosystem/import-wizard-docs (images/coco.md)."""
     write_json(root / "dataset/annotations/instances.json", source.coco)
     for image in source.coco["images"]:
         source.copy(image, root / "dataset/images" / image["file_name"])
@@ -122,29 +126,34 @@ def supervisely(source: Source, root: Path) -> None:
 def yolo_pose(source: Source, root: Path) -> None:
     """YOLO pose: https://docs.ultralytics.com/datasets/pose."""
 
-    def line(one: Data) -> list[float]:
+    def lines(one: Data) -> list[list[float]]:
         x, y, width, height = one["bbox"]
         box = np.array([x + width / 2, y + height / 2, width, height]) / (SIZE[1], SIZE[0], SIZE[1], SIZE[0])
         points = np.array(one["keypoints"], dtype=np.float64).reshape(-1, 3) / (SIZE[1], SIZE[0], 1)
-        return [*box.tolist(), *points.ravel().tolist()]
+        return [[*box.tolist(), *points.ravel().tolist()]]
 
     flip = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
-    _yolo(source, root, line, f"kpt_shape: [17, 3]\nflip_idx: {flip}\n")
+    _yolo(source, root, lines, f"kpt_shape: [17, 3]\nflip_idx: {flip}\n")
 
 
 def yolo_segment(source: Source, root: Path) -> None:
     """YOLO segmentation: https://docs.ultralytics.com/datasets/segment."""
-    _yolo(source, root, lambda one: (np.array(one["segmentation"][0]).reshape(-1, 2) / SIZE[::-1]).ravel().tolist())
+
+    def lines(one: Data) -> list[list[float]]:
+        outlines = [np.array(polygon).reshape(-1, 2) / SIZE[::-1] for polygon in one["segmentation"]]
+        return [outline.ravel().tolist() for outline in outlines]
+
+    _yolo(source, root, lines)
 
 
-def _yolo(source: Source, root: Path, line: Callable[[Data], list[float]], more: str = "") -> None:
+def _yolo(source: Source, root: Path, lines: Callable[[Data], list[list[float]]], more: str = "") -> None:
     for split in ("train", "val"):
         for image in source.part(split)["images"]:
             source.copy(image, root / "images" / split / image["file_name"])
             labels = root / "labels" / split / f"{Path(image['file_name']).stem}.txt"
             labels.parent.mkdir(parents=True, exist_ok=True)
-            people = [one for one in source.people_of(image) if one["segmentation"]]
-            labels.write_text("".join(f"0 {' '.join(f'{v:.6f}' for v in line(one))}\n" for one in people))
+            found = [line for one in source.people_of(image) for line in lines(one)]
+            labels.write_text("".join(f"0 {' '.join(f'{v:.6f}' for v in line)}\n" for line in found))
     text = f"path: ../datasets/people\ntrain: images/train\nval: images/val\nnames:\n  0: person\n{more}"
     (root / "data.yaml").write_text(text)
 
@@ -173,9 +182,11 @@ def cvat_xml(source: Source, root: Path) -> None:
         f"<label><name>{name}</name><type>points</type><parent>person</parent></label>" for name in names
     )
     links = source.coco["categories"][0]["skeleton"]
-    svg = "".join(
-        f'<line x1="0" data-type="edge" data-node-from="{a}" data-node-to="{b}"/>' for a, b in links
-    ).replace("<", "&lt;").replace(">", "&gt;")
+    svg = (
+        "".join(f'<line x1="0" data-type="edge" data-node-from="{a}" data-node-to="{b}"/>' for a, b in links)
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+    )
     meta = f"<label><name>person</name><type>skeleton</type><svg>{svg}</svg></label>{labels}"
     images = []
     for number, image in enumerate(source.coco["images"]):
@@ -194,8 +205,8 @@ def cvat_xml(source: Source, root: Path) -> None:
         size = f'width="{SIZE[1]}" height="{SIZE[0]}"'
         images.append(f"<image id={quoteattr(str(number))} name={quoteattr(image['file_name'])} {size}>")
         images.append("".join(shapes) + "</image>")
-    text = f"<meta><task><labels>{meta}</labels></task></meta>{''.join(images)}"
-    (root / "annotations.xml").write_text(f'<?xml version="1.0"?>\n<annotations><version>1.1</version>{text}</annotations>')
+    text = f"<version>1.1</version><meta><task><labels>{meta}</labels></task></meta>{''.join(images)}"
+    (root / "annotations.xml").write_text(f'<?xml version="1.0"?>\n<annotations>{text}</annotations>')
 
 
 def labelme(source: Source, root: Path) -> None:
@@ -212,7 +223,13 @@ def labelme(source: Source, root: Path) -> None:
                 if v:
                     flags = {"occluded": v == 1}
                     shapes.append(_shape(name, [[px, py]], "point", group, flags))
-        data = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": image["file_name"], "imageData": None}
+        data = {
+            "version": "5.5.0",
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": image["file_name"],
+            "imageData": None,
+        }
         sizes = {"imageHeight": SIZE[0], "imageWidth": SIZE[1]}
         write_json(root / f"{Path(image['file_name']).stem}.json", data | sizes)
 

@@ -9,6 +9,7 @@ from sapiens2_lit.data.coco.image_folder import find_images_of
 from sapiens2_lit.data.coco.tables import read_lists
 from sapiens2_lit.data.held_out import HeldOut, group_keys, split_off
 from sapiens2_lit.data.layouts.layout import Coco, Part
+from sapiens2_lit.errors import DataError
 from sapiens2_lit.vocabularies import Skeleton
 
 Choose = Callable[[list[Any]], list[bool]]  # which entries of `images` a split has
@@ -42,6 +43,7 @@ def read_people(
     """
     folder = part.folder or find_images_of(part.path, root, images, images_setting)
     data = read_labels(part, skip_bad=on_bad == "skip")
+    _expect_order(part.path, data, vocabulary or skeleton)
     if choose is not None:
         data = {**data, **_of_images(data, choose(data["images"]))}
     return read_coco(part.path, skeleton, folder, box, vocabulary, on_bad=on_bad, where=where, data=data)
@@ -52,6 +54,27 @@ def read_labels(part: Part, *, skip_bad: bool = False) -> Coco:
     if part.read is not None:
         return part.read(skip_bad)
     return read_lists(part.path, ("images", "annotations", "categories"))
+
+
+def _expect_order(path: Path, data: Coco, skeleton: Skeleton) -> None:
+    """Nameless points are taken by their order: the pairs of `flip_idx` must be those of the skeleton.
+
+    Raises:
+        DataError: they are not.
+    """
+    first = next((one for one in data["categories"] if isinstance(one, dict) and one.get("flip_idx")), None)
+    if first is None or first.get("keypoints") or len(first["flip_idx"]) != skeleton.num_keypoints:
+        return
+    pairs = zip(first["flip_idx"], skeleton.swap, strict=True)
+    wrong = [(place, theirs, ours) for place, (theirs, ours) in enumerate(pairs) if theirs != ours]
+    if wrong:
+        place, theirs, ours = wrong[0]
+        partner = skeleton.keypoints[ours]
+        raise DataError(
+            f"{path}: its points have no names, and `flip_idx` pairs {place} with {theirs}, where {skeleton.name} "
+            f"pairs {place}, {skeleton.keypoints[place]}, with {ours}, {partner}: their order is another. For the points "
+            f"of the file: --model.heads.NAME.skeleton {path}."
+        )
 
 
 def choose_by(held_out: HeldOut, split: str, path: Path, setting: str, group_by: str | None) -> Choose:

@@ -107,7 +107,9 @@ def read_labels(yolo: YoloYaml, split: str, kind: Kind, skip_bad: bool) -> Coco:
 
 def categories(yolo: YoloYaml) -> list[dict[str, Any]]:
     """The classes as categories of COCO, whose ids are the indices."""
-    points = {} if yolo.points is None else {"keypoints": list(yolo.point_names)}
+    points: dict[str, Any] = {} if yolo.points is None else {"keypoints": list(yolo.point_names)}
+    if yolo.points is not None and yolo.data.get("flip_idx"):
+        points["flip_idx"] = yolo.data["flip_idx"]
     return [{"id": index, "name": name, **points} for index, name in yolo.names.items()]
 
 

@@ -77,10 +77,10 @@ def test_keypoints_of_every_tool(
     ("write", "classes", "settings", "least"),
     [
         (tools.cvat_masks, "labelmap.txt", {"val": 0.25}, 1.0),
-        (tools.yolo_segment, "data.yaml", {}, 0.8),
-        (tools.coco2017, "annotations/instances_train2017.json", {}, 0.8),
-        (tools.cvat_xml, "person.yaml", {"val": 0.25}, 0.8),
-        (tools.labelme_masks, "person.yaml", {"val": 0.25}, 0.8),
+        (tools.yolo_segment, "data.yaml", {}, 0.9),
+        (tools.coco2017, "annotations/instances_train2017.json", {}, 0.9),
+        (tools.cvat_xml, "person.yaml", {"val": 0.25}, 0.9),
+        (tools.labelme_masks, "person.yaml", {"val": 0.25}, 0.9),
     ],
 )
 def test_masks_of_every_tool(
