@@ -31,6 +31,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   compare    runs side by side:     sapiens2-lit compare RUN [RUN ...] --output page
   plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
   consolidate weights in one file:  sapiens2-lit consolidate RUN/last --output FILE.safetensors
+  convert    labels of other tools: sapiens2-lit convert SRC DIR --from NAME
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
   configs    list the shipped configurations; `configs show NAME` prints one
   demo       train on a few hundred generated images and draw what was learnt
@@ -50,6 +51,7 @@ COMMANDS = (
     "plan",
     "consolidate",
     "compare",
+    "convert",
     "synth",
     "demo",
     "completion",
@@ -59,7 +61,6 @@ OTHER_COMMANDS = {
     **dict.fromkeys(("train", "finetune", "fine-tune"), "fit"),
     **dict.fromkeys(("val", "eval", "evaluate"), "validate or test"),
     **dict.fromkeys(("infer", "inference", "detect"), "predict"),
-    **dict.fromkeys(("convert",), "export"),
 }
 
 
@@ -176,6 +177,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.cli.consolidate import consolidate_command
 
         return consolidate_command(rest)
+    elif command == "convert":
+        from sapiens2_lit.cli.convert import convert
+
+        return convert(rest)
     elif command == "synth":
         from sapiens2_lit.cli.synth import synth
 

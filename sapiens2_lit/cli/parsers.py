@@ -167,6 +167,27 @@ def completion_parser() -> Parser:
     return parser
 
 
+CONVERT = """\
+Write a dataset of another program as ours: images, annotations/*.json and a skeleton file for keypoints, masks, splits
+and a classes file for outlines.
+
+NAME is coco, yolo, cvat-xml, cvat-masks or labelme, which training reads as they are, too; deeplabcut or sleap; or any
+format of datumaro, such as voc_segmentation or mpii_json. The last two kinds need pip install 'sapiens2-lit[convert]'.
+"""
+
+
+def convert_parser() -> Parser:
+    """All options of `convert`."""
+    usage = "sapiens2-lit convert SRC DIR --from NAME"
+    parser = Parser("sapiens2-lit convert", usage=usage, description=CONVERT)
+    parser.add_argument(
+        "source", type=Path, metavar="SRC", help="the dataset: its folder, or the file that names it"
+    )
+    parser.add_argument("out", type=Path, metavar="DIR", help="the folder to write; it must be new or empty")
+    parser.add_argument("--from", dest="format", required=True, metavar="NAME", help="the format of SRC")
+    return parser
+
+
 PARSERS: dict[str, Callable[[], Parser]] = {
     "predict": predict_parser,
     "app": app_parser,
@@ -175,6 +196,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "plan": plan_parser,
     "consolidate": consolidate_parser,
     "compare": compare_parser,
+    "convert": convert_parser,
     "synth": synth_parser,
     "demo": demo_parser,
     "completion": completion_parser,

@@ -17,6 +17,7 @@ from sapiens2_lit.cli.short_help import short_help
 HELP = {"--help", "-h", "--help_all"}
 LOADS = {  # the first needs no torch, the second says itself when it loads
     "synth": "",
+    "convert": "PyTorch",
     "predict": "",
     "compare": "",
     **dict.fromkeys(("app", "consolidate", "export"), "PyTorch"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from sapiens2_lit.data.coco.annotations import BoxSource, CocoFile, OnBadRow, read_coco
 from sapiens2_lit.data.coco.image_folder import find_images_of
+from sapiens2_lit.data.coco.image_names import with_local_names
 from sapiens2_lit.data.coco.tables import read_lists
 from sapiens2_lit.data.held_out import HeldOut, group_keys, split_off
 from sapiens2_lit.data.layouts.layout import Coco, Part
@@ -45,7 +46,8 @@ def read_people(
     data = read_labels(part, skip_bad=on_bad == "skip")
     _expect_order(part.path, data, vocabulary or skeleton)
     if choose is not None:
-        data = {**data, **_of_images(data, choose(data["images"]))}
+        local, _ = with_local_names(data["images"], folder)
+        data = {**data, **_of_images(data, choose(local))}
     return read_coco(part.path, skeleton, folder, box, vocabulary, on_bad=on_bad, where=where, data=data)
 
 
@@ -72,8 +74,8 @@ def _expect_order(path: Path, data: Coco, skeleton: Skeleton) -> None:
         partner = skeleton.keypoints[ours]
         raise DataError(
             f"{path}: its points have no names, and `flip_idx` pairs {place} with {theirs}, where {skeleton.name} "
-            f"pairs {place}, {skeleton.keypoints[place]}, with {ours}, {partner}: their order is another. For the points "
-            f"of the file: --model.heads.NAME.skeleton {path}."
+            f"pairs {place}, {skeleton.keypoints[place]}, with {ours}, {partner}: their order is another. For "
+            f"the points of the file: --model.heads.NAME.skeleton {path}."
         )
 
 

@@ -1,0 +1,34 @@
+"""The formats that are converted, by the name that `sapiens2-lit convert --from` takes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sapiens2_lit.data.convert.dataset import Converted
+from sapiens2_lit.data.convert.datumaro import Reader
+from sapiens2_lit.data.convert.sleap import read_deeplabcut, read_sleap
+from sapiens2_lit.data.convert.tools import read_tool
+from sapiens2_lit.data.layouts.registry import TOOLS
+
+OWN = {tool.name: tool for tool in TOOLS}  # need nothing more to be installed
+BY_SLEAP = {"deeplabcut": read_deeplabcut, "sleap": read_sleap}
+
+
+@contextmanager
+def opened(source: Path, name: str) -> Iterator[Converted]:
+    """What a folder or file of a format holds, while the block lasts.
+
+    Raises:
+        SettingError: the library for it is not installed, or the format is unknown.
+        DataError: it cannot be read as that.
+    """
+    if name in OWN:
+        yield read_tool(source, OWN[name])
+    elif name in BY_SLEAP:
+        yield BY_SLEAP[name](source)
+    else:
+        reader = Reader(source, name)
+        try:
+            yield reader.read()
+        finally:
+            reader.close()
