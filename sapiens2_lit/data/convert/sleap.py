@@ -83,9 +83,14 @@ def _read(source: Path, load: Any) -> Converted:
     if not annotations:
         raise DataError(f"{source}: there is no labelled frame in it.")
     links = [[first + 1, second + 1] for first, second in skeleton.edge_inds]
-    category = {"id": 1, "name": "person", "keypoints": list(skeleton.node_names), "skeleton": links}
+    category = {
+        "id": 1,
+        "name": "person",
+        "keypoints": list(map(str, skeleton.node_names)),
+        "skeleton": links,
+    }
     coco = {"images": images, "annotations": annotations, "categories": [category]}
-    swaps = [sorted(pair) for pair in skeleton.symmetry_names]
+    swaps = [[str(skeleton.node_names[place]) for place in sorted(pair)] for pair in skeleton.symmetry_inds]
     return Converted(people={"train": People(coco, pictures)}, swaps=swaps)
 
 
