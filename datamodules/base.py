@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Sequence, Sized
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning
@@ -19,7 +20,8 @@ from sapiens2_lit.data.checks import (
     run_checks,
 )
 from sapiens2_lit.data.datasets.pixel_seed import SEED, SeededPixels
-from sapiens2_lit.data.held_out import HeldOut, Share
+from sapiens2_lit.data.held_out import PICTURE, HeldOut, Share
+from sapiens2_lit.data.layouts.people import Choose, choose_by
 from sapiens2_lit.data.loading import (
     TrainingLoader,
     collate,
@@ -114,6 +116,20 @@ class ImageDataModule(lightning.LightningDataModule):
     def held_out(self) -> HeldOut | None:
         """Which part of the training data is validated on; None where that has files of its own."""
         return self.share if self.fold is None else self.fold
+
+    def choose_pictures(self, name: str, path: Path, group_by: str | None) -> Choose | None:
+        """Which pictures of the training file belong to train or val where a part is held out; None for all.
+
+        Args:
+            name: train, val or test.
+            path: the file, for messages.
+            group_by: as of `group_keys`; folds are of pictures where nothing is set.
+        """
+        if self.held_out is None or name == "test":
+            return None
+        setting = f"data.{'val' if self.fold is None else 'fold'} {self.held_out}"
+        group_by = PICTURE if self.fold is not None and group_by is None else group_by
+        return choose_by(self.held_out, name, path, setting, group_by)
 
     @property
     def augments_on_device(self) -> bool:

@@ -53,7 +53,7 @@ class DenseDataModule(ImageDataModule, ABC):
         fold: cross-validation: `0/5` validates on the first of five parts of all that is not for testing, chosen by
             hash, and trains on the others; null for none.
         group_by: what stays together when a share is split off: `picture`, or `folder`, for images in a folder for
-            each person or video.
+            each person or video; null for pictures.
         images: folder under `root` with the images, in folders of its own if you like.
         valids: folder under `root` with a png for each image, 0 where labels do not count; null if there is none, and
             used if it is there.
@@ -82,7 +82,7 @@ class DenseDataModule(ImageDataModule, ABC):
         val: float | str | None = SPLIT_FILES["val"],
         test: str | None = SPLIT_FILES["test"],
         fold: str | None = None,
-        group_by: str = PICTURE,
+        group_by: str | None = None,
         images: str = "images",
         valids: str | None = "valids",
         min_valid: int = 16,
@@ -102,8 +102,6 @@ class DenseDataModule(ImageDataModule, ABC):
         self.share = read_share(val)
         self.splits = {"train": train, "val": val if isinstance(val, str) else None, "test": test}
         self.fold = read_fold(fold)
-        if group_by not in (PICTURE, FOLDER):
-            raise SettingError(f"data.group_by is {group_by!r}, expected {PICTURE} or {FOLDER}.")
         self.group_by = group_by
         self.images = images
         self.valids = valids
@@ -235,7 +233,9 @@ class DenseDataModule(ImageDataModule, ABC):
                 pool = [*pool, *split_stems(self.root, found, self.splits, "val")]
         stems = sorted(set(pool))
         setting = f"data.{'val' if self.fold is None else 'fold'} {held_out}"
-        keys = folder_keys([found[stem] for stem in stems], self.group_by)
+        if self.group_by not in (None, PICTURE, FOLDER):
+            raise SettingError(f"data.group_by is {self.group_by!r}, expected {PICTURE} or {FOLDER}.")
+        keys = folder_keys([found[stem] for stem in stems], self.group_by or PICTURE)
         kept = split_off(keys, held_out, name, str(self.root), setting)
         return [stem for stem, is_in in zip(stems, kept, strict=True) if is_in]
 

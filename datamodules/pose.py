@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.data.checks import CHECKS, Subject, run_checks
+from sapiens2_lit.data.checks import Subject
 from sapiens2_lit.data.checks.pose_subjects import pose_subjects
 from sapiens2_lit.data.checks.taught import describe_pose
 from sapiens2_lit.data.class_counts import count_classes
@@ -20,19 +21,19 @@ from sapiens2_lit.data.coco.image_folder import DEFAULT, expect_images, images_o
 from sapiens2_lit.data.coco.people import People
 from sapiens2_lit.data.datasets.pose import PoseDataset
 from sapiens2_lit.data.files import find_file, find_root
-from sapiens2_lit.data.held_out import PICTURE, read_share
+from sapiens2_lit.data.held_out import read_share
 from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
 from sapiens2_lit.data.labels.subjects import people_mask_subjects
 from sapiens2_lit.data.layouts.find import SplitFinder
-from sapiens2_lit.data.layouts.layout import Part
-from sapiens2_lit.data.layouts.people import Choose, choose_by, read_people
+from sapiens2_lit.data.layouts.layout import short_path
+from sapiens2_lit.data.layouts.people import read_people
 from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.data.splits import read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
-from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.crop import BOX_PADDING
 from sapiens2_lit.transforms.pose import RELEASED, PoseAugmentation
-from sapiens2_lit.vocabularies import Skeleton, load_classes, load_skeleton
+from sapiens2_lit.vocabularies import load_classes, load_skeleton
 
 _DEFAULTS = {f: f"annotations/{f}.json" for f in ("train", "val", "test")}
 
@@ -242,35 +243,24 @@ class PoseDataModule(ImageDataModule):
         """The split whose file holds the people of a split: a part of training that is held out is validated on."""
         return "train" if self.held_out is not None and name == "val" else name
 
-    def _choose(self, name: str, part: Part) -> Choose | None:
-        """Which pictures of its file a split has; None for all."""
-        if self.held_out is None or name == "test":
-            return None
-        setting = f"data.{'val' if self.fold is None else 'fold'} {self.held_out}"
-        group_by = PICTURE if self.fold is not None and self.group_by is None else self.group_by
-        return choose_by(self.held_out, name, part.path, setting, group_by)
-
     def _read_labelled(self, name: str) -> list[People]:
         file_of = self._file_of(name)
         if self.annotations[file_of] is None:
             raise SettingError(f"data.{name} is null: set it to a COCO file under {self.root}.")
+        on_bad: OnBadRow = "skip" if self.on_bad == "skip" else "collect"
+        read = partial(read_people, skeleton=self.skeleton, box=self.box, on_bad=on_bad, allow=self.allow)
         part = self._finder.find(file_of)
-        where = f"{name} ({_short(part.path, self.root)})"
+        where = f"{name} ({short_path(part.path, self.root)})"
         images = images_of_split(self.images, file_of)
-        files = [
-            self._read_file(
-                part, self.root, images, f"data.{file_of}", where, choose=self._choose(name, part)
-            )
-        ]
+        choose = self.choose_pictures(name, part.path, self.group_by)
+        files = [read(part, self.root, images, f"data.{file_of}", where=where, choose=choose)]
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
             root = find_root(Path(source.root).expanduser(), f"{setting}.root")
             vocabulary = None if source.skeleton is None else load_skeleton(source.skeleton)
             where, setting = f"{setting} ({source.annotations})", f"{setting}.annotations"
-            finder = SplitFinder(root, {"train": source.annotations}, _DEFAULTS, "pose", setting)
-            files.append(
-                self._read_file(finder.find("train"), root, source.images, setting, where, vocabulary)
-            )
+            part = SplitFinder(root, {"train": source.annotations}, _DEFAULTS, "pose", setting).find("train")
+            files.append(read(part, root, source.images, setting, where=where, vocabulary=vocabulary))
         self.files[name] = with_unique_ids(files)
         if self.detections is not None and name != "train":
             path = find_file(self.root, self.detections, "data.detections")
@@ -291,30 +281,6 @@ class PoseDataModule(ImageDataModule):
             folders.append([folder])
         return folders
 
-    def _read_file(
-        self,
-        part: Part,
-        root: Path,
-        images: str,
-        setting: str,
-        where: str,
-        vocabulary: Skeleton | None = None,
-        choose: Choose | None = None,
-    ) -> CocoFile:
-        images_setting = f"{setting.removesuffix('.annotations')}.images" if "[" in setting else "data.images"
-        on_bad: OnBadRow = "skip" if self.on_bad == "skip" else "collect"
-        file = read_people(
-            part, root, images, images_setting, self.skeleton, self.box, vocabulary,
-            on_bad=on_bad, where=where, choose=choose,
-        )  # fmt: skip
-        if not len(file.usable):
-            run_checks([file.labels], CHECKS, allow=self.allow).raise_if_any()
-            skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())
-            raise DataError(
-                f"{part.path} (`{setting}`): no labelled person; skipped: {skipped or 'nothing'}."
-            )
-        return file
-
     def check_subjects(self, names: Sequence[str]) -> list[Subject]:
         labels = {name: [file.labels for file in files] for name, files in self.files.items()}
         flip = 0.0 if self.augment is None else self.augment.flip
@@ -323,7 +289,3 @@ class PoseDataModule(ImageDataModule):
 
     def describe(self) -> str:
         return describe_pose([file.labels for files in self.files.values() for file in files])
-
-
-def _short(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -7,10 +7,8 @@ import numpy.typing as npt
 
 from sapiens2_lit.data.class_counts import count_classes
 from sapiens2_lit.data.datasets.backgrounds import Backgrounds, MaskCutout
-from sapiens2_lit.data.held_out import PICTURE
 from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
 from sapiens2_lit.data.layouts.find import SplitFinder
-from sapiens2_lit.data.layouts.people import choose_by
 from sapiens2_lit.data.layouts.pictures import Pictures, read_pictures
 from sapiens2_lit.data.splits import SPLIT_FILES
 from sapiens2_lit.datamodules.dense import DenseDataModule
@@ -71,11 +69,7 @@ class SegmentationDataModule(DenseDataModule):
         if self.splits[file_of] is None:
             raise SettingError(f"data.{name} is null: set it to labels under {self.root}.")
         part = finder.find(file_of)
-        choose = None
-        if self.held_out is not None and name != "test":
-            setting = f"data.{'val' if self.fold is None else 'fold'} {self.held_out}"
-            group_by = self.group_by if self.fold is not None or self.group_by != PICTURE else None
-            choose = choose_by(self.held_out, name, part.path, setting, group_by)
+        choose = self.choose_pictures(name, part.path, self.group_by)
         skip = self.on_bad == "skip"
         return read_pictures(part, self.root, self.images, self.classes, skip_bad=skip, choose=choose)
 

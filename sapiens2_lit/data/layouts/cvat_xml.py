@@ -60,7 +60,7 @@ def open_file(path: Path, kind: Kind) -> Layout | None:
     root = _parse(path)
     subsets = {str(image.get("subset") or "") for image in root.iter("image")}
     splits = {SPLIT_WORDS.get(subset.lower(), "train") for subset in subsets}
-    parts = {
+    parts: dict[str, Part] = {
         split: Part(path, None, partial(read_labels, path, split, kind)) for split in ("train", "val", "test")
         if split in splits
     }  # fmt: skip

@@ -108,3 +108,8 @@ def visible(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def short_path(path: Path, root: Path) -> str:
+    """A path as it is under the dataset's folder, if it is there."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

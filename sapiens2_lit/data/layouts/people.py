@@ -1,9 +1,10 @@
 """People out of one split's labels, whatever tool wrote them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sapiens2_lit.data.checks import CHECKS, run_checks
 from sapiens2_lit.data.coco.annotations import BoxSource, CocoFile, OnBadRow, read_coco
 from sapiens2_lit.data.coco.image_folder import find_images_of
 from sapiens2_lit.data.coco.image_names import with_local_names
@@ -20,14 +21,15 @@ def read_people(
     part: Part,
     root: Path,
     images: str,
-    images_setting: str,
+    setting: str,
+    *,
     skeleton: Skeleton,
     box: BoxSource,
-    vocabulary: Skeleton | None = None,
-    *,
     on_bad: OnBadRow,
     where: str,
+    vocabulary: Skeleton | None = None,
     choose: Choose | None = None,
+    allow: Sequence[str] = (),
 ) -> CocoFile:
     """Read a split of people with keypoints.
 
@@ -35,20 +37,27 @@ def read_people(
         part: where its labels are.
         root: the dataset's folder.
         images: the setting of the folder of images.
-        images_setting: its name, for messages.
+        setting: that led to the labels, for messages.
         skeleton, box, vocabulary, on_bad, where: as of `read_coco`.
         choose: which images to read, with their annotations; None for all.
+        allow: names of checks whose findings are meant.
 
     Raises:
-        DataError: with everything found wrong.
+        DataError: with everything found wrong, or there is nobody to learn from.
     """
+    images_setting = f"{setting.removesuffix('.annotations')}.images" if "[" in setting else "data.images"
     folder = part.folder or find_images_of(part.path, root, images, images_setting)
     data = read_labels(part, skip_bad=on_bad == "skip")
     _expect_order(part.path, data, vocabulary or skeleton)
     if choose is not None:
         local, _ = with_local_names(data["images"], folder)
         data = {**data, **_of_images(data, choose(local))}
-    return read_coco(part.path, skeleton, folder, box, vocabulary, on_bad=on_bad, where=where, data=data)
+    file = read_coco(part.path, skeleton, folder, box, vocabulary, on_bad=on_bad, where=where, data=data)
+    if not len(file.usable):
+        run_checks([file.labels], CHECKS, allow=allow).raise_if_any()
+        skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())
+        raise DataError(f"{part.path} (`{setting}`): no labelled person; skipped: {skipped or 'nothing'}.")
+    return file
 
 
 def read_labels(part: Part, *, skip_bad: bool = False) -> Coco:
