@@ -59,7 +59,7 @@ def test_every_dataset_takes_a_share(people: Path) -> None:
     assert val
     assert not train & val
     other = DepthDataModule(str(people), (32, 24), val=0.3, group_by="subject")
-    with pytest.raises(SettingError, match="data.group_by is 'subject', expected picture or folder"):
+    with pytest.raises(SettingError, match=r"data.group_by is 'subject', expected picture or folder"):
         other.setup("fit")
     both = MultitaskDataModule(
         {"depth": DepthDataModule(str(people), (32, 24))}, image_size=(32, 24), val=0.3
