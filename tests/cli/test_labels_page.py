@@ -67,3 +67,18 @@ def test_from_the_folder_of_a_tool_to_the_first_step(
     assert main([*shlex.split(command), *SMALL, "--output", "run"]) == 0
     assert Path("run/version_0/checkpoints/last.ckpt").exists()
     assert {path: path.read_bytes() for path in Path(name).rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["yolo_pose", "cvat_masks", "labelme_masks"])
+def test_check_reads_the_same(
+    source: tools.Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).mkdir()
+    FOLDERS[name](source, Path(name))
+    Path("person.yaml").write_text("classes: [background, person]")
+    command = shlex.split(next(one for one in COMMANDS if folder_of(one) == name))
+    options = ["--config", "size/smoke.yaml", "--data.num_workers", "0", "--output", "page"]
+    assert main(["check", *command[1:], *options]) in (0, 3)
+    assert "<img" in Path("page/check.html").read_text(encoding="utf-8")

@@ -85,8 +85,8 @@ class SplitFinder:
         )
 
     def finds_tool(self) -> bool:
-        """Whether the folder is that of a tool."""
-        return self._layout is not None
+        """Whether the folder is that of a tool, where no setting names a list of ours."""
+        return not self._is_typed("train") and self._layout is not None
 
     def _is_typed(self, split: str) -> bool:
         return self.settings[split] != self.defaults[split]

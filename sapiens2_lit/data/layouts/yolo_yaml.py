@@ -75,8 +75,8 @@ class YoloYaml:
         """Where a path may lead: Ultralytics keeps datasets in a folder of its own, Roboflow writes ../train."""
         here, value = self.path.parent, value.replace("\\", "/")
         top = str(self.data.get("path") or "").replace("\\", "/")
-        tops = [Path(top).expanduser(), here / top, here / Path(top).name] if top else []
-        for base in (*tops, here, here.parent):
+        tops = [here / top, here / Path(top).name] if top else []
+        for base in (*tops, here, here.parent, *([Path(top).expanduser()] if top else [])):
             yield base / value
         inside = "/".join(part for part in value.split("/") if part not in ("..", "."))
         yield here / inside.lstrip("/")
