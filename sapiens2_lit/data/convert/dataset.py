@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -13,7 +13,6 @@ import yaml
 
 from sapiens2_lit import interrupts
 from sapiens2_lit.atomic_write import write_whole
-from sapiens2_lit.data.labels.base import LabelSource
 from sapiens2_lit.data.layouts.layout import Coco
 from sapiens2_lit.data.readers.images import upright_size
 from sapiens2_lit.errors import DataError
@@ -49,7 +48,7 @@ class Maps:
 
     folder: Path
     names: list[str]
-    labels: LabelSource
+    labels: "LabelSource"
 
 
 @dataclass

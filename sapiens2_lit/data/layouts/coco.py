@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from sapiens2_lit.data.layouts.layout import SPLIT_WORDS, Kind, Layout, Part, Tool, visible
+from sapiens2_lit.data.layouts.layout import SPLIT_WORDS, Kind, Layout, Part, Tool, read_head, visible
 
 _ROBOFLOW = "_annotations.coco.json"
 _SPLIT = re.compile(
@@ -46,6 +46,9 @@ def find(root: Path, kind: Kind) -> list[Layout]:
 def open_file(path: Path, kind: Kind) -> Layout | None:
     """A JSON file given by name, as all there is."""
     if path.suffix.lower() != ".json" or not path.is_file():
+        return None
+    head = read_head(path)
+    if b'"shapes"' in head and b'"images"' not in head:  # LabelMe's
         return None
     return Layout("COCO", {"train": Part(path)})
 
