@@ -18,6 +18,9 @@ from sapiens2_lit.data.readers.images import upright_size
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.vocabularies import Classes
 
+if TYPE_CHECKING:  # it imports torch, which keypoints need not wait for
+    from sapiens2_lit.data.labels.base import LabelSource
+
 Picture = (
     Path | Callable[[], "np.ndarray[Any, Any]"]
 )  # a file, or RGB uint8 (h, w, 3) or grey to be written as png

@@ -115,7 +115,7 @@ def test_sleap_and_deeplabcut(source: Source, tmp_path: Path) -> None:
         "sleap_io", reason="sleap-io is not installed: pip install 'sapiens2-lit[convert]'"
     )
     names = source.coco["categories"][0]["keypoints"]
-    skeleton = sio.Skeleton(names, edges=[(names[5], names[7])], symmetries=[(names[5], names[6])])
+    skeleton = sio.Skeleton(list(names), edges=[(names[5], names[7])], symmetries=[(names[5], names[6])])
     images = source.coco["images"]
     folder = tmp_path / "project/labeled-data/film"
     folder.mkdir(parents=True)
