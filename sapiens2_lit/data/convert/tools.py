@@ -90,7 +90,7 @@ def _name(name: str) -> str:
 
 
 def _read_maps(found: Converted, root: Path, layout: Layout) -> None:
-    classes = _classes(root, layout.parts.values())  # type: ignore[arg-type]  # a view of a dict
+    classes = _classes(root, list(layout.parts.values()))
     if classes is None:
         return
     found.classes = classes
