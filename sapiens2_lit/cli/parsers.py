@@ -172,7 +172,8 @@ Write a dataset of another program as ours: images, annotations/*.json and a ske
 and a classes file for outlines.
 
 NAME is coco, yolo, cvat-xml, cvat-masks or labelme, which training reads as they are, too; deeplabcut or sleap; or any
-format of datumaro, such as voc_segmentation or coco_person_keypoints. The last two kinds need pip install 'sapiens2-lit[convert]'.
+format of datumaro, such as voc_segmentation or coco_person_keypoints. The last two kinds need
+pip install 'sapiens2-lit[convert]'.
 """
 
 
