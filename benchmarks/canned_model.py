@@ -49,7 +49,9 @@ def make_people(folder: Path, num: int = 1) -> Path:
     return folder
 
 
-def canned_model(people: Path, seconds: float, names: tuple[str, ...] = ("pose", "seg", "normal")) -> InferenceModel:
+def canned_model(
+    people: Path, seconds: float, names: tuple[str, ...] = ("pose", "seg", "normal")
+) -> InferenceModel:
     """Heads of 308 points, 29 classes and normals, whose raw outputs are those labels in the decoders' sizes."""
     heads: dict[str, Head] = {}
     for name in names:

@@ -54,7 +54,9 @@ def main() -> None:
         rows = [("read the photograph", milliseconds(lambda: read_image(path)))]
         for names in (("seg",), ("normal",), ("pose",)):
             predictor = Predictor(canned_model(people, 0, names), detector=None)
-            rows.append((f"decode and restore: {names[0]}", milliseconds(lambda p=predictor: p.predict(image))))
+            rows.append(
+                (f"decode and restore: {names[0]}", milliseconds(lambda p=predictor: p.predict(image)))
+            )
         model = canned_model(people, 0)
         prediction = Predictor(model, detector=None).predict(image)
         frame = Frame(image, "photo", path.name)

@@ -67,7 +67,9 @@ def predict_to(options: Namespace) -> int:
 
     timeline = build_timeline(options, predictor, source)
     ids = None if boxes is None else image_ids(boxes, source, options.formats or ())
-    formats = FormatOptions(frame=options.frame, depth_unit=options.depth_unit, image_ids=ids)
+    formats = FormatOptions(
+        frame=options.frame, depth_unit=options.depth_unit, overlay=options.overlay_format, image_ids=ids
+    )
     tally = Tally(people=bool(predictor.top_down))
     try:
         with (

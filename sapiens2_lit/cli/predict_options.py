@@ -109,5 +109,8 @@ def build_parser() -> Parser:
     results.add_argument(
         "--depth_unit", type=float, default=0.001, metavar="M", help="of depth png, metres (%(default)s)"
     )
+    results.add_argument(
+        "--overlay_format", default="jpg", help="of overlays of photographs: jpg or png (%(default)s)"
+    )
     parser.add_switch("resume", False, "leave out what is there already", results)
     return parser

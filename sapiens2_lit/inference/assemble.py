@@ -13,15 +13,10 @@ from torch import Tensor
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, Head, Outputs
-from sapiens2_lit.heads.dense import at_input_size
 from sapiens2_lit.heads.segmentation import SegmentationHeadBase
+from sapiens2_lit.inference.class_maps import restore_classes
 from sapiens2_lit.inference.prediction import Instance, Prediction
-from sapiens2_lit.inference.to_original import (
-    restore_classes,
-    restore_field,
-    restore_labels,
-    restore_vectors,
-)
+from sapiens2_lit.inference.to_original import restore_field, restore_labels, restore_vectors
 from sapiens2_lit.inference.views import View
 from sapiens2_lit.vocabularies import IGNORED
 from sapiens2_lit.vocabularies.tasks import map_kind
@@ -117,7 +112,13 @@ def collect_maps(
         taken: of each view's region, the pixels that are the view's.
         predictions: of all images.
     """
-    logits = as_array(at_input_size(outputs, batch)) if isinstance(head, SegmentationHeadBase) else None
+    logits = as_array(outputs) if predicts_classes(head) and isinstance(outputs, Tensor) else None
+    if logits is not None:
+        for index, view in enumerate(views):
+            if all(view.region.size):  # else a box beside the image
+                maps = predictions[view.image].maps.setdefault(name, {})
+                paste(maps, "segmentation", restore_classes(logits[index], view), view, taken[index])
+        return
     size = tuple(batch["image"].shape[-2:])
     for key, value in head.predict(outputs, batch).items():
         array = as_array(value)
@@ -126,14 +127,14 @@ def collect_maps(
             prediction = predictions[view.image]
             if not is_map:
                 collect_value(prediction, name, key, array[index], view)
-                continue
-            if not all(view.region.size):
-                continue  # a box beside the image
-            if logits is not None and key == "segmentation":
-                restored: npt.NDArray[Any] = restore_classes(logits[index], view)
-            else:
+            elif all(view.region.size):
                 restored = restore(key, array[index], view)
-            paste(prediction.maps.setdefault(name, {}), key, restored, view, taken[index])
+                paste(prediction.maps.setdefault(name, {}), key, restored, view, taken[index])
+
+
+def predicts_classes(head: Head) -> bool:
+    """Whether all that a head predicts is the class of the largest of its logits, which are better resampled."""
+    return isinstance(head, SegmentationHeadBase) and type(head).predict is SegmentationHeadBase.predict
 
 
 def collect_value(prediction: Prediction, name: str, key: str, value: npt.NDArray[Any], view: View) -> None:

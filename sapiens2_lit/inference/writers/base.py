@@ -7,12 +7,16 @@ from typing import Any, ClassVar, Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 
 from sapiens2_lit.atomic_write import write_whole
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.prediction import Array, Prediction
 from sapiens2_lit.inference.sources import Frame
 
 Axes = Literal["opencv", "opengl"]
+JPEG_QUALITY = 90  # no blocks are seen in flat colors
+JPEG_SIDE = 65500  # pixels; libjpeg writes no longer ones
 
 
 class Writer(ABC):
@@ -96,22 +100,50 @@ class BytesWriter(FileWriter):
 def encode_png(picture: npt.NDArray[np.unsignedinteger]) -> bytes:
     """PNG of 8 or 16 bits: grey (H, W), RGB (H, W, 3) or RGBA (H, W, 4)."""
     if picture.ndim == 3:
-        picture = picture[..., [2, 1, 0, 3][: picture.shape[2]]]
-    done, data = cv2.imencode(".png", np.ascontiguousarray(picture))
+        order = cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+        picture = cv2.cvtColor(np.ascontiguousarray(picture), order)
+    done, data = cv2.imencode(".png", picture)
     assert done
     return data.tobytes()
 
 
+def encode_jpeg(picture: npt.NDArray[np.uint8]) -> bytes:
+    """JPEG of RGB (H, W, 3), whose colors are as fine as its brightness: thin colored lines stay sharp.
+
+    Raises:
+        SettingError: a side is longer than JPEG allows.
+    """
+    if max(picture.shape) > JPEG_SIDE:
+        height, width = picture.shape[:2]
+        raise SettingError(
+            f"--overlay_format: a jpg has sides of {JPEG_SIDE} pixels at most, found {width} x {height} (width x "
+            "height); give png"
+        )
+    data: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(picture), quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="444"
+    )
+    return data
+
+
 def in_axes(vectors: npt.NDArray[np.floating], axes: Axes) -> npt.NDArray[np.float32]:
     """Vectors (..., 3) of OpenCV's frame (y down, z forward) in the frame asked for; OpenGL has y up, z backward."""
-    signs = np.array([1, 1, 1] if axes == "opencv" else [1, -1, -1], dtype=np.float32)
-    return vectors.astype(np.float32) * signs
+    vectors = vectors.astype(np.float32)
+    if axes == "opengl":
+        vectors[..., 1:] *= -1
+    return vectors
 
 
 def to_integers(
     shares: npt.NDArray[np.floating], dtype: type[np.unsignedinteger]
 ) -> npt.NDArray[np.unsignedinteger]:
     """Shares 0..1 as integers 0 to the largest, rounded; what is beyond is cut off, what is not finite becomes 0."""
-    top = np.iinfo(dtype).max
-    finite = np.where(np.isfinite(shares), shares, 0)
-    return np.rint(np.clip(finite, 0, 1) * np.float64(top)).astype(dtype)
+    if not all_finite(shares):
+        shares = np.where(np.isfinite(shares), shares, 0)
+    scaled = np.clip(shares, 0, 1)
+    scaled *= np.iinfo(dtype).max
+    return np.rint(scaled, out=scaled).astype(dtype)
+
+
+def all_finite(values: npt.NDArray[np.floating]) -> bool:
+    """Whether none is NaN or infinite: a sum is one pass, and a finite one tells."""
+    return bool(np.isfinite(np.add.reduce(values, axis=None))) or bool(np.isfinite(values).all())

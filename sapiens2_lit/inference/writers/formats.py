@@ -13,7 +13,7 @@ from sapiens2_lit.inference.writers.depth import MILLIMETRES, DepthExr, DepthPng
 from sapiens2_lit.inference.writers.matte import MattePng
 from sapiens2_lit.inference.writers.mesh import MeshGlb
 from sapiens2_lit.inference.writers.normals import NormalExr, NormalPng
-from sapiens2_lit.inference.writers.overlay import OverlayPng, OverlayVideo
+from sapiens2_lit.inference.writers.overlay import OverlayJpg, OverlayPng, OverlayVideo
 from sapiens2_lit.inference.writers.points import CameraJson, PointsPly
 from sapiens2_lit.inference.writers.pose import PoseJson
 from sapiens2_lit.inference.writers.segmentation import MaskPng
@@ -21,6 +21,7 @@ from sapiens2_lit.vocabularies.tasks import map_kind, map_kinds, maps_of_label
 
 DEFAULT_FORMATS = ("json", "png", "ply", "overlay")
 OTHER_FORMATS = ("npy", "npz")  # of every map, and of what heads of your own predict
+OVERLAYS = {"jpg": OverlayJpg, "png": OverlayPng}
 PICTURE_FORMATS = ("overlay", "overlay-frames")
 
 
@@ -31,16 +32,20 @@ class FormatOptions:
     Attributes:
         frame: of normals, points and clouds; meshes are always in glTF's own, OpenGL's.
         depth_unit: metres of 1 in a png of depth.
+        overlay: the suffix of pictures of overlays: jpg or png.
         image_ids: COCO's `image_id` of each file; None numbers pictures from 1.
     """
 
     frame: Axes = "opencv"
     depth_unit: float = MILLIMETRES
+    overlay: str = "jpg"
     image_ids: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         if self.frame not in ("opencv", "opengl"):
             raise SettingError(f"--frame is {self.frame!r}, expected opencv or opengl")
+        if self.overlay not in OVERLAYS:
+            raise SettingError(f"--overlay_format is {self.overlay!r}, expected one of {', '.join(OVERLAYS)}")
 
 
 MakeWriter = Callable[[str, str, FormatOptions], Writer]
@@ -133,7 +138,7 @@ def build_writers(
 def _writers_of(name: str, head: str, network: Head, options: FormatOptions, videos: bool) -> list[Writer]:
     if name in PICTURE_FORMATS:
         frames = name == "overlay-frames"
-        overlays: list[Writer] = [OverlayPng(head, "overlay", network, frames)]
+        overlays: list[Writer] = [OVERLAYS[options.overlay](head, "overlay", network, frames)]
         return overlays if frames or not videos else [*overlays, OverlayVideo(head, "overlay", network)]
     return [build_writer(head, key, name, options) for key in keys_of(network) if name in formats_of(key)]
 

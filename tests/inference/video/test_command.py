@@ -118,7 +118,7 @@ def test_resuming_a_video(
     formats = ["--formats", "png", "overlay", "--batch-size", 2]
     assert predict(models["seg"], tmp_path / "in", whole, *formats) == 0
     expected = files(whole)
-    assert {"seg/overlay/a.mp4", "seg/overlay/b.mp4", "seg/overlay/photo.png"} <= set(expected)
+    assert {"seg/overlay/a.mp4", "seg/overlay/b.mp4", "seg/overlay/photo.jpg"} <= set(expected)
 
     written: list[str] = []
     write = Output.write
