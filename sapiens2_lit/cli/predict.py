@@ -6,7 +6,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,7 +123,7 @@ def build_predictor(options: Namespace) -> "Predictor":
     model = find_model(options.model)
     say_loading("PyTorch")
     from sapiens2_lit.archives.verify import set_verification
-    from sapiens2_lit.inference.predictor import load
+    from sapiens2_lit.inference.load import load
 
     set_verification(options.verify)
     predictor = load(
@@ -185,32 +184,39 @@ def run(
     timeline: "VideoTracking",
     tally: "Tally",
 ) -> None:
-    """Predict on all frames, some at a time, in their order; a stream until a signal comes."""
+    """Predict on all frames and write what was found, in their order; a stream until a signal comes.
+
+    Raises:
+        Interrupted: a signal came; what has been through the networks is written.
+    """
+    from sapiens2_lit.inference.run import run_ahead
+
     ends = source.stream is None  # by itself
     with tqdm(total=source.total, unit="image", disable=None, dynamic_ncols=True) as bar:
 
         def skip(name: str) -> bool:
-            if ends:
-                interrupts.check()  # asked before every photograph is read
+            if interrupts.received():
+                return True  # asked before every photograph is read
             skipped = output.done(name)
             if skipped:
                 bar.update((source.videos[name].num_frames or 0) if name in source.videos else 1)
             return skipped
 
-        with closing(source.frames(skip)) as frames:
-            wanted = usable(frames if ends else takewhile(lambda _: not interrupts.received(), frames), tally)
-            for some in in_batches(wanted, predictor.batch_size):
-                found = predictor.predict(
-                    [frame.image for frame in some],
-                    None if boxes is None else [boxes.of(frame) for frame in some],
-                )
-                for frame, prediction in zip(some, found, strict=True):
-                    if ends:
-                        interrupts.check()
-                    prediction = timeline(prediction, frame)
-                    output.write(frame, prediction)
-                    tally.add(frame, prediction)
-                    bar.update()
+        found = run_ahead(
+            predictor,
+            source,
+            output,
+            boxes_of=lambda frame: None if boxes is None else boxes.of(frame),
+            mend=timeline,
+            skip=skip,
+            usable=lambda frames: usable(frames, tally),
+        )
+        with closing(found):
+            for frame, prediction in found:
+                tally.add(frame, prediction)
+                bar.update()
+    if ends:
+        interrupts.check()
 
 
 def usable(frames: Iterable[Frame], tally: "Tally") -> Iterator[Frame]:
@@ -222,17 +228,6 @@ def usable(frames: Iterable[Frame], tally: "Tally") -> Iterator[Frame]:
             tally.problems.append(str(error))
             continue
         yield frame
-
-
-def in_batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
-    batch: list[Frame] = []
-    for frame in frames:
-        batch.append(frame)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def report(out: Path, tally: "Tally", source: Source) -> None:

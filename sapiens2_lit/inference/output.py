@@ -1,8 +1,9 @@
 """All files of one run: made picture by picture, found again by a run that goes on."""
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -72,6 +73,19 @@ def open_output(
     return Output(writers, out, names, source, options, resume=resume, sequential=sequential)
 
 
+@dataclass(frozen=True)
+class Made:
+    """A picture whose own files are there.
+
+    Attributes:
+        prediction: with maps that say nothing for heads that saw nobody.
+        prepared: by the writers that write in order, what they have made ready.
+    """
+
+    prediction: Prediction
+    prepared: dict[Writer, Any]
+
+
 class Output:
     """The files of a run; a context manager, which on an exception leaves whole files alone and drops unfinished ones.
 
@@ -106,6 +120,7 @@ class Output:
         self.described = False
         self._video: tuple[str, VideoFile | Stream] | None = None
         self._num_frames = 0
+        self._lock = threading.Lock()
         for writer in self.writers:
             writer.start(out, resume)
 
@@ -127,17 +142,40 @@ class Output:
         Raises:
             SettingError: a file cannot be written, as on a full disk.
         """
+        self.add(frame, self.make(frame, prediction))
+
+    def make(self, frame: Frame, prediction: Prediction) -> "Made":
+        """Write what lies in files of its own, in any thread, in any order; returns what `add` writes in order.
+
+        Raises:
+            SettingError: a file cannot be written, as on a full disk.
+        """
+        with self._lock:
+            prediction = self._complete(prediction)
+            self._describe(prediction)
+            writers = [writer for writer in self.writers if _is_of(writer, frame)]
+        prepared: dict[Writer, Any] = {}
+        for writer in writers:
+            if writer.in_order:
+                prepared[writer] = writer.prepare(prediction, frame)
+            else:
+                writer.write(prediction, frame, self.out)
+        return Made(prediction, prepared)
+
+    def add(self, frame: Frame, made: "Made") -> None:
+        """Write what is in order: videos, and lists of the whole run; by one thread, in the order of the pictures.
+
+        Raises:
+            SettingError: a file cannot be written, as on a full disk.
+        """
         video = None if frame.video is None else (frame.name.rpartition("/")[0], frame.video)
         if self._video is not None and (video is None or video[0] != self._video[0]):
             self._end_video()
         if video is not None:
             self._video = video
             self._num_frames += 1
-        prediction = self._complete(prediction)
-        self._describe(prediction)
-        for writer in self.writers:
-            if writer.photos if frame.video is None else writer.frames:
-                writer.write(prediction, frame, self.out)
+        for writer, prepared in made.prepared.items():
+            writer.write_prepared(prepared, made.prediction, frame, self.out)
 
     def close(self) -> None:
         """End the last video and the lists over all pictures."""
@@ -224,6 +262,10 @@ class Output:
 
     def _summary(self, video: str) -> Path:
         return self.out / "videos" / f"{video}.json"
+
+
+def _is_of(writer: Writer, frame: Frame) -> bool:
+    return writer.photos if frame.video is None else writer.frames
 
 
 def blank(kind: MapKind, size: tuple[int, int]) -> Array:

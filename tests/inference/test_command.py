@@ -16,7 +16,8 @@ from sapiens2_lit.checkpoints import released_state, write_weights
 from sapiens2_lit.cli.fit import run
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.inference.from_released import METADATA
-from sapiens2_lit.inference.predictor import Predictor, load
+from sapiens2_lit.inference.load import load
+from sapiens2_lit.inference.predictor import Predictor
 
 BACKBONE = {
     "class_path": "sapiens2_lit.backbones.Sapiens2",

@@ -26,6 +26,7 @@ class Writer(ABC):
         name: of the format.
         kind: name of its folder below OUT/HEAD; the key unless the format says otherwise.
         photos, frames: whether it is of photographs, and of the single frames of videos.
+        in_order: `write` must be called in the order of the pictures, by one thread; else by any, at any time.
 
     Args:
         head: name of the head whose results are written.
@@ -36,6 +37,7 @@ class Writer(ABC):
     kind: ClassVar[str | None] = None
     photos = True
     frames = True
+    in_order = False
 
     def __init__(self, head: str, key: str) -> None:
         self.head = head
@@ -55,6 +57,14 @@ class Writer(ABC):
         Raises:
             SettingError: they cannot be written; what was written before stays whole.
         """
+
+    def prepare(self, prediction: Prediction, frame: Frame) -> Any:
+        """What of the work on a picture of a format that is written `in_order` needs no order."""
+        return None
+
+    def write_prepared(self, prepared: Any, prediction: Prediction, frame: Frame, folder: Path) -> None:
+        """As `write`, after `prepare`."""
+        self.write(prediction, frame, folder)
 
     def end_video(self, name: str, folder: Path) -> None:  # noqa: B027 - most need not do anything
         """Called behind the last frame of a video called `name`."""

@@ -31,6 +31,7 @@ class CocoResults(Writer):
     """
 
     name: ClassVar[str] = "coco"
+    in_order = True
 
     def __init__(self, head: str, key: str, image_ids: Mapping[str, int] | None = None) -> None:
         super().__init__(head, key)

@@ -131,6 +131,7 @@ class OverlayVideo(Writer):
     name: ClassVar[str] = "mp4"
     kind: ClassVar[str | None] = "overlay"
     photos = False
+    in_order = True
 
     def __init__(self, head: str, key: str, network: Head) -> None:
         super().__init__(head, key)
@@ -143,13 +144,21 @@ class OverlayVideo(Writer):
     def is_finished(self, name: str, folder: Path) -> bool:
         return self.path(name, folder).is_file()
 
+    def prepare(self, prediction: Prediction, frame: Frame) -> npt.NDArray[np.uint8]:
+        return draw_overlay(self.network, self.head, prediction, frame.image)
+
     def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
+        self.write_prepared(self.prepare(prediction, frame), prediction, frame, folder)
+
+    def write_prepared(
+        self, prepared: npt.NDArray[np.uint8], prediction: Prediction, frame: Frame, folder: Path
+    ) -> None:
         assert frame.video is not None
         assert frame.time is not None
         if self.encoder is None:
             name = frame.name.rsplit("/", 1)[0]
             self.encoder = VideoEncoder(self.path(name, folder), frame.video.rate)
-        self.encoder.add(draw_overlay(self.network, self.head, prediction, frame.image), frame.time)
+        self.encoder.add(prepared, frame.time)
 
     def end_video(self, name: str, folder: Path) -> None:
         if self.encoder is not None:
