@@ -27,11 +27,12 @@ def in_order(
         limit: bytes of all items whose results have not been taken; one item is always let in.
 
     Raises:
-        Exception: whatever `function` raises, in the item's turn, or `items` raises, at once.
+        Exception: whatever `function` or `items` raises, behind the results of the items before.
     """
     waiting: deque[tuple[Future[R], int]] = deque()
     source = iter(items)
     held, more = 0, True
+    error: Exception | None = None
     try:
         while more or waiting:
             if waiting and (waiting[0][0].done() or not more or held >= limit):
@@ -49,10 +50,15 @@ def in_order(
             except StopIteration:
                 more = False
                 continue
+            except Exception as of_items:
+                error, more = of_items, False
+                continue
             taken = size(item)
             held += taken
             waiting.append((pool.submit(function, item), taken))
             del item
+        if error is not None:
+            raise error
     finally:
         for future, _ in waiting:
             future.cancel()

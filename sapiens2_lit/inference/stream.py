@@ -7,9 +7,9 @@ resampling and array operations let go of Python's lock.
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.in_order import MEBIBYTE, ahead, in_order
@@ -39,12 +39,13 @@ def stream(
     predictor: "Predictor", images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None
 ) -> Generator[Prediction, None, None]:
     """What `Predictor.stream` gives."""
-    with workers() as readers, workers() as pool, closing(_given(images, boxes)) as given:
-        with closing(ahead(given, lambda one: _expected(one[1]), READ)) as unread:
-            pictures = in_order(_read, unread, readers, lambda one: _expected(one[1]), READ)
-            with closing(pictures), closing(predicted(predictor, pictures, _second, _third, pool)) as found:
-                for _, prediction in found:
-                    yield prediction
+    with ExitStack() as stack:
+        readers, pool = (stack.enter_context(workers()) for _ in range(2))
+        unread = stack.enter_context(closing(ahead(_given(images, boxes), _expected, READ)))
+        pictures = stack.enter_context(closing(in_order(_read, unread, readers, _expected, READ)))
+        found = predicted(predictor, pictures, lambda one: one.image, lambda one: one.boxes, pool)
+        for _, prediction in stack.enter_context(closing(found)):
+            yield prediction
 
 
 def predicted(
@@ -83,13 +84,18 @@ def predicted(
 
 
 def in_batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items; the last may be shorter."""
+    """Lists of `size` items; the last, also before an error of `items`, may be shorter."""
     batch: list[T] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except Exception:
+        if batch:
             yield batch
-            batch = []
+        raise
     if batch:
         yield batch
 
@@ -102,38 +108,34 @@ def expected_bytes(path: Path) -> int:
         return MEBIBYTE
 
 
-def _given(
-    images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None
-) -> Generator[tuple[int, Any, Boxes], None, None]:
+class _Given(NamedTuple):
+    """A picture with its people, as it was given, or read."""
+
+    place: int
+    image: Any
+    boxes: Boxes
+
+
+def _given(images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None) -> Generator[_Given, None, None]:
     if boxes is None:
-        yield from ((place, image, None) for place, image in enumerate(images))
+        yield from (_Given(place, image, None) for place, image in enumerate(images))
         return
     several, missing = iter(boxes), object()
     for place, image in enumerate(images):
         of_it: Any = next(several, missing)
         if of_it is missing:
             raise SettingError(f"boxes: found those of {place} images, expected an entry for each image.")
-        yield place, image, of_it
+        yield _Given(place, image, of_it)
 
 
-def _read(one: tuple[int, Any, Boxes]) -> tuple[int, RGB, Boxes]:
-    place, image, boxes = one
-    if isinstance(image, Frame):
-        return place, check(image.image, image.name), boxes
-    return place, read(image, place), boxes
+def _read(one: _Given) -> _Given:
+    if isinstance(one.image, Frame):
+        return one._replace(image=check(one.image.image, one.image.name))
+    return one._replace(image=read(one.image, one.place))
 
 
-def _expected(image: Any) -> int:
-    if isinstance(image, Frame):
-        return image.image.nbytes
+def _expected(one: _Given) -> int:
+    image = one.image.image if isinstance(one.image, Frame) else one.image
     if isinstance(image, str | Path):
         return expected_bytes(Path(image))
     return int(getattr(image, "nbytes", MEBIBYTE))
-
-
-def _second(one: tuple[int, RGB, Boxes]) -> RGB:
-    return one[1]
-
-
-def _third(one: tuple[int, RGB, Boxes]) -> Boxes:
-    return one[2]

@@ -118,11 +118,11 @@ def test_resume_does_what_is_missing(
     times = {path: path.stat().st_mtime_ns for path in files}
     files[1].unlink()
     seen: list[int] = []
-    original = Predictor.predict
+    start = Predictor.start
     monkeypatch.setattr(
         Predictor,
-        "predict",
-        lambda self, image, boxes=None: seen.append(len(image)) or original(self, image, boxes),
+        "start",
+        lambda self, images, *rest: seen.append(len(images)) or start(self, images, *rest),
     )
     assert predict(models["seg"], photos, out, "--formats", "png", "--resume") == 0
     assert seen == [1]

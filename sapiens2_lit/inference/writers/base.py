@@ -13,6 +13,7 @@ from sapiens2_lit.atomic_write import write_whole
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.prediction import Array, Prediction
 from sapiens2_lit.inference.sources import Frame
+from sapiens2_lit.inference.writers.journal import Journal
 
 Axes = Literal["opencv", "opengl"]
 JPEG_QUALITY = 90  # no blocks are seen in flat colors
@@ -43,8 +44,14 @@ class Writer(ABC):
         self.head = head
         self.key = key
 
-    def start(self, folder: Path, resume: bool) -> None:  # noqa: B027 - most need not do anything
-        """Called once, before the first picture."""
+    def start(self, folder: Path, resume: bool, shard: str | None = None) -> None:  # noqa: B027 - most need not
+        """Called once, before the first picture.
+
+        Args:
+            folder: of the results.
+            resume: whether earlier results count.
+            shard: name of the part of the run that this one is; None for all of it.
+        """
 
     @abstractmethod
     def is_finished(self, name: str, folder: Path) -> bool:
@@ -78,6 +85,37 @@ class Writer(ABC):
     def about(self, prediction: Prediction) -> dict[str, Any]:
         """What a reader must know of the format: units, frame, what stands for nothing."""
         return {}
+
+
+class RunWriter(Writer):
+    """A format with one file for the whole run, which is made of a journal when all is done."""
+
+    in_order = True
+    numbered = False  # whether lines have an `id` that counts them
+
+    def start(self, folder: Path, resume: bool, shard: str | None = None) -> None:
+        self.shard = shard
+        self.journal = Journal(self.journal_of(folder), shard)
+        self.journal.open(resume)
+
+    def is_finished(self, name: str, folder: Path) -> bool:
+        return self.journal.has(name)
+
+    def close(self, folder: Path) -> None:
+        self.abort()
+        if self.shard is None:
+            self.make_whole(folder)
+
+    def abort(self) -> None:
+        self.journal.close()
+
+    @abstractmethod
+    def journal_of(self, folder: Path) -> Path:
+        """Where the lines of the whole run lie."""
+
+    @abstractmethod
+    def make_whole(self, folder: Path) -> None:
+        """Make the file of the whole run of its journal."""
 
 
 class FileWriter(Writer):

@@ -14,6 +14,7 @@ from sapiens2_lit.inference.writers.matte import MattePng
 from sapiens2_lit.inference.writers.mesh import MeshGlb
 from sapiens2_lit.inference.writers.normals import NormalExr, NormalPng
 from sapiens2_lit.inference.writers.overlay import OverlayJpg, OverlayPng, OverlayVideo
+from sapiens2_lit.inference.writers.parquet import MapParquet, PeopleParquet
 from sapiens2_lit.inference.writers.points import CameraJson, PointsPly
 from sapiens2_lit.inference.writers.pose import PoseJson
 from sapiens2_lit.inference.writers.segmentation import MaskPng
@@ -62,6 +63,7 @@ def _in_frame(kind: Callable[[str, str, Axes], Writer]) -> MakeWriter:
 # By what the numbers of a result are (`MapKind.values`) and the name of the format.
 WRITERS: dict[tuple[str, str], MakeWriter] = {
     ("keypoints", "json"): _plain(PoseJson),
+    ("keypoints", "parquet"): _plain(PeopleParquet),
     ("keypoints", "coco"): lambda head, key, options: CocoResults(head, key, options.image_ids),
     ("classes", "png"): _plain(MaskPng),
     ("unit vectors", "png"): _in_frame(NormalPng),
@@ -83,7 +85,7 @@ def formats_of(key: str) -> tuple[str, ...]:
     if values is None:
         return ()
     named = tuple(name for of, name in WRITERS if of == values)
-    return named if values == "keypoints" else (*named, *OTHER_FORMATS)
+    return named if values == "keypoints" else (*named, "parquet", *OTHER_FORMATS)
 
 
 def all_formats() -> list[str]:
@@ -97,6 +99,8 @@ def build_writer(head: str, key: str, format_name: str, options: FormatOptions) 
     Raises:
         SettingError: it needs a package that is not installed, or an option does not fit.
     """
+    if format_name == "parquet" and key != "keypoints":
+        return MapParquet(head, key)
     if format_name in ARRAYS:
         return ARRAYS[format_name](head, key, options)
     return WRITERS[_values_of(key) or key, format_name](head, key, options)
