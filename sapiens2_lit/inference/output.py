@@ -14,6 +14,7 @@ from sapiens2_lit.atomic_write import check_writable, write_whole
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.prediction import Array, Prediction
+from sapiens2_lit.inference.sharded_run import ShardedRun
 from sapiens2_lit.inference.sources import Frame, Source
 from sapiens2_lit.inference.streams import Stream
 from sapiens2_lit.inference.video import VideoFile
@@ -41,6 +42,7 @@ def open_output(
     options: FormatOptions | None = None,
     resume: bool = False,
     sequential: bool = False,
+    part: ShardedRun | None = None,
 ) -> "Output":
     """Where the results of a run go.
 
@@ -52,6 +54,7 @@ def open_output(
         source: where the pictures come from.
         resume: go on where an earlier run of the same settings stopped.
         sequential: frames of a video depend on those before, as where people are tracked: a video is done whole.
+        part: the run that this one is a part of.
 
     Raises:
         SettingError: a format is unknown, fits no head, or lacks a package; the folder cannot be written to.
@@ -70,7 +73,7 @@ def open_output(
         names = tuple(formats)
         writers = build_writers(names, heads, options, videos=bool(source.videos))
     check_writable(out, "--output")
-    return Output(writers, out, names, source, options, resume=resume, sequential=sequential)
+    return Output(writers, out, names, source, options, resume=resume, sequential=sequential, part=part)
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class Output:
         options: of the formats of results that only predictions tell of.
         resume: whether earlier results count.
         sequential: whether a video is done whole or anew.
+        part: the run that this one is a part of.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class Output:
         *,
         resume: bool = False,
         sequential: bool = False,
+        part: ShardedRun | None = None,
     ) -> None:
         self.writers = list(writers)
         self.out = out
@@ -121,8 +126,12 @@ class Output:
         self._video: tuple[str, VideoFile | Stream] | None = None
         self._num_frames = 0
         self._lock = threading.Lock()
+        self.part = part
+        self._unchanged = True
+        if part is not None and not resume:
+            part.forget_earlier(self.writers)
         for writer in self.writers:
-            writer.start(out, resume)
+            writer.start(out, resume, None if part is None else part.shard.name)
 
     def done(self, name: str) -> bool:
         """Whether a picture, or a whole video, needs no more work: what `Source.frames` may skip."""
@@ -151,6 +160,7 @@ class Output:
             SettingError: a file cannot be written, as on a full disk.
         """
         with self._lock:
+            self._unchanged = False
             prediction = self._complete(prediction)
             self._describe(prediction)
             writers = [writer for writer in self.writers if _is_of(writer, frame)]
@@ -178,10 +188,12 @@ class Output:
             writer.write_prepared(prepared, made.prediction, frame, self.out)
 
     def close(self) -> None:
-        """End the last video and the lists over all pictures."""
+        """End the last video and the lists over all pictures; those of a run in parts when all parts are done."""
         self._end_video()
         for writer in self.writers:
             writer.close(self.out)
+        if self.part is not None:
+            self.part.finish(self.writers, self._unchanged)
 
     def abort(self) -> None:
         """Drop what is not finished; `resume` will make it again."""

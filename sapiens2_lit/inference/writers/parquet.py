@@ -72,10 +72,13 @@ class Parquet(RunWriter):
         columns = [(name, types.get(kind) or kind) for name, kind in (*PICTURE, *self.columns)]
         schema = pyarrow.schema(columns)
         path = folder / self.head / f"{self.key}.parquet"
-        with unwritable_is_error(path), whole_file(path) as temporary:
-            with pyarrow.parquet.ParquetWriter(temporary, schema, compression="zstd") as table:
-                for rows in in_groups(self._rows(folder)):
-                    table.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+        with (
+            unwritable_is_error(path),
+            whole_file(path) as temporary,
+            pyarrow.parquet.ParquetWriter(temporary, schema, compression="zstd") as table,
+        ):
+            for rows in in_groups(self._rows(folder)):
+                table.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
 
     def _rows(self, folder: Path) -> Iterator[dict[str, Any]]:
         for entry in read_lines(self.journal_of(folder)):
