@@ -57,14 +57,14 @@ def as_a_pipeline(predictor: Predictor, source: Source, output: Output) -> Itera
             yield frame
 
 
-def measure(way: object, predictor: Predictor, images: Path, out: Path) -> tuple[float, float, float]:
-    """Seconds until all is written, and until the first picture is, and CPU seconds."""
+def measure(way: object, predictor: Predictor, images: Path, out: Path) -> tuple[float, float]:
+    """Seconds until all is written, and CPU seconds."""
     source = open_source(images)
-    start, cpu, first = time.perf_counter(), time.process_time(), 0.0
+    start, cpu = time.perf_counter(), time.process_time()
     with open_output(FORMATS, out, dict(predictor.model.named_heads()), source) as output:
         for _ in way(predictor, source, output):  # type: ignore[operator]
-            first = first or time.perf_counter() - start
-    return time.perf_counter() - start, first, time.process_time() - cpu
+            pass
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 def throughput(seconds: float, num: int, batch: int) -> None:
@@ -81,17 +81,13 @@ def throughput(seconds: float, num: int, batch: int) -> None:
         print(f"{os.cpu_count()} cores, {num} pictures, {batch} at a time, {seconds} s of network each")
         print("| way | pictures a second | of the networks alone | CPU s a picture |\n|---|---|---|---|")
         for way in (one_after_the_other, as_a_pipeline):
-            spent, _, cpu = measure(way, predictor, root / "photos", root / way.__name__)
+            spent, cpu = measure(way, predictor, root / "photos", root / way.__name__)
             # the first batch has nothing to overlap with, and the last writes behind it: both belong to the run
-            print(
-                f"| {way.__name__.replace('_', ' ')} | {num / spent:.3f} | {num / spent / alone:.3f} | {cpu / num:.3f} |"
-            )
-        same = all(
-            path.read_bytes()
-            == (root / "as_a_pipeline" / path.relative_to(root / "one_after_the_other")).read_bytes()
-            for path in (root / "one_after_the_other").rglob("*")
-            if path.is_file()
-        )
+            name, rate = way.__name__.replace("_", " "), num / spent
+            print(f"| {name} | {rate:.3f} | {rate / alone:.3f} | {cpu / num:.3f} |")
+        serial, pipeline = root / "one_after_the_other", root / "as_a_pipeline"
+        files = [path.relative_to(serial) for path in serial.rglob("*") if path.is_file()]
+        same = all((serial / file).read_bytes() == (pipeline / file).read_bytes() for file in files)
         print(f"files byte for byte equal: {same}")
 
 
@@ -110,7 +106,7 @@ def video(frames: int) -> None:
         encoder.close()
         gc.collect()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        spent, _, _ = measure(as_a_pipeline, predictor, root / "videos" / "walk.mp4", root / "out")
+        spent, _ = measure(as_a_pipeline, predictor, root / "videos" / "walk.mp4", root / "out")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print("| 4K frames | peak RSS, MB | before, MB | s a frame |\n|---|---|---|---|")
         print(f"| {frames} | {peak:.0f} | {before:.0f} | {spent / frames:.2f} |")
