@@ -11,8 +11,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import torch
-
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.in_order import MEBIBYTE, ahead, in_order
 from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check, read
@@ -35,10 +33,7 @@ _OF_A_PICTURE = 8  # bytes of maps for each of the picture, about: normals and p
 def workers() -> ThreadPoolExecutor:
     """A thread for each CPU that this process may use."""
     able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.get_num_threads()  # of this thread, before those of the pool take less
-    return ThreadPoolExecutor(
-        max(2, min(able, MOST_THREADS)), "pictures", initializer=torch.set_num_threads, initargs=(1,)
-    )
+    return ThreadPoolExecutor(max(2, min(able, MOST_THREADS)), thread_name_prefix="pictures")
 
 
 def stream(
