@@ -15,6 +15,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,7 +36,7 @@ FORMATS = ("json", "png", "overlay")
 def one_after_the_other(predictor: Predictor, source: Source, output: Output) -> Iterator[Frame]:
     """The same work in one thread."""
     frames = iter(source)
-    while some := [frame for frame, _ in zip(frames, range(predictor.batch_size), strict=False)]:
+    while some := list(islice(frames, predictor.batch_size)):
         for frame, prediction in zip(some, predictor.predict([frame.image for frame in some]), strict=True):
             output.write(frame, prediction)
             yield frame
