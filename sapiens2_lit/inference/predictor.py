@@ -200,7 +200,8 @@ class Predictor:
             return [None] * len(images)
         if self.masker is None:
             return pending
-        return self.masker.start(images, people if self.dense_view == "crop" else [None] * len(images))
+        boxes: Sequence[Boxes] = people if self.dense_view == "crop" else [None] * len(images)
+        return self.masker.start(images, boxes)
 
     def _people(
         self, place: int, image: RGB, boxes: Boxes, prediction: Prediction

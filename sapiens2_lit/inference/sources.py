@@ -69,7 +69,9 @@ class Source:
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
 
-    def frames(self, skip: Skip = lambda name: False, each: Each = map) -> Generator[Frame, None, None]:
+    def frames(
+        self, skip: Skip = lambda name: False, each: Each | None = None
+    ) -> Generator[Frame, None, None]:
         """All frames but those whose name `skip` says to leave out: such photographs are not even read.
 
         A video of which `skip` says to leave out its own name is not opened. What cannot be read is noted in
@@ -77,11 +79,11 @@ class Source:
 
         Args:
             skip: asked for each photograph, each video and each of its frames.
-            each: `map`, or what does the same with several photographs at once.
+            each: what does as `map` does, with several photographs at once; `map` where absent.
         """
         self.problems = []
         photos = ((index, name) for index, name in enumerate(self.photos) if not skip(name))
-        for found in each(self._read, photos):
+        for found in (each or map)(self._read, photos):
             if isinstance(found, Frame):
                 yield found
             else:
