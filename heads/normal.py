@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch.nn.functional as F
 from torch import Tensor
 
 from sapiens2_lit import metrics as measures
@@ -17,6 +16,8 @@ from sapiens2_lit.visualization.draw_dense import channels_last, draw_normals
 
 if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
     from torchmetrics import MetricCollection
+
+_LEAST_LENGTH = 1e-12
 
 
 class NormalHead(DenseHead):
@@ -63,7 +64,10 @@ class NormalHead(DenseHead):
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Unit vectors (B, 3, H, W) at the size of the network's input, in the frame of its camera."""
-        return {"normal": F.normalize(self.field(outputs, batch), dim=1)}
+        field = self.field(outputs, batch)
+        # as F.normalize, whose norm over channels takes seven times as long on a CPU
+        length = field.square().sum(dim=1, keepdim=True).sqrt()
+        return {"normal": field / length.clamp(min=_LEAST_LENGTH)}
 
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
         return draw_normals(image, channels_last(prediction["normal"]))

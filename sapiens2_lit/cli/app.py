@@ -8,7 +8,8 @@ from sapiens2_lit.cli.find_run import find_model
 from sapiens2_lit.cli.parsers import app_parser
 from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.inference.predictor import Predictor, load
+from sapiens2_lit.inference.load import load
+from sapiens2_lit.inference.predictor import Predictor
 
 
 def app(args: list[str]) -> int:

@@ -6,7 +6,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,15 +23,19 @@ from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
 from sapiens2_lit.inference.boxes import BoxFile
 from sapiens2_lit.inference.inputs import check
+from sapiens2_lit.inference.shard import Shard, parse_shard
 from sapiens2_lit.inference.sources import Frame, Source, open_source
 
 if TYPE_CHECKING:  # torch is imported when all that was asked for is there
     from sapiens2_lit.cli.predict_tally import Tally
     from sapiens2_lit.inference.output import Output
     from sapiens2_lit.inference.predictor import Predictor
+    from sapiens2_lit.inference.sharded_run import ShardedRun
     from sapiens2_lit.inference.video_tracking import VideoTracking
 
 log = logging.getLogger(__name__)
+
+OF_EACH_SHARD = ("shard", "devices", "device", "output", "resume", "verify")  # options that may differ
 
 
 def predict(args: list[str]) -> int:
@@ -47,7 +50,12 @@ def predict(args: list[str]) -> int:
     set_up_messages()
     if any(arg.startswith("--data.predict") for arg in args):
         raise SettingError("--data.predict is gone: give --images PATH, and --boxes FILE for people")
-    options = build_parser().parse_args(with_model(with_underscores(args)))
+    typed = with_model(with_underscores(args))
+    options = build_parser().parse_args(typed)
+    if options.devices is not None:
+        from sapiens2_lit.cli.predict_devices import predict_on_devices
+
+        return predict_on_devices(options, typed)
     set_max_pixels(options.max_pixels)
     with empty_folders_removed(options.output):
         return predict_to(options)
@@ -56,9 +64,11 @@ def predict(args: list[str]) -> int:
 def predict_to(options: Namespace) -> int:
     """Do what options ask for; returns and raises as `predict` does."""
     check_writable(options.output, "--output")
+    shard = None if options.shard is None else parse_shard(options.shard)
     source = open_source(options.images, without=options.output)
-    if source.stream is not None and options.resume:
-        raise SettingError(f"--resume: {source.stream.label} is a stream, which does not begin again")
+    for name, value in (("--resume", options.resume), ("--shard", options.shard)):
+        if source.stream is not None and value:
+            raise SettingError(f"{name}: {source.stream.label} is a stream, which does not begin again")
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)
     from sapiens2_lit.cli.predict_tally import Tally
@@ -67,8 +77,12 @@ def predict_to(options: Namespace) -> int:
 
     timeline = build_timeline(options, predictor, source)
     ids = None if boxes is None else image_ids(boxes, source, options.formats or ())
-    formats = FormatOptions(frame=options.frame, depth_unit=options.depth_unit, image_ids=ids)
+    formats = FormatOptions(
+        frame=options.frame, depth_unit=options.depth_unit, overlay=options.overlay_format, image_ids=ids
+    )
     tally = Tally(people=bool(predictor.top_down))
+    part = begin_part(options, shard, source)
+    source = source if shard is None else shard.of(source)
     try:
         with (
             interrupts.asked(),
@@ -80,6 +94,7 @@ def predict_to(options: Namespace) -> int:
                 options=formats,
                 resume=options.resume,
                 sequential=options.track or options.smooth,
+                part=part,
             ) as output,
         ):
             run(predictor, source, output, boxes, timeline, tally)
@@ -93,6 +108,23 @@ def predict_to(options: Namespace) -> int:
     else:
         report(options.output, tally, source)
     return 1 if source.problems or tally.problems else 0
+
+
+def begin_part(options: Namespace, shard: Shard | None, source: Source) -> "ShardedRun | None":
+    """The run that a shard takes part in.
+
+    Raises:
+        SettingError: the folder holds shards of a run with other options, or of any, where this run is whole.
+    """
+    from sapiens2_lit.inference.sharded_run import ShardedRun, refuse_unfinished_shards
+
+    if shard is None:
+        refuse_unfinished_shards(options.output)
+        return None
+    settings = {f"--{name}": value for name, value in vars(options).items() if name not in OF_EACH_SHARD}
+    part = ShardedRun(options.output, shard, source, settings)
+    part.begin()
+    return part
 
 
 @contextmanager
@@ -122,7 +154,7 @@ def build_predictor(options: Namespace) -> "Predictor":
     model = find_model(options.model)
     say_loading("PyTorch")
     from sapiens2_lit.archives.verify import set_verification
-    from sapiens2_lit.inference.predictor import load
+    from sapiens2_lit.inference.load import load
 
     set_verification(options.verify)
     predictor = load(
@@ -183,32 +215,39 @@ def run(
     timeline: "VideoTracking",
     tally: "Tally",
 ) -> None:
-    """Predict on all frames, some at a time, in their order; a stream until a signal comes."""
+    """Predict on all frames and write what was found, in their order; a stream until a signal comes.
+
+    Raises:
+        Interrupted: a signal came; what has been through the networks is written.
+    """
+    from sapiens2_lit.inference.run import run_ahead
+
     ends = source.stream is None  # by itself
     with tqdm(total=source.total, unit="image", disable=None, dynamic_ncols=True) as bar:
 
         def skip(name: str) -> bool:
-            if ends:
-                interrupts.check()  # asked before every photograph is read
+            if interrupts.received():
+                return True  # asked before every photograph is read
             skipped = output.done(name)
             if skipped:
                 bar.update((source.videos[name].num_frames or 0) if name in source.videos else 1)
             return skipped
 
-        with closing(source.frames(skip)) as frames:
-            wanted = usable(frames if ends else takewhile(lambda _: not interrupts.received(), frames), tally)
-            for some in in_batches(wanted, predictor.batch_size):
-                found = predictor.predict(
-                    [frame.image for frame in some],
-                    None if boxes is None else [boxes.of(frame) for frame in some],
-                )
-                for frame, prediction in zip(some, found, strict=True):
-                    if ends:
-                        interrupts.check()
-                    prediction = timeline(prediction, frame)
-                    output.write(frame, prediction)
-                    tally.add(frame, prediction)
-                    bar.update()
+        found = run_ahead(
+            predictor,
+            source,
+            output,
+            boxes_of=lambda frame: None if boxes is None else boxes.of(frame),
+            mend=timeline,
+            skip=skip,
+            usable=lambda frames: usable(frames, tally),
+        )
+        with closing(found):
+            for frame, prediction in found:
+                tally.add(frame, prediction)
+                bar.update()
+    if ends:
+        interrupts.check()
 
 
 def usable(frames: Iterable[Frame], tally: "Tally") -> Iterator[Frame]:
@@ -220,17 +259,6 @@ def usable(frames: Iterable[Frame], tally: "Tally") -> Iterator[Frame]:
             tally.problems.append(str(error))
             continue
         yield frame
-
-
-def in_batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
-    batch: list[Frame] = []
-    for frame in frames:
-        batch.append(frame)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def report(out: Path, tally: "Tally", source: Source) -> None:

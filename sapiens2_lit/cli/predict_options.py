@@ -109,5 +109,20 @@ def build_parser() -> Parser:
     results.add_argument(
         "--depth_unit", type=float, default=0.001, metavar="M", help="of depth png, metres (%(default)s)"
     )
+    results.add_argument(
+        "--overlay_format", default="jpg", help="of overlays of photographs: jpg or png (%(default)s)"
+    )
+    several = parser.add_mutually_exclusive_group()
+    several.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="do the I-th of N parts, from 1; the last to finish makes the lists of all",
+    )
+    several.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="do N parts at once, each in a process on a device of its own",
+    )
     parser.add_switch("resume", False, "leave out what is there already", results)
     return parser

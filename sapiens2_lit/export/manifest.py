@@ -10,7 +10,7 @@ from sapiens2_lit.export.tasks import task_of
 from sapiens2_lit.heads import DepthHead, Head, PoseHead
 from sapiens2_lit.heads.segmentation import SegmentationHeadBase
 from sapiens2_lit.inference.model import InferenceModel
-from sapiens2_lit.inference.predictor import trained_padding
+from sapiens2_lit.inference.trained_view import trained_padding
 from sapiens2_lit.vocabularies.tasks import TASKS
 
 
@@ -26,7 +26,7 @@ def describe(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]
     return {
         "image_size": list(model.image_size),
         "view": model.view,
-        "box_padding": trained_padding(model),
+        "box_padding": trained_padding(model.config),
         "heads": {name: describe_head(head) for name, head in heads.items()},
     }
 

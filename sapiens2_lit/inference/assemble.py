@@ -3,6 +3,7 @@
 Legend: B views of a batch, C channels, h and w pixels of the input, H and W of the original image, K keypoints.
 """
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,15 +14,10 @@ from torch import Tensor
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, Head, Outputs
-from sapiens2_lit.heads.dense import at_input_size
 from sapiens2_lit.heads.segmentation import SegmentationHeadBase
+from sapiens2_lit.inference.class_maps import restore_classes
 from sapiens2_lit.inference.prediction import Instance, Prediction
-from sapiens2_lit.inference.to_original import (
-    restore_classes,
-    restore_field,
-    restore_labels,
-    restore_vectors,
-)
+from sapiens2_lit.inference.to_original import restore_field, restore_labels, restore_vectors
 from sapiens2_lit.inference.views import View
 from sapiens2_lit.vocabularies import IGNORED
 from sapiens2_lit.vocabularies.tasks import map_kind
@@ -42,8 +38,6 @@ class CropOwnership:
 
     def take(self, view: View) -> npt.NDArray[np.bool_]:
         """(H, W) of the view's region: which of its pixels are now the view's."""
-        if view.whole:
-            return np.ones(view.region.size, dtype=np.bool_)
         if self.distance is None:
             self.distance = np.full(self.image_size, np.inf, dtype=np.float32)
         x, y, w, h = view.box[:4]
@@ -70,43 +64,8 @@ def batch_of(images: Tensor, views: Sequence[View]) -> Batch:
     return {"image": images, **{key: value.to(images.device) for key, value in numbers.items()}}
 
 
-def collect_people(
-    name: str, head: Head, outputs: Outputs, batch: Batch, views: Sequence[View]
-) -> list[Instance]:
-    """What a top-down head says of each view, in pixels of the original images.
-
-    Raises:
-        SettingError: it says nothing of keypoints.
-    """
-    found = {key: as_array(value) for key, value in head.predict(outputs, batch).items()}
-    if "keypoints" not in found:
-        raise SettingError(
-            f"{name}: {type(head).__name__} says that it is `top_down`, but its `predict` answers {sorted(found)}, "
-            "without `keypoints` (B, K, 3)."
-        )
-    keypoints, scores = found.pop("keypoints"), found.pop("score", np.ones(len(views)))
-    return [
-        Instance(
-            head=name,
-            box=view.box[:4].copy(),
-            score=float(scores[index]),
-            keypoints=keypoints[index].astype(np.float32),
-            values={key: value[index] for key, value in found.items()},
-        )
-        for index, view in enumerate(views)
-    ]
-
-
-def collect_maps(
-    name: str,
-    head: Head,
-    outputs: Outputs,
-    batch: Batch,
-    views: Sequence[View],
-    taken: Sequence[npt.NDArray[np.bool_]],
-    predictions: Sequence[Prediction],
-) -> None:
-    """Put what a dense head says of each view into the predictions of the views' images.
+class FoundByHead:
+    """What one head says about a batch of views; `Head.predict` runs once, in the first thread that asks.
 
     Args:
         name: of the head.
@@ -114,26 +73,72 @@ def collect_maps(
         outputs: its raw outputs (B, ...).
         batch: as `batch_of` makes it.
         views: B of them.
-        taken: of each view's region, the pixels that are the view's.
-        predictions: of all images.
     """
-    logits = as_array(at_input_size(outputs, batch)) if isinstance(head, SegmentationHeadBase) else None
-    size = tuple(batch["image"].shape[-2:])
-    for key, value in head.predict(outputs, batch).items():
-        array = as_array(value)
-        is_map = value.ndim >= 3 and tuple(value.shape[-2:]) == size
-        for index, view in enumerate(views):
-            prediction = predictions[view.image]
-            if not is_map:
-                collect_value(prediction, name, key, array[index], view)
-                continue
-            if not all(view.region.size):
-                continue  # a box beside the image
-            if logits is not None and key == "segmentation":
-                restored: npt.NDArray[Any] = restore_classes(logits[index], view)
-            else:
+
+    def __init__(self, name: str, head: Head, outputs: Outputs, batch: Batch, views: Sequence[View]) -> None:
+        self.name = name
+        self.head = head
+        self.outputs = outputs
+        self.batch = batch
+        self.views = views
+        self.size = tuple(batch["image"].shape[-2:])
+        self._lock = threading.Lock()
+        self._found: dict[str, npt.NDArray[Any]] | None = None
+
+    def add_person(self, index: int, prediction: Prediction) -> None:
+        """What a top-down head says of a view, in pixels of the original image.
+
+        Raises:
+            SettingError: it says nothing of keypoints.
+        """
+        found = dict(self._predict())
+        if "keypoints" not in found:
+            raise SettingError(
+                f"{self.name}: {type(self.head).__name__} says that it is `top_down`, but its `predict` answers "
+                f"{sorted(found)}, without `keypoints` (B, K, 3)."
+            )
+        keypoints, scores = found.pop("keypoints"), found.pop("score", np.ones(len(self.views)))
+        person = Instance(
+            head=self.name,
+            box=self.views[index].box[:4].copy(),
+            score=float(scores[index]),
+            keypoints=keypoints[index].astype(np.float32),
+            values={key: value[index] for key, value in found.items()},
+        )
+        prediction.instances.append(person)
+
+    def add_maps(self, index: int, prediction: Prediction, taken: npt.NDArray[np.bool_] | None) -> None:
+        """What a dense head says of a view, where it belongs in the original image.
+
+        Args:
+            index: of the view.
+            prediction: of the view's image.
+            taken: of the view's region, the pixels that are the view's; None for all.
+        """
+        view = self.views[index]
+        if predicts_classes(self.head) and isinstance(self.outputs, Tensor):
+            if all(view.region.size):  # else a box beside the image
+                maps = prediction.maps.setdefault(self.name, {})
+                paste(maps, "segmentation", restore_classes(as_array(self.outputs[index]), view), view, taken)
+            return
+        for key, array in self._predict().items():
+            if not (array.ndim >= 3 and array.shape[-2:] == self.size):
+                collect_value(prediction, self.name, key, array[index], view)
+            elif all(view.region.size):
                 restored = restore(key, array[index], view)
-            paste(prediction.maps.setdefault(name, {}), key, restored, view, taken[index])
+                paste(prediction.maps.setdefault(self.name, {}), key, restored, view, taken)
+
+    def _predict(self) -> dict[str, npt.NDArray[Any]]:
+        with self._lock:
+            if self._found is None:
+                found = self.head.predict(self.outputs, self.batch)
+                self._found = {key: as_array(value) for key, value in found.items()}
+            return self._found
+
+
+def predicts_classes(head: Head) -> bool:
+    """Whether all that a head predicts is the class of the largest of its logits, which are better resampled."""
+    return isinstance(head, SegmentationHeadBase) and type(head).predict is SegmentationHeadBase.predict
 
 
 def collect_value(prediction: Prediction, name: str, key: str, value: npt.NDArray[Any], view: View) -> None:
@@ -163,10 +168,10 @@ def paste(
     key: str,
     values: npt.NDArray[Any],
     view: View,
-    taken: npt.NDArray[np.bool_],
+    taken: npt.NDArray[np.bool_] | None,
 ) -> None:
     """Put a part of a map where it belongs; what no view has shown is unknown."""
-    if view.whole:
+    if view.whole or taken is None:
         maps[key] = values
         return
     if key not in maps:

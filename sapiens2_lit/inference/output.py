@@ -1,8 +1,9 @@
 """All files of one run: made picture by picture, found again by a run that goes on."""
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,7 @@ from sapiens2_lit.atomic_write import check_writable, write_whole
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.prediction import Array, Prediction
+from sapiens2_lit.inference.sharded_run import ShardedRun
 from sapiens2_lit.inference.sources import Frame, Source
 from sapiens2_lit.inference.streams import Stream
 from sapiens2_lit.inference.video import VideoFile
@@ -40,6 +42,7 @@ def open_output(
     options: FormatOptions | None = None,
     resume: bool = False,
     sequential: bool = False,
+    part: ShardedRun | None = None,
 ) -> "Output":
     """Where the results of a run go.
 
@@ -51,6 +54,7 @@ def open_output(
         source: where the pictures come from.
         resume: go on where an earlier run of the same settings stopped.
         sequential: frames of a video depend on those before, as where people are tracked: a video is done whole.
+        part: the run that this one is a part of.
 
     Raises:
         SettingError: a format is unknown, fits no head, or lacks a package; the folder cannot be written to.
@@ -69,7 +73,20 @@ def open_output(
         names = tuple(formats)
         writers = build_writers(names, heads, options, videos=bool(source.videos))
     check_writable(out, "--output")
-    return Output(writers, out, names, source, options, resume=resume, sequential=sequential)
+    return Output(writers, out, names, source, options, resume=resume, sequential=sequential, part=part)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A picture whose own files are there.
+
+    Attributes:
+        prediction: with maps that say nothing for heads that saw nobody.
+        prepared: by the writers that write in order, what they have made ready.
+    """
+
+    prediction: Prediction
+    prepared: dict[Writer, Any]
 
 
 class Output:
@@ -83,6 +100,7 @@ class Output:
         options: of the formats of results that only predictions tell of.
         resume: whether earlier results count.
         sequential: whether a video is done whole or anew.
+        part: the run that this one is a part of.
     """
 
     def __init__(
@@ -95,6 +113,7 @@ class Output:
         *,
         resume: bool = False,
         sequential: bool = False,
+        part: ShardedRun | None = None,
     ) -> None:
         self.writers = list(writers)
         self.out = out
@@ -106,8 +125,13 @@ class Output:
         self.described = False
         self._video: tuple[str, VideoFile | Stream] | None = None
         self._num_frames = 0
+        self._lock = threading.Lock()
+        self.part = part
+        self._unchanged = True
+        if part is not None and not resume:
+            part.forget_earlier(self.writers)
         for writer in self.writers:
-            writer.start(out, resume)
+            writer.start(out, resume, None if part is None else part.shard.name)
 
     def done(self, name: str) -> bool:
         """Whether a picture, or a whole video, needs no more work: what `Source.frames` may skip."""
@@ -127,23 +151,49 @@ class Output:
         Raises:
             SettingError: a file cannot be written, as on a full disk.
         """
+        self.add(frame, self.make(frame, prediction))
+
+    def make(self, frame: Frame, prediction: Prediction) -> "Made":
+        """Write what lies in files of its own, in any thread, in any order; returns what `add` writes in order.
+
+        Raises:
+            SettingError: a file cannot be written, as on a full disk.
+        """
+        with self._lock:
+            self._unchanged = False
+            prediction = self._complete(prediction)
+            self._describe(prediction)
+            writers = [writer for writer in self.writers if _is_of(writer, frame)]
+        prepared: dict[Writer, Any] = {}
+        for writer in writers:
+            if writer.in_order:
+                prepared[writer] = writer.prepare(prediction, frame)
+            else:
+                writer.write(prediction, frame, self.out)
+        return Made(prediction, prepared)
+
+    def add(self, frame: Frame, made: "Made") -> None:
+        """Write what is in order: videos, and lists of the whole run; by one thread, in the order of the pictures.
+
+        Raises:
+            SettingError: a file cannot be written, as on a full disk.
+        """
         video = None if frame.video is None else (frame.name.rpartition("/")[0], frame.video)
         if self._video is not None and (video is None or video[0] != self._video[0]):
             self._end_video()
         if video is not None:
             self._video = video
             self._num_frames += 1
-        prediction = self._complete(prediction)
-        self._describe(prediction)
-        for writer in self.writers:
-            if writer.photos if frame.video is None else writer.frames:
-                writer.write(prediction, frame, self.out)
+        for writer, prepared in made.prepared.items():
+            writer.write_prepared(prepared, made.prediction, frame, self.out)
 
     def close(self) -> None:
-        """End the last video and the lists over all pictures."""
+        """End the last video and the lists over all pictures; those of a run in parts when all parts are done."""
         self._end_video()
         for writer in self.writers:
             writer.close(self.out)
+        if self.part is not None:
+            self.part.finish(self.writers, self._unchanged)
 
     def abort(self) -> None:
         """Drop what is not finished; `resume` will make it again."""
@@ -224,6 +274,10 @@ class Output:
 
     def _summary(self, video: str) -> Path:
         return self.out / "videos" / f"{video}.json"
+
+
+def _is_of(writer: Writer, frame: Frame) -> bool:
+    return writer.photos if frame.video is None else writer.frames
 
 
 def blank(kind: MapKind, size: tuple[int, int]) -> Array:

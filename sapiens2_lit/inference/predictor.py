@@ -1,33 +1,35 @@
 """Predict on images in Python: numpy in, numpy out, in the original image's pixels."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id
-from sapiens2_lit.checkpoints.runs import checkpoint_in
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.assemble import settle_focal
 from sapiens2_lit.inference.grouping import Grouping
 from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check_boxes, per_image, read
 from sapiens2_lit.inference.masking import check_mask_head, mask_maps, people_of, tells_people
-from sapiens2_lit.inference.model import InferenceModel, Precision, load_model
+from sapiens2_lit.inference.model import InferenceModel, load_model
+from sapiens2_lit.inference.pending import Pending
 from sapiens2_lit.inference.people.doubts import check_least_score, mark_doubts
-from sapiens2_lit.inference.people.own_mask import OwnMask, choose_mask_head, no_mask_head
-from sapiens2_lit.inference.people.tiles import Tiles, check_tiles
+from sapiens2_lit.inference.people.own_mask import find_own_mask
+from sapiens2_lit.inference.people.tiles import Tiles
 from sapiens2_lit.inference.prediction import HeadInfo, Instance, Prediction, info_of
 from sapiens2_lit.inference.runner import Runner
+from sapiens2_lit.inference.sources import Frame
+from sapiens2_lit.inference.stream import stream
 from sapiens2_lit.inference.test_time_augmentation import scaled_sizes, warn_of_heads_left_out
-from sapiens2_lit.inference.trained_view import data_setting
+from sapiens2_lit.inference.trained_view import trained_padding
 from sapiens2_lit.models.multi_scale import Size
 from sapiens2_lit.transforms.crop import BOX_PADDING
 
-__all__ = ["HeadInfo", "Instance", "Prediction", "Predictor", "load"]
+__all__ = ["HeadInfo", "Instance", "Prediction", "Predictor"]
 
 DenseView = Literal["whole", "crop"]
 Detector = Callable[[RGB], npt.NDArray[np.floating]]
@@ -83,7 +85,7 @@ class Predictor:
             raise SettingError(f"batch_size: found {batch_size}, expected 1 or more.")
         if dense_view not in ("whole", "crop"):
             raise SettingError(f"dense_view: found {dense_view!r}, expected whole or crop.")
-        padding = trained_padding(model) if box_padding is None else box_padding
+        padding = trained_padding(model.config) if box_padding is None else box_padding
         if not padding > 0:
             raise SettingError(
                 f"box_padding: found {padding}, expected a factor above 0, such as {BOX_PADDING}."
@@ -102,7 +104,10 @@ class Predictor:
         self.grouping = Grouping(model, self.top_down, self.dense, dense_view == "crop", padding)
         self.runner = Runner(model, batch_size, flip, self.sizes)
         self.person_score = person_score
-        self.own_mask = self._find_own_mask(tiles)
+        masks = self.runner if self.masker is None else self.masker.runner
+        self.own_mask = find_own_mask(
+            detector, masks, self.mask_with, self.runner, padding, tiles, needed=self.uses_boxes
+        )
         check_least_score(person_score)
         warn_of_heads_left_out(model, model.image_size, self.sizes, flip)
         self._warned = False
@@ -134,24 +139,69 @@ class Predictor:
             return found
         return self._predict([read(image)], [boxes])[0]
 
-    @torch.inference_mode()
+    def stream(
+        self, images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None = None
+    ) -> Generator[Prediction, None, None]:
+        """What the heads say about each image of an iterable, in its order, while the next ones are under way.
+
+        Few are in memory at a time, by their bytes. Closing the generator ends its threads.
+
+        Args:
+            images: as of `predict`, or frames of `open_source`; taken by a thread of its own, as there is room.
+            boxes: of each image, as of `predict`.
+
+        Raises:
+            DataError: an image cannot be read, or is none; boxes that are none. Those before it have been given.
+            SettingError: there are fewer boxes than images.
+        """
+        return stream(self, images, boxes)
+
     def _predict(self, images: list[RGB], boxes: list[Boxes], first: int = 0) -> list[Prediction]:
-        """Predict on some images at once; `first` is the place of the first of them, for messages."""
-        predictions = [Prediction(image.shape[:2], heads=self.infos) for image in images]
+        return [one.finish() for one in self.start(images, boxes, first)]
+
+    def start(self, images: list[RGB], boxes: Sequence[Boxes], first: int = 0) -> list[Pending]:
+        """Some images at once through the networks; what remains is to be finished in any thread, in any order.
+
+        Args:
+            images: RGB uint8 (H, W, 3).
+            boxes: of each, as of `predict`.
+            first: place of the first of them, for messages.
+        """
+        pending = [Pending(Prediction(image.shape[:2], heads=self.infos)) for image in images]
+        predictions = [one.prediction for one in pending]
         people = [
             self._people(first + place, image, boxes[place], predictions[place])
             for place, image in enumerate(images)
         ]
         seen = self._find_people(images, people, predictions)
         for names, views in self.grouping.groups(people, predictions, seen):
-            self.runner.run(names, views, images, predictions)
-        heads = dict(self.model.named_heads())
-        for prediction in predictions:
-            prediction.instances.sort(key=lambda one: self.top_down.index(one.head))
-            settle_focal(prediction)
-            mark_doubts(prediction, heads, self.person_score)
-        self._mask(images, people, predictions)
-        return predictions
+            self.runner.start(names, views, images, pending)
+        masks = self._start_masks(images, people, pending)
+        for one, mask in zip(pending, masks, strict=True):
+            one.add(partial(self._complete, one.prediction, mask))
+        return pending
+
+    def _complete(self, prediction: Prediction, mask: Pending | None) -> None:
+        prediction.instances.sort(key=lambda one: self.top_down.index(one.head))
+        settle_focal(prediction)
+        mark_doubts(prediction, dict(self.model.named_heads()), self.person_score)
+        if mask is not None:
+            found = prediction if mask.prediction is prediction else mask.finish()
+            mask_maps(prediction, people_of(found, self.mask_with))
+
+    def _start_masks(
+        self,
+        images: list[RGB],
+        people: list[npt.NDArray[np.float32] | None],
+        pending: list[Pending],
+    ) -> Sequence[Pending | None]:
+        """Of each image what says where people are, if anything does."""
+        if not self.mask_with:
+            return [None] * len(images)
+        if self.masker is None:
+            return pending
+        boxes: Sequence[Boxes] = people if self.dense_view == "crop" else [None] * len(images)
+        return self.masker.start(images, boxes)
 
     def _people(
         self, place: int, image: RGB, boxes: Boxes, prediction: Prediction
@@ -192,31 +242,6 @@ class Predictor:
         """Whether any head sees people one by one."""
         return bool(self.top_down) or self.dense_view == "crop"
 
-    def _find_own_mask(self, tiles: Tiles) -> OwnMask | None:
-        """By whose mask people are found where nobody says where they are; None if by none.
-
-        Raises:
-            SettingError: no head tells people, though it is asked for.
-        """
-        if self.detector not in ("auto", "self"):
-            if self.detector is not None and not callable(self.detector):
-                raise SettingError(
-                    f"detector: found {self.detector!r}, expected auto, self, None, or a function"
-                )
-            return None
-        runner = self.runner if self.masker is None else self.masker.runner
-        heads = dict(runner.model.named_heads())
-        name = self.mask_with or choose_mask_head(heads)
-        if name is None and self.detector == "self":
-            raise no_mask_head(self.model.origin, heads)
-        if name is None or not self.uses_boxes:
-            if tiles != 1:
-                raise SettingError(
-                    f"tiles: people are found by no mask here, in whose parts to look; found {tiles!r}"
-                )
-            return None
-        return OwnMask(runner, name, self.runner, self.box_padding, check_tiles(tiles))
-
     def _find_masker(self, mask_with: str | None, trust: Iterable[str]) -> tuple["Predictor | None", str]:
         """Who says where people are: this predictor (None) or another one, and by which head."""
         if mask_with is None or mask_with in self.infos:
@@ -235,69 +260,3 @@ class Predictor:
             model, batch_size=self.batch_size, flip=self.flip, dense_view=self.dense_view, detector=None
         )
         return other, able[0]
-
-    def _mask(
-        self,
-        images: list[RGB],
-        people: list[npt.NDArray[np.float32] | None],
-        predictions: list[Prediction],
-    ) -> None:
-        if not self.mask_with:
-            return
-        boxes = people if self.dense_view == "crop" else [None] * len(images)
-        masks = predictions if self.masker is None else self.masker._predict(images, [*boxes])
-        for prediction, mask in zip(predictions, masks, strict=True):
-            mask_maps(prediction, people_of(mask, self.mask_with))
-
-
-def trained_padding(model: InferenceModel) -> float:
-    """The factor on the sides of boxes that a model was trained with, or the usual one."""
-    padding = data_setting(model.config, "padding")
-    return BOX_PADDING if padding is None else float(padding)
-
-
-def load(
-    source: str | Path,
-    *,
-    device: str | torch.device = "auto",
-    precision: Precision = "float32",
-    compile: bool = False,
-    ema: bool = True,
-    backbone: str | None = None,
-    trust: Iterable[str] = (),
-    allow_nonfinite: bool = False,
-    **options: Any,
-) -> Predictor:
-    """A predictor with the networks of a checkpoint, of a released task model, or of a `transformers` model.
-
-    Args:
-        source: a run or a folder of runs (its best checkpoint, else its last), a checkpoint of ours (.ckpt), or a task
-            model: a file, a folder or a hub id such as `facebook/sapiens2-seg-0.4b`.
-        device: where it runs; `auto` for CUDA or MPS where there is one, else the CPU.
-        precision: `float32`, or `bf16` by autocast.
-        compile: compile the backbone's blocks in place.
-        ema: take the averaged weights where a checkpoint has them.
-        backbone: where the pretrained backbone of a checkpoint is that holds only what was trained, if it has moved.
-        trust: classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
-            package, torch and lightning; those of the variable SAPIENS2_LIT_TRUST, separated by commas, are, too.
-        allow_nonfinite: load weights that are NaN or infinite.
-        options: of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector, tiles,
-            person_score.
-
-    Raises:
-        UntrustedError: the file names a class that is not trusted; nothing of it was imported.
-        WeightsError: nothing is there, it is no model that can predict, or a weight is not finite.
-        SettingError: naming the setting, what was found and what was expected.
-    """
-    folder = Path(source).expanduser()
-    model = load_model(
-        (checkpoint_in(folder) if folder.is_dir() else None) or source,
-        device=device,
-        precision=precision,
-        compile=compile,
-        ema=ema,
-        backbone=backbone,
-        trust=trust,
-        allow_nonfinite=allow_nonfinite,
-    )
-    return Predictor(model, trust=trust, **options)

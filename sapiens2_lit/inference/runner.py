@@ -1,14 +1,17 @@
 """Views through the networks, some at a time, into the predictions of their images."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sapiens2_lit.inference.assemble import CropOwnership, batch_of, collect_maps, collect_people
+from sapiens2_lit.heads.base import Outputs
+from sapiens2_lit.inference.assemble import CropOwnership, FoundByHead, batch_of
 from sapiens2_lit.inference.inputs import RGB
 from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.inference.pending import Pending
 from sapiens2_lit.inference.prediction import Prediction
 from sapiens2_lit.inference.views import View
 from sapiens2_lit.models.multi_scale import Size
@@ -30,7 +33,6 @@ class Runner:
         self.flip = flip
         self.sizes = sizes
 
-    @torch.inference_mode()
     def run(
         self,
         names: Sequence[str],
@@ -38,24 +40,38 @@ class Runner:
         images: Sequence[RGB],
         predictions: Sequence[Prediction],
     ) -> None:
-        """All views through the heads called `names`; one pass of the backbone over them.
+        """All views through the heads called `names`, and what they say into the predictions."""
+        pending = [Pending(prediction) for prediction in predictions]
+        self.start(names, views, images, pending)
+        for one in pending:
+            one.finish()
+
+    @torch.inference_mode()
+    def start(
+        self,
+        names: Sequence[str],
+        views: Sequence[View],
+        images: Sequence[RGB],
+        pending: Sequence[Pending],
+    ) -> None:
+        """All views through the networks: one pass of the backbone over them. What remains is left to `pending`.
 
         Args:
             names: of heads.
             views: of the images, each by its image's place.
             images: RGB uint8 (H, W, 3).
-            predictions: of the images, which take what is found.
+            pending: of the images.
         """
-        claims = [CropOwnership(prediction.image_size) for prediction in predictions]
+        claims = [CropOwnership(one.prediction.image_size) for one in pending]
         for start in range(0, len(views), self.batch_size):
-            self._run_batch(names, views[start : start + self.batch_size], images, predictions, claims)
+            self._start_batch(names, views[start : start + self.batch_size], images, pending, claims)
 
-    def _run_batch(
+    def _start_batch(
         self,
         names: Sequence[str],
         views: Sequence[View],
         images: Sequence[RGB],
-        predictions: Sequence[Prediction],
+        pending: Sequence[Pending],
         claims: Sequence[CropOwnership],
     ) -> None:
         def render(size: Size) -> Tensor:
@@ -67,11 +83,20 @@ class Runner:
         batch = batch_of(inputs, views)
         heads = {name: head for name, head in self.model.named_heads() if name in names}
         dense = any(not head.top_down for head in heads.values())
-        taken = [claims[view.image].take(view) for view in views] if dense else []
-        for name, head in heads.items():
-            if head.top_down:
-                people = collect_people(name, head, outputs[name], batch, views)
-                for view, person in zip(views, people, strict=True):
-                    predictions[view.image].instances.append(person)
-            else:
-                collect_maps(name, head, outputs[name], batch, views, taken, predictions)
+        size = sum(nbytes(outputs[name]) for name in heads) // len(views)
+        found = {name: FoundByHead(name, head, outputs[name], batch, views) for name, head in heads.items()}
+        for index, view in enumerate(views):
+            one = pending[view.image]
+            one.nbytes += size
+            taken = claims[view.image].take(view) if dense and not view.whole else None
+            for name, head in heads.items():
+                if head.top_down:
+                    one.add(partial(found[name].add_person, index, one.prediction))
+                else:
+                    one.add(partial(found[name].add_maps, index, one.prediction, taken))
+
+
+def nbytes(outputs: Outputs) -> int:
+    """Of all tensors in what a head answers."""
+    tensors = outputs.values() if isinstance(outputs, dict) else [outputs]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

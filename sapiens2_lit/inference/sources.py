@@ -2,11 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from sapiens2_lit.inference.streams import READ, Stream, is_stream, open_stream
 from sapiens2_lit.inference.video import VIDEO_SUFFIXES, VideoFile
 
 Skip = Callable[[str], bool]
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -67,20 +69,26 @@ class Source:
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
 
-    def frames(self, skip: Skip = lambda name: False) -> Generator[Frame, None, None]:
+    def frames(
+        self, skip: Skip = lambda name: False, each: Each | None = None
+    ) -> Generator[Frame, None, None]:
         """All frames but those whose name `skip` says to leave out: such photographs are not even read.
 
         A video of which `skip` says to leave out its own name is not opened. What cannot be read is noted in
         `problems` and left out.
+
+        Args:
+            skip: asked for each photograph, each video and each of its frames.
+            each: what does as `map` does, with several photographs at once; `map` where absent.
         """
         self.problems = []
-        for index, (name, path) in enumerate(self.photos.items()):
-            if skip(name):
-                continue
-            try:
-                yield Frame(read_image(path), name, self._file(path), index)
-            except DataError as error:
-                self.problems.append(str(error))
+        photos = ((index, name) for index, name in enumerate(self.photos) if not skip(name))
+        for found in (each or map)(self._read, photos):
+            if isinstance(found, Frame):
+                yield found
+            else:
+                self.problems.append(found)
+            del found
         for name, video in self.videos.items():
             if not skip(name):
                 yield from self._video_frames(name, video, skip)
@@ -91,6 +99,14 @@ class Source:
         counts = [video.num_frames for video in self.videos.values()]
         known = [count for count in counts if count is not None]
         return len(self.photos) + sum(known) if len(known) == len(counts) else None
+
+    def _read(self, photo: tuple[int, str]) -> Frame | str:
+        """A photograph, or what is wrong with it."""
+        index, name = photo
+        try:
+            return Frame(read_image(self.photos[name]), name, self._file(self.photos[name]), index)
+        except DataError as error:
+            return str(error)
 
     def _video_frames(self, name: str, video: VideoFile | Stream, skip: Skip) -> Iterator[Frame]:
         for index, time, image in video.frames(lambda index: not skip(frame_name(name, index))):

@@ -37,23 +37,6 @@ def restore_vectors(values: npt.NDArray[np.float32], view: View) -> npt.NDArray[
     return vectors
 
 
-def restore_classes(logits: npt.NDArray[np.float32], view: View) -> npt.NDArray[np.uint8]:
-    """The class of each pixel, uint8 (H, W), from logits (C, h, w): resampled, and then the largest.
-
-    Edges between classes come out smooth, which resampling the classes themselves would not give. Classes that are
-    nowhere the largest in the input are left out, and one class is resampled at a time.
-    """
-    affine, size = to_region(view)
-    shown = logits[:, *view.shown]
-    best = np.full(size, -np.inf, dtype=np.float32)
-    labels = np.zeros(size, dtype=np.uint8)
-    for index in np.unique(shown.argmax(axis=0)):
-        values = _resample(np.ascontiguousarray(shown[index, :, :, None]), affine, size)[..., 0]
-        np.copyto(labels, np.uint8(index), where=values > best)
-        np.maximum(best, values, out=best)
-    return labels
-
-
 def restore_labels(labels: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
     """Whole numbers (h, w) or (h, w, C) on `view.region`: those of the nearest input pixel."""
     affine, (height, width) = to_region(view)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.errors import WeightsError
+from sapiens2_lit.transforms.crop import BOX_PADDING
 from sapiens2_lit.transforms.whole_image import ImageView, check_view
 
 STRETCHED = (
@@ -56,3 +57,9 @@ def released_view(task: str, place: Path) -> ImageView:
         if pads is True:
             return "letterbox"
     return "stretch" if task in STRETCHED else "letterbox"
+
+
+def trained_padding(config: Mapping[str, Any]) -> float:
+    """The factor on the sides of boxes that a model was trained with, or the usual one."""
+    padding = data_setting(config, "padding")
+    return BOX_PADDING if padding is None else float(padding)

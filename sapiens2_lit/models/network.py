@@ -92,7 +92,7 @@ class Network(nn.Module):
             chosen = (several if size in sizes else set()) | (single if size == own else set())
             view = images if size == own else (render or resizer(images))(size)
             for name, outputs in self._view(view, chosen, flip).items():
-                found[name].append(resample(heads[name], outputs, size, own))
+                found[name].append(outputs if sizes == [own] else resample(heads[name], outputs, size, own))
         return {name: mean(outputs) for name, outputs in found.items()}
 
     def _view(self, images: Tensor, names: Collection[str], flip: bool) -> dict[str, Outputs]:

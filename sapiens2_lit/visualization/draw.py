@@ -84,11 +84,17 @@ def draw_segmentation(
     """
     labels = np.asarray(labels, dtype=np.uint8)
     assert labels.shape == image.shape[:2], f"image {image.shape}, labels {labels.shape}"
-    tinted = cv2.addWeighted(np.ascontiguousarray(image), 1 - opacity, classes.palette()[labels], opacity, 0)
-    picture = np.where((labels == classes.background)[..., None], image, tinted)
-    picture = np.where((labels == IGNORED)[..., None], image // 4, picture)
+    image = np.ascontiguousarray(image)
+    colors = cv2.applyColorMap(
+        np.ascontiguousarray(labels), classes.palette()[:, None]
+    )  # a look into a table
+    picture = cv2.addWeighted(image, 1 - opacity, colors, opacity, 0)
+    found = np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORED + 1)).tolist()
+    if classes.background in found:
+        cv2.copyTo(image, (labels == classes.background).view(np.uint8), picture)
+    if IGNORED in found:
+        cv2.copyTo(image // 4, (labels == IGNORED).view(np.uint8), picture)
     if legend or (legend is None and len(image) >= _READABLE):
-        found = np.unique(labels).tolist()
         shown = [index for index in found if index < classes.num_classes and index != classes.background]
         return np.concatenate([picture, draw_legend(shown, classes, len(image))], axis=1)
     return picture

@@ -29,11 +29,15 @@ def draw_normals(image: np.ndarray, normals: Field) -> np.ndarray:
         normals: (H, W, 3) in the frame of the camera (y down, z forward); zero or not finite where there is none.
     """
     assert normals.shape == image.shape, f"image {image.shape}, normals {normals.shape}"
-    length = np.linalg.norm(normals, axis=2, keepdims=True)
+    length = np.sqrt(np.einsum("hwc,hwc->hw", normals, normals))
     known = np.isfinite(length) & (length > 0)
-    unit = np.where(known, normals, 1) / np.where(known, length, 1)
-    colors = np.rint((unit * [1, -1, -1] + 1) * 127.5).astype(np.uint8)
-    return np.where(known, colors, image // 4)
+    everywhere = bool(known.all())
+    scale = 127.5 / (length if everywhere else np.where(known, length, 1))
+    colors = (normals if everywhere else np.where(known[..., None], normals, 1)) * scale[..., None]
+    colors[..., 1:] *= -1
+    colors += 127.5
+    picture = np.rint(colors, out=colors).astype(np.uint8)
+    return picture if everywhere else np.where(known[..., None], picture, image // 4)
 
 
 def draw_depth(image: np.ndarray, depth: Field, bar: bool | None = None) -> np.ndarray:

@@ -14,9 +14,10 @@ from sapiens2_lit.cli.main import main
 from sapiens2_lit.codecs import UDPHeatmapCodec
 from sapiens2_lit.export.agreement import draw_picture, results_of
 from sapiens2_lit.export.manifest import describe_head
+from sapiens2_lit.inference.class_maps import restore_classes
 from sapiens2_lit.inference.model import load_model
 from sapiens2_lit.inference.predictor import Predictor
-from sapiens2_lit.inference.to_original import restore_classes, restore_field
+from sapiens2_lit.inference.to_original import restore_field
 from sapiens2_lit.inference.views import crop_view, whole_view
 from sapiens2_lit.transforms.geometric import apply_affine
 

@@ -16,7 +16,8 @@ from sapiens2_lit.checkpoints import released_state, write_weights
 from sapiens2_lit.cli.fit import run
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.inference.from_released import METADATA
-from sapiens2_lit.inference.predictor import Predictor, load
+from sapiens2_lit.inference.load import load
+from sapiens2_lit.inference.predictor import Predictor
 
 BACKBONE = {
     "class_path": "sapiens2_lit.backbones.Sapiens2",
@@ -117,11 +118,11 @@ def test_resume_does_what_is_missing(
     times = {path: path.stat().st_mtime_ns for path in files}
     files[1].unlink()
     seen: list[int] = []
-    original = Predictor.predict
+    start = Predictor.start
     monkeypatch.setattr(
         Predictor,
-        "predict",
-        lambda self, image, boxes=None: seen.append(len(image)) or original(self, image, boxes),
+        "start",
+        lambda self, images, *rest: seen.append(len(images)) or start(self, images, *rest),
     )
     assert predict(models["seg"], photos, out, "--formats", "png", "--resume") == 0
     assert seen == [1]

@@ -27,7 +27,7 @@ def written(
     tmp_path_factory: pytest.TempPathFactory, every_head: InferenceModel, picture: MakePicture
 ) -> Path:
     """A folder with `photos` and, of every head in every format, `predictions`."""
-    for package in ("OpenEXR", "trimesh"):
+    for package in ("OpenEXR", "trimesh", "pyarrow"):
         pytest.importorskip(package)
     root = tmp_path_factory.mktemp("page")
     (root / "photos").mkdir()

@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 
-from sapiens2_lit.inference.to_original import (
-    restore_classes,
-    restore_field,
-    restore_labels,
-    restore_vectors,
-)
+from sapiens2_lit.inference.class_maps import restore_classes
+from sapiens2_lit.inference.to_original import restore_field, restore_labels, restore_vectors
 from sapiens2_lit.inference.views import View, crop_view, whole_view
 from sapiens2_lit.transforms.fields import warp_field
 from sapiens2_lit.transforms.geometric import apply_affine, invert

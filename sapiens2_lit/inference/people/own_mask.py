@@ -19,7 +19,7 @@ from sapiens2_lit.inference.people.regions import (
     cuts_by_thickness,
     find_regions,
 )
-from sapiens2_lit.inference.people.tiles import Tiles, number_of_tiles, tiles_of
+from sapiens2_lit.inference.people.tiles import Tiles, check_tiles, number_of_tiles, tiles_of
 from sapiens2_lit.inference.prediction import Prediction, info_of
 from sapiens2_lit.inference.runner import Runner
 from sapiens2_lit.inference.views import crop_view, whole_view
@@ -163,6 +163,38 @@ class OwnMask:
             poses = [[next(people[place]).keypoints for _ in cut] for cut in piece.cuts]
             best.append(best_cut(piece.region, piece.cuts, poses, piece.heads))
         return best
+
+
+def find_own_mask(
+    detector: object, masks: Runner, name: str, poses: Runner, padding: float, tiles: Tiles, *, needed: bool
+) -> OwnMask | None:
+    """By whose mask people are found where nobody says where they are; None if by none.
+
+    Args:
+        detector: `auto`, `self`, None, or a function that finds people.
+        masks: the model that may tell people.
+        name: of its head that does; empty for the first that can.
+        poses, padding, tiles: as of `OwnMask`.
+        needed: whether any head sees people one by one.
+
+    Raises:
+        SettingError: no head tells people, though it is asked for.
+    """
+    if detector not in ("auto", "self"):
+        if detector is not None and not callable(detector):
+            raise SettingError(f"detector: found {detector!r}, expected auto, self, None, or a function")
+        return None
+    heads = dict(masks.model.named_heads())
+    head = name or choose_mask_head(heads)
+    if head is None and detector == "self":
+        raise no_mask_head(poses.model.origin, heads)
+    if head is None or not needed:
+        if tiles != 1:
+            raise SettingError(
+                f"tiles: people are found by no mask here, in whose parts to look; found {tiles!r}"
+            )
+        return None
+    return OwnMask(masks, head, poses, padding, check_tiles(tiles))
 
 
 def choose_mask_head(heads: Mapping[str, Head]) -> str | None:

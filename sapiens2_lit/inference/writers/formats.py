@@ -13,7 +13,8 @@ from sapiens2_lit.inference.writers.depth import MILLIMETRES, DepthExr, DepthPng
 from sapiens2_lit.inference.writers.matte import MattePng
 from sapiens2_lit.inference.writers.mesh import MeshGlb
 from sapiens2_lit.inference.writers.normals import NormalExr, NormalPng
-from sapiens2_lit.inference.writers.overlay import OverlayPng, OverlayVideo
+from sapiens2_lit.inference.writers.overlay import OverlayJpg, OverlayPng, OverlayVideo
+from sapiens2_lit.inference.writers.parquet import MapParquet, PeopleParquet
 from sapiens2_lit.inference.writers.points import CameraJson, PointsPly
 from sapiens2_lit.inference.writers.pose import PoseJson
 from sapiens2_lit.inference.writers.segmentation import MaskPng
@@ -21,6 +22,7 @@ from sapiens2_lit.vocabularies.tasks import map_kind, map_kinds, maps_of_label
 
 DEFAULT_FORMATS = ("json", "png", "ply", "overlay")
 OTHER_FORMATS = ("npy", "npz")  # of every map, and of what heads of your own predict
+OVERLAYS = {"jpg": OverlayJpg, "png": OverlayPng}
 PICTURE_FORMATS = ("overlay", "overlay-frames")
 
 
@@ -31,16 +33,20 @@ class FormatOptions:
     Attributes:
         frame: of normals, points and clouds; meshes are always in glTF's own, OpenGL's.
         depth_unit: metres of 1 in a png of depth.
+        overlay: the suffix of pictures of overlays: jpg or png.
         image_ids: COCO's `image_id` of each file; None numbers pictures from 1.
     """
 
     frame: Axes = "opencv"
     depth_unit: float = MILLIMETRES
+    overlay: str = "jpg"
     image_ids: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         if self.frame not in ("opencv", "opengl"):
             raise SettingError(f"--frame is {self.frame!r}, expected opencv or opengl")
+        if self.overlay not in OVERLAYS:
+            raise SettingError(f"--overlay_format is {self.overlay!r}, expected one of {', '.join(OVERLAYS)}")
 
 
 MakeWriter = Callable[[str, str, FormatOptions], Writer]
@@ -57,6 +63,7 @@ def _in_frame(kind: Callable[[str, str, Axes], Writer]) -> MakeWriter:
 # By what the numbers of a result are (`MapKind.values`) and the name of the format.
 WRITERS: dict[tuple[str, str], MakeWriter] = {
     ("keypoints", "json"): _plain(PoseJson),
+    ("keypoints", "parquet"): _plain(PeopleParquet),
     ("keypoints", "coco"): lambda head, key, options: CocoResults(head, key, options.image_ids),
     ("classes", "png"): _plain(MaskPng),
     ("unit vectors", "png"): _in_frame(NormalPng),
@@ -78,7 +85,7 @@ def formats_of(key: str) -> tuple[str, ...]:
     if values is None:
         return ()
     named = tuple(name for of, name in WRITERS if of == values)
-    return named if values == "keypoints" else (*named, *OTHER_FORMATS)
+    return named if values == "keypoints" else (*named, "parquet", *OTHER_FORMATS)
 
 
 def all_formats() -> list[str]:
@@ -92,6 +99,8 @@ def build_writer(head: str, key: str, format_name: str, options: FormatOptions) 
     Raises:
         SettingError: it needs a package that is not installed, or an option does not fit.
     """
+    if format_name == "parquet" and key != "keypoints":
+        return MapParquet(head, key)
     if format_name in ARRAYS:
         return ARRAYS[format_name](head, key, options)
     return WRITERS[_values_of(key) or key, format_name](head, key, options)
@@ -133,7 +142,7 @@ def build_writers(
 def _writers_of(name: str, head: str, network: Head, options: FormatOptions, videos: bool) -> list[Writer]:
     if name in PICTURE_FORMATS:
         frames = name == "overlay-frames"
-        overlays: list[Writer] = [OverlayPng(head, "overlay", network, frames)]
+        overlays: list[Writer] = [OVERLAYS[options.overlay](head, "overlay", network, frames)]
         return overlays if frames or not videos else [*overlays, OverlayVideo(head, "overlay", network)]
     return [build_writer(head, key, name, options) for key in keys_of(network) if name in formats_of(key)]
 

@@ -11,6 +11,7 @@ from sapiens2_lit.inference.writers.base import (
     Axes,
     BytesWriter,
     FileWriter,
+    all_finite,
     encode_png,
     in_axes,
     to_integers,
@@ -33,8 +34,12 @@ class NormalPng(BytesWriter):
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
         normals = self.map_of(prediction)
-        shares = (in_axes(normals, self.axes) + 1) / 2
-        return encode_png(to_integers(np.where(known(normals)[..., None], shares, 0), np.uint16))
+        shares = in_axes(normals, self.axes)  # a copy
+        shares += 1
+        shares *= 0.5
+        if not all_finite(shares):
+            shares[~known(normals)] = 0
+        return encode_png(to_integers(shares, np.uint16))
 
     def about(self, prediction: Prediction) -> dict[str, Any]:
         return {"dtype": "uint16", "encoding": "(n + 1) / 2 * 65535", "unknown": 0, "frame": self.axes}

@@ -1,4 +1,4 @@
-"""Predictions drawn on the picture: png of photographs, video of videos."""
+"""Predictions drawn on the picture: jpg or png of photographs, video of videos."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch import Tensor
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.prediction import Array, Instance, Prediction
 from sapiens2_lit.inference.sources import Frame
-from sapiens2_lit.inference.writers.base import BytesWriter, Writer, encode_png
+from sapiens2_lit.inference.writers.base import BytesWriter, Writer, encode_jpeg, encode_png
 from sapiens2_lit.inference.writers.pose import people_of
 from sapiens2_lit.inference.writers.video import VideoEncoder
 
@@ -78,15 +78,14 @@ def draw_id(image: npt.NDArray[np.uint8], person: Instance) -> npt.NDArray[np.ui
     return picture
 
 
-class OverlayPng(BytesWriter):
-    """RGB png of what `Head.draw` draws; it may be wider than the image, by a legend or a second view.
+class OverlayPicture(BytesWriter):
+    """RGB of what `Head.draw` draws; it may be wider than the image, by a legend or a second view.
 
     Args:
         network: the head itself.
         frames: of videos, too, a picture a frame.
     """
 
-    name: ClassVar[str] = "png"
     kind: ClassVar[str | None] = "overlay"
 
     def __init__(self, head: str, key: str, network: Head, frames: bool = False) -> None:
@@ -94,8 +93,27 @@ class OverlayPng(BytesWriter):
         self.network = network
         self.frames = frames
 
+    def draw(self, prediction: Prediction, frame: Frame) -> npt.NDArray[np.uint8]:
+        """RGB uint8 (H, W, 3)."""
+        return draw_overlay(self.network, self.head, prediction, frame.image)
+
+
+class OverlayJpg(OverlayPicture):
+    """Of a photograph's kind: a tenth of the bytes and of the time of a png."""
+
+    name: ClassVar[str] = "jpg"
+
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
-        return encode_png(draw_overlay(self.network, self.head, prediction, frame.image))
+        return encode_jpeg(self.draw(prediction, frame))
+
+
+class OverlayPng(OverlayPicture):
+    """Without loss."""
+
+    name: ClassVar[str] = "png"
+
+    def encode(self, prediction: Prediction, frame: Frame) -> bytes:
+        return encode_png(self.draw(prediction, frame))
 
 
 class OverlayVideo(Writer):
@@ -113,6 +131,7 @@ class OverlayVideo(Writer):
     name: ClassVar[str] = "mp4"
     kind: ClassVar[str | None] = "overlay"
     photos = False
+    in_order = True
 
     def __init__(self, head: str, key: str, network: Head) -> None:
         super().__init__(head, key)
@@ -125,13 +144,21 @@ class OverlayVideo(Writer):
     def is_finished(self, name: str, folder: Path) -> bool:
         return self.path(name, folder).is_file()
 
+    def prepare(self, prediction: Prediction, frame: Frame) -> npt.NDArray[np.uint8]:
+        return draw_overlay(self.network, self.head, prediction, frame.image)
+
     def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
+        self.write_prepared(self.prepare(prediction, frame), prediction, frame, folder)
+
+    def write_prepared(
+        self, prepared: npt.NDArray[np.uint8], prediction: Prediction, frame: Frame, folder: Path
+    ) -> None:
         assert frame.video is not None
         assert frame.time is not None
         if self.encoder is None:
             name = frame.name.rsplit("/", 1)[0]
             self.encoder = VideoEncoder(self.path(name, folder), frame.video.rate)
-        self.encoder.add(draw_overlay(self.network, self.head, prediction, frame.image), frame.time)
+        self.encoder.add(prepared, frame.time)
 
     def end_video(self, name: str, folder: Path) -> None:
         if self.encoder is not None:

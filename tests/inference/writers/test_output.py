@@ -74,7 +74,7 @@ def test_defaults_are_what_each_head_has(
     kinds = ("seg/segmentation", "normal/normal", "depth/depth", "albedo/albedo", "matte/matte")
     expected = {f"{kind}/{name}.png" for kind in kinds for name in "abc"}
     expected |= {f"pose/keypoints/{name}.json" for name in "abc"}
-    expected |= {f"{head}/overlay/{name}.png" for head in heads for name in "abc"}
+    expected |= {f"{head}/overlay/{name}.jpg" for head in heads for name in "abc"}
     expected |= {f"{head}/about.json" for head in heads}
     assert files(out) == expected
 
@@ -223,7 +223,7 @@ def test_overlays_show_people_and_their_numbers(
 ) -> None:
     chosen = {"pose": heads["pose"]}
     out = tmp_path / "out"
-    run(open_output(["overlay"], out, chosen, source), source, only)
+    run(open_output(["overlay"], out, chosen, source, options=FormatOptions(overlay="png")), source, only)
     drawn = np.asarray(Image.open(out / "pose" / "overlay" / "a.png")).astype(int)
     image = np.asarray(Image.open(tmp_path / "in" / "a.png")).astype(int)
     assert drawn.shape == image.shape
@@ -231,5 +231,5 @@ def test_overlays_show_people_and_their_numbers(
     x, y, width, _ = only.instances[0].box.round().astype(int)
     assert changed[y, x : min(x + width, 30)].all(), "the box's upper side"
     unknown = replace(only, instances=[])
-    run(open_output(["overlay"], out, chosen, source), source, unknown)
+    run(open_output(["overlay"], out, chosen, source, options=FormatOptions(overlay="png")), source, unknown)
     np.testing.assert_array_equal(np.asarray(Image.open(out / "pose" / "overlay" / "a.png")), image)

@@ -1,0 +1,142 @@
+"""The class of each pixel of an original image, from the logits of a view.
+
+Between pixels of the logits of which one class is the largest, it stays so: interpolation only weighs them. So logits
+are interpolated where classes meet, a few per cent of a picture, and nowhere else.
+
+Legend: C classes, h and w pixels of the logits, H and W of the part of the image that a view shows, N pixels.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.inference.views import View
+from sapiens2_lit.transforms.geometric import Affine, compose, invert, reduce_first, resizing, translation
+
+Logits = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+
+_MOST_EDGES = 0.25  # of a picture's pixels, above which whole maps are resampled faster
+
+
+def restore_classes(logits: Logits, view: View) -> Labels:
+    """The class of each pixel of `view.region`, uint8 (H, W): that of the largest interpolated logit.
+
+    Edges between classes come out smooth, which resampling the classes themselves would not give. Classes that are
+    nowhere the largest are left out, and only pixels that show the image take part.
+
+    Args:
+        logits: (C, h, w), at the input's size or any other of its aspect, such as that of a decoder.
+        view: that the network saw.
+    """
+    affine, shown = _to_region(logits, view)
+    size, first = view.region.size, shown[0]
+    if reduce_first(first, affine, size)[0] is not first:  # it shrinks, and is averaged
+        return by_whole_maps(shown, affine, size)
+    best = largest(shown)
+    rows, columns = _places(affine, 1, size[0], best.shape[0]), _places(affine, 0, size[1], best.shape[1])
+    labels = rows.take(columns, best)
+    edges = np.flatnonzero(rows.take(columns, _classes_meet(best)))
+    if len(edges) > _MOST_EDGES * labels.size:
+        return by_whole_maps(shown, affine, size)
+    if len(edges):
+        down, across = np.divmod(edges, size[1])
+        labels.ravel()[edges] = _interpolated(shown, classes_in(best), rows.of(down), columns.of(across))
+    return labels
+
+
+def by_whole_maps(shown: Logits, affine: Affine, size: tuple[int, int]) -> Labels:
+    """As `restore_classes`, one class after the other over the whole picture; averaged first where it shrinks."""
+    height, width = size
+    best = np.full(size, -np.inf, dtype=np.float32)
+    labels = np.zeros(size, dtype=np.uint8)
+    for index in classes_in(largest(shown)):
+        reduced, left = reduce_first(np.ascontiguousarray(shown[index]), affine, size)
+        values = cv2.warpAffine(
+            reduced, left, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        np.copyto(labels, np.uint8(index), where=values > best)
+        np.maximum(best, values, out=best)
+    return labels
+
+
+def largest(logits: Logits) -> Labels:
+    """The first class of the largest logit, uint8 (h, w): as `argmax` over C, but in the order of memory."""
+    best = logits[0].copy()
+    labels = np.zeros(best.shape, dtype=np.uint8)
+    for index in range(1, len(logits)):
+        np.copyto(labels, np.uint8(index), where=logits[index] > best)
+        np.maximum(best, logits[index], out=best)
+    return labels
+
+
+def classes_in(labels: Labels) -> Labels:
+    """The classes that occur, sorted."""
+    return np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).astype(np.uint8)
+
+
+class _Axis:
+    """Where the pixels of one axis of the output lie between two pixels of the logits."""
+
+    def __init__(self, low: Places, high: Places, weight: npt.NDArray[np.float32]) -> None:
+        self.low, self.high, self.weight = low, high, weight
+
+    def take(self, columns: "_Axis", values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """(H, W) of (h, w): the value above and left of each output pixel, row by row in memory."""
+        return np.take(np.take(values, self.low, axis=0), columns.low, axis=1)
+
+    def of(self, places: Places) -> "_Axis":
+        return _Axis(self.low[places], self.high[places], self.weight[places])
+
+
+def _places(affine: Affine, axis: int, length: int, source: int) -> _Axis:
+    """Axes do not mix: each output row has its input rows; beyond the border the outermost is repeated."""
+    inverse = invert(affine)
+    row = 1 if axis else 0
+    place = np.clip(inverse[row, row] * np.arange(length) + inverse[row, 2], 0, source - 1)
+    low = np.floor(place).astype(np.int64)
+    return _Axis(low, np.minimum(low + 1, source - 1), (place - low).astype(np.float32))
+
+
+def _classes_meet(labels: Labels) -> npt.NDArray[np.bool_]:
+    """(h, w): whether a pixel and its neighbors at the right, below, and both are of several classes."""
+    meet = np.zeros(labels.shape, dtype=np.bool_)
+    meet[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    meet[:-1] |= labels[:-1] != labels[1:]
+    meet[:-1, :-1] |= labels[:-1, :-1] != labels[1:, 1:]
+    return meet
+
+
+def _interpolated(shown: Logits, classes: Labels, rows: _Axis, columns: _Axis) -> Labels:
+    """The class of N pixels."""
+    width = shown.shape[2]
+    corners = [
+        line * width + column for line in (rows.low, rows.high) for column in (columns.low, columns.high)
+    ]
+    down, across = rows.weight, columns.weight
+    weights = ((1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across)
+    best = np.full(len(down), -np.inf, dtype=np.float32)
+    labels = np.zeros(len(down), dtype=np.uint8)
+    for index in classes:
+        plane = np.ascontiguousarray(shown[index]).ravel()
+        values = plane[corners[0]] * weights[0]
+        for corner, weight in zip(corners[1:], weights[1:], strict=True):
+            values += plane[corner] * weight
+        np.copyto(labels, index, where=values > best)
+        np.maximum(best, values, out=best)
+    return labels
+
+
+def _to_region(logits: Logits, view: View) -> tuple[Affine, Logits]:
+    """The affine from pixels of the logits that show the image to pixels of `view.region`, and those logits."""
+    height, width = logits.shape[1:]
+    scale = resizing(width / view.size[1], height / view.size[0])
+    scaled = replace(view, size=(height, width), affine=compose(scale, view.affine))
+    x, y = scaled.shown.corner
+    left, top = view.region.corner
+    affine = compose(translation(-left, -top), invert(scaled.affine), translation(x, y))
+    return affine, logits[:, *scaled.shown]

@@ -1,0 +1,129 @@
+"""A run in parts: each predicts on its share of the pictures, and the last to finish makes what is of the whole run."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from sapiens2_lit.atomic_write import unwritable_is_error, write_whole
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.inference.shard import Shard
+from sapiens2_lit.inference.sources import Source
+from sapiens2_lit.inference.writers.base import RunWriter, Writer
+from sapiens2_lit.inference.writers.journal import merge, part_of
+
+FOLDER = ".shards"
+
+
+class ShardedRun:
+    """The parts of a run in one folder, which know of each other by OUT/.shards; it is gone when all is done.
+
+    Args:
+        out: the folder of the results.
+        shard: the part that this process does.
+        source: all pictures of the run.
+        settings: by option, what must be the same for all parts.
+    """
+
+    def __init__(self, out: Path, shard: Shard, source: Source, settings: Mapping[str, Any]) -> None:
+        self.out = out
+        self.shard = shard
+        self.places = {name: place for place, name in enumerate([*source.photos, *source.videos])}
+        names = "\n".join(self.places).encode()
+        self.run = {
+            "--shard": f"of {shard.number}",
+            **{name: json.loads(json.dumps(value, default=str)) for name, value in settings.items()},
+            "the pictures": f"{len(self.places)} with names of hash {blake2b(names, digest_size=8).hexdigest()}",
+        }
+        self.folder = out / FOLDER
+        self.fresh = False
+
+    @property
+    def shards(self) -> list[Shard]:
+        return [Shard(index, self.shard.number) for index in range(1, self.shard.number + 1)]
+
+    def begin(self) -> None:
+        """Take part in the run in the folder, or begin it.
+
+        Raises:
+            SettingError: the parts that are there are of a run with other options.
+        """
+        with self._locked():
+            path = self.folder / "run.json"
+            if not path.is_file():
+                self.fresh = True
+                write_whole(path, json.dumps(self.run, indent=1).encode())
+            there = json.loads(path.read_text(encoding="utf-8"))
+            for name in dict.fromkeys([*self.run, *there]):
+                if there.get(name) != self.run.get(name):
+                    raise SettingError(
+                        f"--shard {self.shard}: {self.out} has shards of a run with other options: {name} was "
+                        f"{shown(there.get(name))}, here it is {shown(self.run.get(name))}. Give all shards the same "
+                        f"options, or this one another --output; to begin anew delete {self.folder}."
+                    )
+            (self.folder / self.shard.name).unlink(missing_ok=True)
+
+    def forget_earlier(self, writers: Sequence[Writer]) -> None:
+        """Drop lists that are left of earlier runs, as a run that does not resume does."""
+        for writer in writers:
+            if self.fresh and isinstance(writer, RunWriter):
+                path = writer.journal_of(self.out)
+                for left in (path, *path.parent.glob(part_of(path, "*-of-*").name)):
+                    left.unlink(missing_ok=True)
+
+    def finish(self, writers: Sequence[Writer], unchanged: bool) -> bool:
+        """Say that this part is done; the last one makes the lists of the whole run. Returns whether that was this one.
+
+        Args:
+            writers: of the run, closed.
+            unchanged: this part has found everything there.
+        """
+        with self._locked():
+            if self.fresh and unchanged:  # of a run that was complete before
+                for writer in writers:
+                    if isinstance(writer, RunWriter):
+                        part_of(writer.journal_of(self.out), self.shard.name).unlink(missing_ok=True)
+                shutil.rmtree(self.folder)
+                return False
+            write_whole(self.folder / self.shard.name, b"")
+            if not all((self.folder / shard.name).is_file() for shard in self.shards):
+                return False
+            for writer in writers:
+                if isinstance(writer, RunWriter):
+                    names = [shard.name for shard in self.shards]
+                    merge(writer.journal_of(self.out), names, self.places, writer.numbered)
+                    writer.make_whole(self.out)
+            shutil.rmtree(self.folder)
+            return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        from filelock import FileLock
+
+        path = self.folder / "lock"
+        with unwritable_is_error(self.folder):
+            while True:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with FileLock(path, thread_local=False):
+                    if path.exists():  # else the last part has removed it meanwhile
+                        yield
+                        return
+
+
+def refuse_unfinished_shards(out: Path) -> None:
+    """Raise SettingError if a folder holds some of the parts of a run, which a whole one would mix with its own."""
+    if (out / FOLDER / "run.json").is_file():
+        raise SettingError(
+            f"--output {out} holds shards of a run that is not finished: give --shard I/N as for those, or another "
+            f"folder; to begin anew delete {out / FOLDER}."
+        )
+
+
+def shown(value: Any) -> str:
+    """A setting as it is typed."""
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "empty"
+    return "not given" if value is None else str(value)

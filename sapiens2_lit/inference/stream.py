@@ -1,0 +1,142 @@
+"""Prediction as a pipeline: pictures are read, pass through the networks, and are brought to their size at once.
+
+The networks run in the thread that takes the results. Reading, and what is made of raw outputs, run in threads: codecs,
+resampling and array operations let go of Python's lock.
+"""
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.inference.in_order import MEBIBYTE, ahead, in_order
+from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check, read
+from sapiens2_lit.inference.pending import Pending
+from sapiens2_lit.inference.prediction import Prediction
+from sapiens2_lit.inference.sources import Frame
+
+if TYPE_CHECKING:
+    from sapiens2_lit.inference.predictor import Predictor
+
+T = TypeVar("T")
+
+# bytes at each stage; of what is to be restored two batches, else the networks would wait
+READ, RESTORED, WRITTEN = 128 * MEBIBYTE, 1024 * MEBIBYTE, 384 * MEBIBYTE
+MOST_THREADS = 16
+_OF_A_FILE = 12  # bytes of a picture for each of its file, about
+_OF_A_PICTURE = 8  # bytes of maps for each of the picture, about: normals and points are 4
+
+
+def workers() -> ThreadPoolExecutor:
+    """A thread for each CPU that this process may use."""
+    able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(max(2, min(able, MOST_THREADS)), thread_name_prefix="pictures")
+
+
+def stream(
+    predictor: "Predictor", images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None
+) -> Generator[Prediction, None, None]:
+    """What `Predictor.stream` gives."""
+    with ExitStack() as stack:
+        readers, pool = (stack.enter_context(workers()) for _ in range(2))
+        unread = stack.enter_context(closing(ahead(_given(images, boxes), _expected, READ)))
+        pictures = stack.enter_context(closing(in_order(_read, unread, readers, _expected, READ)))
+        found = predicted(predictor, pictures, lambda one: one.image, lambda one: one.boxes, pool)
+        for _, prediction in stack.enter_context(closing(found)):
+            yield prediction
+
+
+def predicted(
+    predictor: "Predictor",
+    items: Iterator[T],
+    image_of: Callable[[T], RGB],
+    boxes_of: Callable[[T], Boxes],
+    pool: Executor,
+) -> Generator[tuple[T, Prediction], None, None]:
+    """Items and what the heads say about their images, in order; some more are under way.
+
+    Args:
+        predictor: whose networks run in this thread.
+        items: taken `batch_size` at a time.
+        image_of: RGB uint8 (H, W, 3) of an item.
+        boxes_of: of its people, as of `Predictor.predict`.
+        pool: threads that finish what the networks begin.
+    """
+
+    def started() -> Generator[tuple[T, Pending], None, None]:
+        first = 0
+        for batch in in_batches(items, predictor.batch_size):
+            images = [image_of(item) for item in batch]
+            yield from zip(
+                batch, predictor.start(images, [boxes_of(item) for item in batch], first), strict=True
+            )
+            first += len(batch)
+
+    def finish(one: tuple[T, Pending]) -> tuple[T, Prediction]:
+        return one[0], one[1].finish()
+
+    def size(one: tuple[T, Pending]) -> int:
+        return one[1].nbytes + (1 + _OF_A_PICTURE) * image_of(one[0]).nbytes
+
+    return in_order(finish, started(), pool, size, RESTORED)
+
+
+def in_batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items; the last, also before an error of `items`, may be shorter."""
+    batch: list[T] = []
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except Exception:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def expected_bytes(path: Path) -> int:
+    """About how many a picture takes, by the size of its file."""
+    try:
+        return max(MEBIBYTE, _OF_A_FILE * path.stat().st_size)
+    except OSError:
+        return MEBIBYTE
+
+
+class _Given(NamedTuple):
+    """A picture with its people, as it was given, or read."""
+
+    place: int
+    image: Any
+    boxes: Boxes
+
+
+def _given(images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None) -> Generator[_Given, None, None]:
+    if boxes is None:
+        yield from (_Given(place, image, None) for place, image in enumerate(images))
+        return
+    several, missing = iter(boxes), object()
+    for place, image in enumerate(images):
+        of_it: Any = next(several, missing)
+        if of_it is missing:
+            raise SettingError(f"boxes: found those of {place} images, expected an entry for each image.")
+        yield _Given(place, image, of_it)
+
+
+def _read(one: _Given) -> _Given:
+    if isinstance(one.image, Frame):
+        return one._replace(image=check(one.image.image, one.image.name))
+    return one._replace(image=read(one.image, one.place))
+
+
+def _expected(one: _Given) -> int:
+    image = one.image.image if isinstance(one.image, Frame) else one.image
+    if isinstance(image, str | Path):
+        return expected_bytes(Path(image))
+    return int(getattr(image, "nbytes", MEBIBYTE))
