@@ -11,7 +11,7 @@ A file holds these keys, all but the first two optional:
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -21,6 +21,7 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies.file import SUFFIXES, Entries, expect_list, is_list, read_vocabulary
 from sapiens2_lit.vocabularies.skeleton import Skeleton
 from sapiens2_lit.vocabularies.skeleton_defaults import guess_colors
+from sapiens2_lit.vocabularies.spelling import same_names
 
 SHIPPED = ("coco17", "coco_wholebody133", "sociopticon308")
 ALIASES = {"sapiens308": "sociopticon308"}
@@ -87,7 +88,9 @@ def _load_shipped(name: str) -> Skeleton:
 
 def _parse(data: Any, where: str, default_name: str) -> Skeleton:
     entries = Entries(data, where, "keypoints", "keypoint", _FILE_KEYS, _KEYPOINT_KEYS)
-    swap, links, groups = entries.swap(), tuple(entries.pairs("links")), _groups(entries)
+    swaps_given = "swaps" in data or any("swap" in row for row in entries.rows)
+    swap = entries.swap() if swaps_given else known_partners(entries.names, entries.swap())
+    links, groups = tuple(entries.pairs("links")), _groups(entries)
     guessed = guess_colors(entries.names, swap, groups)
     colors = tuple(entries.color(row, other) for row, other in zip(entries.rows, guessed, strict=True))
     sigmas = entries.numbers("sigmas", "sigma", DEFAULT_SIGMA, "positive numbers")
@@ -100,10 +103,26 @@ def _parse(data: Any, where: str, default_name: str) -> Skeleton:
             links,
             groups,
             colors,
-            swaps_given="swaps" in data or any("swap" in row for row in entries.rows),
+            swaps_given=swaps_given,
         )
     except SettingError as error:
         raise SettingError(f"{where}: {error}") from error
+
+
+def known_partners(names: Sequence[str], guessed: Sequence[int]) -> tuple[int, ...]:
+    """The partners found by name, but those of the 308 where these know better.
+
+    Points that count around an eye or an ear mirror to others than those of the same number.
+    """
+    known = _load_shipped("sociopticon308")
+    same = same_names(names, known.keypoints)
+    places = {same[name]: place for place, name in enumerate(names) if name in same}
+    swap = list(guessed)
+    for keypoint, place in places.items():
+        partner = known.keypoints[known.swap[known.keypoints.index(keypoint)]]
+        swap[place] = places.get(partner, place)
+    mutual = [swap[partner] == place for place, partner in enumerate(swap)]
+    return tuple(partner if mutual[place] else place for place, partner in enumerate(swap))
 
 
 def _groups(entries: Entries) -> dict[str, tuple[int, ...]]:

@@ -1,6 +1,5 @@
 """What the keypoints of a COCO file are called, and which field of its annotations holds them."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,6 +8,7 @@ from typing import Any
 
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.vocabularies import Skeleton, load_skeleton, skeleton_from_category
+from sapiens2_lit.vocabularies.spelling import by_spelling, same_names
 
 # COCO-WholeBody keeps its 133 keypoints in five fields, four of which say whether they are valid:
 # https://github.com/jin-s13/COCO-WholeBody, data_format.md
@@ -154,29 +154,17 @@ def _respell(source: Skeleton, skeleton: Skeleton) -> tuple[Skeleton, dict[str, 
 
     Only where neither side has the name as it is written, and one name alone is spelled alike.
     """
-    theirs, ours = _by_spelling(source.keypoints), _by_spelling(skeleton.keypoints)
-    respelled = {}
-    for spelling, names in theirs.items():
-        wanted = ours.get(spelling, [])
-        if len(names) == len(wanted) == 1 and names[0] != wanted[0]:
-            respelled[names[0]] = wanted[0]
+    same = same_names(source.keypoints, skeleton.keypoints)
+    respelled = {theirs: ours for theirs, ours in same.items() if theirs != ours}
     if not respelled:
         return source, {}
     return replace(source, keypoints=tuple(respelled.get(name, name) for name in source.keypoints)), respelled
 
 
-def _by_spelling(names: tuple[str, ...]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name in names:
-        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
-        found.setdefault(re.sub(r"[\W_]+", "_", words.strip()).casefold(), []).append(name)
-    return found
-
-
 def _closest(categories: list[Any], skeleton: Skeleton) -> list[Any]:
     """The categories that share most keypoints with the skeleton: a file may have horses beside people."""
-    spellings = {*_by_spelling(skeleton.keypoints)}
-    shared = [len({*_by_spelling(tuple(map(str, one["keypoints"])))} & spellings) for one in categories]
+    spellings = {*by_spelling(skeleton.keypoints)}
+    shared = [len({*by_spelling(map(str, one["keypoints"]))} & spellings) for one in categories]
     return [category for category, count in zip(categories, shared, strict=True) if count == max(shared)]
 
 
