@@ -71,7 +71,7 @@ class PoseDataModule(ImageDataModule):
     Args:
         root: the dataset's folder.
         skeleton: the vocabulary of the model, by name or file; labels are mapped to it by name. Null means that
-            of the pose head on the command line, else `sociopticon308`.
+            of the pose head on the command line, else `sociopticon308`. A COCO file names it by its category.
         image_size: (height, width) of the input.
         train: COCO file to train on, looked up under `root`, then under `root`/annotations.
         val: the one to validate on; null for no validation.
@@ -93,6 +93,8 @@ class PoseDataModule(ImageDataModule):
         detection_threshold: lowest score of a detection that counts.
         sources: more datasets to train on, mixed with `train`.
         weight: how often the people of `train` occur in an epoch, beside `sources`.
+        file_skeleton: the vocabulary of `train`, `val` and `test`, where their categories do not name the keypoints as
+            the model's does, or do not name them at all: the points of these files in their order.
         seed: of order and augmentation; null for the one of `seed_everything`, else 0.
         allow: names of checks of labels whose findings are meant: they neither stop nor warn.
         on_bad: what to do with single people or images that cannot be used: `error` to stop, `skip` to leave them out
@@ -124,6 +126,7 @@ class PoseDataModule(ImageDataModule):
         detection_threshold: float = 0.0,
         sources: Sequence[PoseSource] = (),
         weight: float = 1.0,
+        file_skeleton: str | None = None,
         seed: int | None = None,
         allow: Sequence[str] = (),
         on_bad: OnBad = "error",
@@ -150,6 +153,7 @@ class PoseDataModule(ImageDataModule):
         self.detections = detections
         self.detection_threshold = detection_threshold
         self.sources = list(sources)
+        self.file_skeleton = None if file_skeleton is None else load_skeleton(file_skeleton)
         self.weights = [weight, *(source.weight for source in self.sources)]
         self.files: dict[str, list[CocoFile]] = {}
 
@@ -237,7 +241,8 @@ class PoseDataModule(ImageDataModule):
             raise SettingError(f"data.{name} is null: set it to a COCO file under {self.root}.")
         images, where = images_of_split(self.images, file_of), f"{name} ({annotations})"
         keep = self._keep(name)
-        files = [self._read_file(self.root, annotations, images, f"data.{file_of}", where, keep=keep)]
+        setting = f"data.{file_of}"
+        files = [self._read_file(self.root, annotations, images, setting, where, self.file_skeleton, keep)]
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
             root = find_root(Path(source.root).expanduser(), f"{setting}.root")
