@@ -2,9 +2,10 @@
 
     python benchmarks/rows.py [--steps 400] [--output runs/rows]
 
-Trains 308 points on synthetic people, a tiny network from nothing. Then, three times with 16 other pictures each, trains
-24 points, which are called otherwise and are all among the 308, from these weights: with the rows of the last layer by
-name, and with a last layer that starts fresh (`--model.reinitialize`). PCK is of 60 people whom neither has seen.
+Trains 308 points on synthetic people, a tiny network from nothing. Then, three times with 16 other pictures each,
+trains 24 points, which are called otherwise and are all among the 308, from these weights: with the rows of the last
+layer by name, and with a last layer that starts fresh (`--model.reinitialize`). PCK is of 60 people that neither
+has seen.
 """
 
 import json

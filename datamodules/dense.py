@@ -15,6 +15,7 @@ from sapiens2_lit.data.datasets.dense import Augmentation, DenseDataset
 from sapiens2_lit.data.files import file_places, find_folder, find_root
 from sapiens2_lit.data.labels.base import LabelSource, RasterFolder
 from sapiens2_lit.data.labels.field import ValidFolder
+from sapiens2_lit.data.labels.layers import choose_layers
 from sapiens2_lit.data.labels.subjects import label_subjects
 from sapiens2_lit.data.labels.warp import say_invalid
 from sapiens2_lit.data.readers.images import read_image
@@ -53,6 +54,8 @@ class DenseDataModule(ImageDataModule, ABC):
         images: folder under `root` with the images, in folders of its own if you like.
         valids: folder under `root` with a png for each image, 0 where labels do not count; null if there is none, and
             used if it is there.
+        layer: of exr files of several passes, the layer or channel to take, such as ViewLayer.Normal, or one for each
+            label ({alpha: Combined.A, foreground: Combined}); null for the only one that fits.
         min_valid: least number of pixels that must count; samples with fewer are left out, counted and reported.
         batch_size: images a batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
@@ -78,6 +81,7 @@ class DenseDataModule(ImageDataModule, ABC):
         fold: str | None = None,
         images: str = "images",
         valids: str | None = "valids",
+        layer: str | dict[str, str] | None = None,
         min_valid: int = 16,
         batch_size: int = 4,
         num_workers: int | None = None,
@@ -96,6 +100,7 @@ class DenseDataModule(ImageDataModule, ABC):
         self.fold = read_fold(fold)
         self.images = images
         self.valids = valids
+        self.layer = layer
         self.min_valid = min_valid
         self.augment = augment
         self._subjects: list[Subject] = []
@@ -178,6 +183,7 @@ class DenseDataModule(ImageDataModule, ABC):
     def _read_labelled(self, name: str) -> DenseDataset:
         folder = find_folder(self.root / self.images, "data.images")
         labels = self.find_labels()
+        choose_layers(labels, self.layer)
         found = images_by_stem(folder)
         stems = self._stems(found, name)
         if self.on_bad == "skip":

@@ -23,9 +23,9 @@ _MOST_OFF = 0.01  # share of the pixels whose foreground is brighter than their 
 
 
 class ColorFolder(FieldFolder):
-    """Colors, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1."""
+    """Colors, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1; linear ones in exr."""
 
-    suffixes = (".png", ".npy", ".npz")
+    suffixes = (".png", ".npy", ".npz", ".exr")
     channels = 3
 
 
@@ -61,7 +61,7 @@ class AlphaFolder(FieldFolder):
     """
 
     key = "alpha"
-    suffixes = (".png", ".npy", ".npz")
+    suffixes = (".png", ".npy", ".npz", ".exr")
     channels = 1
     channels_hint = (
         "a grey picture saved in colors becomes one channel by PIL's .convert('L'); of a cut-out (RGBA) the matte is "
