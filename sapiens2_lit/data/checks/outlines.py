@@ -203,8 +203,7 @@ def advise_on_axes(outline: Outline, frame: str) -> str:
     axes = best_axes(outline)
     if not outline.enough:
         axes = Axes((0, 1, 2), (1, -1, -1))
-    other = next((name for name, signs in CAMERA_FRAMES.items() if name != frame
-                  and axes == Axes((0, 1, 2), _product(signs, CAMERA_FRAMES[frame]))), "")  # fmt: skip
+    other = _frame_by(axes.signs, frame) if axes.order == (0, 1, 2) else ""
     if other:
         return f"they are in another frame than data.frame says, '{frame}'; set it to '{other}'."
     in_file = axes.after_frame(frame)
@@ -212,14 +211,7 @@ def advise_on_axes(outline: Outline, frame: str) -> str:
         channels = "the channels are in the order z, y, x, as cv2.imwrite saves an RGB picture"
         if in_file.signs == (1, 1, 1):
             return f"{channels}. Reverse them: {describe_axes(in_file)}."
-        other = next(
-            (
-                name
-                for name, signs in CAMERA_FRAMES.items()
-                if _product(signs, CAMERA_FRAMES[frame]) == in_file.signs
-            ),
-            "",
-        )
+        other = _frame_by(in_file.signs, frame)
         if other:
             return (
                 f"{channels}, and the frame is '{other}'. Reverse them, n = n[..., ::-1], and set data.frame."
@@ -228,6 +220,13 @@ def advise_on_axes(outline: Outline, frame: str) -> str:
         f"their axes are not those of '{frame}'. At the outline of people normals point outwards if the files are "
         f"converted by {describe_axes(in_file)}."
     )
+
+
+def _frame_by(signs: Signs, frame: str) -> str:
+    """The other frame whose files differ by these signs from those of `frame`; empty if there is none."""
+    own = CAMERA_FRAMES[frame]
+    found = (name for name, one in CAMERA_FRAMES.items() if name != frame and _product(one, own) == signs)
+    return next(found, "")
 
 
 def _product(one: Signs, other: Signs) -> Signs:
