@@ -143,8 +143,9 @@ def _choose(
         )
     if len(groups) > 1:
         plain = [group for group in groups if count == 1 and group[0] == "Z" and kind != "alpha"]
-        known = [group for group in groups if _is_pass(group, kind)]
-        groups = plain or (known if known else groups)
+        by_layer = [group for group in groups if _last(group[0].rpartition(".")[0]) in PASSES.get(kind, ())]
+        by_channel = [group for group in groups if count == 1 and _last(group[0]) in PASSES.get(kind, ())]
+        groups = plain or by_layer or by_channel or groups
     if len(groups) == 1:
         return groups[0]
     what = "nothing" if not groups else f"{len(groups)} layers"
@@ -159,12 +160,6 @@ def _is_named(group: Sequence[str], layer: str) -> bool:
     """Whether a group is of a layer, named in full or by the end of its name behind a dot."""
     names = {group[0].rpartition(".")[0].lower()} | ({group[0].lower()} if len(group) == 1 else set())
     return any(name == layer.lower() or name.endswith(f".{layer.lower()}") for name in names if name)
-
-
-def _is_pass(group: Sequence[str], kind: str) -> bool:
-    layer = group[0].rpartition(".")[0]
-    names = {_last(layer)} | ({_last(group[0])} if len(group) == 1 else set())
-    return bool(names & PASSES.get(kind, frozenset()))
 
 
 def _last(name: str) -> str:
