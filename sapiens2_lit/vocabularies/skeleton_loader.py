@@ -132,7 +132,7 @@ def _parse(data: Any, where: str, default_name: str) -> Skeleton:
 
 def known_sigmas(names: Sequence[str]) -> dict[str, float]:
     """The sigmas of the names that are points of the 308, or of the 133, however they are spelled."""
-    found = {}
+    found: dict[str, float] = {}
     for known in (_load_shipped("coco_wholebody133"), _load_shipped("sociopticon308")):
         sigmas = dict(zip(known.keypoints, known.sigmas, strict=True))
         found |= {name: sigmas[other] for name, other in same_names(names, known.keypoints).items()}

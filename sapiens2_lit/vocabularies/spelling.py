@@ -99,7 +99,7 @@ def describe_pairs(names: Sequence[str], swap: Sequence[int], most: int = 10) ->
 
 
 def _words(name: str) -> list[str]:
-    words = []
+    words: list[str] = []
     for run in _WORDS.findall(unicodedata.normalize("NFKC", name)):
         for part in _CAPITALS.split(run):
             word = part.casefold()

@@ -113,12 +113,14 @@ def _candidates(found: Channels, count: int, kind: str) -> list[tuple[str, ...]]
     if count == 3:
         return triples
     in_triples = {name for group in triples for name in group}
-    single = [(name,) for name in found if name not in in_triples]
+    single: list[tuple[str, ...]] = [(name,) for name in found if name not in in_triples]
     if kind == "alpha":
         return [one for one in single if _last(one[0]) in PASSES["alpha"]] or single
     colors = {group[0].rpartition(".")[0] for group in triples}
     single = [one for one in single if not (_last(one[0]) == "a" and one[0].rpartition(".")[0] in colors)]
-    same = [group[:1] for group in triples if all((found[one] == found[group[0]]).all() for one in group)]
+    same: list[tuple[str, ...]] = [
+        group[:1] for group in triples if all((found[one] == found[group[0]]).all() for one in group)
+    ]
     return single or same
 
 
