@@ -16,6 +16,7 @@ from sapiens2_lit.data.files import file_places, find_folder, find_root
 from sapiens2_lit.data.held_out import FOLDER, PICTURE, folder_keys, read_share, split_off
 from sapiens2_lit.data.labels.base import LabelSource, RasterFolder, stem_of
 from sapiens2_lit.data.labels.field import ValidFolder
+from sapiens2_lit.data.labels.layers import choose_layers
 from sapiens2_lit.data.labels.subjects import label_subjects
 from sapiens2_lit.data.labels.warp import say_invalid
 from sapiens2_lit.data.layouts.pictures import Pictures
@@ -57,6 +58,8 @@ class DenseDataModule(ImageDataModule, ABC):
         images: folder under `root` with the images, in folders of its own if you like.
         valids: folder under `root` with a png for each image, 0 where labels do not count; null if there is none, and
             used if it is there.
+        layer: of exr files of several passes, the layer or channel to take, such as ViewLayer.Normal, or one for each
+            label ({alpha: Combined.A, foreground: Combined}); null for the only one that fits.
         min_valid: least number of pixels that must count; samples with fewer are left out, counted and reported.
         batch_size: images a batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
@@ -85,6 +88,7 @@ class DenseDataModule(ImageDataModule, ABC):
         group_by: str | None = None,
         images: str = "images",
         valids: str | None = "valids",
+        layer: str | dict[str, str] | None = None,
         min_valid: int = 16,
         batch_size: int = 4,
         num_workers: int | None = None,
@@ -105,6 +109,7 @@ class DenseDataModule(ImageDataModule, ABC):
         self.group_by = group_by
         self.images = images
         self.valids = valids
+        self.layer = layer
         self.min_valid = min_valid
         self.augment = augment
         self._subjects: list[Subject] = []
@@ -200,6 +205,7 @@ class DenseDataModule(ImageDataModule, ABC):
             folder, labels = pictures.folder, pictures.labels
             found = {stem_of(one): one for one in pictures.names}
             stems = list(found)
+        choose_layers(labels, self.layer)
         if self.on_bad == "skip":
             stems = _labeled(name, stems, labels)
         for label in labels:

@@ -4,7 +4,8 @@ from typing import Any
 
 from sapiens2_lit.data.labels.base import LabelSource
 from sapiens2_lit.data.labels.camera import find_cameras
-from sapiens2_lit.data.labels.normal import Frame, NormalFolder
+from sapiens2_lit.data.labels.frames import Frame
+from sapiens2_lit.data.labels.normal import NormalFolder
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
 
@@ -20,8 +21,10 @@ class NormalDataModule(DenseDataModule):
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
-        normals: folder under `root` with npy, npz or png (n + 1) / 2 of 8 or 16 bits for each image.
-        frame: of the files: `opencv` (x right, y down, z forward) or `opengl` (y up, z towards the viewer).
+        normals: folder under `root` with npy, npz, exr or png (n + 1) / 2 of 8 or 16 bits for each image.
+        frame: of the files: `opencv` (x right, y down, z forward), `opengl` (y up, z towards the viewer), `directx`
+            (y up, z forward), `directx_normals` (y down, z towards the viewer), `pytorch3d` (x left, y up, z forward);
+            of a world, with extrinsics in the files of `cameras`: `blender`, `unreal`, `colmap`, `nerf`.
         cameras: folder under `root` with intrinsics for each image or folder of images (json, txt), or one such file
             for all; null where there are none: pixels then count as square, which matters to rotated views alone.
         field_of_view: degrees across the longer side of every image, instead of `cameras`.
@@ -52,5 +55,5 @@ class NormalDataModule(DenseDataModule):
 
     def find_labels(self) -> list[LabelSource]:
         cameras = find_cameras(self.root, self.cameras, self.field_of_view)
-        normals = NormalFolder(self.root / self.normals, self.frame, self.find_valids())
+        normals = NormalFolder(self.root / self.normals, self.frame, self.find_valids(), cameras=cameras)
         return [normals] if cameras is None else [normals, cameras]

@@ -5,7 +5,7 @@ from typing import Any
 from sapiens2_lit.data.labels.base import LabelSource
 from sapiens2_lit.data.labels.camera import find_cameras
 from sapiens2_lit.data.labels.depth import PointmapFolder, UnprojectedFolder, check_unit
-from sapiens2_lit.data.labels.normal import Frame
+from sapiens2_lit.data.labels.frames import Frame
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.dense import RELEASED_POINTMAP, DenseAugmentation
@@ -25,10 +25,13 @@ class PointmapDataModule(DenseDataModule):
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
-        pointmaps: folder under `root` with npy or npz for each image; null to take `depths`.
+        pointmaps: folder under `root` with npy, npz or exr for each image; null to take `depths`.
         depths: folder under `root` with depth along z instead of points: npy, npz, png of 16 bits, or exr.
-        frame: of the point maps: `opencv` (x right, y down, z forward) or `opengl` (y up, z towards the viewer).
-        unit: metres of one unit of the files, such as 0.001 for millimetres. Null: 1 for floats; integers need one.
+        frame: of the point maps: `opencv` (x right, y down, z forward), `opengl` (y up, z towards the viewer),
+            `directx` (y up, z forward), `pytorch3d` (x left, y up, z forward); of a world, with extrinsics in the files
+            of `cameras`, in the unit of the points: `blender`, `unreal`, `colmap`, `nerf`.
+        unit: metres of one unit of the files, such as 0.001 for millimetres. Null: 0.01 for `unreal`, 1 for other
+            floats; integers need one.
         cameras: folder under `root` with intrinsics for each image or folder of images (json, txt), or one such file
             for all. Null: the folder `cameras`, unless there is a `field_of_view`.
         field_of_view: degrees across the longer side of every image, instead of `cameras`.

@@ -78,7 +78,7 @@ class PoseDataModule(ImageDataModule):
     Args:
         root: the dataset's folder.
         skeleton: the vocabulary of the model, by name or file; labels are mapped to it by name. Null means that
-            of the pose head on the command line, else `sociopticon308`.
+            of the pose head on the command line, else `sociopticon308`. A COCO file names it by its category.
         image_size: (height, width) of the input.
         train: labels to train on, looked up under `root`, then under `root`/annotations: a COCO file, a YOLO data.yaml,
             an annotations.xml of CVAT, or a folder of LabelMe. Where nothing is set and the file is not there, the
@@ -105,6 +105,8 @@ class PoseDataModule(ImageDataModule):
         detection_threshold: lowest score of a detection that counts.
         sources: more datasets to train on, mixed with `train`.
         weight: how often the people of `train` occur in an epoch, beside `sources`.
+        file_skeleton: the vocabulary of `train`, `val` and `test`, where their categories do not name the keypoints as
+            the model's does, or do not name them at all: the points of these files in their order.
         seed: of order and augmentation; null for the one of `seed_everything`, else 0.
         allow: names of checks of labels whose findings are meant: they neither stop nor warn.
         on_bad: what to do with single people or images that cannot be used: `error` to stop, `skip` to leave them out
@@ -139,6 +141,7 @@ class PoseDataModule(ImageDataModule):
         detection_threshold: float = 0.0,
         sources: Sequence[PoseSource] = (),
         weight: float = 1.0,
+        file_skeleton: str | None = None,
         seed: int | None = None,
         allow: Sequence[str] = (),
         on_bad: OnBad = "error",
@@ -167,6 +170,7 @@ class PoseDataModule(ImageDataModule):
         self.detections = detections
         self.detection_threshold = detection_threshold
         self.sources = list(sources)
+        self.file_skeleton = None if file_skeleton is None else load_skeleton(file_skeleton)
         self.weights = [weight, *(source.weight for source in self.sources)]
         self.files: dict[str, list[CocoFile]] = {}
 
@@ -253,7 +257,17 @@ class PoseDataModule(ImageDataModule):
         where = f"{name} ({short_path(part.path, self.root)})"
         images = images_of_split(self.images, file_of)
         choose = self.choose_pictures(name, part.path, self.group_by)
-        files = [read(part, self.root, images, f"data.{file_of}", where=where, choose=choose)]
+        files = [
+            read(
+                part,
+                self.root,
+                images,
+                f"data.{file_of}",
+                where=where,
+                vocabulary=self.file_skeleton,
+                choose=choose,
+            )
+        ]
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
             root = find_root(Path(source.root).expanduser(), f"{setting}.root")

@@ -1,7 +1,10 @@
 """One head of a multitask checkpoint as a file of its own."""
 
+import json
 from pathlib import Path
 
+from sapiens2_lit.checkpoints.format import VOCABULARY
+from sapiens2_lit.checkpoints.head_names import read_head_names, to_json
 from sapiens2_lit.checkpoints.reader import read_weights
 from sapiens2_lit.checkpoints.released_names import released_state
 from sapiens2_lit.checkpoints.writer import write_weights
@@ -27,11 +30,13 @@ def take_head(checkpoint: str | Path, head: str, path: str | Path, *, backbone: 
     """
     found = read_weights(checkpoint, backbone=backbone)
     tensors = released_state(found.tensors, head)
-    names = [name for name in tensors if name.startswith("backbone.")]
-    if not names:
+    backbone_names = [name for name in tensors if name.startswith("backbone.")]
+    if not backbone_names:
         raise WeightsError(f"{found.origin}: found no backbone, which a task file needs beside the head.")
-    if adapters := [name for name in names if "lora_" in name]:
+    if adapters := [name for name in backbone_names if "lora_" in name]:
         raise WeightsError(
             f"{found.origin}: found adapters ({adapters[0]}) in a file that does not say how to merge them."
         )
-    return write_weights(tensors, path, metadata={"head": head})
+    names = read_head_names(str(checkpoint), found.tensors).get(head)
+    vocabulary = {} if names is None else {VOCABULARY: json.dumps(to_json(names))}
+    return write_weights(tensors, path, metadata={"head": head, **vocabulary})

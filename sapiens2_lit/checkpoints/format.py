@@ -11,6 +11,8 @@ T = TypeVar("T")  # a tensor, read or yet to be read
 
 META = "sapiens2_lit"  # key of what we add to Lightning's checkpoints
 CHECKPOINT = "sapiens2_lit.checkpoint"  # key in the header of safetensors: the same as JSON
+VOCABULARIES = "vocabularies"  # key of what we add: the names behind the rows of each head's last layer
+VOCABULARY = "sapiens2_lit.vocabulary"  # the same of the one head of a task file, in its header
 BACKBONE, EMA = "backbone.", "ema."
 TRAINING_ONLY = (EMA, "balancer.")
 

@@ -17,6 +17,7 @@ from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id, is_released
 from sapiens2_lit.checkpoints.released_names import backbone_state
 from sapiens2_lit.checkpoints.renames import translate_config
+from sapiens2_lit.checkpoints.runs import checkpoint_of_run
 from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.lora import LoRA, merge_state
@@ -81,6 +82,8 @@ def locate(source: str | Path, download: bool = True) -> tuple[list[Path], str]:
 
 def _find(source: str | Path, download: bool) -> tuple[list[Path], str]:
     path = Path(source).expanduser()
+    if run := checkpoint_of_run(path):
+        return [run], str(run)
     if path.exists():
         one = path.is_file() or (path / META_FILE).is_file()  # the folder of a sharded run is one
         return [path] if one else find_files(path), str(source)
@@ -88,8 +91,8 @@ def _find(source: str | Path, download: bool) -> tuple[list[Path], str]:
         files = fetch(str(source), find_files, download)
         return files, f"{source} ({files[0].parent})"
     raise WeightsError(
-        f"weights: found {str(source)!r}, which is no file or folder; expected one, or a hub id such as "
-        "facebook/sapiens2-pretrain-0.4b."
+        f"weights: found {str(source)!r}, which is no file or folder; expected one, a run (RUNS or RUNS/last), "
+        "or a hub id such as facebook/sapiens2-pretrain-0.4b."
     )
 
 

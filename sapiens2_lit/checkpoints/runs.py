@@ -11,6 +11,13 @@ def checkpoint_in(folder: Path) -> Path | None:
     return newest(folder, "best") or newest(folder, "last")
 
 
+def checkpoint_of_run(source: Path) -> Path | None:
+    """The checkpoint that a run's folder means, a folder of runs, or one of these with `/best` or `/last` behind it."""
+    if source.is_dir():
+        return checkpoint_in(source)
+    return None if source.exists() or source.name not in PATTERNS else newest(source.parent, source.name)
+
+
 def newest(folder: Path, kind: str) -> Path | None:
     """The best or the last checkpoint of a run, or of the newest run in a folder that has one; None without any."""
     pattern = PATTERNS[kind]

@@ -33,6 +33,7 @@ class LoadReport:
         missing: names of the module that the file lacks.
         mismatched: names in both, with the shapes (found in the file, expected by the module).
         unexpected: names of the file that the module lacks.
+        by_rows: those of `loaded` whose rows were taken over by name, and how many.
     """
 
     source: str
@@ -42,6 +43,7 @@ class LoadReport:
     missing: list[str] = field(default_factory=list)
     mismatched: dict[str, tuple[Shape, Shape]] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
+    by_rows: dict[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -51,6 +53,7 @@ class LoadReport:
     def summary(self) -> str:
         """One line: the counts and the reasons, as for a log."""
         parts = [f"{len(self.loaded)} tensors loaded"]
+        parts += [f"{count} of them {how}" for how, count in Counter(self.by_rows.values()).items()]
         for verb, names in (("ignored", self.ignored), ("kept", self.kept)):
             parts += [f"{count} {verb} ({reason})" for reason, count in Counter(names.values()).items()]
         wrong = (("missing", self.missing), ("mismatched", self.mismatched), ("unexpected", self.unexpected))

@@ -40,7 +40,7 @@ from sapiens2_lit.cli.compare_views import warn_of_other_views
 from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import find_checkpoint, next_run, run_of
 from sapiens2_lit.cli.fit_options import add_run_options
-from sapiens2_lit.cli.link_settings import share_settings
+from sapiens2_lit.cli.link_settings import share_settings, with_vocabularies
 from sapiens2_lit.cli.loggers import with_logger_folders, writing_into
 from sapiens2_lit.cli.measured import measured_lines
 from sapiens2_lit.cli.messages import set_up_messages
@@ -290,7 +290,7 @@ class SapiensCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
-        self.model.config = dump[self.subcommand]
+        self.model.config = with_vocabularies(dump[self.subcommand])
         settings = self.config[self.subcommand]
         self.model.resume_from = settings.ckpt_path
         warn_of_other_views(self.model, self.datamodule, settings.model.heads, settings.ckpt_path)

@@ -1,11 +1,16 @@
 """Settings that backbone, heads and data share: one place decides each."""
 
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.vocabularies import classes_loader, skeleton_loader
+from sapiens2_lit.vocabularies import classes_loader, load_classes, load_skeleton, skeleton_loader
+from sapiens2_lit.vocabularies.file import SUFFIXES
 
 ALIASES = skeleton_loader.ALIASES | classes_loader.ALIASES
 
@@ -17,7 +22,12 @@ def share_settings(settings: Namespace) -> None:
     for network in (settings.model.backbone.get("init_args", Namespace()), *heads):
         if "image_size" in data and "image_size" in network:
             network.image_size = data.image_size
-    for place, dataset in datasets_of(data).items():
+    datasets = datasets_of(data)
+    find_vocabularies(
+        {f"model.heads.{name}": head for name, head in zip(settings.model.heads, heads, strict=True)}, data
+    )
+    for place, dataset in datasets.items():
+        find_vocabularies({place: dataset}, dataset)
         for head in heads:
             share_vocabularies(head, dataset, place)
             share_relative(head, dataset, place)
@@ -33,6 +43,53 @@ def datasets_of(data: Namespace) -> dict[str, Namespace]:
         for name, settings in nested.items()
         if "init_args" in settings
     }
+
+
+def find_vocabularies(owners: Mapping[str, Namespace], data: Namespace) -> None:
+    """Let files of vocabularies be found where the data lie, too: under its root, and in `annotations` there.
+
+    Args:
+        owners: what has settings of vocabularies, by its place in the configuration.
+        data: whose folders are looked at.
+
+    Raises:
+        SettingError: a file is nowhere; says where it was looked for.
+    """
+    roots = [Path(one.root).expanduser() for one in datasets_of(data).values() if one.get("root")]
+    folders = [folder for root in roots for folder in (root, root / "annotations")]
+    for place, settings in owners.items():
+        for key in ("skeleton", "classes", "file_skeleton"):
+            given = settings.get(key)
+            if not isinstance(given, str | Path) or not is_file_name(str(given)):
+                continue
+            path = Path(given).expanduser()
+            places = [path, *(folder / path for folder in folders)]
+            found = next((one for one in places if one.is_file()), None)
+            if found is None:
+                looked = ", ".join(map(str, dict.fromkeys(places)))
+                raise SettingError(
+                    f"{place}.{key} is {given}, and there is no such file (looked for {looked})."
+                )
+            if found != path:
+                settings[key] = str(found)
+
+
+def with_vocabularies(config: dict[str, Any]) -> dict[str, Any]:
+    """A run's configuration in which vocabularies of one's own are written out, in place.
+
+    Checkpoints hold it: they are read where the data and the files of vocabularies are not.
+    """
+    for head in (config["model"].get("heads") or {}).values():
+        settings = (head or {}).get("init_args") or {}
+        for key, load in (("skeleton", load_skeleton), ("classes", load_classes)):
+            if isinstance(settings.get(key), str) and is_file_name(settings[key]):
+                settings[key] = json.loads(json.dumps(dataclasses.asdict(load(settings[key]))))
+    return config
+
+
+def is_file_name(vocabulary: str) -> bool:
+    """Whether a vocabulary's setting means a file, not a shipped one."""
+    return vocabulary.lower().endswith(SUFFIXES)
 
 
 def share_vocabularies(head: Namespace, data: Namespace, place: str) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, PATCH, SIZES, WINDOW, BackboneSize
 from sapiens2_lit.checkpoints import load_state, read_weights, task_state
+from sapiens2_lit.checkpoints.head_names import CLASSES, CONFIG, SKELETONS
 from sapiens2_lit.checkpoints.hf_config import class_names, read_config
 from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.reader import find_files
@@ -24,10 +25,8 @@ from sapiens2_lit.models.network import Network
 from sapiens2_lit.vocabularies import Classes, load_classes, make_classes
 from sapiens2_lit.vocabularies.tasks import TASKS
 
-METADATA = "sapiens2_lit.config"  # in a safetensors header: JSON of the configuration that made the networks
+METADATA = CONFIG
 RELEASED_SIZE, RELEASED_SIZE_4K = (1024, 768), (4096, 3072)
-SKELETONS = {17: "coco17", 133: "coco_wholebody133", 308: "sociopticon308"}
-CLASSES = {29: "body29"}
 
 log = logging.getLogger(__name__)
 Tensors = Mapping[str, Tensor]

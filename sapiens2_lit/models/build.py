@@ -9,12 +9,14 @@ from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.checkpoints import is_under, load_state, open_weights, task_state
+from sapiens2_lit.checkpoints.head_names import RELEASED, read_head_names
 from sapiens2_lit.checkpoints.lazy_safetensors import Readable
 from sapiens2_lit.decoders import Recompute
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, set_recompute
 from sapiens2_lit.lora import reset_adapters
 from sapiens2_lit.models.network import Network
+from sapiens2_lit.models.rows_by_name import rows_by_name
 from sapiens2_lit.parallel.seeded_init import init_sharded, rng_for
 from sapiens2_lit.parallel.sharding import Sharding
 
@@ -36,6 +38,7 @@ class NetworkFactory:
         drop: see `load_task_file`.
         head_checkpointing: what of the decoders' maps is computed again in the backward pass, see `set_recompute`.
         compile: compile the backbone's blocks.
+        reuse_rows: see `load_task_file`.
 
     Raises:
         SettingError: there is no head, or a setting has no effect.
@@ -48,6 +51,7 @@ class NetworkFactory:
     drop: tuple[str, ...] = ()
     head_checkpointing: Recompute = "none"
     compile: bool = False
+    reuse_rows: bool = True
 
     def __post_init__(self) -> None:
         if not self.heads:
@@ -104,7 +108,7 @@ class NetworkFactory:
 
     def _load(self, network: Network) -> None:
         if self.weights:
-            load_task_file(network, self.weights, self.reinitialize, self.drop)
+            load_task_file(network, self.weights, self.reinitialize, self.drop, self.reuse_rows)
 
 
 def build(
@@ -166,7 +170,11 @@ def fill_backbone(sharding: Sharding, backbone: Backbone, from_file: bool, broug
 
 
 def load_task_file(
-    network: Network, source: str, reinitialize: tuple[str, ...] = (), drop: tuple[str, ...] = ()
+    network: Network,
+    source: str,
+    reinitialize: tuple[str, ...] = (),
+    drop: tuple[str, ...] = (),
+    reuse_rows: bool = True,
 ) -> None:
     """Load a released task file, or weights of ours, strictly into a network.
 
@@ -175,6 +183,7 @@ def load_task_file(
     Args:
         reinitialize: names or leading parts of names that keep their fresh values.
         drop: those of the file that are left out; the network has none of them.
+        reuse_rows: take over rows of last layers by name, where the vocabularies differ.
 
     Raises:
         SettingError: it is not clear which head a released file's is; or `drop` names nothing in the file, or what the
@@ -184,6 +193,7 @@ def load_task_file(
     heads = [name for name, _ in network.named_heads()]
     found = open_weights(source, backbone=network.backbone.weights)
     tensors: Mapping[str, Readable] = found.tensors
+    names = read_head_names(source, tensors) if reuse_rows else {}
     if any(name.startswith("decode_head.") for name in tensors):
         known = [name for name in heads if f"heads.{name}" not in reinitialize]
         if len(known) != 1:
@@ -198,9 +208,12 @@ def load_task_file(
             if name.startswith(f"heads.{known[0]}.losses.")
         }
         tensors = own | task_state(tensors, known[0])
+        names = {known[0]: names[RELEASED]} if RELEASED in names else {}
     check_dropped(drop, tensors, network, found.origin)
     ignore = dict.fromkeys(drop, "dropped, as asked")
+    tensors, by_rows = rows_by_name(network, tensors, names, found.origin, reinitialize)
     report = load_state(network, tensors, source=found.origin, reinitialize=reinitialize, ignore=ignore)
+    report.by_rows = by_rows
     log.info("%s", report.summary())
 
 

@@ -1,6 +1,7 @@
 """What the checkpoints of a run hold: what was trained, its settings, and which pretrained backbone they leave out."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ from torch import nn
 
 from sapiens2_lit.checkpoints import read_meta
 from sapiens2_lit.checkpoints.fingerprint import Identity, check_identity, identify
-from sapiens2_lit.checkpoints.format import BACKBONE, META, average_name
+from sapiens2_lit.checkpoints.format import BACKBONE, META, VOCABULARIES, average_name
 from sapiens2_lit.checkpoints.format import EMA as AVERAGES
+from sapiens2_lit.checkpoints.head_names import names_of, to_json
 from sapiens2_lit.checkpoints.optimizer_states import with_own_states, with_plain_states
+from sapiens2_lit.heads.base import Head
 from sapiens2_lit.lora import is_lora, plain_name
 from sapiens2_lit.models.build import match_state
 from sapiens2_lit.training.adaptation import Adaptation
@@ -58,10 +61,17 @@ class CheckpointContent:
         return state
 
     def write(
-        self, checkpoint: dict[str, Any], config: dict[str, Any], adaptation: Adaptation | None
+        self,
+        checkpoint: dict[str, Any],
+        config: dict[str, Any],
+        adaptation: Adaptation | None,
+        heads: Mapping[str, Head] | None = None,
     ) -> None:
-        """Add the run's settings; optimizer states become plain tensors."""
+        """Add the run's settings and what the heads' rows are called; optimizer states become plain tensors."""
         meta: dict[str, Any] = {"config": config}
+        named = {name: head.skeleton or head.classes for name, head in (heads or {}).items()}
+        if vocabularies := {name: to_json(names_of(one)) for name, one in named.items() if one is not None}:
+            meta[VOCABULARIES] = vocabularies
         if adaptation is not None:
             meta["adapt"] = adaptation.adapt.to_dict()
         if self.identity is not None:

@@ -43,6 +43,9 @@ class SapiensModule(L.LightningModule):
         reinitialize: prefixes of parameters, such as `heads.pose.conv_pose`, that keep their fresh values although
             `weights` lacks them or has others, of whatever shape. Anything else that does not fit is an error.
         drop: prefixes of parameters in `weights`, such as `heads.pose`, that are left out.
+        reuse_rows: where a head has other keypoints or classes than in `weights`, take over the rows of its last layer
+            by name, also by another word for the same; what is not there starts fresh. Without it, a layer of another
+            shape is an error.
         adapt: how much of the backbone is trained.
         loss_weighting: how the heads' losses are weighed; makes it from the heads' names.
         ema: keep an average of the trained weights, and validate, test and export that.
@@ -65,6 +68,7 @@ class SapiensModule(L.LightningModule):
         weights: str | None = None,
         reinitialize: list[str] | None = None,
         drop: list[str] | None = None,
+        reuse_rows: bool = True,
         adapt: Adapt | None = None,
         loss_weighting: Callable[[list[str]], LossWeighting] = FixedWeights,
         ema: EMA | None = None,
@@ -79,7 +83,9 @@ class SapiensModule(L.LightningModule):
     ) -> None:
         super().__init__()
         fresh, left_out = tuple(reinitialize or ()), tuple(drop or ())
-        self.factory = NetworkFactory(backbone, heads, weights, fresh, left_out, head_checkpointing, compile)
+        self.factory = NetworkFactory(
+            backbone, heads, weights, fresh, left_out, head_checkpointing, compile, reuse_rows
+        )
         self.optimization = Optimization(optimizer, layer_decay, backbone_lr, head_lr, warmup_steps)
         self.adapt, self.ema_settings = adapt or Adapt(), ema
         self.config: dict[str, Any] = {}  # what the command line built this from; saved in every checkpoint
@@ -240,7 +246,7 @@ class SapiensModule(L.LightningModule):
         return self.content.filter(super().state_dict(*args, prefix=prefix, **kwargs), prefix, self.ema)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.content.write(checkpoint, self.config, self.adaptation)
+        self.content.write(checkpoint, self.config, self.adaptation, dict(self.named_heads()))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = self.content.read(checkpoint)

@@ -1,6 +1,6 @@
 """What files of keypoints and of classes share: named entries, mirror partners, numbers and colors of each."""
 
-import re
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,15 +10,11 @@ from typing import Any
 import yaml
 
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.vocabularies.spelling import guess_swap
 
 Color = tuple[int, int, int]  # RGB, 0 to 255
 
 SUFFIXES = (".yaml", ".yml", ".json")
-# A side is a word of its own: left_eye, eye_l, "Left Eye", upper_midpoint_1_of_l_eyebrow.
-SIDE = re.compile(r"(?<![A-Za-z])(left|right|l|r)(?![a-z])", re.IGNORECASE)
-_CAPITAL_SIDE = re.compile(r"(?<=[a-z])(L|R)(?![a-z])")
-_OTHER_CAPITAL = {"L": "R", "R": "L"}
-_OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
 def read_vocabulary(path: Path, kind: str) -> Any:
@@ -28,12 +24,17 @@ def read_vocabulary(path: Path, kind: str) -> Any:
         SettingError: it cannot be read, or is neither.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingError(f"{kind} file {path} cannot be read: {reason}.") from error
+    if path.suffix.lower() == ".json":
+        try:
+            return json.loads(text)  # COCO files are large, and YAML reads a hundred times slower
+        except (ValueError, RecursionError):
+            pass  # with a comma too many it is YAML still, which else says where it stops
     try:
-        return yaml.safe_load(text)  # JSON is YAML
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SettingError(f"{kind} file {path} is not valid YAML or JSON: {error}") from error
 
@@ -156,34 +157,6 @@ class Entries:
             )
         red, green, blue = color
         return red, green, blue
-
-
-def guess_swap(names: Sequence[str]) -> tuple[int, ...]:
-    """Mirror partners by names that differ in their side alone (left/right, l/r, eyeL/eyeR), else each its own."""
-    exact = {name: place for place, name in enumerate(names)}
-    lower = {name.lower(): place for place, name in enumerate(names)}
-    partners = []
-    for place, name in enumerate(names):
-        mirrored = _mirrored(name)
-        found = (
-            place
-            if mirrored.lower() == name.lower()
-            else exact.get(mirrored, lower.get(mirrored.lower(), place))
-        )
-        partners.append(found)
-    # a pair that is none both ways is none: names in two cases have one partner for both
-    return tuple(one if partners[one] == place else place for place, one in enumerate(partners))
-
-
-def has_side(name: str) -> bool:
-    """Whether a name says left or right."""
-    return _mirrored(name).lower() != name.lower()
-
-
-def _mirrored(name: str) -> str:
-    """The name with its side changed: a word of its own, else a capital L or R within (eyeL, forelegR1)."""
-    other = SIDE.sub(lambda side: _OTHER_SIDE[side.group(1).lower()], name)
-    return other if other != name else _CAPITAL_SIDE.sub(lambda side: _OTHER_CAPITAL[side.group(1)], name)
 
 
 def expect_keys(found: Mapping[str, Any], known: frozenset[str], where: str) -> None:

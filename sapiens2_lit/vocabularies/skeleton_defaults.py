@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from sapiens2_lit.vocabularies.file import SIDE, Color
+from sapiens2_lit.vocabularies.file import Color
+from sapiens2_lit.vocabularies.spelling import split_side
 
 _LEFT: Color = (46, 204, 113)
 _RIGHT: Color = (255, 130, 30)
@@ -21,8 +22,8 @@ def guess_colors(
             return _FACE
         if swap[index] == index:
             return _MIDDLE
-        side = SIDE.search(keypoints[index])
-        left = side.group(1).lower() in ("left", "l") if side else index < swap[index]
+        side, _ = split_side(keypoints[index])
+        left = side == "left" if side else index < swap[index]
         return _LEFT if left else _RIGHT
 
     return tuple(color(index) for index in range(len(keypoints)))

@@ -8,19 +8,23 @@ A file holds these keys, all but the first two optional:
     sigmas: {nose: 0.026}                        # or a list; 0.05 where nothing is said
     links: [[nose, left_ear], [nose, right_ear]] # names, or indices from 0
     groups: {face: [nose, left_ear, right_ear]}
+
+A COCO file (.json) gives the keypoints and links of its category.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.vocabularies.coco_category import is_coco, keypoint_category
 from sapiens2_lit.vocabularies.file import SUFFIXES, Entries, expect_list, is_list, read_vocabulary
 from sapiens2_lit.vocabularies.skeleton import Skeleton
 from sapiens2_lit.vocabularies.skeleton_defaults import guess_colors
+from sapiens2_lit.vocabularies.spelling import same_names
 from sapiens2_lit.vocabularies.yolo_points import points_of_yolo
 
 SHIPPED = ("coco17", "coco_wholebody133", "sociopticon308")
@@ -33,6 +37,8 @@ _KEYPOINT_KEYS = frozenset({"name", "swap", "sigma", "color", "group"})
 
 def load_skeleton(source: str | Path | Skeleton) -> Skeleton:
     """A skeleton by shipped name (coco17, coco_wholebody133, sociopticon308 or sapiens308) or from a file of one's own.
+
+    A COCO file gives names and lines of its category with keypoints.
 
     Raises:
         SettingError: an unknown name, a file that is not there or not readable, or one whose contents do
@@ -49,15 +55,19 @@ def load_skeleton(source: str | Path | Skeleton) -> Skeleton:
             f"skeleton '{source}' is unknown: expected one of {', '.join((*SHIPPED, *ALIASES))}, "
             "or the path of a .yaml or .json file of your own."
         )
-    return _parse(read_vocabulary(path, "skeleton"), str(path), default_name=path.stem)
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:
+        changed = 0
+    return _load_file(path, changed)
 
 
 def skeleton_from_category(category: Mapping[str, Any], name: str) -> Skeleton:
     """The skeleton that a COCO file's `categories[]` entry describes, called `name`.
 
     `keypoints` are its names; `skeleton`, if any, its links (1-based pairs). Swaps come from left/right
-    names and sigmas are 0.05, unless the keypoints are those of a shipped skeleton, name by name: then its
-    swaps, sigmas, groups and colors hold.
+    names; sigmas are those of the 308 where a point is one of these by name, else 0.05. Where the keypoints are those
+    of a shipped skeleton, name by name, its swaps, sigmas, groups and colors hold.
 
     Raises:
         SettingError: naming the category and the field that does not fit.
@@ -77,7 +87,19 @@ def skeleton_from_category(category: Mapping[str, Any], name: str) -> Skeleton:
             return Skeleton(
                 name, shipped.keypoints, shipped.swap, shipped.sigmas, known, shipped.groups, shipped.colors
             )
-    return _parse({"name": name, "keypoints": keypoints, "links": links}, where, default_name=name)
+    data = {"name": name, "keypoints": keypoints, "links": links}
+    if all(isinstance(keypoint, str) for keypoint in keypoints):
+        data["sigmas"] = known_sigmas(keypoints)
+    return _parse(data, where, default_name=name)
+
+
+@lru_cache(maxsize=16)  # head and data each ask for it, and a COCO file takes a while to read
+def _load_file(path: Path, changed: int) -> Skeleton:
+    data = read_vocabulary(path, "skeleton")
+    if not is_coco(data):
+        return _parse(data, str(path), default_name=path.stem)
+    category = keypoint_category(data, str(path))
+    return skeleton_from_category(category, str(category.get("name") or path.stem))
 
 
 @lru_cache
@@ -89,7 +111,9 @@ def _load_shipped(name: str) -> Skeleton:
 def _parse(data: Any, where: str, default_name: str) -> Skeleton:
     data = points_of_yolo(data, where)
     entries = Entries(data, where, "keypoints", "keypoint", _FILE_KEYS, _KEYPOINT_KEYS)
-    swap, links, groups = entries.swap(), tuple(entries.pairs("links")), _groups(entries)
+    swaps_given = "swaps" in data or any("swap" in row for row in entries.rows)
+    swap = entries.swap() if swaps_given else known_partners(entries.names, entries.swap())
+    links, groups = tuple(entries.pairs("links")), _groups(entries)
     guessed = guess_colors(entries.names, swap, groups)
     colors = tuple(entries.color(row, other) for row, other in zip(entries.rows, guessed, strict=True))
     sigmas = entries.numbers("sigmas", "sigma", DEFAULT_SIGMA, "positive numbers")
@@ -102,10 +126,35 @@ def _parse(data: Any, where: str, default_name: str) -> Skeleton:
             links,
             groups,
             colors,
-            swaps_given="swaps" in data or any("swap" in row for row in entries.rows),
+            swaps_given=swaps_given,
         )
     except SettingError as error:
         raise SettingError(f"{where}: {error}") from error
+
+
+def known_sigmas(names: Sequence[str]) -> dict[str, float]:
+    """The sigmas of the names that are points of the 308, or of the 133, however they are spelled."""
+    found: dict[str, float] = {}
+    for known in (_load_shipped("coco_wholebody133"), _load_shipped("sociopticon308")):
+        sigmas = dict(zip(known.keypoints, known.sigmas, strict=True))
+        found |= {name: sigmas[other] for name, other in same_names(names, known.keypoints).items()}
+    return found
+
+
+def known_partners(names: Sequence[str], guessed: Sequence[int]) -> tuple[int, ...]:
+    """The partners found by name, but those of the 308 where these know better.
+
+    Points that count around an eye or an ear mirror to others than those of the same number.
+    """
+    known = _load_shipped("sociopticon308")
+    same = same_names(names, known.keypoints)
+    places = {same[name]: place for place, name in enumerate(names) if name in same}
+    swap = list(guessed)
+    for keypoint, place in places.items():
+        partner = known.keypoints[known.swap[known.keypoints.index(keypoint)]]
+        swap[place] = places.get(partner, place)
+    mutual = [swap[partner] == place for place, partner in enumerate(swap)]
+    return tuple(partner if mutual[place] else place for place, partner in enumerate(swap))
 
 
 def _groups(entries: Entries) -> dict[str, tuple[int, ...]]:

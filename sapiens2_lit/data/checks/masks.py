@@ -13,7 +13,8 @@ from sapiens2_lit.data.checks.finding import Finding
 from sapiens2_lit.data.checks.label_files import LabelFiles, Looked
 from sapiens2_lit.vocabularies import IGNORED, Classes
 from sapiens2_lit.vocabularies.classes_loader import SHIPPED
-from sapiens2_lit.vocabularies.file import SIDE, Color
+from sapiens2_lit.vocabularies.file import Color
+from sapiens2_lit.vocabularies.spelling import has_side
 
 _LEAST_IGNORED = 0.005  # of the pixels of a mask, that no border left out of the count makes up
 _MOST_ABSENT = 0.5  # of the classes of a shipped vocabulary, that a dataset of other labels lacks
@@ -189,7 +190,7 @@ class UnpairedClasses(Check[MaskLabels]):
         alone = [
             name
             for index, name in enumerate(classes.names)
-            if classes.swap[index] == index and SIDE.search(name.lower())
+            if classes.swap[index] == index and has_side(name)
         ]
         if alone:
             yield self.finding(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +64,7 @@ class NormalLabels(LabelFiles[NormalFacts]):
         frame: `data.frame`, for messages.
     """
 
-    frame: Literal["opencv", "opengl"] = "opencv"
+    frame: str = "opencv"
 
 
 def measure_normals(

@@ -22,6 +22,16 @@ _LEAST_SLOPE = 0.05  # of the blurred region, of a border that has a direction
 _ENOUGH = 200  # border pixels of all pictures together, to say something
 
 
+Signs = tuple[int, int, int]
+CAMERA_FRAMES: dict[str, Signs] = {  # of `data.frame`: signs of x, y and z, seen from OpenCV's frame
+    "opencv": (1, 1, 1),
+    "opengl": (1, -1, -1),
+    "directx": (1, -1, 1),
+    "directx_normals": (1, 1, -1),
+    "pytorch3d": (-1, -1, 1),
+}
+
+
 @dataclass(frozen=True)
 class Outline:
     """Sums over the pixels at the border of labeled regions, which add up over pictures.
@@ -77,8 +87,8 @@ class Axes:
         return self == Axes()
 
     def after_frame(self, frame: str) -> "Axes":
-        """The same in terms of files whose frame (opencv, opengl) was converted by the reader."""
-        convert = (1, 1, 1) if frame == "opencv" else (1, -1, -1)
+        """The same in terms of files whose frame was converted by the reader; a world's are turned, not told."""
+        convert = CAMERA_FRAMES.get(frame, (1, 1, 1))
         signs = [convert[i] * self.signs[i] * convert[self.order[i]] for i in range(3)]
         return Axes(self.order, (signs[0], signs[1], signs[2]))
 
@@ -185,17 +195,24 @@ def add_agreements(agreements: Iterable[Agreement]) -> Agreement:
 
 def advise_on_axes(outline: Outline, frame: str) -> str:
     """What seems to be wrong with normals read in `frame`, and the remedy, as a sentence for messages."""
-    other = "opengl" if frame == "opencv" else "opencv"
+    if frame not in CAMERA_FRAMES:
+        return (
+            f"they are in another frame than data.frame says, '{frame}', or the extrinsics are not those of their "
+            "camera, or lead the other way (camera_to_world, world_to_camera)."
+        )
     axes = best_axes(outline)
-    swapped = axes == Axes((0, 1, 2), (1, -1, -1))
-    if swapped or not outline.enough:
+    if not outline.enough:
+        axes = Axes((0, 1, 2), (1, -1, -1))
+    other = _frame_by(axes.signs, frame) if axes.order == (0, 1, 2) else ""
+    if other:
         return f"they are in another frame than data.frame says, '{frame}'; set it to '{other}'."
     in_file = axes.after_frame(frame)
     if axes.order == (2, 1, 0):
         channels = "the channels are in the order z, y, x, as cv2.imwrite saves an RGB picture"
         if in_file.signs == (1, 1, 1):
             return f"{channels}. Reverse them: {describe_axes(in_file)}."
-        if in_file.signs == (1, -1, -1):
+        other = _frame_by(in_file.signs, frame)
+        if other:
             return (
                 f"{channels}, and the frame is '{other}'. Reverse them, n = n[..., ::-1], and set data.frame."
             )
@@ -203,6 +220,17 @@ def advise_on_axes(outline: Outline, frame: str) -> str:
         f"their axes are not those of '{frame}'. At the outline of people normals point outwards if the files are "
         f"converted by {describe_axes(in_file)}."
     )
+
+
+def _frame_by(signs: Signs, frame: str) -> str:
+    """The other frame whose files differ by these signs from those of `frame`; empty if there is none."""
+    own = CAMERA_FRAMES[frame]
+    found = (name for name, one in CAMERA_FRAMES.items() if name != frame and _product(one, own) == signs)
+    return next(found, "")
+
+
+def _product(one: Signs, other: Signs) -> Signs:
+    return one[0] * other[0], one[1] * other[1], one[2] * other[2]
 
 
 def _all_axes() -> Iterator[Axes]:

@@ -7,8 +7,8 @@ from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Example, Finding
 from sapiens2_lit.data.checks.pose_labels import PoseLabels
 from sapiens2_lit.vocabularies import Skeleton, load_skeleton
-from sapiens2_lit.vocabularies.file import has_side
 from sapiens2_lit.vocabularies.skeleton_loader import SHIPPED
+from sapiens2_lit.vocabularies.spelling import describe_pairs, has_side
 
 _SHOWN_NAMES = 20
 _ENOUGH_PEOPLE = 100  # to expect that every point occurs
@@ -117,15 +117,11 @@ class NoMirrorPairs(Check[Mirroring]):
                 severity="warning",
             )
         else:
-            pairs = [
-                f"{skeleton.keypoints[place]} - {skeleton.keypoints[skeleton.swap[place]]}"
-                for place in paired
-                if place < skeleton.swap[place]
-            ]
             yield self.finding(
                 subject,
-                f"{len(pairs)} pairs of left and right were found by name: {_names(pairs, 10)}.",
-                count=len(pairs),
+                f"{len(paired) // 2} pairs of left and right were found by name: "
+                f"{describe_pairs(skeleton.keypoints, skeleton.swap)}.",
+                count=len(paired) // 2,
                 total=skeleton.num_keypoints,
                 severity="note",
             )

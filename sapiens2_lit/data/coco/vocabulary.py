@@ -1,6 +1,5 @@
 """What the keypoints of a COCO file are called, and which field of its annotations holds them."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,6 +8,8 @@ from typing import Any
 
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.vocabularies import Skeleton, load_skeleton, skeleton_from_category
+from sapiens2_lit.vocabularies.coco_category import why_no_lines
+from sapiens2_lit.vocabularies.spelling import by_spelling, same_names
 
 # COCO-WholeBody keeps its 133 keypoints in five fields, four of which say whether they are valid:
 # https://github.com/jin-s13/COCO-WholeBody, data_format.md
@@ -68,13 +69,12 @@ def find_vocabulary(
         raise DataError(f"{path}: `categories` is empty, expected the category of people.")
     people = [category for category in categories if category.get("name") == "person"] or categories
     links = ""
-    respelled: dict[str, str] = {}
     if source is None:
         if any(category["keypoints"] != people[0]["keypoints"] for category in people):
             names = [category.get("name") for category in people]
             raise DataError(f"{path}: `categories` {names} have different `keypoints`, expected the same.")
         source, links = _from_category(people[0], path)
-        source, respelled = _respell(source, skeleton)
+    source, respelled = _respell(source, skeleton)
     source, wholebody = _with_wholebody_fields(data["annotations"], source, skeleton)
     if not (skeleton.map_from(source) >= 0).any():
         theirs, ours = (", ".join(names[:4]) for names in (source.keypoints, skeleton.keypoints))
@@ -112,41 +112,21 @@ def _by_position(
         raise DataError(
             f"{path}: `categories` has no entry with `keypoints`, the list of their names; annotations have "
             f"{most} numbers, which is x, y, v of {most / 3:g} points, and the skeleton '{skeleton.name}' has "
-            f"{skeleton.num_keypoints}. Set `skeleton` (model.heads.NAME.skeleton, or data.sources[].skeleton of a "
-            "further file) to a file with the names in the order of the points."
+            f"{skeleton.num_keypoints}. Name the points, in their order, by a file `keypoints: [...]` for "
+            "data.file_skeleton (data.sources[].skeleton of a further file); give it as model.heads.NAME.skeleton as "
+            "well to predict them all."
         )
     return skeleton
 
 
 def _from_category(category: dict[str, Any], path: Path) -> tuple[Skeleton, str]:
     """The skeleton of a category, and why its lines for drawing do not fit; these never matter to training."""
-    count = len(category["keypoints"])
-    pairs = category.get("skeleton") or []
-    problem = ""
-    if not isinstance(pairs, list):
-        problem = (
-            f"`skeleton` of category '{category.get('name')}' is {pairs!r:.40}, expected a list of pairs"
-        )
-    else:
-        wrong = [pair for pair in pairs if not _is_link(pair, count)]
-        if wrong:
-            problem = (
-                f"`skeleton` of category '{category.get('name')}' has {len(wrong)} of {len(pairs)} lines that do not "
-                f"fit its {count} points, such as {wrong[0]!r:.40}: expected pairs of 1 to {count}"
-            )
+    problem = why_no_lines(category)
+    pairs = [] if problem else category.get("skeleton") or []
     try:
-        return skeleton_from_category(category | {"skeleton": [] if problem else pairs}, path.name), problem
+        return skeleton_from_category(category | {"skeleton": pairs}, path.name), problem
     except SettingError as error:
         raise DataError(f"{path}: {error}") from error
-
-
-def _is_link(pair: Any, count: int) -> bool:
-    return (
-        isinstance(pair, list)
-        and len(pair) == 2
-        and all(type(end) is int and 1 <= end <= count for end in pair)
-        and pair[0] != pair[1]
-    )
 
 
 def _respell(source: Skeleton, skeleton: Skeleton) -> tuple[Skeleton, dict[str, str]]:
@@ -154,29 +134,17 @@ def _respell(source: Skeleton, skeleton: Skeleton) -> tuple[Skeleton, dict[str, 
 
     Only where neither side has the name as it is written, and one name alone is spelled alike.
     """
-    theirs, ours = _by_spelling(source.keypoints), _by_spelling(skeleton.keypoints)
-    respelled = {}
-    for spelling, names in theirs.items():
-        wanted = ours.get(spelling, [])
-        if len(names) == len(wanted) == 1 and names[0] != wanted[0]:
-            respelled[names[0]] = wanted[0]
+    same = same_names(source.keypoints, skeleton.keypoints)
+    respelled = {theirs: ours for theirs, ours in same.items() if theirs != ours}
     if not respelled:
         return source, {}
     return replace(source, keypoints=tuple(respelled.get(name, name) for name in source.keypoints)), respelled
 
 
-def _by_spelling(names: tuple[str, ...]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name in names:
-        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
-        found.setdefault(re.sub(r"[\W_]+", "_", words.strip()).casefold(), []).append(name)
-    return found
-
-
 def _closest(categories: list[Any], skeleton: Skeleton) -> list[Any]:
     """The categories that share most keypoints with the skeleton: a file may have horses beside people."""
-    spellings = {*_by_spelling(skeleton.keypoints)}
-    shared = [len({*_by_spelling(tuple(map(str, one["keypoints"])))} & spellings) for one in categories]
+    spellings = {*by_spelling(skeleton.keypoints)}
+    shared = [len({*by_spelling(map(str, one["keypoints"]))} & spellings) for one in categories]
     return [category for category, count in zip(categories, shared, strict=True) if count == max(shared)]
 
 

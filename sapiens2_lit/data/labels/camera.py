@@ -4,15 +4,16 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sapiens2_lit.data.files import read_json
 from sapiens2_lit.data.labels.base import LabelSource, RasterFolder
+from sapiens2_lit.data.labels.camera_entries import camera_entry, declared_size, entry_intrinsics, entry_pose
+from sapiens2_lit.data.labels.frames import Pose
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.geometry import focal_from_field_of_view, intrinsics_from_focal, warp_intrinsics
 from sapiens2_lit.transforms.geometric import Affine
@@ -34,6 +35,20 @@ class CameraSource(LabelSource):
     """Intrinsics (3, 3) float64 of images, in pixels whose centres are integers."""
 
     key = "intrinsics"
+    has_files: ClassVar[bool] = True  # which may hold extrinsics
+
+    def pose(self, image: Path, stem: str, frame: str) -> Pose:
+        """The way from a world to the camera's frame.
+
+        Raises:
+            DataError: the file of the image's camera has no extrinsics, or they are none.
+        """
+        path = self.file_of(stem)
+        return entry_pose(camera_entry(path, image) if path.suffix == ".json" else None, path, frame)
+
+    def file_of(self, stem: str) -> Path:
+        """The file of an image's camera."""
+        raise NotImplementedError
 
     @abstractmethod
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Intrinsics:
@@ -61,15 +76,21 @@ class CameraFolder(RasterFolder, CameraSource):
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Intrinsics:
         return read_camera(self.path(stem), image, size)
 
+    def file_of(self, stem: str) -> Path:
+        return self.path(stem)
+
 
 class CameraFile(CameraSource):
-    """One file for all images, which must be of one size."""
+    """One file for all images: one camera, and then they are of one size, or the `frames` of a transforms.json."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Intrinsics:
         return read_camera(self.path, image, size)
+
+    def file_of(self, stem: str) -> Path:
+        return self.path
 
     def check(self, stems: Iterable[str]) -> None:
         """Nothing is missing."""
@@ -84,6 +105,8 @@ class FieldOfView(CameraSource):
     Raises:
         SettingError: it is not between 0 and 180.
     """
+
+    has_files = False
 
     def __init__(self, degrees: float) -> None:
         if not 0 < degrees < 180:
@@ -124,8 +147,9 @@ def find_cameras(root: Path, cameras: str | None, field_of_view: float | None) -
 def read_camera(path: Path, image: Path, size: tuple[int, int]) -> Intrinsics:
     """Intrinsics (3, 3) from a file.
 
-    txt holds nine numbers, row by row; json a 3 x 3 list, or an object with it as `intrinsics` (or `K`) and perhaps the
-    `width` and `height` of the image that it is of.
+    txt holds nine numbers, row by row; json a 3 x 3 list, or an object with it as `intrinsics` (or `K`), in pixels or
+    by `normalized: true` as shares of the image's size, or with a `field_of_view`, and perhaps the `width` and `height`
+    of the image that it is of; also a transforms.json with `frames` (`camera_entry`).
 
     Args:
         path: the file.
@@ -137,10 +161,10 @@ def read_camera(path: Path, image: Path, size: tuple[int, int]) -> Intrinsics:
     """
     declared: Any = None
     if path.suffix == ".json":
-        content = read_json(path)
+        content = camera_entry(path, image)
         if isinstance(content, dict):
-            declared = (content.get("height"), content.get("width"))
-            content = content.get("intrinsics", content.get("K"))
+            declared = declared_size(content)
+            content = entry_intrinsics(content, path, size)
     else:
         content = _read_text(path)
     try:
@@ -148,7 +172,9 @@ def read_camera(path: Path, image: Path, size: tuple[int, int]) -> Intrinsics:
     except (TypeError, ValueError):
         matrix = np.empty(0)
     if matrix.size != 9:
-        raise DataError(f"{path}: no intrinsics in it, expected 3 x 3 numbers, {_FORMAT}.")
+        raise DataError(
+            f"{path}: no intrinsics in it, expected 3 x 3 numbers, {_FORMAT}, or a `field_of_view`."
+        )
     matrix = matrix.reshape(3, 3)
     below = [*matrix[np.tril_indices(3, -1)], matrix[2, 2] - 1]
     if not np.isfinite(matrix).all() or np.abs(below).max() > 1e-6 or min(matrix[0, 0], matrix[1, 1]) <= 0:
@@ -178,7 +204,8 @@ def _check_pixels(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, 
         raise DataError(
             f"{path}: fx, fy, cx, cy are {fx:g}, {fy:g}, {cx:g}, {cy:g}, expected pixels: these seem to be normalized "
             f"by the image's size. Multiply fx and cx by the width and fy and cy by the height of {image}, "
-            f"{width} x {height}, and take 0.5 off cx and cy: the centers of pixels are integers."
+            f"{width} x {height}, and take 0.5 off cx and cy: the centers of pixels are integers. Or say "
+            "`normalized: true` beside `intrinsics` in a json."
         )
     if wide or min(angles) < _NARROWEST:
         raise DataError(

@@ -23,10 +23,15 @@ _MOST_OFF = 0.01  # share of the pixels whose foreground is brighter than their 
 
 
 class ColorFolder(FieldFolder):
-    """Colors, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1."""
+    """Colors, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1; linear ones in exr."""
 
-    suffixes = (".png", ".npy", ".npz")
+    suffixes = (".png", ".npy", ".npz", ".exr")
     channels = 3
+
+    def stored(self, image: Path, stem: str, size: tuple[int, int]) -> Array:
+        """The numbers (h, w, 3) of an image's file; those of exr, which are linear light, as sRGB."""
+        values = super().stored(image, stem, size)
+        return to_srgb(values) if self.path(stem).suffix == ".exr" else values
 
 
 class AlbedoFolder(ColorFolder):
@@ -61,7 +66,7 @@ class AlphaFolder(FieldFolder):
     """
 
     key = "alpha"
-    suffixes = (".png", ".npy", ".npz")
+    suffixes = (".png", ".npy", ".npz", ".exr")
     channels = 1
     channels_hint = (
         "a grey picture saved in colors becomes one channel by PIL's .convert('L'); of a cut-out (RGBA) the matte is "
@@ -104,6 +109,17 @@ class ForegroundFolder(ColorFolder):
         self.alphas = alphas
         self.premultiplied = premultiplied
 
+    def stored(self, image: Path, stem: str, size: tuple[int, int]) -> Array:
+        """As of other colors; premultiplied ones of exr become sRGB without their shares, which they get back."""
+        values = FieldFolder.stored(self, image, stem, size)
+        if self.path(stem).suffix != ".exr":
+            return values
+        if not self.premultiplied:
+            return to_srgb(values)
+        alpha = self.alphas.read(image, stem, size).values
+        colors = np.divide(values, alpha, out=np.zeros(values.shape, np.float32), where=alpha > 0)
+        return to_srgb(colors.clip(0, 1)) * alpha
+
     def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
         """Premultiplied sRGB (h, w, 3) in 0..1."""
         color, alpha = super().interpret(image, stem, size, values), self.alphas.read(image, stem, size)
@@ -123,6 +139,15 @@ class ForegroundFolder(ColorFolder):
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
         return torch.where(values.isfinite(), values, 0).clamp(0, 1)  # outside the image there is nobody
+
+
+def to_srgb(linear: Array) -> npt.NDArray[np.float32]:
+    """Linear light as sRGB (IEC 61966-2-1); what is not finite stays so."""
+    values = linear.astype(np.float32)
+    bright = np.maximum(values, np.float32(0.0031308))  # of others the power is not taken
+    return np.where(values <= 0.0031308, values * 12.92, 1.055 * bright ** (1 / 2.4) - 0.055).astype(
+        np.float32
+    )
 
 
 def _share(path: Path, values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Field:

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from sapiens2_lit.data.checks.sentinels import is_sentinel
 from sapiens2_lit.data.labels.camera import CameraSource
-from sapiens2_lit.data.labels.field import Field, FieldFolder, ValidFolder, split_finite
-from sapiens2_lit.data.labels.normal import OTHER_FRAME, Frame, to_opencv
+from sapiens2_lit.data.labels.field import Field, FieldFolder, ValidFolder, any_nonzero, split_finite
+from sapiens2_lit.data.labels.frames import FRAMES, Frame
+from sapiens2_lit.data.labels.normal import OTHER_FRAME, to_opencv
+from sapiens2_lit.data.labels.world import advise_on_frame, check_frame, pose_of
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.geometry import unproject
@@ -24,7 +26,7 @@ _MOST_OFF = 0.01  # of the image's longer side, that points may lie off their pi
 
 
 class DepthFolder(FieldFolder):
-    """Depth along z (h, w): npy, npz, png of 16 bits, or exr (channel Z, or its only one); 0, NaN or infinity for none.
+    """Depth along z (h, w): npy, npz, png of 16 bits, or exr (Z, a depth pass); 0, NaN or infinity for none.
 
     The largest number of the format (65535 of 16 bits, 65504 of half floats), 1e9 and above count as none, too, and so
     does what is farther than 100 m, or without a unit 10 000 times as far as the nearest twentieth.
@@ -37,7 +39,7 @@ class DepthFolder(FieldFolder):
         setting: what led here, for messages.
     """
 
-    key = "depth"
+    key = kind = "depth"
     suffixes = (".npy", ".npz", ".png", ".exr")
     channels = 1
     channels_hint = "keep one, values[..., 0], if all hold the same depth; depth in false colors is no label"
@@ -83,21 +85,21 @@ class UnprojectedFolder(DepthFolder):
 
 
 class PointmapFolder(FieldFolder):
-    """Point maps (h, w, 3), x, y, z in the camera's frame: npy or npz; all 0, NaN or infinity for none.
+    """Point maps (h, w, 3), x, y, z: npy, npz or exr; all 0, NaN or infinity for none.
 
     Each point must lie on the ray of its pixel. It is kept as its depth, since the camera says the rest.
 
     Args:
         folder: where they are.
         cameras: of the images.
-        frame: of the files: `opencv` (x right, y down, z forward) or `opengl` (y up, z towards the viewer).
-        unit: metres of one unit of the files, such as 0.001 for millimetres.
+        frame: of the files, one of `FRAMES`; those of a world need extrinsics of the cameras, in the same unit.
+        unit: metres of one unit of the files, such as 0.001 for millimetres; null for that of the frame.
         valids: where they count, besides lying in front of the camera.
         setting: what led here, for messages.
     """
 
     key = "pointmap"
-    suffixes = (".npy", ".npz")
+    suffixes = (".npy", ".npz", ".exr")
     channels = 3
     settle = UnprojectedFolder.settle
 
@@ -113,10 +115,15 @@ class PointmapFolder(FieldFolder):
         super().__init__(folder, setting, valids)
         self.cameras = cameras
         self.frame = frame
-        self.unit = unit
+        self.unit = FRAMES[frame].unit if unit is None and FRAMES[frame].unit != 1 else unit
+        check_frame(frame, cameras)
 
     def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
         """The depth (h, w, 1) of an image's points."""
+        if self.frame not in OTHER_FRAME:
+            known = any_nonzero(values) & ~is_sentinel(values).any(axis=2)
+            moved = pose_of(self.frame, self.cameras, image, stem).points(values)
+            values = np.where(known[..., None], moved, np.float32(0))
         points = super().interpret(image, stem, size, values)
         self._check_rays(self.path(stem), points, self.cameras.read(image, stem, size))
         return Field(points.values[..., 2:], points.valid, points.invalid)
@@ -136,7 +143,7 @@ class PointmapFolder(FieldFolder):
         if behind > 0.5:
             raise DataError(
                 f"{path}: {behind:.0%} of the points lie behind the camera: they are in another frame than data.frame "
-                f"says, '{self.frame}'; set it to '{OTHER_FRAME[self.frame]}'."
+                f"says, '{self.frame}'{advise_on_frame(self.frame)}."
             )
         valid = check_depth(path, points[..., 2:], valid, unit=self.unit).valid
         return Field(points, valid, infinite)

@@ -76,6 +76,8 @@ class FieldFolder(RasterFolder):
         no_value: what pixels that `Field.invalid` counts hold, for messages.
         uses_valid: whether labels count only in places, which `valid` of the batch then says. Else they count in the
             whole image, and pixels of the input outside it are NaN.
+        kind: of the files, where they hold another label than that of the batch.
+        layer: of exr files with several that fit, which one.
 
     Args:
         folder: where they are.
@@ -87,6 +89,8 @@ class FieldFolder(RasterFolder):
     channels_hint: ClassVar[str] = ""
     no_value: ClassVar[str] = "NaN or infinite"
     uses_valid: ClassVar[bool] = True
+    kind: ClassVar[str] = ""
+    layer: str | None = None
 
     def __init__(self, folder: Path, setting: str, valids: ValidFolder | None = None) -> None:
         super().__init__(folder, setting)
@@ -112,7 +116,7 @@ class FieldFolder(RasterFolder):
     def stored(self, image: Path, stem: str, size: tuple[int, int]) -> Array:
         """The numbers (h, w, channels) of an image's file as they are."""
         path = self.path(stem)
-        values = read_array(path, self.key)
+        values = read_array(path, self.kind or self.key, self.channels, self.layer)
         check_shape(path, values, image, size, self.channels, self.channels_hint)
         return values.reshape(*size, self.channels)
 

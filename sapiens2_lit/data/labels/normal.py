@@ -1,7 +1,6 @@
 """Surface normals from disk."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sapiens2_lit.data.checks.normals import say_away, say_flat
+from sapiens2_lit.data.labels.camera import CameraSource
 from sapiens2_lit.data.labels.field import (
     Field,
     FieldFolder,
@@ -17,12 +17,13 @@ from sapiens2_lit.data.labels.field import (
     from_integers,
     split_finite,
 )
+from sapiens2_lit.data.labels.frames import Frame
+from sapiens2_lit.data.labels.world import check_frame, pose_of
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.geometry import rotate_vectors
 
-Frame = Literal["opencv", "opengl"]
-OTHER_FRAME: dict[Frame, Frame] = {"opencv": "opengl", "opengl": "opencv"}
+OTHER_FRAME: dict[str, Frame] = {"opencv": "opengl", "opengl": "opencv"}
 
 # A zero vector in 8 bits is 127.5 rounded: 0.007 long. Shorter than this there is no normal.
 _SHORTEST = 0.05
@@ -33,17 +34,18 @@ _MOST_OFF = 0.1  # share of the normals of an image that may do so
 
 
 class NormalFolder(FieldFolder):
-    """Unit normals x, y, z: floats in npy or npz, or (n + 1) / 2 in png of 8 or 16 bits; zero, or black, for none.
+    """Unit normals x, y, z: floats in npy, npz or exr, or (n + 1) / 2 in png of 8 or 16 bits; zero, or black, for none.
 
     Args:
         folder: where they are.
-        frame: of the files: `opencv` (x right, y down, z forward) or `opengl` (y up, z towards the viewer).
+        frame: of the files, one of `FRAMES`.
         valids: where they count, besides being unit vectors.
         setting: what led here, for messages.
+        cameras: with the extrinsics that frames of a world need.
     """
 
     key = "normal"
-    suffixes = (".npy", ".npz", ".png")
+    suffixes = (".npy", ".npz", ".png", ".exr")
     channels = 3
     no_value = "NaN, infinite or not of length 1"
 
@@ -53,9 +55,19 @@ class NormalFolder(FieldFolder):
         frame: Frame = "opencv",
         valids: ValidFolder | None = None,
         setting: str = "data.normals",
+        cameras: CameraSource | None = None,
     ) -> None:
         super().__init__(folder, setting, valids)
         self.frame = frame
+        self.cameras = cameras
+        check_frame(frame, cameras)
+
+    def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
+        """The normals (h, w, 3) in the camera's frame."""
+        if self.frame not in OTHER_FRAME:  # these two need no more than signs, see `decode`
+            pose = pose_of(self.frame, self.cameras, image, stem)
+            values = pose.vectors(as_vectors(self.path(stem), values))
+        return super().interpret(image, stem, size, values)
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """Unit vectors (h, w, 3) in the camera's frame."""
@@ -94,5 +106,15 @@ class NormalFolder(FieldFolder):
 
 
 def to_opencv(vectors: npt.NDArray[np.float32], frame: Frame) -> npt.NDArray[np.float32]:
-    """Vectors (..., 3) of a frame in OpenCV's: y and z change their signs if it is OpenGL's."""
-    return vectors if frame == "opencv" else vectors * np.array([1, -1, -1], dtype=np.float32)
+    """Vectors (..., 3) of `opengl` in OpenCV's frame: y and z change their signs; others are there already."""
+    return vectors * np.array([1, -1, -1], dtype=np.float32) if frame == "opengl" else vectors
+
+
+def as_vectors(path: Path, values: Array) -> npt.NDArray[np.float32]:
+    """Normals (..., 3) as floats, -1..1; 0 where integers are black."""
+    if values.dtype.kind not in "iu":
+        return values.astype(np.float32)
+    if values.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"{path}: the values are {values.dtype}, expected floats, uint8 or uint16.")
+    vectors = values.astype(np.float32) * np.float32(2 / np.iinfo(values.dtype).max) - 1
+    return np.where(any_nonzero(values)[..., None], vectors, np.float32(0))

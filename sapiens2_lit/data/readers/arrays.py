@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sapiens2_lit.data.readers.exr import read_exr
 from sapiens2_lit.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -40,19 +41,23 @@ _BROKEN = (
 _NPY, _ZIP = np.lib.format.MAGIC_PREFIX, b"PK"  # what files begin with
 
 
-def read_array(path: Path, kind: str) -> Array:
+def read_array(path: Path, kind: str, channels: int = 1, layer: str | None = None) -> Array:
     """The numbers of a file, (h, w) or (h, w, C), as they are: floats, or integers of 8 or 16 bits; colors as RGB(A).
 
     Args:
         path: npy, npz with one array or with one named `kind`, or an image.
-        kind: what the array is, for messages.
+        kind: what the array is, for messages, and for files of several passes which of them.
+        channels: that it should have, 1 or 3, by which the passes of exr files are told apart.
+        layer: of exr files, what to take.
 
     Raises:
         DataError: the file is missing, broken, holds objects, or no array of two or three dimensions.
     """
     readers = {".npy": _read_npy, ".npz": _read_npz}
     try:
-        values = readers.get(path.suffix, _read_picture)(path, kind)
+        values = read_exr(path, kind, channels, layer) if path.suffix == ".exr" and path.is_file() else None
+        if values is None:
+            values = readers.get(path.suffix, _read_picture)(path, kind)
     except FileNotFoundError:
         raise DataError(f"{path}: the {kind} label does not exist.") from None
     except _BROKEN as error:
@@ -115,8 +120,6 @@ def _read_picture(path: Path, kind: str) -> Array:
     )  # some builds of OpenCV read EXR, but only if asked to
     data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if values is None and path.suffix == ".exr" and (channel := _read_exr(path)) is not None:
-        return channel
     if values is None:
         hint = " EXR needs OpenEXR: pip install 'sapiens2-lit[exr]', or convert it to npz."
         hint = hint if path.suffix == ".exr" else ""
@@ -126,20 +129,3 @@ def _read_picture(path: Path, kind: str) -> Array:
     if values.ndim == 3:
         values = values[..., [2, 1, 0, 3][: values.shape[2]]]
     return np.asarray(values)
-
-
-def _read_exr(path: Path) -> Array | None:
-    """The channel Z of an EXR file, or its only one; None without OpenEXR, which few builds of OpenCV replace."""
-    try:
-        import OpenEXR
-    except ImportError:
-        return None
-    try:
-        with OpenEXR.File(str(path), separate_channels=True) as file:
-            channels = {name: np.array(channel.pixels) for name, channel in file.channels().items()}
-    except RuntimeError as error:  # its only kind
-        raise OSError(str(error)) from error
-    name = "Z" if "Z" in channels else next(iter(channels))
-    if len(channels) > 1 and name != "Z":
-        raise DataError(f"{path}: has the channels {', '.join(channels)}, expected one, or one named Z.")
-    return channels[name]
