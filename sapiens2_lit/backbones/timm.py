@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sapiens2_lit.backbones.base import Backbone, resolve_indices
 from sapiens2_lit.backbones.checkpointing import Checkpointing, check_checkpointing
 from sapiens2_lit.backbones.sizes import check_image_size
-from sapiens2_lit.backbones.timm_models import STRIDE, describe, model_config, refuse
+from sapiens2_lit.backbones.timm_models import STRIDE, check_args, described, model_config, refuse
 from sapiens2_lit.backbones.timm_plain import build_plain, is_plain, plain_depth, plain_maps
 from sapiens2_lit.backbones.timm_staged import (
     COARSEST,
@@ -78,15 +78,16 @@ class TimmBackbone(Backbone):
         self.activation_checkpointing = check_checkpointing(activation_checkpointing)
 
         device = torch.empty(0).device
-        with torch.random.fork_rng(devices=[]):  # what timm draws here must not shift what `init_weights` draws
-            described = describe(self.name, self.model_args)
-        if not (is_plain(described) or is_staged(described)):
-            raise refuse(self.name, described, "which gives no such map")
-        self.staged = is_staged(described)
+        named = described(self.name)
+        if not (is_plain(named) or is_staged(named)):
+            raise refuse(self.name, named, "which gives no such map")
+        check_args(named, self.model_args)
+        self.staged = is_staged(named)
         self.multiple = COARSEST if self.staged else STRIDE
         self.image_size = None if image_size is None else check_image_size(image_size, self.multiple)
+        # What timm draws here must not shift what `init_weights` draws.
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            self.model = self._build(described)
+            self.model = self._build()
         self.embed_dim = int(self.model.num_features)
         self.blocks = tuple(blocks_of(self.model) if self.staged else self.model.blocks)
         self.depth = len(self.blocks)
@@ -101,9 +102,9 @@ class TimmBackbone(Backbone):
             self.init_weights()
             self.load_weights()
 
-    def _build(self, described: Any) -> Any:
+    def _build(self) -> Any:
         build = build_staged if self.staged else build_plain
-        return build(self.name, described, self.image_size, self.model_args)
+        return build(self.name, described(self.name), self.image_size, self.model_args)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Normalised RGB (B, 3, H, W) -> contiguous maps (B, C, H/16, W/16) of `out_indices`, all normed.
@@ -119,12 +120,11 @@ class TimmBackbone(Backbone):
     def init_weights(self) -> None:
         """Give every parameter and buffer the value that timm draws for it, in place."""
         model: Any = self.model
-        if hasattr(model, "init_weights"):
+        if hasattr(model, "init_weights") and not getattr(model, "rope_mixed", False):
             model.init_weights()
             return
-        with torch.device("cpu"):  # timm draws such models as it builds them, and at no other time
-            fresh = self._build(describe(self.name, self.model_args))
-        copy_values(fresh, model)
+        with torch.device("cpu"):  # timm draws values of such models as it builds them, and at no other time
+            copy_values(self._build(), model)
 
     def load_weights(self) -> None:
         """Load `self.weights`, if any, strictly, and log what was loaded.

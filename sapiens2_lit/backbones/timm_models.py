@@ -1,6 +1,7 @@
 """Models of timm (Apache-2.0) by name, and the arguments that their classes take."""
 
 import difflib
+import functools
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -76,14 +77,19 @@ def create(name: str, model_args: Mapping[str, Any], **decided: Any) -> Any:
         raise SettingError(f"model_args: timm cannot build {name} with {dict(model_args)}: {error}") from error
 
 
-def describe(name: str, model_args: Mapping[str, Any]) -> Any:
-    """The model as its name alone means it, without values, after a look at the arguments that are to change it.
+@functools.lru_cache(maxsize=4)
+def described(name: str) -> Any:
+    """The model as its name alone means it, on the meta device, where it takes no memory; not to be changed."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return create(name, {})
+
+
+def check_args(model: nn.Module, model_args: Mapping[str, Any]) -> None:
+    """Check the arguments that are to change a model.
 
     Raises:
         SettingError: its class has no such argument, or the backbone decides it.
     """
-    with torch.device("meta"):
-        model = create(name, {})
     known = set(inspect.signature(type(model).__init__).parameters) - {"self", "kwargs"}
     for argument in model_args:
         if argument in DECIDED:
@@ -93,7 +99,6 @@ def describe(name: str, model_args: Mapping[str, Any]) -> Any:
             raise SettingError(
                 f"model_args: found {argument!r}, which is no argument of timm's {type(model).__name__}{near}"
             )
-    return model
 
 
 def refuse(name: str, model: nn.Module, why: str) -> SettingError:
