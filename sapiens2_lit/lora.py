@@ -26,7 +26,8 @@ class LoRA:
         rank: of the product B A.
         alpha: its factor is alpha / rank.
         dropout: share of the adapters' inputs that is dropped in training.
-        targets: names, or last parts of names, of the linear layers that get one; null for all in the backbone's blocks.
+        targets: names, or last parts of names, of the linear layers that get one; null for all in the backbone's
+            blocks.
     """
 
     rank: int = 16

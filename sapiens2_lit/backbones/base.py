@@ -74,7 +74,9 @@ class Backbone(nn.Module, ABC):
 
     def lora_targets(self) -> list[str]:
         """Last parts of the names of the linear layers in its blocks, which get adapters by default."""
-        layers = (name for block in self.blocks for name, one in block.named_modules() if isinstance(one, nn.Linear))
+        layers = (
+            name for block in self.blocks for name, one in block.named_modules() if isinstance(one, nn.Linear)
+        )
         return sorted({name.rpartition(".")[2] for name in layers})
 
     def with_blocks(self, blocks: Sequence[nn.Module], out_indices: tuple[int, ...]) -> "Backbone | None":

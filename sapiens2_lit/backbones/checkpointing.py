@@ -50,4 +50,8 @@ def run_block(block: nn.Module, x: Tensor, rope: Any, index: int, mode: Checkpoi
 
 def drops(layer: nn.Module) -> bool:
     """Whether a layer drops values, or as timm's DropPath whole branches, in training."""
-    return getattr(layer, "p", 0.0) > 0 if isinstance(layer, nn.Dropout) else bool(getattr(layer, "drop_prob", 0.0))
+    return (
+        getattr(layer, "p", 0.0) > 0
+        if isinstance(layer, nn.Dropout)
+        else bool(getattr(layer, "drop_prob", 0.0))
+    )

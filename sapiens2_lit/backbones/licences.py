@@ -19,6 +19,7 @@ class Licence:
 
 
 SAPIENS2 = "sapiens2-license"
+ON_HUB = ("apache-2.0", "mit", "cc-by-nc-4.0")  # which the hub's metadata knows by these names
 NON_COMMERCIAL = "no commercial use"
 # by the names of the Hugging Face hub
 LICENCES = {
@@ -39,9 +40,28 @@ LICENCES = {
 
 def notice(licence: str) -> str:
     """One line on a licence, by its name on the hub."""
+    return f"licence of the backbone's weights: {in_words(licence)}"
+
+
+def derived(base: str, licence: str | None) -> str:
+    """What to say of weights that were derived from others, in one or two sentences.
+
+    Args:
+        base: the others, for people.
+        licence: of these, None where it is not known.
+    """
+    if licence is None:
+        return (
+            f"The weights are derived from {base}, whose licence is not known here: find it out before use."
+        )
+    return f"The weights are derived from {base}, and its licence holds for them: {in_words(licence)}."
+
+
+def in_words(licence: str) -> str:
+    """A licence with its page and what decides whether its weights can be used, by its name on the hub."""
     known = LICENCES.get(licence)
     if known is None:
-        return f"licence of the backbone's weights: {licence}"
+        return licence
     remark = f"; {known.remark}" if known.remark else ""
     page = f", {known.page}" if known.page else ""
-    return f"licence of the backbone's weights: {known.title} ({licence}{remark}){page}"
+    return f"{known.title} ({licence}{remark}){page}"

@@ -33,9 +33,9 @@ class TimmBackbone(Backbone):
     Maps have stride 16, pass the network's final norm, if it has one, and leave class token and registers out. Images
     are normalized as the model's weights expect it. Nothing that is beside the map is built: no classifier, no pooling.
 
-    Of plain vision transformers, patches of 14 pixels (DINOv2) are resampled to 16, as are learned positions to the grid
-    of `image_size`. Random shifts and scales of rotary positions belong to pretraining and are off. The last map of
-    ConvNeXt and Swin has stride 32 and is resampled to 16, bilinear.
+    Of plain vision transformers, patches of 14 pixels (DINOv2) are resampled to 16, as are learned positions to the
+    grid of `image_size`. Random shifts and scales of rotary positions belong to pretraining and are off. The last map
+    of ConvNeXt and Swin has stride 32 and is resampled to 16, bilinear.
 
     Args:
         name: of timm, with the tag of its weights where it has several: `vit_large_patch16_dinov3.lvd1689m`.

@@ -74,7 +74,9 @@ def create(name: str, model_args: Mapping[str, Any], **decided: Any) -> Any:
     try:
         return timm.create_model(name, pretrained=False, **{"num_classes": 0, **model_args, **decided})
     except (TypeError, AssertionError, ValueError, RuntimeError, IndexError) as error:
-        raise SettingError(f"model_args: timm cannot build {name} with {dict(model_args)}: {error}") from error
+        raise SettingError(
+            f"model_args: timm cannot build {name} with {dict(model_args)}: {error}"
+        ) from error
 
 
 @functools.lru_cache(maxsize=4)
@@ -93,7 +95,9 @@ def check_args(model: nn.Module, model_args: Mapping[str, Any]) -> None:
     known = set(inspect.signature(type(model).__init__).parameters) - {"self", "kwargs"}
     for argument in model_args:
         if argument in DECIDED:
-            raise SettingError(f"model_args: found {argument!r}, expected none: {DECIDED[argument]} decides it.")
+            raise SettingError(
+                f"model_args: found {argument!r}, expected none: {DECIDED[argument]} decides it."
+            )
         if argument not in known:
             near = nearest(argument, known - DECIDED.keys())
             raise SettingError(

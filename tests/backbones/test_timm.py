@@ -81,7 +81,9 @@ def test_every_parameter_is_used_and_has_a_depth(family: str) -> None:
     assert set(depths) == {*range(backbone.depth + 1), *final}
     for number, block in enumerate(backbone.blocks):
         own = {id(p) for p in block.parameters()}
-        assert {backbone.layer_depth(n) for n, p in backbone.named_parameters() if id(p) in own} == {number + 1}
+        assert {backbone.layer_depth(n) for n, p in backbone.named_parameters() if id(p) in own} == {
+            number + 1
+        }
     with pytest.raises(KeyError, match="nothing"):
         backbone.layer_depth("nothing.weight")
 
