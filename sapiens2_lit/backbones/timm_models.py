@@ -81,9 +81,15 @@ def create(name: str, model_args: Mapping[str, Any], **decided: Any) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def described(name: str) -> Any:
-    """The model as its name alone means it, on the meta device, where it takes no memory; not to be changed."""
+    """The model as its name alone means it, on the meta device, where it takes no memory; not to be changed.
+
+    Where its class takes a depth it has one block, which says as much as many.
+    """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return create(name, {})
+        try:
+            return create(name, {"depth": 1})
+        except SettingError:
+            return create(name, {})
 
 
 def check_args(model: nn.Module, model_args: Mapping[str, Any]) -> None:

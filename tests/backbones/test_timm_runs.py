@@ -48,7 +48,9 @@ def test_the_last_blocks_alone_are_trained(family: str) -> None:
         assert all((id(p) in learns) == (number >= backbone.depth - 2) for p in block.parameters())
     named = dict(backbone.named_parameters())
     assert not any(p.requires_grad for name, p in named.items() if backbone.layer_depth(name) == 0)
-    assert all(p.requires_grad for name, p in named.items() if backbone.layer_depth(name) == backbone.depth + 1)
+    assert all(
+        p.requires_grad for name, p in named.items() if backbone.layer_depth(name) == backbone.depth + 1
+    )
 
 
 @pytest.mark.parametrize("family", [*THREE, "swin"])
@@ -92,7 +94,9 @@ def test_learning_rates_decay_with_the_distance_from_the_heads(family: str) -> N
         assert rates[id(parameter)] == 0.5 ** (backbone.depth + 1 - depth)
 
 
-@pytest.mark.parametrize(("family", "checkpointing"), [("dinov3", True), ("dinov2", False), ("siglip2", True)])
+@pytest.mark.parametrize(
+    ("family", "checkpointing"), [("dinov3", True), ("dinov2", False), ("siglip2", True)]
+)
 def test_a_plan_plays_one_block_for_all_equal_ones(family: str, checkpointing: bool) -> None:
     networks = empty_networks(module(family, Adapt("full"), activation_checkpointing=checkpointing))
     moments = [simulate_step(networks.network, 2, (64, 32), fold=fold) for fold in (True, False)]
@@ -104,7 +108,8 @@ def test_a_plan_plays_one_block_for_all_equal_ones(family: str, checkpointing: b
 def test_operations_of_a_step_are_counted(family: str) -> None:
     counted = [
         training_flops(
-            empty_networks(module(family, Adapt(mode)), checkpointing=False, head_checkpointing="none"), (64, 32)
+            empty_networks(module(family, Adapt(mode)), checkpointing=False, head_checkpointing="none"),
+            (64, 32),
         ).backbone
         for mode in ("full", "frozen")
     ]

@@ -56,7 +56,9 @@ def trained(pose_job: MakeJob, runs: Path) -> Path:
         "timm": (),
         "timm_file": ("--model.backbone.weights", file, "--model.backbone.activation_checkpointing", "true"),
     }
-    alone = start(1, [pose_job(f"{name}1", 1, *steps, *how) for name, how in jobs.items()], runs / "timm_alone")
+    alone = start(
+        1, [pose_job(f"{name}1", 1, *steps, *how) for name, how in jobs.items()], runs / "timm_alone"
+    )
     assert alone.join() == [[0] * len(jobs)], alone.log()
     by_two = [pose_job(f"{name}2", 2, *steps, *FSDP, *how) for name, how in jobs.items()]
     by_two.append(pose_job("timm_ddp", 2, *steps, *DDP))
