@@ -56,8 +56,7 @@ def test_a_plain_transformer_gives_the_normed_map_of_timm(family: str, size: tup
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("family", STAGED)
+@pytest.mark.parametrize(("family", "size"), zip(STAGED, SIZES, strict=True))
 def test_a_network_in_stages_gives_its_last_map_twice_as_fine(family: str, size: tuple[int, int]) -> None:
     backbone = tiny(family).eval()
     model: Any = backbone.model
@@ -66,7 +65,6 @@ def test_a_network_in_stages_gives_its_last_map_twice_as_fine(family: str, size:
         (last,) = model.forward_intermediates(images(size), [3], norm=True, intermediates_only=True)
         normed = model.head["norm"](last) if "norm" in model.head else last
     assert found.shape == (2, backbone.embed_dim, size[0] // 16, size[1] // 16)
-    # bilinear, of pixels and not of corners: means of 2 x 2 cells are kept inside, and the sum of a constant everywhere
     expected = torch.nn.functional.interpolate(normed, scale_factor=2, mode="bilinear")
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
