@@ -17,7 +17,7 @@ RESAMPLED = 14  # patch size whose kernel is resampled to STRIDE
 ROPE_AUGMENTATIONS = ("shift_coords", "jitter_coords", "rescale_coords")
 
 
-def is_plain(model: nn.Module) -> bool:
+def is_plain(model: Any) -> bool:
     """Whether all tokens of a model are patches of one size, behind class token and registers."""
     from timm.layers import PatchEmbed
     from timm.models.eva import Eva
