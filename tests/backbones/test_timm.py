@@ -56,7 +56,7 @@ def test_a_plain_transformer_gives_the_normed_map_of_timm(family: str, size: tup
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("family", "size"), zip(STAGED, SIZES, strict=True))
+@pytest.mark.parametrize(("family", "size"), list(zip(STAGED, SIZES, strict=True)))
 def test_a_network_in_stages_gives_its_last_map_twice_as_fine(family: str, size: tuple[int, int]) -> None:
     backbone = tiny(family).eval()
     model: Any = backbone.model
