@@ -80,7 +80,7 @@ def write_metadata(
 ) -> str:
     """Write manifest, licence and card; returns what became of the licence."""
     write_json(folder / MANIFEST, manifest(model, exported, origin))
-    licence = write_licence(folder, exported.weights, origin.base, origin.places)
+    licence = write_licence(folder, exported.weights, origin)
     card = write_card(name, model, exported, origin, run)
     (folder / "README.md").write_text(str(card), encoding="utf-8")
     return licence
@@ -91,6 +91,7 @@ def report(out: Path, exported: Exported, licence: str) -> str:
     files = ", ".join(sorted(path.name for path in out.iterdir()))
     todo = {
         "notice": f"\n{out / 'LICENSE'} is a notice: put the text of the Sapiens2 License there before you pass it on",
+        "notice of others": f"\n{out / 'LICENSE'} is a notice: put the text of the licence there before you pass it on",
         "own": f"\n{out / 'LICENSE'}: choose a licence",
         "copied": "",
     }

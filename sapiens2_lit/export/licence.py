@@ -6,7 +6,9 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+from sapiens2_lit.backbones.licences import SAPIENS2, derived
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id
+from sapiens2_lit.export.provenance import Provenance
 
 LICENSE = "LICENSE"
 NAMES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "LICENCE.md", "LICENCE.txt")
@@ -28,6 +30,17 @@ from. Before you pass the folder on:
 2. Put a copy of its text here, in place of this notice: derivatives of the weights ship under it, together with a copy.
 3. Follow its other conditions. They are in its text; this notice repeats none of them and replaces none.
 """
+NOTICE_OF_OTHERS = """\
+Licence of the weights: notice
+
+This is about the weights in this folder ({weights}).
+{sentence}
+The Apache License of sapiens2-lit covers the code of that project alone, not these weights.
+
+This file is a notice and not the licence: no copy of the licence lay beside the weights that this folder was exported
+from. Before you pass the folder on, read the licence, put a copy of its text here in place of this notice, and follow
+its conditions. This notice repeats none of them and replaces none.
+"""
 NOTICE_OF_OWN = """\
 No licence chosen
 
@@ -37,31 +50,37 @@ started from random values. The choice of a licence is yours: put its text here 
 If you did start from Meta's Sapiens2 weights in another way, the weights are under the Sapiens2 License, and a copy of
 it must be here: {page}
 """
+NOTICES = (NOTICE_OF_DERIVATIVE, NOTICE_OF_OTHERS, NOTICE_OF_OWN)
 
 
-def write_licence(folder: Path, weights: str, base: str | None, sources: list[str]) -> str:
+def write_licence(folder: Path, weights: str, origin: Provenance) -> str:
     """Write the file LICENSE: a copy of the one beside the source of the weights, or a notice of what must be there.
 
     Args:
         folder: where to.
         weights: name of the file that it is about.
-        base: what the weights were derived from; None where they were trained from random values.
-        sources: files, folders and hub ids beside which a licence may lie.
+        origin: what they were derived from.
 
     Returns:
-        what was done: `copied`, `notice` or `own`.
+        what was done: `copied`, `notice`, `notice of others` or `own`.
     """
-    target = folder / LICENSE
+    target, base = folder / LICENSE, origin.base
     if base is None:
         target.write_text(NOTICE_OF_OWN.format(weights=weights, page=COLLECTION), encoding="utf-8")
         return "own"
-    found = next((file for source in sources if (file := licence_beside(source))), None)
+    found = next((file for source in origin.places if (file := licence_beside(source))), None)
     if found is not None:
         shutil.copyfile(found, target)
         return "copied"
     page = f"https://huggingface.co/{base}" if is_hub_id(base) else COLLECTION
-    target.write_text(NOTICE_OF_DERIVATIVE.format(weights=weights, base=base, page=page), encoding="utf-8")
-    return "notice"
+    if origin.licence == SAPIENS2:
+        target.write_text(
+            NOTICE_OF_DERIVATIVE.format(weights=weights, base=base, page=page), encoding="utf-8"
+        )
+        return "notice"
+    sentence = derived(base, origin.licence)
+    target.write_text(NOTICE_OF_OTHERS.format(weights=weights, sentence=sentence), encoding="utf-8")
+    return "notice of others"
 
 
 def licence_beside(source: str) -> Path | None:
@@ -82,4 +101,4 @@ def licence_beside(source: str) -> Path | None:
 def is_notice(file: Path) -> bool:
     """Whether a file is what `write_licence` writes for want of a licence."""
     start = file.read_bytes()[:200].decode("utf-8", errors="replace")
-    return any(start.startswith(text.partition("\n")[0]) for text in (NOTICE_OF_DERIVATIVE, NOTICE_OF_OWN))
+    return any(start.startswith(text.partition("\n")[0]) for text in NOTICES)

@@ -17,15 +17,19 @@ from sapiens2_lit.vocabularies.tasks import TASKS
 def manifest(model: InferenceModel, exported: Exported, source: Provenance) -> dict[str, Any]:
     """The format, the input, and of each head its outputs and what reading them takes."""
     about = {"sapiens2_lit": version("sapiens2-lit"), "format": exported.form, "weights": exported.weights}
-    origin = {"derived_from": {"base": source.base, "hub_id": source.hub_id}}
+    origin = {"derived_from": {"base": source.base, "hub_id": source.hub_id, "licence": source.licence}}
     return about | origin | exported.facts | describe(model, exported.heads)
 
 
 def describe(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]:
-    """The input's size, how images and people are shown in it, and what there is to know of each head."""
+    """The input's size, how images and people are shown in it, and what there is to know of each head.
+
+    `pixels` is what the network normalizes RGB 0..255 by, inside.
+    """
     return {
         "image_size": list(model.image_size),
         "view": model.view,
+        "pixels": {"mean": list(model.backbone.mean), "std": list(model.backbone.std)},
         "box_padding": trained_padding(model.config),
         "heads": {name: describe_head(head) for name, head in heads.items()},
     }

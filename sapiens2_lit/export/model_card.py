@@ -6,10 +6,10 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.backbones.licences import ON_HUB, SAPIENS2, derived
 from sapiens2_lit.export.configuration import without_places
 from sapiens2_lit.export.plan import Exported
-from sapiens2_lit.export.provenance import Provenance
-from sapiens2_lit.export.released import size_name
+from sapiens2_lit.export.provenance import Provenance, called
 from sapiens2_lit.export.tasks import task_of
 from sapiens2_lit.export.training_run import TrainingRun
 from sapiens2_lit.export.usage_snippet import usage
@@ -58,11 +58,6 @@ def metadata(
 ) -> ModelCardData:
     """What stands at the top of the card."""
     tasks = [task for head in exported.heads.values() if (task := task_of(head) or task_of_class(head))]
-    licensed: dict[str, Any] = (
-        {"license": "unknown"}
-        if source.base is None
-        else {"license": "other", "license_name": "sapiens2-license", "license_link": "LICENSE"}
-    )
     dataset = data_name(model)
     results = [
         EvalResult(
@@ -74,12 +69,13 @@ def metadata(
         )
         for metric, value in run.metrics.items()
     ]
+    family = ["sapiens2"] if isinstance(model.backbone, Sapiens2) else []
     return ModelCardData(
-        **licensed,
+        **licence_fields(source.licence),
         library_name=LIBRARIES[exported.form],
         pipeline_tag=TASKS[tasks[0]].pipeline if len(set(tasks)) == 1 else None,
         base_model=source.hub_id,
-        tags=["sapiens2", "sapiens2-lit", exported.form, *dict.fromkeys(tasks)],
+        tags=[*family, "sapiens2-lit", exported.form, *dict.fromkeys(tasks)],
         model_name=name if results else None,
         eval_results=results or None,
     )
@@ -91,14 +87,14 @@ def task_of_class(head: Head) -> str | None:
 
 def introduction(model: InferenceModel, exported: Exported, source: Provenance, run: TrainingRun) -> str:
     backbone = model.backbone
-    size = f"Sapiens2 {size_name(backbone)}" if isinstance(backbone, Sapiens2) else type(backbone).__name__
     height, width = model.image_size
     origin = f"derived from {source.base}" if source.base else "trained from random values"
     made = "trained and exported" if model.config else "exported"
     check = f" Checked on export: {exported.checked}." if exported.checked else " Not checked on export."
     return (
-        f"{size}, {origin}, {made} (`--format {exported.form}`) by sapiens2-lit. "
-        f"Input: RGB, {height} x {width} (height x width), {SHOWN[model.view]}."
+        f"{called(backbone)}, {origin}, {made} (`--format {exported.form}`) by sapiens2-lit. "
+        f"Input: RGB, {height} x {width} (height x width), {SHOWN[model.view]}; "
+        f"normalized inside by mean {channels(backbone.mean)} and deviation {channels(backbone.std)} of 0..255."
         + "".join(f" The {note}." for note in run.notes)
         + check
     )
@@ -151,10 +147,25 @@ def measured(run: TrainingRun) -> str:
 def licence(source: Provenance) -> str:
     if source.base is None:
         return "## Licence\nSee [LICENSE](LICENSE): none was chosen yet."
-    return (
-        "## Licence\nThe weights are derived from Meta's Sapiens2 weights and are distributed under the Sapiens2 "
-        "License, of which a copy must accompany them: see [LICENSE](LICENSE)."
-    )
+    if source.licence == SAPIENS2:
+        return (
+            "## Licence\nThe weights are derived from Meta's Sapiens2 weights and are distributed under the Sapiens2 "
+            "License, of which a copy must accompany them: see [LICENSE](LICENSE)."
+        )
+    return f"## Licence\n{derived(source.base, source.licence)} See [LICENSE](LICENSE)."
+
+
+def licence_fields(licence: str | None) -> dict[str, Any]:
+    """How the hub's metadata names a licence."""
+    if licence is None:
+        return {"license": "unknown"}
+    if licence in ON_HUB:
+        return {"license": licence}
+    return {"license": "other", "license_name": licence, "license_link": "LICENSE"}
+
+
+def channels(values: tuple[float, float, float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def configuration(model: InferenceModel) -> str:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sapiens2_lit.checkpoints.hub_ids import is_hub_id
+from sapiens2_lit.backbones import Backbone, Sapiens2, TimmBackbone
+from sapiens2_lit.backbones.licences import SAPIENS2
+from sapiens2_lit.checkpoints.hub_ids import RELEASED, is_hub_id
 from sapiens2_lit.export.folder import MANIFEST
+from sapiens2_lit.export.released import size_name
 from sapiens2_lit.inference.model import InferenceModel
 
 
@@ -17,18 +20,20 @@ class Provenance:
     base: the weights that training started from, for people to read; None where it started from random values.
     hub_id: the same as a repository of the hub, where it is one.
     places: where a licence may lie beside weights.
+    licence: of these weights, as the hub names it; None where it is not known, or they started from random values.
     """
 
     base: str | None
     hub_id: str | None
     places: list[str]
+    licence: str | None
 
 
 def provenance(model: InferenceModel, source: str, backbone: str | None = None) -> Provenance:
     """What the model was derived from: by its configuration, or where it has none, the source itself.
 
     An export of ours says in its manifest where it came from. Weights that nobody knows the origin of count as derived
-    from Sapiens2: then their licence is not lost.
+    from Sapiens2, if the model is one: then their licence is not lost.
 
     Args:
         model: that is exported.
@@ -39,15 +44,28 @@ def provenance(model: InferenceModel, source: str, backbone: str | None = None) 
     manifest = (place if place.is_dir() else place.parent) / MANIFEST
     if manifest.is_file():
         said = json.loads(manifest.read_text(encoding="utf-8")).get("derived_from", {})
-        return Provenance(said.get("base"), said.get("hub_id"), [source])
+        base = said.get("base")
+        usual = SAPIENS2 if base is not None else None
+        return Provenance(base, said.get("hub_id"), [source], said.get("licence", usual))
     settings: Mapping[str, Any] = model.config.get("model") or {}
     settings_of_backbone = (settings.get("backbone") or {}).get("init_args") or {}
-    named = [str(place) for place in (settings.get("weights"), settings_of_backbone.get("weights")) if place]
+    # What the setting means: the backbone resolves names that are no places.
+    own = model.backbone.weights if settings_of_backbone.get("weights") else None
+    named = [str(place) for place in (settings.get("weights"), own) if place]
     checkpoint = source.endswith(".ckpt") and bool(settings)
     if not named and checkpoint:
-        return Provenance(None, None, [])
+        return Provenance(None, None, [], None)
     places = [source, *([backbone] if backbone else []), *named]
     first = named[0] if named else source
     hub_id = first if is_hub_id(first) and not Path(first).expanduser().exists() else None
-    base = hub_id or f"Sapiens2 weights ({Path(first).name})"
-    return Provenance(base, hub_id, places)
+    sapiens2 = isinstance(model.backbone, Sapiens2)
+    licence = SAPIENS2 if sapiens2 or first.startswith(RELEASED) else model.backbone.licence
+    base = hub_id or f"{'Sapiens2' if sapiens2 else called(model.backbone)} weights ({Path(first).name})"
+    return Provenance(base, hub_id, places, licence)
+
+
+def called(backbone: Backbone) -> str:
+    """What to call a backbone: the name that timm has for it, or its size, or its class."""
+    if isinstance(backbone, TimmBackbone):
+        return backbone.name
+    return f"Sapiens2 {size_name(backbone)}" if isinstance(backbone, Sapiens2) else type(backbone).__name__

@@ -5,12 +5,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from sapiens2_lit.backbones.base import IMAGENET_MEAN, IMAGENET_STD
-
 Channels = tuple[float, float, float]
 
 
-def normalize(images: Tensor, mean: Channels = IMAGENET_MEAN, std: Channels = IMAGENET_STD) -> Tensor:
+def normalize(images: Tensor, mean: Channels, std: Channels) -> Tensor:
     """RGB 0..255 (B, 3, H, W), any dtype, less `mean` and divided by `std`, as float32 on its own device."""
     return (images.to(torch.float32) - constant(mean, images.device)) / constant(std, images.device)
 

@@ -14,7 +14,7 @@ from sapiens2_lit.inference.build_from_config import read_factories
 MakeCheckpoint = Callable[..., Path]
 
 
-def class_path(name: str, **settings: Any) -> dict[str, Any]:
+def class_path(name: str, /, **settings: Any) -> dict[str, Any]:
     return {"class_path": name, "init_args": settings}
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from sapiens2_lit.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.errors import ExportError
 from sapiens2_lit.export.transformers import check
@@ -60,7 +61,7 @@ def test_from_pretrained_answers_as_we_do_and_comes_back(
     with torch.no_grad():
         outputs = ours(image)["mine"]
         predicted = ours.heads["mine"].predict(outputs, {"image": image})
-        expected = theirs(normalize(image))
+        expected = theirs(normalize(image, IMAGENET_MEAN, IMAGENET_STD))
     for own, other in pairs(task, outputs, expected, predicted):
         torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-5)
 
@@ -169,7 +170,7 @@ def test_flipped_heatmaps_are_those_of_our_flip_test(
     image = torch.randint(0, 256, (1, 3, 64, 48), dtype=torch.uint8)
     with torch.no_grad():
         pairs = torch.tensor(theirs.config.flip_pairs)
-        expected = theirs(normalize(image.flip(-1)), flip_pairs=pairs).heatmaps
+        expected = theirs(normalize(image.flip(-1), IMAGENET_MEAN, IMAGENET_STD), flip_pairs=pairs).heatmaps
         found = ours.heads["pose"].unflip(ours(image.flip(-1))["pose"])
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
@@ -181,7 +182,7 @@ def test_the_image_processor_prepares_as_we_do(
     processor = transformers.AutoImageProcessor.from_pretrained(folder)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
     found = processor(images=Image.fromarray(pixels), return_tensors="pt")["pixel_values"]
-    expected = normalize(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+    expected = normalize(torch.from_numpy(pixels).permute(2, 0, 1)[None], IMAGENET_MEAN, IMAGENET_STD)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
     config = json.loads((folder / "preprocessor_config.json").read_text())
     assert config["size"] == {"height": 64, "width": 48}

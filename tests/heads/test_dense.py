@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from sapiens2_lit.data.datasets.synthetic import SyntheticDataset
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import (
@@ -73,7 +74,7 @@ def test_a_few_steps_lower_the_loss_and_better_the_score(make: Callable, batch: 
     backbone, head = Sapiens2("test", SIZE), make(Sapiens2("test", SIZE).embed_dim)
     parameters = [*backbone.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-2)
-    losses, images = [], normalize(batch["image"])
+    losses, images = [], normalize(batch["image"], IMAGENET_MEAN, IMAGENET_STD)
     with torch.no_grad():
         before = scores(head, head(backbone(images)), batch)
     for _ in range(40):
