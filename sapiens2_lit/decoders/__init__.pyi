@@ -1,14 +1,17 @@
 from .build import build_decoder
 from .deconv import DeconvDecoder
 from .init import init_decoder
+from .light import LightDecoder
 from .pixel_shuffle import PixelShuffleDecoder
-from .presets import DecoderChannels, decoder_preset
+from .presets import DecoderChannels, Kind, decoder_preset, kind_of, own_kind
 from .recompute import RECOMPUTE, Recompute, Unit, has_batch_norm, run_units, units_of
 
 __all__ = [
     "RECOMPUTE",
     "DecoderChannels",
     "DeconvDecoder",
+    "Kind",
+    "LightDecoder",
     "PixelShuffleDecoder",
     "Recompute",
     "Unit",
@@ -16,6 +19,8 @@ __all__ = [
     "decoder_preset",
     "has_batch_norm",
     "init_decoder",
+    "kind_of",
+    "own_kind",
     "run_units",
     "units_of",
 ]

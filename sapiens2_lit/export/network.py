@@ -33,7 +33,7 @@ class ExportNetwork(Network):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         answers: dict[str, Tensor] = {}
-        for name, outputs in self.run_heads(self.features(image)).items():
+        for name, outputs in self.run_heads(self.features(image), image).items():
             if isinstance(outputs, dict):
                 answers |= {f"{name}.{key}": value for key, value in outputs.items()}
             else:

@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from sapiens2_lit.heads.base import run_head
 from sapiens2_lit.memory.networks import Networks
 from sapiens2_lit.memory.step import fake_copy, no_cached_tensors
 from sapiens2_lit.models.network import Network
@@ -54,7 +55,7 @@ def training_flops(networks: Networks, image_size: tuple[int, int]) -> TrainingF
         found = {}
         for name, head in heads.items():
             with counter() as count:
-                _backward(head(inputs))
+                _backward(run_head(head, inputs, images))
             found[name] = float(count.get_total_flops())
     return TrainingFlops(backbone, found)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sapiens2_lit.backbones import rope
-from sapiens2_lit.heads.base import Batch
+from sapiens2_lit.heads.base import Batch, run_head
 from sapiens2_lit.memory.batches import example_batch
 from sapiens2_lit.memory.fused_kernels import gpu_kernels
 from sapiens2_lit.memory.live_memory import LiveMemory
@@ -94,7 +94,7 @@ def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: 
         terms: list[Tensor] = []
         for name, head in network.named_heads():
             with live.during(f"head {name}"):
-                outputs = head(features)
+                outputs = run_head(head, features, batch["image"])
             with live.during(f"loss {name}"):
                 terms += head.loss(outputs, batch).values()
         return torch.stack(terms).sum()

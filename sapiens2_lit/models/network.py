@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.heads.base import Head, Outputs, average
+from sapiens2_lit.heads.base import Head, Outputs, average, run_head
 from sapiens2_lit.models.multi_scale import Size, mean, resample
 from sapiens2_lit.models.normalize import normalize
 from sapiens2_lit.parallel import compile_blocks
@@ -53,13 +53,19 @@ class Network(nn.Module):
         """Feature maps of RGB 0..255 images (B, 3, H, W)."""
         return self.backbone(self.normalize(images))
 
-    def run_heads(self, features: list[Tensor], names: Collection[str] | None = None) -> dict[str, Outputs]:
-        """Raw outputs of every head, or of those named, for feature maps."""
-        return {name: head(features) for name, head in self.named_heads() if names is None or name in names}
+    def run_heads(
+        self, features: list[Tensor], images: Tensor, names: Collection[str] | None = None
+    ) -> dict[str, Outputs]:
+        """Raw outputs of every head, or of those named, for feature maps of RGB 0..255 images (B, 3, H, W)."""
+        return {
+            name: run_head(head, features, images)
+            for name, head in self.named_heads()
+            if names is None or name in names
+        }
 
     def forward(self, images: Tensor) -> Mapping[str, Outputs]:
         """Raw outputs of every head for RGB 0..255 images (B, 3, H, W)."""
-        return self.run_heads(self.features(images))
+        return self.run_heads(self.features(images), images)
 
     def evaluate(
         self,
@@ -97,10 +103,11 @@ class Network(nn.Module):
 
     def _view(self, images: Tensor, names: Collection[str], flip: bool) -> dict[str, Outputs]:
         """Outputs for images of one size, averaged with those of the mirrored ones if `flip`."""
-        outputs = in_float32(self.run_heads(self.features(images), names))
+        outputs = in_float32(self.run_heads(self.features(images), images, names))
         heads = {name: head for name, head in self.named_heads() if name in names}
         if flip and any(head.has_flip_test for head in heads.values()):
-            for name, flipped in in_float32(self.run_heads(self.features(images.flip(-1)), names)).items():
+            mirror = images.flip(-1)
+            for name, flipped in in_float32(self.run_heads(self.features(mirror), mirror, names)).items():
                 mirrored = heads[name].unflip(flipped)
                 if mirrored is not None:
                     outputs[name] = average(outputs[name], mirrored)

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
-from sapiens2_lit.heads.base import Head, Outputs
+from sapiens2_lit.heads.base import Head, Outputs, run_head
 from sapiens2_lit.parallel import max_over_ranks, several_ranks
 from sapiens2_lit.training.data_contract import datamodule_of, same_labels_on_all_ranks
 
@@ -27,6 +27,7 @@ class IdleHeads:
         heads: list[tuple[str, Head]],
         active: set[str],
         features: list[Tensor],
+        images: Tensor,
         trainer: L.Trainer | None,
     ) -> Tensor:
         """Zero, with zero gradients for heads that learn on other ranks in this step.
@@ -35,6 +36,7 @@ class IdleHeads:
             heads: all of them, by name.
             active: names of those that learn here.
             features: of this rank's batch.
+            images: it is of.
             trainer: its data may know that all ranks have the same labels, else every rank asks the others; its
                 strategy may want a gradient of every parameter, as DDP does.
         """
@@ -49,7 +51,7 @@ class IdleHeads:
         reduces_all = trainer is not None and isinstance(trainer.strategy, DDPStrategy)
         for name, head in heads:
             if name in everywhere - active:
-                zero = zero + zero_loss(head(features))
+                zero = zero + zero_loss(run_head(head, features, images))
             elif name not in everywhere and reduces_all:
                 zero = zero + zero_loss_of_parameters(head)
         return zero

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.decoders import Recompute
-from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.heads.base import Batch, Head, Outputs, run_head
 from sapiens2_lit.models.build import NetworkFactory
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel.strategy import strategy_sharding
@@ -138,7 +138,7 @@ class SapiensModule(L.LightningModule):
         return self
 
     def forward(self, images: Tensor) -> dict[str, Outputs]:
-        return self.network.run_heads(self.features(images))
+        return self.network.run_heads(self.features(images), images)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Feature maps; without gradients where nothing of the backbone learns at this step."""
@@ -151,12 +151,15 @@ class SapiensModule(L.LightningModule):
         losses = StepLosses(part for part, _ in parts)
         for part, features in parts:
             for name, head in learning_heads(self.named_heads(), part):
-                outputs = head(self.balancer.watch_gradients(name, features))
+                outputs = run_head(head, self.balancer.watch_gradients(name, features), part["image"])
                 losses.add(name, head.loss(outputs, part))
                 if self.is_log_step():
                     log_metrics(self, name, head, outputs, part)
         weighed = self.balancer(losses.heads())
-        rest = self.idle_heads.zero_loss(self.named_heads(), set(weighed), parts[0][1], self._trainer)
+        first, features = parts[0]
+        rest = self.idle_heads.zero_loss(
+            self.named_heads(), set(weighed), features, first["image"], self._trainer
+        )
         loss = torch.stack(list(weighed.values())).sum() + rest
         self.finite.add(loss, losses.samples)
         log_losses(self, loss.detach(), losses, self.balancer.weights() if self.is_log_step() else {})

@@ -9,7 +9,7 @@ from sapiens2_lit.training.idle_heads import IdleHeads, zero_loss, zero_loss_of_
 def test_alone_nothing_is_run_and_idle_heads_lose_their_gradients() -> None:
     heads = [("normal", NormalHead(16)), ("depth", DepthHead(16))]
     idle, features = IdleHeads(), [torch.randn(1, 16, 4, 3)]
-    zero = idle.zero_loss(heads, {"normal"}, features, None)
+    zero = idle.zero_loss(heads, {"normal"}, features, torch.zeros(1, 3, 64, 48), None)
     assert float(zero) == 0 and not zero.requires_grad
     for _, head in heads:
         for parameter in head.parameters():
