@@ -3,13 +3,14 @@
     python benchmarks/decoders.py [--tasks normal segmentation ...] [--designs released light ...] [--seeds 0 1 2]
                                   [--steps 1000] [--num 2000] [--output runs/decoders]
 
-Trains the smallest backbone with each decoder on each task as `benchmarks/learn.py` does, on the same pictures, order and
-fresh backbone. Prints a row a metric: of every decoder the mean over seeds, and the mean of the paired differences to the
-first with two standard errors. A run that was measured is not run again: results stand in OUTPUT/results.json.
+Trains the smallest backbone with each decoder on each task as `benchmarks/learn.py` does, on the same pictures, in the
+same order, from the same fresh backbone. Prints a row a metric: of every decoder the mean over seeds, and the mean of
+the paired differences to the first with two standard errors. Results stand in OUTPUT/results.json: what is there is
+not measured again.
 
-Designs: `released` is the task's own decoder, as narrow as the backbone asks for. `light` is what `decoder: light` gives.
-For the choice among light ones: `shuffle` has narrow 3 x 3 convolutions and pixel shuffles up to the full size, `convex`
-blocks and convex upsampling without the image, `detail` the same with the image's own stream.
+Designs: `released` is the task's own decoder, as narrow as the backbone asks for; `light` is what `decoder: light`
+gives. For the choice among light ones: `shuffle` has narrow 3 x 3 convolutions and pixel shuffles up to the full size,
+`convex` blocks and convex upsampling without the image, `detail` the same with the image's own stream.
 """
 
 import json
@@ -39,7 +40,9 @@ METRICS = {
 SIZE = "[128, 96]"
 
 
-def narrow_shuffle(width: int, widths: tuple[int, int, int], channels: int, predictor: str, **_: bool) -> object:
+def narrow_shuffle(
+    width: int, widths: tuple[int, int, int], channels: int, predictor: str, **_: bool
+) -> object:
     """Pixel shuffles alone: the same widths, then half and a quarter of the last at 1/2 and 1."""
     stages = (widths[1], widths[2], max(16, widths[2] // 2), 16)
     return PixelShuffleDecoder(width, stages, (), channels, predictor, norm="rms")
@@ -141,7 +144,9 @@ def main() -> None:
                     results[name] = measure(task, design, seed, options)
                     write_file(options.output, file.name, json.dumps(results, indent=1).encode())
                 print(name, results[name], flush=True)
-    print("\n| task | metric | " + " | ".join(options.designs) + " |\n|" + "---|" * (2 + len(options.designs)))
+    print(
+        "\n| task | metric | " + " | ".join(options.designs) + " |\n|" + "---|" * (2 + len(options.designs))
+    )
     for task in options.tasks:
         for metric in results[f"{task} {options.designs[0]} {options.seeds[0]} {options.steps}"]:
             print(row(task, metric, results, options))

@@ -13,6 +13,7 @@ from sapiens2_lit.decoders import (
     RECOMPUTE,
     LightDecoder,
     Recompute,
+    SharedPart,
     Unit,
     has_batch_norm,
     init_decoder,
@@ -68,6 +69,7 @@ class Head(nn.Module, ABC):
         skeleton, classes: the vocabulary of its predictions, of heads that have one.
         relative: it predicts relative depth.
         uses_image: `forward` takes the images themselves beside the feature maps (`run_head`).
+        takes_shared: `forward` takes the map of the shared decoder behind those of the backbone.
     """
 
     targets: tuple[str, ...] = ()
@@ -80,6 +82,7 @@ class Head(nn.Module, ABC):
     classes: Classes | None = None
     relative: bool = False
     uses_image: bool = False
+    takes_shared: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Raises TypeError where a head of before has names that would be ignored now."""
@@ -183,11 +186,12 @@ class DecoderHead(Head):
 
     recompute: Recompute = "none"
 
-    def __init__(self, decoder: nn.Sequential | LightDecoder) -> None:
+    def __init__(self, decoder: nn.Sequential | LightDecoder | SharedPart) -> None:
         super().__init__()
         children = dict(decoder.named_children())
-        self.stages = decoder.stages if isinstance(decoder, LightDecoder) else tuple(children)
+        self.stages = decoder.stages if isinstance(decoder, LightDecoder | SharedPart) else tuple(children)
         self.uses_image = "detail_layers" in children
+        self.takes_shared = isinstance(decoder, SharedPart)
         for name, child in children.items():
             self.add_module(name, child)
 
@@ -226,14 +230,14 @@ def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
             f"model.head_checkpointing: found {recompute!r}, expected one of {', '.join(RECOMPUTE)}"
         )
     for name, head in heads.items():
-        if recompute != "none" and (not isinstance(head, DecoderHead) or has_batch_norm(head)):
+        if recompute != "none" and (not hasattr(head, "recompute") or has_batch_norm(head)):
             raise SettingError(
                 f"model.head_checkpointing: {recompute} is not for head {name}, a {type(head).__name__}: "
                 + ("its batch norms would" if has_batch_norm(head) else "it is no DecoderHead and cannot")
                 + (" count every batch twice" if has_batch_norm(head) else " compute its maps again")
             )
-        if isinstance(head, DecoderHead):
-            head.recompute = recompute
+        if hasattr(head, "recompute"):
+            head.recompute = recompute  # type: ignore[assignment]  # of a DecoderHead or SharedDecoder
 
 
 def bounded(value: float) -> float:

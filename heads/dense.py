@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sapiens2_lit.decoders import LightDecoder
+from sapiens2_lit.decoders import LightDecoder, SharedPart
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
 
@@ -48,7 +48,7 @@ class DenseHead(FieldHead):
     uses_valid = True
 
     def __init__(
-        self, decoder: nn.Sequential | LightDecoder, losses: Terms, init_bias: Sequence[float]
+        self, decoder: nn.Sequential | LightDecoder | SharedPart, losses: Terms, init_bias: Sequence[float]
     ) -> None:
         super().__init__(decoder)
         self.losses = nn.ModuleDict(losses)

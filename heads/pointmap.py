@@ -116,7 +116,8 @@ class PointmapHead(FieldHead):
         Raises:
             SettingError: the feature map is of another size than `image_size` says.
         """
-        grid = (features[-1].shape[-2], features[-1].shape[-1])
+        cells = features[-2 if self.takes_shared else -1]
+        grid = (cells.shape[-2], cells.shape[-1])
         if grid != self.grid:
             raise SettingError(
                 f"PointmapHead: found a feature map of {grid[0]} x {grid[1]} cells, expected {self.grid[0]} x "
@@ -124,9 +125,11 @@ class PointmapHead(FieldHead):
             )
         points = super().forward(features, images)
         assert isinstance(points, Tensor)
-        cells = self.scale_conv_layers(features[-1])
         # bfloat16 has steps of 0.4 %: all points of an image would be off by that, and the focal length
-        return {"pointmap": points, "scale": outside_autocast(self.scale_final_layer, cells)}
+        return {
+            "pointmap": points,
+            "scale": outside_autocast(self.scale_final_layer, self.scale_conv_layers(cells)),
+        }
 
     def unflip(self, outputs: Outputs) -> Outputs:
         assert isinstance(outputs, dict)

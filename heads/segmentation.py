@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit import metrics as measures
-from sapiens2_lit.decoders import Kind, LightDecoder, build_decoder
+from sapiens2_lit.decoders import Kind, LightDecoder, SharedPart, build_decoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, CountsClasses, DecoderHead, NamesClasses, Outputs
 from sapiens2_lit.heads.dense import at_input_size, start_at
@@ -50,7 +50,7 @@ class SegmentationHeadBase(DecoderHead):
 
     def __init__(
         self,
-        network: nn.Sequential | LightDecoder,
+        network: nn.Sequential | LightDecoder | SharedPart,
         classes: Classes,
         loss: dict[str, nn.Module] | None,
         class_weights: ClassWeights,

@@ -1,4 +1,4 @@
-"""`decoder: auto`: the decoder that a head's weights have, or the task's own."""
+"""`decoder: auto`: the decoder that a head's weights have, the one that heads share, or the task's own."""
 
 from collections.abc import Iterable
 from typing import get_args
@@ -39,7 +39,9 @@ def choose_decoders(model: Namespace) -> None:
                 f"{settings.decoder} one from nothing"
             )
         if settings.decoder == AUTO and (found or head.class_path in _TASK_OF):
-            settings.decoder = found or own_kind(_TASK_OF[head.class_path])
+            task = _TASK_OF.get(head.class_path, "")
+            shared = model.get("shared_decoder") and task != "pose"
+            settings.decoder = found or ("shared" if shared else own_kind(task))
 
 
 def settings_of(head: Namespace) -> Namespace:

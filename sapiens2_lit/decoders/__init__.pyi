@@ -1,9 +1,9 @@
 from .build import build_decoder
 from .deconv import DeconvDecoder
 from .init import init_decoder
-from .light import LightDecoder
+from .light import LightDecoder, LightTrunk, SharedPart
 from .pixel_shuffle import PixelShuffleDecoder
-from .presets import DecoderChannels, Kind, decoder_preset, kind_of, own_kind
+from .presets import DecoderChannels, Kind, decoder_preset, kind_of, own_kind, shared_widths
 from .recompute import RECOMPUTE, Recompute, Unit, has_batch_norm, run_units, units_of
 
 __all__ = [
@@ -12,8 +12,10 @@ __all__ = [
     "DeconvDecoder",
     "Kind",
     "LightDecoder",
+    "LightTrunk",
     "PixelShuffleDecoder",
     "Recompute",
+    "SharedPart",
     "Unit",
     "build_decoder",
     "decoder_preset",
@@ -22,5 +24,6 @@ __all__ = [
     "kind_of",
     "own_kind",
     "run_units",
+    "shared_widths",
     "units_of",
 ]

@@ -1,7 +1,7 @@
 """The decoder of a task, with the channels and names of the released one."""
 
 from sapiens2_lit.decoders.deconv import DeconvDecoder
-from sapiens2_lit.decoders.light import LightDecoder
+from sapiens2_lit.decoders.light import LightDecoder, SharedPart
 from sapiens2_lit.decoders.linear import LinearDecoder
 from sapiens2_lit.decoders.pixel_shuffle import PixelShuffleDecoder
 from sapiens2_lit.decoders.presets import (
@@ -11,16 +11,17 @@ from sapiens2_lit.decoders.presets import (
     decoder_preset,
     light_widths,
     own_kind,
+    shared_widths,
 )
 
 
 def build_decoder(
     task: str, width: int, out_channels: int, kind: Kind, like: str | None = None
-) -> DeconvDecoder | PixelShuffleDecoder | LightDecoder | LinearDecoder:
+) -> DeconvDecoder | PixelShuffleDecoder | LightDecoder | SharedPart | LinearDecoder:
     """A fresh decoder for a feature map `width` channels wide, whose last layer is called `conv_TASK`.
 
     Args:
-        kind: `auto` for the task's own.
+        kind: `auto` for the task's own; `shared` for the last part behind a shared decoder for maps `width` wide.
         like: the released task whose channels and norms it takes, where `task` is not one of those.
 
     Raises:
@@ -38,6 +39,10 @@ def build_decoder(
             predictor,
             full_size=(like or task) != "pose",
             detail=(like or task) in DETAIL_TASKS,
+        )
+    if kind == "shared":
+        return SharedPart(
+            shared_widths(width)[-1], out_channels, predictor, full_size=(like or task) != "pose"
         )
     channels = decoder_preset(like or task, width, kind)
     if kind == "deconv":

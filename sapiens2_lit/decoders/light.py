@@ -76,11 +76,42 @@ class LightTrunk(nn.Module):
             layers += [LightBlock(a), nn.Conv2d(a, 4 * b, kernel_size=1), nn.PixelShuffle(2)]
         self.light_layers = nn.Sequential(*layers)
         self.detail_layers = DetailStream(widths[-1]) if detail else None
-        # at the finest size a plain convolution keeps less for the backward pass than a block would
-        last = widths[-1]
-        self.mix_layers = nn.Sequential(
-            nn.Conv2d(last, last, kernel_size=3, padding=1), ChannelRMSNorm(last), nn.SiLU()
-        )
+        self.mix_layers = mix(widths[-1])
+
+
+def mix(width: int) -> nn.Sequential:
+    """A plain convolution for the finest size: it keeps less for the backward pass than a block would."""
+    conv = nn.Conv2d(width, width, kernel_size=3, padding=1)
+    return nn.Sequential(conv, ChannelRMSNorm(width), nn.SiLU())
+
+
+class SharedPart(nn.Module):
+    """(B, width, h, w) of a shared decoder -> (B, out_channels, h, w), or four times as high and wide: a last part.
+
+    Args:
+        width: channels of the shared map.
+        out_channels: channels predicted.
+        predictor: name of the last layer, as `conv_normal`.
+        full_size: predict at the image's size, not at 1/4.
+
+    Attributes:
+        stages: names of the children that form a chain, the predictor last.
+        upsample_layers: from 1/4 to the image's size, None without `full_size`.
+
+    Raises:
+        SettingError: `predictor` is no usable name.
+    """
+
+    mix_layers: nn.Sequential
+    upsample_layers: ConvexUpsampler | None
+
+    def __init__(self, width: int, out_channels: int, predictor: str, full_size: bool) -> None:
+        super().__init__()
+        self.mix_layers = mix(width)
+        self.stages = ("mix_layers", checked_name(predictor, self))
+        self.add_module(predictor, nn.Conv2d(width, out_channels, kernel_size=1))
+        self.upsample_layers = ConvexUpsampler(width) if full_size else None
+        init_decoder(self)
 
 
 class LightDecoder(LightTrunk):

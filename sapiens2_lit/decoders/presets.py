@@ -6,7 +6,7 @@ from typing import Literal
 
 from sapiens2_lit.errors import SettingError
 
-Kind = Literal["auto", "deconv", "pixel_shuffle", "light", "linear"]
+Kind = Literal["auto", "deconv", "pixel_shuffle", "light", "linear", "shared"]
 REFERENCE_WIDTH = 1024  # narrower backbones without released heads get channels in proportion to this one
 SMALLEST_RELEASED = 768
 
@@ -26,6 +26,7 @@ _FIRST_STAGE: dict[str, Kind] = {
     "upsample_blocks.": "pixel_shuffle",
     "light_layers.": "light",
     "spread.": "linear",
+    "mix_layers.": "shared",
 }
 
 # Each task's rows: backbones up to 1280 wide (0.1b, 0.4b, 0.8b), 1536 (1b), 2432 (5b).
@@ -61,6 +62,7 @@ TABLE: dict[str, dict[Kind, tuple[DecoderChannels, ...]]] = {
 
 # Channels of light decoders at 1/16, 1/8 and 1/4 of the image, for backbones 512 wide or more.
 LIGHT_WIDTHS = (256, 128, 64)
+SHARED_WIDTHS = (384, 192, 96)  # of the one that several heads share
 # A last layer of hundreds of heatmaps wants more to choose from.
 LIGHT_POSE_WIDTHS = (256, 128, 80)
 # Tasks whose edges are those of the picture, which cells of 16 pixels blur.
@@ -116,8 +118,16 @@ def light_widths(task: str, width: int) -> tuple[int, int, int]:
     """
     if task not in TABLE:
         raise SettingError(f"task: found {task!r}, expected one of {', '.join(TABLE)}.")
-    wide = LIGHT_POSE_WIDTHS if task == "pose" else LIGHT_WIDTHS
-    scale = min(1.0, width / (2 * wide[0]))
+    return _in_proportion(LIGHT_POSE_WIDTHS if task == "pose" else LIGHT_WIDTHS, width)
+
+
+def shared_widths(width: int) -> tuple[int, int, int]:
+    """As `light_widths`, of the decoder that several heads share."""
+    return _in_proportion(SHARED_WIDTHS, width)
+
+
+def _in_proportion(wide: tuple[int, int, int], width: int) -> tuple[int, int, int]:
+    scale = min(1.0, width / 512)
     first, second, third = (max(16, round(channels * scale / 8) * 8) for channels in wide)
     return first, second, third
 

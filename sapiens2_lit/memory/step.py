@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sapiens2_lit.backbones import rope
-from sapiens2_lit.heads.base import Batch, run_head
+from sapiens2_lit.heads.base import Batch
 from sapiens2_lit.memory.batches import example_batch
 from sapiens2_lit.memory.fused_kernels import gpu_kernels
 from sapiens2_lit.memory.live_memory import LiveMemory
@@ -55,8 +55,9 @@ def simulate_step(
     """
     whole, times = fold_blocks(network.backbone) if fold else (network.backbone, [])
     heads = dict(network.named_heads())
+    parts = dict(network.heads.items())
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
-        played = Network(fake_copy(whole, weights), {name: fake_copy(head) for name, head in heads.items()})
+        played = Network(fake_copy(whole, weights), {name: fake_copy(part) for name, part in parts.items()})
         parameters = [p for p in played.parameters() if p.requires_grad]
         live = LiveMemory()
         live.know_weights(played.parameters())
@@ -91,10 +92,12 @@ def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: 
     with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
         with live.during("backbone"):
             features = network.features(batch["image"])
+        with live.during("head shared_decoder"):
+            decoded = network.decode(features, batch["image"])
         terms: list[Tensor] = []
         for name, head in network.named_heads():
             with live.during(f"head {name}"):
-                outputs = run_head(head, features, batch["image"])
+                outputs = network.run_head(head, decoded, batch["image"])
             with live.during(f"loss {name}"):
                 terms += head.loss(outputs, batch).values()
         return torch.stack(terms).sum()
