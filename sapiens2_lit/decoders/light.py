@@ -39,14 +39,11 @@ class DetailStream(nn.Sequential):
     """What the image itself shows of edges: RGB 0..255 (B, 3, H, W) -> (B, width, H / 4, W / 4)."""
 
     def __init__(self, width: int) -> None:
-        super().__init__(
-            nn.Conv2d(3, _DETAIL, kernel_size=3, stride=2, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(_DETAIL, width, kernel_size=3, stride=2, padding=1),
-        )
+        first = nn.Conv2d(3, _DETAIL, kernel_size=3, stride=2, padding=1)
+        super().__init__(first, nn.SiLU(), nn.Conv2d(_DETAIL, width, kernel_size=3, stride=2, padding=1))
 
     def forward(self, images: Tensor) -> Tensor:
-        dtype = self[0].weight.dtype
+        dtype = self.get_parameter("0.weight").dtype
         return super().forward(images.to(dtype) / 127.5 - 1)
 
 

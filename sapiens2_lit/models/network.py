@@ -33,10 +33,10 @@ class Network(nn.Module):
     backbone: Backbone
     heads: nn.ModuleDict
 
-    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module]) -> None:
+    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module] | nn.ModuleDict) -> None:
         super().__init__()
         self.backbone = backbone
-        self.heads = heads if isinstance(heads, nn.ModuleDict) else nn.ModuleDict(dict(heads))
+        self.heads = heads if isinstance(heads, nn.ModuleDict) else nn.ModuleDict(heads)
         check_sharing(dict(self.heads.items()))
 
     def named_heads(self) -> list[tuple[str, Head]]:

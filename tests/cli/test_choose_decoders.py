@@ -61,7 +61,9 @@ def test_weights_bring_their_own(weights: Path) -> None:
 def test_another_one_than_the_weights_have_is_refused(weights: Path) -> None:
     model = settings(Normal="deconv")
     model.weights = str(weights)
-    with pytest.raises(SettingError, match=r"heads\.Normal\.decoder: found deconv, but .* has a light decoder"):
+    with pytest.raises(
+        SettingError, match=r"heads\.Normal\.decoder: found deconv, but .* has a light decoder"
+    ):
         choose_decoders(model)
     model.reinitialize = ["heads.Normal"]
     assert chosen(model) == {"Normal": "deconv"}

@@ -1,4 +1,4 @@
-"""One decoder for many heads: it is computed once, learns from all of them, and is refused where it cannot be shared."""
+"""One decoder for many heads: computed once, learning from all of them, refused where it cannot be shared."""
 
 import pytest
 import torch
