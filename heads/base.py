@@ -203,7 +203,7 @@ class DecoderHead(Head):
     def predictor(self, x: Tensor) -> Tensor:
         """The last layer, and what enlarges its field where the decoder has such a part."""
         field: Tensor = self.get_submodule(self.stages[-1])(x)
-        return self.get_submodule("upsample_layers")(field, x) if hasattr(self, "upsample_layers") else field
+        return self.get_submodule("convex_layers")(field, x) if hasattr(self, "convex_layers") else field
 
     def forward(self, features: list[Tensor], images: Tensor | None = None) -> Outputs:
         x, units = features[-1], self.units()

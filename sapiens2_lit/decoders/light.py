@@ -93,21 +93,21 @@ class SharedPart(nn.Module):
 
     Attributes:
         stages: names of the children that form a chain, the predictor last.
-        upsample_layers: from 1/4 to the image's size, None without `full_size`.
+        convex_layers: from 1/4 to the image's size, None without `full_size`.
 
     Raises:
         SettingError: `predictor` is no usable name.
     """
 
     mix_layers: nn.Sequential
-    upsample_layers: ConvexUpsampler | None
+    convex_layers: ConvexUpsampler | None
 
     def __init__(self, width: int, out_channels: int, predictor: str, full_size: bool) -> None:
         super().__init__()
         self.mix_layers = mix(width)
         self.stages = ("mix_layers", checked_name(predictor, self))
         self.add_module(predictor, nn.Conv2d(width, out_channels, kernel_size=1))
-        self.upsample_layers = ConvexUpsampler(width) if full_size else None
+        self.convex_layers = ConvexUpsampler(width) if full_size else None
         init_decoder(self)
 
 
@@ -128,13 +128,13 @@ class LightDecoder(LightTrunk):
     Attributes:
         stages: names of the children that form a chain, the predictor last.
         stride: 16 with `full_size`, else 4.
-        upsample_layers: from 1/4 to the image's size, None without `full_size`.
+        convex_layers: from 1/4 to the image's size, None without `full_size`.
 
     Raises:
         SettingError: `predictor` is no usable name.
     """
 
-    upsample_layers: ConvexUpsampler | None
+    convex_layers: ConvexUpsampler | None
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class LightDecoder(LightTrunk):
         self.stride = _CELL if full_size else STRIDE
         self.stages = ("light_layers", "mix_layers", checked_name(predictor, self))
         self.add_module(predictor, nn.Conv2d(widths[-1], out_channels, kernel_size=1))
-        self.upsample_layers = ConvexUpsampler(widths[-1]) if full_size else None
+        self.convex_layers = ConvexUpsampler(widths[-1]) if full_size else None
         self.init_weights()
 
     def init_weights(self) -> None:
@@ -164,4 +164,4 @@ class LightDecoder(LightTrunk):
             x = x + self.detail_layers(images)
         x = self.mix_layers(x)
         y = self.get_submodule(self.stages[-1])(x)
-        return y if self.upsample_layers is None else self.upsample_layers(y, x)
+        return y if self.convex_layers is None else self.convex_layers(y, x)
