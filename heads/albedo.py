@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from sapiens2_lit import metrics as measures
-from sapiens2_lit.decoders import build_decoder
+from sapiens2_lit.decoders import Kind, build_decoder
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms
 from sapiens2_lit.losses import AlbedoChromaticity, AlbedoGradient, AlbedoL1
@@ -23,7 +23,8 @@ class AlbedoHead(DenseHead):
 
     Args:
         embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle`, with RMSNorm as in the released recipe (never published), `deconv`, or `linear`.
+        decoder: `pixel_shuffle`, with RMSNorm as in the released recipe (never published), `deconv`, `light`, or
+            `linear`; `auto` for what its weights have, without weights `pixel_shuffle`.
         loss: named terms, modules called as `term(albedo, target, valid)` with (B, 3, H, W), (B, 3, H, W) and
             (B, 1, H, W); the default is 2 absolute, 2 gradient and 1 chromaticity error.
         released_loss: the default terms in their released form, which clamps inside the chromaticity and takes means
@@ -40,7 +41,7 @@ class AlbedoHead(DenseHead):
     def __init__(
         self,
         embed_dim: int,
-        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
+        decoder: Kind = "auto",
         loss: Terms | None = None,
         released_loss: bool = False,
     ) -> None:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from sapiens2_lit.decoders import (
     RECOMPUTE,
+    LightDecoder,
     Recompute,
+    SharedPart,
     Unit,
     has_batch_norm,
     init_decoder,
@@ -66,6 +68,8 @@ class Head(nn.Module, ABC):
         uses_valid: whether its labels count only where `valid` of the batch says so.
         skeleton, classes: the vocabulary of its predictions, of heads that have one.
         relative: it predicts relative depth.
+        uses_image: `forward` takes the images themselves beside the feature maps (`run_head`).
+        takes_shared: `forward` takes the map of the shared decoder behind those of the backbone.
     """
 
     targets: tuple[str, ...] = ()
@@ -77,6 +81,8 @@ class Head(nn.Module, ABC):
     skeleton: Skeleton | None = None
     classes: Classes | None = None
     relative: bool = False
+    uses_image: bool = False
+    takes_shared: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Raises TypeError where a head of before has names that would be ignored now."""
@@ -91,7 +97,10 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: list[Tensor]) -> Outputs:
-        """Feature maps [(B, C, h, w)], the deepest last, to raw outputs."""
+        """Feature maps [(B, C, h, w)], the deepest last, to raw outputs.
+
+        With `uses_image` it takes `images` besides, RGB 0..255 (B, 3, H, W) of any dtype.
+        """
 
     def setup(self, data: Any) -> None:
         """Learn from the training data what the loss needs beforehand, such as how frequent classes are.
@@ -171,23 +180,43 @@ class DecoderHead(Head):
     (`deconv_layers.0.weight`, `conv_pose.bias`).
 
     Attributes:
+        stages: names of those in the chain, the predictor last.
         recompute: which maps are computed again in the backward pass instead of kept; may be changed at any time.
     """
 
     recompute: Recompute = "none"
 
-    def __init__(self, decoder: nn.Sequential) -> None:
+    def __init__(self, decoder: nn.Sequential | LightDecoder | SharedPart) -> None:
         super().__init__()
-        self.stages = tuple(name for name, _ in decoder.named_children())
-        for name, stage in decoder.named_children():
-            self.add_module(name, stage)
+        children = dict(decoder.named_children())
+        self.stages = decoder.stages if isinstance(decoder, LightDecoder | SharedPart) else tuple(children)
+        self.uses_image = "detail_layers" in children
+        self.takes_shared = isinstance(decoder, SharedPart)
+        for name, child in children.items():
+            self.add_module(name, child)
 
     def units(self) -> list[Unit]:
-        """The network in pieces, the predictor last."""
-        return units_of(self.get_submodule(name) for name in self.stages)
+        """The chain in pieces, the predictor last."""
+        *chain, _ = self.stages
+        return [*units_of(self.get_submodule(name) for name in chain), self.predictor]
 
-    def forward(self, features: list[Tensor]) -> Outputs:
-        return run_units(self.units(), features[-1], self.recompute)
+    def predictor(self, x: Tensor) -> Tensor:
+        """The last layer, and what enlarges its field where the decoder has such a part."""
+        field: Tensor = self.get_submodule(self.stages[-1])(x)
+        return self.get_submodule("convex_layers")(field, x) if hasattr(self, "convex_layers") else field
+
+    def forward(self, features: list[Tensor], images: Tensor | None = None) -> Outputs:
+        x, units = features[-1], self.units()
+        if self.uses_image:
+            before = units_of([self.get_submodule(self.stages[0])])
+            x = run_units(before, x, self.recompute) + self.get_submodule("detail_layers")(images)
+            units = units[len(before) :]
+        return run_units(units, x, self.recompute)
+
+
+def run_head(head: Head, features: list[Tensor], images: Tensor) -> Outputs:
+    """Raw outputs for feature maps of images, RGB 0..255 (B, 3, H, W), which go along where the head asks for them."""
+    return head(features, images) if head.uses_image else head(features)
 
 
 def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
@@ -201,14 +230,14 @@ def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
             f"model.head_checkpointing: found {recompute!r}, expected one of {', '.join(RECOMPUTE)}"
         )
     for name, head in heads.items():
-        if recompute != "none" and (not isinstance(head, DecoderHead) or has_batch_norm(head)):
+        if recompute != "none" and (not hasattr(head, "recompute") or has_batch_norm(head)):
             raise SettingError(
                 f"model.head_checkpointing: {recompute} is not for head {name}, a {type(head).__name__}: "
                 + ("its batch norms would" if has_batch_norm(head) else "it is no DecoderHead and cannot")
                 + (" count every batch twice" if has_batch_norm(head) else " compute its maps again")
             )
-        if isinstance(head, DecoderHead):
-            head.recompute = recompute
+        if hasattr(head, "recompute"):
+            head.recompute = recompute  # type: ignore[assignment]  # of a DecoderHead or SharedDecoder
 
 
 def bounded(value: float) -> float:

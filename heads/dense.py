@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sapiens2_lit.decoders import Unit
+from sapiens2_lit.decoders import LightDecoder, SharedPart
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
 
@@ -23,15 +23,12 @@ Terms = dict[str, nn.Module]
 class FieldHead(DecoderHead):
     """A head whose last layer stays out of autocast: bfloat16 has steps of 1 cm at 2 m, which surfaces would show."""
 
-    def units(self) -> list[Unit]:
-        return [*super().units()[:-1], self.predictor]
-
     def predictor(self, x: Tensor) -> Tensor:
         """The last layer, in its own precision."""
         last = self.get_submodule(self.stages[-1])
         assert isinstance(last, nn.Conv2d)
         with torch.autocast(x.device.type, enabled=False):
-            return last(x.to(last.weight.dtype))
+            return super().predictor(x.to(last.weight.dtype))
 
 
 class DenseHead(FieldHead):
@@ -50,7 +47,9 @@ class DenseHead(FieldHead):
     multi_scale = True
     uses_valid = True
 
-    def __init__(self, decoder: nn.Sequential, losses: Terms, init_bias: Sequence[float]) -> None:
+    def __init__(
+        self, decoder: nn.Sequential | LightDecoder | SharedPart, losses: Terms, init_bias: Sequence[float]
+    ) -> None:
         super().__init__(decoder)
         self.losses = nn.ModuleDict(losses)
         self.init_bias = tuple(init_bias)

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from sapiens2_lit import metrics as measures
-from sapiens2_lit.decoders import build_decoder
+from sapiens2_lit.decoders import Kind, build_decoder
 from sapiens2_lit.geometry import relative_depth
 from sapiens2_lit.heads.base import Batch, Outputs, closeness
 from sapiens2_lit.heads.dense import (
@@ -38,7 +38,8 @@ class DepthHead(DenseHead):
     Args:
         embed_dim: channels of the backbone's feature map.
         relative: predict relative depth; labels are scaled to 0..1 sample by sample.
-        decoder: `pixel_shuffle`, `deconv` or `linear`; no depth model of the second generation was released.
+        decoder: `pixel_shuffle`, `deconv`, `light` or `linear`; `auto` for what its weights have, without weights
+            `pixel_shuffle`. No depth model of the second generation was released.
         loss: named terms, modules called as `term(depth, target, valid)` with three (B, 1, H, W); the default is the
             scale-invariant logarithmic error, and 0.5 of gradient matching.
         released_loss: the scale-invariant logarithmic error alone, in its released form.
@@ -54,7 +55,7 @@ class DepthHead(DenseHead):
         self,
         embed_dim: int,
         relative: bool = False,
-        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
+        decoder: Kind = "auto",
         loss: Terms | None = None,
         released_loss: bool = False,
     ) -> None:

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sapiens2_lit import metrics as measures
-from sapiens2_lit.decoders import build_decoder
+from sapiens2_lit.decoders import Kind, build_decoder
 from sapiens2_lit.heads.base import Batch, Outputs, closeness
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms, evaluated_pixels
 from sapiens2_lit.losses import AlphaCrossEntropy, AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1
@@ -27,7 +27,8 @@ class MattingHead(DenseHead):
 
     Args:
         embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle` as in the released matting model, `deconv`, or `linear`.
+        decoder: `pixel_shuffle` as in the released matting model, `deconv`, `light`, or `linear`;
+            `auto` for what its weights have, without weights `pixel_shuffle`.
         loss: named terms of alpha, modules called as `term(alpha, target, valid)` with three (B, 1, H, W), or, where
             their `on_logits` is true, with the logits of alpha; the default is absolute error, cross-entropy,
             gradient and Laplacian pyramid error. No recipe was released.
@@ -47,7 +48,7 @@ class MattingHead(DenseHead):
     def __init__(
         self,
         embed_dim: int,
-        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
+        decoder: Kind = "auto",
         loss: Terms | None = None,
         color_loss: Terms | None = None,
         connectivity: bool = True,

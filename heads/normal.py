@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from sapiens2_lit import metrics as measures
-from sapiens2_lit.decoders import build_decoder
+from sapiens2_lit.decoders import Kind, build_decoder
 from sapiens2_lit.heads.base import Batch, Outputs
 from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms
 from sapiens2_lit.losses import NormalCosine, NormalGradient, NormalL1
@@ -25,7 +25,8 @@ class NormalHead(DenseHead):
 
     Args:
         embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle` as in the released normal models, `deconv`, or `linear`.
+        decoder: `pixel_shuffle` as in the released normal models, `deconv`, `light`, or `linear`;
+            `auto` for what its weights have, without weights `pixel_shuffle`.
         loss: named terms, modules called as `term(normals, target, valid)` with (B, 3, H, W), (B, 3, H, W) and
             (B, 1, H, W); the default has the released weights: 10 cosine, 1 absolute and 10 gradient error. Add
             `angle: {class_path: sapiens2_lit.losses.NormalAngle}` for the angle itself.
@@ -42,7 +43,7 @@ class NormalHead(DenseHead):
     def __init__(
         self,
         embed_dim: int,
-        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
+        decoder: Kind = "auto",
         loss: Terms | None = None,
         released_loss: bool = False,
     ) -> None:

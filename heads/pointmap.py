@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit import metrics as measures
-from sapiens2_lit.decoders import build_decoder, init_decoder
+from sapiens2_lit.decoders import Kind, build_decoder, init_decoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.geometry import canonical_focal, canonical_scale, intrinsics_from_focal, recover_focal
 from sapiens2_lit.heads.base import Batch, Outputs, closeness
@@ -54,7 +54,8 @@ class PointmapHead(FieldHead):
 
     Args:
         embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle` as in the released point map models, `deconv`, or `linear`.
+        decoder: `pixel_shuffle` as in the released point map models, `deconv`, `light`, or `linear`;
+            `auto` for what its weights have, without weights `pixel_shuffle`.
         image_size: (height, width) of the input, on which the scale branch's length depends; on the command line it is
             the data's. Released scale branches belong to 1024 x 768.
         patch_size: input pixels along a cell of the feature map: 16, or 64 with the window tokenizer.
@@ -79,7 +80,7 @@ class PointmapHead(FieldHead):
     def __init__(
         self,
         embed_dim: int,
-        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "pixel_shuffle",
+        decoder: Kind = "auto",
         image_size: tuple[int, int] = (1024, 768),
         patch_size: int = 16,
         loss: Terms | None = None,
@@ -109,23 +110,26 @@ class PointmapHead(FieldHead):
         start_at(self.get_submodule(self.stages[-1]), _START, std=0.25)
         start_at(self.scale_final_layer[-1], (1.0,), std=1e-2)
 
-    def forward(self, features: list[Tensor]) -> Outputs:
+    def forward(self, features: list[Tensor], images: Tensor | None = None) -> Outputs:
         """Canonical points (B, 3, H, W) as `pointmap`, and `scale` (B, 1).
 
         Raises:
             SettingError: the feature map is of another size than `image_size` says.
         """
-        grid = (features[-1].shape[-2], features[-1].shape[-1])
+        cells = features[-2 if self.takes_shared else -1]
+        grid = (cells.shape[-2], cells.shape[-1])
         if grid != self.grid:
             raise SettingError(
                 f"PointmapHead: found a feature map of {grid[0]} x {grid[1]} cells, expected {self.grid[0]} x "
                 f"{self.grid[1]}: `image_size` / `patch_size` must be those of the images and the backbone."
             )
-        points = super().forward(features)
+        points = super().forward(features, images)
         assert isinstance(points, Tensor)
-        cells = self.scale_conv_layers(features[-1])
         # bfloat16 has steps of 0.4 %: all points of an image would be off by that, and the focal length
-        return {"pointmap": points, "scale": outside_autocast(self.scale_final_layer, cells)}
+        return {
+            "pointmap": points,
+            "scale": outside_autocast(self.scale_final_layer, self.scale_conv_layers(cells)),
+        }
 
     def unflip(self, outputs: Outputs) -> Outputs:
         assert isinstance(outputs, dict)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sapiens2_lit import metrics as measures
 from sapiens2_lit.codecs import UDPHeatmapCodec
-from sapiens2_lit.decoders import build_decoder, init_decoder
+from sapiens2_lit.decoders import Kind, build_decoder, init_decoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, KnowsPeople, Outputs
 from sapiens2_lit.losses import KeypointMSE
@@ -32,7 +32,8 @@ class PoseHead(DecoderHead):
     Args:
         embed_dim: channels of the backbone's feature map.
         skeleton: `coco17`, `coco_wholebody133`, `sociopticon308`, or a YAML file of your own.
-        decoder: `deconv` as in the released pose models, `pixel_shuffle`, or `linear`.
+        decoder: `deconv` as in the released pose models, `pixel_shuffle`, `light`, or `linear`;
+            `auto` for what its weights have, without weights `deconv`.
         sigma: standard deviation of a target's Gaussian in heatmap pixels on the released 256 x 192 map; on
             maps of another size it is scaled along, but never below one pixel.
         loss: named terms, modules called as `term(prediction, gx, gy, weight)`; the default is the released
@@ -51,7 +52,7 @@ class PoseHead(DecoderHead):
         self,
         embed_dim: int,
         skeleton: str | Path | Skeleton = "sociopticon308",
-        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "deconv",
+        decoder: Kind = "auto",
         sigma: float = 6.0,
         loss: dict[str, nn.Module] | None = None,
         draw_threshold: float = 0.3,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit import metrics as measures
-from sapiens2_lit.decoders import build_decoder
+from sapiens2_lit.decoders import Kind, LightDecoder, SharedPart, build_decoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, CountsClasses, DecoderHead, NamesClasses, Outputs
 from sapiens2_lit.heads.dense import at_input_size, start_at
@@ -50,7 +50,7 @@ class SegmentationHeadBase(DecoderHead):
 
     def __init__(
         self,
-        network: nn.Sequential,
+        network: nn.Sequential | LightDecoder | SharedPart,
         classes: Classes,
         loss: dict[str, nn.Module] | None,
         class_weights: ClassWeights,
@@ -174,7 +174,8 @@ class SegmentationHead(SegmentationHeadBase):
     Args:
         embed_dim: channels of the backbone's feature map.
         classes: `body29`, the released 29 classes, or a YAML file of your own.
-        decoder: `deconv` as in the released segmentation models, `pixel_shuffle`, or `linear`.
+        decoder: `deconv` as in the released segmentation models, `pixel_shuffle`, `light`, or `linear`;
+            `auto` for what its weights have, without weights `deconv`.
         loss: named terms, modules called as `term(logits, labels)` with (B, C, H, W) and (B, H, W), 255 ignored; the
             default is the released one: weighted cross-entropy and Dice.
         class_weights: of the default cross-entropy: `released` (those of the vocabulary; of body29 the released
@@ -190,7 +191,7 @@ class SegmentationHead(SegmentationHeadBase):
         self,
         embed_dim: int,
         classes: str | Path | Classes = "body29",
-        decoder: Literal["deconv", "pixel_shuffle", "linear"] = "deconv",
+        decoder: Kind = "auto",
         loss: dict[str, nn.Module] | None = None,
         class_weights: ClassWeights = "released",
         opacity: float = 0.6,

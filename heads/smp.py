@@ -68,7 +68,7 @@ class SMPHead(SegmentationHeadBase):
         self.init_losses()
         init_decoder(self.get_submodule("conv_seg"))
 
-    def forward(self, features: list[Tensor]) -> Outputs:
+    def forward(self, features: list[Tensor], images: Tensor | None = None) -> Outputs:
         """Four maps (B, C, h, w), the deepest last, to logits at 8 (dpt) or 4 (upernet) times their size.
 
         The 8 is of the next even size.

@@ -55,7 +55,7 @@ def model_summary(module: SapiensModule, groups: list[dict[str, Any]]) -> str:
     adapt = module.adaptation.adapt
     mode = f"{adapt.mode} until step {min(adapt.unfreeze_at)}" if adapt.unfreeze_at else adapt.mode
     rows: list[tuple[str, Any]] = [(f"backbone ({mode})", module.backbone)]
-    rows += list(module.named_heads())
+    rows += list(module.network.heads.items())
     width = max(24, *(len(name) + 1 for name, _ in rows))
     lines = [f"{'':{width}}{'parameters':>14}{'trained':>14}  learning rate"]
     totals = [0, 0]

@@ -33,6 +33,7 @@ from sapiens2_lit.callbacks.progress import progress_of_run
 from sapiens2_lit.callbacks.throughput import DataWait, Throughput
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.checkpoints.trust import trusted
+from sapiens2_lit.cli.choose_decoders import choose_decoders
 from sapiens2_lit.cli.choose_steps import choose_duration, is_open
 from sapiens2_lit.cli.class_kinds import check_kinds
 from sapiens2_lit.cli.closing import closing_lines
@@ -159,6 +160,7 @@ class SapiensCLI(LightningCLI):
                 f"trainer.default_root_dir: runs are in folders of --output; give --output {folder}"
             )
         share_settings(settings)
+        choose_decoders(settings.model)
         validate_in_steps(settings.trainer)
 
     def instantiate_classes(self) -> None:

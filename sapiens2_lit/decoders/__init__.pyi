@@ -1,21 +1,29 @@
 from .build import build_decoder
 from .deconv import DeconvDecoder
 from .init import init_decoder
+from .light import LightDecoder, LightTrunk, SharedPart
 from .pixel_shuffle import PixelShuffleDecoder
-from .presets import DecoderChannels, decoder_preset
+from .presets import DecoderChannels, Kind, decoder_preset, kind_of, own_kind, shared_widths
 from .recompute import RECOMPUTE, Recompute, Unit, has_batch_norm, run_units, units_of
 
 __all__ = [
     "RECOMPUTE",
     "DecoderChannels",
     "DeconvDecoder",
+    "Kind",
+    "LightDecoder",
+    "LightTrunk",
     "PixelShuffleDecoder",
     "Recompute",
+    "SharedPart",
     "Unit",
     "build_decoder",
     "decoder_preset",
     "has_batch_norm",
     "init_decoder",
+    "kind_of",
+    "own_kind",
     "run_units",
+    "shared_widths",
     "units_of",
 ]

@@ -1,25 +1,49 @@
 """The decoder of a task, with the channels and names of the released one."""
 
 from sapiens2_lit.decoders.deconv import DeconvDecoder
+from sapiens2_lit.decoders.light import LightDecoder, SharedPart
 from sapiens2_lit.decoders.linear import LinearDecoder
 from sapiens2_lit.decoders.pixel_shuffle import PixelShuffleDecoder
-from sapiens2_lit.decoders.presets import RMS_TASKS, Kind, decoder_preset
+from sapiens2_lit.decoders.presets import (
+    DETAIL_TASKS,
+    RMS_TASKS,
+    Kind,
+    decoder_preset,
+    light_widths,
+    own_kind,
+    shared_widths,
+)
 
 
 def build_decoder(
     task: str, width: int, out_channels: int, kind: Kind, like: str | None = None
-) -> DeconvDecoder | PixelShuffleDecoder | LinearDecoder:
+) -> DeconvDecoder | PixelShuffleDecoder | LightDecoder | SharedPart | LinearDecoder:
     """A fresh decoder for a feature map `width` channels wide, whose last layer is called `conv_TASK`.
 
     Args:
+        kind: `auto` for the task's own; `shared` for the last part behind a shared decoder for maps `width` wide.
         like: the released task whose channels and norms it takes, where `task` is not one of those.
 
     Raises:
         SettingError: an unknown task, without `like`, or kind.
     """
     predictor = f"conv_{task}"
+    kind = own_kind(like or task) if kind == "auto" else kind
     if kind == "linear":
         return LinearDecoder(width, out_channels, predictor, stride=4 if task == "pose" else 16)
+    if kind == "light":
+        return LightDecoder(
+            width,
+            light_widths(like or task, width),
+            out_channels,
+            predictor,
+            full_size=(like or task) != "pose",
+            detail=(like or task) in DETAIL_TASKS,
+        )
+    if kind == "shared":
+        return SharedPart(
+            shared_widths(width)[-1], out_channels, predictor, full_size=(like or task) != "pose"
+        )
     channels = decoder_preset(like or task, width, kind)
     if kind == "deconv":
         return DeconvDecoder(width, channels.upsample, channels.conv, out_channels, predictor)

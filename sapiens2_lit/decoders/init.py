@@ -3,6 +3,7 @@
 from torch import nn
 
 from sapiens2_lit.backbones.layers import RMSNorm
+from sapiens2_lit.decoders.convex import ConvexUpsampler
 
 
 def init_decoder(module: nn.Module) -> None:
@@ -14,3 +15,6 @@ def init_decoder(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
         elif isinstance(layer, RMSNorm):
             nn.init.ones_(layer.weight)
+    for layer in module.modules():
+        if isinstance(layer, ConvexUpsampler):
+            layer.start_bilinear()

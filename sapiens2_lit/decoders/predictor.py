@@ -5,7 +5,7 @@ from torch import nn
 from sapiens2_lit.errors import SettingError
 
 
-def checked_name(name: str, decoder: nn.Sequential) -> str:
+def checked_name(name: str, decoder: nn.Module) -> str:
     """`name`, if it can name one more child of `decoder`.
 
     Raises:

@@ -1,11 +1,12 @@
 """Channels of the released decoders, by task, kind and width of the backbone."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from sapiens2_lit.errors import SettingError
 
-Kind = Literal["deconv", "pixel_shuffle", "linear"]
+Kind = Literal["auto", "deconv", "pixel_shuffle", "light", "linear", "shared"]
 REFERENCE_WIDTH = 1024  # narrower backbones without released heads get channels in proportion to this one
 SMALLEST_RELEASED = 768
 
@@ -17,6 +18,16 @@ class DecoderChannels:
     upsample: tuple[int, ...]
     conv: tuple[int, ...]
 
+
+# What `auto` is for a head without weights: the released kind, or that of the nearest task.
+OWN_KIND: dict[str, Kind] = {"pose": "deconv", "seg": "deconv"}
+_FIRST_STAGE: dict[str, Kind] = {
+    "deconv_layers.": "deconv",
+    "upsample_blocks.": "pixel_shuffle",
+    "light_layers.": "light",
+    "spread.": "linear",
+    "mix_layers.": "shared",
+}
 
 # Each task's rows: backbones up to 1280 wide (0.1b, 0.4b, 0.8b), 1536 (1b), 2432 (5b).
 _POSE = (
@@ -49,6 +60,14 @@ TABLE: dict[str, dict[Kind, tuple[DecoderChannels, ...]]] = {
     "matting": {"deconv": _SEG, "pixel_shuffle": _NORMAL},
 }
 
+# Channels of light decoders at 1/16, 1/8 and 1/4 of the image, for backbones 512 wide or more.
+LIGHT_WIDTHS = (256, 128, 64)
+SHARED_WIDTHS = (384, 192, 96)  # of the one that several heads share
+# A last layer of hundreds of heatmaps wants more to choose from.
+LIGHT_POSE_WIDTHS = (256, 128, 80)
+# Tasks whose edges are those of the picture, which cells of 16 pixels blur.
+DETAIL_TASKS = ("seg", "normal", "albedo", "matting", "depth", "pointmap")
+
 # Albedo as released. Depth was not; InstanceNorm would take from it how large a person is in the picture.
 RMS_TASKS = ("albedo", "depth")
 
@@ -78,6 +97,39 @@ def decoder_preset(task: str, width: int, kind: Kind) -> DecoderChannels:
     if task != "pose":
         return _light(width, fewest=32 if task == "seg" else 16)
     return DecoderChannels(_scaled(narrow.upsample, width), _scaled(narrow.conv, width))
+
+
+def own_kind(task: str) -> Kind:
+    """What `auto` is for a head of the task without weights."""
+    return OWN_KIND.get(task, "pixel_shuffle")
+
+
+def kind_of(names: Iterable[str]) -> Kind | None:
+    """The kind of decoder whose parameters have these names, None where they tell of none."""
+    stages = (kind for name in names for stage, kind in _FIRST_STAGE.items() if name.startswith(stage))
+    return next(stages, None)
+
+
+def light_widths(task: str, width: int) -> tuple[int, int, int]:
+    """Channels of the light decoder at 1/16, 1/8 and 1/4 of the image; below a width of 512 in proportion, 16 at least.
+
+    Raises:
+        SettingError: an unknown task.
+    """
+    if task not in TABLE:
+        raise SettingError(f"task: found {task!r}, expected one of {', '.join(TABLE)}.")
+    return _in_proportion(LIGHT_POSE_WIDTHS if task == "pose" else LIGHT_WIDTHS, width)
+
+
+def shared_widths(width: int) -> tuple[int, int, int]:
+    """As `light_widths`, of the decoder that several heads share."""
+    return _in_proportion(SHARED_WIDTHS, width)
+
+
+def _in_proportion(wide: tuple[int, int, int], width: int) -> tuple[int, int, int]:
+    scale = min(1.0, width / 512)
+    first, second, third = (max(16, round(channels * scale / 8) * 8) for channels in wide)
+    return first, second, third
 
 
 def _light(width: int, fewest: int) -> DecoderChannels:

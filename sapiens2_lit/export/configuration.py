@@ -35,7 +35,10 @@ def portable_config(model: InferenceModel, heads: Mapping[str, Head]) -> dict[st
                     chosen[name].setdefault("init_args", {})[key] = written_out
     padding = data_setting(model.config, "padding")
     data = {"view": model.view} | ({} if padding is None else {"padding": padding})
-    return {"model": {"backbone": backbone, "heads": chosen}, "data": {"init_args": data}}
+    exported: dict[str, Any] = {"backbone": backbone, "heads": chosen}
+    if any(head.takes_shared for head in heads.values()):
+        exported["shared_decoder"] = True
+    return {"model": exported, "data": {"init_args": data}}
 
 
 def is_shipped(head: Mapping[str, Any], key: str) -> bool:

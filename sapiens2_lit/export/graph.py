@@ -14,6 +14,7 @@ from sapiens2_lit.export.plan import Options
 from sapiens2_lit.export.tasks import choose_heads
 from sapiens2_lit.export.verify import random_images
 from sapiens2_lit.heads.base import Head
+from sapiens2_lit.heads.shared import NAME
 from sapiens2_lit.inference.model import InferenceModel
 
 BATCHES = (1, 3)  # sizes at which an export is compared; it is captured at 2
@@ -22,7 +23,8 @@ BATCHES = (1, 3)  # sizes at which an export is compared; it is captured at 2
 def network_of(model: InferenceModel, options: Options) -> tuple[ExportNetwork, dict[str, Head]]:
     """What is captured, and the heads in it."""
     heads = choose_heads(dict(model.named_heads()), options.head)
-    return ExportNetwork(model.backbone, heads), heads
+    shared = model.shared_decoder if any(head.takes_shared for head in heads.values()) else None
+    return ExportNetwork(model.backbone, heads if shared is None else {NAME: shared, **heads}), heads
 
 
 def example(model: InferenceModel) -> Tensor:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.heads.base import Head
 from sapiens2_lit.models.network import Network
 
 INPUT = "image"
@@ -21,7 +20,7 @@ class ExportNetwork(Network):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: Backbone, heads: Mapping[str, Head]) -> None:
+    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module]) -> None:
         super().__init__(backbone, heads)
         device = next(backbone.parameters()).device
         for name, values in (("mean", backbone.mean), ("std", backbone.std)):
@@ -33,7 +32,7 @@ class ExportNetwork(Network):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         answers: dict[str, Tensor] = {}
-        for name, outputs in self.run_heads(self.features(image)).items():
+        for name, outputs in self.run_heads(self.features(image), image).items():
             if isinstance(outputs, dict):
                 answers |= {f"{name}.{key}": value for key, value in outputs.items()}
             else:

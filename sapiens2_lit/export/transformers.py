@@ -19,7 +19,7 @@ from sapiens2_lit.export.released import released_backbone, write_task_file
 from sapiens2_lit.export.tasks import ANY_HEADS, cannot_hold, choose_head, task_of
 from sapiens2_lit.export.transformers_config import CLASS_OF, config_json, preprocessor_json, why_not
 from sapiens2_lit.export.verify import compare, random_images
-from sapiens2_lit.heads.base import Batch, Head
+from sapiens2_lit.heads.base import Batch, Head, run_head
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.trained_view import STRETCHED
 
@@ -181,7 +181,7 @@ def float32_positions(model: InferenceModel) -> Iterator[None]:
 
 def raw_outputs(model: InferenceModel, head: Head, batch: Batch) -> dict[str, Tensor]:
     """What our head answers, under the names of `answers`."""
-    outputs = head(model.backbone(model.normalize(batch["image"])))
+    outputs = run_head(head, model.backbone(model.normalize(batch["image"])), batch["image"])
     if isinstance(outputs, dict):
         return outputs
     if task_of(head) == "matting":

@@ -11,7 +11,7 @@ from sapiens2_lit.backbones.layers import EPS
 from sapiens2_lit.backbones.rope import THETA
 from sapiens2_lit.backbones.sapiens2 import REGISTERS
 from sapiens2_lit.backbones.sizes import FULL_ATTENTION, PATCH
-from sapiens2_lit.decoders.pixel_shuffle import ChannelRMSNorm
+from sapiens2_lit.decoders.norms import ChannelRMSNorm
 from sapiens2_lit.export.tasks import task_of
 from sapiens2_lit.heads import Head, PoseHead, SegmentationHead
 from sapiens2_lit.heads.pose import RELEASED_MAP_AREA
@@ -30,7 +30,7 @@ def why_not(backbone: Backbone, head: Head) -> str | None:
         return "`transformers` has no window tokenizer (the 4K models)"
     if task not in CLASS_OF:
         return "`transformers` has no Sapiens2 model of this task"
-    if any(isinstance(layer, ChannelRMSNorm) for layer in head.modules()):
+    if not hasattr(head, "conv_layers") or any(isinstance(layer, ChannelRMSNorm) for layer in head.modules()):
         return "`transformers` has no such decoder"
     strides = [layer.stride[0] for layer in scale_convs(head)]
     if any(stride != 2 for stride in strides):

@@ -11,6 +11,7 @@ from sapiens2_lit.checkpoints.trust import trusted
 from sapiens2_lit.checkpoints.untrusted_config import FileSettings
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.heads.base import Head
+from sapiens2_lit.heads.shared import with_shared_decoder
 
 MakeBackbone = Callable[[], Backbone]
 MakeHeads = dict[str, Callable[[int], Head]]
@@ -52,4 +53,4 @@ def read_factories(
         made = parser.instantiate(parser.parse_object(deepcopy(networks)))  # which changes what it is given
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise WeightsError(f"{origin}: its networks cannot be made: {error}") from error
-    return made.backbone, made.heads
+    return made.backbone, with_shared_decoder(made.heads) if model.get("shared_decoder") else made.heads

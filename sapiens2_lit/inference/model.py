@@ -84,9 +84,11 @@ class InferenceModel(Network):
         with self.autocast():
             return super().features(images)
 
-    def run_heads(self, features: list[Tensor], names: Collection[str] | None = None) -> dict[str, Outputs]:
+    def run_heads(
+        self, features: list[Tensor], images: Tensor, names: Collection[str] | None = None
+    ) -> dict[str, Outputs]:
         with self.autocast():
-            return super().run_heads(features, names)
+            return super().run_heads(features, images, names)
 
 
 def load_model(

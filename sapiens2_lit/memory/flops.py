@@ -22,7 +22,7 @@ class TrainingFlops:
     PaLM, appendix B).
 
     Attributes:
-        backbone: with its backward pass as far as it learns.
+        backbone: with its backward pass as far as it learns, and the decoder that heads share, where they do.
         heads: of each head, with its backward pass.
     """
 
@@ -43,18 +43,18 @@ def training_flops(networks: Networks, image_size: tuple[int, int]) -> TrainingF
         image_size: (height, width).
     """
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
-        heads = {name: fake_copy(head) for name, head in networks.network.named_heads()}
-        network = Network(fake_copy(networks.backbone), heads)
+        parts = {name: fake_copy(part) for name, part in networks.network.heads.items()}
+        network = Network(fake_copy(networks.backbone), parts)
         images = torch.zeros(1, 3, *image_size, dtype=torch.uint8)
         with counter() as count:
-            features = network.features(images)
+            features = network.decode(network.features(images), images)
             _backward(features)
         backbone = float(count.get_total_flops())
         inputs = [one.detach().requires_grad_(one.requires_grad) for one in features]
         found = {}
-        for name, head in heads.items():
+        for name, head in network.named_heads():
             with counter() as count:
-                _backward(head(inputs))
+                _backward(network.run_head(head, inputs, images))
             found[name] = float(count.get_total_flops())
     return TrainingFlops(backbone, found)
 

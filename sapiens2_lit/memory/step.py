@@ -55,8 +55,9 @@ def simulate_step(
     """
     whole, times = fold_blocks(network.backbone) if fold else (network.backbone, [])
     heads = dict(network.named_heads())
+    parts = dict(network.heads.items())
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
-        played = Network(fake_copy(whole, weights), {name: fake_copy(head) for name, head in heads.items()})
+        played = Network(fake_copy(whole, weights), {name: fake_copy(part) for name, part in parts.items()})
         parameters = [p for p in played.parameters() if p.requires_grad]
         live = LiveMemory()
         live.know_weights(played.parameters())
@@ -91,10 +92,12 @@ def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: 
     with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
         with live.during("backbone"):
             features = network.features(batch["image"])
+        with live.during("head shared_decoder"):
+            decoded = network.decode(features, batch["image"])
         terms: list[Tensor] = []
         for name, head in network.named_heads():
             with live.during(f"head {name}"):
-                outputs = head(features)
+                outputs = network.run_head(head, decoded, batch["image"])
             with live.during(f"loss {name}"):
                 terms += head.loss(outputs, batch).values()
         return torch.stack(terms).sum()

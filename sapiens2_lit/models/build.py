@@ -69,7 +69,7 @@ class NetworkFactory:
         with torch.device("meta"):
             backbone = self.backbone()
             network = Network(backbone, {name: make(backbone.embed_dim) for name, make in self.heads.items()})
-        set_recompute(dict(network.named_heads()), self.head_checkpointing)
+        set_recompute(dict(network.heads.items()), self.head_checkpointing)
         return network
 
     def build(self, read_weights: bool, sharding: Sharding | None = None) -> Network:
@@ -79,7 +79,7 @@ class NetworkFactory:
             read_weights: else a checkpoint brings every weight.
         """
         network = build(self.backbone, self.heads, read_weights and not self.weights, sharding)
-        set_recompute(dict(network.named_heads()), self.head_checkpointing)
+        set_recompute(dict(network.heads.items()), self.head_checkpointing)
         if read_weights and sharding is None:
             self._load(network)
         return network

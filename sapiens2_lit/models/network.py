@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.heads.base import Head, Outputs, average
+from sapiens2_lit.heads.base import Head, Outputs, average, run_head
+from sapiens2_lit.heads.shared import NAME, SharedDecoder, check_sharing
 from sapiens2_lit.models.multi_scale import Size, mean, resample
 from sapiens2_lit.models.normalize import normalize
 from sapiens2_lit.parallel import compile_blocks
@@ -22,19 +23,32 @@ class Network(nn.Module):
 
     Args:
         backbone: turns images into feature maps.
-        heads: by name, what turns feature maps into raw outputs; a ModuleDict is taken as it is.
+        heads: by name, what turns feature maps into raw outputs; a ModuleDict is taken as it is. A `SharedDecoder`
+            among them, called `shared_decoder`, works for all heads that take its map.
+
+    Raises:
+        SettingError: heads share a decoder that is not there, or none shares the one that is.
     """
 
     backbone: Backbone
     heads: nn.ModuleDict
 
-    def __init__(self, backbone: Backbone, heads: Mapping[str, Head] | nn.ModuleDict) -> None:
+    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module] | nn.ModuleDict) -> None:
         super().__init__()
         self.backbone = backbone
         self.heads = heads if isinstance(heads, nn.ModuleDict) else nn.ModuleDict(heads)
+        check_sharing(dict(self.heads.items()))
 
     def named_heads(self) -> list[tuple[str, Head]]:
-        return list(self.heads.items())  # type: ignore[arg-type]  # ModuleDict knows nn.Module only
+        """The heads, without the decoder that they share."""
+        return [(name, head) for name, head in self.heads.items() if name != NAME]  # type: ignore[misc]
+
+    @property
+    def shared_decoder(self) -> SharedDecoder | None:
+        """The decoder that heads share, if any."""
+        found = self.heads[NAME] if NAME in self.heads else None  # noqa: SIM401  # a ModuleDict has no `get`
+        assert found is None or isinstance(found, SharedDecoder)
+        return found
 
     def set_up_heads(self, data: Any) -> None:
         """Let every head learn from the training data what it needs beforehand, see `Head.setup`."""
@@ -53,13 +67,31 @@ class Network(nn.Module):
         """Feature maps of RGB 0..255 images (B, 3, H, W)."""
         return self.backbone(self.normalize(images))
 
-    def run_heads(self, features: list[Tensor], names: Collection[str] | None = None) -> dict[str, Outputs]:
-        """Raw outputs of every head, or of those named, for feature maps."""
-        return {name: head(features) for name, head in self.named_heads() if names is None or name in names}
+    def decode(self, features: list[Tensor], images: Tensor) -> list[Tensor]:
+        """Feature maps of RGB 0..255 images (B, 3, H, W), and behind them what heads share, where they do."""
+        shared = self.shared_decoder
+        return features if shared is None else [*features, shared(features, images)]
+
+    def run_head(self, head: Head, decoded: list[Tensor], images: Tensor) -> Outputs:
+        """Raw outputs of one head for what `decode` gave for the images."""
+        own = decoded if head.takes_shared or self.shared_decoder is None else decoded[:-1]
+        return run_head(head, own, images)
+
+    def run_heads(
+        self, features: list[Tensor], images: Tensor, names: Collection[str] | None = None
+    ) -> dict[str, Outputs]:
+        """Raw outputs of every head, or of those named, for feature maps of RGB 0..255 images (B, 3, H, W)."""
+        chosen = {name: head for name, head in self.named_heads() if names is None or name in names}
+        takers = any(head.takes_shared for head in chosen.values())
+        decoded = self.decode(features, images) if takers else features
+        return {
+            name: run_head(head, decoded if head.takes_shared else features, images)
+            for name, head in chosen.items()
+        }
 
     def forward(self, images: Tensor) -> Mapping[str, Outputs]:
         """Raw outputs of every head for RGB 0..255 images (B, 3, H, W)."""
-        return self.run_heads(self.features(images))
+        return self.run_heads(self.features(images), images)
 
     def evaluate(
         self,
@@ -97,10 +129,11 @@ class Network(nn.Module):
 
     def _view(self, images: Tensor, names: Collection[str], flip: bool) -> dict[str, Outputs]:
         """Outputs for images of one size, averaged with those of the mirrored ones if `flip`."""
-        outputs = in_float32(self.run_heads(self.features(images), names))
+        outputs = in_float32(self.run_heads(self.features(images), images, names))
         heads = {name: head for name, head in self.named_heads() if name in names}
         if flip and any(head.has_flip_test for head in heads.values()):
-            for name, flipped in in_float32(self.run_heads(self.features(images.flip(-1)), names)).items():
+            mirror = images.flip(-1)
+            for name, flipped in in_float32(self.run_heads(self.features(mirror), mirror, names)).items():
                 mirrored = heads[name].unflip(flipped)
                 if mirrored is not None:
                     outputs[name] = average(outputs[name], mirrored)

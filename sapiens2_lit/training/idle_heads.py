@@ -9,9 +9,10 @@ from collections.abc import Iterable
 import lightning as L
 import torch
 from lightning.pytorch.strategies import DDPStrategy
-from torch import Tensor
+from torch import Tensor, nn
 
 from sapiens2_lit.heads.base import Head, Outputs
+from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel import max_over_ranks, several_ranks
 from sapiens2_lit.training.data_contract import datamodule_of, same_labels_on_all_ranks
 
@@ -24,21 +25,24 @@ class IdleHeads:
 
     def zero_loss(
         self,
-        heads: list[tuple[str, Head]],
+        network: Network,
         active: set[str],
         features: list[Tensor],
+        images: Tensor,
         trainer: L.Trainer | None,
     ) -> Tensor:
         """Zero, with zero gradients for heads that learn on other ranks in this step.
 
         Args:
-            heads: all of them, by name.
+            network: with all heads.
             active: names of those that learn here.
             features: of this rank's batch.
+            images: it is of.
             trainer: its data may know that all ranks have the same labels, else every rank asks the others; its
                 strategy may want a gradient of every parameter, as DDP does.
         """
         zero = torch.zeros((), device=features[0].device)
+        heads = network.named_heads()
         self._learned |= active
         if len(heads) == 1 or not several_ranks():
             return zero
@@ -47,19 +51,26 @@ class IdleHeads:
             everywhere = on_any_rank(active, [name for name, _ in heads], features[0].device)
             self._learned |= everywhere
         reduces_all = trainer is not None and isinstance(trainer.strategy, DDPStrategy)
+        outputs = network.run_heads(features, images, everywhere - active)
         for name, head in heads:
-            if name in everywhere - active:
-                zero = zero + zero_loss(head(features))
+            if name in outputs:
+                zero = zero + zero_loss(outputs[name])
             elif name not in everywhere and reduces_all:
                 zero = zero + zero_loss_of_parameters(head)
+        shared = network.shared_decoder
+        if shared is not None and reduces_all and not shares(heads, everywhere):
+            zero = zero + zero_loss_of_parameters(shared)
         return zero
 
-    def drop_gradients(self, heads: list[tuple[str, Head]]) -> None:
+    def drop_gradients(self, network: Network) -> None:
         """Before an optimizer step: momentum and decay would act on zeros that kept step, which are no gradients."""
-        for name, head in heads:
-            if name not in self._learned:
-                for parameter in head.parameters():
-                    parameter.grad = None
+        heads = network.named_heads()
+        idle: list[nn.Module] = [head for name, head in heads if name not in self._learned]
+        if network.shared_decoder is not None and not shares(heads, self._learned):
+            idle.append(network.shared_decoder)
+        for part in idle:
+            for parameter in part.parameters():
+                parameter.grad = None
         self._learned = set()
 
 
@@ -75,6 +86,11 @@ def zero_loss(outputs: Outputs) -> Tensor:
     return torch.stack([value.float().sum() * 0.0 for value in values]).sum()
 
 
-def zero_loss_of_parameters(head: Head) -> Tensor:
+def shares(heads: list[tuple[str, Head]], names: set[str]) -> bool:
+    """Whether any head of those named takes the map of a shared decoder."""
+    return any(head.takes_shared for name, head in heads if name in names)
+
+
+def zero_loss_of_parameters(head: nn.Module) -> Tensor:
     """Zero, with zero gradients for the head's parameters, without running it."""
     return torch.stack([p.flatten()[0].float() * 0.0 for p in head.parameters() if p.requires_grad]).sum()

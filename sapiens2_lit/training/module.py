@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.decoders import Recompute
 from sapiens2_lit.heads.base import Batch, Head, Outputs
+from sapiens2_lit.heads.shared import with_shared_decoder
 from sapiens2_lit.models.build import NetworkFactory
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel.strategy import strategy_sharding
@@ -56,6 +57,8 @@ class SapiensModule(L.LightningModule):
         warmup_steps: optimizer steps of linear warm-up, at most a tenth of the run; then linear to 0.
         flip_test: in validation, test and prediction, average with the mirrored image's result.
         compile: compile the backbone's blocks in place.
+        shared_decoder: compute dense features once for all heads with `decoder: shared`; on the command line these are
+            all dense heads whose decoder is left open.
         head_checkpointing: what of the decoders' maps is computed again in the backward pass instead of kept: `none`,
             `stages` (all but one map a stage) or `samples` (all, one sample at a time: least memory).
     """
@@ -80,11 +83,13 @@ class SapiensModule(L.LightningModule):
         flip_test: bool = True,
         compile: bool = False,
         head_checkpointing: Recompute = "none",
+        shared_decoder: bool = False,
     ) -> None:
         super().__init__()
+        makers = with_shared_decoder(heads) if shared_decoder else heads
         fresh, left_out = tuple(reinitialize or ()), tuple(drop or ())
         self.factory = NetworkFactory(
-            backbone, heads, weights, fresh, left_out, head_checkpointing, compile, reuse_rows
+            backbone, makers, weights, fresh, left_out, head_checkpointing, compile, reuse_rows
         )
         self.optimization = Optimization(optimizer, layer_decay, backbone_lr, head_lr, warmup_steps)
         self.adapt, self.ema_settings = adapt or Adapt(), ema
@@ -144,7 +149,7 @@ class SapiensModule(L.LightningModule):
         return self
 
     def forward(self, images: Tensor) -> dict[str, Outputs]:
-        return self.network.run_heads(self.features(images))
+        return self.network.run_heads(self.features(images), images)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Feature maps; without gradients where nothing of the backbone learns at this step."""
@@ -156,13 +161,16 @@ class SapiensModule(L.LightningModule):
         parts = with_features(batch, self.features, self.feature_cache)
         losses = StepLosses(part for part, _ in parts)
         for part, features in parts:
+            decoded = self.network.decode(features, part["image"])
             for name, head in learning_heads(self.named_heads(), part):
-                outputs = head(self.balancer.watch_gradients(name, features))
+                watched = self.balancer.watch_gradients(name, decoded)
+                outputs = self.network.run_head(head, watched, part["image"])
                 losses.add(name, head.loss(outputs, part))
                 if self.is_log_step():
                     log_metrics(self, name, head, outputs, part)
         weighed = self.balancer(losses.heads())
-        rest = self.idle_heads.zero_loss(self.named_heads(), set(weighed), parts[0][1], self._trainer)
+        first, features = parts[0]
+        rest = self.idle_heads.zero_loss(self.network, set(weighed), features, first["image"], self._trainer)
         loss = torch.stack(list(weighed.values())).sum() + rest
         self.finite.add(loss, losses.samples)
         log_losses(self, loss.detach(), losses, self.balancer.weights() if self.is_log_step() else {})
@@ -175,7 +183,7 @@ class SapiensModule(L.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        self.idle_heads.drop_gradients(self.named_heads())
+        self.idle_heads.drop_gradients(self.network)
         self.step_images.finish(self.parameters(), self.trainer.accumulate_grad_batches, self.device)
         norm = clip(optimizer, gradient_clip_val, gradient_clip_algorithm)
         self.log("train/gradient_norm", norm)

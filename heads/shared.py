@@ -1,0 +1,66 @@
+"""One decoder for many heads: dense features are computed once, and every head adds a small last part."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+from sapiens2_lit.decoders import LightTrunk, Recompute, init_decoder, run_units, shared_widths, units_of
+from sapiens2_lit.errors import SettingError
+
+NAME = "shared_decoder"  # among the heads, whose names stand in checkpoints
+Make = TypeVar("Make", bound=Callable[[int], nn.Module])
+
+
+class SharedDecoder(LightTrunk):
+    """The backbone's map and the images to features at a quarter of the image's size, for heads with `decoder: shared`.
+
+    Args:
+        embed_dim: channels of the backbone's feature map.
+    """
+
+    recompute: Recompute = "none"
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__(embed_dim, shared_widths(embed_dim), detail=True)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Kaiming normal (fan-out) weights, zero biases, unit norms."""
+        init_decoder(self)
+
+    def forward(self, features: list[Tensor], images: Tensor) -> Tensor:
+        """Feature maps [(B, C, h, w)], the deepest last, and RGB 0..255 (B, 3, H, W), to (B, width, 4h, 4w)."""
+        x = run_units(units_of([self.light_layers]), features[-1], self.recompute)
+        assert self.detail_layers is not None
+        x = x + self.detail_layers(images)
+        return run_units(units_of([self.mix_layers]), x, self.recompute)
+
+
+def with_shared_decoder(heads: Mapping[str, Make]) -> dict[str, Make]:
+    """The makers of a shared decoder, and of the heads.
+
+    Raises:
+        SettingError: a head has that name.
+    """
+    if NAME in heads:
+        raise SettingError(
+            f"model.heads: {NAME} is the name of the decoder that heads share; rename that head"
+        )
+    return {NAME: partial(SharedDecoder), **heads}  # type: ignore[dict-item]  # a maker as those of heads
+
+
+def check_sharing(heads: Mapping[str, nn.Module]) -> None:
+    """Raise SettingError where a head wants a shared decoder and there is none, or no head wants the one there is."""
+    takers = [name for name, head in heads.items() if getattr(head, "takes_shared", False)]
+    if takers and NAME not in heads:
+        raise SettingError(
+            f"model.heads.{takers[0]}.decoder: found shared, but there is no shared decoder: set model.shared_decoder "
+            "to true, or take decoder: light"
+        )
+    if NAME in heads and not takers:
+        names = ", ".join(f"{name} ({type(head).__name__})" for name, head in heads.items() if name != NAME)
+        raise SettingError(
+            f"model.shared_decoder: no head shares it: {names}; heads of dense maps do with decoder: shared"
+        )

@@ -1,0 +1,65 @@
+"""`decoder: auto`: the decoder that a head's weights have, the one that heads share, or the task's own."""
+
+from collections.abc import Iterable
+from typing import get_args
+
+from jsonargparse import Namespace
+
+from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
+from sapiens2_lit.checkpoints.strict_loading import is_under
+from sapiens2_lit.decoders import Kind, kind_of, own_kind
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.vocabularies.tasks import TASKS
+
+AUTO = "auto"
+_RELEASED = "decode_head."
+_TASK_OF = {row.head: task for task, row in TASKS.items()}
+
+
+def choose_decoders(model: Namespace) -> None:
+    """Write the decoder of every head that leaves it open into the settings, so that checkpoints say which it was.
+
+    Args:
+        model: settings of the module; changed in place.
+
+    Raises:
+        SettingError: a head's decoder is another one than its weights have.
+        WeightsError: `weights` are not found or cannot be read.
+    """
+    heads = {
+        name: head for name, head in model.heads.items() if settings_of(head).get("decoder") in get_args(Kind)
+    }
+    weights = known_kinds(model, heads) if model.weights else {}
+    for name, head in heads.items():
+        settings, found = settings_of(head), weights.get(name)
+        if settings.decoder != AUTO and found not in (None, settings.decoder):
+            raise SettingError(
+                f"model.heads.{name}.decoder: found {settings.decoder}, but {model.weights} has a {found} decoder: "
+                f"leave it at auto to go on from that, or list heads.{name} in model.reinitialize to train a "
+                f"{settings.decoder} one from nothing"
+            )
+        if settings.decoder == AUTO and (found or head.class_path in _TASK_OF):
+            task = _TASK_OF.get(head.class_path, "")
+            shared = model.get("shared_decoder") and task != "pose"
+            settings.decoder = found or ("shared" if shared else own_kind(task))
+
+
+def settings_of(head: Namespace) -> Namespace:
+    found: Namespace = head.get("init_args", Namespace())
+    return found
+
+
+def known_kinds(model: Namespace, heads: Iterable[str]) -> dict[str, Kind]:
+    """Kinds of the decoders in `weights`, of the heads that take theirs from there."""
+    fresh = tuple(model.get("reinitialize") or ())
+    own = model.backbone.get("init_args", Namespace()).get("weights")
+    tensors = open_weights(model.weights, backbone=own).tensors
+    loaded = [name for name in heads if not any(is_under(f"heads.{name}", prefix) for prefix in fresh)]
+    kinds = {name: kind_of(names_of(name, tensors)) for name in loaded}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
+
+
+def names_of(head: str, names: Iterable[str]) -> list[str]:
+    """Names of the parameters of one head of ours, or of the one head of a released file."""
+    prefixes = (f"heads.{head}.", _RELEASED)
+    return [name.removeprefix(prefix) for name in names for prefix in prefixes if name.startswith(prefix)]
