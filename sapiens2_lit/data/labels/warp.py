@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from sapiens2_lit.data.labels.base import LabelSource
-from sapiens2_lit.data.labels.field import Field, FieldFolder
+from sapiens2_lit.data.labels.field import FieldFolder
+from sapiens2_lit.data.labels.stored_field import Field
 from sapiens2_lit.geometry import warp_intrinsics
 from sapiens2_lit.transforms.geometric import Affine
 from sapiens2_lit.vocabularies import IGNORED
@@ -45,12 +46,12 @@ def warp_rasters(
     for field in fields:
         values = field.settle(warped[field.key], turn, intrinsics)
         if field.uses_valid:
-            counts = values.sum(dim=0, keepdim=True).isfinite()
+            counts = sum(values.unbind()).isfinite()[None]  # plane by plane: torch's sum over few is slow
             warped["valid"] = counts & warped.get("valid", counts)
         warped[field.key] = values
     for field in fields:
         if field.uses_valid:
-            warped[field.key] = torch.where(warped["valid"], warped[field.key], 0)
+            warped[field.key] = warped[field.key].masked_fill(~warped["valid"], 0)
     return warped
 
 
@@ -62,8 +63,10 @@ def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> i
 
 def fewest_seen(warped: Mapping[str, Tensor]) -> int | None:
     """`fewest_valid` of labels as the network sees them."""
-    counts = [(warped[key] != nothing).sum() for key, nothing in _NOTHING.items() if key in warped]
-    return min(map(int, counts), default=None)
+    counts = [
+        np.count_nonzero(warped[key].numpy() != nothing) for key, nothing in _NOTHING.items() if key in warped
+    ]
+    return min(counts, default=None)
 
 
 def hide(warped: Mapping[str, Tensor]) -> dict[str, Tensor]:
