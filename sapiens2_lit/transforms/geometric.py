@@ -157,12 +157,17 @@ def warp_labels(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(float(outside),),
     )
-    return np.asarray(swap[warped] if is_mirrored(affine) else warped, dtype=np.uint8)
+    return np.asarray(cv2.LUT(warped, swap) if is_mirrored(affine) else warped, dtype=np.uint8)
 
 
 def shrinks(affine: Affine) -> bool:
     """Whether `reduce_first` reduces an image for this affine: it shrinks by more than 2."""
     return max(_shrink(affine)) > _LARGEST_ALIAS_FREE_SHRINK
+
+
+def least_shrink(affine: Affine) -> float:
+    """Source pixels an output pixel takes at least, along either axis; 1 or less where one of them does not shrink."""
+    return min(_shrink(affine))
 
 
 def reduce_first(

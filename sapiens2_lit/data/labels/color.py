@@ -78,7 +78,7 @@ class AlphaFolder(FieldFolder):
         return _share(path, values, valid)
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
-        return values.clamp(0, 1)  # NaN stays NaN
+        return values.clamp_(0, 1)  # NaN stays NaN
 
 
 class ForegroundFolder(ColorFolder):
@@ -123,7 +123,7 @@ class ForegroundFolder(ColorFolder):
         return _share(path, values, valid)
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
-        return torch.where(values.isfinite(), values, 0).clamp(0, 1)  # outside the image there is nobody
+        return torch.where(values.isnan(), 0, values).clamp_(0, 1)  # outside the image there is nobody
 
 
 def _share(path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from sapiens2_lit.data.checks.sentinels import is_sentinel
@@ -80,7 +81,16 @@ class UnprojectedFolder(DepthFolder):
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
         """Points (3, H, W) on the rays of their pixels."""
-        return unproject(values[None], intrinsics[None])[0]
+        if intrinsics[0, 1] != 0:
+            return unproject(values[None], intrinsics[None])[0]
+        depth, camera = (
+            values[0].numpy(),
+            intrinsics.numpy(),
+        )  # without skew, rays are those of columns and of rows
+        height, width = depth.shape
+        x = (np.arange(width, dtype=np.float32) - camera[0, 2]) / camera[0, 0]
+        y = (np.arange(height, dtype=np.float32) - camera[1, 2]) / camera[1, 1]
+        return torch.from_numpy(np.stack([x * depth, y[:, None] * depth, depth]))
 
 
 class PointmapFolder(FieldFolder):

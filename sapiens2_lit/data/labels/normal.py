@@ -92,18 +92,23 @@ class NormalFolder(FieldFolder):
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
         """Turned, and of length 1 again; NaN where opposite normals met."""
-        x, y, z = rotate_planes(values, turn)
-        length = (x * x + y * y + z * z).sqrt_()
-        return torch.stack([x, y, z]) / torch.where(length > 0, length, torch.nan)
+        turned = turn_planes(values.numpy(), turn.numpy())
+        length = np.square(turned[0])
+        for plane in turned[1:]:
+            length += np.square(plane)
+        np.sqrt(length, out=length)
+        length[length == 0] = np.nan
+        turned /= length
+        return torch.from_numpy(turned)
 
 
-def rotate_planes(values: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Q times each vector of a map (3, H, W), as its planes; Q (3, 3) turns about the line of sight alone."""
-    (xx, xy, _), (yx, yy, _), _ = turn.tolist()
-    x, y, z = values
+def turn_planes(vectors: npt.NDArray[np.float32], turn: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Q times each vector of a map (3, H, W); Q (3, 3) turns about the line of sight alone."""
+    (xx, xy, _), (yx, yy, _), _ = turn
+    x, y, z = vectors
     if xy == yx == 0:
-        return x * xx, y * yy, z
-    return xx * x + xy * y, yx * x + yy * y, z
+        return np.stack([x * xx, y * yy, z])
+    return np.stack([xx * x + xy * y, yx * x + yy * y, z])
 
 
 def _find_units(field: Field) -> tuple[npt.NDArray[np.bool_], int, int, int]:

@@ -46,13 +46,21 @@ def warp_rasters(
     for field in fields:
         values = field.settle(warped[field.key], turn, intrinsics)
         if field.uses_valid:
-            counts = sum(values.unbind()).isfinite()[None]  # plane by plane: torch's sum over few is slow
+            counts = _known(values)
             warped["valid"] = counts & warped.get("valid", counts)
         warped[field.key] = values
     for field in fields:
         if field.uses_valid:
-            warped[field.key] = warped[field.key].masked_fill(~warped["valid"], 0)
+            np.copyto(warped[field.key].numpy(), 0, where=~warped["valid"].numpy())
     return warped
+
+
+def _known(values: Tensor) -> Tensor:
+    """(1, H, W) bool: where all channels (C, H, W) are finite. Plane by plane: sums over few are slow."""
+    total = values[0].numpy()
+    for plane in values[1:]:
+        total = total + plane.numpy()
+    return torch.from_numpy(np.isfinite(total))[None]
 
 
 def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> int | None:
