@@ -5,10 +5,11 @@
 Both read the same pictures, of `synth`, one process each in turn, on one thread as a worker process does; what is
 printed is the median over samples of the process's CPU time, of the round in which it was least. The other rows read a
 picture and bring it to 1024 x 768: transformers' image processor of Sapiens2 without variation, and albumentations with
-a random affine, colors, blur and noise, of image and normals. 
+a random affine, colors, blur and noise, of image and normals.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -45,8 +46,6 @@ def checkout(revision: str) -> Iterator[Path]:
 def measure(root: Path, tasks: list[str], tree: Path | None) -> dict[str, float]:
     """CPU milliseconds of a sample by task, measured in a process of its own."""
     code = [sys.executable, __file__, "--measure", *tasks, "--data", str(root)]
-    import os
-
     env = dict(os.environ) if tree is None else {**os.environ, "PYTHONPATH": str(tree)}
     done = subprocess.run(code, check=True, capture_output=True, text=True, env=env)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -78,8 +77,8 @@ def time_datamodule(root: Path, task: str) -> float:
 
 
 def time_transformers(root: Path) -> float:
-    from transformers import Sapiens2ImageProcessor
     from PIL import Image
+    from transformers import Sapiens2ImageProcessor
 
     processor = Sapiens2ImageProcessor(size={"height": SIZE[0], "width": SIZE[1]})
     files = sorted((root / "images").iterdir())
