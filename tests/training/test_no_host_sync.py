@@ -42,7 +42,7 @@ HEADS = {
     "segmentation": SegmentationHead,
     "normal": NormalHead,
     "depth": DepthHead,
-    "pointmap": PointmapHead,
+    "pointmap": partial(PointmapHead, image_size=(64, 48)),
     "albedo": AlbedoHead,
     "matting": MattingHead,
 }
