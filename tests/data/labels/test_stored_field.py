@@ -13,7 +13,7 @@ KEEP = compose(translation(2.3, -1.7), scaling(0.64, 0.64))
 AFFINES = {
     "fits": KEEP,
     "mirrored": compose(translation(70.0, 3.0), scaling(-0.6, 0.6)),
-    "turned": compose(translation(20.0, -30.0), rotation(20), scaling(1.1, 1.1)),
+    "turned": compose(translation(30.0, -5.0), rotation(20), scaling(0.55, 0.55)),  # all of it is shown
     "shrunk": compose(translation(20.0, 30.0), scaling(0.3, 0.3)),
 }
 
