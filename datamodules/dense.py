@@ -68,6 +68,8 @@ class DenseDataModule(ImageDataModule, ABC):
         allow: names of checks of labels whose findings are meant: they neither stop nor warn.
         on_bad: what to do with single samples that cannot be used: `error` to stop, `skip` to leave them out and count
             them.
+        reduced_decoding: whether training JPEGs that are shown at half their size or less are decoded at 1/2, 1/4 or
+            1/8 of it; their pixels then differ by a few of 255 levels.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -96,8 +98,10 @@ class DenseDataModule(ImageDataModule, ABC):
         seed: int | None = None,
         allow: Sequence[str] = (),
         on_bad: OnBad = "error",
+        reduced_decoding: bool = True,
     ) -> None:
         super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad)
+        self.reduced_decoding = reduced_decoding
         if min_valid < 0:
             raise SettingError(f"data.min_valid is {min_valid}, expected a number of pixels, 0 or more.")
         self.view = view
@@ -224,6 +228,7 @@ class DenseDataModule(ImageDataModule, ABC):
             min_valid=self.min_valid,
             skip_bad=self.on_bad == "skip",
             view=self.view,
+            reduced_decoding=self.reduced_decoding and name == "train",
         )
 
     def _stems(self, found: Mapping[str, str], name: str) -> list[str]:

@@ -111,6 +111,8 @@ class PoseDataModule(ImageDataModule):
         allow: names of checks of labels whose findings are meant: they neither stop nor warn.
         on_bad: what to do with single people or images that cannot be used: `error` to stop, `skip` to leave them out
             and count them.
+        reduced_decoding: whether training JPEGs that are shown at half their size or less are decoded at 1/2, 1/4 or
+            1/8 of it; their pixels then differ by a few of 255 levels.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -145,8 +147,10 @@ class PoseDataModule(ImageDataModule):
         seed: int | None = None,
         allow: Sequence[str] = (),
         on_bad: OnBad = "error",
+        reduced_decoding: bool = True,
     ) -> None:
         super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad)
+        self.reduced_decoding = reduced_decoding
         if not padding > 0:
             raise SettingError(
                 f"data.padding is {padding}, expected a factor above 0, such as {BOX_PADDING}."
@@ -199,6 +203,7 @@ class PoseDataModule(ImageDataModule):
                 padding=self.padding,
                 label_sources=self._find_masks(people),
                 skip_bad=self.on_bad == "skip",
+                reduced_decoding=self.reduced_decoding and name == "train",
             )
             new.append(name)
         self.run_quick_checks(new)

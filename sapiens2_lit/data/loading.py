@@ -5,8 +5,10 @@ does not depend on the worker, on the number of workers, or on what was asked be
 counts the batches that the training loop has taken, and goes on from there after a restart.
 """
 
+import ctypes
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,6 +22,9 @@ from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.interrupts import end_by_parent_alone, left_to_parent
 
 Key = tuple[int, int]
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's malloc.h
+_KEPT = 1 << 30  # bytes
 
 _log = logging.getLogger(__name__)
 
@@ -267,4 +272,19 @@ def _worker_settings(num_workers: int, seed: int = 0) -> dict[str, Any]:
 def _start_worker(worker: int) -> None:
     # The workers themselves are the parallelism; OpenCV's threads would fight over the same cores.
     cv2.setNumThreads(0)
+    keep_freed_memory()
     end_by_parent_alone()
+
+
+def keep_freed_memory() -> None:
+    """Have this process keep what it frees for its next pictures, where the C library is glibc.
+
+    Arrays of megabytes would be handed back to the system after each use, and the next one's pages be zeroed anew: half
+    of the time of a sample of 4096 x 3072.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    if mallopt is not None:
+        mallopt(_MMAP_MAX, 0)
+        mallopt(_TRIM_THRESHOLD, _KEPT)

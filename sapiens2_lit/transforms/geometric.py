@@ -157,7 +157,17 @@ def warp_labels(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(float(outside),),
     )
-    return np.asarray(swap[warped] if is_mirrored(affine) else warped, dtype=np.uint8)
+    return np.asarray(cv2.LUT(warped, swap) if is_mirrored(affine) else warped, dtype=np.uint8)
+
+
+def shrinks(affine: Affine) -> bool:
+    """Whether `reduce_first` reduces an image for this affine: it shrinks by more than 2."""
+    return max(_shrink(affine)) > _LARGEST_ALIAS_FREE_SHRINK
+
+
+def least_shrink(affine: Affine) -> float:
+    """Source pixels an output pixel takes at least, along either axis; 1 or less where one of them does not shrink."""
+    return min(_shrink(affine))
 
 
 def reduce_first(
@@ -174,13 +184,8 @@ def reduce_first(
     shrink = _shrink(affine)
     if max(shrink) <= _LARGEST_ALIAS_FREE_SHRINK:
         return image, affine
-    height, width = size
-    corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
-    region = apply_affine(invert(affine), corners)
-    margin = 2 * np.array(shrink)
-    limits = np.array([image.shape[1], image.shape[0]])
-    left, top = np.clip(np.floor(region.min(axis=0) - margin), 0, limits).astype(int)
-    right, bottom = np.clip(np.ceil(region.max(axis=0) + margin), 0, limits).astype(int)
+    rows, columns = shown_region(affine, size, (image.shape[0], image.shape[1]))
+    top, bottom, left, right = rows.start, rows.stop, columns.start, columns.stop
     if left >= right or top >= bottom:
         return image, affine  # nothing of the image is shown
     shown = image[top:bottom, left:right]
@@ -191,6 +196,24 @@ def reduce_first(
         resizing(small_width / shown.shape[1], small_height / shown.shape[0]), translation(-left, -top)
     )
     return np.asarray(small, dtype=image.dtype), compose(affine, invert(to_small))
+
+
+def shown_region(affine: Affine, size: tuple[int, int], source: tuple[int, int]) -> tuple[slice, slice]:
+    """The rows and columns of an image that an output shows, with a margin; empty for none.
+
+    Args:
+        affine: source pixel -> output pixel.
+        size: (height, width) of the output.
+        source: (height, width) of the image.
+    """
+    height, width = size
+    corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
+    region = apply_affine(invert(affine), corners)
+    margin = 2 * np.maximum(_shrink(affine), 1)
+    limits = np.array([source[1], source[0]])
+    left, top = np.clip(np.floor(region.min(axis=0) - margin), 0, limits).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(region.max(axis=0) + margin), 0, limits).astype(int).tolist()
+    return slice(top, max(top, bottom)), slice(left, max(left, right))
 
 
 def _shrink(affine: Affine) -> tuple[float, float]:

@@ -34,8 +34,11 @@ class Noise:
         chance, variance = rng.random(), rng.uniform(*self.variance)
         if chance >= self.probability:
             return image
-        noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(np.sqrt(variance))
-        return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+        # rounded noise on whole numbers is rounded noisy numbers; one channel, since a number is the first one's alone
+        noise = np.empty((image.shape[0], image[0].size), np.int16)
+        cv2.setRNGSeed(int(rng.integers(2**31)))
+        cv2.randn(noise, 0, float(np.sqrt(variance)))
+        return np.asarray(cv2.add(image.reshape(noise.shape), noise, dtype=cv2.CV_8U)).reshape(image.shape)
 
 
 @dataclass(frozen=True)

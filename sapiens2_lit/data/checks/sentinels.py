@@ -22,6 +22,9 @@ def is_sentinel(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
             return np.zeros(values.shape, dtype=bool)
         return np.asarray(values == np.iinfo(values.dtype).max)
     largest = float(np.finfo(values.dtype).max)  # 65504 of half floats, which hold no greater number
+    most = min(_FLOAT_SENTINELS[0], largest)
+    if values.min(initial=0) > -most and values.max(initial=0) < most:
+        return np.zeros(values.shape, dtype=bool)  # which is quick to see, and usual
     found = np.abs(values) >= min(_FARTHEST_FLOAT, largest)
     for sentinel in _FLOAT_SENTINELS:
         if sentinel <= largest:

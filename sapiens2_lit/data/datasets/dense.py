@@ -22,10 +22,10 @@ from sapiens2_lit.data.labels.warp import (
     warp_rasters,
 )
 from sapiens2_lit.data.loading import Key, sample_generator, split_key
-from sapiens2_lit.data.readers.images import read_image
+from sapiens2_lit.data.readers.photograph import Photograph
 from sapiens2_lit.data.sample_counter import Tally
 from sapiens2_lit.errors import DataError
-from sapiens2_lit.transforms.geometric import Affine, warp_image
+from sapiens2_lit.transforms.geometric import Affine
 from sapiens2_lit.transforms.pixels import PixelFunction
 from sapiens2_lit.transforms.whole_image import ImageView, fit_affine
 
@@ -77,6 +77,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         skip_bad: whether samples that cannot be read are left out and counted: in training another takes their place,
             in evaluation another is there of which nothing counts.
         view: whether whole images keep their aspect (`letterbox`) or fill the input (`stretch`).
+        reduced_decoding: whether JPEGs are decoded at a fraction of their size where they are shown no larger.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         min_valid: int = 0,
         skip_bad: bool = False,
         view: ImageView = "letterbox",
+        reduced_decoding: bool = False,
     ) -> None:
         self.folder = folder
         self.names = np.array(names)  # not a list: worker processes would copy its strings one by one
@@ -106,6 +108,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         self.skip_bad = skip_bad
         self.bad = Tally(len(self.names))
         self.view = view
+        self.reduced_decoding = reduced_decoding
         self.skipped = Tally(len(self.names))
         self.invalid = Tally(len(self.names))
         self.augment_pixels = None if augment is None else augment.build_pixels()
@@ -154,12 +157,11 @@ class DenseDataset(Dataset[dict[str, Any]]):
         """A sample, and whether enough of its pixels count."""
         name = str(self.names[index])
         path = self.folder / name
-        image = read_image(path)
-        size = (image.shape[0], image.shape[1])
-        labels = read_rasters(self.label_sources, path, stem_of(name), size)
+        image = Photograph(path, self.reduced_decoding)
+        labels = read_rasters(self.label_sources, path, stem_of(name), image.size)
         self._note(index, path, labels)
-        affine, warped, enough = self._choose(size, labels, rng)
-        pixels = warp_image(image, affine, self.image_size)
+        affine, warped, enough = self._choose(image.size, labels, rng)
+        pixels = image.warp(affine, self.image_size)
         if self.backgrounds is not None:
             pixels = self.backgrounds.replace(pixels, warped, rng)
         if self.augment_pixels is not None:

@@ -14,7 +14,7 @@ from sapiens2_lit.data.coco.people import People
 from sapiens2_lit.data.labels.base import LabelSource, stem_of
 from sapiens2_lit.data.labels.warp import read_rasters, warp_rasters
 from sapiens2_lit.data.loading import Key, sample_generator, split_key
-from sapiens2_lit.data.readers.images import read_image
+from sapiens2_lit.data.readers.photograph import Photograph
 from sapiens2_lit.data.sample_counter import Tally
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.transforms.crop import (
@@ -26,7 +26,7 @@ from sapiens2_lit.transforms.crop import (
     crop_affine,
     half_body_box,
 )
-from sapiens2_lit.transforms.geometric import Affine, warp_image, warp_points
+from sapiens2_lit.transforms.geometric import Affine, warp_points
 from sapiens2_lit.transforms.pose import PoseAugmentation
 from sapiens2_lit.vocabularies import Skeleton
 
@@ -51,6 +51,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
         label_sources: for each source its dense labels, of the whole images; empty for none.
         skip_bad: whether the next person takes the place of one whose image or labels cannot be read; `bad` counts
             them. Without, they are errors.
+        reduced_decoding: whether JPEGs are decoded at a fraction of their size where they are shown no larger.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
         padding: float = BOX_PADDING,
         label_sources: Sequence[Sequence[LabelSource]] = (),
         skip_bad: bool = False,
+        reduced_decoding: bool = False,
     ) -> None:
         self.sources = list(sources)
         self.label_sources = list(label_sources) or [()] * len(self.sources)
@@ -74,6 +76,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
         self.padding = padding
         self.ends = np.cumsum([len(people) for people in sources])
         self.skip_bad = skip_bad
+        self.reduced_decoding = reduced_decoding
         self.bad = Tally(len(self))
         self.halves = body_halves(skeleton)
         self.augment_pixels = None if augment is None else augment.build_pixels()
@@ -113,14 +116,14 @@ class PoseDataset(Dataset[dict[str, Any]]):
         image = self._read(people, row)
         name = str(people.file_name[people.image[row]])
         rasters = self.label_sources[source]
-        labels = read_rasters(rasters, people.path(row), stem_of(name), (image.shape[0], image.shape[1]))
-        box = np.array((0, 0, image.shape[1], image.shape[0])) if people.box is None else people.box[row]
+        labels = read_rasters(rasters, people.path(row), stem_of(name), image.size)
+        box = np.array((0, 0, image.size[1], image.size[0])) if people.box is None else people.box[row]
         points = people.keypoints(row)
 
         rng = sample_generator(self.seed, epoch, index)
         variation = PLAIN if self.augment is None else self.augment.sample_crop(rng)
         affine = self._crop(people, box, points, variation)
-        pixels = warp_image(image, affine, self.image_size)
+        pixels = image.warp(affine, self.image_size)
         if self.augment_pixels is not None:
             pixels = self.augment_pixels(pixels, rng)
 
@@ -139,11 +142,11 @@ class PoseDataset(Dataset[dict[str, Any]]):
             sample["keypoints"] = torch.from_numpy(mapped)
         return sample
 
-    def _read(self, people: People, row: int) -> npt.NDArray[np.uint8]:
+    def _read(self, people: People, row: int) -> Photograph:
         path = people.path(row)
-        image = read_image(path)
+        image = Photograph(path, self.reduced_decoding)
         declared = tuple(people.image_size[people.image[row]].tolist())
-        found = (image.shape[1], image.shape[0])
+        found = (image.size[1], image.size[0])
         if all(declared) and declared != found:
             turned = (
                 " The file is stored turned, with an EXIF orientation." if declared == found[::-1] else ""

@@ -8,15 +8,16 @@ import torch
 from torch import Tensor
 
 from sapiens2_lit.data.labels.field import (
-    Field,
     FieldFolder,
     ValidFolder,
     any_nonzero,
-    from_integers,
+    encoding_of,
     split_finite,
 )
+from sapiens2_lit.data.labels.stored_field import Field
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError
+from sapiens2_lit.transforms.fields import zero_invalid
 
 _TOLERANCE = 0.02  # of values in 0..1: what resampling by somebody else may have overshot
 _MOST_OFF = 0.01  # share of the pixels whose foreground is brighter than their alpha allows
@@ -54,7 +55,7 @@ class AlbedoFolder(ColorFolder):
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """sRGB (h, w, 3) in 0..1."""
-        return _share(path, from_integers(path, values), valid & any_nonzero(values))
+        return _share(path, values, valid & any_nonzero(values))
 
 
 class AlphaFolder(FieldFolder):
@@ -79,10 +80,10 @@ class AlphaFolder(FieldFolder):
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """(h, w, 1) in 0..1."""
-        return _share(path, from_integers(path, values), valid)
+        return _share(path, values, valid)
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
-        return values.clamp(0, 1)  # NaN stays NaN
+        return values.clamp_(0, 1)  # NaN stays NaN
 
 
 class ForegroundFolder(ColorFolder):
@@ -125,7 +126,7 @@ class ForegroundFolder(ColorFolder):
         color, alpha = super().interpret(image, stem, size, values), self.alphas.read(image, stem, size)
         if not self.premultiplied:
             return Field(color.values * alpha.values, color.valid & alpha.valid, color.invalid)
-        bright = any_nonzero(color.values > alpha.values + np.float32(_TOLERANCE)).mean()
+        bright = _share_brighter(color, alpha)
         if bright > _MOST_OFF:
             raise DataError(
                 f"{self.path(stem)}: {bright:.0%} of the pixels are brighter than their alpha, expected colors "
@@ -135,10 +136,10 @@ class ForegroundFolder(ColorFolder):
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """sRGB (h, w, 3) in 0..1."""
-        return _share(path, from_integers(path, values), valid)
+        return _share(path, values, valid)
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
-        return torch.where(values.isfinite(), values, 0).clamp(0, 1)  # outside the image there is nobody
+        return torch.where(values.isnan(), 0, values).clamp_(0, 1)  # outside the image there is nobody
 
 
 def to_srgb(linear: Array) -> npt.NDArray[np.float32]:
@@ -150,13 +151,27 @@ def to_srgb(linear: Array) -> npt.NDArray[np.float32]:
     )
 
 
-def _share(path: Path, values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> Field:
+def _share(path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
     """Values (h, w, C), which must lie in 0..1 where they count."""
-    valid, infinite = split_finite(values, valid)
-    counted = values[valid]
+    encoding = encoding_of(path, values)
+    if encoding is not None:
+        return Field(values, valid, 0, encoding)
+    numbers = values.astype(np.float32, copy=False)
+    valid, infinite = split_finite(numbers, valid)
+    counted = numbers if np.count_nonzero(valid) == valid.size else zero_invalid(numbers, valid)
     low, high = counted.min(initial=0), counted.max(initial=0)
     if low < -_TOLERANCE or high > 1 + _TOLERANCE:
         raise DataError(
             f"{path}: values from {low:g} to {high:g}, expected 0..1 for floats (0..255 only as integers)."
         )
-    return Field(values.clip(0, 1), valid, infinite)
+    return Field(counted.clip(0, 1), valid, infinite)
+
+
+def _share_brighter(color: Field, alpha: Field) -> float:
+    """Share of the pixels of which a channel of their color is brighter than their alpha allows."""
+    brighter = 0
+    for rows in color.strips():
+        allowed = alpha.decode(rows)[..., 0] + np.float32(_TOLERANCE)
+        brightest = np.asarray(color.decode(rows)).max(axis=2)
+        brighter += np.count_nonzero(brightest > allowed)
+    return brighter / color.valid.size

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from sapiens2_lit.data.checks.sentinels import is_sentinel
 from sapiens2_lit.data.labels.camera import CameraSource
-from sapiens2_lit.data.labels.field import Field, FieldFolder, ValidFolder, any_nonzero, split_finite
+from sapiens2_lit.data.labels.field import FieldFolder, ValidFolder, any_nonzero, split_finite
 from sapiens2_lit.data.labels.frames import FRAMES, Frame
 from sapiens2_lit.data.labels.normal import OTHER_FRAME, to_opencv
+from sapiens2_lit.data.labels.stored_field import Field
 from sapiens2_lit.data.labels.world import advise_on_frame, check_frame, pose_of
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError, SettingError
@@ -70,7 +72,7 @@ class DepthFolder(FieldFolder):
                 "0.001 for millimetres."
             )
         valid = valid & ~is_sentinel(values[..., 0])
-        metres = values.astype(np.float32) * np.float32(self.unit or 1)
+        metres = _to_metres(values, self.unit)
         return check_depth(path, metres, valid, self.relative, self.unit)
 
 
@@ -81,7 +83,16 @@ class UnprojectedFolder(DepthFolder):
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
         """Points (3, H, W) on the rays of their pixels."""
-        return unproject(values[None], intrinsics[None])[0]
+        if intrinsics[0, 1] != 0:
+            return unproject(values[None], intrinsics[None])[0]
+        depth, camera = (
+            values[0].numpy(),
+            intrinsics.numpy(),
+        )  # without skew, rays are those of columns and of rows
+        height, width = depth.shape
+        x = (np.arange(width, dtype=np.float32) - camera[0, 2]) / camera[0, 0]
+        y = (np.arange(height, dtype=np.float32) - camera[1, 2]) / camera[1, 1]
+        return torch.from_numpy(np.stack([x * depth, y[:, None] * depth, depth]))
 
 
 class PointmapFolder(FieldFolder):
@@ -126,7 +137,7 @@ class PointmapFolder(FieldFolder):
             values = np.where(known[..., None], moved, np.float32(0))
         points = super().interpret(image, stem, size, values)
         self._check_rays(self.path(stem), points, self.cameras.read(image, stem, size))
-        return Field(points.values[..., 2:], points.valid, points.invalid)
+        return Field(_plane(points.values, 2)[..., None], points.valid, points.invalid)
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """Points (h, w, 3) in metres in the camera's frame."""
@@ -135,25 +146,26 @@ class PointmapFolder(FieldFolder):
                 f"{path}: points in {values.dtype} and data.unit is null: set it to the metres of one unit, such as "
                 "0.001 for millimetres."
             )
-        valid = valid & ~is_sentinel(values[..., 2])
-        points = to_opencv(values.astype(np.float32) * np.float32(self.unit or 1), self.frame)
+        valid = valid & ~is_sentinel(_plane(values, 2))
+        points = to_opencv(_to_metres(values, self.unit), self.frame)
         valid, infinite = split_finite(points, valid)
-        valid &= points[..., 2] != 0
-        behind = np.mean(points[..., 2][valid] < 0) if valid.any() else 0.0
+        z = _plane(points, 2)
+        valid = valid & (z != 0)
+        count = np.count_nonzero(valid)
+        behind = np.count_nonzero(valid & (z < 0)) / count if count else 0.0
         if behind > 0.5:
             raise DataError(
                 f"{path}: {behind:.0%} of the points lie behind the camera: they are in another frame than data.frame "
                 f"says, '{self.frame}'{advise_on_frame(self.frame)}."
             )
-        valid = check_depth(path, points[..., 2:], valid, unit=self.unit).valid
+        valid = check_depth(path, z[..., None], valid, unit=self.unit).valid
         return Field(points, valid, infinite)
 
     def _check_rays(self, path: Path, points: Field, intrinsics: npt.NDArray[np.float64]) -> None:
-        if not points.valid.any():
+        places = np.flatnonzero(points.valid)
+        if not len(places):
             return
-        v, u = np.nonzero(points.valid)
-        step = -(-len(v) // _CHECKED)
-        v, u = v[::step], u[::step]
+        v, u = np.unravel_index(places[:: -(-len(places) // _CHECKED)], points.valid.shape)
         projected = points.values[v, u].astype(np.float64) @ intrinsics.T
         off = np.abs(projected[:, :2] / projected[:, 2:] - np.stack([u, v], axis=1)).max(axis=1)
         height, width = points.valid.shape
@@ -195,23 +207,34 @@ def check_depth(
         DataError: some of it is negative, or, if not relative, so far or so near that its unit must be another one.
     """
     valid, infinite = split_finite(depth, valid)
-    negative = valid & (depth[..., 0] < 0)
-    if negative.any():
+    z = depth[..., 0]
+    if (z < 0).any() and (negative := valid & (z < 0)).any():
         raise DataError(
             f"{path}: {negative.sum()} pixels have negative depth, down to {depth[negative].min():g}; expected "
             "distances along z in front of the camera, and 0 or NaN where there is none."
         )
-    valid &= depth[..., 0] > 0
-    counted = depth[valid][:, 0]
-    if not counted.size:
+    valid = valid & (z > 0)
+    places = np.flatnonzero(valid)
+    if not len(places):
         return Field(depth, valid, infinite)
-    counted = counted[:: -(-len(counted) // _LOOKED_AT)]
+    counted = z.ravel()[places[:: -(-len(places) // _LOOKED_AT)]]
     if relative:
         limit = _FARTHEST_RATIO * float(np.percentile(counted, _NEAR))
     else:
         _check_unit(path, counted, unit)
         limit = _FARTHEST
-    return Field(depth, valid & (depth[..., 0] <= limit), infinite)
+    return Field(depth, valid & (z <= limit), infinite)
+
+
+def _to_metres(values: Array, unit: float | None) -> npt.NDArray[np.float32]:
+    """Numbers of a file in metres; they themselves where they are."""
+    numbers = values.astype(np.float32, copy=False)
+    return numbers if unit in (None, 1) else numbers * np.float32(unit)
+
+
+def _plane(values: Array, channel: int) -> Array:
+    """One channel (h, w) of (h, w, C), contiguous: numpy is several times slower on every third number."""
+    return np.ascontiguousarray(values[..., channel])
 
 
 def _check_unit(path: Path, depths: npt.NDArray[np.float32], unit: float | None) -> None:

@@ -5,39 +5,25 @@ Legend: h, w pixels of the image, H, W of the network's input, C channels.
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from sapiens2_lit.data.labels.base import RasterFolder
+from sapiens2_lit.data.labels.stored_field import Encoding, Field
 from sapiens2_lit.data.readers.arrays import Array, read_array
 from sapiens2_lit.errors import DataError
-from sapiens2_lit.transforms.fields import warp_field
+from sapiens2_lit.transforms.fields import warp_planes
 from sapiens2_lit.transforms.geometric import Affine
 
 _NOT_BY_CHANCE = (
     0.001  # share of values of 1, the others 0, that are no leftovers of a picture without people
 )
-
-
-@dataclass(frozen=True)
-class Field:
-    """A label in the pixels of its image.
-
-    Attributes:
-        values: (h, w, C) float32; anything where not valid.
-        valid: (h, w) bool: where it counts.
-        invalid: pixels that would count, were they not NaN, infinite or otherwise no value (`FieldFolder.no_value`).
-    """
-
-    values: npt.NDArray[np.float32]
-    valid: npt.NDArray[np.bool_]
-    invalid: int = 0
 
 
 class ValidFolder(RasterFolder):
@@ -63,8 +49,8 @@ class ValidFolder(RasterFolder):
 
     def warp(self, label: Array, affine: Affine, size: tuple[int, int]) -> Tensor:
         """(1, H, W) bool."""
-        warped = warp_field(label[..., None].astype(np.float32), np.ones_like(label), affine, size)
-        return torch.from_numpy(warped.transpose(2, 0, 1) >= 0.5)
+        warped = warp_planes(label[..., None].astype(np.float32), None, affine, size)
+        return torch.from_numpy(warped >= 0.5)
 
 
 class FieldFolder(RasterFolder):
@@ -122,8 +108,7 @@ class FieldFolder(RasterFolder):
 
     def warp(self, label: Field, affine: Affine, size: tuple[int, int]) -> Tensor:
         """(C, H, W) float32, NaN where nothing counts; `settle` is still to come."""
-        warped = warp_field(label.values, label.valid, affine, size)
-        return torch.from_numpy(np.ascontiguousarray(warped.transpose(2, 0, 1)))
+        return torch.from_numpy(label.warp(affine, size))
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
         """What `warp` gives, in the frame of the camera that sees the warped image.
@@ -136,7 +121,7 @@ class FieldFolder(RasterFolder):
         return values
 
     def count_valid(self, label: Field) -> int | None:
-        return int(label.valid.sum()) if self.uses_valid else None
+        return label.num_valid if self.uses_valid else None
 
     def unlabeled(self, stems: Iterable[str]) -> dict[str, str]:
         stems = list(stems)
@@ -155,28 +140,36 @@ def split_finite(
     values: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.bool_], int]:
     """Where values (h, w, C) count and are finite, and how many pixels count but are not."""
+    if values.dtype.kind in "iu":
+        return valid, 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):
+            return valid, 0  # one number that is not finite makes the sum so
     finite = np.ones(valid.shape, dtype=bool)
     for channel in range(values.shape[2]):  # numpy's `all` over three channels takes ten times as long
         finite &= np.isfinite(values[..., channel])
-    return valid & finite, int((valid & ~finite).sum())
+    return valid & finite, np.count_nonzero(valid & ~finite)
 
 
 def any_nonzero(values: Array) -> npt.NDArray[np.bool_]:
     """(h, w): where any channel of (h, w, C) is not 0."""
+    if values.dtype in (np.uint8, np.uint16) and values.shape[2] in (1, 3):
+        black = (0,) * values.shape[2]
+        return np.asarray(cv2.inRange(values, black, black) == 0)
     found = np.zeros(values.shape[:2], dtype=bool)
     for channel in range(values.shape[2]):
         found |= values[..., channel] != 0
     return found
 
 
-def from_integers(path: Path, values: Array) -> npt.NDArray[np.float32]:
-    """Integers of 8 or 16 bits as shares 0..1; floats as they are.
+def encoding_of(path: Path, values: Array) -> Encoding | None:
+    """How integers of 8 or 16 bits stand for shares 0..1; None for floats.
 
     Raises:
         DataError: integers of another width or with a sign, of which nobody knows what stands for 1; or 0 and 1 alone.
     """
     if values.dtype.kind not in "iu":
-        return values.astype(np.float32)
+        return None
     if values.dtype not in (np.uint8, np.uint16):
         raise DataError(
             f"{path}: the values are {values.dtype}, expected floats, or uint8 or uint16, whose largest value stands "
@@ -189,7 +182,7 @@ def from_integers(path: Path, values: Array) -> npt.NDArray[np.float32]:
             f"{path}: the values are 0 and 1 alone, in {values.dtype}, whose largest value, {most}, stands for 1: "
             f"multiply them by {most}."
         )
-    return values.astype(np.float32) / np.float32(most)
+    return Encoding(int(most))
 
 
 def check_shape(

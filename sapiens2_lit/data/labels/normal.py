@@ -1,7 +1,9 @@
 """Surface normals from disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -10,19 +12,19 @@ from torch import Tensor
 from sapiens2_lit.data.checks.normals import say_away, say_flat
 from sapiens2_lit.data.labels.camera import CameraSource
 from sapiens2_lit.data.labels.field import (
-    Field,
     FieldFolder,
     ValidFolder,
     any_nonzero,
-    from_integers,
+    encoding_of,
     split_finite,
 )
 from sapiens2_lit.data.labels.frames import Frame
+from sapiens2_lit.data.labels.stored_field import Field
 from sapiens2_lit.data.labels.world import check_frame, pose_of
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError
-from sapiens2_lit.geometry import rotate_vectors
 
+OPENGL_SIGNS = (1, -1, -1)  # of x, y and z, seen from OpenCV's frame
 OTHER_FRAME: dict[str, Frame] = {"opencv": "opengl", "opengl": "opencv"}
 
 # A zero vector in 8 bits is 127.5 rounded: 0.007 long. Shorter than this there is no normal.
@@ -71,43 +73,80 @@ class NormalFolder(FieldFolder):
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """Unit vectors (h, w, 3) in the camera's frame."""
-        normals = from_integers(path, values)
-        if values.dtype.kind in "iu":
-            valid = valid & any_nonzero(values)
-            normals = 2 * normals - 1
-        valid, infinite = split_finite(normals, valid)
-        normals = to_opencv(normals, self.frame)
-        length = np.sqrt(
-            np.einsum("hwc,hwc->hw", normals, normals), where=valid, out=np.zeros(valid.shape, np.float32)
+        encoding = encoding_of(path, values)
+        if encoding is None:
+            normals = to_opencv(values.astype(np.float32), self.frame)
+            valid, infinite = split_finite(normals, valid)
+            field = Field(normals, valid, infinite)
+        else:
+            signs = OPENGL_SIGNS if self.frame == "opengl" else ()
+            encoding = replace(encoding, signed=True, signs=signs)
+            field = Field(values, valid & any_nonzero(values), 0, encoding)
+        unit, off, labelled, away = _find_units(field)
+        if off > _MOST_OFF * labelled:
+            self._fail_on_length(path, field, off / labelled)
+        if 2 * away > labelled - off:
+            raise DataError(
+                f"{path}: {away / (labelled - off):.0%} of the normals face away from the camera, expected less than "
+                f"half: {say_away(field.values, unit, self.frame)}"
+            )
+        return Field(field.stored, unit, field.invalid + off, field.encoding)
+
+    def _fail_on_length(self, path: Path, field: Field, share: float) -> None:
+        length = _lengths(field.values)
+        labelled = field.valid & (length > _SHORTEST)
+        raise DataError(
+            f"{path}: {share:.0%} of the normals are not unit vectors (median "
+            f"length {np.median(length[labelled]):.2f}); expected length 1, or 0 where there is none; floats "
+            "hold n itself, -1..1, and png (n + 1) / 2 of its largest value."
+            + (f" {flat}" if (flat := say_flat(field.values, labelled)) else "")
         )
-        labelled = valid & (length > _SHORTEST)
-        unit = labelled & (np.abs(length - 1) <= _TOLERANCE)
-        off = int((labelled & ~unit).sum())
-        if off > _MOST_OFF * labelled.sum():
-            raise DataError(
-                f"{path}: {off / labelled.sum():.0%} of the normals are not unit vectors (median "
-                f"length {np.median(length[labelled]):.2f}); expected length 1, or 0 where there is none; floats "
-                "hold n itself, -1..1, and png (n + 1) / 2 of its largest value."
-                + (f" {flat}" if (flat := say_flat(normals, labelled)) else "")
-            )
-        away = np.mean(normals[..., 2][unit] > 0) if unit.any() else 0.0
-        if away > 0.5:
-            raise DataError(
-                f"{path}: {away:.0%} of the normals face away from the camera, expected less than half: "
-                f"{say_away(normals, unit, self.frame)}"
-            )
-        return Field(normals, unit, infinite + off)
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
         """Turned, and of length 1 again; NaN where opposite normals met."""
-        turned = rotate_vectors(values[None], turn[None])[0]
-        length = turned.square().sum(dim=0, keepdim=True).sqrt()
-        return turned / torch.where(length > 0, length, torch.nan)
+        turned = turn_planes(values.numpy(), turn.numpy())
+        length = np.square(turned[0])
+        for plane in turned[1:]:
+            length += np.square(plane)
+        np.sqrt(length, out=length)
+        length[length == 0] = np.nan
+        turned /= length
+        return torch.from_numpy(turned)
+
+
+def turn_planes(vectors: npt.NDArray[np.float32], turn: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Q times each vector of a map (3, H, W); Q (3, 3) turns about the line of sight alone."""
+    (xx, xy, _), (yx, yy, _), _ = turn
+    x, y, z = vectors
+    if xy == yx == 0:
+        return np.stack([x * xx, y * yy, z])
+    return np.stack([xx * x + xy * y, yx * x + yy * y, z])
+
+
+def _find_units(field: Field) -> tuple[npt.NDArray[np.bool_], int, int, int]:
+    """Where normals are of length 1; how many are of another, how many there are, and how many units face away."""
+    unit, off, number, away = np.empty_like(field.valid), 0, 0, 0
+    for rows in field.strips():
+        normals = np.ascontiguousarray(field.decode(rows))
+        length = _lengths(normals)
+        labelled = field.valid[rows] & (length > _SHORTEST)
+        here = np.logical_and(labelled, np.abs(length - 1) <= _TOLERANCE, out=unit[rows])
+        count = np.count_nonzero(labelled)
+        number += count
+        off += count - np.count_nonzero(here)
+        away += np.count_nonzero((cv2.extractChannel(normals, 2) > 0) & here)
+    return unit, off, number, away
+
+
+def _lengths(normals: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(h, w), NaN and infinity among them."""
+    squares = cv2.transform(cv2.multiply(normals, normals), np.ones((1, 3), np.float32))
+    return np.asarray(cv2.sqrt(squares), dtype=np.float32).reshape(normals.shape[:2])
 
 
 def to_opencv(vectors: npt.NDArray[np.float32], frame: Frame) -> npt.NDArray[np.float32]:
     """Vectors (..., 3) of `opengl` in OpenCV's frame: y and z change their signs; others are there already."""
-    return vectors * np.array([1, -1, -1], dtype=np.float32) if frame == "opengl" else vectors
+    return vectors * np.array(OPENGL_SIGNS, dtype=np.float32) if frame == "opengl" else vectors
 
 
 def as_vectors(path: Path, values: Array) -> npt.NDArray[np.float32]:

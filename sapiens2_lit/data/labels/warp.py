@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from sapiens2_lit.data.labels.base import LabelSource
-from sapiens2_lit.data.labels.field import Field, FieldFolder
+from sapiens2_lit.data.labels.field import FieldFolder
+from sapiens2_lit.data.labels.stored_field import Field
 from sapiens2_lit.geometry import warp_intrinsics
 from sapiens2_lit.transforms.geometric import Affine
 from sapiens2_lit.vocabularies import IGNORED
@@ -45,13 +46,21 @@ def warp_rasters(
     for field in fields:
         values = field.settle(warped[field.key], turn, intrinsics)
         if field.uses_valid:
-            counts = values.sum(dim=0, keepdim=True).isfinite()
+            counts = _known(values)
             warped["valid"] = counts & warped.get("valid", counts)
         warped[field.key] = values
     for field in fields:
         if field.uses_valid:
-            warped[field.key] = torch.where(warped["valid"], warped[field.key], 0)
+            np.copyto(warped[field.key].numpy(), 0, where=~warped["valid"].numpy())
     return warped
+
+
+def _known(values: Tensor) -> Tensor:
+    """(1, H, W) bool: where all channels (C, H, W) are finite. Plane by plane: sums over few are slow."""
+    total = values[0].numpy()
+    for plane in values[1:]:
+        total = total + plane.numpy()
+    return torch.from_numpy(np.isfinite(total))[None]
 
 
 def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> int | None:
@@ -62,8 +71,10 @@ def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> i
 
 def fewest_seen(warped: Mapping[str, Tensor]) -> int | None:
     """`fewest_valid` of labels as the network sees them."""
-    counts = [(warped[key] != nothing).sum() for key, nothing in _NOTHING.items() if key in warped]
-    return min(map(int, counts), default=None)
+    counts = [
+        np.count_nonzero(warped[key].numpy() != nothing) for key, nothing in _NOTHING.items() if key in warped
+    ]
+    return min(counts, default=None)
 
 
 def hide(warped: Mapping[str, Tensor]) -> dict[str, Tensor]:

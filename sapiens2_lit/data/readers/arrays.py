@@ -1,6 +1,8 @@
 """Numbers from disk: npy, npz, png of 8 and 16 bits, exr. Nothing is ever unpickled."""
 
+import io
 import lzma
+import math
 import os
 import struct
 import tokenize
@@ -38,6 +40,10 @@ _BROKEN = (
     zipfile.BadZipFile,
     cv2.error,
 )
+_CONVERTIBLE = (np.uint8, np.uint16, np.float32)  # by OpenCV
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a member of a zip file
+_HEADER = 1 << 16  # bytes in which an array's header ends
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _NPY, _ZIP = np.lib.format.MAGIC_PREFIX, b"PK"  # what files begin with
 
 
@@ -97,7 +103,45 @@ def _read_npz(path: Path, kind: str) -> Array:
                 f"{path}: the file holds the arrays {', '.join(names) or '(none)'}, expected one, or one named "
                 f"`{kind}`."
             )
-        return np.asarray(archive[name])
+    return _read_member(path, f"{name}.npy")
+
+
+def _read_member(path: Path, name: str) -> Array:
+    """An array of an npz, inflated at once: numpy reads and copies it in small pieces. Its checksum is checked."""
+    with zipfile.ZipFile(path) as archive:
+        entry = (
+            archive.getinfo(name)
+            if name in archive.namelist()
+            else archive.getinfo(name.removesuffix(".npy"))
+        )
+        if entry.compress_type != zipfile.ZIP_DEFLATED or entry.flag_bits & 1:
+            data = archive.read(entry)
+        else:
+            data = _inflate(path, entry)
+    file = io.BytesIO(data[:_HEADER])
+    version = np.lib.format.read_magic(file)
+    if version not in _HEADERS:
+        return np.asarray(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
+    shape, fortran, dtype = _HEADERS[version](file)
+    if dtype.hasobject or file.tell() >= _HEADER:
+        return np.asarray(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
+    values = np.frombuffer(data, dtype, math.prod(shape), file.tell())
+    return values.reshape(shape, order="F" if fortran else "C")
+
+
+def _inflate(path: Path, entry: zipfile.ZipInfo) -> bytes:
+    with path.open("rb") as file:
+        file.seek(entry.header_offset)
+        header = file.read(_LOCAL_HEADER.size)
+        start, *_, name, extra = _LOCAL_HEADER.unpack(header)
+        if start != b"PK\3\4":
+            raise zipfile.BadZipFile(f"no header of {entry.filename} where the directory says")
+        file.seek(name + extra, os.SEEK_CUR)
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        data = inflater.decompress(file.read(entry.compress_size), entry.file_size + 1)
+    if len(data) != entry.file_size or not inflater.eof or zlib.crc32(data) != entry.CRC:
+        raise zipfile.BadZipFile(f"{entry.filename} is damaged, its checksum is another")
+    return data
 
 
 def _check_start(path: Path, kind: str, expected: bytes) -> None:
@@ -127,5 +171,11 @@ def _read_picture(path: Path, kind: str) -> Array:
             f"{path}: {data.size} bytes that are no whole {path.suffix[1:]} file: write it anew.{hint}"
         )
     if values.ndim == 3:
-        values = values[..., [2, 1, 0, 3][: values.shape[2]]]
+        # an index [2, 1, 0] would leave the channels first in memory, which all that follows would have to undo
+        turn = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[values.shape[2]]
+        values = (
+            cv2.cvtColor(values, turn)
+            if values.dtype in _CONVERTIBLE
+            else values[..., [2, 1, 0, 3][: values.shape[2]]]
+        )
     return np.asarray(values)

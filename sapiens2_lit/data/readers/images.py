@@ -43,7 +43,15 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
         DataError: naming the file, if it is missing, empty, truncated or not an image, if its decoder warns of damage,
             or if it has more pixels than `sapiens2_lit.data.pixel_limit` allows.
     """
-    path = Path(path)
+    return read_reduced(Path(path), 1)
+
+
+def read_reduced(path: Path, factor: int) -> npt.NDArray[np.uint8]:
+    """Do as `read_image`, but decode a JPEG at 1 / `factor` of its size, which may be 1, 2, 4 or 8.
+
+    Each pixel (of as many as begin in the picture) is then the mean of `factor` x `factor` ones, or close to it. All of
+    the file is decoded, so that damage is found as well. Other kinds of pictures come at their full size.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -56,7 +64,7 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
         # libjpeg would fill what is missing with grey
         raise DataError(f"{path}: the JPEG is truncated after {len(data)} bytes; fetch it again.")
     check_pixels(data, str(path))
-    if data.startswith(_JPEG_START) and (decoded := _decode_jpeg(path, data)) is not None:
+    if data.startswith(_JPEG_START) and (decoded := _decode_jpeg(path, data, factor)) is not None:
         return decoded
     if data.startswith(_CHECKED_TWICE):
         _check_whole(path, data)
@@ -72,7 +80,7 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def _decode_jpeg(path: Path, data: bytes) -> npt.NDArray[np.uint8] | None:
+def _decode_jpeg(path: Path, data: bytes, factor: int = 1) -> npt.NDArray[np.uint8] | None:
     """A JPEG by libjpeg-turbo, as OpenCV decodes it, but with its warnings as errors; None for what it cannot convert.
 
     Raises:
@@ -82,7 +90,8 @@ def _decode_jpeg(path: Path, data: bytes) -> npt.NDArray[np.uint8] | None:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
         if space in _CMYK or height * width > _MOST_PIXELS:
             return None
-        image = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+        least = {} if factor == 1 else {"min_height": -(-height // factor), "min_width": -(-width // factor)}
+        image = simplejpeg.decode_jpeg(data, "RGB", strict=True, **least)
     except ValueError as error:
         raise DataError(f"{path}: the JPEG is damaged: {error}; fetch it again.") from error
     turn = _TURNS.get(_orientation(data))

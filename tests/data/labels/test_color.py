@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sapiens2_lit.data.labels.color import AlbedoFolder, AlphaFolder, ForegroundFolder
-from sapiens2_lit.data.labels.field import Field, FieldFolder
+from sapiens2_lit.data.labels.field import FieldFolder
+from sapiens2_lit.data.labels.stored_field import Field
 from sapiens2_lit.errors import DataError
 
 SIZE = (20, 30)

@@ -10,8 +10,9 @@ from PIL import Image
 
 from sapiens2_lit.data.labels.camera import CameraFolder
 from sapiens2_lit.data.labels.depth import DepthFolder, PointmapFolder
-from sapiens2_lit.data.labels.field import Field, FieldFolder, ValidFolder
+from sapiens2_lit.data.labels.field import FieldFolder, ValidFolder
 from sapiens2_lit.data.labels.normal import NormalFolder
+from sapiens2_lit.data.labels.stored_field import Field
 from sapiens2_lit.errors import DataError
 
 SIZE = (20, 30)

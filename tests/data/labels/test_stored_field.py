@@ -1,0 +1,82 @@
+"""Labels warped by parts, planes and integers against all of it in floats with weights."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from sapiens2_lit.data.labels.stored_field import Encoding, Field
+from sapiens2_lit.transforms.geometric import Affine, compose, reduce_first, rotation, scaling, translation
+
+SOURCE, SIZE = (150, 110), (96, 72)
+KEEP = compose(translation(2.3, -1.7), scaling(0.64, 0.64))
+AFFINES = {
+    "fits": KEEP,
+    "mirrored": compose(translation(70.0, 3.0), scaling(-0.6, 0.6)),
+    "turned": compose(translation(30.0, -5.0), rotation(20), scaling(0.55, 0.55)),  # all of it is shown
+    "shrunk": compose(translation(20.0, 30.0), scaling(0.3, 0.3)),
+}
+
+
+def reference(
+    values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_], affine: Affine, size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """(C, H, W): weights beside the values, everything divided by them. Three or four channels in all."""
+    wide = np.zeros((*valid.shape, 4), np.float32)
+    wide[valid, : values.shape[2]] = values[valid]
+    wide[..., 3] = valid
+    wide, affine = reduce_first(wide, affine, size)
+    warped = cv2.warpAffine(wide, affine, size[::-1], flags=cv2.INTER_LINEAR)
+    share = warped[..., 3:]
+    made = np.where(share >= 0.5, warped[..., : values.shape[2]] / np.where(share > 0, share, 1), np.nan)
+    return made.astype(np.float32).transpose(2, 0, 1)
+
+
+def blobs(seed: int) -> npt.NDArray[np.bool_]:
+    random = np.random.default_rng(seed).random(SOURCE).astype(np.float32)
+    return np.asarray(cv2.blur(random, (15, 15)) < 0.5)
+
+
+@pytest.mark.parametrize("name", AFFINES)
+@pytest.mark.parametrize("everywhere", [True, False])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floats_are_those_of_the_reference(name: str, everywhere: bool, channels: int) -> None:
+    values = np.random.default_rng(0).random((*SOURCE, channels), dtype=np.float32)
+    valid = np.ones(SOURCE, bool) if everywhere else blobs(1)
+    found = Field(values, valid).warp(AFFINES[name], SIZE)
+    expected = reference(values, valid, AFFINES[name], SIZE)
+    if channels == 3:
+        np.testing.assert_array_equal(found, expected)
+    else:  # OpenCV's sums of one channel round in another order
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", AFFINES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.uint16, 1e-4), (np.uint8, 1 / 255)])
+@pytest.mark.parametrize("signed", [True, False])
+def test_integers_are_decoded_late(name: str, dtype: type, tolerance: float, signed: bool) -> None:
+    """Bit for bit, but where they are averaged as integers: there each mean is rounded to an integer once."""
+    most = int(np.iinfo(dtype).max)
+    smooth = cv2.blur(np.random.default_rng(0).random((*SOURCE, 3)), (9, 9))
+    stored, valid = np.rint(smooth * most).astype(dtype), blobs(2)
+    encoding = Encoding(most, signed, (1, -1, -1) if signed else ())
+    found = Field(stored, valid, 0, encoding).warp(AFFINES[name], SIZE)
+    expected = reference(encoding.decode(stored), valid, AFFINES[name], SIZE)
+    if name == "shrunk":
+        tolerance = tolerance * (2 if signed else 1)
+        differ = np.isnan(found) != np.isnan(expected)  # shares of exactly one half are rounded, too
+        assert differ.mean() < 1e-3
+        np.testing.assert_allclose(found[~differ], expected[~differ], atol=tolerance)
+    else:
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_part_that_is_cut_out_is_that_of_the_whole() -> None:
+    """Within the rounding of OpenCV's coordinates, which begin at another pixel."""
+    values = cv2.blur(np.random.default_rng(0).random((*SOURCE, 3), dtype=np.float32), (5, 5))
+    zoomed = compose(translation(-100.0, -120.0), scaling(2.5, 2.5))
+    valid = blobs(3)
+    found, expected = Field(values, valid).warp(zoomed, SIZE), reference(values, valid, zoomed, SIZE)
+    differ = np.isnan(found) != np.isnan(expected)
+    assert differ.mean() < 1e-3
+    np.testing.assert_allclose(found[~differ], expected[~differ], atol=1e-4)
