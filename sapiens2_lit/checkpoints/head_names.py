@@ -127,7 +127,9 @@ def _of_config(config: Mapping[str, Any]) -> dict[str, HeadNames]:
     found = {}
     for head, settings in heads.items() if isinstance(heads, Mapping) else ():
         given = settings.get("init_args") if isinstance(settings, Mapping) else None
-        for setting, kind in _SETTINGS.items() if isinstance(given, Mapping) else ():
+        if not isinstance(given, Mapping):
+            continue
+        for setting, kind in _SETTINGS.items():
             if (names := _of_setting(given.get(setting), kind)) is not None:
                 found[str(head)] = names
     return found

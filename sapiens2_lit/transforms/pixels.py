@@ -37,8 +37,11 @@ class Noise:
         # rounded noise on whole numbers is rounded noisy numbers; one channel, since a number is the first one's alone
         noise = np.empty((image.shape[0], image[0].size), np.int16)
         cv2.setRNGSeed(int(rng.integers(2**31)))
-        cv2.randn(noise, 0, float(np.sqrt(variance)))
-        return np.asarray(cv2.add(image.reshape(noise.shape), noise, dtype=cv2.CV_8U)).reshape(image.shape)
+        cv2.randn(noise, np.zeros(1), np.full(1, np.sqrt(variance)))
+        noisy: Image = cv2.add(image.reshape(noise.shape), noise, dtype=cv2.CV_8U).astype(
+            np.uint8, copy=False
+        )
+        return noisy.reshape(image.shape)
 
 
 @dataclass(frozen=True)

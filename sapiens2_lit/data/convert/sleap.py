@@ -117,7 +117,7 @@ def _size(source: Path, frame: Any) -> tuple[int, int]:
 def _person(instance: Any) -> dict[str, Any]:
     """Keypoints and the tight box of an instance."""
     points = np.asarray(instance.numpy(), dtype=np.float64)
-    known = np.isfinite(points).all(axis=1)
+    known = np.atleast_1d(np.isfinite(points).all(axis=1))
     seen = points[known]
     low, high = seen.min(axis=0), seen.max(axis=0)
     table = np.concatenate([np.where(known[:, None], points, 0), 2.0 * known[:, None]], axis=1)

@@ -173,5 +173,5 @@ def _share_brighter(color: Field, alpha: Field) -> float:
     for rows in color.strips():
         allowed = alpha.decode(rows)[..., 0] + np.float32(_TOLERANCE)
         brightest = np.asarray(color.decode(rows)).max(axis=2)
-        brighter += np.count_nonzero(brightest > allowed)
+        brighter += int(np.count_nonzero(brightest > allowed))
     return brighter / color.valid.size

@@ -148,7 +148,7 @@ def split_finite(
     finite = np.ones(valid.shape, dtype=bool)
     for channel in range(values.shape[2]):  # numpy's `all` over three channels takes ten times as long
         finite &= np.isfinite(values[..., channel])
-    return valid & finite, np.count_nonzero(valid & ~finite)
+    return valid & finite, int(np.count_nonzero(valid & ~finite))
 
 
 def any_nonzero(values: Array) -> npt.NDArray[np.bool_]:

@@ -131,10 +131,10 @@ def _find_units(field: Field) -> tuple[npt.NDArray[np.bool_], int, int, int]:
         length = _lengths(normals)
         labelled = field.valid[rows] & (length > _SHORTEST)
         here = np.logical_and(labelled, np.abs(length - 1) <= _TOLERANCE, out=unit[rows])
-        count = np.count_nonzero(labelled)
+        count = int(np.count_nonzero(labelled))
         number += count
-        off += count - np.count_nonzero(here)
-        away += np.count_nonzero((cv2.extractChannel(normals, 2) > 0) & here)
+        off += count - int(np.count_nonzero(here))
+        away += int(np.count_nonzero((cv2.extractChannel(normals, 2) > 0) & here))
     return unit, off, number, away
 
 

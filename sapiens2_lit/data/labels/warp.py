@@ -72,7 +72,9 @@ def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> i
 def fewest_seen(warped: Mapping[str, Tensor]) -> int | None:
     """`fewest_valid` of labels as the network sees them."""
     counts = [
-        np.count_nonzero(warped[key].numpy() != nothing) for key, nothing in _NOTHING.items() if key in warped
+        int(np.count_nonzero(warped[key].numpy() != nothing))
+        for key, nothing in _NOTHING.items()
+        if key in warped
     ]
     return min(counts, default=None)
 

@@ -145,7 +145,7 @@ class BytesWriter(FileWriter):
         """The contents of the file."""
 
 
-def encode_png(picture: npt.NDArray[np.unsignedinteger]) -> bytes:
+def encode_png(picture: npt.NDArray[Any]) -> bytes:
     """PNG of 8 or 16 bits: grey (H, W), RGB (H, W, 3) or RGBA (H, W, 4)."""
     if picture.ndim == 3:
         order = cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA

@@ -33,6 +33,7 @@ class CocoResults(RunWriter):
     def __init__(self, head: str, key: str, image_ids: Mapping[str, int] | None = None) -> None:
         super().__init__(head, key)
         self.image_ids = image_ids
+        self.numbered = image_ids is None
 
     def journal_of(self, folder: Path) -> Path:
         return folder / self.head / ".coco_results.jsonl"
@@ -51,10 +52,6 @@ class CocoResults(RunWriter):
             "people": people,
         }
         self.journal.add(entry)
-
-    @property
-    def numbered(self) -> bool:
-        return self.image_ids is None
 
     def make_whole(self, folder: Path) -> None:
         """Write both lists."""
