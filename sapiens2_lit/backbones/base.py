@@ -1,10 +1,13 @@
 """The contract between a backbone and everything that uses one."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.checkpointing import Checkpointing
+from sapiens2_lit.errors import SettingError
 
 # ImageNet's channel means and standard deviations, of RGB 0..255.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -28,6 +31,7 @@ class Backbone(nn.Module, ABC):
         std: by which they are divided then.
         image_size: (height, width) of the input that it is used at, None for any.
         weights: where pretrained weights come from (file, folder, hub id), or None.
+        licence: of these weights, as the hub names it (`apache-2.0`), None where that is not known.
         activation_checkpointing: which blocks compute their activations again in the backward pass; may be changed at
             any time. None where the backbone has no such setting.
         forward_methods: names of methods besides `forward` that run the network.
@@ -36,11 +40,12 @@ class Backbone(nn.Module, ABC):
     embed_dim: int
     depth: int
     patch_size: int
-    blocks: nn.ModuleList
+    blocks: Sequence[nn.Module] | nn.ModuleList
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     image_size: tuple[int, int] | None = None
     weights: str | None = None
+    licence: str | None = None
     activation_checkpointing: Checkpointing | None = None
     forward_methods: tuple[str, ...] = ()
 
@@ -67,3 +72,19 @@ class Backbone(nn.Module, ABC):
     def feature_settings(self) -> dict[str, str]:
         """What feature maps depend on besides the weights and the pixels, by which stored ones are told apart."""
         return {}
+
+
+def resolve_indices(out_indices: Sequence[int], depth: int) -> tuple[int, ...]:
+    """Block numbers counted from 0, of those that may be negative.
+
+    Raises:
+        SettingError: they do not increase, are out of range, or do not end with the last block.
+    """
+    resolved = tuple(i + depth if i < 0 else i for i in out_indices)
+    increasing = all(a < b for a, b in pairwise(resolved))
+    if not resolved or not increasing or resolved[0] < 0 or resolved[-1] != depth - 1:
+        raise SettingError(
+            f"out_indices: found {list(out_indices)}, expected block numbers in increasing order, each once, "
+            f"from 0 to {depth - 1} (or -{depth} to -1), ending with the last block."
+        )
+    return resolved
