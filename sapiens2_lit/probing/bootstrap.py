@@ -75,7 +75,7 @@ def score_all(statistics: list[Statistics], metrics: Metrics, weights: Tensor) -
 def summed(statistics: Statistics, weights: Tensor) -> dict[str, Tensor]:
     """Sums over images (R, ...), each image weighted by (R, N)."""
     return {
-        name: (weights @ value.double().flatten(1)).unflatten(1, value.shape[1:] or (1,))
+        name: (weights @ value.double().reshape(len(value), -1)).reshape(-1, *(value.shape[1:] or (1,)))
         for name, value in statistics.items()
     }
 
