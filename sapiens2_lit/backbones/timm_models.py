@@ -42,7 +42,9 @@ def model_config(name: str) -> Any:
     if not timm.is_model(architecture):
         known = [*timm.list_models(), *timm.list_pretrained()]
         raise SettingError(_unknown(name, "timm has no such model", known))
-    known = [one for one in timm.list_pretrained(f"{architecture}.*") if one.partition(".")[0] == architecture]
+    known = [
+        one for one in timm.list_pretrained(f"{architecture}.*") if one.partition(".")[0] == architecture
+    ]
     if tag and name not in known:
         raise SettingError(_unknown(name, f"timm has no weights {tag!r} of {architecture}", known))
     config = timm.get_pretrained_cfg(name)
@@ -163,5 +165,7 @@ def positions(model: Any, grid: tuple[int, int]) -> Tensor | None:
     from timm.layers import resample_abs_pos_embed
 
     prefix = 0 if model.no_embed_class else model.num_prefix_tokens
-    found: Tensor = resample_abs_pos_embed(held, new_size=list(grid), old_size=list(at), num_prefix_tokens=prefix)
+    found: Tensor = resample_abs_pos_embed(
+        held, new_size=list(grid), old_size=list(at), num_prefix_tokens=prefix
+    )
     return found

@@ -78,5 +78,7 @@ def _converted(
         with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
             found: dict[str, Tensor] = convert(whole, model)
     except (KeyError, RuntimeError, AssertionError, AttributeError, ValueError) as error:
-        raise WeightsError(f"{origin}: expected weights of {name}; timm cannot convert it: {error!r}.") from error
+        raise WeightsError(
+            f"{origin}: expected weights of {name}; timm cannot convert it: {error!r}."
+        ) from error
     return found

@@ -15,6 +15,7 @@ Statistics = Mapping[str, Tensor]  # by name, one row an image: sums from which 
 Metrics = Callable[[Statistics], dict[str, Tensor]]  # sums (..., *) over images to metrics (...)
 LEVEL = 0.95
 SEED = 2604  # of the resamplings
+_TRACE = 1e-9
 _CHUNK = 50  # resamplings at a time
 
 
@@ -42,11 +43,14 @@ class Score:
 def draw_weights(images: int, resamplings: int) -> Tensor:
     """How often each image is in each resampling with replacement, (R, N) float64; the same for every call.
 
+    Each image has a trace more than that: a class that a resampling lacks keeps the value of all images, instead of
+    leaving the mean, which would rise.
+
     Efron, "Bootstrap methods: another look at the jackknife", 1979.
     """
     generator = np.random.default_rng((SEED, images))
     drawn = generator.multinomial(images, np.full(images, 1 / images), size=resamplings)
-    return torch.from_numpy(drawn.astype(np.float64))
+    return torch.from_numpy(drawn + _TRACE)
 
 
 def score_all(statistics: list[Statistics], metrics: Metrics, weights: Tensor) -> dict[str, Score]:

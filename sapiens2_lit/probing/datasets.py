@@ -31,7 +31,11 @@ from sapiens2_lit.transforms.whole_image import fit_affine
 from sapiens2_lit.vocabularies import Classes, load_classes, load_skeleton
 
 WHOLE, PEOPLE = "whole", "people"
-_STARTS = {"train": 0, "val": 1 << 40, "test": 1 << 41}  # of synthetic people, as SyntheticDataModule has them
+_STARTS = {
+    "train": 0,
+    "val": 1 << 40,
+    "test": 1 << 41,
+}  # of synthetic people, as SyntheticDataModule has them
 SYNTHETIC_IMAGES = {"train": 256, "val": 64, "test": 128}
 
 
@@ -191,8 +195,6 @@ def synthetic_view(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> SourceVie
     classes = load_classes(data.classes)
     if data.classes != "body29" and len(classes.lookup()) < load_classes("body29").num_classes:
         raise SettingError(f"data.classes: {data.classes} does not say what the classes of body29 become")
-    datasets: dict[str, Dataset[Sample]] = {
-        split: Synthetic(data, split, tasks, classes) for split in SPLITS
-    }
+    datasets: dict[str, Dataset[Sample]] = {split: Synthetic(data, split, tasks, classes) for split in SPLITS}
     sizes = {split: data.most(split) or SYNTHETIC_IMAGES[split] for split in SPLITS}
     return SourceView(datasets, {}, {name: dict(sizes) for name in tasks})

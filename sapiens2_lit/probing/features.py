@@ -190,7 +190,9 @@ class Pictures:
 
     def take(self, rows: Tensor) -> Tensor:
         """(B, 3, H, W) uint8."""
-        return torch.stack([self.view.images[split][row] for split, row in (self.places[i] for i in rows.tolist())])
+        return torch.stack(
+            [self.view.images[split][row] for split, row in (self.places[i] for i in rows.tolist())]
+        )
 
 
 def check_size(store: FeatureStore, limit: float) -> None:

@@ -57,7 +57,9 @@ class SmallProbe(nn.Module):
 
         def start(*shape: int) -> nn.Parameter:
             fan_in = math.prod(shape[1:])
-            return nn.Parameter((torch.randn(*shape, generator=generator) / math.sqrt(fan_in)).repeat(probes, 1, 1, 1))
+            return nn.Parameter(
+                (torch.randn(*shape, generator=generator) / math.sqrt(fan_in)).repeat(probes, 1, 1, 1)
+            )
 
         self.reduce = start(_WIDTH, channels, 1, 1)
         self.refine = start(_WIDTH, _WIDTH, 3, 3)

@@ -55,9 +55,7 @@ def retrieve_parts(
     return {"confusion": by_picture(torch.cat(found), test_labels.groups)}
 
 
-def gather_tokens(
-    train: SplitFeatures, labels: TaskLabels, classes: int, seed: int
-) -> tuple[Tensor, Tensor]:
+def gather_tokens(train: SplitFeatures, labels: TaskLabels, classes: int, seed: int) -> tuple[Tensor, Tensor]:
     """Normed tokens (N, C) of the training pictures, and their classes (N,); of each picture equally many."""
     generator = torch.Generator().manual_seed(seed)
     share = max(1, _TOKENS // len(labels))
@@ -77,7 +75,9 @@ def vote(queries: Tensor, keys: Tensor, values: Tensor, classes: int) -> Tensor:
     """(n, classes) weights of the classes of each query's nearest keys."""
     near = (queries @ keys.T).topk(min(NEIGHBORS, len(keys)), dim=1)
     weights = (near.values / _TEMPERATURE).exp()
-    return torch.zeros(len(queries), classes, device=queries.device).scatter_add_(1, values[near.indices], weights)
+    return torch.zeros(len(queries), classes, device=queries.device).scatter_add_(
+        1, values[near.indices], weights
+    )
 
 
 def retrieval_metrics(sums: Statistics) -> dict[str, Tensor]:

@@ -42,7 +42,7 @@ def probe(
     Args:
         backbones: sources, each also as `label=SOURCE`; or by label sources and `Backbone`s.
         settings: the data and the budget; by default synthetic people.
-        folder: for pixels and feature maps while it runs; None for the system's temporary folder.
+        folder: for pixels and feature maps, which are deleted at the end; None for the system's temporary folder.
 
     Returns:
         Scores with intervals, facts and pictures; `as_dict()` is what results.json holds.
@@ -59,7 +59,7 @@ def probe(
     rows = make_rows(sources, random, settings.data.image_size)
     if folder is not None:
         Path(folder).mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="probe", dir=folder, ignore_cleanup_errors=True) as work:
+    with TemporaryDirectory(prefix=".probe-", dir=folder, ignore_cleanup_errors=True) as work:
         views = {
             name: read_view(view, tasks, settings.data, Path(work) / name) for name, view in found.items()
         }
@@ -175,9 +175,7 @@ class _Run:
         weights = draw_weights(len(next(iter(tested[0].values()))), self.settings.bootstrap)
         return score_all(tested, task.metrics, weights)
 
-    def score_retrieval(
-        self, stored: StoredFeatures, labels: Mapping[str, TaskLabels]
-    ) -> dict[str, Score]:
+    def score_retrieval(self, stored: StoredFeatures, labels: Mapping[str, TaskLabels]) -> dict[str, Score]:
         """Parts of the nearest training patches."""
         task = self.tasks["segmentation"]
         found = retrieve_parts(

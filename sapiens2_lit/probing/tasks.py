@@ -70,7 +70,9 @@ class DenseTask(ProbeTask):
         probes, batch = outputs.shape[:2]
         valid = labels["valid"].flatten(1)
         height, width = labels["valid"].shape[-2:]
-        weights = valid.float() + (~valid.any(dim=1, keepdim=True)).float()  # an image without labels: any pixel
+        weights = (
+            valid.float() + (~valid.any(dim=1, keepdim=True)).float()
+        )  # an image without labels: any pixel
         places = torch.multinomial(weights.cpu(), _PIXELS, replacement=True, generator=generator)
         places = places.to(valid.device)
         x = ((places % width) + 0.5) * (2 / width) - 1
@@ -131,7 +133,9 @@ class FieldTask(DenseTask):
         return torch.where(labels["valid"][:, None], field, 1).log() if self.logarithmic else field
 
     def target(self, labels: Labels) -> Tensor:
-        return (self.raw(labels) - self.center.to(labels["field"].device)) / self.scale.to(labels["field"].device)
+        return (self.raw(labels) - self.center.to(labels["field"].device)) / self.scale.to(
+            labels["field"].device
+        )
 
     def predicted(self, outputs: Tensor) -> Tensor:
         """Outputs in the unit of the labels."""
@@ -169,7 +173,9 @@ class SegmentationProbe(DenseTask):
         return -outputs.log_softmax(dim=2).gather(2, wanted[:, :, None])[:, :, 0]
 
     def sums(self, outputs: Tensor, labels: Labels) -> dict[str, Tensor]:
-        return {"confusion": confusion(outputs.argmax(dim=1), labels["classes"], labels["valid"], self.channels)}
+        return {
+            "confusion": confusion(outputs.argmax(dim=1), labels["classes"], labels["valid"], self.channels)
+        }
 
     def metrics(self, sums: Statistics) -> dict[str, Tensor]:
         return overlap(sums["confusion"])
@@ -285,7 +291,9 @@ def mean_sums(error: Tensor, valid: Tensor, name: str) -> dict[str, Tensor]:
 def confusion(found: Tensor, labels: Tensor, valid: Tensor, classes: int) -> Tensor:
     """(B, C, C) pixels by label and prediction, of class maps (B, ...)."""
     pairs = labels.long() * classes + found.long()
-    pairs = pairs + torch.arange(len(pairs), device=pairs.device).view(-1, *[1] * (pairs.dim() - 1)) * classes**2
+    pairs = (
+        pairs + torch.arange(len(pairs), device=pairs.device).view(-1, *[1] * (pairs.dim() - 1)) * classes**2
+    )
     counts = torch.bincount(pairs[valid], minlength=len(pairs) * classes**2)
     return counts.view(len(pairs), classes, classes)
 
