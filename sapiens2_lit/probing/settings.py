@@ -12,6 +12,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 TASKS = ("pose", "segmentation", "pointmap", "normal", "albedo", "depth")
 TASK_ALIASES = {"seg": "segmentation"}
 SPLITS = ("train", "val", "test")
+_PLAIN = (int, float, str)
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def checked(kind: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any
     Raises:
         SettingError: an unknown name, or a value of the wrong kind.
     """
-    known = {one.name: str(one.type) for one in fields(kind)}
+    known = {one.name: getattr(one.type, "__name__", "") if one.type in _PLAIN else str(one.type) for one in fields(kind)}
     found = {}
     for name, value in values.items():
         if name not in known:
