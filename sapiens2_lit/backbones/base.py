@@ -1,5 +1,6 @@
 """The contract between a backbone and everything that uses one."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,6 +8,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.checkpointing import Checkpointing
+from sapiens2_lit.backbones.licences import notice
 from sapiens2_lit.errors import SettingError
 
 # ImageNet's channel means and standard deviations, of RGB 0..255.
@@ -32,6 +34,9 @@ class Backbone(nn.Module, ABC):
         image_size: (height, width) of the input that it is used at, None for any.
         weights: where pretrained weights come from (file, folder, hub id), or None.
         licence: of these weights, as the hub names it (`apache-2.0`), None where that is not known.
+        holds_frozen: whether checkpoints hold its frozen weights, too, since the files that they came from have other
+            names or shapes and cannot bring them back.
+        out_indices: blocks whose maps `forward` returns, counted from 0.
         activation_checkpointing: which blocks compute their activations again in the backward pass; may be changed at
             any time. None where the backbone has no such setting.
         forward_methods: names of methods besides `forward` that run the network.
@@ -46,6 +51,8 @@ class Backbone(nn.Module, ABC):
     image_size: tuple[int, int] | None = None
     weights: str | None = None
     licence: str | None = None
+    holds_frozen: bool = False
+    out_indices: tuple[int, ...] = ()
     activation_checkpointing: Checkpointing | None = None
     forward_methods: tuple[str, ...] = ()
 
@@ -64,6 +71,27 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def layer_depth(self, name: str) -> int:
         """Depth of the parameter called `name`: 0 embeddings, i + 1 block i, depth + 1 the final norm."""
+
+    def lora_targets(self) -> list[str]:
+        """Last parts of the names of the linear layers in its blocks, which get adapters by default."""
+        layers = (name for block in self.blocks for name, one in block.named_modules() if isinstance(one, nn.Linear))
+        return sorted({name.rpartition(".")[2] for name in layers})
+
+    def with_blocks(self, blocks: Sequence[nn.Module], out_indices: tuple[int, ...]) -> "Backbone | None":
+        """A backbone of the same parameters with other blocks in place of its own, by which a step is planned faster.
+
+        None where its blocks cannot be replaced.
+        """
+        if "blocks" not in self._modules or not self.out_indices:
+            return None
+        other = copy.copy(self)
+        other._modules = {**self._modules, "blocks": nn.ModuleList(blocks)}
+        other.out_indices = out_indices
+        return other
+
+    def licence_notice(self) -> str | None:
+        """What to know of the licence of its weights, in one line; None where it has none or it is not known."""
+        return None if self.weights is None or self.licence is None else notice(self.licence)
 
     def other_parts(self) -> list[nn.Module]:
         """What is gathered at once where the backbone is sharded, besides each block."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sapiens2_lit.backbones.base import Backbone, resolve_indices
 from sapiens2_lit.backbones.checkpointing import Checkpointing, check_checkpointing, run_block
 from sapiens2_lit.backbones.layers import Block, RMSNorm, init_layer, init_normal
+from sapiens2_lit.backbones.licences import SAPIENS2
 from sapiens2_lit.backbones.rope import RopePeriods, rope_tables
 from sapiens2_lit.backbones.sizes import PATCH, WINDOW, BackboneSize, check_image_size, find_size
 from sapiens2_lit.backbones.tokenizer import WindowTokenizer
@@ -90,6 +91,7 @@ class Sapiens2(Backbone):
         self.rope_dtype = torch.float32 if rope_dtype == "float32" else torch.bfloat16
         self.out_indices = resolve_indices(out_indices, self.depth)
         self.weights = weights
+        self.licence = None if weights is None else SAPIENS2
         self.activation_checkpointing = check_checkpointing(activation_checkpointing)
 
         device = torch.empty(0).device  # under `with torch.device(...)` too, which older releases do not tell

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from sapiens2_lit.checkpoints.lazy_safetensors import Readable, open_weights
 from sapiens2_lit.checkpoints.released_names import NOT_BACKBONE, backbone_state
-from sapiens2_lit.checkpoints.strict_loading import LoadReport, load_state
+from sapiens2_lit.checkpoints.strict_loading import LoadReport, is_under, load_state
 from sapiens2_lit.errors import WeightsError
 
 PRETRAINED = "pretrained"
 OWN = "model."  # in front of timm's names in checkpoints of ours
 NOT_IN_MAP = {  # leading parts of names
     **NOT_BACKBONE,
+    "head.fc": "a classifier",
+    "head.pre_logits": "a classifier",
     "head": "a classifier",
     "attn_pool": "pools the map",
     "fc_norm": "follows the pooling",
@@ -59,7 +61,17 @@ def load_timm(model: nn.Module, source: str, name: str) -> LoadReport:
     }
     if not _fits(model, tensors):
         tensors = _converted(model, tensors, name, found.origin)
-    return load_state(model, tensors, source=found.origin, ignore=NOT_IN_MAP)
+    own = nn.Module.state_dict(model)
+    ignore = {part: why for part, why in NOT_IN_MAP.items() if not any(is_under(one, part) for one in own)}
+    return load_state(model, tensors, source=found.origin, ignore=ignore, chosen_by="name")
+
+
+def copy_values(source: nn.Module, target: nn.Module) -> None:
+    """Copy parameters and buffers, those that no file holds included, between models of one layout, in place."""
+    load_state(target, source.state_dict(), source="fresh values")
+    held = dict(source.named_buffers())
+    for name, buffer in target.named_buffers():
+        buffer.copy_(held[name])
 
 
 def _fits(model: nn.Module, tensors: Mapping[str, Readable]) -> bool:
@@ -78,7 +90,5 @@ def _converted(
         with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
             found: dict[str, Tensor] = convert(whole, model)
     except (KeyError, RuntimeError, AssertionError, AttributeError, ValueError) as error:
-        raise WeightsError(
-            f"{origin}: expected weights of {name}; timm cannot convert it: {error!r}."
-        ) from error
+        raise WeightsError(f"{origin}: expected weights of {name}; timm cannot convert it: {error!r}.") from error
     return found
