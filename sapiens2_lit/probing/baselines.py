@@ -4,7 +4,7 @@ Legend: B images, C channels, h and w cells.
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ _WAVES = 12  # along each side of a picture
 class PixelFeatures:
     """The raw pixels of each patch, 16 x 16 x 3 channels."""
 
-    about: dict[str, Any] = {"backbone": "pixels", "patch": PATCH}
+    about: ClassVar[dict[str, Any]] = {"backbone": "pixels", "patch": PATCH}
 
     def __call__(self, images: Tensor) -> Tensor:
         """RGB 0..255 (B, 3, H, W) to (B, 768, h, w)."""
@@ -27,7 +27,7 @@ class PixelFeatures:
 class PositionFeatures:
     """Where a patch lies, and nothing of the picture: products of cosines over rows and columns, 144 at most."""
 
-    about: dict[str, Any] = {"backbone": "position", "patch": PATCH, "waves": _WAVES}
+    about: ClassVar[dict[str, Any]] = {"backbone": "position", "patch": PATCH, "waves": _WAVES}
 
     def __call__(self, images: Tensor) -> Tensor:
         """RGB 0..255 (B, 3, H, W) to (B, C, h, w), the same for every picture."""

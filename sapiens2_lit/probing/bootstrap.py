@@ -16,6 +16,7 @@ Metrics = Callable[[Statistics], dict[str, Tensor]]  # sums (..., *) over images
 LEVEL = 0.95
 SEED = 2604  # of the resamplings
 _TRACE = 1e-9
+_DIGITS = 8  # of intervals: what a trace adds is none of their business
 _CHUNK = 50  # resamplings at a time
 
 
@@ -87,7 +88,7 @@ def summed(statistics: Statistics, weights: Tensor) -> dict[str, Tensor]:
 def interval_of(resampled: npt.NDArray[np.float64]) -> tuple[float, float]:
     """The 2.5 % and 97.5 % percentiles; NaN where a resampling has no value."""
     low, high = np.percentile(resampled, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return float(low), float(high)
+    return round(float(low), _DIGITS), round(float(high), _DIGITS)
 
 
 def separate(first: Score, second: Score) -> bool:

@@ -33,7 +33,9 @@ _DEAD = 1e-6  # a channel whose deviation is smaller, relative to the largest, i
 class Extractor(Protocol):
     """What makes a feature map of a picture."""
 
-    about: dict[str, Any]  # what maps depend on besides the pixels
+    @property
+    def about(self) -> dict[str, Any]:
+        """What maps depend on besides the pixels."""
 
     def __call__(self, images: Tensor) -> Tensor:
         """RGB 0..255 (B, 3, H, W) to maps (B, C, h, w), float32."""

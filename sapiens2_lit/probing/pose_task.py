@@ -4,7 +4,7 @@ Legend: P probes trained side by side, B images, K keypoints, h and w heatmap pi
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,7 @@ class PoseProbe(ProbeTask):
 
     name = "pose"
     keys = ("keypoints",)
-    directions = {"PCK@0.1": True, "PCK@0.05": True}
+    directions: ClassVar = {"PCK@0.1": True, "PCK@0.05": True}
 
     def __init__(self, keypoints: int, image_size: tuple[int, int], stride: int) -> None:
         self.channels = keypoints

@@ -161,7 +161,10 @@ def checked(kind: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any
     Raises:
         SettingError: an unknown name, or a value of the wrong kind.
     """
-    known = {one.name: getattr(one.type, "__name__", "") if one.type in _PLAIN else str(one.type) for one in fields(kind)}
+    known = {
+        one.name: getattr(one.type, "__name__", "") if one.type in _PLAIN else str(one.type)
+        for one in fields(kind)
+    }
     found = {}
     for name, value in values.items():
         if name not in known:

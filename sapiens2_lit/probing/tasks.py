@@ -5,7 +5,7 @@ Legend: P probes trained side by side, B images, K channels, h and w cells, H an
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,7 @@ class ProbeTask(ABC):
 
     name: str
     keys: tuple[str, ...]
-    directions: Mapping[str, bool]
+    directions: ClassVar[Mapping[str, bool]]
     channels: int
 
     @abstractmethod
@@ -151,7 +151,7 @@ class SegmentationProbe(DenseTask):
 
     name = "segmentation"
     keys = ("segmentation",)
-    directions = {"mIoU": True, "mAcc": True}
+    directions: ClassVar = {"mIoU": True, "mAcc": True}
 
     def __init__(self, classes: int) -> None:
         self.channels = classes
@@ -187,7 +187,7 @@ class NormalProbe(FieldTask):
     name = "normal"
     key = "normal"
     keys = ("normal",)
-    directions = {"mean_angle": False, "within@22.5deg": True}
+    directions: ClassVar = {"mean_angle": False, "within@22.5deg": True}
     channels = 3
 
     def setup(self, labels: Labels) -> Tensor:
@@ -219,7 +219,7 @@ class AlbedoProbe(FieldTask):
     name = "albedo"
     key = "albedo"
     keys = ("albedo",)
-    directions = {"mae": False}
+    directions: ClassVar = {"mae": False}
     channels = 3
 
     def sums(self, outputs: Tensor, labels: Labels) -> dict[str, Tensor]:
@@ -236,7 +236,7 @@ class DepthProbe(FieldTask):
     name = "depth"
     key = "depth"
     keys = ("depth",)
-    directions = {"abs_rel": False, "delta1": True}
+    directions: ClassVar = {"abs_rel": False, "delta1": True}
     channels = 1
     logarithmic = True
 
@@ -259,7 +259,7 @@ class PointmapProbe(FieldTask):
     name = "pointmap"
     key = "pointmap"
     keys = ("pointmap", "intrinsics")
-    directions = {"l2": False}
+    directions: ClassVar = {"l2": False}
     channels = 3
 
     def labels(self, sample: Mapping[str, Any], stride: int) -> Labels:
