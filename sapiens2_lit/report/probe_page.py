@@ -143,8 +143,8 @@ def cost_table(found: Found) -> str:
         body.append(f"<tr><td>{named(found, label)}</td>{''.join(f'<td>{one}</td>' for one in cells)}</tr>")
     device = escape(found["facts"]["device"])
     return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div><p>Images a '
-        f"second were measured on {device} while features were computed; one multiplication and addition are two "
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+        f"<p>Images a second were measured on {device} while features were computed; one multiplication and addition are two "
         "operations. The effective rank is of standardized tokens: how many directions they fill.</p>"
     )
 
@@ -172,8 +172,8 @@ def difference_table(found: Found) -> str:
 def pca_part(pictures: Pictures, pca: Mapping[str, Pictures]) -> str:
     """Test pictures, and below them each backbone's three first principal components."""
     said = (
-        "<p>The three directions in which training tokens of people vary most, as red, green and blue: one basis for all "
-        "pictures of a row, each direction with the sign by which it rises towards the top.</p>"
+        "<p>The three directions in which training tokens of people vary most, as red, green and blue: one basis for "
+        "all pictures of a row, each direction with the sign by which it rises towards the top.</p>"
     )
     strips = [strip("pictures", pictures), *(strip(label, one) for label, one in pca.items())]
     return said + "".join(strips)

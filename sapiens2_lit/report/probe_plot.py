@@ -58,7 +58,8 @@ def draw_costs(found: Mapping[str, Any], task: str) -> str:
     return (
         f"<figure><figcaption>{escape(task)}, {escape(metric)} ({better})</figcaption>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(task)} against cost">{"".join(parts)}'
-        f'<text x="{(_LEFT + _WIDTH) / 2:.0f}" y="{_HEIGHT - 4}" text-anchor="middle">TFLOP an image</text></svg></figure>'
+        f'<text x="{(_LEFT + _WIDTH) / 2:.0f}" y="{_HEIGHT - 4}" text-anchor="middle">TFLOP an image</text>'
+        "</svg></figure>"
     )
 
 

@@ -45,7 +45,8 @@ def on_task(found: Found, task: str) -> str:
     if apart:
         said += f" and better than {listed(apart)}"
     if near:
-        said += f"; {'it' if apart else 'but it'} cannot be ranked against {listed(near)}, whose intervals overlap its own"
+        joined = "it" if apart else "but it"
+        said += f"; {joined} cannot be ranked against {listed(near)}, whose intervals overlap its own"
     said += "."
     unproved = [
         label
@@ -71,8 +72,8 @@ def on_controls(found: Found) -> list[str]:
         for one in failed
     )
     return [
-        f"Warning: trained on labels of other pictures, these beat position alone: {each}. Pictures of different splits "
-        "or samples may share more than they should: do not trust these tasks."
+        f"Warning: trained on labels of other pictures, these beat position alone: {each}. Pictures of different "
+        "splits or samples may share more than they should: do not trust these tasks."
     ]
 
 

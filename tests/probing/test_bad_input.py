@@ -46,12 +46,12 @@ def try_probe(root: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> N
 
 
 def test_data_without_labels_of_a_wanted_task(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingError, match="normal is wanted, but .* expected normals; .* segmentation"):
+    with pytest.raises(SettingError, match=r"normal is wanted, but .* expected normals; .* segmentation"):
         try_probe(people, monkeypatch, tasks=("segmentation", "normal"))
 
 
 def test_too_few_test_images(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match="segmentation: found 4 test images .* at least 5"):
+    with pytest.raises(DataError, match=r"segmentation: found 4 test images .* at least 5"):
         try_probe(people, monkeypatch, data={"min_test_images": 5})
 
 

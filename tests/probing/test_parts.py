@@ -63,7 +63,7 @@ def test_probes_learn_what_features_say_and_rates_do_not_disturb_each_other(
     generator = torch.Generator().manual_seed(1)
     maps = torch.randn(len(samples), 16, 6, 4, generator=generator)
     job = Job(task, kind, lambda rows: maps[rows], 16, found, task.setup(found.labels), CPU)
-    budget = Budget(25, 4, 1e-3)
+    budget = Budget(12, 4, 1e-3)
     both = train(job, [1e-4, 2e-2], 0, budget)
     alone = train(job, [2e-2], 0, budget)
     slow, fast = loss_of(both, job)
