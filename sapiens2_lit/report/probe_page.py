@@ -10,13 +10,14 @@ import numpy.typing as npt
 from sapiens2_lit.report.compare_page import color
 from sapiens2_lit.report.page import STYLE, facts_table, picture_tag
 from sapiens2_lit.report.probe_plot import draw_costs
-from sapiens2_lit.report.probe_words import SMALL, Found, conclusions, first_metric
+from sapiens2_lit.report.probe_words import SMALL, Found, conclusions, first_metric, is_known
 
 Pictures = Sequence[npt.NDArray[np.uint8]]
 OWN_STYLE = """
 .row { display: inline-block; width: .7em; height: .7em; border-radius: 2px; margin-right: .4em; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); gap: 1em; }
-.plots path { fill: none; stroke-width: 1.5; } .plots .line { stroke: currentColor; stroke-dasharray: 3 3; opacity: .5; }
+.plots path { fill: none; stroke-width: 1.5; }
+.plots .line { stroke: currentColor; stroke-dasharray: 3 3; opacity: .5; }
 .wide { overflow-x: auto; } .interval { opacity: .65; font-size: .85em; white-space: nowrap; }
 .control td { opacity: .75; font-size: .9em; } .control td:first-child { padding-left: 1.6em; }
 .strip { display: flex; gap: 4px; overflow-x: auto; } .strip img { height: 190px; max-width: none; }
@@ -95,7 +96,8 @@ def score_table(found: Found, task: str) -> str:
         f'<th class="number">{escape(name.replace(SMALL, "small "))} {arrows[bool(up)]}</th>'
         for name, up in metrics.items()
     )
-    return f'<div class="wide"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    table = f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f'<div class="wide">{table}</div>'
 
 
 def table_row(name: str, scores: Mapping[str, Any], metrics: Mapping[str, bool], kind: str) -> str:
@@ -105,7 +107,7 @@ def table_row(name: str, scores: Mapping[str, Any], metrics: Mapping[str, bool],
 
 def cell(score: Mapping[str, Any] | None) -> str:
     """Mean and deviation over seeds, and below them the interval."""
-    if score is None or score["mean"] is None:
+    if score is None or not is_known(score["mean"]):
         return "–"
     low, high = score["interval"]
     deviation = f" ± {score['std']:.2g}" if score["std"] else ""
@@ -144,8 +146,8 @@ def cost_table(found: Found) -> str:
     device = escape(found["facts"]["device"])
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-        f"<p>Images a second were measured on {device} while features were computed; one multiplication and addition are two "
-        "operations. The effective rank is of standardized tokens: how many directions they fill.</p>"
+        f"<p>Images a second were measured on {device} while features were computed; one multiplication and "
+        "addition are two operations. The effective rank is of standardized tokens: how many directions they fill.</p>"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sapiens2_lit.report.compare_page import color
 from sapiens2_lit.report.headlines import digits
-from sapiens2_lit.report.probe_words import BASELINES, first_metric
+from sapiens2_lit.report.probe_words import BASELINES, first_metric, is_known
 
 _WIDTH, _HEIGHT = 380, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 14, 36
@@ -19,7 +19,7 @@ def draw_costs(found: Mapping[str, Any], task: str) -> str:
     """One task: each backbone's score with its interval over TFLOP an image; baselines without a cost as lines."""
     metric, more = first_metric(found, task)
     rows = {label: one[task][metric] for label, one in found["backbones"].items() if task in one}
-    known = {label: one for label, one in rows.items() if None not in (one["mean"], *one["interval"])}
+    known = {label: one for label, one in rows.items() if all(map(is_known, (one["mean"], *one["interval"])))}
     facts = found["facts"]["backbones"]
     points = {label: facts[label]["tflop"] for label in known if facts[label].get("tflop")}
     ends = [end for one in known.values() for end in one["interval"]]

@@ -1,5 +1,6 @@
 """What may be said of probed backbones, in plain sentences: a ranking only where intervals do not overlap."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,9 @@ def on_task(found: Found, task: str) -> str:
     """Which rows are better, as far as that can be told."""
     metric, more = first_metric(found, task)
     rows = {label: one[task][metric] for label, one in found["backbones"].items() if task in one}
+    rows = {label: score for label, score in rows.items() if is_known(score["mean"])}
+    if not rows:
+        return f"{task}, {metric}: no row has a value."
     best = (max if more else min)(rows, key=lambda label: rows[label]["mean"])
     others = [one for one in found["comparisons"] if one["task"] == task and one["better"] == best]
     apart = [one["worse"] for one in others if one["separate"]]
@@ -87,6 +91,11 @@ def beats(score: Mapping[str, Any], other: Mapping[str, Any], more: bool) -> boo
     """Whether one score's interval lies wholly on the better side of another's."""
     (low, high), (other_low, other_high) = score["interval"], other["interval"]
     return bool(low > other_high if more else high < other_low)
+
+
+def is_known(value: float | None) -> bool:
+    """Whether a score is a number."""
+    return value is not None and math.isfinite(value)
 
 
 def listed(names: Sequence[str]) -> str:
