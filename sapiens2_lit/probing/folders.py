@@ -106,7 +106,7 @@ def folder_view(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> SourceView:
         name: frozenset(known) - {stem for source in one for stem in source.unlabeled(known)}
         for name, one in sources.items()
     }
-    useful = frozenset().union(*labeled.values())
+    useful = {stem for one in labeled.values() for stem in one}
     stems = {
         split: few([stem for stem in names if stem in useful], data.most(split))
         for split, names in stems.items()

@@ -124,7 +124,9 @@ def read_view(source: SourceView, tasks: Mapping[str, ProbeTask], data: ProbeDat
             names.append(sample.name)
             groups.append(sample.group)
             for name, found in sample.labels.items():
-                labels.setdefault(name, []).append((row, found))
+                # copied: what comes from another process holds an open file
+                own = {key: value.clone() for key, value in found.items()}
+                labels.setdefault(name, []).append((row, own))
         view.images[split], view.samples[split] = images, names
         view.marks[split] = torch.tensor(marks, dtype=torch.int64)
         digest.update(view.marks[split].numpy().tobytes())
@@ -137,8 +139,8 @@ def read_view(source: SourceView, tasks: Mapping[str, ProbeTask], data: ProbeDat
             for key in sorted(one.labels):
                 digest.update(one.labels[key].contiguous().numpy().tobytes())
     for name, by_split in view.tasks.items():
-        images = {split: len(one.groups.unique()) for split, one in by_split.items()}
-        expect_enough(name, images, data.min_test_images)
+        counts = {split: len(one.groups.unique()) for split, one in by_split.items()}
+        expect_enough(name, counts, data.min_test_images)
     view.fingerprint = digest.hexdigest()
     return view
 
