@@ -11,7 +11,8 @@ from sapiens2_lit.probing.bootstrap import Statistics
 from sapiens2_lit.probing.features import SplitFeatures
 from sapiens2_lit.probing.pictures import TaskLabels
 from sapiens2_lit.probing.probes import by_picture
-from sapiens2_lit.probing.tasks import Labels, confusion, overlap
+from sapiens2_lit.probing.sums import confusion, overlap
+from sapiens2_lit.probing.tasks import Labels
 
 NEIGHBORS = 20
 _TEMPERATURE = 0.07  # of votes, as DINO's kNN (arXiv:2104.14294)

@@ -17,7 +17,8 @@ from sapiens2_lit.probing.probes import Budget, Job, evaluate, train
 from sapiens2_lit.probing.retrieval import effective_rank, retrieve_parts
 from sapiens2_lit.probing.run import added
 from sapiens2_lit.probing.settings import TASKS, ProbeData
-from sapiens2_lit.probing.tasks import SegmentationProbe, overlap
+from sapiens2_lit.probing.sums import overlap
+from sapiens2_lit.probing.tasks import SegmentationProbe
 from sapiens2_lit.vocabularies import load_skeleton
 
 DATA = ProbeData(image_size=(96, 64))
