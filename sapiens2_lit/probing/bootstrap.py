@@ -3,7 +3,7 @@
 Legend: S seeds, N images, R resamplings, M metrics.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +54,7 @@ def draw_weights(images: int, resamplings: int) -> Tensor:
     return torch.from_numpy(drawn + _TRACE)
 
 
-def score_all(statistics: list[Statistics], metrics: Metrics, weights: Tensor) -> dict[str, Score]:
+def score_all(statistics: Sequence[Statistics], metrics: Metrics, weights: Tensor) -> dict[str, Score]:
     """Every metric of one row with its interval.
 
     Args:

@@ -1,6 +1,6 @@
 """The samples of a probing run: a folder of labelled pictures, people of COCO files, or synthetic people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,12 @@ def build_task(name: str, data: ProbeData) -> ProbeTask:
         return PoseProbe(len(load_skeleton(data.skeleton).keypoints), data.image_size, 2 * data.label_stride)
     if name == "segmentation":
         return SegmentationProbe(load_classes(data.classes).num_classes)
-    kinds = {"normal": NormalProbe, "albedo": AlbedoProbe, "depth": DepthProbe, "pointmap": PointmapProbe}
+    kinds: dict[str, Callable[[], ProbeTask]] = {
+        "normal": NormalProbe,
+        "albedo": AlbedoProbe,
+        "depth": DepthProbe,
+        "pointmap": PointmapProbe,
+    }
     return kinds[name]()
 
 

@@ -45,7 +45,7 @@ def pca_pictures(
     inside = on_grid(test_masks, (maps.shape[2], maps.shape[3]))
     shown = torch.where(inside[:, None], 40 + colors * 215, _DARK).to(torch.uint8)
     pictures = shown.permute(0, 2, 3, 1).numpy()
-    return [cv2.resize(one, size[::-1], interpolation=cv2.INTER_NEAREST) for one in pictures]  # type: ignore[misc]  # as cv2 has it
+    return [cv2.resize(one, size[::-1], interpolation=cv2.INTER_NEAREST) for one in pictures]
 
 
 def fit(features: SplitFeatures, rows: Tensor, masks: Masks) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -139,7 +139,7 @@ class _Run:
         self, row: Row, name: str, stored: StoredFeatures, labels: Mapping[str, TaskLabels]
     ) -> dict[str, Score]:
         """All metrics of a task by all kinds of probes."""
-        found = {}
+        found: dict[str, Score] = {}
         for kind in self.settings.probes:
             prefix = "small/" if kind == "small" and len(self.settings.probes) > 1 else ""
             scores = self.score_kind(row, name, kind, stored, labels, f"{name}/{kind}")

@@ -199,4 +199,5 @@ def as_field(name: str, value: Any, kind: str) -> Any:
             pass
     if not isinstance(value, expected) or isinstance(value, bool):
         raise SettingError(f"{name}: found {value!r}, expected {kind if kind in wanted else 'a name'}")
-    return float(value) if kind == "float" else value
+    number: Any = value
+    return float(number) if kind == "float" else value

@@ -10,7 +10,7 @@ import torch
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.backbones.sapiens2 import Sapiens2
-from sapiens2_lit.backbones.sizes import SIZES, check_image_size, find_size, size_names
+from sapiens2_lit.backbones.sizes import SIZES, BackboneSize, check_image_size, find_size, size_names
 from sapiens2_lit.checkpoints import read_meta
 from sapiens2_lit.checkpoints.hub_ids import FILE_ENDINGS, is_hub_id
 from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
@@ -173,11 +173,8 @@ def load_backbone(place: str, image_size: tuple[int, int]) -> Backbone:
             return load_model(path).backbone
     tensors = open_weights(place).tensors
     four_k = any(name.removeprefix("backbone.").startswith("tokenizer.") for name in tensors)
-    size = backbone_size(tensors, place)  # type: ignore[arg-type]  # shapes are all that is read
-    if isinstance(size, dict):
-        from sapiens2_lit.backbones.sizes import BackboneSize
-
-        size = BackboneSize(**size)
+    found = backbone_size(tensors, place)  # type: ignore[arg-type]  # shapes are all that is read
+    size = BackboneSize(**found) if isinstance(found, dict) else found
     patch = 64 if four_k else 16
     return Sapiens2(size, fitting(image_size, patch), window_tokenizer=four_k, weights=place)
 

@@ -159,8 +159,9 @@ def difference_table(found: Found) -> str:
             continue
         low, high = one["interval"]
         verdict = "better" if one["separate"] else "not ranked: intervals overlap"
-        cells = (one["task"], one["metric"], one["better"], one["worse"], f"{one['difference']:+.4g}")
-        cells += ("–" if low is None else f"{low:+.4g} to {high:+.4g}", verdict)
+        ends = "–" if low is None else f"{low:+.4g} to {high:+.4g}"
+        difference = f"{one['difference']:+.4g}"
+        cells = (one["task"], one["metric"], one["better"], one["worse"], difference, ends, verdict)
         rows.append("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in cells) + "</tr>")
     names = ("task", "metric", "first", "second", "difference", "95 % of it", "the first is")
     head = "".join(f"<th>{name}</th>" for name in names)
