@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.export import Dim
 
+from sapiens2_lit.decoders.shared import NAME
 from sapiens2_lit.errors import ExportError
 from sapiens2_lit.export.network import INPUT, ExportNetwork
 from sapiens2_lit.export.plan import Options
 from sapiens2_lit.export.tasks import choose_heads
 from sapiens2_lit.export.verify import random_images
 from sapiens2_lit.heads.base import Head
-from sapiens2_lit.heads.shared import NAME
 from sapiens2_lit.inference.model import InferenceModel
 
 BATCHES = (1, 3)  # sizes at which an export is compared; it is captured at 2

@@ -9,9 +9,9 @@ from jsonargparse import ArgumentError, ArgumentParser
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.checkpoints.trust import trusted
 from sapiens2_lit.checkpoints.untrusted_config import FileSettings
+from sapiens2_lit.decoders.shared import with_shared_decoder
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.heads.base import Head
-from sapiens2_lit.heads.shared import with_shared_decoder
 
 MakeBackbone = Callable[[], Backbone]
 MakeHeads = dict[str, Callable[[int], Head]]

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.decoders.shared import NAME, SharedDecoder, check_sharing
 from sapiens2_lit.heads.base import Head, Outputs, average, run_head
-from sapiens2_lit.heads.shared import NAME, SharedDecoder, check_sharing
 from sapiens2_lit.models.multi_scale import Size, mean, resample
 from sapiens2_lit.models.normalize import normalize
 from sapiens2_lit.parallel import compile_blocks

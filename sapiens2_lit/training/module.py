@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.decoders import Recompute
+from sapiens2_lit.decoders.shared import with_shared_decoder
 from sapiens2_lit.heads.base import Batch, Head, Outputs
-from sapiens2_lit.heads.shared import with_shared_decoder
 from sapiens2_lit.models.build import NetworkFactory
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel.strategy import strategy_sharding

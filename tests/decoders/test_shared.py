@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.decoders.shared import NAME, SharedDecoder, with_shared_decoder
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import Head, LinearHead, NormalHead, PointmapHead, PoseHead, SegmentationHead
-from sapiens2_lit.heads.shared import NAME, SharedDecoder, with_shared_decoder
 from sapiens2_lit.models.build import build
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.training.module import SapiensModule
