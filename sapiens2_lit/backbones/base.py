@@ -30,7 +30,9 @@ class Backbone(nn.Module, ABC):
         weights: where pretrained weights come from (file, folder, hub id), or None.
         activation_checkpointing: which blocks compute their activations again in the backward pass; may be changed at
             any time. None where the backbone has no such setting.
-        forward_methods: names of methods besides `forward` that run the network.
+        forward_methods: names of methods besides `forward` that run the network: `forward_tokens(images)` and
+            `forward_visible(images, visible)`, see `Sapiens2`, where it can be pretrained here.
+        prefix_tokens: tokens that both of these return before those of the patches, the class token first.
     """
 
     embed_dim: int
@@ -43,6 +45,7 @@ class Backbone(nn.Module, ABC):
     weights: str | None = None
     activation_checkpointing: Checkpointing | None = None
     forward_methods: tuple[str, ...] = ()
+    prefix_tokens: int = 0
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]:

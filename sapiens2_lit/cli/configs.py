@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sapiens2_lit.errors import SettingError
 
+PRETRAINING = "pretrain/"
+OVERLAYS = ("pretrain/from_scratch.yaml",)
 OLD_NAMES = {"size/test.yaml": "size/smoke.yaml"}
 
 
@@ -19,6 +21,13 @@ def shipped_configs() -> list[str]:
     folder = shipped_folder()
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")]
     return sorted(names, key=lambda name: (name.count("/"), name))
+
+
+def complete_configs(command: str = "fit") -> list[str]:
+    """Those that are a run by themselves, of `fit` or `pretrain`; the others are overlays."""
+    if command == "pretrain":
+        return [name for name in shipped_configs() if name.startswith(PRETRAINING) and name not in OVERLAYS]
+    return [name for name in shipped_configs() if "/" not in name]
 
 
 def find_config(name: str) -> Path:

@@ -1,7 +1,6 @@
 """The LightningModule: one backbone, any number of heads."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
