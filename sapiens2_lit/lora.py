@@ -5,8 +5,8 @@ at zero. In state dicts `NAME.weight` becomes `NAME.base_layer.weight`, next to 
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -26,16 +26,16 @@ class LoRA:
         rank: of the product B A.
         alpha: its factor is alpha / rank.
         dropout: share of the adapters' inputs that is dropped in training.
-        targets: names, or last parts of names, of the linear layers that get one.
+        targets: names, or last parts of names, of the linear layers that get one; null for all in the backbone's blocks.
     """
 
     rank: int = 16
     alpha: float = 32.0
     dropout: float = 0.0
-    targets: list[str] = field(default_factory=lambda: ["wq", "wk", "wv", "proj", "w12", "w3"])
+    targets: list[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.rank < 1 or not self.alpha > 0 or not 0 <= self.dropout < 1 or not self.targets:
+        if self.rank < 1 or not self.alpha > 0 or not 0 <= self.dropout < 1 or self.targets == []:
             raise SettingError(
                 f"model.adapt.lora: found {self}, expected rank of 1 or more, alpha above 0, dropout from 0 to below 1 "
                 "and at least one target"
@@ -46,8 +46,11 @@ class LoRA:
         return self.alpha / self.rank
 
 
-def inject_lora(backbone: nn.Module, lora: LoRA) -> None:
+def inject_lora(backbone: nn.Module, lora: LoRA, targets: Sequence[str]) -> None:
     """Put adapters beside the target layers, in place; every other parameter is frozen.
+
+    Args:
+        targets: those of a backbone, where `lora` names none.
 
     Raises:
         SettingError: `peft` is not installed, or a target names no linear layer.
@@ -59,7 +62,8 @@ def inject_lora(backbone: nn.Module, lora: LoRA) -> None:
             "model.adapt.mode: lora needs the package peft: pip install 'sapiens2-lit[lora]'"
         ) from error
     names = [name for name, module in backbone.named_modules() if isinstance(module, nn.Linear)]
-    for target in lora.targets:
+    targets = targets if lora.targets is None else lora.targets
+    for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in names):
             known = ", ".join(sorted({name.rpartition(".")[2] for name in names}))
             raise SettingError(
@@ -67,7 +71,7 @@ def inject_lora(backbone: nn.Module, lora: LoRA) -> None:
                 f"some of {known}"
             )
     settings: dict[str, Any] = {"lora_alpha": lora.alpha}  # declared as an integer, used as a number
-    config = LoraConfig(r=lora.rank, lora_dropout=lora.dropout, target_modules=list(lora.targets), **settings)
+    config = LoraConfig(r=lora.rank, lora_dropout=lora.dropout, target_modules=list(targets), **settings)
     inject_adapter_in_model(config, backbone)
     reset_adapters(backbone)
 

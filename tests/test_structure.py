@@ -38,6 +38,8 @@ MAY_IMPORT = {
     "training": "models backbones decoders heads parallel checkpoints",
     "memory": "training models backbones decoders heads vocabularies",
     "inference": "models backbones heads data transforms checkpoints visualization vocabularies metrics parallel",
+    "probing": "memory inference models backbones checkpoints data datamodules synthetic transforms geometry metrics "
+    "vocabularies",
     "export": "archives inference models backbones decoders heads checkpoints vocabularies",
     "report": "training heads data parallel visualization vocabularies",
     "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",

@@ -1,10 +1,15 @@
 """The contract between a backbone and everything that uses one."""
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.checkpointing import Checkpointing
+from sapiens2_lit.backbones.licences import notice
+from sapiens2_lit.errors import SettingError
 
 # ImageNet's channel means and standard deviations, of RGB 0..255.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -28,6 +33,10 @@ class Backbone(nn.Module, ABC):
         std: by which they are divided then.
         image_size: (height, width) of the input that it is used at, None for any.
         weights: where pretrained weights come from (file, folder, hub id), or None.
+        licence: of these weights, as the hub names it (`apache-2.0`), None where that is not known.
+        holds_frozen: whether checkpoints hold its frozen weights, too, since the files that they came from have other
+            names or shapes and cannot bring them back.
+        out_indices: blocks whose maps `forward` returns, counted from 0.
         activation_checkpointing: which blocks compute their activations again in the backward pass; may be changed at
             any time. None where the backbone has no such setting.
         forward_methods: names of methods besides `forward` that run the network: `forward_tokens(images)` and
@@ -38,11 +47,14 @@ class Backbone(nn.Module, ABC):
     embed_dim: int
     depth: int
     patch_size: int
-    blocks: nn.ModuleList
+    blocks: Sequence[nn.Module] | nn.ModuleList
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     image_size: tuple[int, int] | None = None
     weights: str | None = None
+    licence: str | None = None
+    holds_frozen: bool = False
+    out_indices: tuple[int, ...] = ()
     activation_checkpointing: Checkpointing | None = None
     forward_methods: tuple[str, ...] = ()
     prefix_tokens: int = 0
@@ -63,6 +75,27 @@ class Backbone(nn.Module, ABC):
     def layer_depth(self, name: str) -> int:
         """Depth of the parameter called `name`: 0 embeddings, i + 1 block i, depth + 1 the final norm."""
 
+    def lora_targets(self) -> list[str]:
+        """Last parts of the names of the linear layers in its blocks, which get adapters by default."""
+        layers = (name for block in self.blocks for name, one in block.named_modules() if isinstance(one, nn.Linear))
+        return sorted({name.rpartition(".")[2] for name in layers})
+
+    def with_blocks(self, blocks: Sequence[nn.Module], out_indices: tuple[int, ...]) -> "Backbone | None":
+        """A backbone of the same parameters with other blocks in place of its own, by which a step is planned faster.
+
+        None where its blocks cannot be replaced.
+        """
+        if "blocks" not in self._modules or not self.out_indices:
+            return None
+        other = copy.copy(self)
+        other._modules = {**self._modules, "blocks": nn.ModuleList(blocks)}
+        other.out_indices = out_indices
+        return other
+
+    def licence_notice(self) -> str | None:
+        """What to know of the licence of its weights, in one line; None where it has none or it is not known."""
+        return None if self.weights is None or self.licence is None else notice(self.licence)
+
     def other_parts(self) -> list[nn.Module]:
         """What is gathered at once where the backbone is sharded, besides each block."""
         return []
@@ -70,3 +103,19 @@ class Backbone(nn.Module, ABC):
     def feature_settings(self) -> dict[str, str]:
         """What feature maps depend on besides the weights and the pixels, by which stored ones are told apart."""
         return {}
+
+
+def resolve_indices(out_indices: Sequence[int], depth: int) -> tuple[int, ...]:
+    """Block numbers counted from 0, of those that may be negative.
+
+    Raises:
+        SettingError: they do not increase, are out of range, or do not end with the last block.
+    """
+    resolved = tuple(i + depth if i < 0 else i for i in out_indices)
+    increasing = all(a < b for a, b in pairwise(resolved))
+    if not resolved or not increasing or resolved[0] < 0 or resolved[-1] != depth - 1:
+        raise SettingError(
+            f"out_indices: found {list(out_indices)}, expected block numbers in increasing order, each once, "
+            f"from 0 to {depth - 1} (or -{depth} to -1), ending with the last block."
+        )
+    return resolved

@@ -34,14 +34,20 @@ def check_checkpointing(value: Checkpointing) -> Checkpointing:
 
 def run_block(block: nn.Module, x: Tensor, rope: Any, index: int, mode: Checkpointing) -> Tensor:
     """The block's result; where `mode` says so of block number `index`, its activations are computed twice."""
+    inputs = (x,) if rope is None else (x, rope)
     again = mode == "selective" or (bool(mode) and index % int(mode) == 0)
     if not (again and torch.is_grad_enabled()):
-        found: Tensor = block(x, rope)
+        found: Tensor = block(*inputs)
         return found
     # The second time must drop what the first time dropped.
-    random = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in block.modules())
+    random = any(drops(layer) for layer in block.modules())
     settings: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": random}
     if mode == "selective":
         settings["context_fn"] = partial(create_selective_checkpoint_contexts, ATTENTION)
-    again_found: Tensor = checkpoint(block, x, rope, **settings)
+    again_found: Tensor = checkpoint(block, *inputs, **settings)
     return again_found
+
+
+def drops(layer: nn.Module) -> bool:
+    """Whether a layer drops values, or as timm's DropPath whole branches, in training."""
+    return getattr(layer, "p", 0.0) > 0 if isinstance(layer, nn.Dropout) else bool(getattr(layer, "drop_prob", 0.0))

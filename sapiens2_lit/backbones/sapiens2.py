@@ -5,15 +5,15 @@ Shape suffixes: b batch, n tokens, c channels, h and w rows and columns of the p
 
 import logging
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.backbones.base import Backbone, resolve_indices
 from sapiens2_lit.backbones.checkpointing import Checkpointing, check_checkpointing, run_block
 from sapiens2_lit.backbones.layers import Block, RMSNorm, init_layer, init_normal
+from sapiens2_lit.backbones.licences import SAPIENS2
 from sapiens2_lit.backbones.rope import Grid, RopePeriods, RopeTables, rope_tables
 from sapiens2_lit.backbones.sizes import PATCH, WINDOW, BackboneSize, check_image_size, find_size
 from sapiens2_lit.backbones.tokenizer import WindowTokenizer
@@ -90,8 +90,9 @@ class Sapiens2(Backbone):
         self.patch_size = PATCH * WINDOW if window_tokenizer else PATCH
         self.image_size = check_image_size(image_size, self.patch_size)
         self.rope_dtype = torch.float32 if rope_dtype == "float32" else torch.bfloat16
-        self.out_indices = _resolve(out_indices, self.depth)
+        self.out_indices = resolve_indices(out_indices, self.depth)
         self.weights = weights
+        self.licence = None if weights is None else SAPIENS2
         self.activation_checkpointing = check_checkpointing(activation_checkpointing)
 
         device = torch.empty(0).device  # under `with torch.device(...)` too, which older releases do not tell
@@ -238,15 +239,3 @@ class Sapiens2(Backbone):
         if stage == "ln1":
             return self.depth + 1
         raise KeyError(f"{name!r} is no parameter of Sapiens2.")
-
-
-def _resolve(out_indices: Sequence[int], depth: int) -> tuple[int, ...]:
-    """Indices counted from 0, checked."""
-    resolved = tuple(i + depth if i < 0 else i for i in out_indices)
-    increasing = all(a < b for a, b in pairwise(resolved))
-    if not resolved or not increasing or resolved[0] < 0 or resolved[-1] != depth - 1:
-        raise SettingError(
-            f"out_indices: found {list(out_indices)}, expected block numbers in increasing order, each once, "
-            f"from 0 to {depth - 1} (or -{depth} to -1), ending with the last block."
-        )
-    return resolved

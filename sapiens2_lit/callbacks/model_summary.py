@@ -34,6 +34,9 @@ class ModelSummary(L.Callback):
         rank_zero_info("%s", model_summary(pl_module, groups))
         if self.settings is not None:
             rank_zero_info("%s", memory_line(pl_module, self.settings, trainer.world_size))
+        assert pl_module.backbone is not None
+        if (licence := pl_module.backbone.licence_notice()) is not None:
+            rank_zero_info("%s", licence)
         if pl_module.factory.compile:
             rank_zero_info("compiling the blocks (model.compile): the first steps take minutes")
 

@@ -33,6 +33,7 @@ class LoadReport:
         missing: names of the module that the file lacks.
         mismatched: names in both, with the shapes (found in the file, expected by the module).
         unexpected: names of the file that the module lacks.
+        chosen_by: the setting that decides the module's shapes.
     """
 
     source: str
@@ -42,6 +43,7 @@ class LoadReport:
     missing: list[str] = field(default_factory=list)
     mismatched: dict[str, tuple[Shape, Shape]] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
+    chosen_by: str = "size"
 
     @property
     def complete(self) -> bool:
@@ -84,6 +86,7 @@ def load_state(
     source: str,
     reinitialize: Sequence[str] = (),
     ignore: Mapping[str, str] | None = None,
+    chosen_by: str = "size",
 ) -> LoadReport:
     """Copy `tensors` into the parameters and buffers of `module`, all or, where one does not fit, none.
 
@@ -94,6 +97,7 @@ def load_state(
         source: where the tensors came from, for messages.
         reinitialize: names or leading parts of names (`heads.pose.conv_pose`) that keep their fresh values.
         ignore: leading parts of the file's names to leave out, with the reason.
+        chosen_by: the setting that decides the module's shapes, for messages.
 
     Returns:
         What became of each tensor. It is complete.
@@ -112,6 +116,7 @@ def load_state(
         if not any(is_under(name, prefix) for name in targets):
             raise SettingError(_no_such_prefix(prefix, targets))
     report = _compare(targets, tensors, source, reinitialize, ignore or {})
+    report.chosen_by = chosen_by
     report.raise_unless_complete()
     with torch.no_grad():
         for name in report.loaded:
@@ -198,13 +203,14 @@ def _hints(report: LoadReport) -> list[str]:
     if widths:
         (found, expected) = widths[0]
         hints.append(
-            f"the file's backbone is {found[-1]} wide, the model's {expected[-1]}: is `size` the file's?"
+            f"the file's backbone is {found[-1]} wide, the model's {expected[-1]}: is "
+            f"`{report.chosen_by}` the file's?"
         )
     elif any("blocks." in name for name in report.missing + report.unexpected) and not tokenizer:
-        hints.append("the backbones differ in depth or layout: is `size` the file's?")
+        hints.append(f"the backbones differ in depth or layout: is `{report.chosen_by}` the file's?")
     hints += _hints_of_heads(report)
     if not report.loaded:
-        hints.append("no name fits: is this a file of Sapiens2, and of this task?")
+        hints.append("no name fits: is this a file of this kind of backbone, and of this task?")
     if any(name.endswith("predictor.weight") for name in report.unexpected):
         hints.append(
             "the file is in the transformers layout without a config.json that says which task it is."

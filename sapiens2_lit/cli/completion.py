@@ -26,6 +26,7 @@ FILES = (
     "report",
     "backbone",
     "json",
+    "cache",
 )
 CONFIG = {"bash": "_sapiens2_lit_config", "zsh": "_sapiens2_lit_config", "tcsh": "f:*.yaml"}
 PREAMBLE = {
@@ -53,7 +54,7 @@ def completion(args: Sequence[str]) -> str:
         ArgumentError: no shell that is known.
     """
     shell = completion_parser().parse_args(args).shell
-    preamble = PREAMBLE.get(shell, "").format(configs=" ".join(shipped_configs()))
+    preamble = PREAMBLE.get(shell, "").format(configs=" ".join(shipped_configs(commands=True)))
     script: str = shtab.complete(all_commands(), shell, preamble=preamble)
     return script
 
@@ -76,6 +77,8 @@ def all_commands() -> ArgumentParser:
         parser = commands.add_parser(name, parents=[own], add_help=False, help=text, allow_abbrev=False)
         for action in parser._actions:
             _complete(action)
+            if action.dest == "config":
+                action.complete = CONFIG  # type: ignore[attr-defined]  # as shtab has it
         if name in RUNS:
             _add_settings(parser, settings, {action.dest for action in parser._actions})
     _add_configs(commands.add_parser("configs", help="list or print configurations"))
@@ -114,11 +117,11 @@ def _add_settings(parser: ArgumentParser, settings: dict[str, Setting], taken: s
 
 def _add_configs(parser: ArgumentParser) -> None:
     parser.add_argument("show", nargs="?", choices=["show"])
-    parser.add_argument("name", nargs="?", choices=shipped_configs())
+    parser.add_argument("name", nargs="?", choices=shipped_configs(commands=True))
 
 
 def _complete(action: Action) -> None:
     """Let an option that names files complete them."""
     name = action.dest.rpartition(".")[2]
-    if action.choices is None and (name in FILES or name in ("models", "out")):
+    if action.choices is None and (name in FILES or name in ("models", "backbones", "out")):
         action.complete = shtab.FILE  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from sapiens2_lit.errors import SettingError
 
 PRETRAINING = "pretrain/"
 OVERLAYS = ("pretrain/from_scratch.yaml",)
+COMMANDS = {"probe.yaml"}  # of commands without a Trainer: neither runs nor overlays
 OLD_NAMES = {"size/test.yaml": "size/smoke.yaml"}
 
 
@@ -16,10 +17,11 @@ def shipped_folder() -> Path:
     return Path(str(files("sapiens2_lit.configs")))
 
 
-def shipped_configs() -> list[str]:
-    """Names of the shipped configurations, complete runs before overlays."""
+def shipped_configs(commands: bool = False) -> list[str]:
+    """Names of the shipped configurations, complete runs before overlays; with `commands`, of other commands' too."""
     folder = shipped_folder()
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")]
+    names = [name for name in names if commands or name not in COMMANDS]
     return sorted(names, key=lambda name: (name.count("/"), name))
 
 
@@ -39,12 +41,12 @@ def find_config(name: str) -> Path:
     for path in (Path(name), shipped_folder() / OLD_NAMES.get(name, name)):
         if path.is_file():
             return path
-    near = get_close_matches(name, shipped_configs(), 1)
+    near = get_close_matches(name, shipped_configs(commands=True), 1)
     raise SettingError(
         f"--config {name}: no such file in the working directory, nor shipped under that name. "
         + (f"Did you mean {near[0]}? " if near else "")
         + "Shipped:\n  "
-        + "\n  ".join(shipped_configs())
+        + "\n  ".join(shipped_configs(commands=True))
     )
 
 

@@ -30,6 +30,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   export     for other programs:    sapiens2-lit export --model RUN --output DIR --format onnx
   check      look through labels:   sapiens2-lit check --config pose_17.yaml --data.root DIR --output page
   compare    runs side by side:     sapiens2-lit compare RUN [RUN ...] --output page
+  probe      which backbone is best: sapiens2-lit probe --data.root DIR --backbones A B --output page
   plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
   consolidate weights in one file:  sapiens2-lit consolidate RUN/last --output FILE.safetensors
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
@@ -52,6 +53,7 @@ COMMANDS = (
     "plan",
     "consolidate",
     "compare",
+    "probe",
     "synth",
     "demo",
     "completion",
@@ -169,6 +171,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.cli.compare import compare_runs
 
         return compare_runs(rest)
+    elif command == "probe":
+        from sapiens2_lit.cli.probe import probe_command
+
+        return probe_command(rest)
     elif command == "plan":
         from sapiens2_lit.cli.plan import plan
 
@@ -212,8 +218,9 @@ def dispatch(command: str, rest: list[str]) -> int:
 
 def configs(rest: list[str]) -> int:
     if not rest:
-        width = max(map(len, shipped_configs()))
-        for name in shipped_configs():
+        names = shipped_configs(commands=True)
+        width = max(map(len, names))
+        for name in names:
             print_line(f"{name:{width}}  {summary(name)}")
         return 0
     if rest[0] == "show" and len(rest) == 2:

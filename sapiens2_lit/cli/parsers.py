@@ -6,6 +6,7 @@ from pathlib import Path
 from sapiens2_lit.cli.export_options import export_parser
 from sapiens2_lit.cli.options import Parser, add_trust_options, add_verify_option
 from sapiens2_lit.cli.predict_options import build_parser as predict_parser
+from sapiens2_lit.cli.probe_options import probe_parser
 from sapiens2_lit.data.pixel_limit import MAX_PIXELS
 
 ANY_MODEL = "a run, RUNS/best, RUNS/last, a checkpoint, a task file or folder, or a hub id"
@@ -175,6 +176,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "plan": plan_parser,
     "consolidate": consolidate_parser,
     "compare": compare_parser,
+    "probe": probe_parser,
     "synth": synth_parser,
     "demo": demo_parser,
     "completion": completion_parser,

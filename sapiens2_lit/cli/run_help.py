@@ -38,6 +38,7 @@ GROUPS = {
         "data.datasets.*.batch_size",
         "data.num_workers",
         "model.backbone.size",
+        "model.backbone.name",
         "model.backbone.activation_checkpointing",
         "trainer.accumulate_grad_batches",
         "trainer.devices",

@@ -67,6 +67,11 @@ def check_options(command: str, rest: list[str]) -> None:
         from sapiens2_lit.cli.export_options import parse
 
         parse(rest)
+    elif command == "probe":
+        from sapiens2_lit.cli.probe_options import read_options
+
+        root = read_options(rest).settings.data.root
+        check_root({"class_path": "probe", "root": root})
     elif command in ("check", "plan"):
         own, options = PARSERS[command]().parse_known_args(rest)
         if options or not getattr(own, "table", False):

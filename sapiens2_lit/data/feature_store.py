@@ -33,6 +33,7 @@ class FeatureStore:
         about: what the features depend on besides the pixels; decides KEY.
         rows: R.
         shape: (M, C, h, w).
+        setting: what names the folder, for messages.
 
     Attributes:
         bytes: of all rows.
@@ -41,7 +42,15 @@ class FeatureStore:
     features: Tensor
     marks: Tensor
 
-    def __init__(self, folder: Path, about: dict[str, Any], rows: int, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        about: dict[str, Any],
+        rows: int,
+        shape: tuple[int, ...],
+        setting: str = "feature_cache.folder",
+    ) -> None:
+        self.setting = setting
         self.about = {**about, "rows": rows, "shape": list(shape)}
         text = json.dumps(self.about, sort_keys=True)
         self.folder = folder / hashlib.sha256(text.encode()).hexdigest()[:_KEY]
@@ -61,7 +70,7 @@ class FeatureStore:
             (self.folder / "about.json").write_text(json.dumps(self.about, sort_keys=True))
         except OSError as error:
             raise SettingError(
-                f"feature_cache.folder: {self.folder}: {error.strerror}{room(error, self.folder, self.bytes)}"
+                f"{self.setting}: {self.folder}: {error.strerror}{room(error, self.folder, self.bytes)}"
             ) from error
         self._map()
         return self

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,13 @@ def images_by_stem(folder: Path) -> dict[str, str]:
     return found
 
 
-def split_stems(root: Path, stems: Iterable[str], files: Mapping[str, str | None], name: str) -> list[str]:
+def split_stems(
+    root: Path,
+    stems: Iterable[str],
+    files: Mapping[str, str | None],
+    name: str,
+    group: Callable[[str], str] | None = None,
+) -> list[str]:
     """The stems of one split: those of its file, or a stable share by hash where no split has a file.
 
     By hash an image keeps its split whatever images come or go.
@@ -100,6 +106,7 @@ def split_stems(root: Path, stems: Iterable[str], files: Mapping[str, str | None
         stems: of all images there are.
         files: of the splits train, val and test, as the settings have them.
         name: the split.
+        group: the subject or video of a stem, whose images share a split by hash; None for each image by itself.
 
     Raises:
         SettingError: the setting is null.
@@ -110,7 +117,7 @@ def split_stems(root: Path, stems: Iterable[str], files: Mapping[str, str | None
         raise SettingError(f"data.{name} is null: set it to a file with one stem a line, under {root}.")
     by_default = all(file in (None, SPLIT_FILES[split]) for split, file in files.items())
     if by_default and not any((root / file).is_file() for file in SPLIT_FILES.values()):
-        return _by_hash(known, name, root)
+        return _by_hash(known, name, root, group or str)
     folders = ("",) if Path(setting).parts[:1] == ("splits",) else ("", "splits")
     way_out = ": write it, or set data.val to null, to train without validation" if name == "val" else ""
     path = find_file(root, setting, f"data.{name}", folders, way_out)
@@ -143,9 +150,9 @@ def _hint(line: str, known: set[str]) -> str:
     return ""
 
 
-def _by_hash(stems: set[str], name: str, root: Path) -> list[str]:
+def _by_hash(stems: set[str], name: str, root: Path, group: Callable[[str], str]) -> list[str]:
     low, high = _SHARES[name]
-    chosen = sorted(stem for stem in stems if low <= _place(stem) < high)
+    chosen = sorted(stem for stem in stems if low <= _place(group(stem)) < high)
     if not chosen:
         raise DataError(
             f"{root}: without {SPLIT_FILES[name]} a tenth of the images is chosen by hash, and none of the "

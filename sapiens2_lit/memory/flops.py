@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.memory.networks import Networks
 from sapiens2_lit.memory.step import fake_copy, no_cached_tensors
 from sapiens2_lit.models.network import Network
@@ -57,6 +58,18 @@ def training_flops(networks: Networks, image_size: tuple[int, int]) -> TrainingF
                 _backward(head(inputs))
             found[name] = float(count.get_total_flops())
     return TrainingFlops(backbone, found)
+
+
+def inference_flops(backbone: Backbone, image_size: tuple[int, int]) -> float:
+    """Floating-point operations of a backbone's forward pass for one image of a size (height, width).
+
+    A multiplication and an addition count as two.
+    """
+    with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        fake = fake_copy(backbone)
+        with counter() as count:
+            fake(torch.zeros(1, 3, *image_size))
+    return float(count.get_total_flops())
 
 
 def counter() -> FlopCounterMode:

@@ -3,7 +3,6 @@
 Legend: a fold is a run of equal blocks, `times` of them, of which one is played.
 """
 
-import copy
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -11,20 +10,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.backbones.sapiens2 import Sapiens2
 from sapiens2_lit.memory.live_memory import LiveMemory
 
 
 def fold_blocks(backbone: Backbone) -> tuple[Backbone, list[int]]:
     """A backbone of the same parameters with one block in place of each run of equal ones, and how many it stands for.
 
-    Backbones of other kinds than Sapiens2 stay whole, without folds.
+    Backbones whose blocks cannot be replaced stay whole, without folds.
     """
-    if not isinstance(backbone, Sapiens2) or backbone.activation_checkpointing not in (
-        True,
-        False,
-        "selective",
-    ):
+    if backbone.activation_checkpointing not in (True, False, "selective"):
         return backbone, []
     kinds: list[Any] = []
     blocks: list[nn.Module] = []
@@ -39,10 +33,8 @@ def fold_blocks(backbone: Backbone) -> tuple[Backbone, list[int]]:
             blocks.append(block)
             times.append(1)
         ends[index] = len(blocks) - 1
-    folded = copy.copy(backbone)
-    folded._modules = {**backbone._modules, "blocks": nn.ModuleList(blocks)}
-    folded.out_indices = tuple(ends[index] for index in backbone.out_indices)
-    return folded, times
+    folded = backbone.with_blocks(blocks, tuple(ends[index] for index in backbone.out_indices))
+    return (backbone, []) if folded is None else (folded, times)
 
 
 def kind_of(block: nn.Module) -> list[Any]:

@@ -20,6 +20,9 @@ from sapiens2_lit.training.half_precision_weights import hold_in_bfloat16
 Mode = Literal["auto", "frozen", "last_blocks", "full", "lora"]
 Extra = Literal["norms", "tokens"]
 
+# What older checkpoints say where no target was chosen: all linear layers of Sapiens2's blocks.
+OLD_TARGETS = {"wq", "wk", "wv", "proj", "w12", "w3"}
+
 _log = logging.getLogger(__name__)
 
 
@@ -111,7 +114,10 @@ class Adapt:
 
 def adapt_from_dict(values: dict[str, Any]) -> Adapt:
     """The inverse of `Adapt.to_dict`; what older checkpoints hold has other names."""
-    return Adapt(**{**translate_adapt(values), "lora": LoRA(**values["lora"])})
+    lora = LoRA(**values["lora"])
+    if lora.targets is not None and set(lora.targets) == OLD_TARGETS:
+        lora = replace(lora, targets=None)
+    return Adapt(**{**translate_adapt(values), "lora": lora})
 
 
 def difference(here: Adapt, before: Adapt) -> str:
@@ -171,7 +177,7 @@ class Adaptation:
         self.training = training
         check_depth(adapt, backbone.depth)
         if adapt.mode == "lora":
-            inject_lora(backbone, adapt.lora)
+            inject_lora(backbone, adapt.lora, backbone.lora_targets())
         starts = {name: start_of(name, backbone, adapt) for name, _ in backbone.named_parameters()}
         starts |= dict.fromkeys(named_extras(backbone, adapt.also_train), 0)
         self.starts = {name: start for name, start in starts.items() if start is not None}

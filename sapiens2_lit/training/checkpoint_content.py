@@ -41,6 +41,8 @@ class CheckpointContent:
         self.identity = None
         frozen = adaptation.frozen()
         if self.source is not None and frozen:
+            if adaptation.backbone.holds_frozen:
+                return
             self.identity = identify(frozen, self.source, adaptation.rounded)
         elif frozen and not resumed:
             _log.warning("The backbone has no pretrained weights, and most of it is frozen at random values.")

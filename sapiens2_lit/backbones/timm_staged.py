@@ -1,0 +1,89 @@
+"""Networks of timm in stages, ConvNeXt and Swin: the last map, of stride 32, is brought to stride 16."""
+
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sapiens2_lit.backbones.checkpointing import Checkpointing, run_block
+from sapiens2_lit.backbones.timm_models import STRIDE, create, refuse
+
+COARSEST = 32  # stride of the last map, of which image sizes are multiples
+
+
+def is_staged(model: nn.Module) -> bool:
+    """Whether a model is a ConvNeXt or a Swin."""
+    from timm.models.convnext import ConvNeXt
+    from timm.models.swin_transformer import SwinTransformer
+
+    return isinstance(model, ConvNeXt | SwinTransformer)
+
+
+def build_staged(
+    name: str, described: Any, image_size: tuple[int, int] | None, model_args: Mapping[str, Any]
+) -> Any:
+    """A network in stages without its head but for the norm in it, on the device in use.
+
+    Args:
+        name: of timm.
+        described: the model as the name alone means it.
+        image_size: (height, width) that windows are laid out for; None for that of its weights.
+        model_args: arguments of timm's class.
+
+    Raises:
+        SettingError: its last map has another stride, or it does not take the arguments.
+    """
+    if not hasattr(described, "patch_embed"):
+        model = create(name, model_args)
+    else:
+        size = image_size or described.patch_embed.img_size
+        model = create(name, model_args, img_size=size, strict_img_size=False)
+    if (stride := model.feature_info[-1]["reduction"]) not in (STRIDE, COARSEST):
+        raise refuse(name, model, f"whose last map has stride {stride}")
+    norm = getattr(model.head, "norm", None)
+    model.head = nn.ModuleDict({"norm": norm} if isinstance(norm, nn.Module) else {})
+    return model
+
+
+def stages_of(model: Any) -> list[Any]:
+    return list(model.stages if hasattr(model, "stages") else model.layers)
+
+
+def blocks_of(model: Any) -> list[nn.Module]:
+    """All blocks, in the order in which they run."""
+    return [block for stage in stages_of(model) for block in stage.blocks]
+
+
+def staged_map(model: Any, images: Tensor, checkpointing: Checkpointing) -> Tensor:
+    """Normalised RGB (B, 3, H, W) -> the last map, normed, (B, C, H/16, W/16), bilinear where its stride is 32."""
+    swin = hasattr(model, "patch_embed")
+    x, index = model.patch_embed(images) if swin else model.stem(images), 0
+    for stage in stages_of(model):
+        x = stage.downsample(x)
+        for block in stage.blocks:
+            x = run_block(block, x, None, index, checkpointing)
+            index += 1
+    # Swin has rows, columns and channels in this order.
+    x = model.norm(x).permute(0, 3, 1, 2) if swin else model.norm_pre(x)
+    if "norm" in model.head:
+        x = model.head["norm"](x)
+    if model.feature_info[-1]["reduction"] == COARSEST:
+        x = F.interpolate(x, scale_factor=COARSEST // STRIDE, mode="bilinear", align_corners=False)
+    return x.contiguous()
+
+
+def staged_depth(model: Any, name: str) -> int:
+    """See `Backbone.layer_depth`, of timm's name; what brings a stage its map belongs to its first block."""
+    lengths = [len(stage.blocks) for stage in stages_of(model)]
+    starts = [0, *accumulate(lengths)]
+    part, *rest = name.split(".")
+    if part in ("stages", "layers") and len(rest) > 1 and rest[0].isdecimal() and int(rest[0]) < len(lengths):
+        start = starts[int(rest[0])]
+        return start + 1 + (int(rest[2]) if rest[1] == "blocks" else 0)
+    if part in ("stem", "patch_embed"):
+        return 0
+    if part in ("norm", "norm_pre", "head"):
+        return starts[-1] + 1
+    raise KeyError(name)

@@ -1,0 +1,95 @@
+"""Intervals of metrics by resampling test images, the same resamplings for every row of the table.
+
+Legend: S seeds, N images, R resamplings, M metrics.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Statistics = Mapping[str, Tensor]  # by name, one row an image: sums from which metrics follow
+Metrics = Callable[[Statistics], dict[str, Tensor]]  # sums (..., *) over images to metrics (...)
+LEVEL = 0.95
+SEED = 2604  # of the resamplings
+_TRACE = 1e-9
+_CHUNK = 50  # resamplings at a time
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one row.
+
+    Attributes:
+        mean: over seeds, on the test images as they are.
+        std: standard deviation over seeds; 0 of a single one.
+        interval: of 95 %, of the mean over seeds, over resamplings of the test images.
+        resampled: (R,) the mean over seeds in each resampling; paired between rows.
+    """
+
+    mean: float
+    std: float
+    interval: tuple[float, float]
+    resampled: npt.NDArray[np.float64]
+
+    def as_dict(self) -> dict[str, object]:
+        """The score as results.json has it."""
+        return {"mean": self.mean, "std": self.std, "interval": list(self.interval)}
+
+
+def draw_weights(images: int, resamplings: int) -> Tensor:
+    """How often each image is in each resampling with replacement, (R, N) float64; the same for every call.
+
+    Each image has a trace more than that: a class that a resampling lacks keeps the value of all images, instead of
+    leaving the mean, which would rise.
+
+    Efron, "Bootstrap methods: another look at the jackknife", 1979.
+    """
+    generator = np.random.default_rng((SEED, images))
+    drawn = generator.multinomial(images, np.full(images, 1 / images), size=resamplings)
+    return torch.from_numpy(drawn + _TRACE)
+
+
+def score_all(statistics: list[Statistics], metrics: Metrics, weights: Tensor) -> dict[str, Score]:
+    """Every metric of one row with its interval.
+
+    Args:
+        statistics: of each seed, (N, ...) sums of each test image.
+        metrics: from sums over images to metrics.
+        weights: (R, N) of `draw_weights`.
+    """
+    whole = [metrics(summed(one, torch.ones(1, weights.shape[1], dtype=weights.dtype))) for one in statistics]
+    again: list[dict[str, Tensor]] = []
+    for one in statistics:
+        parts = [metrics(summed(one, part)) for part in weights.split(_CHUNK)]
+        again.append({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+    found = {}
+    for name in whole[0]:
+        values = np.array([float(one[name]) for one in whole])
+        resampled = torch.stack([one[name] for one in again]).mean(dim=0).numpy()
+        low, high = interval_of(resampled)
+        deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        found[name] = Score(float(values.mean()), deviation, (low, high), resampled)
+    return found
+
+
+def summed(statistics: Statistics, weights: Tensor) -> dict[str, Tensor]:
+    """Sums over images (R, ...), each image weighted by (R, N)."""
+    return {
+        name: (weights @ value.double().reshape(len(value), -1)).reshape(-1, *(value.shape[1:] or (1,)))
+        for name, value in statistics.items()
+    }
+
+
+def interval_of(resampled: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The 2.5 % and 97.5 % percentiles; NaN where a resampling has no value."""
+    low, high = np.percentile(resampled, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return float(low), float(high)
+
+
+def separate(first: Score, second: Score) -> bool:
+    """Whether the intervals of two rows have no value in common."""
+    return first.interval[0] > second.interval[1] or second.interval[0] > first.interval[1]

@@ -1,0 +1,199 @@
+"""The settings of a probing run: the data, the budget, the probes. Plain values, checked once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+from sapiens2_lit.errors import SettingError
+
+Kind = Literal["linear", "small"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+TASKS = ("pose", "segmentation", "pointmap", "normal", "albedo", "depth")
+TASK_ALIASES = {"seg": "segmentation"}
+SPLITS = ("train", "val", "test")
+_PLAIN = (int, float, str)
+
+
+@dataclass(frozen=True)
+class ProbeData:
+    """Which pictures and labels are probed with.
+
+    Attributes:
+        root: the dataset's folder, laid out as for `fit`; None to generate synthetic people.
+        image_size: (height, width) of the input in pixels.
+        label_stride: labels are taken at every so many pixels of the input, in training and evaluation.
+        skeleton: the vocabulary of the keypoints, by name or file.
+        classes: the vocabulary of the masks, by name or file.
+        group: what must not be in two splits, the subject or video: `folder`, the folder of a picture below
+            `images/`; `none`; or a regular expression whose first group, found in the stem, names it.
+        min_test_images: a task with fewer test images is refused.
+        train_images, val_images, test_images: most images of each split; None for all of a folder. Of synthetic
+            people as many are generated: 256, 64 and 128 where nothing is set.
+        seed: of the synthetic people.
+        num_workers: processes that read images; None for a share of the CPUs.
+    """
+
+    root: str | None = None
+    image_size: tuple[int, int] = (512, 384)
+    label_stride: int = 4
+    skeleton: str = "coco17"
+    classes: str = "body29"
+    group: str = "folder"
+    min_test_images: int = 10
+    train_images: int | None = None
+    val_images: int | None = None
+    test_images: int | None = None
+    seed: int = 0
+    num_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises SettingError where a value is out of its range."""
+        expect_size("data.image_size", self.image_size)
+        expect_at_least("data.label_stride", self.label_stride, 1)
+        expect_at_least("data.min_test_images", self.min_test_images, 2)
+        for split in SPLITS:
+            if (most := self.most(split)) is not None:
+                expect_at_least(f"data.{split}_images", most, 1)
+        expect_at_least("data.seed", self.seed, 0)
+        if self.num_workers is not None:
+            expect_at_least("data.num_workers", self.num_workers, 0)
+        if any(side % self.label_stride for side in self.image_size):
+            raise SettingError(
+                f"data.label_stride: found {self.label_stride}, expected a divisor of both sides of "
+                f"data.image_size, {list(self.image_size)}"
+            )
+
+    def most(self, split: str) -> int | None:
+        """The most images of a split, None for all."""
+        found: int | None = getattr(self, f"{split}_images")
+        return found
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How backbones are probed: the same for all of them.
+
+    Attributes:
+        data: the pictures and labels.
+        tasks: which tasks; None for all whose labels the data have.
+        probes: `linear`, a 1 x 1 convolution; `small`, one small fixed decoder.
+        seeds: number of trainings of each probe, which differ in initial values and order of the data.
+        steps: optimizer steps of a training.
+        batch_size: images a step.
+        learning_rates: tried on the validation split; the best one is tested.
+        weight_decay: of AdamW.
+        random: size of the randomly initialized backbone of the row `random`; None for the network of the first
+            backbone.
+        bootstrap: resamplings of the test images.
+        device: where backbones and probes run: auto, cpu, cuda, mps.
+        cache: folder that keeps feature maps for later runs; None to delete them at the end.
+        cache_limit_gb: greatest size of the feature maps of this run, in GB (1e9 bytes).
+    """
+
+    data: ProbeData = field(default_factory=ProbeData)
+    tasks: tuple[str, ...] | None = None
+    probes: tuple[Kind, ...] = KINDS
+    seeds: int = 3
+    steps: int = 300
+    batch_size: int = 16
+    learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2)
+    weight_decay: float = 1e-3
+    random: str | None = None
+    bootstrap: int = 1000
+    device: str = "auto"
+    cache: str | None = None
+    cache_limit_gb: float = 100.0
+
+    def __post_init__(self) -> None:
+        """Raises SettingError where a value is out of its range."""
+        for name in ("seeds", "steps", "batch_size"):
+            expect_at_least(name, getattr(self, name), 1)
+        expect_at_least("bootstrap", self.bootstrap, 100)
+        expect_names("probes", self.probes, KINDS)
+        if self.tasks is not None:
+            expect_names("tasks", self.tasks, TASKS)
+        if not self.learning_rates or any(not rate > 0 for rate in self.learning_rates):
+            found = list(self.learning_rates)
+            raise SettingError(f"learning_rates: found {found}, expected one or more numbers above 0")
+
+
+def expect_at_least(name: str, value: Any, least: int) -> None:
+    """Raise SettingError unless a value is a whole number of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise SettingError(f"{name}: found {value!r}, expected a whole number of {least} or more")
+
+
+def expect_size(name: str, value: Sequence[int]) -> None:
+    """Raise SettingError unless a value is (height, width) in pixels."""
+    if len(value) != 2 or any(not isinstance(side, int) or side < 1 for side in value):
+        raise SettingError(f"{name}: found {list(value)}, expected height and width in pixels")
+
+
+def expect_names(setting: str, found: Sequence[str], known: Sequence[str]) -> None:
+    """Raise SettingError unless all names are known, each is there once, and there is one."""
+    for name in found:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingError(f"{setting}: found {name!r}, expected some of {', '.join(known)}{hint}")
+    if not found or len(set(found)) != len(found):
+        raise SettingError(f"{setting}: found {list(found)}, expected one name or more, each once")
+
+
+def read_settings(values: Mapping[str, Any]) -> ProbeSettings:
+    """The settings that a mapping, as of a YAML file, says; what it leaves out keeps its default.
+
+    Raises:
+        SettingError: an unknown name, a value of the wrong kind or out of its range.
+    """
+    values = dict(values)
+    data = values.pop("data", None) or {}
+    if not isinstance(data, Mapping):
+        raise SettingError(f"data: found {data!r}, expected settings such as `root` and `image_size`")
+    found: dict[str, Any] = {"data": ProbeData(**checked(ProbeData, data, "data."))}
+    return ProbeSettings(**found, **checked(ProbeSettings, values, ""))
+
+
+def checked(kind: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Values by the names of a class's fields, lists as tuples, numbers as the field has them.
+
+    Raises:
+        SettingError: an unknown name, or a value of the wrong kind.
+    """
+    known = {one.name: getattr(one.type, "__name__", "") if one.type in _PLAIN else str(one.type) for one in fields(kind)}
+    found = {}
+    for name, value in values.items():
+        if name not in known:
+            near = get_close_matches(str(name), known, 1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else ""
+            raise SettingError(f"{prefix}{name}: probe has no such setting{hint}")
+        found[name] = as_field(f"{prefix}{name}", value, known[name])
+    return found
+
+
+def as_field(name: str, value: Any, kind: str) -> Any:
+    """A value as a field of the annotated kind takes it.
+
+    Raises:
+        SettingError: it is of another kind.
+    """
+    if value is None and "None" in kind:
+        return None
+    kind = kind.removesuffix(" | None")
+    if kind.startswith("tuple["):
+        inner = kind.removeprefix("tuple[").partition(",")[0]
+        items = list(value) if isinstance(value, list | tuple) else [value]
+        if name == "tasks":
+            items = [TASK_ALIASES.get(str(item), item) for item in items]
+        return tuple(as_field(name, item, inner) for item in items)
+    wanted: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
+    expected = wanted.get(kind, (str,))
+    if kind == "float" and isinstance(value, str):  # YAML reads 1e-3 as text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise SettingError(f"{name}: found {value!r}, expected {kind if kind in wanted else 'a name'}")
+    return float(value) if kind == "float" else value

@@ -1,0 +1,91 @@
+"""The rows of the table: which network sees pictures of which size, and what it costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.checkpoints.fingerprint import fingerprint
+from sapiens2_lit.memory.flops import inference_flops
+from sapiens2_lit.probing.baselines import PATCH, PixelFeatures, PositionFeatures
+from sapiens2_lit.probing.features import BackboneFeatures, Extractor
+from sapiens2_lit.probing.sources import Source, check_input
+
+SAME_GRID = " (same grid)"
+
+
+@dataclass
+class Row:
+    """One row.
+
+    Attributes:
+        label: its name.
+        source: its backbone; None of a baseline without one.
+        size: (height, width) that pictures are resized to.
+        facts: weights, size and costs of its backbone.
+        control: whether it is also trained on exchanged labels.
+    """
+
+    label: str
+    source: Source | None
+    size: tuple[int, int]
+    facts: dict[str, Any] = field(default_factory=dict)
+    control: bool = True
+
+    def extractor(self, device: torch.device) -> Extractor:
+        """What makes its feature maps."""
+        if self.source is None:
+            return PixelFeatures() if self.label == "pixels" else PositionFeatures()
+        backbone = self.source.load().to(device)
+        about = {"backbone": type(backbone).__qualname__, "weights": self.facts["fingerprint"]}
+        return BackboneFeatures(backbone, self.size, about)
+
+
+def make_rows(sources: Sequence[Source], random: Source, size: tuple[int, int]) -> list[Row]:
+    """All rows of the table, after every backbone was loaded once and found to take the pictures.
+
+    Where patch sizes differ, a backbone whose patches are not those of the first one is there twice: with the same
+    pixels, and with the same grid, for which pictures are resized.
+
+    Raises:
+        SettingError, WeightsError: a backbone cannot be loaded, or takes no pictures of this size.
+    """
+    rows, first = [], 0
+    for source in [*sources, random]:
+        backbone = source.load()
+        check_input(source.label, backbone, size)
+        patch = backbone.patch_size
+        first = first or patch
+        rows.append(Row(source.label, source, size, facts_of(source, backbone, size)))
+        if patch != first:
+            grid = (size[0] // first * patch, size[1] // first * patch)
+            label = source.label + SAME_GRID
+            rows.append(Row(label, source, grid, facts_of(source, backbone, grid)))
+    return [*rows, *(Row(name, None, size, baseline_facts(), False) for name in ("pixels", "position"))]
+
+
+def facts_of(source: Source, backbone: Backbone, size: tuple[int, int]) -> dict[str, Any]:
+    """What is known of a backbone: its weights, its size, and its cost for one picture."""
+    return {
+        "source": source.name,
+        "class": type(backbone).__name__,
+        "fingerprint": fingerprint({**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}),
+        "parameters": count(backbone),
+        "tflop": inference_flops(backbone, size) / 1e12,
+        "input_size": list(size),
+        "patch_size": backbone.patch_size,
+        "channels": backbone.embed_dim,
+        "licence": getattr(backbone, "licence", None),
+    }
+
+
+def baseline_facts() -> dict[str, Any]:
+    return {"source": None, "parameters": 0, "tflop": 0.0, "patch_size": PATCH}
+
+
+def count(module: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,93 @@
+"""What may be said of probed backbones, in plain sentences: a ranking only where intervals do not overlap."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sapiens2_lit.report.headlines import digits
+
+Found = Mapping[str, Any]  # what results.json holds
+BASELINES = ("random", "pixels", "position")
+USUAL_SEEDS = 3
+SMALL = "small/"
+
+
+def conclusions(found: Found) -> list[str]:
+    """Sentences on the run, on every task and on the controls."""
+    return [*on_run(found), *(on_task(found, task) for task in found["directions"]), *on_controls(found)]
+
+
+def on_run(found: Found) -> list[str]:
+    """How much was trained and tested."""
+    facts = found["facts"]
+    seeds, images = len(facts["seeds"]), facts["data"]["images"]
+    sizes = ", ".join(f"{task} {one['test']}" for task, one in images.items())
+    said = [
+        f"Test images: {sizes}. Intervals are of 95 %, over resampled test images, the same for every row."
+    ]
+    if seeds == 1:
+        said.append("One seed: how much scores vary between trainings is not known.")
+    elif seeds < USUAL_SEEDS:
+        said.append(
+            f"{seeds} seeds, fewer than the usual {USUAL_SEEDS}: deviations between trainings are rough."
+        )
+    return said
+
+
+def on_task(found: Found, task: str) -> str:
+    """Which rows are better, as far as that can be told."""
+    metric, more = first_metric(found, task)
+    rows = {label: one[task][metric] for label, one in found["backbones"].items() if task in one}
+    best = (max if more else min)(rows, key=lambda label: rows[label]["mean"])
+    others = [one for one in found["comparisons"] if one["task"] == task and one["better"] == best]
+    apart = [one["worse"] for one in others if one["separate"]]
+    near = [one["worse"] for one in others if not one["separate"]]
+    said = f"{task}, {metric}: {best} is {'highest' if more else 'lowest'} with {digits(rows[best]['mean'])}"
+    if apart:
+        said += f" and better than {listed(apart)}"
+    if near:
+        said += f"; {'it' if apart else 'but it'} cannot be ranked against {listed(near)}, whose intervals overlap its own"
+    said += "."
+    unproved = [
+        label
+        for label in rows
+        if label not in BASELINES and "random" in rows and not beats(rows[label], rows["random"], more)
+    ]
+    if unproved:
+        verb = "does" if len(unproved) == 1 else "do"
+        said += f" {listed(unproved)} {verb} not beat random initialization here, so this task says nothing of them."
+    return said
+
+
+def on_controls(found: Found) -> list[str]:
+    """Whether probes on exchanged labels stay within what positions tell."""
+    failed = [one for one in found["controls"] if not one["passes"]]
+    if not failed:
+        return [
+            "Controls: trained on labels of other pictures, no backbone beats position alone; the scores above are of "
+            "what is in the pictures."
+        ]
+    each = "; ".join(
+        f"{one['backbone']} on {one['task']} ({digits(one['permuted'])} against {digits(one['position'])})"
+        for one in failed
+    )
+    return [
+        f"Warning: trained on labels of other pictures, these beat position alone: {each}. Pictures of different splits "
+        "or samples may share more than they should: do not trust these tasks."
+    ]
+
+
+def first_metric(found: Found, task: str) -> tuple[str, bool]:
+    """The metric that decides, and whether more is better."""
+    metric, more = next(iter(found["directions"][task].items()))
+    return str(metric), bool(more)
+
+
+def beats(score: Mapping[str, Any], other: Mapping[str, Any], more: bool) -> bool:
+    """Whether one score's interval lies wholly on the better side of another's."""
+    (low, high), (other_low, other_high) = score["interval"], other["interval"]
+    return bool(low > other_high if more else high < other_low)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
