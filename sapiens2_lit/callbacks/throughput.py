@@ -162,7 +162,11 @@ def batch_flops(flops: TrainingFlops, module: BackboneModule, batch: Mapping[str
     """What a batch takes: of the heads, those count whose labels it has."""
     work = 0.0
     for part in parts_of(batch):
-        taught = [name for name, head in module.named_heads() if all(key in part for key in head.targets)]
+        taught = [
+            name
+            for name, head in module.named_heads()
+            if all(key in part for key in getattr(head, "targets", ()))
+        ]
         work += len(part["image"]) * flops.of(taught)
     return work
 

@@ -95,7 +95,8 @@ def expect_task(command: str, args: Sequence[str], needed: bool) -> None:
         raise SettingError(
             f"{' and '.join(names)} {'are overlays' if several else 'is an overlay'}, which only "
             f"{'change' if several else 'changes'} a run. Put the configuration of a task before "
-            f"{'them' if several else 'it'}, {_tasks(command)}:\n  --config {example} --config {' --config '.join(names)}"
+            f"{'them' if several else 'it'}, {_tasks(command)}:\n"
+            f"  --config {example} --config {' --config '.join(names)}"
         )
     first = tasks.index(True)
     for file, name in zip(files[:first], names[:first], strict=True):

@@ -136,8 +136,7 @@ def closing(
     if (loss := trainer.callback_metrics.get(LOSS)) is not None:
         lines.append(f"{LOSS} {float(loss):.4f}: how well pixels are guessed, not how good the features are")
     lines += [f"run: {folder}" + (f" ({', '.join(there)})" if there else ""), f"backbone: {target}", "next:"]
-    backbone = settings.model.backbone.keywords if hasattr(settings.model.backbone, "keywords") else {}
-    size = backbone.get("size", "SIZE")
+    size = module.config["model"]["backbone"].get("init_args", {}).get("size", "SIZE")
     lines += [
         f"  sapiens2-lit fit --config segmentation_29.yaml --config size/{size}.yaml --data.root DIR "
         f"--model.backbone.weights {target}",

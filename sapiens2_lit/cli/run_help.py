@@ -152,10 +152,8 @@ def print_help(command: str, args: Sequence[str], everything: bool) -> None:
         args: its options, but for those that ask for help.
         everything: all settings, not only those that people change.
     """
-    if args:
-        values = parsed(command, args)
-    else:  # of no run: what data and heads have depends on their classes
-        values = merged(args)
+    # of no run what data and heads have depends on their classes
+    values = parsed(command, args) if args else merged(args)
     module, callbacks = trained_by(command)
     sys.stdout.write(help_text(command, args, run_settings(values, module, callbacks), everything))
 

@@ -7,7 +7,7 @@ from sapiens2_lit.cli.configs import OVERLAYS, PRETRAINING, complete_configs, sh
 
 WHAT = {
     "fit": "Train heads on a Sapiens2 backbone; everything of a run is written to OUTPUT/version_N.",
-    "pretrain": "Let a backbone learn from images without labels; of a run, OUTPUT/version_N/backbone.safetensors remains.",
+    "pretrain": "Let a backbone learn from images without labels; writes OUTPUT/version_N/backbone.safetensors.",
     "validate": "Measure a trained model on the validation data.",
     "test": "Measure a trained model on the test data.",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.cli.config_files import config_files, expect_task, merged, options_of
-from sapiens2_lit.cli.configs import resolve_configs
+from sapiens2_lit.cli.configs import OBJECTIVE, resolve_configs
 from sapiens2_lit.cli.find_run import PATTERNS, find_checkpoint, find_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import DEFAULT_RUNS, value_of
@@ -111,7 +111,7 @@ def expect_command(command: str, model: Any) -> None:
         raise SettingError(
             "pretrain: the configuration has model.heads, which learn from labels: that is `fit`"
         )
-    if command == "fit" and "heads" not in given and not {"mae", "contrast"}.isdisjoint(given):
+    if command == "fit" and "heads" not in given and not OBJECTIVE.isdisjoint(given):
         raise SettingError(
             "fit: the configuration has no model.heads, but learns without labels: that is `pretrain`"
         )

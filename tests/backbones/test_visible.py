@@ -20,13 +20,15 @@ def backbone(request: pytest.FixtureRequest) -> Sapiens2:
 @pytest.mark.parametrize("rope_dtype", ["float32", "bfloat16"])
 def test_all_patches_in_any_order_are_the_plain_forward(backbone: Sapiens2, rope_dtype: str) -> None:
     backbone.rope_dtype = getattr(torch, rope_dtype)
+    # sums in another order, which queries and keys rounded to bfloat16 magnify
+    tolerance = {"rtol": 1e-5, "atol": 2e-6} if rope_dtype == "float32" else {"rtol": 0, "atol": 1e-2}
     images = torch.randn(2, 3, *backbone.image_size)
     order = torch.stack([torch.randperm(12, generator=torch.Generator().manual_seed(i)) for i in range(2)])
     plain = backbone.forward_tokens(images)
     found = backbone.forward_visible(images, order)
-    torch.testing.assert_close(found[:, :PREFIX], plain[:, :PREFIX], rtol=1e-5, atol=2e-6)
+    torch.testing.assert_close(found[:, :PREFIX], plain[:, :PREFIX], **tolerance)
     expected = plain[:, PREFIX:].gather(1, order[..., None].expand(-1, -1, 64))
-    torch.testing.assert_close(found[:, PREFIX:], expected, rtol=1e-5, atol=2e-6)
+    torch.testing.assert_close(found[:, PREFIX:], expected, **tolerance)
 
 
 @torch.no_grad()

@@ -53,7 +53,7 @@ def entropy(probabilities: Tensor) -> Tensor:
 
 @torch.no_grad()
 def effective_rank(features: Tensor) -> float:
-    """How many directions features (n, C) of all ranks use: exp of their singular values' entropy (arXiv:2210.02885)."""
+    """How many directions features (n, C) of all ranks use: exp of the entropy of singular values (2210.02885)."""
     every, _ = gather_with_gradient(features.detach().float())
     values = torch.linalg.svdvals(every.cpu())
     shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)

@@ -79,7 +79,9 @@ def lightly() -> Any:
     from lightly.loss import DINOLoss, KoLeoLoss, NTXentLoss
     from lightly.models.modules import MAEDecoderTIMM
 
-    return SimpleNamespace(DINOLoss=DINOLoss, KoLeoLoss=KoLeoLoss, NTXentLoss=NTXentLoss, Decoder=MAEDecoderTIMM)
+    return SimpleNamespace(
+        DINOLoss=DINOLoss, KoLeoLoss=KoLeoLoss, NTXentLoss=NTXentLoss, Decoder=MAEDecoderTIMM
+    )
 
 
 def test_dino_is_lightlys(lightly: Any, random: torch.Generator) -> None:
@@ -114,7 +116,12 @@ def test_the_decoder_is_lightlys_with_equal_weights(lightly: Any, random: torch.
     backbone: Any = SimpleNamespace(embed_dim=48, patch_size=16, prefix_tokens=prefix)
     own = MAEDecoder(backbone, Reconstruction(depth=2, width=64, heads=4))
     oracle = lightly.Decoder(
-        num_patches=16, patch_size=16, embed_dim=48, decoder_embed_dim=64, decoder_depth=2, decoder_num_heads=4
+        num_patches=16,
+        patch_size=16,
+        embed_dim=48,
+        decoder_embed_dim=64,
+        decoder_depth=2,
+        decoder_num_heads=4,
     )
     names = {
         "embed": "decoder_embed", "norm": "decoder_norm", "predict": "decoder_pred", "mask_token": "mask_token",

@@ -90,7 +90,9 @@ def test_a_checkpoint_of_another_objective_is_refused(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(3)
-    return write_weights(Sapiens2("test").state_dict(), tmp_path_factory.mktemp("start") / "model.safetensors")
+    return write_weights(
+        Sapiens2("test").state_dict(), tmp_path_factory.mktemp("start") / "model.safetensors"
+    )
 
 
 def cosine_distance(module: Any, start: Path) -> float:
@@ -160,7 +162,7 @@ def test_collapse_is_told_and_ends_the_run() -> None:
     guard.check(healthy, 11)
     guard.check(same, 12)
     guard.check(same, 13)
-    with pytest.raises(TrainingError, match="has collapsed(.|\n)*same of every image"):
+    with pytest.raises(TrainingError, match=r"has collapsed(.|\n)*same of every image"):
         guard.check(same, 14)
 
 
