@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 from jsonargparse import Namespace
@@ -18,6 +17,7 @@ from sapiens2_lit.callbacks.reconstruction import ReconstructionPictures
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id
 from sapiens2_lit.checkpoints.pretraining_file import NAME, ORIGIN, gathered_backbone, read_origin
 from sapiens2_lit.checkpoints.writer import write_weights
+from sapiens2_lit.cli.before_after import Comparison, compare_with_start
 from sapiens2_lit.cli.closing import pace
 from sapiens2_lit.cli.fit import SapiensCLI, run
 from sapiens2_lit.cli.fit_options import add_run_options
@@ -43,6 +43,7 @@ class PretrainCLI(SapiensCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         add_run_options(parser, CALLBACKS, {})
+        parser.add_class_arguments(Comparison, "comparison")
 
     def share_settings(self, settings: Namespace) -> None:
         share_pretrain_settings(settings)
@@ -62,10 +63,14 @@ class PretrainCLI(SapiensCLI):
         settings = self.config_init["fit"]
         if settings.trainer.fast_dev_run or settings.trainer.enable_checkpointing is False:
             return
+        seconds = time.monotonic() - self.began
         target = write_backbone(self.model, self.trainer, self.folder)
         if self.trainer.is_global_zero:
-            seconds = time.monotonic() - self.began
-            sys.stdout.write(closing(self.trainer, self.model, settings, self.folder, target, seconds) + "\n")
+            verdict, start = "", self.model.network.backbone.weights
+            if settings.comparison.is_due(start):
+                size = self.model.network.backbone.image_size
+                verdict = compare_with_start(settings.comparison, start, target, size, self.folder)
+            sys.stdout.write(closing(self.trainer, self.model, self.folder, target, seconds, verdict) + "\n")
             sys.stdout.flush()
 
 
@@ -128,14 +133,20 @@ def base_of(source: str | None) -> str | None:
 
 
 def closing(
-    trainer: L.Trainer, module: PretrainModule, settings: Any, folder: Path, target: Path, seconds: float
+    trainer: L.Trainer, module: PretrainModule, folder: Path, target: Path, seconds: float, verdict: str
 ) -> str:
-    """The last lines."""
+    """The last lines.
+
+    Args:
+        verdict: whether the result is better than the start; empty where nobody asked.
+    """
     there = [name for name in FILES if (folder / name).exists()]
     lines = ["", f"pretrained to step {trainer.global_step:,} in {duration(seconds)}{pace(trainer)}"]
     if (loss := trainer.callback_metrics.get(LOSS)) is not None:
         lines.append(f"{LOSS} {float(loss):.4f}: how well pixels are guessed, not how good the features are")
-    lines += [f"run: {folder}" + (f" ({', '.join(there)})" if there else ""), f"backbone: {target}", "next:"]
+    lines += [f"run: {folder}" + (f" ({', '.join(there)})" if there else ""), f"backbone: {target}"]
+    lines += [verdict] if verdict else []
+    lines += ["next:"]
     size = module.config["model"]["backbone"].get("init_args", {}).get("size", "SIZE")
     lines += [
         f"  sapiens2-lit fit --config segmentation_29.yaml --config size/{size}.yaml --data.root DIR "

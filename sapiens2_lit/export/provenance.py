@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id
+from sapiens2_lit.checkpoints.pretraining_file import read_origin
 from sapiens2_lit.export.folder import MANIFEST
 from sapiens2_lit.inference.model import InferenceModel
 
@@ -46,6 +47,10 @@ def provenance(model: InferenceModel, source: str, backbone: str | None = None) 
     checkpoint = source.endswith(".ckpt") and bool(settings)
     if not named and checkpoint:
         return Provenance(None, None, [])
+    if (
+        named and (made := read_origin(named[0])) is not None
+    ):  # by a pretraining, which says what that began with
+        return Provenance(made.get("base"), None, [source, *named])
     places = [source, *([backbone] if backbone else []), *named]
     first = named[0] if named else source
     hub_id = first if is_hub_id(first) and not Path(first).expanduser().exists() else None

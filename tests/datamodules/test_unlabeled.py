@@ -75,7 +75,7 @@ def test_a_folder_without_images_is_an_error(tmp_path: Path, folder: Path) -> No
     (tmp_path / "nothing").mkdir()
     with pytest.raises(DataError, match="found no images and no videos"):
         make(tmp_path / "nothing")
-    with pytest.raises(DataError, match="none of 24 images can be used; such as(.|\n)*least_side"):
+    with pytest.raises(DataError, match=r"none of 24 images can be used; such as(.|\n)*least_side"):
         make(folder, least_side=500)
     with pytest.raises(DataError, match="does not exist"):
         make(folder / "elsewhere")

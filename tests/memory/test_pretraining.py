@@ -48,7 +48,9 @@ def cost(visible: int | None) -> tuple[float, int]:
 def test_an_mae_step_encodes_a_quarter() -> None:
     flops, kept = cost(None)
     few_flops, few_kept = cost(PATCHES // 4)
-    print(f"\nencoder at a quarter: {few_flops / flops:.3f} of the FLOP, {few_kept / kept:.3f} of the activations")
+    print(
+        f"\nencoder at a quarter: {few_flops / flops:.3f} of the FLOP, {few_kept / kept:.3f} of the activations"
+    )
     assert few_flops <= 0.3 * flops
     assert few_kept <= 0.35 * kept
 

@@ -60,7 +60,9 @@ def trained(people: Path, runs: Path) -> Path:
 def test_losses_and_backbones_are_those_of_one_process(trained: Path, name: str, alone: str) -> None:
     expected = recorded(trained / "recorded" / alone)
     found = recorded(trained / "recorded" / name)
-    scale = 0.5 if name == "mae_accumulated" else 1.0  # Lightning tells the loss divided by the batches of a step
+    scale = (
+        0.5 if name == "mae_accumulated" else 1.0
+    )  # Lightning tells the loss divided by the batches of a step
     assert list(found) == list(range(1, STEPS + 1))
     if scale == 1.0:
         assert found == pytest.approx(expected, abs=1e-5)
