@@ -1,9 +1,9 @@
 """What pretraining costs and what it brings, on synthetic people and a CPU; RESULTS.md has the numbers.
 
-    python benchmarks/pretraining.py cost                      # seconds of a step, MAE, contrast and fine-tuning side by side
-    python benchmarks/pretraining.py gain --folder runs/gain   # frozen features before and after, 64 labelled pictures
-    python benchmarks/pretraining.py claim --folder runs/claim # MAE, contrast with and without colors, both: equal FLOP
-    python benchmarks/pretraining.py anchor --folder runs/anchor  # continued on inverted pictures, with and without anchor
+    python benchmarks/pretraining.py cost    # seconds of a step: MAE, contrast, fine-tuning
+    python benchmarks/pretraining.py gain    # frozen features before and after, 64 labels
+    python benchmarks/pretraining.py claim   # MAE, contrast, both: equal FLOP
+    python benchmarks/pretraining.py anchor  # continued on inverted pictures
 
 Each part goes on where it was stopped: what its folder holds is not done again. `--quick` is a rehearsal of a minute.
 """
@@ -127,11 +127,12 @@ def cost(folder: Path, quick: bool) -> None:
         return torch.stack(list(network.heads["seg"].loss(outputs, labels).values())).sum()  # type: ignore[operator]
 
     kinds["fine-tuning (segmentation)"] = (network, fine_tune)
-    for label, settings in (
-        ("MAE", {}),
-        ("contrast (dino)", {"mae": None, "contrast": "dino"}),
-        ("both", {"contrast": "dino"}),
-    ):
+    objectives: dict[str, dict[str, Any]] = {
+        "MAE": {},
+        "contrast (dino)": {"mae": None, "contrast": "dino"},
+        "both": {"contrast": "dino"},
+    }
+    for label, settings in objectives.items():
         module = PretrainModule(partial(Sapiens2, name, size), **settings)
         module.configure_model()
         views = module.objective.global_views

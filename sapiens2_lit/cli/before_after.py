@@ -106,11 +106,8 @@ def compare_with_start(
 def page_of(results: ProbeResults, lines: list[str]) -> str:
     """The page of the probe with the verdict above all else."""
     page = build_probe_page(results.as_dict(), results.pictures, results.pca)
-    said = (
-        f"<section><h1>{escape(lines[0])}</h1>"
-        + "".join(f"<p>{escape(one)}</p>" for one in lines[1:])
-        + "</section>"
-    )
+    told = "".join(f"<p>{escape(one)}</p>" for one in lines[1:])
+    said = f"<section><h1>{escape(lines[0])}</h1>{told}</section>"
     head, body, rest = page.partition("<body>")
     return f"{head}{body}{said}{rest}" if body else said + page
 

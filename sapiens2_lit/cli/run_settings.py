@@ -54,9 +54,10 @@ def trained_by(command: str) -> tuple[type, Mapping[str, type]]:
     """What a command trains, and the callbacks whose settings are options of it."""
     if command != "pretrain":
         return SapiensModule, CALLBACKS
+    from sapiens2_lit.cli.before_after import Comparison
     from sapiens2_lit.cli.pretrain import CALLBACKS as OWN
 
-    return PretrainModule, OWN
+    return PretrainModule, {**OWN, "comparison": Comparison}
 
 
 def run_settings(

@@ -5,12 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import job
-from processes import DDP, FSDP, STEPS, recorded, start
+from processes import DDP, FSDP, STEPS, MakeJob, recorded, start
 from safetensors.torch import load_file
-
-from sapiens2_lit.synthetic.dataset.dataset import make_dataset
-from sapiens2_lit.synthetic.dataset.manifest import Settings
 
 pytestmark = pytest.mark.slow
 DINO = ("--model.dino.prototypes", 32, "--model.dino.hidden", 32, "--model.dino.bottleneck", 16)
@@ -18,17 +14,11 @@ MAE, BOTH = "pretrain/mae.yaml", "pretrain/sapiens2.yaml"
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("people")
-    make_dataset(root, 12, Settings(size=(96, 72), tasks=("segmentation",)), workers=1, progress=False)
-    return root / "images"
-
-
-@pytest.fixture(scope="module")
-def trained(people: Path, runs: Path) -> Path:
+def trained(pose_job: MakeJob, figures: Path, runs: Path) -> Path:
     def pretrain(config: str, name: str, ranks: int, *options: object) -> list[str]:
-        made = job(config, people, runs, name, ranks, "--data.val_samples", 0, *options)
-        return ["pretrain", *made[1:]]
+        made = pose_job(name, ranks, "--data.val_samples", 0, *options)
+        own = {"pose_17.yaml": config, str(figures): str(figures / "images")}
+        return ["pretrain", *(own.get(word, word) for word in made[1:])]
 
     half = runs / "kept" / "both_fsdp" / f"step={STEPS // 2}.ckpt"
     accumulated = ("--data.batch_size", 1, "--trainer.accumulate_grad_batches", 2)
