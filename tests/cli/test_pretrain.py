@@ -56,6 +56,9 @@ def test_a_run_and_what_its_backbone_is_taken_for(
     assert main(onnx) == 1
     assert "without a head" in capsys.readouterr().err
 
+    assert main(["predict", "--model", str(run), "--images", str(people), "--output", str(tmp_path / "p")]) == 1
+    assert "which has no head to predict with" in capsys.readouterr().err
+
     weights = ["--model.backbone.weights", run / "backbone.safetensors", "--comparison.run", "never"]
     options = [*weights, "--trainer.max_steps", 3, "--model.adapt.mode", "lora"]
     assert pretrain("continue", people, tmp_path / "on", *options) == 0

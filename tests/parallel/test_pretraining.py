@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
 DINO = ("--model.dino.prototypes", 32, "--model.dino.hidden", 32, "--model.dino.bottleneck", 16)
-MAE, BOTH = "pretrain/mae.yaml", "pretrain/sapiens2.yaml"
+MAE, BOTH, CONTINUE = (f"pretrain/{name}.yaml" for name in ("mae", "sapiens2", "continue"))
 
 
 @pytest.fixture(scope="module")
-def trained(pose_job: MakeJob, figures: Path, runs: Path) -> Path:
+def trained(pose_job: MakeJob, figures: Path, weights: Path, runs: Path) -> Path:
     def pretrain(config: str, name: str, ranks: int, *options: object) -> list[str]:
         made = pose_job(name, ranks, "--data.val_samples", 0, *options)
         own = {"pose_17.yaml": config, str(figures): str(figures / "images")}
@@ -22,12 +22,18 @@ def trained(pose_job: MakeJob, figures: Path, runs: Path) -> Path:
 
     half = runs / "kept" / "both_fsdp" / f"step={STEPS // 2}.ckpt"
     accumulated = ("--data.batch_size", 1, "--trainer.accumulate_grad_batches", 2)
-    by_one = [pretrain(MAE, "mae1", 1), pretrain(BOTH, "both1", 1, *DINO)]
+    near = ("--model.backbone.weights", weights, "--model.decoder_first_steps", 5, "--comparison.run", "never")
+    by_one = [
+        pretrain(MAE, "mae1", 1),
+        pretrain(BOTH, "both1", 1, *DINO),
+        pretrain(CONTINUE, "anchor1", 1, *near),
+    ]
     by_two = [
         pretrain(MAE, "mae_ddp", 2, *DDP),
         pretrain(MAE, "mae_fsdp", 2, *FSDP),
         pretrain(BOTH, "both_ddp", 2, *DDP, *DINO),
         pretrain(BOTH, "both_fsdp", 2, *FSDP, *DINO),
+        pretrain(CONTINUE, "anchor_fsdp", 2, *FSDP, *near),
         pretrain(MAE, "mae_accumulated", 2, *DDP, *accumulated),
         pretrain(BOTH, "both_on", 2, *FSDP, *DINO, "--ckpt_path", half),
     ]
@@ -45,6 +51,7 @@ def trained(pose_job: MakeJob, figures: Path, runs: Path) -> Path:
         ("mae_accumulated", "mae1"),
         ("both_ddp", "both1"),
         ("both_fsdp", "both1"),
+        ("anchor_fsdp", "anchor1"),
     ],
 )
 def test_losses_and_backbones_are_those_of_one_process(trained: Path, name: str, alone: str) -> None:

@@ -9,7 +9,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.training.optimizer import Optimization
 
-NOT_BACKBONE = ("heads", "balance")  # names of groups
+NOT_BACKBONE = ("heads", "balance")  # names of groups, before any dot
 
 
 class PretrainOptimization(Optimization):
@@ -41,8 +41,10 @@ class PretrainOptimization(Optimization):
         self.final_lr, self.decoder_first_steps = final_lr, decoder_first_steps
 
     def schedule(self, group: dict[str, Any], steps: float) -> Callable[[int], float]:
-        waits = 0 if group["name"] in NOT_BACKBONE else self.decoder_first_steps
-        return warmup_then_cosine(self.warmup_steps, steps, self.final_lr / max(group["lr"], 1e-12), waits)
+        part = str(group["name"]).partition(".")[0]
+        waits = 0 if part in NOT_BACKBONE else self.decoder_first_steps
+        last = self.final_lr / max(float(group["lr"]), 1e-12)
+        return warmup_then_cosine(self.warmup_steps, steps, min(1.0, last), waits)
 
 
 def warmup_then_cosine(

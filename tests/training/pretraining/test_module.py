@@ -117,7 +117,11 @@ def test_the_anchor_holds_features_near_the_start(tmp_path: Path, start: Path) -
 
 def test_the_decoder_learns_alone_at_first(tmp_path: Path, start: Path) -> None:
     module = make(start, decoder_first_steps=2)
+    module.configure_model()
+    before = {name: p.detach().clone() for name, p in module.network.heads.named_parameters()}
     fit(module, tmp_path, 2)
+    stayed = [name for name, p in module.network.heads.named_parameters() if torch.equal(p, before[name])]
+    assert not stayed, "biases and norms of the decoder learn as well"
     assert cosine_distance(module, start) == pytest.approx(0, abs=1e-6)
     module = make(start, decoder_first_steps=2)
     fit(module, tmp_path, 5)
