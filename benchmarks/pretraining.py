@@ -158,9 +158,8 @@ def cost(folder: Path, quick: bool) -> None:
     base = statistics.median(times["fine-tuning (segmentation)"])
     print(f"{name}, {size[0]} x {size[1]}, {batch} images, CPU with {torch.get_num_threads()} threads")
     for label, found in times.items():
-        print(
-            f"  {label:28} {statistics.median(found):8.2f} s a step, {statistics.median(found) / base:5.2f} of fine-tuning"
-        )
+        middle = statistics.median(found)
+        print(f"  {label:28} {middle:8.2f} s a step, {middle / base:5.2f} of fine-tuning")
 
 
 def gain(folder: Path, quick: bool) -> None:

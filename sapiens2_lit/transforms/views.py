@@ -8,6 +8,7 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -152,7 +153,8 @@ class ViewColors:
         self.solarize = Solarize(settings.solarize)
 
     @cached_property
-    def compose(self) -> "albumentations.Compose":  # noqa: F821 - imported below, where it takes its seconds
+    def compose(self) -> Any:
+        """albumentations' steps, imported when they are first needed: it takes seconds."""
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         import albumentations
 

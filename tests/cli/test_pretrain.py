@@ -56,7 +56,9 @@ def test_a_run_and_what_its_backbone_is_taken_for(
     assert main(onnx) == 1
     assert "without a head" in capsys.readouterr().err
 
-    assert main(["predict", "--model", str(run), "--images", str(people), "--output", str(tmp_path / "p")]) == 1
+    assert (
+        main(["predict", "--model", str(run), "--images", str(people), "--output", str(tmp_path / "p")]) == 1
+    )
     assert "which has no head to predict with" in capsys.readouterr().err
 
     weights = ["--model.backbone.weights", run / "backbone.safetensors", "--comparison.run", "never"]
@@ -64,7 +66,7 @@ def test_a_run_and_what_its_backbone_is_taken_for(
     assert pretrain("continue", people, tmp_path / "on", *options) == 0
     with safe_open(tmp_path / "on" / "version_0" / "backbone.safetensors", "pt") as opened:
         origin = json.loads(opened.metadata()["sapiens2_lit.pretraining"])
-        assert not any("lora" in name for name in opened.keys())
+        assert not any("lora" in name for name in list(opened.keys()))
     assert origin["objective"] == "mae + anchor"
     assert origin["base"] is None, "its start began with random values"
     capsys.readouterr()

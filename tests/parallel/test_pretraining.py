@@ -22,7 +22,14 @@ def trained(pose_job: MakeJob, figures: Path, weights: Path, runs: Path) -> Path
 
     half = runs / "kept" / "both_fsdp" / f"step={STEPS // 2}.ckpt"
     accumulated = ("--data.batch_size", 1, "--trainer.accumulate_grad_batches", 2)
-    near = ("--model.backbone.weights", weights, "--model.decoder_first_steps", 5, "--comparison.run", "never")
+    near = (
+        "--model.backbone.weights",
+        weights,
+        "--model.decoder_first_steps",
+        5,
+        "--comparison.run",
+        "never",
+    )
     by_one = [
         pretrain(MAE, "mae1", 1),
         pretrain(BOTH, "both1", 1, *DINO),
