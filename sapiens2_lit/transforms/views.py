@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.transforms.geometric import Affine, compose, mirror, scaling, translation, warp_image
+from sapiens2_lit.transforms.geometric import Affine, compose, mirror, reduce_first, scaling, translation
 from sapiens2_lit.transforms.pixels import Image, Solarize
 
 Region = tuple[float, float, float, float]  # x, y, width, height in pixels of the image
@@ -141,8 +142,13 @@ def view_affine(crop: Region, size: tuple[int, int], flip: bool = False) -> Affi
 
 
 def cut_view(image: Image, affine: Affine, size: tuple[int, int]) -> Image:
-    """RGB uint8 (H, W, 3) of a view; pixels beyond the image are its mean."""
-    return warp_image(image, affine, size, border_value=None)
+    """RGB uint8 (H, W, 3) of a view; at the image's edges its last pixels are repeated."""
+    image, affine = reduce_first(image, affine, size)
+    height, width = size
+    view = cv2.warpAffine(
+        image, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(view, dtype=np.uint8)
 
 
 class ViewColors:

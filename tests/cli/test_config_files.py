@@ -9,7 +9,6 @@ from sapiens2_lit.cli.config_files import expect_task, has_task, merged, read_se
 from sapiens2_lit.cli.configs import complete_configs, find_config, resolve_configs, shipped_configs
 from sapiens2_lit.errors import SettingError
 
-
 COMPLETE = complete_configs("fit") + complete_configs("pretrain")
 
 

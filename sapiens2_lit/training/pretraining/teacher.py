@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.parallel import local_values, sum_over_ranks
+from sapiens2_lit.parallel.sharding import reshard
 
 
 class Center(nn.Module):
@@ -56,6 +57,7 @@ def follow(teacher: nn.Module, student: Mapping[str, nn.Parameter], momentum: fl
         teacher: whose parameters have the student's names; sharded alike, where these are sharded.
         student: parameters by name.
     """
+    reshard(teacher)
     averages, weights = [], []
     for name, parameter in teacher.named_parameters():
         averages.append(local_values(parameter))
