@@ -71,5 +71,5 @@ def gather_with_gradient(own: Tensor) -> tuple[Tensor, int]:
     """
     if not several_ranks():
         return own, 0
-    gathered: Tensor = _Gather.apply(own)  # type: ignore[no-untyped-call]  # as torch declares it
+    gathered: Tensor = _Gather.apply(own)
     return gathered, dist.get_rank() * len(own)
