@@ -26,14 +26,17 @@ def cost(visible: int | None) -> tuple[float, int]:
     with torch.device("meta"):
         backbone = Sapiens2("0.4b", SIZE)
     kept: dict[int, int] = {}
+    weights: set[int] = set()  # whose transposes are saved as well
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        if not isinstance(tensor, torch.nn.Parameter):
-            kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage.nbytes()
         return tensor
 
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
         played = fake_copy(backbone)
+        weights |= {parameter.untyped_storage()._cdata for parameter in played.parameters()}
         images = torch.zeros(1, 3, *SIZE)
         with FlopCounterMode(display=False) as flops:
             with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):

@@ -114,12 +114,15 @@ class PretrainModule(BackboneModule):
         anchor = self._anchor[0] if self._anchor else None
         return Nets(self.network, self.teacher, anchor, self.center)
 
+    def adapt_backbone(self, saved: dict[str, Any]) -> None:
+        if before := saved.get(OBJECTIVE):
+            self.check_objective(before)
+        super().adapt_backbone(saved)
+
     def remember_backbone(self, saved: dict[str, Any]) -> None:
         super().remember_backbone(saved)
         network, sharding = self.network, strategy_sharding(self._trainer)
         self.objective.check_backbone(network.backbone)
-        if before := saved.get(OBJECTIVE):
-            self.check_objective(before)
         if self.objective.has_teacher:
             self.teacher = self.make_teacher(sharding)
             self.center = Center(network.heads["cls"].prototypes, self.objective.dino.center_momentum)  # type: ignore[arg-type]
