@@ -77,8 +77,9 @@ def different_frames(video: Path, step: int, distance: int) -> Iterator[tuple[in
         index = 0
         while capture.grab():
             if index % step == 0:
-                read, frame = capture.retrieve()
+                read, found = capture.retrieve()
                 if read:
+                    frame = np.asarray(found, dtype=np.uint8)
                     own = difference_hash(frame)
                     if last is None or int((own != last).sum()) > distance:
                         last = own

@@ -259,7 +259,7 @@ class PretrainModule(BackboneModule):
         }
 
     def on_validation_epoch_end(self) -> None:
-        every = [tokens for tokens in gather_over_ranks(self._validated) for tokens in tokens]
+        every = [tokens for own in gather_over_ranks(self._validated) for tokens in own]
         self._validated = []
         if every:
             self.log("val/effective_rank", effective_rank_of(torch.cat(every)))

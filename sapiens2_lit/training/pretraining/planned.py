@@ -2,10 +2,10 @@
 
 import copy
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.heads.base import Batch
@@ -14,7 +14,6 @@ from sapiens2_lit.training.pretraining.objective import LOCAL, SEED, During, Net
 from sapiens2_lit.training.pretraining.teacher import Center
 
 LOCAL_VIEWS, LOCAL_SHARE = 4, 0.5  # as UnlabeledDataModule makes them where nobody says otherwise
-M = TypeVar("M", bound=nn.Module)
 
 
 class Seeds(list[int]):
@@ -65,19 +64,17 @@ class PlannedPretraining(Network):
         """The loss of a batch."""
         return self.objective.run(self.nets, batch, 0, during).loss()
 
-    def played(self, copied: Callable[[M, bool], M]) -> "PlannedPretraining":
+    def played(self, copied: Callable[[Any, bool], Any]) -> "PlannedPretraining":
         """The same of copies: `copied(part, whether it is a backbone)`."""
-        student = Network(
-            copied(self.backbone, True),  # type: ignore[arg-type, type-var]  # of whatever kind it is given
-            {name: copied(head, False) for name, head in self.named_heads()},  # type: ignore[arg-type]
-        )
+        heads = {name: copied(head, False) for name, head in self.named_heads()}
+        student = Network(copied(self.backbone, True), heads)
         teacher = None
         if self.teacher is not None:
-            heads = {name: copied(head, False) for name, head in self.teacher.named_heads()}  # type: ignore[arg-type]
-            teacher = Network(copied(self.teacher.backbone, True), heads)  # type: ignore[arg-type]
-        anchor = None if self.anchor is None else copied(self.anchor, True)  # type: ignore[arg-type]
-        center = None if self.center is None else copied(self.center, False)  # type: ignore[arg-type]
-        return PlannedPretraining(Nets(student, teacher, anchor, center), self.objective)  # type: ignore[arg-type]
+            own = {name: copied(head, False) for name, head in self.teacher.named_heads()}
+            teacher = Network(copied(self.teacher.backbone, True), own)
+        anchor = None if self.anchor is None else copied(self.anchor, True)
+        center = None if self.center is None else copied(self.center, False)
+        return PlannedPretraining(Nets(student, teacher, anchor, center), self.objective)
 
 
 def planned(
