@@ -8,6 +8,7 @@ from .pointmap import PointmapDataModule
 from .pose import PoseDataModule, PoseSource
 from .segmentation import SegmentationDataModule
 from .synthetic import SyntheticDataModule
+from .unlabeled import UnlabeledDataModule
 
 __all__ = [
     "AlbedoDataModule",
@@ -21,4 +22,5 @@ __all__ = [
     "PoseSource",
     "SegmentationDataModule",
     "SyntheticDataModule",
+    "UnlabeledDataModule",
 ]

@@ -48,3 +48,13 @@ def test_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "on 2 held-out people" in text
     assert "seg/foreground_mIoU" in text
     assert "keypoints (x, y, score) (2, 17, 3)" in text
+
+
+@pytest.mark.slow
+def test_pretraining_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures, text = execute("pretraining", tmp_path, monkeypatch, num=20)
+    assert pictures == 1
+    assert "20 pictures in images" in text
+    assert "how well pixels are guessed, not how good the features are" in text
+    for row in ("pretrained", "random", "pixels"):
+        assert f"{row:12} mIoU 0." in text

@@ -31,13 +31,14 @@ MAY_IMPORT = {
     "decoders": "backbones",
     "visualization": "vocabularies",
     "heads": "decoders losses metrics codecs geometry vocabularies visualization",
-    "models": "backbones decoders heads checkpoints parallel",
+    "models": "backbones decoders heads checkpoints parallel vocabularies",
     "synthetic": "visualization vocabularies",
     "data": "transforms vocabularies geometry synthetic",
     "datamodules": "data transforms vocabularies geometry synthetic",
     "training": "models backbones decoders heads parallel checkpoints",
     "memory": "training models backbones decoders heads vocabularies",
-    "inference": "models backbones heads data transforms checkpoints visualization vocabularies metrics parallel",
+    "inference": "models backbones decoders heads data transforms checkpoints visualization vocabularies metrics "
+    "parallel",
     "probing": "memory inference models backbones checkpoints data datamodules synthetic transforms geometry metrics "
     "vocabularies",
     "export": "archives inference models backbones decoders heads checkpoints vocabularies",

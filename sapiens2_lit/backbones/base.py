@@ -39,7 +39,9 @@ class Backbone(nn.Module, ABC):
         out_indices: blocks whose maps `forward` returns, counted from 0.
         activation_checkpointing: which blocks compute their activations again in the backward pass; may be changed at
             any time. None where the backbone has no such setting.
-        forward_methods: names of methods besides `forward` that run the network.
+        forward_methods: names of methods besides `forward` that run the network: `forward_tokens(images)` and
+            `forward_visible(images, visible)`, see `Sapiens2`, where it can be pretrained here.
+        prefix_tokens: tokens that both of these return before those of the patches, the class token first.
     """
 
     embed_dim: int
@@ -55,6 +57,7 @@ class Backbone(nn.Module, ABC):
     out_indices: tuple[int, ...] = ()
     activation_checkpointing: Checkpointing | None = None
     forward_methods: tuple[str, ...] = ()
+    prefix_tokens: int = 0
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]:

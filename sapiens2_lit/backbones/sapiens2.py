@@ -14,7 +14,7 @@ from sapiens2_lit.backbones.base import Backbone, resolve_indices
 from sapiens2_lit.backbones.checkpointing import Checkpointing, check_checkpointing, run_block
 from sapiens2_lit.backbones.layers import Block, RMSNorm, init_layer, init_normal
 from sapiens2_lit.backbones.licences import SAPIENS2
-from sapiens2_lit.backbones.rope import RopePeriods, rope_tables
+from sapiens2_lit.backbones.rope import Grid, RopePeriods, RopeTables, rope_tables
 from sapiens2_lit.backbones.sizes import PATCH, WINDOW, BackboneSize, check_image_size, find_size
 from sapiens2_lit.backbones.tokenizer import WindowTokenizer
 from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
@@ -66,7 +66,8 @@ class Sapiens2(Backbone):
 
     image_size: tuple[int, int]
     activation_checkpointing: Checkpointing
-    forward_methods = ("forward_tokens",)
+    forward_methods = ("forward_tokens", "forward_visible")
+    prefix_tokens = PREFIX
 
     def __init__(
         self,
@@ -121,9 +122,10 @@ class Sapiens2(Backbone):
             SettingError: H or W is no multiple of the patch size p (16; 64 with the window tokenizer).
         """
         grid = self._grid(images)
+        x_bnc = self._embed(images, grid)
         return [
             self.ln1(x_bnc)[:, PREFIX:].transpose(1, 2).unflatten(2, grid).contiguous()
-            for x_bnc in self._run_blocks(images, self.out_indices)
+            for x_bnc in self._run_blocks(x_bnc, self._rope(x_bnc, grid), self.out_indices)
         ]
 
     def forward_tokens(self, images: Tensor) -> Tensor:
@@ -132,30 +134,62 @@ class Sapiens2(Backbone):
         Raises:
             SettingError: as `forward`.
         """
-        (x_bnc,) = self._run_blocks(images, (self.depth - 1,))
+        grid = self._grid(images)
+        x_bnc = self._embed(images, grid)
+        (x_bnc,) = self._run_blocks(x_bnc, self._rope(x_bnc, grid), (self.depth - 1,))
+        return self.ln1(x_bnc)
+
+    def forward_visible(self, images: Tensor, visible_bv: Tensor) -> Tensor:
+        """Encode some of the patches alone, each at its own position, as in MAE (arXiv:2111.06377).
+
+        Blocks see no other patch; the window tokenizer sees all of them, as patches are dropped after it.
+
+        Args:
+            images: normalised RGB (B, 3, H, W).
+            visible_bv: (B, V) int64, which patches of each image, as row * columns + column, in any order.
+
+        Returns:
+            Class token, 8 registers and the patches in the order given, (B, 9 + V, C), normed.
+
+        Raises:
+            SettingError: as `forward`.
+        """
+        grid = self._grid(images)
+        x_bnc = self._embed(images, grid)
+        x_bnc = x_bnc.gather(1, visible_bv[..., None].expand(-1, -1, x_bnc.shape[-1]))
+        tables = self._rope(x_bnc, grid)
+        first = torch.arange(PREFIX, device=visible_bv.device).expand(len(visible_bv), -1)
+        rows_bn = torch.cat([first, visible_bv + PREFIX], dim=1)
+        cos_b1nd, sin_b1nd = (table[rows_bn].unsqueeze(1) for table in tables)
+        (x_bnc,) = self._run_blocks(x_bnc, (cos_b1nd, sin_b1nd), (self.depth - 1,))
         return self.ln1(x_bnc)
 
     def _grid(self, images: Tensor) -> tuple[int, int]:
         height, width = check_image_size(images.shape[-2:], self.patch_size)
         return height // self.patch_size, width // self.patch_size
 
-    def _run_blocks(self, images: Tensor, wanted: tuple[int, ...]) -> list[Tensor]:
-        """The tokens after each of the `wanted` blocks."""
-        grid = self._grid(images)
+    def _embed(self, images: Tensor, grid: Grid) -> Tensor:
+        """A token of each patch, (B, h * w, C), where there are windows of each window."""
         x_bnc = self.patch_embed(images)
         if self.tokenizer is not None:
             x_bnc = self.tokenizer(x_bnc, (grid[0] * WINDOW, grid[1] * WINDOW))
-        batch = x_bnc.shape[0]  # len() would fix the batch's size in an exported graph
-        prefix = [token.expand(batch, -1, -1) for token in (self.cls_token, self.storage_tokens)]
-        x_bnc = torch.cat([*prefix, x_bnc], dim=1)
+        return x_bnc
 
+    def _rope(self, x_bnc: Tensor, grid: Grid) -> RopeTables:
+        """Tables of the whole grid, for tokens like these."""
         kind = x_bnc.device.type
         compute = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x_bnc.dtype
         # The released bfloat16 positions also turn queries and keys in bfloat16.
         out = torch.bfloat16 if self.rope_dtype == torch.bfloat16 else compute
-        rope = rope_tables(
+        return rope_tables(
             grid, self.size.head_dim, prefix=PREFIX, dtype=self.rope_dtype, device=x_bnc.device, out=out
         )
+
+    def _run_blocks(self, x_bnc: Tensor, rope: RopeTables, wanted: tuple[int, ...]) -> list[Tensor]:
+        """The tokens after each of the `wanted` blocks; class token and registers are put in front."""
+        batch = x_bnc.shape[0]  # len() would fix the batch's size in an exported graph
+        prefix = [token.expand(batch, -1, -1) for token in (self.cls_token, self.storage_tokens)]
+        x_bnc = torch.cat([*prefix, x_bnc], dim=1)
         kept = []
         for i, block in enumerate(self.blocks):
             x_bnc = run_block(block, x_bnc, rope, i, self.activation_checkpointing)

@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning as L
 
-from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.training.backbone_module import BackboneModule
 
 
 class LearningRates(L.Callback):
@@ -16,7 +16,7 @@ class LearningRates(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, SapiensModule)
+        assert isinstance(pl_module, BackboneModule)
         if not pl_module.is_log_step():
             return
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]

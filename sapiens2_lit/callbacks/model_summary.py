@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from sapiens2_lit.memory.estimate import GIB, estimate
 from sapiens2_lit.memory.launch import launch_of
 from sapiens2_lit.memory.networks import empty_networks
-from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.training.backbone_module import BackboneModule
 
 
 class ModelSummary(L.Callback):
@@ -27,7 +27,7 @@ class ModelSummary(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Before anything has run: a sharded part that has, shows its gathered parameters, which no optimizer knows."""
-        assert isinstance(pl_module, SapiensModule)
+        assert isinstance(pl_module, BackboneModule)
         if not trainer.is_global_zero:
             return
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
@@ -41,7 +41,7 @@ class ModelSummary(L.Callback):
             rank_zero_info("compiling the blocks (model.compile): the first steps take minutes")
 
 
-def model_summary(module: SapiensModule, groups: list[dict[str, Any]]) -> str:
+def model_summary(module: BackboneModule, groups: list[dict[str, Any]]) -> str:
     """Rows for the backbone, each head and the sum; learning rates are those at the schedule's height.
 
     Of a backbone that is unfrozen on the way, all counts that is ever trained.
@@ -71,7 +71,7 @@ def model_summary(module: SapiensModule, groups: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def memory_line(module: SapiensModule, settings: Namespace, devices: int) -> str:
+def memory_line(module: BackboneModule, settings: Namespace, devices: int) -> str:
     """The estimated memory on each device, or why there is none.
 
     Args:

@@ -16,7 +16,7 @@ from sapiens2_lit.memory.cards import find_card, peak_flops
 from sapiens2_lit.memory.estimate import GIB
 from sapiens2_lit.memory.flops import TrainingFlops, training_flops
 from sapiens2_lit.memory.networks import empty_networks
-from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.training.backbone_module import BackboneModule
 
 FETCH = (
     "train_dataloader_next"  # how Lightning's training loop calls the fetching of a batch for its profilers
@@ -93,14 +93,14 @@ class Throughput(L.Callback):
         return self._all_images / self._all_seconds if self._all_seconds > 0 else None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, SapiensModule)
+        assert isinstance(pl_module, BackboneModule)
         self._seen_step, self._all_images, self._all_seconds = trainer.global_step, 0.0, 0.0
         self._begin()
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, SapiensModule)
+        assert isinstance(pl_module, BackboneModule)
         if pl_module.device.type == "cuda" and not self.peak:
             self.peak, self.flops = card_and_flops(trainer, pl_module, batch)
             self._begin()
@@ -108,7 +108,7 @@ class Throughput(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, SapiensModule)
+        assert isinstance(pl_module, BackboneModule)
         self._images += count_images(batch)
         if self.flops is not None:
             self._work += batch_flops(self.flops, pl_module, batch)
@@ -119,7 +119,7 @@ class Throughput(L.Callback):
             pl_module.log_dict(self.measure(trainer, pl_module), batch_size=1)
             self._begin()
 
-    def measure(self, trainer: L.Trainer, module: SapiensModule) -> dict[str, float]:
+    def measure(self, trainer: L.Trainer, module: BackboneModule) -> dict[str, float]:
         """What is logged of the steps since the last log step."""
         seconds = max(self.clock() - self._began - self._paused, 1e-9)
         ranks = (trainer.distributed_sampler_kwargs or {}).get("num_replicas", 1)
@@ -158,17 +158,21 @@ def parts_of(batch: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(batch["batches"].values()) if "batches" in batch else [batch]
 
 
-def batch_flops(flops: TrainingFlops, module: SapiensModule, batch: Mapping[str, Any]) -> float:
+def batch_flops(flops: TrainingFlops, module: BackboneModule, batch: Mapping[str, Any]) -> float:
     """What a batch takes: of the heads, those count whose labels it has."""
     work = 0.0
     for part in parts_of(batch):
-        taught = [name for name, head in module.named_heads() if all(key in part for key in head.targets)]
+        taught = [
+            name
+            for name, head in module.named_heads()
+            if all(key in part for key in getattr(head, "targets", ()))
+        ]
         work += len(part["image"]) * flops.of(taught)
     return work
 
 
 def card_and_flops(
-    trainer: L.Trainer, module: SapiensModule, batch: Mapping[str, Any]
+    trainer: L.Trainer, module: BackboneModule, batch: Mapping[str, Any]
 ) -> tuple[float, TrainingFlops | None]:
     """The peak of this process's card, below 0 where it is not known, and what an image takes."""
     card = find_card(torch.cuda.get_device_name(module.device))

@@ -11,7 +11,15 @@ from torch import Tensor
 from sapiens2_lit.archives.safe_pickle import read_pickle, what_is
 from sapiens2_lit.archives.verify import verify_file
 from sapiens2_lit.checkpoints.fingerprint import candidates, check_identity
-from sapiens2_lit.checkpoints.format import BACKBONE, CHECKPOINT, META, TRAINING_ONLY, is_ours, with_averages
+from sapiens2_lit.checkpoints.format import (
+    BACKBONE,
+    CHECKPOINT,
+    META,
+    META_FILE,
+    TRAINING_ONLY,
+    is_ours,
+    with_averages,
+)
 from sapiens2_lit.checkpoints.hf_config import check_configs, read_config
 from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id, is_released
@@ -25,7 +33,6 @@ from sapiens2_lit.parallel.checkpoint import read_meta_file, read_model
 from sapiens2_lit.vocabularies.tasks import TASKS
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
-META_FILE = "meta.pt"  # what the folder of a sharded run has beside its tensors
 WRAPPERS = ("state_dict", "model")
 
 
@@ -132,22 +139,6 @@ def read_header(file: Path) -> Any:
             return json.loads((opened.metadata() or {}).get(CHECKPOINT, "{}"))
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{file}: expected safetensors with a readable header; {error}.") from error
-
-
-def best_of(files: list[Path]) -> Path:
-    """The best of a run's checkpoints that were kept by their score: as the newest of them says, else the newest."""
-    newest = max(files, key=lambda path: path.stat().st_mtime)
-    if len(files) == 1:
-        return newest
-    content = read_pickle(newest / META_FILE if newest.is_dir() else newest)
-    callbacks = content.get("callbacks", {}) if isinstance(content, Mapping) else {}
-    states = [state for state in callbacks.values() if isinstance(state, Mapping)]
-    named = [
-        newest.with_name(Path(state["best_model_path"]).name)
-        for state in states
-        if state.get("best_model_path")
-    ]
-    return next((path for path in named if path in files), newest)
 
 
 def find_files(folder: Path) -> list[Path]:

@@ -28,7 +28,7 @@ def newest(folder: Path, kind: str) -> Path | None:
     of_run = [path for path in found if path.parents[1] == run]
     if len(of_run) == 1:
         return of_run[0]
-    from sapiens2_lit.checkpoints.reader import best_of  # torch, which reads what the checkpoints say
+    from sapiens2_lit.checkpoints.kept_best import best_of  # torch, which reads what the checkpoints say
 
     return best_of(of_run)
 

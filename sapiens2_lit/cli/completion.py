@@ -8,9 +8,9 @@ import shtab
 
 from sapiens2_lit.checkpoints.untrusted_config import choices_of
 from sapiens2_lit.cli.config_files import merged
-from sapiens2_lit.cli.configs import find_config, shipped_configs
+from sapiens2_lit.cli.configs import complete_configs, find_config, shipped_configs
 from sapiens2_lit.cli.parsers import PARSERS, completion_parser
-from sapiens2_lit.cli.run_settings import Setting, run_settings
+from sapiens2_lit.cli.run_settings import Setting, run_settings, trained_by
 from sapiens2_lit.cli.short_help import WHAT
 
 RUNS = ("fit", "validate", "test", "check", "plan")  # whose options are the settings of a run
@@ -64,10 +64,10 @@ def all_commands() -> ArgumentParser:
     root = ArgumentParser("sapiens2-lit", allow_abbrev=False)
     commands = root.add_subparsers()
     settings = settings_of_shipped_runs()
-    for name in ("fit", "validate", "test"):
+    for name in ("fit", "pretrain", "validate", "test"):
         parser = commands.add_parser(name, help=WHAT[name], allow_abbrev=False)
-        _add_settings(parser, settings, set())
-        if name != "fit":
+        _add_settings(parser, settings_of_shipped_runs(name) if name == "pretrain" else settings, set())
+        if name in ("validate", "test"):
             _complete(parser.add_argument("--model", help="what is measured"))
         parser.add_argument("--help_all", action="store_true", help="show every setting")
         parser.add_argument("--print_config", action="store_true", help="print the whole configuration")
@@ -85,13 +85,12 @@ def all_commands() -> ArgumentParser:
     return root
 
 
-def settings_of_shipped_runs() -> dict[str, Setting]:
-    """All settings of the complete configurations, by their keys."""
+def settings_of_shipped_runs(command: str = "fit") -> dict[str, Setting]:
+    """All settings of the complete configurations of a command, by their keys."""
     found: dict[str, Setting] = {}
-    for name in shipped_configs():
-        if "/" not in name:
-            for one in run_settings(merged(["--config", str(find_config(name))])):
-                found.setdefault(one.key, one)
+    for name in complete_configs(command):
+        for one in run_settings(merged(["--config", str(find_config(name))]), *trained_by(command)):
+            found.setdefault(one.key, one)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sapiens2_lit.cli.configs import shipped_configs, shipped_folder
+from sapiens2_lit.cli.configs import complete_configs, shipped_folder
 from sapiens2_lit.errors import SettingError
 
 Settings = dict[str, Any]
@@ -83,16 +83,20 @@ def expect_task(command: str, args: Sequence[str], needed: bool) -> None:
         return
     if not files:
         if needed:
-            raise ArgumentError(None, f"{command}: nothing says what to train: give --config, {_tasks()}")
+            raise ArgumentError(
+                None, f"{command}: nothing says what to train: give --config, {_tasks(command)}"
+            )
         return
     tasks = [has_task(read_settings(file)) for file in files]
     names = [shown(file) for file in files]
     if not any(tasks):
         several = len(names) > 1
+        example = "pretrain/mae.yaml" if command == "pretrain" else "pose_17.yaml"
         raise SettingError(
             f"{' and '.join(names)} {'are overlays' if several else 'is an overlay'}, which only "
             f"{'change' if several else 'changes'} a run. Put the configuration of a task before "
-            f"{'them' if several else 'it'}, {_tasks()}:\n  --config pose_17.yaml --config {' --config '.join(names)}"
+            f"{'them' if several else 'it'}, {_tasks(command)}:\n"
+            f"  --config {example} --config {' --config '.join(names)}"
         )
     first = tasks.index(True)
     for file, name in zip(files[:first], names[:first], strict=True):
@@ -112,8 +116,8 @@ def shown(file: str) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else file
 
 
-def _tasks() -> str:
-    return f"one of {', '.join(name for name in shipped_configs() if '/' not in name)}, or your own"
+def _tasks(command: str) -> str:
+    return f"one of {', '.join(complete_configs(command))}, or your own"
 
 
 def lifted(value: Any) -> Any:

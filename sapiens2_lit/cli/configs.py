@@ -7,6 +7,9 @@ from pathlib import Path
 
 from sapiens2_lit.errors import SettingError
 
+PRETRAINING = "pretrain/"
+OBJECTIVE = {"mae", "contrast", "anchor", "decoder_first_steps"}  # keys of `model` that only `pretrain` has
+OVERLAYS = ("pretrain/from_scratch.yaml",)
 COMMANDS = {"probe.yaml"}  # of commands without a Trainer: neither runs nor overlays
 OLD_NAMES = {"size/test.yaml": "size/smoke.yaml"}
 
@@ -21,6 +24,13 @@ def shipped_configs(commands: bool = False) -> list[str]:
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")]
     names = [name for name in names if commands or name not in COMMANDS]
     return sorted(names, key=lambda name: (name.count("/"), name))
+
+
+def complete_configs(command: str = "fit") -> list[str]:
+    """Those that are a run by themselves, of `fit` or `pretrain`; the others are overlays."""
+    if command == "pretrain":
+        return [name for name in shipped_configs() if name.startswith(PRETRAINING) and name not in OVERLAYS]
+    return [name for name in shipped_configs() if "/" not in name]
 
 
 def find_config(name: str) -> Path:

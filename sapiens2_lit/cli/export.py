@@ -1,6 +1,7 @@
 """`sapiens2-lit export`: a trained model in the format of others, with licence and model card."""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 from huggingface_hub import HfApi
@@ -10,6 +11,7 @@ from sapiens2_lit.atomic_write import check_room
 from sapiens2_lit.cli.export_options import parse
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.export.backbone_only import pretrained_file, write_backbone_folder
 from sapiens2_lit.export.folder import MANIFEST, check_place, new_folder, write_json
 from sapiens2_lit.export.hub import check_login, push
 from sapiens2_lit.export.licence import write_licence
@@ -52,6 +54,8 @@ def export(args: list[str], api: HfApi | None = None) -> int:
     elif options.private:
         raise SettingError("--private has no effect without --push_to_hub")
     source: str = options.model
+    if (backbone := pretrained_file(source)) is not None:
+        return export_backbone(backbone, out, options, api)
     model = load_model(
         source,
         device=options.device,
@@ -72,6 +76,18 @@ def export(args: list[str], api: HfApi | None = None) -> int:
         message = f"Export by sapiens2-lit (--format {options.format})"
         address = push(out, options.push_to_hub, options.private, message, api)
         sys.stdout.write(f"uploaded to {address}\n")
+    return 0
+
+
+def export_backbone(source: Path, out: Path, options: Namespace, api: HfApi) -> int:
+    """Export the backbone of a pretraining; returns the exit status."""
+    name = options.push_to_hub or out.name
+    with new_folder(out, overwrite=options.overwrite) as folder:
+        checked = write_backbone_folder(source, folder, options.format, name, options.check)
+    sys.stdout.write(f"{out}: the backbone of a pretraining, without a head; {checked}\n")
+    if options.push_to_hub:
+        message = f"Export by sapiens2-lit (--format {options.format})"
+        sys.stdout.write(f"uploaded to {push(out, options.push_to_hub, options.private, message, api)}\n")
     return 0
 
 

@@ -50,14 +50,20 @@ from sapiens2_lit.cli.out_of_memory import advice, explain, is_out_of_memory
 from sapiens2_lit.cli.run_config import take_trust, with_model, with_saved_config
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.report import HtmlReport
+from sapiens2_lit.training.backbone_module import BackboneModule
 from sapiens2_lit.training.module import SapiensModule
 
 
-def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "SapiensCLI":
+def run(
+    args: list[str],
+    command_line: "type[SapiensCLI] | None" = None,
+    module: type[BackboneModule] = SapiensModule,
+) -> "SapiensCLI":
     """Run `[command, *options]`; returns the finished command line object with its trainer, model and data.
 
     Args:
         command_line: how options become a run, `SapiensCLI` by default.
+        module: what is trained.
     """
     set_up_messages()
     import_public_classes()
@@ -66,7 +72,7 @@ def run(args: list[str], command_line: "type[SapiensCLI] | None" = None) -> "Sap
     args = in_todays_names(resolve_configs(with_model(args)))
     args = with_logger_folders(with_saved_config(args, trusted(entries)))
     return (command_line or SapiensCLI)(
-        SapiensModule,
+        module,
         L.LightningDataModule,
         subclass_mode_data=True,
         auto_configure_optimizers=False,
@@ -159,9 +165,13 @@ class SapiensCLI(LightningCLI):
             raise SettingError(
                 f"trainer.default_root_dir: runs are in folders of --output; give --output {folder}"
             )
+        self.share_settings(settings)
+        validate_in_steps(settings.trainer)
+
+    def share_settings(self, settings: Namespace) -> None:
+        """Let one place decide each setting that backbone, heads and data share."""
         share_settings(settings)
         choose_decoders(settings.model)
-        validate_in_steps(settings.trainer)
 
     def instantiate_classes(self) -> None:
         """Make all that the configuration says, in the run's folder, which from now on is this run's alone."""
@@ -236,16 +246,26 @@ class SapiensCLI(LightningCLI):
                 EarlyStoppingMessage(),
                 RandomState(),
                 LearningRates(),
-                built.pictures,
-                FedPictures(built.pictures.num_samples),
-                Curves(built.checkpoint.monitor, built.checkpoint.mode),
-                built.feature_cache,
+                *self.observers(built),
             ]
             if built.trainer.enable_model_summary is not False:
                 callbacks.append(ModelSummary(self.config.fit))
             if built.trainer.enable_checkpointing is not False:
-                callbacks += [built.checkpoint, built.last_checkpoint]
+                callbacks += self.keepers(built)
         return [*callbacks, preemption(built, self.before)]
+
+    def observers(self, built: Namespace) -> list[L.Callback]:
+        """What shows how training goes, and stores features on the way."""
+        return [
+            built.pictures,
+            FedPictures(built.pictures.num_samples),
+            Curves(built.checkpoint.monitor, built.checkpoint.mode),
+            built.feature_cache,
+        ]
+
+    def keepers(self, built: Namespace) -> list[L.Callback]:
+        """What writes checkpoints."""
+        return [built.checkpoint, built.last_checkpoint]
 
     def plugins(self) -> list[Any]:
         """The user's own plugins, and ours for checkpoints unless one of them is that."""
@@ -295,6 +315,10 @@ class SapiensCLI(LightningCLI):
         self.model.config = with_vocabularies(dump[self.subcommand])
         settings = self.config[self.subcommand]
         self.model.resume_from = settings.ckpt_path
+        self.warn(settings)
+
+    def warn(self, settings: Namespace) -> None:
+        """Say what may be meant otherwise."""
         warn_of_other_views(self.model, self.datamodule, settings.model.heads, settings.ckpt_path)
 
 

@@ -1,8 +1,10 @@
 """The options of fit, validate and test besides those of Trainer, model and data."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from jsonargparse.typing import PositiveInt
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
 from sapiens2_lit.callbacks import BestCheckpoint, FeatureCache, LastCheckpoint, PredictionPictures
@@ -35,7 +37,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "Compare files with their checksums before they are loaded.",
     },
 }
-CALLBACKS = {
+CALLBACKS: dict[str, type[Callback]] = {
     "checkpoint": BestCheckpoint,
     "last_checkpoint": LastCheckpoint,
     "pictures": PredictionPictures,
@@ -51,10 +53,19 @@ BEST = {
 }
 
 
-def add_run_options(parser: LightningArgumentParser) -> None:
-    """Add what a run has besides trainer, model and data."""
+def add_run_options(
+    parser: LightningArgumentParser,
+    callbacks: Mapping[str, type[Callback]] = CALLBACKS,
+    defaults: Mapping[str, Any] = BEST,
+) -> None:
+    """Add what a run has besides trainer, model and data.
+
+    Args:
+        callbacks: by name, whose settings are options.
+        defaults: of some of these.
+    """
     for name, settings in OPTIONS.items():
         parser.add_argument(f"--{name}", **{"default": None} | settings)
-    for name, callback in CALLBACKS.items():
+    for name, callback in callbacks.items():
         parser.add_class_arguments(callback, name)
-    parser.set_defaults(BEST)
+    parser.set_defaults(dict(defaults))

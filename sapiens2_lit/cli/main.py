@@ -21,6 +21,7 @@ USAGE = """\
 usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
 
   fit        train:                 sapiens2-lit fit --config pose_308.yaml --data.root DIR
+  pretrain   without labels:        sapiens2-lit pretrain --config pretrain/mae.yaml --data.root IMAGES
   validate   metrics on data.val:   sapiens2-lit validate --model RUN
   test       metrics on data.test:  sapiens2-lit test --model RUN/best --data.root DIR
   predict    on images and videos:  sapiens2-lit predict --model RUN --images PATH --output DIR
@@ -43,8 +44,9 @@ Later --config files and options win over earlier ones. `sapiens2-lit fit --conf
 run that people change, `--help_all` every one, `--print_config` its whole configuration.
 """
 TRAINER_COMMANDS = ("fit", "validate", "test")
+RUN_COMMANDS = (*TRAINER_COMMANDS, "pretrain")
 COMMANDS = (
-    *TRAINER_COMMANDS,
+    *RUN_COMMANDS,
     "predict",
     "app",
     "export",
@@ -60,6 +62,7 @@ COMMANDS = (
 )
 
 OTHER_COMMANDS = {
+    **dict.fromkeys(("pretraining", "ssl", "mae", "dino"), "pretrain"),
     **dict.fromkeys(("train", "finetune", "fine-tune"), "fit"),
     **dict.fromkeys(("val", "eval", "evaluate"), "validate or test"),
     **dict.fromkeys(("infer", "inference", "detect"), "predict"),
@@ -130,13 +133,13 @@ def answer(command: str, rest: list[str]) -> int:
 
 def wrong_usage(command: str, rest: list[str], message: str) -> str:
     """What is wrong with options: of a mistyped one what it may have meant; and where the options are listed."""
-    if command not in (*TRAINER_COMMANDS, "check", "plan"):
+    if command not in (*RUN_COMMANDS, "check", "plan"):
         return f"{message}\n`sapiens2-lit {command} --help` lists the options."
     if "torch" in sys.modules and re.search("is not accepted|unrecognized arguments", message):
         from sapiens2_lit.cli.did_you_mean import suggestions
 
         message = "\n".join(suggestions(rest)) or message
-    fit = command if command in TRAINER_COMMANDS else "fit"
+    fit = command if command in RUN_COMMANDS else "fit"
     configs = "".join(f" --config {shown(file)}" for file in config_files(rest))
     own = "" if command == fit else f"`sapiens2-lit {command} --help` lists the options of {command}, "
     return f"{message}\n{own}`sapiens2-lit {fit}{configs} --help` shows the usual settings, `--help_all` every one."
@@ -149,10 +152,14 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.cli.predict import predict
 
         return predict(rest)
-    if command in TRAINER_COMMANDS and not HELP.isdisjoint(rest):
+    if command in RUN_COMMANDS and not HELP.isdisjoint(rest):
         from sapiens2_lit.cli.run_help import print_help
 
         print_help(command, [arg for arg in rest if arg not in HELP], "--help_all" in rest)
+    elif command == "pretrain":
+        from sapiens2_lit.cli.pretrain import pretrain
+
+        return pretrain(rest)
     elif command in TRAINER_COMMANDS:
         from sapiens2_lit.cli.fit import run
 

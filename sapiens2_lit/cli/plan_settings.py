@@ -4,9 +4,13 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from sapiens2_lit.cli.config_files import merged
+from sapiens2_lit.cli.configs import OBJECTIVE, resolve_configs
 from sapiens2_lit.cli.fit import SapiensCLI, run
+from sapiens2_lit.cli.pretrain import PretrainCLI
 from sapiens2_lit.memory.advice import MemoryQuery
 from sapiens2_lit.memory.launch import launch_of
+from sapiens2_lit.training.pretraining.module import PretrainModule
 
 
 class NoTrainer:
@@ -35,6 +39,23 @@ class PlanCLI(SapiensCLI):
         """Nothing is saved."""
 
 
+class PretrainPlanCLI(PretrainCLI, PlanCLI):
+    """The same of `pretrain`."""
+
+    instantiate_classes = PlanCLI.instantiate_classes
+    after_instantiate_classes = PlanCLI.after_instantiate_classes
+
+    def after_fit(self) -> None:
+        """Nothing was trained."""
+
+
+def is_pretraining(args: list[str]) -> bool:
+    """Whether options are of `pretrain`: no head is trained, but an objective is named."""
+    model = merged(resolve_configs(args)).get("model")
+    given = model if isinstance(model, dict) else {}
+    return "heads" not in given and not OBJECTIVE.isdisjoint(given)
+
+
 def read_case(args: list[str], devices: int | None = None) -> MemoryQuery:
     """The training that `sapiens2-lit fit ARGS` would run."""
     return read_case_and_trainer(args, devices)[0]
@@ -46,6 +67,7 @@ def read_case_and_trainer(args: list[str], devices: int | None = None) -> tuple[
     Args:
         devices: in all, if not those of `trainer.devices` and `trainer.num_nodes`.
     """
-    cli = run(["fit", *args], PlanCLI)
+    pretrains = is_pretraining(args)
+    cli = run(["fit", *args], PretrainPlanCLI, PretrainModule) if pretrains else run(["fit", *args], PlanCLI)
     settings = cli.config["fit"]
     return MemoryQuery(cli.model, launch_of(settings, devices)), settings.trainer

@@ -12,7 +12,9 @@ from sapiens2_lit.cli.config_files import config_files, merged, shown
 from sapiens2_lit.cli.fit import SapiensCLI, run, validate_in_steps
 from sapiens2_lit.cli.link_settings import share_settings
 from sapiens2_lit.cli.plan_settings import NoTrainer
-from sapiens2_lit.cli.run_settings import Setting, run_settings
+from sapiens2_lit.cli.pretrain import PretrainCLI
+from sapiens2_lit.cli.run_settings import Setting, run_settings, trained_by
+from sapiens2_lit.training.pretraining.module import PretrainModule
 
 GROUPS = {
     "data": (
@@ -52,6 +54,20 @@ GROUPS = {
         "model.head_lr",
         "trainer.gradient_clip_val",
         "model.ema.decay",
+    ),
+    "objective": (
+        "model.mae.mask_ratio",
+        "model.mae.weight",
+        "model.contrast",
+        "model.dino.weight",
+        "model.anchor.weight",
+        "model.decoder_first_steps",
+        "data.global_views",
+        "data.local_views",
+        "data.local_size",
+        "data.boxes",
+        "data.frame_step",
+        "data.least_side",
     ),
     "adaptation": (
         "model.backbone.weights",
@@ -116,6 +132,18 @@ class HelpCLI(SapiensCLI):
         """Nothing is saved."""
 
 
+class PretrainHelpCLI(PretrainCLI, HelpCLI):
+    """The same of a pretraining."""
+
+    def before_instantiate_classes(self) -> None:
+        settings = self.config["fit"]
+        self.share_settings(settings)
+        validate_in_steps(settings.trainer)
+
+    instantiate_classes = HelpCLI.instantiate_classes
+    after_fit = after_instantiate_classes = HelpCLI.after_instantiate_classes
+
+
 def print_help(command: str, args: Sequence[str], everything: bool) -> None:
     """Print the settings of a run.
 
@@ -124,12 +152,17 @@ def print_help(command: str, args: Sequence[str], everything: bool) -> None:
         args: its options, but for those that ask for help.
         everything: all settings, not only those that people change.
     """
-    if args:
-        cli = run([command, *args], HelpCLI)
-        values = cli.config[command]
-    else:  # of no run: what data and heads have depends on their classes
-        values = merged(args)
-    sys.stdout.write(help_text(command, args, run_settings(values), everything))
+    # of no run what data and heads have depends on their classes
+    values = parsed(command, args) if args else merged(args)
+    module, callbacks = trained_by(command)
+    sys.stdout.write(help_text(command, args, run_settings(values, module, callbacks), everything))
+
+
+def parsed(command: str, args: Sequence[str]) -> Any:
+    """The settings of a run, as the command parses them."""
+    if command != "pretrain":
+        return run([command, *args], HelpCLI).config[command]
+    return run(["fit", *args], PretrainHelpCLI, PretrainModule).config["fit"]
 
 
 def help_text(command: str, args: Sequence[str], settings: Sequence[Setting], everything: bool) -> str:

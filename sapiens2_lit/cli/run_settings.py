@@ -15,6 +15,7 @@ from sapiens2_lit.cli.class_kinds import found_at
 from sapiens2_lit.cli.config_files import lifted
 from sapiens2_lit.cli.fit_options import BEST, CALLBACKS, OPTIONS
 from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.training.pretraining.module import PretrainModule
 
 OF_LIGHTNING = {
     "seed_everything": "Seed of all random generators.",
@@ -49,19 +50,33 @@ class Setting:
     hint: Any = Any
 
 
-def run_settings(values: Mapping[str, Any]) -> list[Setting]:
+def trained_by(command: str) -> tuple[type, Mapping[str, type]]:
+    """What a command trains, and the callbacks whose settings are options of it."""
+    if command != "pretrain":
+        return SapiensModule, CALLBACKS
+    from sapiens2_lit.cli.before_after import Comparison
+    from sapiens2_lit.cli.pretrain import CALLBACKS as OWN
+
+    return PretrainModule, {**OWN, "comparison": Comparison}
+
+
+def run_settings(
+    values: Mapping[str, Any], module: type = SapiensModule, callbacks: Mapping[str, type] = CALLBACKS
+) -> list[Setting]:
     """All settings of a run.
 
     Args:
         values: what is known of the run: parsed, or as `config_files.merged` puts files and options together.
+        module: what it trains.
+        callbacks: whose settings are options of it.
     """
     values = lifted(plain(values))
     found = [
         Setting(name, values.get(name, one.get("default")), one["help"]) for name, one in OPTIONS.items()
     ]
     found += [Setting(name, values.get(name), text) for name, text in OF_LIGHTNING.items()]
-    defaults = {name: _under(BEST, name) for name in CALLBACKS}
-    for name, kind in (("data", None), ("model", SapiensModule), ("trainer", L.Trainer), *CALLBACKS.items()):
+    defaults = {name: _under(BEST, name) for name in callbacks}
+    for name, kind in (("data", None), ("model", module), ("trainer", L.Trainer), *callbacks.items()):
         given = values.get(name)
         given = {"class_path": given} if isinstance(given, str) else given or {}
         kind = kind or class_at(given.get("class_path"), "sapiens2_lit.datamodules")

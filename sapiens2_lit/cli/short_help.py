@@ -3,15 +3,17 @@
 import shutil
 import textwrap
 
-from sapiens2_lit.cli.configs import shipped_configs, summary
+from sapiens2_lit.cli.configs import OVERLAYS, PRETRAINING, complete_configs, shipped_configs, summary
 
 WHAT = {
     "fit": "Train heads on a Sapiens2 backbone; everything of a run is written to OUTPUT/version_N.",
+    "pretrain": "Let a backbone learn from images without labels; writes OUTPUT/version_N/backbone.safetensors.",
     "validate": "Measure a trained model on the validation data.",
     "test": "Measure a trained model on the test data.",
 }
 USAGE = {
     "fit": "sapiens2-lit fit --config FILE [--config OVERLAY ...] --data.root DIR [--KEY VALUE ...]",
+    "pretrain": "sapiens2-lit pretrain --config FILE [--config OVERLAY ...] --data.root IMAGES [--KEY VALUE ...]",
     "validate": "sapiens2-lit validate --model RUN [--KEY VALUE ...]",
     "test": "sapiens2-lit test --model RUN [--data.root DIR] [--report DIR] [--KEY VALUE ...]",
 }
@@ -31,6 +33,20 @@ SETTINGS = {
     "--ckpt_path last": "go on with the newest run of --output",
     "--output DIR": "folder for the runs of this configuration",
 }
+PRETRAIN_SETTINGS = {
+    "--data.root IMAGES": "folder of images and videos",
+    "--data.boxes FILE": "boxes of people, each of which is an image then",
+    "--model.backbone.weights SOURCE": "start from a released backbone, or one of your own; null for random values",
+    "--model.adapt.mode MODE": "what of the backbone learns: full, last_blocks or lora",
+    "--model.anchor.weight N": "how firmly features are held near the start; --model.anchor null lets them go",
+    "--model.contrast dino|simclr": "contrast of class tokens beside, or in place of, reconstruction",
+    **{
+        name: text
+        for name, text in SETTINGS.items()
+        if name.startswith(("--data.", "--trainer.", "--model.optimizer", "--output", "--ckpt_path"))
+        and "root" not in name
+    },
+}
 MORE = """
 `--help` beside --config shows the usual settings of that run with their values, `--help_all` beside it every one.
 `--print_config` prints the whole configuration and ends. Later --config files and options win over earlier ones.
@@ -40,11 +56,11 @@ Guide: docs/training.md. Tab completion: `sapiens2-lit completion bash`.
 
 def short_help(command: str) -> str:
     """A screen of help for a command with a Trainer; takes neither torch nor a parser."""
-    names = shipped_configs()
-    tasks = [name for name in names if "/" not in name]
-    overlays = [name for name in names if "/" in name]
+    tasks = complete_configs(command)
+    overlays = [name for name in shipped_configs() if "/" in name and not name.startswith(PRETRAINING)]
+    overlays += OVERLAYS if command == "pretrain" else ()
     lines = [f"usage: {USAGE[command]}", "", WHAT[command]]
-    if command == "fit":
+    if command in ("fit", "pretrain"):
         lines += ["", "configurations (`sapiens2-lit configs show NAME` prints one):"]
         widest = max(map(len, tasks))
         room = max(80, shutil.get_terminal_size((120, 24)).columns) - widest - 4
@@ -57,7 +73,10 @@ def short_help(command: str) -> str:
                 for name in overlays
                 if name.startswith(f"{group}/")
             ]
-            lines += [f"  {group}/{{{','.join(members)}}}.yaml"]
+            lines += textwrap.wrap(
+                f"{group}/{{{', '.join(members)}}}.yaml", 100, initial_indent="  ", subsequent_indent="    "
+            )
     lines += ["", "settings that people change:"]
-    lines += [f"  {name:{max(map(len, SETTINGS))}}  {text}" for name, text in SETTINGS.items()]
+    settings = PRETRAIN_SETTINGS if command == "pretrain" else SETTINGS
+    lines += [f"  {name:{max(map(len, settings))}}  {text}" for name, text in settings.items()]
     return "\n".join(lines) + "\n" + MORE

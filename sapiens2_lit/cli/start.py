@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.cli.config_files import config_files, expect_task, merged, options_of
-from sapiens2_lit.cli.configs import resolve_configs
+from sapiens2_lit.cli.configs import OBJECTIVE, resolve_configs
 from sapiens2_lit.cli.find_run import PATTERNS, find_checkpoint, find_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import DEFAULT_RUNS, value_of
 from sapiens2_lit.cli.other_words import PREDICT_WORDS, RUN_WORDS, refuse_other_words
 from sapiens2_lit.cli.short_help import short_help
+from sapiens2_lit.errors import SettingError
 
 HELP = {"--help", "-h", "--help_all"}
 LOADS = {  # the first needs no torch, the second says itself when it loads
@@ -34,7 +35,7 @@ def answered(command: str, rest: list[str]) -> bool:
     """
     set_up_messages()
     asks_help = not HELP.isdisjoint(rest)
-    if command in ("fit", "validate", "test"):
+    if command in ("fit", "pretrain", "validate", "test"):
         configured = bool(config_files(rest))
         if asks_help and not configured and "--help_all" not in rest:
             sys.stdout.write(short_help(command))
@@ -89,14 +90,32 @@ def check_run(command: str, rest: list[str]) -> None:
     args = resolve_configs(rest)
     evaluates = command in ("validate", "test")
     expect_task(command, args, needed=not evaluates)
+    expect_command(command, merged(args).get("model"))
     if evaluates and (model := value_of(args, "--model")) is not None:
         find_model(model)
     if (checkpoint := value_of(args, "--ckpt_path")) is not None:
         output = value_of(args, "--output") or merged(args).get("output") or DEFAULT_RUNS
         if checkpoint not in PATTERNS or not evaluates:
             find_checkpoint(checkpoint, Path(str(output)))
-    if command == "fit" and "data.root" in dict(options_of(args)) and not prints(rest):
+    if command in ("fit", "pretrain") and "data.root" in dict(options_of(args)) and not prints(rest):
         check_root(merged(args).get("data"))
+
+
+def expect_command(command: str, model: Any) -> None:
+    """Check that a configuration is of the command that got it.
+
+    Raises:
+        SettingError: it trains heads, and the command learns without labels; or the other way round.
+    """
+    given = model if isinstance(model, dict) else {}
+    if command == "pretrain" and given.get("heads"):
+        raise SettingError(
+            "pretrain: the configuration has model.heads, which learn from labels: that is `fit`"
+        )
+    if command == "fit" and "heads" not in given and not OBJECTIVE.isdisjoint(given):
+        raise SettingError(
+            "fit: the configuration has no model.heads, but learns without labels: that is `pretrain`"
+        )
 
 
 def check_root(data: Any) -> None:
@@ -111,7 +130,9 @@ def check_root(data: Any) -> None:
     if isinstance(root, str) and (path.startswith("sapiens2_lit.") or "." not in path):
         from sapiens2_lit.data.files import find_root
 
-        find_root(Path(root).expanduser())
+        place = Path(root).expanduser()
+        if not (path.endswith("UnlabeledDataModule") and place.is_file()):  # which may be a video
+            find_root(place)
 
 
 def say_loading(what: str) -> None:

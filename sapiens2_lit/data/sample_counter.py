@@ -23,3 +23,8 @@ class Tally:
     def count(self) -> int:
         """Number of different samples."""
         return int(self._noted.sum())
+
+    def indices(self) -> list[int]:
+        """Of these samples, increasing."""
+        found: list[int] = self._noted.nonzero().flatten().tolist()
+        return found

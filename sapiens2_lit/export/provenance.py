@@ -9,6 +9,7 @@ from typing import Any
 from sapiens2_lit.backbones import Backbone, Sapiens2, TimmBackbone
 from sapiens2_lit.backbones.licences import SAPIENS2
 from sapiens2_lit.checkpoints.hub_ids import RELEASED, is_hub_id
+from sapiens2_lit.checkpoints.pretraining_file import read_origin
 from sapiens2_lit.export.folder import MANIFEST
 from sapiens2_lit.export.released import size_name
 from sapiens2_lit.inference.model import InferenceModel
@@ -55,6 +56,8 @@ def provenance(model: InferenceModel, source: str, backbone: str | None = None) 
     checkpoint = source.endswith(".ckpt") and bool(settings)
     if not named and checkpoint:
         return Provenance(None, None, [], None)
+    if named and (made := read_origin(named[0])) is not None:  # a pretraining says what it began with
+        return Provenance(made.get("base"), None, [source, *named], made.get("licence"))
     places = [source, *([backbone] if backbone else []), *named]
     first = named[0] if named else source
     hub_id = first if is_hub_id(first) and not Path(first).expanduser().exists() else None

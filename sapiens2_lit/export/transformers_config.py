@@ -45,10 +45,24 @@ def config_json(backbone: Sapiens2, head: Head) -> dict[str, Any]:
     """config.json of the `transformers` model with this backbone and head."""
     task = task_of(head)
     assert task is not None
-    size = backbone.size
     names = label_names(head, task)
     config: dict[str, Any] = {
         "architectures": [CLASS_OF[task]],
+        **backbone_config(backbone),
+        "head_config": head_config(head),
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: index for index, name in enumerate(names)},
+    }
+    if isinstance(head, PoseHead):
+        pairs = enumerate(head.skeleton.swap)
+        config["flip_pairs"] = [[index, partner] for index, partner in pairs if index < partner]
+    return config
+
+
+def backbone_config(backbone: Sapiens2) -> dict[str, Any]:
+    """What config.json says of the backbone."""
+    size = backbone.size
+    return {
         "model_type": "sapiens2",
         "dtype": "float32",
         "hidden_size": size.width,
@@ -75,14 +89,7 @@ def config_json(backbone: Sapiens2, head: Head) -> dict[str, Any]:
         "rope_theta": THETA,
         "use_mask_token": False,
         "semantic_loss_ignore_index": IGNORED,
-        "head_config": head_config(head),
-        "id2label": dict(enumerate(names)),
-        "label2id": {name: index for index, name in enumerate(names)},
     }
-    if isinstance(head, PoseHead):
-        pairs = enumerate(head.skeleton.swap)
-        config["flip_pairs"] = [[index, partner] for index, partner in pairs if index < partner]
-    return config
 
 
 def label_names(head: Head, task: str) -> tuple[str, ...]:

@@ -169,6 +169,11 @@ def _load(source: str | Path, ema: bool, backbone: str | None, trust: Iterable[s
         )
     if (path.suffix in (*PICKLES, ".safetensors") and path.is_file()) or (path / "meta.pt").is_file():
         meta = read_meta(path)
+        if "objective" in meta:
+            raise WeightsError(
+                f"{source}: a checkpoint of `pretrain`, which has no head to predict with; train one on its backbone: "
+                "--model.backbone.weights RUN/backbone.safetensors"
+            )
         if meta:
             return _from_checkpoint(path, meta.get("config") or {}, ema, backbone, trust)
     found = read_released(source, trust)

@@ -12,7 +12,8 @@ from sapiens2_lit.memory.estimate import GIB, MemoryEstimate, estimate
 from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.adaptation import Adapt
-from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.training.backbone_module import BackboneModule
+from sapiens2_lit.training.pretraining.module import PretrainModule
 
 WORTH = 0.01  # share of the memory below which a change is not worth naming
 
@@ -21,7 +22,7 @@ WORTH = 0.01  # share of the memory below which a change is not worth naming
 class MemoryQuery:
     """A training to plan: a module that is not built, settings that count instead of its own, and the launch."""
 
-    module: SapiensModule
+    module: BackboneModule
     launch: TrainingSetup
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -96,7 +97,7 @@ def changes(case: MemoryQuery) -> Iterator[Change]:
         yield of(option, "rounded optimizer states", optimizer=partial(AdamW8bit, lr=1e-4))
     if networks.mode == "full":
         yield of("--model.adapt.mode lora", "adapters learn instead of all weights", adapt=Adapt("lora"))
-    if networks.mode != "frozen":
+    if networks.mode != "frozen" and not isinstance(case.module, PretrainModule):
         yield of("--model.adapt.mode frozen", "heads learn alone", adapt=Adapt("frozen"))
     if launch.sharded and not launch.offload:
         yield launched("--trainer.strategy.cpu_offload true", "slow copies from the host", offload=True)

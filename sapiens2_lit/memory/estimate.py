@@ -120,7 +120,7 @@ def held_bytes(module: Networks, launch: TrainingSetup) -> dict[str, int]:
 
 
 def parameters_of(module: Networks) -> list[nn.Parameter]:
-    return [*module.backbone.parameters(), *module.heads.parameters()]
+    return list(module.network.parameters())
 
 
 def gradient_share(launch: TrainingSetup) -> float:

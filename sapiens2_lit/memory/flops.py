@@ -1,6 +1,7 @@
 """How many floating-point operations a training step takes, counted without doing them."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.memory.networks import Networks
 from sapiens2_lit.memory.step import fake_copy, no_cached_tensors
 from sapiens2_lit.models.network import Network
+from sapiens2_lit.training.pretraining.planned import PlannedPretraining
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ def training_flops(networks: Networks, image_size: tuple[int, int]) -> TrainingF
             head_checkpointing="none")`).
         image_size: (height, width).
     """
+    if isinstance(networks.network, PlannedPretraining):
+        return pretraining_flops(networks.network, image_size)
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
         parts = {name: fake_copy(part) for name, part in networks.network.heads.items()}
         network = Network(fake_copy(networks.backbone), parts)
@@ -70,6 +74,16 @@ def inference_flops(backbone: Backbone, image_size: tuple[int, int]) -> float:
         with counter() as count:
             fake(torch.zeros(1, 3, *image_size))
     return float(count.get_total_flops())
+
+
+def pretraining_flops(network: PlannedPretraining, image_size: tuple[int, int]) -> TrainingFlops:
+    """All of a pretraining step for one image, as of the backbone."""
+    with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
+        played = network.played(lambda part, backbone: fake_copy(part))
+        batch = played.example(2, image_size)  # one alone has no neighbor
+        with counter() as count:
+            played.step(batch, lambda name: nullcontext()).backward()
+    return TrainingFlops(count.get_total_flops() / 2, dict.fromkeys(network.heads, 0.0))
 
 
 def counter() -> FlopCounterMode:

@@ -11,8 +11,10 @@ from sapiens2_lit.decoders import Recompute
 from sapiens2_lit.memory.optimizer_states import MakeOptimizer
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.training.adaptation import Adapt, Adaptation
+from sapiens2_lit.training.backbone_module import BackboneModule
 from sapiens2_lit.training.ema import EMA
-from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.training.pretraining.module import PretrainModule
+from sapiens2_lit.training.pretraining.planned import planned
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Networks:
 
 
 def empty_networks(
-    module: SapiensModule,
+    module: BackboneModule,
     *,
     adapt: Adapt | None = None,
     checkpointing: bool | None = None,
@@ -57,5 +59,13 @@ def empty_networks(
         adaptation = Adaptation((adapt or module.adapt).resolve(pretrained, samples), backbone)
     if checkpointing is not None and backbone.activation_checkpointing is not None:
         backbone.activation_checkpointing = checkpointing
+    if isinstance(module, PretrainModule):
+        network = planned(network, module.objective, factory.backbone)
+        if (
+            checkpointing is not None
+            and network.anchor is not None
+            and backbone.activation_checkpointing is not None
+        ):
+            network.anchor.activation_checkpointing = checkpointing
     make = module.optimization.optimizer if optimizer is None else optimizer
     return Networks(network, make, module.ema_settings, adaptation.adapt.mode)

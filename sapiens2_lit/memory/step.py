@@ -18,6 +18,8 @@ from sapiens2_lit.memory.live_memory import LiveMemory
 from sapiens2_lit.memory.repeated_blocks import RepeatedBlocks, fold_blocks
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.models.normalize import constant
+from sapiens2_lit.training.pretraining import decoder
+from sapiens2_lit.training.pretraining.planned import PlannedPretraining
 
 M = TypeVar("M", bound=nn.Module)
 Moments = dict[str, Counter[str]]  # of each phase the fullest moment: bytes by what they are for
@@ -53,17 +55,29 @@ def simulate_step(
     Returns:
         The fullest moments of the phases `backbone`, `head NAME`, `loss NAME` and `backward`.
     """
-    whole, times = fold_blocks(network.backbone) if fold else (network.backbone, [])
+    pretrains = isinstance(network, PlannedPretraining)
+    whole, times = fold_blocks(network.backbone) if fold and not pretrains else (network.backbone, [])
     heads = dict(network.named_heads())
     parts = dict(network.heads.items())
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
-        played = Network(fake_copy(whole, weights), {name: fake_copy(part) for name, part in parts.items()})
+        if isinstance(network, PlannedPretraining):
+            played: Network = network.played(
+                lambda part, backbone: fake_copy(part, weights if backbone else None)
+            )
+        else:
+            played = Network(
+                fake_copy(whole, weights), {name: fake_copy(part) for name, part in parts.items()}
+            )
         parameters = [p for p in played.parameters() if p.requires_grad]
         live = LiveMemory()
         live.know_weights(played.parameters())
         blocks = list(played.backbone.blocks) if times else []
         folds = RepeatedBlocks(live, blocks, times, gradient_share, fresh=not keep_gradients)
-        batch = example_batch(heads.values(), batch_size, image_size)
+        batch = (
+            played.example(batch_size, image_size)
+            if isinstance(played, PlannedPretraining)
+            else example_batch(heads.values(), batch_size, image_size)
+        )
         with live, gpu_kernels(whole) if gpu else nullcontext():
             live.purpose = "batch"
             batch = {key: value.clone() for key, value in batch.items()}  # counted: it lies on the device
@@ -88,8 +102,10 @@ def simulate_step(
 
 
 def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: LiveMemory) -> Tensor:
-    """The sum of all heads' losses, as `SapiensModule.training_step` makes it."""
+    """The sum of all heads' losses, as `training_step` makes it."""
     with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
+        if isinstance(network, PlannedPretraining):
+            return network.step(batch, live.during)
         with live.during("backbone"):
             features = network.features(batch["image"])
         with live.during("head shared_decoder"):
@@ -117,7 +133,7 @@ def fake_copy(network: M, dtype: torch.dtype | None = None) -> M:
 @contextmanager
 def no_cached_tensors() -> Iterator[None]:
     """Tensors without contents must not come out of caches later, nor real ones into the play."""
-    caches = (rope._build_once, constant)
+    caches = (rope._build_once, decoder._build_once, constant)
     for cache in caches:
         cache.cache_clear()
     try:

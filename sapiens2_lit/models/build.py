@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,13 @@ from sapiens2_lit.parallel.sharding import Sharding
 
 MakeBackbone = Callable[[], Backbone]
 MakeHeads = Mapping[str, Callable[[int], Head]]
+OfBackbone = Callable[[Backbone], Any]  # what heads are made from
+
+
+def width_of(backbone: Backbone) -> int:
+    """What heads of a task are made from: the channels of feature maps."""
+    return backbone.embed_dim
+
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +47,7 @@ class NetworkFactory:
         head_checkpointing: what of the decoders' maps is computed again in the backward pass, see `set_recompute`.
         compile: compile the backbone's blocks.
         reuse_rows: see `load_task_file`.
+        made_from: what of the backbone each head is made from.
 
     Raises:
         SettingError: there is no head, or a setting has no effect.
@@ -52,6 +61,7 @@ class NetworkFactory:
     head_checkpointing: Recompute = "none"
     compile: bool = False
     reuse_rows: bool = True
+    made_from: OfBackbone = width_of
 
     def __post_init__(self) -> None:
         if not self.heads:
@@ -68,7 +78,8 @@ class NetworkFactory:
         """The network on the meta device: it takes no memory, reads no file and has no values."""
         with torch.device("meta"):
             backbone = self.backbone()
-            network = Network(backbone, {name: make(backbone.embed_dim) for name, make in self.heads.items()})
+            given = self.made_from(backbone)
+            network = Network(backbone, {name: make(given) for name, make in self.heads.items()})
         set_recompute(dict(network.heads.items()), self.head_checkpointing)
         return network
 
@@ -78,7 +89,8 @@ class NetworkFactory:
         Args:
             read_weights: else a checkpoint brings every weight.
         """
-        network = build(self.backbone, self.heads, read_weights and not self.weights, sharding)
+        pretrained = read_weights and not self.weights
+        network = build(self.backbone, self.heads, pretrained, sharding, self.made_from)
         set_recompute(dict(network.heads.items()), self.head_checkpointing)
         if read_weights and sharding is None:
             self._load(network)
@@ -116,8 +128,9 @@ def build(
     make_heads: MakeHeads,
     pretrained: bool,
     sharding: Sharding | None = None,
+    made_from: OfBackbone = width_of,
 ) -> Network:
-    """The backbone, and the heads on its width, whose fresh values depend on the run's seed and their names alone.
+    """The backbone, and the heads on it, whose fresh values depend on the run's seed and their names alone.
 
     Without `pretrained` the backbone's own weights are not read: a checkpoint or a task file will bring them.
     With `sharding` heads are made whole and sharded one by one; the backbone stays on the meta device, until
@@ -136,7 +149,7 @@ def build(
     heads = {}
     for name, make in make_heads.items():
         with rng_for(f"heads.{name}"):
-            heads[name] = make(backbone.embed_dim)
+            heads[name] = make(made_from(backbone))
         if sharding is not None:
             shard_if_any(sharding, heads[name])
     return Network(backbone, heads)

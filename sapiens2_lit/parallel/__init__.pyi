@@ -1,6 +1,7 @@
 from .blocks import compile_blocks
 from .collectives import (
     gather_over_ranks,
+    gather_with_gradient,
     greatest_over_ranks,
     max_over_ranks,
     several_ranks,
@@ -14,6 +15,7 @@ __all__ = [
     "clip_values",
     "compile_blocks",
     "gather_over_ranks",
+    "gather_with_gradient",
     "greatest_over_ranks",
     "held_part",
     "local_values",

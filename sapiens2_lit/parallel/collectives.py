@@ -44,3 +44,32 @@ def gather_over_ranks(own: T) -> list[T]:
     gathered: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(gathered, own)
     return gathered
+
+
+class _Gather(torch.autograd.Function):
+    """The tensors of all ranks, one after the other; every rank's loss gives gradients to every rank's tensor."""
+
+    @staticmethod
+    def forward(context: Any, own: Tensor) -> Tensor:
+        parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, own.contiguous())
+        context.rows = len(own)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        start = dist.get_rank() * context.rows
+        return total[start : start + context.rows]
+
+
+def gather_with_gradient(own: Tensor) -> tuple[Tensor, int]:
+    """The tensors of all ranks, (R * n, ...), and where this rank's begins; every rank must call it with n rows.
+
+    The mean over ranks of gradients, as DDP and FSDP take it, is then that of the mean over ranks of the losses.
+    """
+    if not several_ranks():
+        return own, 0
+    gathered: Tensor = _Gather.apply(own)
+    return gathered, dist.get_rank() * len(own)

@@ -87,3 +87,13 @@ class Sharding:
             return torch.empty_like(tensor, device=held if isinstance(tensor, nn.Parameter) else device)
 
         module._apply(empty)
+
+
+def reshard(module: nn.Module) -> None:
+    """Let go of gathered parameters that no backward pass will let go of, as of a network that ran without gradients.
+
+    Until then its parameters are whole ones, which do not see changes of the parts.
+    """
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()

@@ -12,9 +12,10 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.backbones.sapiens2 import Sapiens2
 from sapiens2_lit.backbones.sizes import SIZES, BackboneSize, check_image_size, find_size, size_names
 from sapiens2_lit.checkpoints import read_meta
+from sapiens2_lit.checkpoints.format import META_FILE
 from sapiens2_lit.checkpoints.hub_ids import FILE_ENDINGS, is_hub_id
 from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
-from sapiens2_lit.checkpoints.reader import META_FILE, PICKLES
+from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.checkpoints.runs import PATTERNS, checkpoint_in, newest
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.from_released import backbone_size

@@ -68,7 +68,13 @@ class Optimization:
         optimizer = self.optimizer(groups)
         scale_learning_rates(optimizer.param_groups)
         self._settings = settings_of(optimizer)
-        return optimizer, LambdaLR(optimizer, warmup_then_linear(self.warmup_steps, steps))
+        return optimizer, LambdaLR(
+            optimizer, [self.schedule(group, steps) for group in optimizer.param_groups]
+        )
+
+    def schedule(self, group: dict[str, Any], steps: float) -> Callable[[int], float]:
+        """The factor on a group's rate by optimizer step, over that many of them."""
+        return warmup_then_linear(self.warmup_steps, steps)
 
     def configure(self, network: Network, balancer: nn.Module, steps: float) -> dict[str, Any]:
         """The same as Lightning takes them."""

@@ -19,6 +19,7 @@ from torch import Tensor
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.photometric import Photometric, PhotometricAugmentation
 from sapiens2_lit.transforms.pixels import Noise, PixelFunction, Resample, Solarize
+from sapiens2_lit.transforms.views import ColorAugmentation, ViewColors
 
 DeviceFunction = Callable[[Tensor, np.random.Generator], Tensor]
 
@@ -52,6 +53,8 @@ def device_steps(steps: tuple[PixelFunction, ...]) -> list[DeviceFunction]:
     found: list[DeviceFunction] = []
     for step in steps:
         match step:
+            case ViewColors():
+                found.append(partial(vary_view, step))
             case Photometric():
                 found.append(partial(vary_colors, step.settings))
             case Noise():
@@ -82,7 +85,24 @@ def vary_colors(settings: PhotometricAugmentation, x: Tensor, rng: np.random.Gen
     return x
 
 
-def jitter(settings: PhotometricAugmentation, x: Tensor, rng: np.random.Generator) -> Tensor:
+def vary_view(step: ViewColors, x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Colors in a random order, gray, Gaussian blur and solarization of one view."""
+    settings = step.settings
+    if rng.random() < settings.photometric:
+        x = jitter(settings, x, rng)
+    if rng.random() < settings.gray:
+        x = as_bytes(kornia.color.rgb_to_grayscale(x).expand_as(x))
+    if rng.random() < settings.blur:
+        sigma = rng.uniform(*settings.blur_sigma)
+        side = 2 * max(1, math.ceil(3 * sigma)) + 1  # as far as the loader's
+        side = min(side, 2 * ((min(x.shape[2:]) - 1) // 2) + 1)
+        x = as_bytes(kornia.filters.gaussian_blur2d(x, (side, side), (sigma, sigma), border_type="reflect"))
+    return solarize(step.solarize, x, rng)
+
+
+def jitter(
+    settings: PhotometricAugmentation | ColorAugmentation, x: Tensor, rng: np.random.Generator
+) -> Tensor:
     """Brightness, contrast, saturation and hue, each from its own range."""
     strengths = (settings.brightness, settings.contrast, settings.saturation)
     brightness, contrast, saturation = (1 + rng.uniform(-1, 1) * strength for strength in strengths)

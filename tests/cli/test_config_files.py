@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from sapiens2_lit.cli.config_files import expect_task, has_task, merged, read_settings, shown
-from sapiens2_lit.cli.configs import find_config, resolve_configs, shipped_configs
+from sapiens2_lit.cli.configs import complete_configs, find_config, resolve_configs, shipped_configs
 from sapiens2_lit.errors import SettingError
+
+COMPLETE = complete_configs("fit") + complete_configs("pretrain")
 
 
 def check(*configs: str, options: tuple[str, ...] = (), needed: bool = True) -> None:
@@ -17,11 +19,11 @@ def check(*configs: str, options: tuple[str, ...] = (), needed: bool = True) -> 
 
 def test_shipped_files_are_tasks_or_overlays_by_their_place() -> None:
     for name in shipped_configs():
-        assert has_task(read_settings(str(find_config(name)))) == ("/" not in name), name
+        assert has_task(read_settings(str(find_config(name)))) == (name in COMPLETE), name
         assert shown(str(find_config(name))) == name
 
 
-@pytest.mark.parametrize("overlay", [name for name in shipped_configs() if "/" in name])
+@pytest.mark.parametrize("overlay", [name for name in shipped_configs() if name not in COMPLETE])
 def test_overlays_alone_are_refused_by_name(overlay: str) -> None:
     with pytest.raises(
         SettingError, match=rf"{overlay} is an overlay.*\n.*--config pose_17.yaml --config {overlay}"

@@ -1,0 +1,154 @@
+"""Whether a pretraining helped: start and result probed side by side, and said in so many words."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+from sapiens2_lit.atomic_write import write_whole
+from sapiens2_lit.errors import SettingError
+from sapiens2_lit.probing.results import ProbeResults
+from sapiens2_lit.probing.run import probe
+from sapiens2_lit.probing.settings import ProbeData, ProbeSettings
+from sapiens2_lit.report.headlines import digits
+from sapiens2_lit.report.probe_page import build_probe_page
+
+START, RESULT = "start", "result"
+FOLDER, PAGE, NUMBERS = "before_after", "report.html", "results.json"
+SYNTHETIC_TASKS = ("segmentation", "normal", "albedo", "pose")
+Verdict = Literal["better", "no difference", "worse"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The probe of start and result at the end of a pretraining.
+
+    Attributes:
+        run: `auto` where the run started from weights, `always` (random values are the start then), or `never`.
+        root: folder with labels, laid out as for `fit`; null for synthetic people.
+        train_images: labelled images that probes learn from.
+        test_images: that they are tested on.
+        seeds: trainings of each probe.
+        steps: of each.
+        batch_size: images a step.
+    """
+
+    run: Literal["auto", "always", "never"] = "auto"
+    root: str | None = None
+    train_images: int = 128
+    test_images: int = 64
+    seeds: int = 3
+    steps: int = 300
+    batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        if self.run not in ("auto", "always", "never"):
+            raise SettingError(f"comparison.run: found {self.run!r}, expected auto, always or never")
+        for name, least in (
+            ("train_images", 2),
+            ("test_images", 10),
+            ("seeds", 1),
+            ("steps", 1),
+            ("batch_size", 1),
+        ):
+            if getattr(self, name) < least:
+                raise SettingError(
+                    f"comparison.{name}: found {getattr(self, name)}, expected {least} or more"
+                )
+
+    def is_due(self, start: str | None) -> bool:
+        """Whether there is something to compare."""
+        return self.run == "always" or (self.run == "auto" and start is not None)
+
+    def settings(self, image_size: tuple[int, int]) -> ProbeSettings:
+        """As `sapiens2-lit probe` takes them."""
+        data = ProbeData(
+            root=self.root,
+            image_size=image_size,
+            train_images=self.train_images,
+            val_images=max(10, self.test_images // 2),
+            test_images=self.test_images,
+        )
+        return ProbeSettings(
+            data=data,
+            tasks=SYNTHETIC_TASKS if self.root is None else None,
+            probes=("linear",),
+            seeds=self.seeds,
+            steps=self.steps,
+            batch_size=self.batch_size,
+        )
+
+
+def compare_with_start(
+    settings: Comparison, start: str | None, result: Path, image_size: tuple[int, int], folder: Path
+) -> str:
+    """Probe both, write the page and the numbers under `folder`; returns what there is to say.
+
+    Args:
+        start: weights that the run began with; None for random values.
+        result: the backbone that it left.
+        image_size: (height, width).
+    """
+    backbones = {RESULT: str(result)} if start is None else {START: start, RESULT: str(result)}
+    sys.stdout.write("probing the start and the result\n")
+    sys.stdout.flush()
+    place = folder / FOLDER
+    results = probe(backbones, settings.settings(image_size), place)
+    found = results.as_dict()
+    lines = verdict_lines(found, START if start is not None else "random")
+    write_whole(place / NUMBERS, results.to_json().encode())
+    write_whole(place / PAGE, page_of(results, lines).encode())
+    return "\n".join([*lines, f"the page: {place / PAGE}"])
+
+
+def page_of(results: ProbeResults, lines: list[str]) -> str:
+    """The page of the probe with the verdict above all else."""
+    page = build_probe_page(results.as_dict(), results.pictures, results.pca)
+    told = "".join(f"<p>{escape(one)}</p>" for one in lines[1:])
+    said = f"<section><h1>{escape(lines[0])}</h1>{told}</section>"
+    head, body, rest = page.partition("<body>")
+    return f"{head}{body}{said}{rest}" if body else said + page
+
+
+def verdict_lines(found: Mapping[str, Any], start: str) -> list[str]:
+    """The verdict in one line, then one on each task.
+
+    A task is better or worse where the interval (95 %) of the paired difference on the same test images leaves out 0.
+
+    Args:
+        found: what results.json holds.
+        start: the row that it is compared with.
+    """
+    tasks: dict[str, Verdict] = {}
+    lines = []
+    for one in found["comparisons"]:
+        if {one["better"], one["worse"]} != {start, RESULT} or one["task"] == "retrieval":
+            continue
+        low, high = one["interval"]
+        told = low > 0 or high < 0
+        tasks[one["task"]] = "no difference" if not told else "better" if one["better"] == RESULT else "worse"
+        before, after = (
+            found["backbones"][row][one["task"]][one["metric"]]["mean"] for row in (start, RESULT)
+        )
+        lines.append(
+            f"{one['task']}: {tasks[one['task']]} ({one['metric']} {digits(before)} before, {digits(after)} after; the "
+            f"difference is within {digits(min(low, high))} to {digits(max(low, high))})"
+        )
+    return [
+        overall(tasks),
+        *lines,
+        "The reconstruction loss is no part of this: it tells nothing of the features.",
+    ]
+
+
+def overall(tasks: Mapping[str, Verdict]) -> str:
+    """One verdict on all tasks."""
+    better = [task for task, verdict in tasks.items() if verdict == "better"]
+    worse = [task for task, verdict in tasks.items() if verdict == "worse"]
+    if worse and better:
+        return f"better on {', '.join(better)}, worse on {', '.join(worse)}: keep the start for what became worse"
+    if worse:
+        return f"worse: keep the start ({', '.join(worse)})"
+    return f"better ({', '.join(better)})" if better else "no difference"

@@ -1,0 +1,1 @@
+"""Learning from images without labels: masked reconstruction, self-distillation, contrast, and an anchor."""

@@ -1,0 +1,100 @@
+"""Which patches of an image are masked: exactly as many as asked for, in blocks or one by one.
+
+Legend: grid is rows and columns of patches, N their product.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sapiens2_lit.errors import SettingError
+
+Mask = npt.NDArray[np.bool_]
+
+# Blocks as in BEiT (arXiv:2106.08254), section 2.2: at least 4 patches each, height to width from 0.3 to 1 / 0.3.
+LEAST_BLOCK = 4
+LEAST_ASPECT = 0.3
+TRIES = 10  # in a row without a new patch before single patches fill up
+
+
+def masked_count(grid: tuple[int, int], ratio: float) -> int:
+    """floor(ratio * N), the number of masked patches.
+
+    Raises:
+        SettingError: none or all of the patches would be masked.
+    """
+    patches = grid[0] * grid[1]
+    count = math.floor(ratio * patches)
+    if not 0 < count < patches:
+        left = "no patch for the encoder" if count else "nothing to reconstruct"
+        raise SettingError(
+            f"model.mae.mask_ratio: found {ratio} with {grid[0]} x {grid[1]} patches, which leaves {left}; expected "
+            f"1 to {patches - 1} masked patches: take another ratio or a larger data.image_size"
+        )
+    return count
+
+
+def draw_mask(
+    grid: tuple[int, int], ratio: float, block_probability: float, rng: np.random.Generator
+) -> Mask:
+    """Draw the mask of one image, (rows, columns), true where a patch is masked: exactly floor(ratio * N) are.
+
+    Args:
+        block_probability: of a mask of blocks.
+    """
+    count = masked_count(grid, ratio)
+    if rng.random() < block_probability:
+        return block_mask(grid, count, rng)
+    mask = np.zeros(grid[0] * grid[1], dtype=np.bool_)
+    mask[rng.permutation(mask.size)[:count]] = True
+    return mask.reshape(grid)
+
+
+def block_mask(grid: tuple[int, int], count: int, rng: np.random.Generator) -> Mask:
+    """Mask rectangles until `count` patches are; of the last one a part, at random, so that it is exact."""
+    rows, columns = grid
+    mask = np.zeros(grid, dtype=np.bool_)
+    tries = 0
+    while (missing := count - int(mask.sum())) > 0 and tries < TRIES:
+        area = rng.uniform(min(LEAST_BLOCK, missing), missing)
+        aspect = math.exp(rng.uniform(math.log(LEAST_ASPECT), -math.log(LEAST_ASPECT)))
+        height = min(rows, max(1, round(math.sqrt(area * aspect))))
+        width = min(columns, max(1, round(math.sqrt(area / aspect))))
+        top, left = rng.integers(rows - height + 1), rng.integers(columns - width + 1)
+        block = np.zeros(grid, dtype=np.bool_)
+        block[top : top + height, left : left + width] = True
+        new = np.flatnonzero(block & ~mask)
+        tries = 0 if len(new) else tries + 1
+        mask.flat[rng.permutation(new)[:missing]] = True
+    if missing > 0:
+        mask.flat[rng.permutation(np.flatnonzero(~mask))[:missing]] = True
+    return mask
+
+
+def draw_masks(
+    seeds: Sequence[int], views: int, grid: tuple[int, int], ratio: float, block_probability: float
+) -> tuple[Tensor, Tensor]:
+    """Draw the masks of the views of a batch, each from the seed of its sample alone.
+
+    Args:
+        seeds: of each sample.
+        views: of each sample.
+
+    Returns:
+        visible (B * views, V) and masked (B * views, M) patches, int64 on the CPU, increasing; the views of a sample
+        follow each other.
+    """
+    masks = np.stack(
+        [
+            draw_mask(grid, ratio, block_probability, np.random.default_rng((seed, view))).ravel()
+            for seed in seeds
+            for view in range(views)
+        ]
+    )
+    order = torch.from_numpy(np.argsort(masks, axis=1, kind="stable"))
+    count = int(masks[0].sum())
+    return order[:, : order.shape[1] - count], order[:, order.shape[1] - count :]
