@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
+from sapiens2_lit.backbones.licences import SAPIENS2
 from sapiens2_lit.callbacks import LastCheckpoint
 from sapiens2_lit.callbacks.curves import Curves
 from sapiens2_lit.callbacks.durations import duration
@@ -24,6 +25,7 @@ from sapiens2_lit.cli.fit_options import add_run_options
 from sapiens2_lit.datamodules.unlabeled import local_size_of
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.export.licence import write_licence
+from sapiens2_lit.export.provenance import Provenance
 from sapiens2_lit.training.pretraining.module import PretrainModule
 
 CALLBACKS: dict[str, type[Callback]] = {"last_checkpoint": LastCheckpoint, "pictures": ReconstructionPictures}
@@ -115,10 +117,12 @@ def write_backbone(module: PretrainModule, trainer: L.Trainer, folder: Path) -> 
         "steps": trainer.global_step,
         "started_from": source,
         "base": base,
-        "licence": "sapiens2-license" if base else None,
+        "licence": SAPIENS2 if base else None,
     }
     write_weights(tensors, target, metadata={ORIGIN: json.dumps(origin)})
-    write_licence(folder, NAME, base, [source] if source else [])
+    write_licence(
+        folder, NAME, Provenance(base, None, [source] if source else [], SAPIENS2 if base else None)
+    )
     return target
 
 

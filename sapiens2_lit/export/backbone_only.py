@@ -15,6 +15,7 @@ from sapiens2_lit.checkpoints.writer import write_weights
 from sapiens2_lit.errors import ExportError, SettingError
 from sapiens2_lit.export.folder import MANIFEST, write_json
 from sapiens2_lit.export.licence import write_licence
+from sapiens2_lit.export.provenance import Provenance
 from sapiens2_lit.export.released import size_name
 from sapiens2_lit.export.transformers_config import backbone_config
 from sapiens2_lit.inference.from_released import backbone_size
@@ -78,7 +79,8 @@ def write_backbone_folder(source: Path, folder: Path, form: str, name: str, chec
         folder / MANIFEST, {"format": form, "derived_from": {"base": origin.get("base"), "hub_id": None}}
     )
     started = origin.get("started_from")
-    write_licence(folder, FILE, origin.get("base"), [str(source), *([started] if started else [])])
+    places = [str(source), *([started] if started else [])]
+    write_licence(folder, FILE, Provenance(origin.get("base"), None, places, origin.get("licence")))
     (folder / "README.md").write_text(card(name, backbone, origin, form), encoding="utf-8")
     return compared(tensors, folder / FILE) if check else "not checked"
 

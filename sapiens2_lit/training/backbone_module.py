@@ -153,7 +153,8 @@ class BackboneModule(L.LightningModule):
         return self.content.filter(super().state_dict(*args, prefix=prefix, **kwargs), prefix, self.ema)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.content.write(checkpoint, self.config, self.adaptation, dict(self.named_heads()))
+        heads = {name: head for name, head in self.named_heads() if isinstance(head, Head)}
+        self.content.write(checkpoint, self.config, self.adaptation, heads)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = self.content.read(checkpoint)

@@ -84,7 +84,7 @@ def planned(
     teacher = center = anchor = None
     with torch.device("meta"):
         if objective.has_teacher:
-            teacher = Network(copy.deepcopy(network.backbone), {"cls": copy.deepcopy(network.heads["cls"])})  # type: ignore[dict-item]
+            teacher = Network(copy.deepcopy(network.backbone), {"cls": copy.deepcopy(network.heads["cls"])})
             teacher.requires_grad_(False)
             center = Center(network.heads["cls"].prototypes, objective.dino.center_momentum)  # type: ignore[arg-type]
         if objective.anchor is not None:
