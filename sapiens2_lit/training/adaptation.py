@@ -65,6 +65,8 @@ class Adapt:
             raise SettingError(
                 f"model.adapt.last: found {self.last}, expected 1 block or more; else mode frozen"
             )
+        if self.lora.targets is not None and set(self.lora.targets) == OLD_TARGETS:
+            object.__setattr__(self, "lora", replace(self.lora, targets=None))
         if self.lora != LoRA() and self.mode != "lora":
             raise SettingError(
                 f"model.adapt.lora has no effect with mode {self.mode}; set model.adapt.mode to lora"
@@ -114,10 +116,7 @@ class Adapt:
 
 def adapt_from_dict(values: dict[str, Any]) -> Adapt:
     """The inverse of `Adapt.to_dict`; what older checkpoints hold has other names."""
-    lora = LoRA(**values["lora"])
-    if lora.targets is not None and set(lora.targets) == OLD_TARGETS:
-        lora = replace(lora, targets=None)
-    return Adapt(**{**translate_adapt(values), "lora": lora})
+    return Adapt(**{**translate_adapt(values), "lora": LoRA(**values["lora"])})
 
 
 def difference(here: Adapt, before: Adapt) -> str:

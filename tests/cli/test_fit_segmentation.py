@@ -136,7 +136,7 @@ def test_pose_and_segmentation_train_together(figures: Path, tmp_path: Path) -> 
     ("options", "expected"),
     [
         (["--model.heads.seg.classes", "nope"], "classes 'nope' are unknown: expected one of body29"),
-        (["--data.classes", "other.yaml"], "data.classes is other.yaml, but the head predicts body29"),
+        (["--data.classes", "other.yaml"], "data.classes is other.yaml, and there is no such file"),
         (["--data.masks", "nowhere"], "`data.masks` must be a folder"),
         (["--data.augment.largest_share", "0"], "augment.largest_share is 0.0"),
         (

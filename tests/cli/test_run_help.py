@@ -65,7 +65,7 @@ def test_the_usual_settings_fit_two_screens_and_the_rest_is_behind_help_all() ->
 
 def test_every_group_of_the_usual_settings_is_found() -> None:
     found = by_group(run_settings(parsed("pose_17.yaml")))
-    assert found.keys() == GROUPS.keys()
+    assert found.keys() == GROUPS.keys() - {"objective"}  # of `pretrain` alone
 
 
 def test_help_is_asked_for_as_an_option(capsys: pytest.CaptureFixture) -> None:

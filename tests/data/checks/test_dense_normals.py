@@ -1,5 +1,6 @@
 """Normals of other frames, channels, axes and spaces are known by the outline of people, and by depth."""
 
+import re
 import shutil
 from itertools import permutations, product
 
@@ -9,7 +10,7 @@ import pytest
 
 from sapiens2_lit.data.checks import LabelError, run_checks
 from sapiens2_lit.data.checks.normals import NormalAxes, NormalLabels, WorldNormals, measure_normals
-from sapiens2_lit.data.checks.outlines import Axes, best_axes, measure_outline
+from sapiens2_lit.data.checks.outlines import CAMERA_FRAMES, Axes, best_axes, measure_outline
 from sapiens2_lit.data.labels.normal import NormalFolder
 from sapiens2_lit.datamodules import NormalDataModule
 from sapiens2_lit.errors import DataError
@@ -61,14 +62,14 @@ def test_the_remedy_in_terms_of_the_files_is_right(eight, frame, order, signs):
     subject = NormalLabels("train", paths, paths, facts.__getitem__, frame=frame)
     (found,) = run_checks([subject], (NormalAxes(), WorldNormals()), quick=False).findings
     assert found.check == "normal_axes"
-    other = "opengl" if frame == "opencv" else "opencv"
-    if "set it to" in found.remedy:
-        assert f"set it to '{other}'" in found.remedy
+    if named := re.search("set it to '(.+)'", found.remedy):
+        np.testing.assert_allclose(files[0] * CAMERA_FRAMES[named[1]], eight[0].normals, atol=1e-6)
         return
     scope = {"n": files[0]}
     statement = found.remedy[found.remedy.index("n = n") :].split(", and set")[0].rstrip(".")
     exec(statement, scope)  # our own message
-    target = eight[0].normals * (convert if "set data.frame" not in found.remedy else convert * (1, -1, -1))
+    meant = re.search("the frame is '(.+)'", found.remedy)
+    target = eight[0].normals * (CAMERA_FRAMES[meant[1]] if meant else convert)
     np.testing.assert_allclose(scope["n"], target, atol=1e-6)
 
 
@@ -93,8 +94,9 @@ def test_world_space_is_an_error(eight, turns):
 
 def test_direct_x_normals_stop_before_training(folder, eight, changed):
     root = folder(changed(eight, normals=lambda one: one.normals * (1, 1, -1)))
-    with pytest.raises(LabelError, match=r"normal_axes(.|\n)*n = n \* \(1, -1, 1\)"):
+    with pytest.raises(LabelError, match=r"normal_axes(.|\n)*'opengl'; set it to 'directx_normals'"):
         data_of(root, frame="opengl")
+    assert not data_of(root, frame="directx_normals").report.findings
     assert data_of(root, frame="opengl", allow=["normal_axes"]).report.findings[0].allowed
 
 
@@ -187,5 +189,5 @@ def test_normals_of_whole_rooms_are_known_by_the_people_beside_them(eight, folde
     assert {finding.check for finding in data.report.findings} <= {"flat_normals"}
     for index, one in enumerate(rooms):
         np.save(root / f"normals/{index:04d}.npy", (one.normals * (1, -1, 1)).astype(np.float32))
-    with pytest.raises(LabelError, match=r"normal_axes(.|\n)*n = n \* \(1, -1, 1\)"):
+    with pytest.raises(LabelError, match=r"normal_axes(.|\n)*'opencv'; set it to 'directx'"):
         data_of(root, allow=["flat_normals"])
