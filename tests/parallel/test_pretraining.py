@@ -21,7 +21,6 @@ def trained(pose_job: MakeJob, figures: Path, weights: Path, runs: Path) -> Path
         return ["pretrain", *(own.get(word, word) for word in made[1:])]
 
     half = runs / "kept" / "both_fsdp" / f"step={STEPS // 2}.ckpt"
-    accumulated = ("--data.batch_size", 1, "--trainer.accumulate_grad_batches", 2)
     near = (
         "--model.backbone.weights",
         weights,
@@ -41,7 +40,6 @@ def trained(pose_job: MakeJob, figures: Path, weights: Path, runs: Path) -> Path
         pretrain(BOTH, "both_ddp", 2, *DDP, *DINO),
         pretrain(BOTH, "both_fsdp", 2, *FSDP, *DINO),
         pretrain(CONTINUE, "anchor_fsdp", 2, *FSDP, *near),
-        pretrain(MAE, "mae_accumulated", 2, *DDP, *accumulated),
         pretrain(BOTH, "both_on", 2, *FSDP, *DINO, "--ckpt_path", half),
     ]
     for ranks, jobs in ((1, by_one), (2, by_two)):
@@ -55,7 +53,6 @@ def trained(pose_job: MakeJob, figures: Path, weights: Path, runs: Path) -> Path
     [
         ("mae_ddp", "mae1"),
         ("mae_fsdp", "mae1"),
-        ("mae_accumulated", "mae1"),
         ("both_ddp", "both1"),
         ("both_fsdp", "both1"),
         ("anchor_fsdp", "anchor1"),
@@ -64,12 +61,8 @@ def trained(pose_job: MakeJob, figures: Path, weights: Path, runs: Path) -> Path
 def test_losses_and_backbones_are_those_of_one_process(trained: Path, name: str, alone: str) -> None:
     expected = recorded(trained / "recorded" / alone)
     found = recorded(trained / "recorded" / name)
-    scale = (
-        0.5 if name == "mae_accumulated" else 1.0
-    )  # Lightning tells the loss divided by the batches of a step
     assert list(found) == list(range(1, STEPS + 1))
-    if scale == 1.0:
-        assert found == pytest.approx(expected, abs=1e-5)
+    assert found == pytest.approx(expected, abs=1e-5)
     one, other = (load_file(trained / run / "version_0" / "backbone.safetensors") for run in (name, alone))
     assert one.keys() == other.keys()
     for key, tensor in one.items():
