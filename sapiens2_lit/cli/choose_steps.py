@@ -120,3 +120,15 @@ def devices_of(trainer: Namespace) -> int:
         return len([part for part in str(devices).split(",") if part.strip()]) * nodes
     gpus = torch.cuda.device_count() if trainer.accelerator in ("auto", "gpu", "cuda") else 0
     return max(1, gpus) * nodes
+
+
+def validate_in_steps(trainer: Namespace) -> None:
+    """Unless told otherwise, validate ten times a run and at least every 500 optimizer steps.
+
+    By epochs, few images would be validated without end and a million hardly ever.
+    """
+    if trainer.max_steps > 0 and trainer.val_check_interval is None and trainer.check_val_every_n_epoch == 1:
+        trainer.check_val_every_n_epoch = None
+        trainer.val_check_interval = (
+            min(500, max(1, trainer.max_steps // 10)) * trainer.accumulate_grad_batches
+        )

@@ -10,7 +10,6 @@ import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import LearningRateFinder, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from sapiens2_lit import backbones, callbacks, datamodules, heads, interrupts, losses, transforms
@@ -21,7 +20,6 @@ from sapiens2_lit.callbacks import (
     ModelSummary,
     Patience,
     RandomState,
-    RunLog,
     SoleWriter,
 )
 from sapiens2_lit.callbacks.beginning import Beginning, preemption
@@ -33,8 +31,9 @@ from sapiens2_lit.callbacks.progress import progress_of_run
 from sapiens2_lit.callbacks.throughput import DataWait, Throughput
 from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.checkpoints.trust import trusted
+from sapiens2_lit.cli.check_run import check_run
 from sapiens2_lit.cli.choose_decoders import choose_decoders
-from sapiens2_lit.cli.choose_steps import choose_duration, is_open
+from sapiens2_lit.cli.choose_steps import choose_duration, is_open, validate_in_steps
 from sapiens2_lit.cli.class_kinds import check_kinds
 from sapiens2_lit.cli.closing import closing_lines
 from sapiens2_lit.cli.compare_views import warn_of_other_views
@@ -42,7 +41,7 @@ from sapiens2_lit.cli.configs import resolve_configs
 from sapiens2_lit.cli.find_run import find_checkpoint, next_run, run_of
 from sapiens2_lit.cli.fit_options import add_run_options
 from sapiens2_lit.cli.link_settings import share_settings, with_vocabularies
-from sapiens2_lit.cli.loggers import with_logger_folders, writing_into
+from sapiens2_lit.cli.loggers import loggers_of_run, with_logger_folders, writing_into
 from sapiens2_lit.cli.measured import measured_lines
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.old_names import in_todays_names
@@ -147,24 +146,10 @@ class SapiensCLI(LightningCLI):
         set_verification(settings.verify)
         settings.ckpt_path = find_checkpoint(settings.ckpt_path, Path(settings.output))
         settings.weights_only = settings.weights_only is not False  # a checkpoint may come from a stranger
-        if self.subcommand != "fit" and settings.ckpt_path is None and settings.model.weights is None:
-            raise SettingError(f"{self.subcommand}: nothing is trained yet; give --model or --model.weights")
-        if settings.trainer.precision in ("bf16-true", "16-true"):
-            raise SettingError(
-                f"trainer.precision: {settings.trainer.precision} also rounds positions and labels; use "
-                f"{settings.trainer.precision.replace('true', 'mixed')}"
-            )
-        if settings.report is not None and self.subcommand != "test":
-            raise SettingError(f"--report has no effect in {self.subcommand}: a page is written by test")
-        if settings.trust is not None:
-            raise SettingError("trust: found in a configuration, expected --trust on the command line")
+        check_run(settings, str(self.subcommand))
         if self.subcommand != "fit":  # ten numbers are said instead of Lightning's table of all
             self.talks, settings.verbose = settings.verbose, False
         check_kinds(settings.model)
-        if (folder := settings.trainer.default_root_dir) is not None:
-            raise SettingError(
-                f"trainer.default_root_dir: runs are in folders of --output; give --output {folder}"
-            )
         self.share_settings(settings)
         validate_in_steps(settings.trainer)
 
@@ -187,8 +172,9 @@ class SapiensCLI(LightningCLI):
         settings = self.config[self.subcommand]
         kwargs |= self.duration()
         kwargs.setdefault("default_root_dir", settings.output)
-        kwargs["logger"] = self.loggers()
-        own_profiler = self.config_init[self.subcommand].trainer.profiler is not None
+        built = self.config_init[self.subcommand].trainer
+        kwargs["logger"] = loggers_of_run(built.logger, self.folder, goes_on=self.subcommand == "fit")
+        own_profiler = built.profiler is not None
         self.data_wait = DataWait() if self.subcommand == "fit" and not own_profiler else None
         kwargs["callbacks"] = self.callbacks()
         kwargs["plugins"] = self.plugins()
@@ -208,16 +194,6 @@ class SapiensCLI(LightningCLI):
         validate_in_steps(settings.trainer)
         names = ("max_steps", "val_check_interval", "check_val_every_n_epoch")
         return {name: settings.trainer[name] for name in names}
-
-    def loggers(self) -> list[Logger]:
-        """That of `metrics.csv`, first, since it says where the run is; and the user's own, or TensorBoard's."""
-        built = self.config_init[self.subcommand].trainer.logger
-        own = RunLog(self.folder, goes_on=self.subcommand == "fit")
-        if built in (None, True):
-            return [own, TensorBoardLogger(self.folder.parent, name="", version=self.folder.name)]
-        if built is False:
-            return [own]
-        return [own, *built] if isinstance(built, list) else [own, built]
 
     def callbacks(self) -> list[L.Callback]:
         """The user's own callbacks, and those that every run has."""
@@ -320,15 +296,3 @@ class SapiensCLI(LightningCLI):
     def warn(self, settings: Namespace) -> None:
         """Say what may be meant otherwise."""
         warn_of_other_views(self.model, self.datamodule, settings.model.heads, settings.ckpt_path)
-
-
-def validate_in_steps(trainer: Namespace) -> None:
-    """Unless told otherwise, validate ten times a run and at least every 500 optimizer steps.
-
-    By epochs, few images would be validated without end and a million hardly ever.
-    """
-    if trainer.max_steps > 0 and trainer.val_check_interval is None and trainer.check_val_every_n_epoch == 1:
-        trainer.check_val_every_n_epoch = None
-        trainer.val_check_interval = (
-            min(500, max(1, trainer.max_steps // 10)) * trainer.accumulate_grad_batches
-        )

@@ -7,6 +7,9 @@ from typing import Any
 
 import yaml
 from jsonargparse import Namespace
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from sapiens2_lit.callbacks import RunLog
 
 NOWHERE = "."  # what Weights & Biases has by itself, and others get, where nobody names a folder
 OPTIONS = ("--trainer.logger", "--trainer.logger+")
@@ -93,3 +96,19 @@ def _places(name: str, run: Path, settings: Namespace) -> dict[str, str]:
     if name == "TensorBoardLogger" and settings.name == "lightning_logs" and settings.version is None:
         return {"save_dir": str(run.parent), "name": "", "version": run.name}  # right in the folder
     return {"save_dir": str(run / "mlruns" if name == "MLFlowLogger" else run)}
+
+
+def loggers_of_run(built: Any, folder: Path, goes_on: bool) -> list[Logger]:
+    """That of `metrics.csv`, first, since it says where the run is; and the user's own, or TensorBoard's.
+
+    Args:
+        built: `trainer.logger`, made: loggers, or true or false.
+        folder: the run's.
+        goes_on: what is logged is added to what is there.
+    """
+    own = RunLog(folder, goes_on=goes_on)
+    if built in (None, True):
+        return [own, TensorBoardLogger(folder.parent, name="", version=folder.name)]
+    if built is False:
+        return [own]
+    return [own, *built] if isinstance(built, list) else [own, built]

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from typing import Any
 
+from sapiens2_lit.cli.choose_steps import validate_in_steps
 from sapiens2_lit.cli.config_files import config_files, merged, shown
-from sapiens2_lit.cli.fit import SapiensCLI, run, validate_in_steps
+from sapiens2_lit.cli.fit import SapiensCLI, run
 from sapiens2_lit.cli.link_settings import share_settings
 from sapiens2_lit.cli.plan_settings import NoTrainer
 from sapiens2_lit.cli.pretrain import PretrainCLI

@@ -15,8 +15,8 @@ from sapiens2_lit.cli.choose_steps import (
     is_open,
     sensible_duration,
     steps_before,
+    validate_in_steps,
 )
-from sapiens2_lit.cli.fit import validate_in_steps
 from sapiens2_lit.datamodules import MultitaskDataModule, PoseDataModule, SyntheticDataModule
 
 OPEN = {"max_steps": -1, "max_epochs": None, "max_time": None, "fast_dev_run": False}
