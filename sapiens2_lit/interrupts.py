@@ -251,6 +251,14 @@ def is_launched() -> bool:
     return _listener is not None and _listener.launched
 
 
+def launcher_ends() -> bool:
+    """Whether this is a rank whose launcher ends, too, which is seen within some seconds."""
+    until = time.monotonic() + 5
+    while is_launched() and str(os.getppid()) == os.environ[LAUNCHER] and time.monotonic() < until:
+        time.sleep(0.1)
+    return is_launched() and str(os.getppid()) != os.environ[LAUNCHER]
+
+
 def _is_launched() -> bool:
     """As long as the environment is as it was given."""
     by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ

@@ -91,7 +91,11 @@ def answer_signals(command: str, rest: list[str]) -> int:
     except Interrupted as error:
         return stopped(error.signal, str(error))
     except Exception as error:  # such as a connection to another rank that the same signal ended
-        if not (number := interrupts.received()) or os.environ.get("SAPIENS2_LIT_TRACEBACK"):
+        if os.environ.get("SAPIENS2_LIT_TRACEBACK"):
+            raise
+        if not (number := interrupts.received()):
+            if interrupts.launcher_ends():  # by a signal to it alone; it says so
+                return 0
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         return stopped(number, f"stopped by {interrupts.name_of(number)}, and by {reason}")
