@@ -59,7 +59,7 @@ def make_rows(sources: Sequence[Source], random: Source, size: tuple[int, int]) 
     for source in [*sources, random]:
         backbone = source.load()
         check_input(source.label, backbone, size)
-        if (licence := backbone.licence_notice()) is not None:
+        if source is not random and (licence := backbone.licence_notice()) is not None:
             _log.info("%s: %s", source.label, licence)
         patch = backbone.patch_size
         first = first or patch

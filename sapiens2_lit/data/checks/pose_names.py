@@ -48,7 +48,7 @@ class FewKnownPoints(Check[PoseLabels]):
         names = (
             f"; unknown are {_names(unknown)}"
             if unknown
-            else f"; the other {wanted - len(known)} learn nothing"
+            else f"; the other {wanted - len(known)} have no labels here"
         )
         if unknown:
             hint = (
