@@ -17,7 +17,7 @@ from sapiens2_lit.data.labels.normal import NormalFolder
 from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, split_stems
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.probing.datasets import Folder, People, Sample, SourceView
-from sapiens2_lit.probing.groups import expect_apart, expect_other_files, group_of
+from sapiens2_lit.probing.groups import expect_apart, expect_other_files, group_among
 from sapiens2_lit.probing.settings import SPLITS, TASKS, ProbeData
 from sapiens2_lit.probing.splits import complete_splits, split_sources
 from sapiens2_lit.probing.tasks import ProbeTask
@@ -102,7 +102,8 @@ def folder_view(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> SourceView:
     assert data.root is not None
     root = find_root(Path(data.root).expanduser())
     folder = find_folder(root / "images", "data.images")
-    found, group = images_by_stem(folder), group_of(data.group)
+    found = images_by_stem(folder)
+    group = group_among(data.group, found)
     sources = {name: label_sources(root, name, data) for name in tasks}
     given = [split for split in SPLITS if (root / SPLIT_FILES[split]).is_file()]
     listed = given if "train" in given else SPLITS  # without any file by hash
@@ -141,7 +142,7 @@ def people_view(data: ProbeData, task: ProbeTask) -> SourceView:
     from sapiens2_lit.datamodules import PoseDataModule  # Lightning, which other tasks do without
 
     assert data.root is not None
-    root, group = Path(data.root).expanduser(), group_of(data.group)
+    root = Path(data.root).expanduser()
     places = {split: f"annotations/{split}.json" for split in SPLITS}
     given = [split for split in SPLITS if (root / places[split]).is_file()]
     val = places["val"] if "val" in given else None
@@ -152,6 +153,7 @@ def people_view(data: ProbeData, task: ProbeTask) -> SourceView:
         split: [person_picture(inner, row)[1] for row in range(len(inner))]
         for split, inner in module.datasets.items()
     }
+    group = group_among(data.group, (stem for one in known.values() for stem in one))
     chosen = complete_splits({split: dict.fromkeys(one) for split, one in known.items()}, group, str(root))
     sources = split_sources(known)
     datasets: dict[str, Dataset[Sample]] = {}

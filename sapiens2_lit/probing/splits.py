@@ -15,8 +15,8 @@ _log = logging.getLogger(__name__)
 def split_sources(given: Iterable[str]) -> dict[str, str]:
     """Of each of train, val and test the split that its pictures come from, where there is at least train."""
     known = set(given)
-    besides = [split for split in ("val", "test") if split in known] or ["train"]
-    return {split: split if split in known else besides[0] for split in SPLITS}
+    other = next((split for split in ("val", "test") if split in known), "train")
+    return {split: split if split in known else other for split in SPLITS}
 
 
 def complete_splits(
@@ -53,8 +53,8 @@ def complete_splits(
             )
             if not chosen:
                 raise DataError(
-                    f"{where}: none of the {len(stems)} images of {source} falls to {split} by hash: give the split "
-                    "a file of its own, or set data.group, which says what stays together (docs/probe.md)."
+                    f"{where}: none of the {len(stems)} images of {source} falls to {split} by hash: they are too "
+                    "few, or of too few subjects (data.group). Give the split a file of its own (docs/probe.md)."
                 )
             stems = chosen
         found[split] = stems

@@ -3,7 +3,7 @@
 import pytest
 
 from sapiens2_lit.errors import DataError
-from sapiens2_lit.probing.groups import Group, group_of
+from sapiens2_lit.probing.groups import Group, group_among, group_of
 from sapiens2_lit.probing.splits import complete_splits
 
 STEMS = [f"s{number % 40:02d}/{number:03d}" for number in range(200)]
@@ -32,6 +32,15 @@ def test_what_is_missing_is_half_of_the_other(there: str) -> None:
 def test_splits_that_are_there_stay_as_they_are() -> None:
     given = {"train": STEMS[:100], "val": STEMS[100:110], "test": STEMS[110:]}
     assert complete_splits(given, None, "people") == given
+
+
+def test_one_folder_that_holds_all_is_no_subject() -> None:
+    stems = [f"default/{number:03d}" for number in range(100)]
+    assert group_among("folder", stems) is None
+    group = group_among("folder", [*stems, "other/1"])
+    assert group is not None and group("default/001") == "default"
+    found = complete_splits({"train": stems}, group_among("folder", stems), "people")
+    assert all(found.values())
 
 
 def test_one_subject_cannot_be_split() -> None:
