@@ -7,6 +7,7 @@ from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Example, Finding
 from sapiens2_lit.data.checks.pose_labels import PoseLabels
 from sapiens2_lit.vocabularies import Skeleton, load_skeleton
+from sapiens2_lit.vocabularies.file import SUFFIXES
 from sapiens2_lit.vocabularies.skeleton_loader import SHIPPED
 from sapiens2_lit.vocabularies.spelling import describe_pairs, has_side
 from sapiens2_lit.vocabularies.synonyms import match_names
@@ -45,25 +46,18 @@ class FewKnownPoints(Check[PoseLabels]):
         total, wanted = subject.source.num_keypoints, subject.skeleton.num_keypoints
         if len(known) >= 0.5 * total and len(known) >= 0.1 * wanted:
             return
-        names = (
-            f"; unknown are {_names(unknown)}"
-            if unknown
-            else f"; the other {wanted - len(known)} have no labels here"
-        )
+        names_points = subject.path.suffix.lower() in SUFFIXES
+        file = f"--model.heads.NAME.skeleton {subject.path if names_points else 'FILE.yaml'}"
         if unknown:
-            hint = (
-                f"for points of your own: --model.heads.NAME.skeleton {subject.path} or FILE.yaml with the file's "
-                "names (docs/pose.md); or give both the same names" + _other_words(unknown, subject.skeleton)
-            )
+            rest = f"unknown are {_names(unknown)}"
+            remedy = f"for points of your own: {file} (docs/pose.md); or give both the same names{_other_words(unknown, subject.skeleton)}"
         else:
-            hint = (
-                f"to predict these points alone: --model.heads.NAME.skeleton {subject.path}; the last layer's rows "
-                "of released weights are taken over by name"
-            )
+            rest = f"the other {wanted - len(known)} have no labels here"
+            remedy = f"to predict these points alone: {file}; rows of released weights are taken over by name"
         yield self.finding(
             subject,
-            f"{len(known)} of the file's {total} points are among the {wanted} of {subject.skeleton.name}{names}.",
-            hint,
+            f"{len(known)} of the file's {total} points are among the {wanted} of {subject.skeleton.name}; {rest}.",
+            remedy,
             count=len(unknown),
             total=total,
             examples=(
