@@ -50,7 +50,8 @@ class FewKnownPoints(Check[PoseLabels]):
         file = f"--model.heads.NAME.skeleton {subject.path if names_points else 'FILE.yaml'}"
         if unknown:
             rest = f"unknown are {_names(unknown)}"
-            remedy = f"for points of your own: {file} (docs/pose.md); or give both the same names{_other_words(unknown, subject.skeleton)}"
+            also = _other_words(unknown, subject.skeleton)
+            remedy = f"for points of your own: {file} (docs/pose.md); or give both the same names{also}"
         else:
             rest = f"the other {wanted - len(known)} have no labels here"
             remedy = f"to predict these points alone: {file}; rows of released weights are taken over by name"
