@@ -16,7 +16,7 @@ from sapiens2_lit.checkpoints.fingerprint import fingerprint
 from sapiens2_lit.data.datasets.cached_features import CachedDataset
 from sapiens2_lit.data.feature_store import FeatureStore, check_sizes, others, size_text
 from sapiens2_lit.datamodules.base import ImageDataModule
-from sapiens2_lit.datamodules.multitask import MultitaskDataModule
+from sapiens2_lit.datamodules.parts import datamodule_parts
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch
 from sapiens2_lit.parallel.strategy import ShardedStrategy
@@ -179,12 +179,11 @@ def parts_of(trainer: L.Trainer) -> dict[str, ImageDataModule]:
     Raises:
         SettingError: the data are of another kind.
     """
-    data: Any = getattr(trainer, "datamodule", None)
-    if isinstance(data, MultitaskDataModule):
-        return data.datasets
-    if not isinstance(data, ImageDataModule):
-        raise SettingError(
-            f"feature_cache: {type(data).__name__} does not hand out samples one by one; expected an ImageDataModule "
-            "or several of them"
-        )
-    return {"": data}
+    parts = datamodule_parts(getattr(trainer, "datamodule", None))
+    for data in parts.values():
+        if not isinstance(data, ImageDataModule):
+            raise SettingError(
+                f"feature_cache: {type(data).__name__} does not hand out samples one by one; expected an "
+                "ImageDataModule or several of them"
+            )
+    return parts

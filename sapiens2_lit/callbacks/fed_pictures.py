@@ -10,7 +10,7 @@ import numpy as np
 from sapiens2_lit.callbacks.pictures import write_png
 from sapiens2_lit.callbacks.throughput import parts_of
 from sapiens2_lit.datamodules.base import ImageDataModule
-from sapiens2_lit.datamodules.multitask import MultitaskDataModule
+from sapiens2_lit.datamodules.parts import datamodule_parts
 from sapiens2_lit.report.check_samples import CheckedData
 from sapiens2_lit.report.label_sheet import label_sheet
 from sapiens2_lit.training.data_contract import datamodule_of
@@ -85,7 +85,6 @@ def batch_sheet(module: SapiensModule, batch: Mapping[str, Any], count: int) -> 
 
 def fed_data(datamodule: Any) -> list[CheckedData]:
     """The datamodules in use whose labels can be drawn as they are."""
-    parts = datamodule.datasets if isinstance(datamodule, MultitaskDataModule) else {"": datamodule}
     return [
         CheckedData(
             name=name,
@@ -95,6 +94,6 @@ def fed_data(datamodule: Any) -> list[CheckedData]:
             skeleton=getattr(data, "skeleton", None),
             classes=getattr(data, "classes", None),
         )
-        for name, data in parts.items()
+        for name, data in datamodule_parts(datamodule).items()
         if isinstance(data, ImageDataModule) and "train" in data.datasets
     ]

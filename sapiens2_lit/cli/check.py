@@ -25,8 +25,8 @@ from sapiens2_lit.data.checks import (
     report_of,
     run_checks,
 )
-from sapiens2_lit.datamodules import MultitaskDataModule
 from sapiens2_lit.datamodules.base import ImageDataModule
+from sapiens2_lit.datamodules.parts import datamodule_parts
 from sapiens2_lit.errors import SapiensError, SettingError
 from sapiens2_lit.report.check_page import build_check_page, summary
 from sapiens2_lit.report.check_samples import CheckedData
@@ -83,14 +83,14 @@ def parts_of(datamodule: Any) -> dict[str, ImageDataModule]:
     Raises:
         SettingError: it is not one that can be checked.
     """
-    parts = datamodule.datasets if isinstance(datamodule, MultitaskDataModule) else {"": datamodule}
+    parts = datamodule_parts(datamodule)
     for part in parts.values():
         if not isinstance(part, ImageDataModule):
             raise SettingError(
                 f"data is a {type(part).__name__}, expected a datamodule of sapiens2_lit.datamodules, or one that "
                 "inherits from ImageDataModule."
             )
-    return dict(parts)
+    return parts
 
 
 def check_all(parts: Mapping[str, ImageDataModule]) -> tuple[Report, list[CheckedData]]:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from sapiens2_lit.cli.find_run import run_of
 from sapiens2_lit.datamodules.base import ImageDataModule
 from sapiens2_lit.datamodules.multitask import MultitaskDataModule
+from sapiens2_lit.datamodules.parts import datamodule_parts
 from sapiens2_lit.memory.launch import batch_size_of
 
 EPOCHS = 100  # through all samples: enough to learn few by heart, and no more
@@ -59,7 +59,7 @@ def choose_duration(settings: Namespace, data: Any) -> Duration:
         return Duration(before, "as the run was begun with")
     if not isinstance(data, ImageDataModule | MultitaskDataModule):
         return Duration(MOST, "the data do not say beforehand how many samples they have")
-    if any(part.new_every_epoch for part in parts_of(data)):
+    if any(part.new_every_epoch for part in datamodule_parts(data).values()):
         return Duration(MOST, "the data have new samples in every epoch")
     set_up(data)
     batch = batch_size_of(settings.data.get("init_args", Namespace())) or 1
@@ -69,15 +69,11 @@ def choose_duration(settings: Namespace, data: Any) -> Duration:
 
 def set_up(data: ImageDataModule | MultitaskDataModule) -> None:
     """Read the training data; how many workers datasets have is left to the Trainer, which knows the ranks."""
-    workers = [part.num_workers for part in parts_of(data)]
+    workers = [part.num_workers for part in datamodule_parts(data).values()]
     data.prepare_data()
     data.setup("fit")
-    for part, number in zip(parts_of(data), workers, strict=True):
+    for part, number in zip(datamodule_parts(data).values(), workers, strict=True):
         part.num_workers = number
-
-
-def parts_of(data: ImageDataModule | MultitaskDataModule) -> Sequence[ImageDataModule]:
-    return [*data.datasets.values()] if isinstance(data, MultitaskDataModule) else [data]
 
 
 def sensible_duration(samples: int | None, images: int) -> Duration:

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from jsonargparse import Namespace
 from sapiens2_lit.callbacks.durations import duration
 from sapiens2_lit.callbacks.run_log import NAME, STEP, read_rows
 from sapiens2_lit.callbacks.throughput import Throughput
+from sapiens2_lit.datamodules.parts import datamodule_parts
 from sapiens2_lit.errors import SapiensError
 
 NEXT_STEPS = 2  # times as many steps, in the command that goes on
@@ -94,34 +94,17 @@ def next_commands(trainer: L.Trainer, data: Any, model: Path, folder: Path, last
 
 def has_test(data: Any) -> bool:
     """Whether the data have a split to test on."""
-    parts = getattr(data, "datasets", None)
-    split_exists = getattr(data, "split_exists", None)
+    parts = datamodule_parts(data).values()
     try:
-        if callable(split_exists):
-            return bool(split_exists("test"))
-        if (
-            isinstance(parts, dict)
-            and parts
-            and all(hasattr(part, "split_exists") for part in parts.values())
-        ):
-            return all(part.split_exists("test") for part in parts.values())
+        return all(hasattr(part, "split_exists") and part.split_exists("test") for part in parts)
     except SapiensError:
         return False
-    return False
 
 
 def pictures_of(data: Any) -> str:
     """A folder with pictures that is there, if the data know one; else a word for the user's own."""
-    for part in parts_of(data):
+    for part in datamodule_parts(data).values():
         root, images = getattr(part, "root", None), getattr(part, "images", None)
         if isinstance(root, Path) and isinstance(images, str) and (root / images).is_dir():
             return str(root / images)
     return "PHOTOS"
-
-
-def parts_of(data: Any) -> Sequence[Any]:
-    """The datamodules in a datamodule of several, else itself."""
-    datasets = getattr(data, "datasets", None)
-    if isinstance(datasets, dict) and any(hasattr(part, "root") for part in datasets.values()):
-        return list(datasets.values())
-    return [data]

@@ -1,7 +1,5 @@
 """Settings that backbone, heads and data share: one place decides each."""
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +7,8 @@ from typing import Any
 from jsonargparse import Namespace
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.vocabularies import classes_loader, load_classes, load_skeleton, skeleton_loader
-from sapiens2_lit.vocabularies.file import SUFFIXES
-
-ALIASES = skeleton_loader.ALIASES | classes_loader.ALIASES
+from sapiens2_lit.vocabularies import load_classes, load_skeleton
+from sapiens2_lit.vocabularies.written_out import ALIASES, is_file_name, written_out
 
 
 def share_settings(settings: Namespace) -> None:
@@ -28,6 +24,9 @@ def share_settings(settings: Namespace) -> None:
     )
     for place, dataset in datasets.items():
         find_vocabularies({place: dataset}, dataset)
+        for number, source in enumerate(dataset.get("sources") or []):
+            if isinstance(source, Namespace):
+                find_vocabularies({f"{place}.sources[{number}]": source}, source)
         for head in heads:
             share_vocabularies(head, dataset, place)
             share_relative(head, dataset, place)
@@ -64,7 +63,7 @@ def find_vocabularies(owners: Mapping[str, Namespace], data: Namespace) -> None:
                 continue
             path = Path(given).expanduser()
             places = [path, *(folder / path for folder in folders)]
-            found = next((one for one in places if one.is_file()), None)
+            found = next((one for one in places if one.exists()), None)
             if found is None:
                 looked = ", ".join(map(str, dict.fromkeys(places)))
                 raise SettingError(
@@ -83,13 +82,8 @@ def with_vocabularies(config: dict[str, Any]) -> dict[str, Any]:
         settings = (head or {}).get("init_args") or {}
         for key, load in (("skeleton", load_skeleton), ("classes", load_classes)):
             if isinstance(settings.get(key), str) and is_file_name(settings[key]):
-                settings[key] = json.loads(json.dumps(dataclasses.asdict(load(settings[key]))))
+                settings[key] = written_out(load(settings[key]))
     return config
-
-
-def is_file_name(vocabulary: str) -> bool:
-    """Whether a vocabulary's setting means a file, not a shipped one."""
-    return vocabulary.lower().endswith(SUFFIXES)
 
 
 def share_vocabularies(head: Namespace, data: Namespace, place: str) -> None:

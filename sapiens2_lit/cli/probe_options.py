@@ -70,7 +70,7 @@ def probe_parser() -> Parser:
     data = parser.add_argument_group("data")
     data.add_argument("--data.root", metavar="DIR", help="a dataset as `fit` reads it (synthetic people)")
     data.add_argument(
-        "--data.image_size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of the input (512 384)"
+        "--data.image_size", nargs="+", metavar=("HEIGHT", "WIDTH"), help="of the input (512 384)"
     )
     number(data, "--data.label_stride", "input pixels from one label to the next", defaults.data.label_stride)
     data.add_argument("--data.skeleton", metavar="NAME", help="keypoints, by name or file (coco17)")
@@ -102,6 +102,8 @@ def read_options(args: Sequence[str]) -> ProbeOptions:
         SettingError: a file that is not there or cannot be read, an unknown setting, or a value out of its range.
     """
     found = vars(probe_parser().parse_args(list(args)))
+    if found["data.image_size"] is not None:
+        found["data.image_size"] = read_size(found["data.image_size"])
     values: dict[str, Any] = {}
     for file in found.pop("config"):
         merge(values, read_file(file))
@@ -122,6 +124,20 @@ def read_options(args: Sequence[str]) -> ProbeOptions:
     return ProbeOptions(
         tuple(map(str, backbones)), read_settings(values), Path(str(output or "probe")).expanduser()
     )
+
+
+def read_size(words: Sequence[str]) -> list[int]:
+    """Height and width of `512 384`, or of `[512,384]` as `fit` takes it.
+
+    Raises:
+        ArgumentError: they are not two numbers.
+    """
+    numbers = " ".join(words).strip("[]() ").replace(",", " ").split()
+    if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
+        raise ArgumentError(
+            None, f"--data.image_size: found {' '.join(words)!r}, expected height and width, such as 512 384"
+        )
+    return [int(number) for number in numbers]
 
 
 def read_file(name: str) -> dict[str, Any]:

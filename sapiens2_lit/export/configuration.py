@@ -1,8 +1,6 @@
 """The configuration of exported networks, without what belongs to one machine or to training."""
 
 import copy
-import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import PurePath, PureWindowsPath
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.trained_view import data_setting
+from sapiens2_lit.vocabularies.written_out import is_file_name, written_out
 
 VOCABULARIES = ("skeleton", "classes")
 
@@ -29,10 +28,8 @@ def portable_config(model: InferenceModel, heads: Mapping[str, Head]) -> dict[st
     chosen = {name: copy.deepcopy(dict(settings["heads"][name])) for name in heads}
     for name, head in heads.items():
         for key, vocabulary in (("skeleton", head.skeleton), ("classes", head.classes)):
-            if vocabulary is not None:
-                written_out = json.loads(json.dumps(dataclasses.asdict(vocabulary)))
-                if not is_shipped(settings["heads"][name], key):
-                    chosen[name].setdefault("init_args", {})[key] = written_out
+            if vocabulary is not None and not is_shipped(settings["heads"][name], key):
+                chosen[name].setdefault("init_args", {})[key] = written_out(vocabulary)
     padding = data_setting(model.config, "padding")
     data = {"view": model.view} | ({} if padding is None else {"padding": padding})
     exported: dict[str, Any] = {"backbone": backbone, "heads": chosen}
@@ -44,9 +41,7 @@ def portable_config(model: InferenceModel, heads: Mapping[str, Head]) -> dict[st
 def is_shipped(head: Mapping[str, Any], key: str) -> bool:
     """Whether a head's vocabulary is one of the package, by its name or by default."""
     given = (head.get("init_args") or {}).get(key)
-    return given is None or (
-        isinstance(given, str) and not given.lower().endswith((".yaml", ".yml", ".json"))
-    )
+    return given is None or (isinstance(given, str) and not is_file_name(given))
 
 
 def without_places(value: Any) -> Any:

@@ -17,8 +17,9 @@ from sapiens2_lit.data.labels.normal import NormalFolder
 from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, split_stems
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.probing.datasets import Folder, People, Sample, SourceView
-from sapiens2_lit.probing.groups import expect_apart, expect_other_files, group_of
+from sapiens2_lit.probing.groups import expect_apart, expect_other_files, group_among
 from sapiens2_lit.probing.settings import SPLITS, TASKS, ProbeData
+from sapiens2_lit.probing.splits import complete_splits, split_sources
 from sapiens2_lit.probing.tasks import ProbeTask
 from sapiens2_lit.vocabularies import load_classes
 
@@ -60,7 +61,10 @@ def choose_tasks(data: ProbeData, wanted: tuple[str, ...] | None) -> list[str]:
             )
     if not found:
         each = "; ".join(f"{task}: {expected(task)}" for task in TASKS)
-        raise SettingError(f"data.root: {root} has labels of no task; expected some of: {each}")
+        raise SettingError(
+            f"data.root: {root} has labels of no task; expected some of: {each}. The folder of a labelling tool "
+            "becomes such a one by `sapiens2-lit convert` (docs/labels.md)."
+        )
     return list(wanted or found)
 
 
@@ -98,9 +102,13 @@ def folder_view(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> SourceView:
     assert data.root is not None
     root = find_root(Path(data.root).expanduser())
     folder = find_folder(root / "images", "data.images")
-    found, group = images_by_stem(folder), group_of(data.group)
+    found = images_by_stem(folder)
+    group = group_among(data.group, found)
     sources = {name: label_sources(root, name, data) for name in tasks}
-    stems = {split: split_stems(root, found, SPLIT_FILES, split, group) for split in SPLITS}
+    given = [split for split in SPLITS if (root / SPLIT_FILES[split]).is_file()]
+    listed = given if "train" in given else SPLITS  # without any file by hash
+    stems = {split: split_stems(root, found, SPLIT_FILES, split, group) for split in listed}
+    stems = complete_splits(stems, group, str(root))
     known = sorted({stem for names in stems.values() for stem in names})
     labeled = {
         name: frozenset(known) - {stem for source in one for stem in source.unlabeled(known)}
@@ -126,7 +134,7 @@ def folder_view(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> SourceView:
 
 
 def people_view(data: ProbeData, task: ProbeTask) -> SourceView:
-    """People of `annotations/{train,val,test}.json`.
+    """People of `annotations/{train,val,test}.json`, of which train is enough.
 
     Raises:
         SettingError, DataError: a file is missing, or shares pictures, subjects or videos with another.
@@ -134,21 +142,32 @@ def people_view(data: ProbeData, task: ProbeTask) -> SourceView:
     from sapiens2_lit.datamodules import PoseDataModule  # Lightning, which other tasks do without
 
     assert data.root is not None
-    module = PoseDataModule(data.root, data.skeleton, data.image_size, augment=None, num_workers=0)
-    for stage in ("fit", "test"):
+    root = Path(data.root).expanduser()
+    places = {split: f"annotations/{split}.json" for split in SPLITS}
+    given = [split for split in SPLITS if (root / places[split]).is_file()]
+    val = places["val"] if "val" in given else None
+    module = PoseDataModule(data.root, data.skeleton, data.image_size, val=val, augment=None, num_workers=0)
+    for stage in ("fit", "test") if "test" in given else ("fit",):
         module.setup(stage)
+    known = {
+        split: [person_picture(inner, row)[1] for row in range(len(inner))]
+        for split, inner in module.datasets.items()
+    }
+    group = group_among(data.group, (stem for one in known.values() for stem in one))
+    chosen = complete_splits({split: dict.fromkeys(one) for split, one in known.items()}, group, str(root))
+    sources = split_sources(known)
     datasets: dict[str, Dataset[Sample]] = {}
     files: dict[str, list[Path]] = {}
     stems: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
     for split in SPLITS:
-        inner = module.datasets[split]
-        rows = few(list(range(len(inner))), data.most(split))
+        inner, own = module.datasets[sources[split]], set(chosen[split])
+        rows = few([row for row, stem in enumerate(known[sources[split]]) if stem in own], data.most(split))
         pictures = dict(person_picture(inner, row) for row in rows)
         datasets[split] = People(inner, rows, task, data.label_stride)
         files[split], stems[split] = list(pictures), list(pictures.values())
         counts[split] = len(pictures)
-    expect_apart(str(data.root), stems, group_of(data.group))
+    expect_apart(str(data.root), stems, group)
     expect_other_files(str(data.root), files)
     return SourceView(datasets, files, {task.name: counts})
 

@@ -1,7 +1,7 @@
 """Splits that share nothing: no subject or video, and no picture, whatever its name."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -11,6 +11,21 @@ from sapiens2_lit.data.checks.splits import SameBytesInSplits, SameFileInSplits,
 from sapiens2_lit.errors import DataError, SettingError
 
 Group = Callable[[str], str]
+FOLDER = "folder"
+
+
+def group_among(setting: str, stems: Iterable[str]) -> Group | None:
+    """What `data.group` means for these stems: one folder that holds all of them is neither a subject nor a video.
+
+    Raises:
+        SettingError: it is no regular expression with a group.
+    """
+    group = group_of(setting)
+    if setting == FOLDER and group is not None:
+        known = list(stems)
+        if len(known) > 1 and len(set(map(group, known))) == 1:
+            return None
+    return group
 
 
 def group_of(setting: str) -> Group | None:
@@ -21,7 +36,7 @@ def group_of(setting: str) -> Group | None:
     """
     if setting == "none":
         return None
-    if setting == "folder":
+    if setting == FOLDER:
         return lambda stem: stem.rpartition("/")[0] or stem
     try:
         pattern = re.compile(setting)

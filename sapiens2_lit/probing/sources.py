@@ -133,8 +133,11 @@ def timm_loader(name: str, image_size: tuple[int, int], pretrained: bool = True)
 
     name, _, weights = name.partition(":")
     source = (weights or "pretrained") if pretrained else None
-    with torch.device("meta"):  # an unknown name is an error now
-        TimmBackbone(name, fitting(image_size, 16), source)
+    try:
+        with torch.device("meta"):  # an unknown name is an error now
+            TimmBackbone(name, fitting(image_size, 16), source)
+    except SettingError as error:
+        raise SettingError(f"backbones: {TIMM}{name}: {error}") from error
     return lambda: frozen(TimmBackbone(name, fitting(image_size, 16), source))
 
 

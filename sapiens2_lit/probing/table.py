@@ -1,5 +1,6 @@
 """The rows of the table: which network sees pictures of which size, and what it costs."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from sapiens2_lit.probing.baselines import PATCH, PixelFeatures, PositionFeature
 from sapiens2_lit.probing.features import BackboneFeatures, Extractor
 from sapiens2_lit.probing.sources import Source, check_input
 
+_log = logging.getLogger(__name__)
 SAME_GRID = " (same grid)"
 
 
@@ -57,6 +59,8 @@ def make_rows(sources: Sequence[Source], random: Source, size: tuple[int, int]) 
     for source in [*sources, random]:
         backbone = source.load()
         check_input(source.label, backbone, size)
+        if source is not random and (licence := backbone.licence_notice()) is not None:
+            _log.info("%s: %s", source.label, licence)
         patch = backbone.patch_size
         first = first or patch
         rows.append(Row(source.label, source, size, facts_of(source, backbone, size)))

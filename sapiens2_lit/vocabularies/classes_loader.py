@@ -13,8 +13,8 @@ A file holds these keys, all but `classes` optional:
     ignore_colors: [[224, 224, 192]]                    # of colored masks, that do not count
     palettes: colors                                    # palette masks are read by their colors; else by index
 
-Masks in colors are read by the `color` of each class. A labelmap.txt of CVAT, a data.yaml of YOLO and a COCO file are
-read as well.
+Masks in colors are read by the `color` of each class. A labelmap.txt or an annotations.xml of CVAT, a data.yaml of
+YOLO, a COCO file and a folder of LabelMe are read as well.
 
 With `remap` every value that occurs must be listed (or be an `ignore_index`): one that is forgotten is an error,
 not another class. What `remap` says of a value wins over the default `ignore_index`; an `ignore_index` in the file that
@@ -34,6 +34,7 @@ import yaml
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies.classes import IGNORED, Classes
 from sapiens2_lit.vocabularies.file import SUFFIXES, Color, Entries, expect_list, read_vocabulary
+from sapiens2_lit.vocabularies.outlined_classes import XML, read_cvat_classes, read_labelme_classes
 from sapiens2_lit.vocabularies.tool_classes import LABELMAP, of_tool, read_labelmap
 
 SHIPPED = {"body29": "body29.json", "body3": "body3.yaml"}
@@ -59,7 +60,7 @@ _GOLDEN_ANGLE = 0.381966  # of the color circle: neighbours differ as much as th
 
 
 def load_classes(source: str | Path | Classes) -> Classes:
-    """A class vocabulary by shipped name (body29 or sapiens29, body3) or from a .yaml or .json file.
+    """A class vocabulary by shipped name (body29 or sapiens29, body3), from a .yaml or .json file, or from a tool's.
 
     Raises:
         SettingError: an unknown name, a file that is not there or not readable, or one whose contents do not
@@ -73,10 +74,15 @@ def load_classes(source: str | Path | Classes) -> Classes:
     path = Path(source).expanduser()
     if path.suffix.lower() == LABELMAP:
         return _parse(read_labelmap(path), str(path), default_name=path.stem)
+    if path.suffix.lower() == XML:
+        return _parse(read_cvat_classes(path), str(path), default_name=path.stem)
+    if path.is_dir():
+        return _parse(read_labelme_classes(path), str(path), default_name=path.name)
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(
             f"classes '{source}' are unknown: expected one of {', '.join((*SHIPPED, *ALIASES))}, "
-            "or the path of a .yaml or .json file of your own, of a labelmap.txt of CVAT, or of a data.yaml of YOLO."
+            "or the path of a .yaml or .json file of your own, of a labelmap.txt or an annotations.xml of CVAT, of a "
+            "data.yaml of YOLO, or of a folder of LabelMe."
         )
     return _parse(of_tool(read_vocabulary(path, "classes")), str(path), default_name=path.stem)
 

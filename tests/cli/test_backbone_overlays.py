@@ -46,3 +46,13 @@ def test_overlays_of_all_families_are_shipped() -> None:
     assert {"s", "b", "l", "hplus"} <= {
         name[16:-5] for name in OVERLAYS if name.startswith("backbone/dinov3-")
     }
+
+
+def test_a_recipe_keeps_the_backbone_of_an_overlay_before_it() -> None:
+    recipes = [name for name in shipped_configs() if name.startswith("recipes/")]
+    chosen = [part for name in recipes for part in ("--config", name)]
+    args = ["fit", "--config", "pose_17.yaml", "--config", "backbone/dinov3-s.yaml", *chosen]
+    settings = run(args, PlanCLI).config["fit"].model.backbone
+    assert settings.class_path.endswith("TimmBackbone")
+    assert settings.init_args.name == "vit_small_patch16_dinov3.lvd1689m"
+    assert settings.init_args.activation_checkpointing is True

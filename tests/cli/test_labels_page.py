@@ -62,7 +62,6 @@ def test_from_the_folder_of_a_tool_to_the_first_step(
     name = folder_of(command)
     Path(name).mkdir()
     FOLDERS[name](source, Path(name))
-    Path("person.yaml").write_text("classes: [background, person]")  # where the page says to write it
     before = {path: path.read_bytes() for path in Path(name).rglob("*") if path.is_file()}
     assert main([*shlex.split(command), *SMALL, "--output", "run"]) == 0
     assert Path("run/version_0/checkpoints/last.ckpt").exists()
@@ -77,7 +76,6 @@ def test_check_reads_the_same(
     monkeypatch.chdir(tmp_path)
     Path(name).mkdir()
     FOLDERS[name](source, Path(name))
-    Path("person.yaml").write_text("classes: [background, person]")
     command = shlex.split(next(one for one in COMMANDS if folder_of(one) == name))
     options = ["--config", "size/smoke.yaml", "--data.num_workers", "0", "--output", "page"]
     assert main(["check", *command[1:], *options]) in (0, 3)

@@ -83,3 +83,25 @@ def test_a_file_that_is_nowhere_names_the_places(
         "model.heads.pose.skeleton is points.json" in said
         and str(cvat / "annotations" / "points.json") in said
     )
+
+
+def test_a_further_dataset_has_its_own_file_of_names(
+    cvat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = json.loads((cvat / FILE).read_text())
+    data["categories"] = [{"id": 1, "name": "person", "keypoints": []}]
+    (cvat / "annotations" / "more.json").write_text(json.dumps(data))
+    (cvat / "annotations" / "more.yaml").write_text(yaml.safe_dump({"keypoints": [*OWN_POINTS]}))
+    more = {
+        "root": str(cvat),
+        "annotations": "more.json",
+        "images": "images/default",
+        "skeleton": "more.yaml",
+    }
+    given = ["--data.train", Path(FILE).name, "--data.sources", json.dumps([more])]
+    assert fit(cvat, tmp_path, *given) == 0
+    said = capsys.readouterr()
+    assert "data.sources[0] (more.json): 4 people" in said.out + said.err
+    more["skeleton"] = "none.yaml"
+    assert fit(cvat, tmp_path, "--data.train", Path(FILE).name, "--data.sources", json.dumps([more])) == 1
+    assert "data.sources[0].skeleton is none.yaml, and there is no such file" in capsys.readouterr().err

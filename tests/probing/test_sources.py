@@ -26,6 +26,20 @@ def test_a_file_of_weights_is_the_backbone_that_wrote_it(tmp_path: Path) -> None
     assert not any(parameter.requires_grad for parameter in found.parameters())
 
 
+def test_the_licence_of_weights_is_said_before_anything_is_computed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backbone = Sapiens2("test", SIZE)
+    backbone.weights, backbone.licence = "mine.safetensors", "cc-by-nc-4.0"
+    sources = read_sources({"mine": backbone, "fresh": "random:test"}, SIZE)
+    with caplog.at_level("INFO"):
+        make_rows(sources, random_row(sources[0], None, SIZE), SIZE)
+    said = [one for one in caplog.messages if "licence" in one]
+    assert len(said) == 1
+    assert said[0].startswith("mine: licence of the backbone's weights: CC BY-NC 4.0")
+    assert "no commercial use" in said[0]
+
+
 def test_fresh_weights_are_the_same_every_time_and_not_those_of_the_first_backbone() -> None:
     torch.manual_seed(3)
     first, fresh = read_sources({"first": Sapiens2("test", SIZE), "fresh": "random:test"}, SIZE)

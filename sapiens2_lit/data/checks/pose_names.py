@@ -7,8 +7,10 @@ from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Example, Finding
 from sapiens2_lit.data.checks.pose_labels import PoseLabels
 from sapiens2_lit.vocabularies import Skeleton, load_skeleton
+from sapiens2_lit.vocabularies.file import SUFFIXES
 from sapiens2_lit.vocabularies.skeleton_loader import SHIPPED
 from sapiens2_lit.vocabularies.spelling import describe_pairs, has_side
+from sapiens2_lit.vocabularies.synonyms import match_names
 
 _SHOWN_NAMES = 20
 _ENOUGH_PEOPLE = 100  # to expect that every point occurs
@@ -44,12 +46,19 @@ class FewKnownPoints(Check[PoseLabels]):
         total, wanted = subject.source.num_keypoints, subject.skeleton.num_keypoints
         if len(known) >= 0.5 * total and len(known) >= 0.1 * wanted:
             return
-        names = f"; unknown are {_names(unknown)}" if unknown else ""
+        names_points = subject.path.suffix.lower() in SUFFIXES
+        file = f"--model.heads.NAME.skeleton {subject.path if names_points else 'FILE.yaml'}"
+        if unknown:
+            rest = f"unknown are {_names(unknown)}"
+            also = _other_words(unknown, subject.skeleton)
+            remedy = f"for points of your own: {file} (docs/pose.md); or give both the same names{also}"
+        else:
+            rest = f"the other {wanted - len(known)} have no labels here"
+            remedy = f"to predict these points alone: {file}; rows of released weights are taken over by name"
         yield self.finding(
             subject,
-            f"{len(known)} of the file's {total} points are among the {wanted} of {subject.skeleton.name}{names}.",
-            "for points of your own: --model.heads.NAME.skeleton FILE.yaml with the file's names (docs/pose.md); or "
-            "give both the same names",
+            f"{len(known)} of the file's {total} points are among the {wanted} of {subject.skeleton.name}; {rest}.",
+            remedy,
             count=len(unknown),
             total=total,
             examples=(
@@ -209,6 +218,13 @@ class PointsNeverOccur(Check[PoseLabels]):
 def is_shipped(skeleton: Skeleton) -> bool:
     """Whether the names are those of one of the shipped vocabularies, whose overlap is expected."""
     return any(load_skeleton(name).keypoints == skeleton.keypoints for name in SHIPPED)
+
+
+def _other_words(unknown: list[str], skeleton: Skeleton) -> str:
+    """Which unknown names are other words for points of the skeleton; empty for none."""
+    matches = match_names(unknown, skeleton.keypoints, "keypoints")
+    shown = [f"'{match.name}' may be {match.source}" for match in matches if match is not None]
+    return f" ({_names(shown, 5)})" if shown else ""
 
 
 def _names(names: "list[str] | tuple[str, ...]", most: int = _SHOWN_NAMES) -> str:

@@ -80,7 +80,10 @@ def _subject(
         return CameraLabels(where, files, measure=measured(_camera_facts), **common)
     if not isinstance(label, RasterFolder):
         return None
-    common |= {"where": f"{split} ({label.folder.name})", "files": [label.path(stem) for stem in stems]}
+    common |= {
+        "where": f"{split} ({label.folder.name or label.folder.resolve().name})",
+        "files": [label.path(stem) for stem in stems],
+    }
     if isinstance(label, MaskFolder):
         return MaskLabels(classes=label.classes, measure=measured(_mask_facts), **common)
     if isinstance(label, NormalFolder):

@@ -1,11 +1,12 @@
 """Which files the splits of a dataset are in: those that are set, ours, or those of a labelling tool."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
 from sapiens2_lit.data.files import file_places
-from sapiens2_lit.data.layouts.layout import Kind, Layout, Part, visible
+from sapiens2_lit.data.layouts.layout import Kind, Layout, Part, short_path, visible
 from sapiens2_lit.data.layouts.registry import TOOLS
 from sapiens2_lit.errors import DataError
 
@@ -125,7 +126,7 @@ class SplitFinder:
         places = file_places(self.root, setting)
         path = next((place for place in places if place.exists()), None)
         if path is None:
-            raise DataError(f"{self._missing(split, setting)}{_advice(split)}.")
+            raise DataError(f"{self._missing(split, setting)}{_advice(split)}.{self._near(setting)}")
         for tool in TOOLS:
             if (layout := tool.open(path, self.kind)) is not None:
                 return layout
@@ -138,6 +139,12 @@ class SplitFinder:
     def _missing(self, split: str, setting: str) -> str:
         looked = ", ".join(map(str, file_places(self.root, setting)))
         return f"`{self.name.format(split)}` is {setting!r}, and there is no such file (looked for {looked})"
+
+    def _near(self, setting: str) -> str:
+        """A question for a name that may be mistyped; empty where nothing is called alike."""
+        found = {path.name: path for folder in ("annotations", "") for path in visible(self.root / folder)}
+        close = get_close_matches(Path(setting).name, found, n=1, cutoff=0.5)
+        return f" Did you mean {short_path(found[close[0]], self.root)}?" if close else ""
 
     def _tried(self) -> str:
         tried = "".join(f"\n  {tool.title}: {tool.expects}" for tool in TOOLS)

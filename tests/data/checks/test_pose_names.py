@@ -91,7 +91,10 @@ def test_between_shipped_vocabularies_few_points_in_common_are_expected(pose):
 
 
 def test_a_few_points_of_a_large_vocabulary_warn(pose):
-    assert found(pose(names=["neck", "nose"]), "few_known_points", "warning", "sociopticon308").count == 0
+    finding = found(pose(names=["neck", "nose"]), "few_known_points", "warning", "sociopticon308")
+    assert finding.count == 0
+    assert "the other 306 have no labels here" in finding.message
+    assert "to predict these points alone: " in finding.remedy and "train.json" in finding.remedy
 
 
 def test_labels_of_another_category_are_told(pose):

@@ -57,6 +57,17 @@ def test_a_folder_of_no_tool_says_what_was_tried_and_found(tmp_path: Path) -> No
         assert told in text
 
 
+def test_a_mistyped_file_names_the_nearest(tmp_path: Path) -> None:
+    tools.write_json(tmp_path / "annotations/person_keypoints_default.json", {})
+    with pytest.raises(
+        DataError, match=r"no such file .* Did you mean annotations/person_keypoints_default\.json\?"
+    ):
+        pose(tmp_path, train="person_keypoints_defualt.json")
+    with pytest.raises(DataError, match="no such file") as caught:
+        pose(tmp_path, train="zzz.csv")
+    assert "Did you mean" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
