@@ -76,10 +76,7 @@ class Runner:
     ) -> None:
         def render(size: Size) -> Tensor:
             pixels = np.stack(
-                [
-                    rendered(view, images[view.image], pending[view.image].rendered, tuple(size))
-                    for view in views
-                ]
+                [rendered(view, images[view.image], pending[view.image].rendered, size) for view in views]
             )
             return torch.from_numpy(pixels).to(self.model.device).permute(0, 3, 1, 2).contiguous()
 
@@ -103,7 +100,7 @@ class Runner:
 
 def rendered(view: View, image: RGB, known: Rendered, size: Size) -> RGB:
     """What a network sees of an image at a size: made beforehand, or now."""
-    found = known.get(view.key(size))
+    found = known.get(view.key((size[0], size[1])))
     return view.render(image, size) if found is None else found
 
 
