@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -101,7 +100,7 @@ class _Listener:
     def clean(self) -> None:
         """Undo what is not finished, twice, for threads that were about to make it; they begin nothing more."""
         self.ending = True
-        for clean in [*reversed(self.cleanups), partial(time.sleep, 0.02), *reversed(self.cleanups)]:
+        for clean in [*reversed(self.cleanups), lambda: time.sleep(0.02), *reversed(self.cleanups)]:
             with suppress(Exception):  # the process ends in any case
                 clean()
 
