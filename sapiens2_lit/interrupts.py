@@ -27,6 +27,7 @@ REPEATED = 0.25  # s: GNU timeout signals its child and then the group; a hand o
 REPEATED_BY_TORCHRUN = 5.0  # s: it passes on what the terminal has sent to its workers, too
 PATIENCE = 0.5  # s that the main thread has, to end the process by itself
 LAUNCHER = "SAPIENS2_LIT_LAUNCHER"  # the process that started this rank
+PARENT = "SAPIENS2_LIT_PARENT"  # the process with which this one ends, however that ends
 
 Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
@@ -92,16 +93,19 @@ class _Listener:
     def _end_if_stuck(self, number: int) -> None:
         """The main thread ends the process, unless it waits in C, as for other ranks."""
         time.sleep(PATIENCE)
-        if self.ending:
-            time.sleep(10 * PATIENCE)
+        time.sleep(10 * PATIENCE if self.ending else 0)
         if self.depth == 0:
             self._end(number)
 
-    def _end(self, number: int) -> NoReturn:
+    def clean(self) -> None:
+        """Undo what is not finished, twice, for threads that were about to make it; they begin nothing more."""
         self.ending = True
-        for clean in reversed(self.cleanups):
+        for clean in [*reversed(self.cleanups), lambda: time.sleep(0.02), *reversed(self.cleanups)]:
             with suppress(Exception):  # the process ends in any case
                 clean()
+
+    def _end(self, number: int) -> NoReturn:
+        self.clean()
         _kill_children()
         if self.launched:  # Lightning kills the launcher of a rank that fails, which then says nothing
             with suppress(OSError):
@@ -126,8 +130,8 @@ def answered() -> Iterator[None]:
         return
     _listener = listener = _Listener()
     listener.start()
-    if listener.launched:
-        threading.Thread(target=_end_with_launcher, daemon=True).start()
+    if parent := os.environ[LAUNCHER] if listener.launched else os.environ.pop(PARENT, None):
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         yield
     finally:
@@ -189,6 +193,8 @@ def settle() -> None:
 def undone(clean: Callable[[], object]) -> Iterator[None]:
     """Call `clean` if a signal ends the process at once while this block runs."""
     cleanups = [] if _listener is None else _listener.cleanups
+    while _listener is not None and _listener.ending:
+        time.sleep(1)  # forever
     cleanups.append(clean)
     try:
         yield
@@ -265,10 +271,12 @@ def _is_launched() -> bool:
     return LAUNCHER in os.environ and os.environ.get("LOCAL_RANK", "0") != "0" and not by_torchrun
 
 
-def _end_with_launcher() -> None:
-    """A rank whose launcher is gone would wait for it for half an hour."""
-    while str(os.getppid()) == os.environ[LAUNCHER]:
-        time.sleep(0.5)
+def _end_with(parent: str) -> None:
+    """A rank whose launcher is gone would wait for it for half an hour, and a shard would work for nobody."""
+    while str(os.getppid()) == parent:
+        time.sleep(0.2)
+    if _listener is not None:
+        _listener.clean()
     _kill_children()
     os._exit(1)
 

@@ -179,3 +179,54 @@ def test_workers_hear_their_parent_alone(method: str, tmp_path: Path) -> None:
         command, cwd=tmp_path, env=environment, start_new_session=True, capture_output=True, text=True
     )
     assert done.stdout.split() == ["0", "True"], done.stderr
+
+
+def test_a_second_ctrl_c_leaves_no_half_files_of_threads(tmp_path: Path) -> None:
+    process = start(
+        f"""
+        import pathlib, threading
+        from sapiens2_lit.atomic_write import whole_file
+        def write(name):
+            while True:
+                with whole_file(pathlib.Path({str(tmp_path)!r}, name)) as path, path.open("wb") as file:
+                    for _ in range(20):
+                        file.write(b"0" * 100000)
+        with interrupts.answered(), interrupts.asked():
+            for index in range(8):
+                threading.Thread(target=write, args=(str(index),), daemon=True).start()
+            ready()
+            time.sleep({PATIENCE})
+        """
+    )
+    os.kill(process.pid, signal.SIGINT)
+    time.sleep(2 * interrupts.REPEATED)
+    os.kill(process.pid, signal.SIGINT)
+    assert end(process)[0] == 130
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a process does not learn of its parent's end")
+def test_a_process_ends_with_its_parent_however_that_ends(tmp_path: Path) -> None:
+    child = f"""
+    from pathlib import Path
+    from sapiens2_lit import interrupts
+    import time
+    half = Path({str(tmp_path / "half")!r})
+    with interrupts.answered(), interrupts.asked(), interrupts.undone(half.unlink):
+        half.touch()
+        time.sleep({PATIENCE})
+    """
+    process = start(
+        f"""
+        import subprocess, sys
+        environment = os.environ | {{interrupts.PARENT: str(os.getpid())}}
+        child = subprocess.Popen([sys.executable, "-c", {dedent(child)!r}], env=environment)
+        while not os.path.exists({str(tmp_path / "half")!r}):
+            time.sleep(0.02)
+        ready()
+        time.sleep({PATIENCE})
+        """
+    )
+    process.kill()
+    end(process)  # when the child has closed its standard output, too
+    assert not (tmp_path / "half").exists()

@@ -28,7 +28,7 @@ def predict_on_devices(options: Namespace, args: list[str]) -> int:
     """
     devices = devices_of(options.device, options.devices)
     kept = without(args, "--devices", "--device")
-    environment = dict(os.environ)
+    environment = dict(os.environ) | {interrupts.PARENT: str(os.getpid())}
     if devices[0] == "cpu":
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // len(devices))))
     processes: list[subprocess.Popen[bytes]] = []
@@ -38,7 +38,11 @@ def predict_on_devices(options: Namespace, args: list[str]) -> int:
             with suppress(OSError):
                 process.kill()
 
-    with interrupts.asked(), interrupts.undone(kill):
+    def end() -> None:
+        if os.name == "nt":  # elsewhere they see that this process is gone, and leave nothing unfinished
+            kill()
+
+    with interrupts.asked(), interrupts.undone(end):
         try:
             for index, device in enumerate(devices, start=1):
                 shard = ["--shard", f"{index}/{len(devices)}", "--device", device]

@@ -60,11 +60,35 @@ def in_order(
         if error is not None:
             raise error
     finally:
-        for future, _ in waiting:
+        for future, _ in reversed(waiting):  # so that none begins whose predecessor never will, see `Turn`
             future.cancel()
         for future, _ in waiting:
             if not future.cancelled():
                 future.exception()
+
+
+class Turn:
+    """The place of a thing in the order, for what threads of `in_order` do one after the other.
+
+    A thread waits for threads that have begun before it, and for no others. Whoever has a turn must `end` it.
+
+    Args:
+        before: the turn of the thing before; None of the first.
+    """
+
+    def __init__(self, before: "Turn | None") -> None:
+        self._before = before
+        self._over = threading.Event()
+
+    def wait(self) -> None:
+        """Until all turns before have ended."""
+        if self._before is not None:
+            self._before._over.wait()
+            self._before = None  # else all turns since the first would be kept
+
+    def end(self) -> None:
+        """Let the next one do its work, whatever has become of this one."""
+        self._over.set()
 
 
 def ahead(items: Generator[T, None, None], size: Callable[[T], int], limit: int) -> Generator[T, None, None]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from sapiens2_lit.inference.prediction import Prediction
+from sapiens2_lit.inference.views import Rendered
 
 
 class Pending:
@@ -12,11 +13,13 @@ class Pending:
 
     Attributes:
         prediction: of the picture, whole when `finish` has returned.
+        rendered: what the networks will see, as far as it has been made beforehand.
         nbytes: of raw outputs that the steps hold.
     """
 
-    def __init__(self, prediction: Prediction) -> None:
+    def __init__(self, prediction: Prediction, rendered: Rendered | None = None) -> None:
         self.prediction = prediction
+        self.rendered: Rendered = rendered or {}
         self.nbytes = 0
         self._steps: list[Callable[[], object]] = []
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id
-from sapiens2_lit.errors import SettingError
+from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.assemble import settle_focal
 from sapiens2_lit.inference.grouping import Grouping
-from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check_boxes, per_image, read
+from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check, check_boxes, per_image, read
 from sapiens2_lit.inference.masking import check_mask_head, mask_maps, people_of, tells_people
 from sapiens2_lit.inference.model import InferenceModel, load_model
 from sapiens2_lit.inference.pending import Pending
@@ -26,6 +26,7 @@ from sapiens2_lit.inference.sources import Frame
 from sapiens2_lit.inference.stream import stream
 from sapiens2_lit.inference.test_time_augmentation import scaled_sizes, warn_of_heads_left_out
 from sapiens2_lit.inference.trained_view import trained_padding
+from sapiens2_lit.inference.views import Rendered
 from sapiens2_lit.models.multi_scale import Size
 from sapiens2_lit.transforms.crop import BOX_PADDING
 
@@ -159,15 +160,43 @@ class Predictor:
     def _predict(self, images: list[RGB], boxes: list[Boxes], first: int = 0) -> list[Prediction]:
         return [one.finish() for one in self.start(images, boxes, first)]
 
-    def start(self, images: list[RGB], boxes: Sequence[Boxes], first: int = 0) -> list[Pending]:
+    def render(self, image: RGB, boxes: Boxes) -> Rendered:
+        """What the networks will see of an image, as far as that is known before they run; in any thread.
+
+        Of many people some are left for later, since few inputs are needed at a time. Images and boxes that are none
+        are left to `start`.
+        """
+        try:
+            check(image, "image")
+            people = None if boxes is None else check_boxes(boxes, "boxes")
+        except DataError:
+            return {}
+        if people is None and self.uses_boxes and (callable(self.detector) or self.own_mask is not None):
+            return {}
+        groups = self.grouping.groups([people], [Prediction(image.shape[:2])])
+        views = [view for _, of_heads in groups for view in of_heads[: self.batch_size]]
+        return {view.key(size): view.render(image, size) for view in views for size in self.sizes}
+
+    def start(
+        self,
+        images: list[RGB],
+        boxes: Sequence[Boxes],
+        first: int = 0,
+        rendered: Sequence[Rendered] | None = None,
+    ) -> list[Pending]:
         """Some images at once through the networks; what remains is to be finished in any thread, in any order.
 
         Args:
             images: RGB uint8 (H, W, 3).
             boxes: of each, as of `predict`.
             first: place of the first of them, for messages.
+            rendered: of each, what `render` has made.
         """
-        pending = [Pending(Prediction(image.shape[:2], heads=self.infos)) for image in images]
+        known = rendered or [{}] * len(images)
+        pending = [
+            Pending(Prediction(image.shape[:2], heads=self.infos), inputs)
+            for image, inputs in zip(images, known, strict=True)
+        ]
         predictions = [one.prediction for one in pending]
         people = [
             self._people(first + place, image, boxes[place], predictions[place])
@@ -179,6 +208,7 @@ class Predictor:
         masks = self._start_masks(images, people, pending)
         for one, mask in zip(pending, masks, strict=True):
             one.add(partial(self._complete, one.prediction, mask))
+            one.rendered = {}
         return pending
 
     def _complete(self, prediction: Prediction, mask: Pending | None) -> None:

@@ -3,18 +3,20 @@
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 from typing import Any
 
 from sapiens2_lit import interrupts
-from sapiens2_lit.inference.in_order import ahead, in_order
-from sapiens2_lit.inference.inputs import Boxes
+from sapiens2_lit.inference.in_order import Turn, ahead, in_order
+from sapiens2_lit.inference.inputs import RGB, Boxes
 from sapiens2_lit.inference.output import Made, Output
 from sapiens2_lit.inference.prediction import Prediction
 from sapiens2_lit.inference.predictor import Predictor
 from sapiens2_lit.inference.sources import Frame, Source
 from sapiens2_lit.inference.stream import READ, WRITTEN, expected_bytes, predicted, workers
+from sapiens2_lit.inference.views import Rendered
 
 Usable = Callable[[Iterator[Frame]], Iterator[Frame]]
 
@@ -47,32 +49,69 @@ def run_ahead(
     with ExitStack() as stack:
         readers, pool = (stack.enter_context(workers()) for _ in range(2))
         tail = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="lists and videos"))
-        frames = stack.enter_context(closing(read_ahead(source, skip, readers)))
+        prepare = partial(_prepare, predictor, boxes_of)
+        frames = stack.enter_context(closing(read_ahead(source, skip, prepare, readers)))
         wanted = usable(takewhile(lambda _: not interrupts.received(), frames))
-        found = predicted(predictor, wanted, lambda frame: frame.image, boxes_of, pool)
-        stack.enter_context(closing(found))
-        mended = ((frame, mend(prediction, frame)) for frame, prediction in found)
-        made = in_order(partial(_make, output), mended, pool, lambda one: nbytes(*one), WRITTEN)
-        stack.enter_context(closing(made))
+        pictures = (_Picture(frame, boxes_of(frame)) for frame in wanted)
+
+        def make(picture: _Picture, prediction: Prediction, turn: Turn) -> tuple[Frame, Made]:
+            turn.wait()
+            mended = mend(prediction, picture.frame)
+            turn.end()
+            return picture.frame, output.make(picture.frame, mended)
+
+        made = stack.enter_context(closing(predicted(predictor, pictures, make, pool)))
         added = in_order(
             partial(_add, output), made, tail, lambda one: nbytes(one[0], one[1].prediction), WRITTEN
         )
         yield from stack.enter_context(closing(added))
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """A frame and the boxes of its people."""
+
+    frame: Frame
+    boxes: Boxes
+
+    @property
+    def image(self) -> RGB:
+        return self.frame.image
+
+    @property
+    def rendered(self) -> Rendered:
+        return self.frame.rendered
+
+
 def read_ahead(
-    source: Source, skip: Callable[[str], bool], readers: ThreadPoolExecutor
+    source: Source,
+    skip: Callable[[str], bool],
+    prepare: Callable[[Frame], Frame],
+    readers: ThreadPoolExecutor,
 ) -> Generator[Frame, None, None]:
-    """The frames of a source, read by threads; of a stream when they are asked for, since older ones are worth less."""
+    """The frames of a source, read and prepared by threads; of a stream when asked for: older ones are worth less.
+
+    Args:
+        source: of the frames.
+        skip: what not to read.
+        prepare: done with each frame.
+        readers: threads that read photographs.
+    """
     if source.stream is not None:
         return source.frames(skip)
 
     def each(function: Callable[[Any], Any], photos: Iterable[Any]) -> Iterable[Any]:
-        return in_order(
-            function, photos, readers, lambda photo: expected_bytes(source.photos[photo[1]]), READ
-        )
+        def read(photo: Any) -> Any:
+            found = function(photo)
+            return prepare(found) if isinstance(found, Frame) else found
 
-    return ahead(source.frames(skip, each), lambda frame: frame.image.nbytes, READ)
+        return in_order(read, photos, readers, lambda photo: expected_bytes(source.photos[photo[1]]), READ)
+
+    frames = (
+        frame if frame.video is None else prepare(frame)  # videos are read by this thread
+        for frame in source.frames(skip, each)
+    )
+    return ahead(frames, lambda frame: frame.image.nbytes, READ)
 
 
 def nbytes(frame: Frame, prediction: Prediction) -> int:
@@ -81,8 +120,8 @@ def nbytes(frame: Frame, prediction: Prediction) -> int:
     return 2 * (frame.image.nbytes + maps)
 
 
-def _make(output: Output, one: tuple[Frame, Prediction]) -> tuple[Frame, Made]:
-    return one[0], output.make(*one)
+def _prepare(predictor: Predictor, boxes_of: Callable[[Frame], Boxes], frame: Frame) -> Frame:
+    return replace(frame, rendered=predictor.render(frame.image, boxes_of(frame)))
 
 
 def _add(output: Output, one: tuple[Frame, Made]) -> tuple[Frame, Prediction]:

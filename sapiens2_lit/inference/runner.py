@@ -13,7 +13,7 @@ from sapiens2_lit.inference.inputs import RGB
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.pending import Pending
 from sapiens2_lit.inference.prediction import Prediction
-from sapiens2_lit.inference.views import View
+from sapiens2_lit.inference.views import Rendered, View
 from sapiens2_lit.models.multi_scale import Size
 
 
@@ -75,7 +75,9 @@ class Runner:
         claims: Sequence[CropOwnership],
     ) -> None:
         def render(size: Size) -> Tensor:
-            pixels = np.stack([view.render(images[view.image], size) for view in views])
+            pixels = np.stack(
+                [rendered(view, images[view.image], pending[view.image].rendered, size) for view in views]
+            )
             return torch.from_numpy(pixels).to(self.model.device).permute(0, 3, 1, 2).contiguous()
 
         inputs = render(self.model.image_size)
@@ -94,6 +96,12 @@ class Runner:
                     one.add(partial(found[name].add_person, index, one.prediction))
                 else:
                     one.add(partial(found[name].add_maps, index, one.prediction, taken))
+
+
+def rendered(view: View, image: RGB, known: Rendered, size: Size) -> RGB:
+    """What a network sees of an image at a size: made beforehand, or now."""
+    found = known.get(view.key((size[0], size[1])))
+    return view.render(image, size) if found is None else found
 
 
 def nbytes(outputs: Outputs) -> int:

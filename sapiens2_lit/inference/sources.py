@@ -3,11 +3,11 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import glob, has_magic
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, read_image
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.streams import READ, Stream, is_stream, open_stream
 from sapiens2_lit.inference.video import VIDEO_SUFFIXES, VideoFile
+
+if TYPE_CHECKING:  # which takes longer to import than to look for files
+    from sapiens2_lit.inference.views import Rendered
 
 Skip = Callable[[str], bool]
 Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -32,6 +35,7 @@ class Frame:
         index: its place among the photographs of the run, or in its video, where undecodable frames count, too.
         time: seconds from the video's start; None for photographs.
         video: the video it is of.
+        rendered: what networks will see of it, where that has been made beforehand.
     """
 
     image: npt.NDArray[np.uint8]
@@ -40,6 +44,7 @@ class Frame:
     index: int = 0
     time: float | None = None
     video: VideoFile | Stream | None = None
+    rendered: "Rendered" = field(default_factory=dict, repr=False, compare=False)
 
 
 class Source:

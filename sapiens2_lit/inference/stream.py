@@ -8,20 +8,24 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.inference.in_order import MEBIBYTE, ahead, in_order
+from sapiens2_lit.inference.in_order import MEBIBYTE, Turn, ahead, in_order
 from sapiens2_lit.inference.inputs import RGB, Boxes, Image, check, read
 from sapiens2_lit.inference.pending import Pending
 from sapiens2_lit.inference.prediction import Prediction
 from sapiens2_lit.inference.sources import Frame
+from sapiens2_lit.inference.views import Rendered
 
 if TYPE_CHECKING:
     from sapiens2_lit.inference.predictor import Predictor
 
 T = TypeVar("T")
+P = TypeVar("P", bound="Picture")
+R = TypeVar("R")
 
 # bytes at each stage; of what is to be restored two batches, else the networks would wait
 READ, RESTORED, WRITTEN = 128 * MEBIBYTE, 1024 * MEBIBYTE, 384 * MEBIBYTE
@@ -43,43 +47,63 @@ def stream(
     with ExitStack() as stack:
         readers, pool = (stack.enter_context(workers()) for _ in range(2))
         unread = stack.enter_context(closing(ahead(_given(images, boxes), _expected, READ)))
-        pictures = stack.enter_context(closing(in_order(_read, unread, readers, _expected, READ)))
-        found = predicted(predictor, pictures, lambda one: one.image, lambda one: one.boxes, pool)
-        for _, prediction in stack.enter_context(closing(found)):
-            yield prediction
+        read_them = partial(_read, predictor)
+        pictures = stack.enter_context(closing(in_order(read_them, unread, readers, _expected, READ)))
+        found = predicted(predictor, pictures, lambda _, prediction, turn: prediction, pool)
+        yield from stack.enter_context(closing(found))
+
+
+class Picture(Protocol):
+    """What `predicted` is given.
+
+    Attributes:
+        image: RGB uint8 (H, W, 3).
+        boxes: of its people, as of `Predictor.predict`.
+        rendered: what `Predictor.render` has made of them.
+    """
+
+    @property
+    def image(self) -> RGB: ...
+    @property
+    def boxes(self) -> Boxes: ...
+    @property
+    def rendered(self) -> Rendered: ...
 
 
 def predicted(
     predictor: "Predictor",
-    items: Iterator[T],
-    image_of: Callable[[T], RGB],
-    boxes_of: Callable[[T], Boxes],
+    pictures: Iterator[P],
+    then: Callable[[P, Prediction, Turn], R],
     pool: Executor,
-) -> Generator[tuple[T, Prediction], None, None]:
-    """Items and what the heads say about their images, in order; some more are under way.
+) -> Generator[R, None, None]:
+    """What is made of pictures and of what the heads say about them, in order; some more are under way.
 
     Args:
         predictor: whose networks run in this thread.
-        items: taken `batch_size` at a time.
-        image_of: RGB uint8 (H, W, 3) of an item.
-        boxes_of: of its people, as of `Predictor.predict`.
+        pictures: taken `batch_size` at a time.
+        then: in a thread of `pool`, makes something of a picture, its prediction and its place in the order.
         pool: threads that finish what the networks begin.
     """
 
-    def started() -> Generator[tuple[T, Pending], None, None]:
-        first = 0
-        for batch in in_batches(items, predictor.batch_size):
-            images = [image_of(item) for item in batch]
-            yield from zip(
-                batch, predictor.start(images, [boxes_of(item) for item in batch], first), strict=True
-            )
+    def started() -> Generator[tuple[P, Pending, Turn], None, None]:
+        first, turn = 0, None
+        for batch in in_batches(pictures, predictor.batch_size):
+            images, boxes = [one.image for one in batch], [one.boxes for one in batch]
+            pending = predictor.start(images, boxes, first, [one.rendered for one in batch])
+            for one, its in zip(batch, pending, strict=True):
+                turn = Turn(turn)
+                yield one, its, turn
             first += len(batch)
 
-    def finish(one: tuple[T, Pending]) -> tuple[T, Prediction]:
-        return one[0], one[1].finish()
+    def finish(one: tuple[P, Pending, Turn]) -> R:
+        picture, pending, turn = one
+        try:
+            return then(picture, pending.finish(), turn)
+        finally:
+            turn.end()
 
-    def size(one: tuple[T, Pending]) -> int:
-        return one[1].nbytes + (1 + _OF_A_PICTURE) * image_of(one[0]).nbytes
+    def size(one: tuple[P, Pending, Turn]) -> int:
+        return one[1].nbytes + (1 + _OF_A_PICTURE) * one[0].image.nbytes
 
     return in_order(finish, started(), pool, size, RESTORED)
 
@@ -115,6 +139,7 @@ class _Given(NamedTuple):
     place: int
     image: Any
     boxes: Boxes
+    rendered: Rendered = {}  # noqa: RUF012  # never written to
 
 
 def _given(images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None) -> Generator[_Given, None, None]:
@@ -129,10 +154,10 @@ def _given(images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None) -> Ge
         yield _Given(place, image, of_it)
 
 
-def _read(one: _Given) -> _Given:
-    if isinstance(one.image, Frame):
-        return one._replace(image=check(one.image.image, one.image.name))
-    return one._replace(image=read(one.image, one.place))
+def _read(predictor: "Predictor", one: _Given) -> _Given:
+    given = one.image
+    image = check(given.image, given.name) if isinstance(given, Frame) else read(given, one.place)
+    return one._replace(image=image, rendered=predictor.render(image, one.boxes))
 
 
 def _expected(one: _Given) -> int:

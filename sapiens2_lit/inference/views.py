@@ -4,6 +4,7 @@ Sizes are (height, width); pixel centres are integers, as in `transforms.geometr
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from sapiens2_lit.transforms.geometric import (
 from sapiens2_lit.transforms.whole_image import ImageView, fit_affine
 
 Size = tuple[int, int]
+Rendered = Mapping[tuple[bytes, Size], npt.NDArray[np.uint8]]  # inputs of an image by `View.key`
 
 
 class Rectangle(NamedTuple):
@@ -67,6 +69,10 @@ class View:
             return warp_image(image, self.affine, self.size)
         resize = resizing(size[1] / self.size[1], size[0] / self.size[0])
         return warp_image(image, compose(resize, self.affine), size)
+
+    def key(self, size: Size) -> tuple[bytes, Size]:
+        """Under which a rendered input of this image is found again."""
+        return self.affine.tobytes(), size
 
     @property
     def shown(self) -> Rectangle:

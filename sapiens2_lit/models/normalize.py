@@ -10,7 +10,10 @@ Channels = tuple[float, float, float]
 
 def normalize(images: Tensor, mean: Channels, std: Channels) -> Tensor:
     """RGB 0..255 (B, 3, H, W), any dtype, less `mean` and divided by `std`, as float32 on its own device."""
-    return (images.to(torch.float32) - constant(mean, images.device)) / constant(std, images.device)
+    middle = constant(mean, images.device)
+    # in place, since making room for floats takes longer than computing them; what is given stays as it is
+    floats = images - middle if images.dtype == torch.float32 else images.to(torch.float32).sub_(middle)
+    return floats.div_(constant(std, images.device))
 
 
 @lru_cache

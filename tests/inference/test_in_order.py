@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
-from sapiens2_lit.inference.in_order import ahead, in_order
+from sapiens2_lit.inference.in_order import Turn, ahead, in_order
 
 
 @pytest.fixture
@@ -91,3 +92,32 @@ def test_reading_ahead_gives_all_and_then_the_error() -> None:
     with pytest.raises(ValueError, match="broken"):
         found.extend(ahead(items(), lambda _: 1, 1))
     assert found == [0, 1, 2]
+
+
+def test_turns_come_in_order_and_closing_leaves_nobody_waiting() -> None:
+    done: list[int] = []
+
+    def numbered() -> Iterator[tuple[int, Turn]]:
+        turn = None
+        for item in range(200):
+            turn = Turn(turn)
+            yield item, turn
+
+    def work(one: tuple[int, Turn]) -> int:
+        item, turn = one
+        try:
+            time.sleep(0.001 * (item % 4 == 0))
+            turn.wait()
+            done.append(item)
+            return item
+        finally:
+            turn.end()
+
+    for taken in (200, 30):
+        done.clear()
+        with (
+            ThreadPoolExecutor(4) as pool,
+            closing(in_order(work, numbered(), pool, lambda _: 1, 60)) as found,
+        ):
+            assert [next(found) for _ in range(taken)] == list(range(taken))
+        assert done == list(range(len(done)))
