@@ -34,7 +34,9 @@ def warp_field(values: Floats, valid: Flags, affine: Affine, size: tuple[int, in
     return warp_planes(values, None if whole else valid, affine, size).transpose(1, 2, 0)
 
 
-def warp_planes(values: npt.NDArray[Any], valid: Flags | None, affine: Affine, size: tuple[int, int]) -> Floats:
+def warp_planes(
+    values: npt.NDArray[Any], valid: Flags | None, affine: Affine, size: tuple[int, int]
+) -> Floats:
     """Do as `warp_field`, channels first.
 
     Channels first, numpy divides and selects whole planes at once; over three channels last it is ten times slower.
@@ -79,8 +81,8 @@ def zero_invalid(values: npt.NDArray[Any], valid: Flags) -> npt.NDArray[Any]:
     return np.asarray(zeroed).reshape(values.shape)
 
 
-def zero_planes(planes: Floats, valid: Flags) -> Floats:
-    """Planes (C, H, W) that are 0 where not `valid` (H, W), in place; numpy takes ten times as long."""
+def zero_planes(planes: Floats, valid: npt.NDArray[Any]) -> Floats:
+    """Planes (C, H, W) that are 0 where not `valid` (H, W), bool or uint8, in place; numpy takes ten times as long."""
     mask = valid.view(np.uint8)
     for plane in planes:
         plane[...] = cv2.copyTo(plane, mask)

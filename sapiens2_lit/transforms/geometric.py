@@ -216,9 +216,7 @@ def shown_region(affine: Affine, size: tuple[int, int], source: tuple[int, int])
     return slice(top, max(top, bottom)), slice(left, max(left, right))
 
 
-def reached_region(
-    affine: Affine, source: tuple[int, int], size: tuple[int, int]
-) -> tuple[slice, slice]:
+def reached_region(affine: Affine, source: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
     """The rows and columns of an output that an image reaches, with a margin; at least one pixel.
 
     Args:

@@ -112,11 +112,13 @@ class Field:
         part = self.stored[rows, columns]
         return part if self.encoding is None else self.encoding.decode(part)
 
-    def strips(self) -> Iterator[slice]:
-        """Rows with something valid, one part after the other, so small that their numbers stay in the cache."""
-        (rows, _), width = self.box, self.valid.shape[1]
-        step = max(1, _STRIP // max(1, width))
-        return (slice(top, min(top + step, rows.stop)) for top in range(rows.start, rows.stop, step))
+    def strips(self) -> Iterator[tuple[slice, slice]]:
+        """Rows and columns of all that is valid, part by part, so small that their numbers stay in the cache."""
+        rows, columns = self.box
+        step = max(1, _STRIP // max(1, columns.stop - columns.start))
+        return (
+            (slice(top, min(top + step, rows.stop)), columns) for top in range(rows.start, rows.stop, step)
+        )
 
     def warp(self, affine: Affine, size: tuple[int, int]) -> npt.NDArray[np.float32]:
         """(C, H, W), NaN where less than half of what a pixel is made of is valid.
@@ -160,4 +162,8 @@ class Field:
             for one, other in zip(shown, self.box, strict=True)
         )
         number = max(0, rows.stop - rows.start) * max(0, columns.stop - columns.start)
-        return (rows, columns) if number < _WORTH_CUTTING * self.valid.size else (slice(0, source[0]), slice(0, source[1]))
+        return (
+            (rows, columns)
+            if number < _WORTH_CUTTING * self.valid.size
+            else (slice(0, source[0]), slice(0, source[1]))
+        )
