@@ -3,9 +3,9 @@
     python benchmarks/loading.py --before REV [--size 1024 768] [--num 20] [--rounds 3] [--data DIR]
 
 Both read the same pictures, of `synth`, one process each in turn, on one thread as a worker process does; what is
-printed is the mean over samples of the process's CPU time, each of the pass and round in which it was least. The other rows read a
-picture and bring it to 1024 x 768: transformers' image processor of Sapiens2 without variation, and albumentations with
-a random affine, colors, blur and noise, of image and normals.
+printed is the mean over samples of the process's CPU time, each of the pass and round in which it was least. The other
+rows read a picture and bring it to 1024 x 768: transformers' image processor of Sapiens2 without variation, and
+albumentations with a random affine, colors, blur and noise, of image and normals.
 """
 
 import json

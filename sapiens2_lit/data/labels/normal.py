@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from sapiens2_lit.data.checks.normals import say_away, say_flat

@@ -61,7 +61,7 @@ class Encoding:
         return numbers
 
     def decode_weighted(self, sums: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The mean numbers times shares, and those shares, from mean 16-bit integers and weights (C + 1, H, W), in place."""
+        """Mean numbers times shares, and those shares, of mean 16-bit integers and weights (C + 1, H, W), in place."""
         numbers = np.divide(sums, np.float32(_MOST), out=sums)
         if self.signed:
             numbers[:-1] *= 2
