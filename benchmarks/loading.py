@@ -73,7 +73,7 @@ def time_datamodule(root: Path, task: str) -> list[float]:
     kinds = {"matting": modules.MattingDataModule, "pointmap": modules.PointmapDataModule}
     kind = kinds.get(task) or getattr(modules, f"{task.capitalize()}DataModule")
     settings = {"pointmap": {"cameras": "cameras"}}.get(task, {})
-    data = kind(str(root), num_workers=0, seed=0, **settings)
+    data = kind(str(root), val=None, num_workers=0, seed=0, **settings)
     data.checks_on_setup = False
     data.setup("fit")
     dataset = data.datasets["train"]

@@ -81,11 +81,9 @@ def zero_invalid(values: npt.NDArray[Any], valid: Flags) -> npt.NDArray[Any]:
     return np.asarray(zeroed).reshape(values.shape)
 
 
-def zero_planes(planes: Floats, valid: npt.NDArray[Any]) -> Floats:
-    """Planes (C, H, W) that are 0 where not `valid` (H, W), bool or uint8, in place; numpy takes ten times as long."""
-    mask = valid.view(np.uint8)
-    for plane in planes:
-        plane[...] = cv2.copyTo(plane, mask)
+def zero_planes(planes: Floats, valid: Flags) -> Floats:
+    """Planes (C, H, W) that are 0 where not `valid` (H, W), bool, in place: by their bits, ten times as fast."""
+    planes.view(np.int32)[...] &= -valid.view(np.int8).astype(np.int32)
     return planes
 
 

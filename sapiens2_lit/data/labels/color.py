@@ -154,9 +154,7 @@ class ForegroundFolder(ColorFolder):
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
         planes = values.numpy()
-        zero_planes(
-            planes, cv2.compare(planes[0], planes[0], cv2.CMP_EQ)
-        )  # outside the image there is nobody
+        zero_planes(planes, ~np.isnan(planes[0]))  # outside the image there is nobody
         return values.clamp_(0, 1)
 
 
