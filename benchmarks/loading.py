@@ -3,13 +3,12 @@
     python benchmarks/loading.py --before REV [--size 1024 768] [--num 20] [--rounds 3] [--data DIR]
 
 Both read the same pictures, of `synth`, one process each in turn, on one thread as a worker process does; what is
-printed is the mean over samples of the process's CPU time, each of the pass and round in which it was least. The other
+printed is the mean over samples of the process's CPU time, each of the round in which it was least. The other
 rows read a picture and bring it to 1024 x 768: transformers' image processor of Sapiens2 without variation, and
 albumentations with a random affine, colors, blur and noise, of image and normals.
 """
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).parents[1]
 MAPPED = ("heads", "datamodules", "configs")  # folders that belong to the package
-EPOCHS, PASSES = 3, 2
+EPOCHS = 3
 TASKS = ("pose", "segmentation", "normal", "depth", "pointmap", "albedo", "matting")
 OTHERS = ("transformers", "albumentations")
 SIZE = (1024, 768)
@@ -55,16 +54,15 @@ def measure(root: Path, tasks: list[str], tree: Path | None) -> dict[str, list[f
 
 
 def time_samples(make: Callable[[int, int], Any], number: int) -> list[float]:
-    """CPU milliseconds of `make` of each epoch and index, the least of all passes, after a first one."""
+    """CPU milliseconds of `make` of each epoch and index, after a first one that does not count."""
     make(0, 0)
-    keys = [(epoch, index) for epoch in range(1, EPOCHS + 1) for index in range(number)]
-    least = [math.inf] * len(keys)
-    for _ in range(PASSES):
-        for place, key in enumerate(keys):
+    taken = []
+    for epoch in range(1, EPOCHS + 1):
+        for index in range(number):
             start = time.process_time()
-            make(*key)
-            least[place] = min(least[place], 1000 * (time.process_time() - start))
-    return least
+            make(epoch, index)
+            taken.append(1000 * (time.process_time() - start))
+    return taken
 
 
 def time_datamodule(root: Path, task: str) -> list[float]:

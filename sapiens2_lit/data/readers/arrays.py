@@ -117,7 +117,7 @@ def _read_member(path: Path, name: str) -> Array:
             else archive.getinfo(name.removesuffix(".npy"))
         )
         if entry.compress_type != zipfile.ZIP_DEFLATED or entry.flag_bits & 1:
-            data = archive.read(entry)
+            data: Any = archive.read(entry)
         else:
             data = _inflate(path, entry)
     file = io.BytesIO(data[:_HEADER])
@@ -131,7 +131,7 @@ def _read_member(path: Path, name: str) -> Array:
     return values.reshape(shape, order="F" if fortran else "C")
 
 
-def _inflate(path: Path, entry: zipfile.ZipInfo) -> bytes | bytearray:
+def _inflate(path: Path, entry: zipfile.ZipInfo) -> Any:
     with path.open("rb") as file:
         file.seek(entry.header_offset)
         header = file.read(_LOCAL_HEADER.size)
