@@ -3,9 +3,9 @@
     python benchmarks/loading.py --before REV [--size 1024 768] [--num 20] [--rounds 3] [--data DIR]
 
 Both read the same pictures, of `synth`, one process each in turn, on one thread as a worker process does; what is
-printed is the median over samples of the process's CPU time, of the round in which it was least. The other rows read a
-picture and bring it to 1024 x 768: transformers' image processor of Sapiens2 without variation, and albumentations with
-a random affine, colors, blur and noise, of image and normals.
+printed is the mean over samples of the process's CPU time, each of the round in which it was least. The other
+rows read a picture and bring it to 1024 x 768: transformers' image processor of Sapiens2 without variation, and
+albumentations with a random affine, colors, blur and noise, of image and normals.
 """
 
 import json
@@ -14,15 +14,16 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
+from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[1]
 MAPPED = ("heads", "datamodules", "configs")  # folders that belong to the package
+EPOCHS = 3
 TASKS = ("pose", "segmentation", "normal", "depth", "pointmap", "albedo", "matting")
 OTHERS = ("transformers", "albumentations")
 SIZE = (1024, 768)
@@ -43,54 +44,55 @@ def checkout(revision: str) -> Iterator[Path]:
             subprocess.run([*git, "remove", "--force", str(tree)], check=True, capture_output=True)
 
 
-def measure(root: Path, tasks: list[str], tree: Path | None) -> dict[str, float]:
-    """CPU milliseconds of a sample by task, measured in a process of its own."""
+def measure(root: Path, tasks: list[str], tree: Path | None) -> dict[str, list[float]]:
+    """CPU milliseconds of each sample by task, measured in a process of its own."""
     code = [sys.executable, __file__, "--measure", *tasks, "--data", str(root)]
     env = dict(os.environ) if tree is None else {**os.environ, "PYTHONPATH": str(tree)}
     done = subprocess.run(code, check=True, capture_output=True, text=True, env=env)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def time_samples(make: Callable[[int], Any], number: int) -> float:
-    """Median CPU milliseconds of `make` of 0 to `number` - 1, after a first one that does not count."""
-    make(0)
+def time_samples(make: Callable[[int, int], Any], number: int) -> list[float]:
+    """CPU milliseconds of `make` of each epoch and index, after a first one that does not count."""
+    make(0, 0)
     taken = []
-    for index in range(number):
-        start = time.process_time()
-        make(index)
-        taken.append(time.process_time() - start)
-    return 1000 * median(taken)
+    for epoch in range(1, EPOCHS + 1):
+        for index in range(number):
+            start = time.process_time()
+            make(epoch, index)
+            taken.append(1000 * (time.process_time() - start))
+    return taken
 
 
-def time_datamodule(root: Path, task: str) -> float:
+def time_datamodule(root: Path, task: str) -> list[float]:
     import sapiens2_lit.datamodules as modules
 
     kinds = {"matting": modules.MattingDataModule, "pointmap": modules.PointmapDataModule}
     kind = kinds.get(task) or getattr(modules, f"{task.capitalize()}DataModule")
     settings = {"pointmap": {"cameras": "cameras"}}.get(task, {})
-    data = kind(str(root), num_workers=0, seed=0, **settings)
+    data = kind(str(root), val=None, num_workers=0, seed=0, **settings)
     data.checks_on_setup = False
     data.setup("fit")
     dataset = data.datasets["train"]
-    return time_samples(lambda index: dataset[(1, index)], len(dataset))
+    return time_samples(lambda epoch, index: dataset[(epoch, index)], len(dataset))
 
 
-def time_transformers(root: Path) -> float:
+def time_transformers(root: Path) -> list[float]:
     from PIL import Image
     from transformers import Sapiens2ImageProcessor
 
     processor = Sapiens2ImageProcessor(size={"height": SIZE[0], "width": SIZE[1]})
     files = sorted((root / "images").iterdir())
 
-    def make(index: int) -> Any:
+    def make(epoch: int, index: int) -> Any:
         with Image.open(files[index]) as image:
             return processor(image.convert("RGB"), return_tensors="pt")
 
     return time_samples(make, len(files))
 
 
-def time_albumentations(root: Path) -> float:
+def time_albumentations(root: Path) -> list[float]:
     import albumentations as A
     import cv2
 
@@ -106,7 +108,7 @@ def time_albumentations(root: Path) -> float:
     )
     files = sorted((root / "images").iterdir())
 
-    def make(index: int) -> Any:
+    def make(epoch: int, index: int) -> Any:
         image = cv2.cvtColor(cv2.imread(str(files[index])), cv2.COLOR_BGR2RGB)
         normals = cv2.imread(str(root / "normals" / f"{files[index].stem}.png"), cv2.IMREAD_UNCHANGED)
         made = steps(image=image, mask=normals.astype("float32") * (2 / 65535) - 1)
@@ -115,7 +117,7 @@ def time_albumentations(root: Path) -> float:
     return time_samples(make, len(files))
 
 
-def run_measurements(root: Path, tasks: list[str]) -> dict[str, float]:
+def run_measurements(root: Path, tasks: list[str]) -> dict[str, list[float]]:
     import cv2
     import torch
 
@@ -128,19 +130,24 @@ def run_measurements(root: Path, tasks: list[str]) -> dict[str, float]:
     return {task: others[task](root) if task in others else time_datamodule(root, task) for task in tasks}
 
 
+def least_mean(rounds: Iterable[list[float]]) -> float:
+    """The mean over samples of what each took in the round in which it took least."""
+    return mean(map(min, zip(*rounds, strict=True)))
+
+
 def compare(root: Path, revision: str, rounds: int, tasks: list[str]) -> None:
     ours = [task for task in tasks if task not in OTHERS]
-    before: list[dict[str, float]] = []
-    after: list[dict[str, float]] = []
+    before: list[dict[str, list[float]]] = []
+    after: list[dict[str, list[float]]] = []
     with checkout(revision) as tree:
         for _ in range(rounds):
             before.append(measure(root, ours, tree))
             after.append(measure(root, tasks, None))
     print("| task | before, CPU ms | now, CPU ms | ratio |\n|---|---|---|---|")
     for task in tasks:
-        now = min(found[task] for found in after)
+        now = least_mean(found[task] for found in after)
         if task in ours:
-            then = min(found[task] for found in before)
+            then = least_mean(found[task] for found in before)
             print(f"| {task} | {then:.1f} | {now:.1f} | {then / now:.1f} |")
         else:
             print(f"| {task} | - | {now:.1f} | - |")

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset
 
+from sapiens2_lit.data.ahead import SideStream
 from sapiens2_lit.data.checks import (
     CHECKS,
     Report,
@@ -49,6 +50,8 @@ class ImageDataModule(lightning.LightningDataModule):
 
     Attributes:
         new_every_epoch: training samples never come twice.
+        moves_ahead: on CUDA, training batches of worker processes are copied to the device, on a stream of its own,
+            while the step before them computes: the device holds one batch more.
         takes_parts: `fold` and `share` hold a part of the training data out, to validate on.
         same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
             each other.
@@ -69,6 +72,7 @@ class ImageDataModule(lightning.LightningDataModule):
     new_every_epoch = False
     same_labels_on_all_ranks = True
     takes_parts = False
+    moves_ahead = True
 
     def __init__(
         self,
@@ -190,7 +194,7 @@ class ImageDataModule(lightning.LightningDataModule):
         dataset = self.datasets["train"]
         if self.augments_on_device:
             dataset = SeededPixels(dataset, self.seed)
-        return training_loader(
+        loader = training_loader(
             dataset if self.train_dataset_wrapper is None else self.train_dataset_wrapper(dataset),
             sizes=sizes,
             weights=weights,
@@ -199,6 +203,10 @@ class ImageDataModule(lightning.LightningDataModule):
             seed=self.seed,
             **self._ranks(),
         )
+        device = None if self.trainer is None else self.trainer.strategy.root_device
+        if self.moves_ahead and loader.num_workers and device is not None and device.type == "cuda":
+            loader.move = SideStream(device, frozenset({SEED}))
+        return loader
 
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         return self._evaluation_loader("val") if "val" in self.datasets else []

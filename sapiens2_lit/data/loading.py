@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
 
+from sapiens2_lit.data.ahead import Move, move_ahead
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.interrupts import end_by_parent_alone, left_to_parent
 
@@ -109,6 +110,7 @@ class TrainingLoader(DataLoader[Any]):
     Batches that workers have made ahead of the training loop do not count as taken.
     """
 
+    move: Move | None = None  # batches to the device ahead of their use
     _position: dict[str, int] | None = None
     _resume: dict[str, int] | None = None
 
@@ -127,8 +129,8 @@ class TrainingLoader(DataLoader[Any]):
                 self.sampler.offset = epoch - told  # Lightning may count an epoch too many after a restart
             self.sampler.skip = taken * (self.batch_size or 1)
         with left_to_parent():
-            batches = super().__iter__()
-        for batch in batches:
+            batches: Iterator[Any] = super().__iter__()
+        for batch in batches if self.move is None else move_ahead(batches, self.move):
             taken += 1
             self._position = self._state(told, taken)
             yield batch

@@ -80,6 +80,19 @@ def test_synthetic_people_are_read_as_they_are_written(people, task):
             assert batch["valid"].flatten(1).sum(dim=1).min() >= 16
 
 
+@pytest.mark.parametrize("task", FIELDS)
+def test_bytes_of_a_sample_to_the_device(people, task):
+    """Pixels in 8 bits, labels in 32, where they count in 8; nothing of the image's size besides."""
+    kind, channels = FIELDS[task]
+    sample = set_up(kind, people).datasets["train"][(0, 0)]
+    pixels = SIZE[0] * SIZE[1]
+    found = {key: value.nbytes for key, value in sample.items() if isinstance(value, torch.Tensor)}
+    assert found.pop("image") == 3 * pixels
+    for key, number in channels.items():
+        assert found.pop(key) == (pixels if key == "valid" else 4 * number * pixels)
+    assert sum(found.values()) <= (2 * 3 + 3 * 3) * 4, "affine and intrinsics"
+
+
 def test_labels_fit_the_image_that_the_network_sees(people):
     """The people of the albedo are where the matte says they are, in the same random view."""
     augment = ViewAugmentation(rotation=60)

@@ -17,6 +17,7 @@ from sapiens2_lit.data.labels.world import advise_on_frame, check_frame, pose_of
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.geometry import unproject
+from sapiens2_lit.transforms.fields import known_box
 
 _FARTHEST = 100.0  # metres; what is farther does not count, and if the nearest is, the unit is another one
 _NEAREST = 0.05  # metres of the median of a photograph; below, the unit is another one
@@ -92,7 +93,13 @@ class UnprojectedFolder(DepthFolder):
         height, width = depth.shape
         x = (np.arange(width, dtype=np.float32) - camera[0, 2]) / camera[0, 0]
         y = (np.arange(height, dtype=np.float32) - camera[1, 2]) / camera[1, 1]
-        return torch.from_numpy(np.stack([x * depth, y[:, None] * depth, depth]))
+        points = np.full((3, height, width), np.nan, np.float32)
+        down, across = known_box(depth)
+        known = depth[down, across]
+        np.multiply(x[across], known, out=points[0, down, across])
+        np.multiply(y[down, None], known, out=points[1, down, across])
+        points[2] = depth
+        return torch.from_numpy(points)
 
 
 class PointmapFolder(FieldFolder):
@@ -146,10 +153,11 @@ class PointmapFolder(FieldFolder):
                 f"{path}: points in {values.dtype} and data.unit is null: set it to the metres of one unit, such as "
                 "0.001 for millimetres."
             )
-        valid = valid & ~is_sentinel(_plane(values, 2))
+        z = _plane(values, 2)
+        valid = valid & ~is_sentinel(z)
         points = to_opencv(_to_metres(values, self.unit), self.frame)
         valid, infinite = split_finite(points, valid)
-        z = _plane(points, 2)
+        z = z if points is values else _plane(points, 2)
         valid = valid & (z != 0)
         count = np.count_nonzero(valid)
         behind = np.count_nonzero(valid & (z < 0)) / count if count else 0.0

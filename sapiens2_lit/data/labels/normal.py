@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from sapiens2_lit.data.checks.normals import say_away, say_flat
@@ -23,6 +22,7 @@ from sapiens2_lit.data.labels.stored_field import Field
 from sapiens2_lit.data.labels.world import check_frame, pose_of
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError
+from sapiens2_lit.transforms.fields import known_box
 
 OPENGL_SIGNS = (1, -1, -1)  # of x, y and z, seen from OpenCV's frame
 OTHER_FRAME: dict[str, Frame] = {"opencv": "opengl", "opengl": "opencv"}
@@ -103,15 +103,17 @@ class NormalFolder(FieldFolder):
         )
 
     def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
-        """Turned, and of length 1 again; NaN where opposite normals met."""
-        turned = turn_planes(values.numpy(), turn.numpy())
+        """Turned, and of length 1 again, in place; NaN where opposite normals met."""
+        normals = values.numpy()
+        down, across = known_box(normals[0])
+        turned = turn_planes(normals[:, down, across], turn.numpy())
         length = np.square(turned[0])
         for plane in turned[1:]:
             length += np.square(plane)
         np.sqrt(length, out=length)
         length[length == 0] = np.nan
-        turned /= length
-        return torch.from_numpy(turned)
+        np.divide(turned, length, out=normals[:, down, across])
+        return values
 
 
 def turn_planes(vectors: npt.NDArray[np.float32], turn: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -125,12 +127,12 @@ def turn_planes(vectors: npt.NDArray[np.float32], turn: npt.NDArray[np.float32])
 
 def _find_units(field: Field) -> tuple[npt.NDArray[np.bool_], int, int, int]:
     """Where normals are of length 1; how many are of another, how many there are, and how many units face away."""
-    unit, off, number, away = np.empty_like(field.valid), 0, 0, 0
-    for rows in field.strips():
-        normals = np.ascontiguousarray(field.decode(rows))
+    unit, off, number, away = np.zeros_like(field.valid), 0, 0, 0
+    for part in field.strips():
+        normals = np.ascontiguousarray(field.decode(*part))
         length = _lengths(normals)
-        labelled = field.valid[rows] & (length > _SHORTEST)
-        here = np.logical_and(labelled, np.abs(length - 1) <= _TOLERANCE, out=unit[rows])
+        labelled = field.valid[part] & (length > _SHORTEST)
+        here = np.logical_and(labelled, np.abs(length - 1) <= _TOLERANCE, out=unit[part])
         count = int(np.count_nonzero(labelled))
         number += count
         off += count - int(np.count_nonzero(here))

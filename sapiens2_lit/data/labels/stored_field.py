@@ -8,22 +8,31 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.transforms.fields import (
+    box_of,
     divide_by_share,
-    lies_inside,
     sample_planes,
-    warp_planes,
+    warp_weighted,
     with_weights,
     zero_invalid,
 )
-from sapiens2_lit.transforms.geometric import Affine, compose, shown_region, shrinks, translation
+from sapiens2_lit.transforms.geometric import (
+    Affine,
+    compose,
+    reached_region,
+    shown_region,
+    shrinks,
+    translation,
+)
 
 _STRIP = 1 << 16  # pixels decoded at a time: three floats each stay in a core's cache
-_WORTH_CUTTING = 0.8  # a part of an image that is larger is not cut out
 _MOST = 65535
+_FINER = (np.arange(256) * 257).astype(np.uint16)  # of 8 bits the same in 16, whose means are rounded less
+_WORTH_CUTTING = 0.8  # a part of an image that is larger is not cut out
 
 
 @dataclass(frozen=True)
@@ -48,17 +57,15 @@ class Encoding:
             numbers -= 1
         for channel, sign in enumerate(self.signs):
             if sign < 0:
-                np.negative(numbers[..., channel], out=numbers[..., channel])
+                numbers[..., channel] *= -1  # numpy 2.4's `negative` in place is wrong on every fourth number
         return numbers
 
-    def decode_weighted(
-        self, sums: npt.NDArray[np.float32], share: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
-        """The mean numbers times `share` (H, W), from mean integers (C, H, W), 0 but in that share of each pixel."""
-        numbers = np.divide(sums, np.float32(self.most), out=sums)
+    def decode_weighted(self, sums: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Mean numbers times shares, and those shares, of mean 16-bit integers and weights (C + 1, H, W), in place."""
+        numbers = np.divide(sums, np.float32(_MOST), out=sums)
         if self.signed:
-            numbers *= 2
-            numbers -= share
+            numbers[:-1] *= 2
+            numbers[:-1] -= numbers[-1]
         for plane, sign in zip(numbers, self.signs, strict=False):
             plane *= sign
         return numbers
@@ -92,6 +99,11 @@ class Field:
         return self.decode(slice(None))
 
     @cached_property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns of the smallest rectangle with all that is valid."""
+        return box_of(self.valid)
+
+    @cached_property
     def num_valid(self) -> int:
         return int(np.count_nonzero(self.valid))
 
@@ -100,45 +112,58 @@ class Field:
         part = self.stored[rows, columns]
         return part if self.encoding is None else self.encoding.decode(part)
 
-    def strips(self) -> Iterator[slice]:
-        """Rows to go through one after the other, so few at a time that their numbers stay in the cache."""
-        height, width = self.valid.shape
-        rows = max(1, _STRIP // max(1, width))
-        return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
+    def strips(self) -> Iterator[tuple[slice, slice]]:
+        """Rows and columns of all that is valid, part by part, so small that their numbers stay in the cache."""
+        rows, columns = self.box
+        step = max(1, _STRIP // max(1, columns.stop - columns.start))
+        return (
+            (slice(top, min(top + step, rows.stop)), columns) for top in range(rows.start, rows.stop, step)
+        )
 
     def warp(self, affine: Affine, size: tuple[int, int]) -> npt.NDArray[np.float32]:
         """(C, H, W), NaN where less than half of what a pixel is made of is valid.
 
         Integers that shrink by more than 2 are averaged before they are decoded, which rounds them once more.
         """
-        if self.encoding is not None and shrinks(affine):
-            return self._warp_integers(affine, size)
-        source = (self.valid.shape[0], self.valid.shape[1])
-        rows, columns = shown_region(affine, size, source)
-        shown = (rows.stop - rows.start) * (columns.stop - columns.start)
-        if not 0 < shown < _WORTH_CUTTING * self.valid.size or shrinks(affine):
-            rows, columns = slice(0, source[0]), slice(0, source[1])
-        valid = self.valid[rows, columns]
-        whole = self.num_valid == self.valid.size or bool(valid.all())
-        return warp_planes(
-            np.ascontiguousarray(self.decode(rows, columns)),
-            None if whole else valid,
-            compose(affine, translation(columns.start, rows.start)),
-            size,
-        )
-
-    def _warp_integers(self, affine: Affine, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-        assert self.encoding is not None
-        source, channels = (self.valid.shape[0], self.valid.shape[1]), self.stored.shape[2]
-        if self.num_valid == self.valid.size:
-            planes = sample_planes(np.ascontiguousarray(self.stored), affine, size)
-            share = np.ones(size, np.float32)
-            if not lies_inside(affine, source, size):
-                share = sample_planes(np.ones((*source, 1), np.uint8), affine, size)[0]
+        channels, late = self.stored.shape[2], self.encoding is not None and shrinks(affine)
+        rows, columns = self._needed(affine, size)
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return np.full((channels, *size), np.nan, np.float32)
+        source = (rows.stop - rows.start, columns.stop - columns.start)
+        from_part = compose(affine, translation(columns.start, rows.start))
+        down, across = slice(0, size[0]), slice(0, size[1])
+        if source != self.valid.shape and not shrinks(affine):
+            down, across = reached_region(from_part, source, size)
+        shown = (down.stop - down.start, across.stop - across.start)
+        to_part = compose(translation(-across.start, -down.start), from_part)
+        wide, valid = with_weights(self.stored[rows, columns]), self.valid[rows, columns]
+        if late:
+            wide = zero_invalid(wide, valid)
+            planes = sample_planes(wide if wide.dtype == np.uint16 else cv2.LUT(wide, _FINER), to_part, shown)
+            planes = self.encoding.decode_weighted(planes)  # type: ignore[union-attr]  # `late` says that there is one
+            warped = divide_by_share(planes[:channels], planes[-1])
         else:
-            stored = zero_invalid(self.stored, self.valid).astype(np.uint16, copy=False)
-            shares = np.multiply(self.valid, np.uint16(_MOST), dtype=np.uint16)
-            planes = sample_planes(with_weights(stored, shares), affine, size)
-            share = planes[-1] / np.float32(_MOST)
-            planes = planes[:channels]
-        return divide_by_share(self.encoding.decode_weighted(planes, share), share)
+            wide = wide if self.encoding is None else self.encoding.decode(wide)
+            warped = warp_weighted(wide, None if valid.all() else valid, to_part, shown)
+        if shown == size:
+            return warped
+        whole = np.full((channels, *size), np.nan, np.float32)
+        whole[:, down, across] = warped
+        return whole
+
+    def _needed(self, affine: Affine, size: tuple[int, int]) -> tuple[slice, slice]:
+        """The rows and columns of the image that are shown and have something valid, or all where that is most."""
+        source = (self.valid.shape[0], self.valid.shape[1])
+        shown = shown_region(affine, size, source)
+        if shrinks(affine):  # what is averaged depends on where the part begins
+            return shown
+        rows, columns = (
+            slice(max(one.start, other.start), min(one.stop, other.stop))
+            for one, other in zip(shown, self.box, strict=True)
+        )
+        number = max(0, rows.stop - rows.start) * max(0, columns.stop - columns.start)
+        return (
+            (rows, columns)
+            if number < _WORTH_CUTTING * self.valid.size
+            else (slice(0, source[0]), slice(0, source[1]))
+        )

@@ -13,6 +13,7 @@ from sapiens2_lit.data.labels.base import LabelSource
 from sapiens2_lit.data.labels.field import FieldFolder
 from sapiens2_lit.data.labels.stored_field import Field
 from sapiens2_lit.geometry import warp_intrinsics
+from sapiens2_lit.transforms.fields import known_box, zero_planes
 from sapiens2_lit.transforms.geometric import Affine
 from sapiens2_lit.vocabularies import IGNORED
 
@@ -51,16 +52,20 @@ def warp_rasters(
         warped[field.key] = values
     for field in fields:
         if field.uses_valid:
-            np.copyto(warped[field.key].numpy(), 0, where=~warped["valid"].numpy())
+            zero_planes(warped[field.key].numpy(), warped["valid"].numpy()[0])
     return warped
 
 
 def _known(values: Tensor) -> Tensor:
     """(1, H, W) bool: where all channels (C, H, W) are finite. Plane by plane: sums over few are slow."""
-    total = values[0].numpy()
-    for plane in values[1:]:
-        total = total + plane.numpy()
-    return torch.from_numpy(np.isfinite(total))[None]
+    planes = values.numpy()
+    box = known_box(planes[0])
+    total = planes[0][box]
+    for plane in planes[1:]:
+        total = total + plane[box]
+    known = np.zeros(planes.shape[1:], bool)
+    np.isfinite(total, out=known[box])
+    return torch.from_numpy(known)[None]
 
 
 def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> int | None:

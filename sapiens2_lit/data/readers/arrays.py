@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import deflate
 import numpy as np
 import numpy.typing as npt
 
@@ -36,6 +37,7 @@ _BROKEN = (
     struct.error,
     tokenize.TokenError,
     zlib.error,
+    deflate.DeflateError,
     lzma.LZMAError,
     zipfile.BadZipFile,
     cv2.error,
@@ -115,7 +117,7 @@ def _read_member(path: Path, name: str) -> Array:
             else archive.getinfo(name.removesuffix(".npy"))
         )
         if entry.compress_type != zipfile.ZIP_DEFLATED or entry.flag_bits & 1:
-            data = archive.read(entry)
+            data: Any = archive.read(entry)
         else:
             data = _inflate(path, entry)
     file = io.BytesIO(data[:_HEADER])
@@ -129,7 +131,7 @@ def _read_member(path: Path, name: str) -> Array:
     return values.reshape(shape, order="F" if fortran else "C")
 
 
-def _inflate(path: Path, entry: zipfile.ZipInfo) -> bytes:
+def _inflate(path: Path, entry: zipfile.ZipInfo) -> Any:
     with path.open("rb") as file:
         file.seek(entry.header_offset)
         header = file.read(_LOCAL_HEADER.size)
@@ -137,9 +139,8 @@ def _inflate(path: Path, entry: zipfile.ZipInfo) -> bytes:
         if start != b"PK\3\4":
             raise zipfile.BadZipFile(f"no header of {entry.filename} where the directory says")
         file.seek(name + extra, os.SEEK_CUR)
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        data = inflater.decompress(file.read(entry.compress_size), entry.file_size + 1)
-    if len(data) != entry.file_size or not inflater.eof or zlib.crc32(data) != entry.CRC:
+        data = deflate.deflate_decompress(file.read(entry.compress_size), entry.file_size)
+    if len(data) != entry.file_size or deflate.crc32(data) != entry.CRC:
         raise zipfile.BadZipFile(f"{entry.filename} is damaged, its checksum is another")
     return data
 
