@@ -158,5 +158,5 @@ print(json.dumps([predicting, sorted(added)]))
     assert done.returncode == 0, done.stderr
     predicting, added = json.loads(done.stdout)
     assert set(predicting) <= {"torch", "sympy"}, "sympy comes with torch.distributed.tensor"
-    allowed = {"docstring_parser", "faster_coco_eval", "filelock", "simplejpeg", "jsonargparse"}
+    allowed = {"deflate", "docstring_parser", "faster_coco_eval", "filelock", "simplejpeg", "jsonargparse"}
     assert {name for name in added if not name.startswith("_")} <= allowed

@@ -140,7 +140,12 @@ def test_ranks_walk_through_the_same_datasets(people: Path):
             {"pose": pose(people, batch_size=1), "masks": masks(people, batch_size=1)}, image_size=SIZE
         )
         ranks = {"num_replicas": 2, "rank": rank}
-        data.trainer = SimpleNamespace(distributed_sampler_kwargs=ranks, num_devices=2, overfit_batches=0)  # type: ignore[assignment]
+        data.trainer = SimpleNamespace(  # type: ignore[assignment]
+            distributed_sampler_kwargs=ranks,
+            num_devices=2,
+            overfit_batches=0,
+            strategy=SimpleNamespace(root_device=torch.device("cpu")),
+        )
         data.setup("fit")
         train = [(step["dataset"], step["sample"]) for step in data.train_dataloader()]
         evaluated = [batch["dataset"] for batch in data.val_dataloader()]
