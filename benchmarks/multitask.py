@@ -115,7 +115,8 @@ def learn(heads: list[str], balance: str, steps: int, batch_size: int, output: P
     chosen = {name: config["model"]["heads"][name] for name in heads}
     if "normal" in chosen:
         chosen["normal"]["init_args"] = {"loss": NORMAL_LOSS}
-    own = {"model": {"heads": chosen}, "data": data}
+    # each head has a decoder of its own, alone and together
+    own = {"model": {"heads": chosen, "shared_decoder": False}, "data": data}
     overlay = output / f"{'_'.join(heads)}_{balance}.yaml"
     overlay.write_text(yaml.safe_dump(own))
     command = ["fit", "--config", "multitask.yaml", "--config", "size/pico.yaml", "--config", str(overlay)]
