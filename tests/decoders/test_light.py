@@ -48,7 +48,10 @@ def test_they_take_a_tenth_of_the_released_operations_and_a_seventh_of_their_mem
     with FakeTensorMode(allow_non_fake_inputs=True):
         light = cost(build_decoder(task, WIDTH_OF_04B, CHANNELS[task], "light"))
         other = cost(released(task))
-    for name, (operations, kept) in (("released", other), ("light", light)):  # docs/decoders.md; shown by `pytest -s`
+    for name, (operations, kept) in (
+        ("released", other),
+        ("light", light),
+    ):  # docs/decoders.md; shown by `pytest -s`
         print(f"{task} {name}: {operations / 1e12:.3f} TFLOP, {kept / 2**20:.0f} MiB kept")
     assert light[0] <= (0.5 if task == "seg" else 0.1) * other[0]
     assert light[1] <= (0.5 if task == "seg" else 0.15) * other[1]
