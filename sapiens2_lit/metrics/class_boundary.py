@@ -19,9 +19,10 @@ class ClassBoundaryF1(Metric):
     """F1 of the classes' outlines, in 0..1 (Csurka et al., BMVC 2013, section 3): `boundary_f1`.
 
     A pixel is on the outline of its class where one of its four neighbors is of another class. A found one counts where
-    the label has an outline of the same class within 0.75 % of the image's diagonal, 1 pixel at least, in both axes; so does a
-    labelled one. Counts are of all images, F1 is of each class, and the mean is over classes with an outline in
-    labels or predictions. Pixels with a label of 255 in their 3 x 3 do not take part. NaN where there is no outline.
+    the label has an outline of the same class within 0.75 % of the image's diagonal, 1 pixel at least, in both axes; a
+    labeled one where the prediction has one. Counts are of all images, F1 is of each class, and the mean is over
+    classes with an outline in labels or predictions. Pixels with a label of 255 in their 3 x 3 do not take part. NaN
+    where there is no outline.
 
     Args:
         num_classes: C.
