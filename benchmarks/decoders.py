@@ -38,7 +38,7 @@ METRICS = {
     "matting": {"sad": -1, "gradient": -1},
 }
 SCORED = {"segmentation": ["--model.heads.seg.boundaries", "true"]}
-SIZE = "[128, 96]"
+SIZE = "[96, 64]"
 
 
 def narrow_shuffle(
