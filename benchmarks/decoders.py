@@ -32,12 +32,13 @@ from sapiens2_lit.synthetic.dataset.files import write_file
 METRICS = {
     "segmentation": {"foreground_mIoU": 1, "boundary_f1": 1},
     "normal": {"mean_angle": -1},
-    "depth": {"abs_rel": -1},
+    "depth": {"abs_rel": -1, "depth_pro_boundary_f1": 1},
     "pointmap": {"l2": -1},
     "albedo": {"psnr": 1},
     "matting": {"sad": -1, "gradient": -1},
 }
-SIZE = "[128, 96]"
+SCORED = {"segmentation": ["--model.heads.seg.boundaries", "true"]}
+SIZE = "[96, 64]"
 
 
 def narrow_shuffle(
@@ -82,6 +83,7 @@ def measure(task: str, design: str, seed: int, options: "Options") -> dict[str, 
     kind, make = DESIGNS[design]
     arguments = command(one, options.root, options.output / task / f"{design}_{seed}", options.steps)
     arguments += [f"--model.heads.{one.head}.decoder", kind, "--seed_everything", str(seed)]
+    arguments += SCORED.get(task, [])
     arguments += ["--data.image_size", SIZE, "--data.batch_size", "8", "--model.optimizer.lr", options.lr]
     before = cpu_minutes()
     with built_by(make):
@@ -148,7 +150,12 @@ def main() -> None:
         "\n| task | metric | " + " | ".join(options.designs) + " |\n|" + "---|" * (2 + len(options.designs))
     )
     for task in options.tasks:
-        for metric in results[f"{task} {options.designs[0]} {options.seeds[0]} {options.steps}"]:
+        runs = [
+            results[f"{task} {one} {seed} {options.steps}"]
+            for one in options.designs
+            for seed in options.seeds
+        ]
+        for metric in (name for name in runs[0] if all(name in found for found in runs)):
             print(row(task, metric, results, options))
 
 

@@ -78,7 +78,7 @@ class DepthHead(DenseHead):
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
         """Errors as they are and after scale and shift are fitted; of metric depth also after the scale alone is.
 
-        In a test also after MoGe's alignment.
+        In a test also after MoGe's alignment, and of metric depth F1 of boundaries.
         """
         metrics: dict[str, Any] = {"depth": measures.DepthErrors(), "affine": measures.DepthErrors("affine")}
         if not self.relative:
@@ -87,6 +87,7 @@ class DepthHead(DenseHead):
             metrics["moge_affine"] = measures.DepthErrors("moge_affine")
             if not self.relative:
                 metrics["moge_scale"] = measures.DepthErrors("moge_scale")
+                metrics["boundary"] = measures.BoundaryF1()
         return measures.collect(metrics)
 
     def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:

@@ -21,7 +21,7 @@ from sapiens2_lit.visualization.draw import draw_segmentation
 from sapiens2_lit.vocabularies import IGNORED, Classes, load_classes
 
 if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
-    from torchmetrics import MetricCollection
+    from torchmetrics import Metric, MetricCollection
 
 ClassWeights = Literal["released", "none", "auto"] | list[float]
 
@@ -38,6 +38,7 @@ class SegmentationHeadBase(DecoderHead):
         class_weights: of the default cross-entropy.
         opacity: of the classes' colors in pictures, 0 to 1.
         per_class: score every class in validation and test, too.
+        boundaries: score in validation and test how well outlines of classes are met, too.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -56,6 +57,7 @@ class SegmentationHeadBase(DecoderHead):
         class_weights: ClassWeights,
         opacity: float,
         per_class: bool,
+        boundaries: bool = False,
     ) -> None:
         name = type(self).__name__
         if loss is not None and class_weights != "released":
@@ -69,6 +71,7 @@ class SegmentationHeadBase(DecoderHead):
         self.classes = classes
         self.opacity = opacity
         self.per_class = per_class
+        self.boundaries = boundaries
         self.losses = nn.ModuleDict(loss or default_loss(classes, class_weights, name))
         self.init_weights()
 
@@ -124,13 +127,18 @@ class SegmentationHeadBase(DecoderHead):
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
         """Intersection over union, Dice and accuracies; of each class but in training, if `per_class`.
 
+        With `boundaries` F1 of outlines, but in training.
+
         Raises:
             SettingError: the labels of `data` are of other classes.
         """
         self.check_classes(data)
         names = self.classes.names if self.per_class and stage != "train" else None
         scores = measures.SegmentationIoU(self.classes.num_classes, self.classes.background, names)
-        return measures.collect({"segmentation": scores})
+        chosen: dict[str, Metric] = {"segmentation": scores}
+        if self.boundaries and stage != "train":
+            chosen["boundaries"] = measures.ClassBoundaryF1(self.classes.num_classes)
+        return measures.collect(chosen)
 
     def score(self, values: Mapping[str, float]) -> float:
         """`mIoU`."""
@@ -151,7 +159,7 @@ class SegmentationHeadBase(DecoderHead):
             labels = batch["segmentation"]
             if "evaluated" in batch:
                 labels = labels.masked_fill(~batch["evaluated"][:, None, None], IGNORED)
-            metrics["segmentation"].update(at_input_size(outputs, batch).argmax(dim=1), labels)
+            metrics.update(at_input_size(outputs, batch).argmax(dim=1), labels)
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """The most likely class of each pixel, (B, H, W) uint8, at the size of the network's input.
@@ -182,6 +190,7 @@ class SegmentationHead(SegmentationHeadBase):
             recipe's), `none` (1 everywhere), `auto` (counted in the training masks), or one for each class.
         opacity: of the classes' colors in pictures, 0 to 1.
         per_class: score every class in validation and test, too.
+        boundaries: score in validation and test how well outlines of classes are met, too.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -196,10 +205,11 @@ class SegmentationHead(SegmentationHeadBase):
         class_weights: ClassWeights = "released",
         opacity: float = 0.6,
         per_class: bool = True,
+        boundaries: bool = False,
     ) -> None:
         vocabulary = load_classes(classes)
         network = build_decoder("seg", embed_dim, vocabulary.num_classes, decoder)
-        super().__init__(network, vocabulary, loss, class_weights, opacity, per_class)
+        super().__init__(network, vocabulary, loss, class_weights, opacity, per_class, boundaries)
 
 
 def default_loss(classes: Classes, class_weights: ClassWeights, head: str) -> dict[str, nn.Module]:

@@ -1,5 +1,6 @@
 from .albedo import AlbedoErrors
 from .boundary import BoundaryF1
+from .class_boundary import ClassBoundaryF1
 from .collect import collect
 from .depth import DepthErrors
 from .keypoint_ap import KeypointAP
@@ -15,6 +16,7 @@ __all__ = [
     "AlbedoErrors",
     "BoundaryF1",
     "CameraErrors",
+    "ClassBoundaryF1",
     "DepthErrors",
     "KeypointAP",
     "MattingErrors",

@@ -14,6 +14,7 @@ from torchmetrics import Metric, MetricCollection
 from sapiens2_lit.geometry import intrinsics_from_focal
 from sapiens2_lit.metrics.albedo import AlbedoErrors
 from sapiens2_lit.metrics.boundary import BoundaryF1
+from sapiens2_lit.metrics.class_boundary import ClassBoundaryF1
 from sapiens2_lit.metrics.depth import DepthErrors
 from sapiens2_lit.metrics.matting import MattingErrors
 from sapiens2_lit.metrics.normal import NormalAngles
@@ -23,6 +24,7 @@ from sapiens2_lit.metrics.segmentation import SegmentationIoU
 CLASSES = ("none", "arm", "leg")
 METRICS = {
     "segmentation": lambda: SegmentationIoU(3, names=CLASSES),
+    "segmentation, outlines": lambda: ClassBoundaryF1(3),
     "normal": NormalAngles,
     "points": PointErrors,
     "points, scaled": lambda: PointErrors("scale"),
@@ -48,7 +50,7 @@ def batch(name: str, seed: int, samples: int) -> tuple:
     if name == "camera":
         focal = 20 + 10 * noise(1)[:, 0, 0, :2]
         return (*(intrinsics_from_focal(f, SIZE) for f in focal.unbind(dim=1)), SIZE)
-    if name == "segmentation":  # each batch shows two of three classes
+    if name.startswith("segmentation"):  # each batch shows two of three classes
         return (noise(1)[:, 0] > 0.5).long() + seed % 2, (noise(1)[:, 0] > 0.5).long() + seed % 2
     channels = 1 if name.startswith(("depth", "matting", "boundary")) else 3
     target = 0.1 + 0.8 * noise(channels)
