@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from sapiens2_lit.decoders.lean import run_lean
+
 Recompute = Literal["none", "stages", "samples"]
 RECOMPUTE: tuple[Recompute, ...] = get_args(Recompute)
 Unit = Callable[[Tensor], Tensor]
 
 
 def run_units(units: Sequence[Unit], x: Tensor, recompute: Recompute = "none") -> Tensor:
-    """Pass a map (B, C, h, w) through the units, of which the last one is the predictor.
+    """Pass a map (B, C, h, w) through the units, of which the last one is the predictor; see `run_lean` for inference.
 
     Args:
         units: each one's norms, if any, are over samples of their own, so that a batch may be cut.
@@ -25,6 +27,8 @@ def run_units(units: Sequence[Unit], x: Tensor, recompute: Recompute = "none") -
             but the result, and later one map a unit of one sample at a time, whatever the batch. Outputs and gradients
             are those of `none`, to the order of sums. `stages` computes the forward pass twice, `samples` three times.
     """
+    if not torch.is_grad_enabled() and not (torch.compiler.is_compiling() or torch.compiler.is_exporting()):
+        return run_lean(units, x)
     if recompute == "none" or not torch.is_grad_enabled():
         return _chain(units, x)
     if recompute == "stages":
