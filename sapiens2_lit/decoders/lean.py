@@ -12,13 +12,14 @@ Results are those of the modules called one by one; where a convolution is summe
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sapiens2_lit.decoders.chain import Chain, Unit
 from sapiens2_lit.decoders.norms import ChannelRMSNorm
 
 LARGE = 2**25  # bytes of a map from which on it is worth working on parts of it
@@ -56,7 +57,7 @@ class Stage:
         return x.shape[0] * self.channels * x.shape[2] * x.shape[3] * self.growth**2 * x.element_size()
 
 
-def run_lean(units: Sequence[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
+def run_lean(units: Sequence[Unit], x: Tensor) -> Tensor:
     """Pass a map through the units of a decoder without gradients; `x` stays as it is."""
     stages = [parse(unit) for unit in units]
     index, count = 0, len(units)
@@ -83,9 +84,9 @@ def run_lean(units: Sequence[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
     return x
 
 
-def parse(unit: Callable[[Tensor], Tensor]) -> Stage | None:
+def parse(unit: Unit) -> Stage | None:
     """The stage that a unit is, None where it is something else or somebody listens to its layers."""
-    if not isinstance(unit, nn.Sequential) or any(_watched(layer) for layer in unit):
+    if not isinstance(unit, Chain) or any(_watched(layer) for layer in unit):
         return None
     conv, *rest = unit
     shuffle = rest.pop(0) if rest and isinstance(rest[0], nn.PixelShuffle) else None

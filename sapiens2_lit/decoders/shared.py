@@ -6,10 +6,11 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
+from sapiens2_lit.decoders.chain import units_of
 from sapiens2_lit.decoders.init import init_decoder
 from sapiens2_lit.decoders.light import LightTrunk
 from sapiens2_lit.decoders.presets import shared_widths
-from sapiens2_lit.decoders.recompute import Recompute, run_units, units_of
+from sapiens2_lit.decoders.recompute import Recompute, run_units
 from sapiens2_lit.errors import SettingError
 
 NAME = "shared_decoder"  # among the heads, whose names stand in checkpoints
