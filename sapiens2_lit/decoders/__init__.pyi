@@ -3,7 +3,7 @@ from .chain import Unit, units_of
 from .decoding import Decoding
 from .deconv import DeconvDecoder
 from .init import init_decoder
-from .light import LightDecoder, LightTrunk, SharedPart
+from .light import LightDecoder, LightTrunk, SharedPart, add_detail
 from .pixel_shuffle import PixelShuffleDecoder
 from .presets import DecoderChannels, Kind, decoder_preset, kind_of, own_kind, shared_widths
 from .recompute import RECOMPUTE, Recompute, has_batch_norm, run_units
@@ -20,6 +20,7 @@ __all__ = [
     "Recompute",
     "SharedPart",
     "Unit",
+    "add_detail",
     "build_decoder",
     "decoder_preset",
     "has_batch_norm",

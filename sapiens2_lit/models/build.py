@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -63,7 +63,7 @@ class NetworkFactory:
     compile: bool = False
     reuse_rows: bool = True
     made_from: OfBackbone = width_of
-    decoding: Decoding = Decoding()
+    decoding: Decoding = field(default_factory=Decoding)
 
     def __post_init__(self) -> None:
         if not self.heads:

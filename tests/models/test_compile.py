@@ -129,12 +129,16 @@ def test_decoders_alone_compute_in_bfloat16() -> None:
         model.heads[name].get_submodule(model.heads[name].stages[-1]).register_forward_hook(
             lambda layer, inputs, output, name=name: seen.setdefault(name, output.dtype)
         )
-    model.backbone.register_forward_hook(lambda layer, inputs, maps: seen.setdefault("backbone", maps[-1].dtype))
+    model.backbone.register_forward_hook(
+        lambda layer, inputs, maps: seen.setdefault("backbone", maps[-1].dtype)
+    )
     model.decoding = Decoding("bf16")
     model(images())
     assert seen == {"backbone": torch.float32, "seg": torch.bfloat16, "normal": torch.float32}
 
 
 def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(SettingError, match="model.decoding.precision: found 'fp8', expected one of same, bf16"):
+    with pytest.raises(
+        SettingError, match=r"model\.decoding\.precision: found 'fp8', expected one of same, bf16"
+    ):
         Decoding("fp8")  # type: ignore[arg-type]
