@@ -57,7 +57,9 @@ def heatmap_rows(options: Namespace) -> Iterator[Row]:
 
 
 def loader_rows(options: Namespace, root: Path) -> Iterator[Row]:
-    sapiens2_lit(["synth", str(root), "--num", "6", "--size", "512", "384", "--tasks", "pose"])
+    sapiens2_lit(
+        ["synth", str(root), "--num", "6", "--size", "512", "384", "--tasks", "pose", "--workers", "1"]
+    )
     data = PoseDataModule(root, image_size=SIZE, val=1.0 / 3, num_workers=0)
     data.setup("validate")
     dataset, theirs = data.datasets["val"], ProcessorPeople(data)
