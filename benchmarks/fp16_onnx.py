@@ -1,16 +1,16 @@
 """What float16 costs in ONNX: size, speed on a CPU, and metrics on people never seen.
 
-    python benchmarks/fp16_onnx.py [--steps 400] [--num 400] [--output runs/fp16]
+    python benchmarks/fp16_onnx.py [--steps 400] [--num 400] [--output runs/fp16] [--model CKPT]
 
 Trains a nano backbone with heads of pose, classes and normals on synthetic people, exports it in both precisions, runs
 both files in turn by onnxruntime on the same test people, and prints sizes, CPU seconds and the heads' own metrics.
 """
 
+import json
 import os
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -21,6 +21,7 @@ import yaml
 from sapiens2_lit.cli.configs import find_config
 from sapiens2_lit.cli.fit import run
 from sapiens2_lit.cli.main import main as sapiens2_lit
+from sapiens2_lit.datamodules import SyntheticDataModule
 from sapiens2_lit.inference.model import load_model
 
 METRICS = ("pose/PCK@0.1", "seg/foreground_mIoU", "normal/mean_angle")
@@ -28,8 +29,8 @@ TASKS = ("keypoints", "segmentation", "normal")
 SIZE = "[128, 96]"
 
 
-def train(options: Namespace) -> tuple[Any, Path]:
-    """The data, and the checkpoint."""
+def train(options: Namespace) -> Path:
+    """The checkpoint."""
     config = yaml.safe_load(find_config("multitask.yaml").read_text())
     heads = {name: config["model"]["heads"][name] for name in ("pose", "seg", "normal")}
     options.output.mkdir(parents=True, exist_ok=True)
@@ -59,10 +60,10 @@ def train(options: Namespace) -> tuple[Any, Path]:
     command += ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--data.num_workers", "1"]
     command += ["--trainer.limit_val_batches", "0", "--trainer.enable_progress_bar", "false"]
     cli = run(command)
-    return cli.datamodule, Path(cli.trainer.checkpoint_callback.last_model_path)
+    return Path(cli.trainer.checkpoint_callback.last_model_path)
 
 
-def measure(files: dict[str, Path], data: Any, checkpoint: Path) -> dict[str, dict[str, float]]:
+def measure(files: dict[str, Path], checkpoint: Path) -> dict[str, dict[str, float]]:
     heads = dict(load_model(checkpoint).named_heads())
     sessions = {
         name: onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
@@ -70,6 +71,8 @@ def measure(files: dict[str, Path], data: Any, checkpoint: Path) -> dict[str, di
     }
     scores = {name: {key: head.metrics(None, "test") for key, head in heads.items()} for name in files}
     seconds = dict.fromkeys(files, 0.0)
+    size = json.loads(SIZE)
+    data = SyntheticDataModule(size, targets=list(TASKS), test_samples=64, batch_size=8, num_workers=0)
     data.setup("test")
     for batch in data.test_dataloader():
         for name, session in sessions.items():  # in turn, on the same pictures
@@ -98,8 +101,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--num", type=int, default=400)
     parser.add_argument("--output", type=Path, default=Path("runs/fp16"))
+    parser.add_argument("--model", type=Path, help="a checkpoint of such a run, in place of training one")
     options = parser.parse_args()
-    data, checkpoint = train(options)
+    checkpoint = options.model or train(options)
     files = {}
     for precision in ("float32", "fp16"):
         folder = options.output / precision
@@ -118,7 +122,7 @@ def main() -> None:
             + ["--overwrite"]
         )
         files[precision] = folder / "model.onnx"
-    found = measure(files, data, checkpoint)
+    found = measure(files, checkpoint)
     print(
         f"\nonnxruntime {onnxruntime.__version__}\n\n| measure | float32 | fp16 | ratio |\n|---|---|---|---|"
     )

@@ -89,14 +89,18 @@ def parse(unit: Unit) -> Stage | None:
     if not isinstance(unit, Chain) or any(_watched(layer) for layer in unit):
         return None
     conv, *rest = unit
-    shuffle = rest.pop(0) if rest and isinstance(rest[0], nn.PixelShuffle) else None
+    shuffle = 1
+    if rest and isinstance(rest[0], nn.PixelShuffle):
+        shuffle = rest.pop(0).upscale_factor  # type: ignore[assignment]  # an int
     if len(rest) != 2 or not isinstance(rest[1], nn.SiLU) or not _is_plain(conv):
         return None
     norm = rest[0]
-    plain = isinstance(norm, nn.InstanceNorm2d) and not norm.affine and not norm.track_running_stats
-    if not plain and not isinstance(norm, ChannelRMSNorm):
+    if not isinstance(norm, nn.InstanceNorm2d | ChannelRMSNorm):
         return None
-    return Stage(conv, shuffle.upscale_factor if shuffle else 1, norm)
+    if isinstance(norm, nn.InstanceNorm2d) and (norm.affine or norm.track_running_stats):
+        return None
+    assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
+    return Stage(conv, shuffle, norm)
 
 
 def norm_and_act(x: Tensor, stage: Stage) -> None:
@@ -141,7 +145,7 @@ def _add_convolved(total: Tensor, few: Tensor, following: Stage, start: int) -> 
     weight = following.conv.weight[:, start : start + few.shape[1]]
     bias = following.conv.bias if start == 0 else None
     for rows, inner, place in _strips(few.shape[2], following.reach, LARGE):
-        strip = F.conv2d(few[:, :, rows], weight, bias, padding=following.conv.padding)  # type: ignore[arg-type]
+        strip = F.conv2d(few[:, :, rows], weight, bias, padding=following.conv.padding)
         total[:, :, place] += strip[:, :, inner]
         del strip
 

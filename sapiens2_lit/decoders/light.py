@@ -52,7 +52,7 @@ def add_detail(x: Tensor, detail_layers: nn.Module, images: Tensor) -> Tensor:
     """The map (B, width, h, w), and what the image shows, averaged to its cells where these are not of 16 pixels."""
     detail: Tensor = detail_layers(images)
     if detail.shape[-2:] != x.shape[-2:]:
-        detail = F.adaptive_avg_pool2d(detail, x.shape[-2:])
+        detail = F.adaptive_avg_pool2d(detail, (x.shape[-2], x.shape[-1]))
     return x + detail
 
 

@@ -1,4 +1,4 @@
-"""What the shipped configurations cost: numbers that do not drift with the machine, so that a change of them is seen."""
+"""What the shipped configurations cost: numbers that do not drift with the machine, so that a change is seen."""
 
 import pytest
 from torch import Tensor
@@ -8,7 +8,7 @@ from sapiens2_lit.memory.batches import example_batch
 from sapiens2_lit.memory.flops import training_flops
 from sapiens2_lit.memory.networks import empty_networks
 
-# TFLOP of a training step for one image of 1024 x 768, forward and backward: the backbone of 0.4B and what heads share, and heads
+# TFLOP of a training step for one image of 1024 x 768, forward and backward: the backbone of 0.4B, and heads
 BACKBONE = 10.564
 HEADS = {
     "pose_17": {"pose": 1.470},

@@ -124,14 +124,18 @@ def test_channels_last_changes_no_result(decoder: str, gradients: bool) -> None:
 
 
 def test_decoders_alone_compute_in_bfloat16() -> None:
-    model, seen = network("auto"), {}
+    model, seen = network("auto"), dict[str, torch.dtype]()
+
+    def note(
+        name: str, output: Tensor
+    ) -> None:  # a hook that returned something would put it in the output's place
+        seen[name] = output.dtype
+
     for name in ("seg", "normal"):
         model.heads[name].get_submodule(model.heads[name].stages[-1]).register_forward_hook(
-            lambda layer, inputs, output, name=name: seen.setdefault(name, output.dtype)
+            lambda layer, inputs, output, name=name: note(name, output)
         )
-    model.backbone.register_forward_hook(
-        lambda layer, inputs, maps: seen.setdefault("backbone", maps[-1].dtype)
-    )
+    model.backbone.register_forward_hook(lambda layer, inputs, maps: note("backbone", maps[-1]))
     model.decoding = Decoding("bf16")
     model(images())
     assert seen == {"backbone": torch.float32, "seg": torch.bfloat16, "normal": torch.float32}
