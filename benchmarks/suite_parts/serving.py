@@ -42,7 +42,7 @@ def serving_rows(options: Namespace) -> Iterator[Row]:
 def prediction_row(options: Namespace, folder: Path) -> Row:
     from transformers import AutoImageProcessor, Sapiens2ForSemanticSegmentation
 
-    predictor = load(folder, device="cpu", flip=False, dense_view="stretch")
+    predictor = load(folder, device="cpu", flip=False)
     processor, network = (
         kind.from_pretrained(folder) for kind in (AutoImageProcessor, Sapiens2ForSemanticSegmentation)
     )
