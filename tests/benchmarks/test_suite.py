@@ -11,7 +11,7 @@ SMALLEST = ["--size", "test", "--image-size", "64", "48", "--decoder-size", "64"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["backbone", "decoders", "people", "training", "serving"])
+@pytest.mark.parametrize("part", ["backbone", "decoders", "decoding", "people", "training", "serving"])
 def test_every_row_has_both_figures(
     part: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
