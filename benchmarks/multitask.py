@@ -5,7 +5,8 @@
 
 `learn` trains the smallest backbone from nothing on synthetic people, once on all tasks of multitask.yaml and once on
 each alone, every task on the same samples in the same order, and prints one row a task. `predict` runs five heads of
-size 0.1b on one backbone, and five models of one head, in turn, each side in a process of its own.
+size 0.1b on one backbone, dense ones on a shared decoder as in multitask.yaml or each with the released one, and five
+models of one head with released decoders, in turn, each side in a process of its own.
 """
 
 import argparse
@@ -185,8 +186,8 @@ def learn_one(
     return found
 
 
-def networks(joint: bool) -> list[nn.Module]:
-    """One model of five heads, or five models of one."""
+def networks(way: str) -> list[nn.Module]:
+    """One model of five heads, sharing a decoder or each with the released one, or five models of one."""
     from sapiens2_lit.backbones import Sapiens2
     from sapiens2_lit.heads import AlbedoHead, NormalHead, PointmapHead, PoseHead, SegmentationHead
     from sapiens2_lit.training.module import SapiensModule
@@ -198,20 +199,25 @@ def networks(joint: bool) -> list[nn.Module]:
         "pointmap": partial(PointmapHead, image_size=PREDICTED),
         "albedo": AlbedoHead,
     }
-    groups = [heads] if joint else [{name: head} for name, head in heads.items()]
+    shares = way == "shared"
+    if shares:  # as in multitask.yaml: pose keeps the released decoder
+        dense = {name: partial(make, decoder="shared") for name, make in heads.items() if name != "pose"}
+        heads = {**heads, **dense}
+    groups = [{name: head} for name, head in heads.items()] if way == "apart" else [heads]
     modules = [
-        SapiensModule(partial(Sapiens2, "0.1b", PREDICTED), group, flip_test=False) for group in groups
+        SapiensModule(partial(Sapiens2, "0.1b", PREDICTED), group, flip_test=False, shared_decoder=shares)
+        for group in groups
     ]
     for module in modules:
         module.configure_model()
     return [module.eval() for module in modules]
 
 
-def serve(joint: bool, pipe: Connection) -> None:
+def serve(way: str, pipe: Connection) -> None:
     """Predict an image when asked, answer with the seconds of clock and CPUs; at the end with the peak memory in GB."""
     torch.set_num_threads(2)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    modules = networks(joint)
+    modules = networks(way)
     images = torch.randint(0, 256, (1, 3, *PREDICTED), dtype=torch.uint8)
     with torch.no_grad():
         while pipe.recv():
@@ -222,16 +228,19 @@ def serve(joint: bool, pipe: Connection) -> None:
     pipe.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e6)
 
 
+WAYS = {"shared": "one pass, shared decoder", "joint": "one pass, released decoders", "apart": "five models"}
+
+
 def compare_predicting(repeats: int) -> None:
     context = mp.get_context("spawn")
     pipes, processes = [], []
-    for joint in (True, False):
+    for way in WAYS:
         ours, theirs = context.Pipe()
-        processes.append(context.Process(target=serve, args=(joint, theirs)))
+        processes.append(context.Process(target=serve, args=(way, theirs)))
         processes[-1].start()
         pipes.append(ours)
-    times = np.empty((repeats + 1, 2, 2))
-    for repeat in range(repeats + 1):  # in turn, so that a drift of the machine's speed meets both
+    times = np.empty((repeats + 1, len(WAYS), 2))
+    for repeat in range(repeats + 1):  # in turn, so that a drift of the machine's speed meets all
         for side, pipe in enumerate(pipes):
             pipe.send(True)
             times[repeat, side] = pipe.recv()
@@ -240,17 +249,20 @@ def compare_predicting(repeats: int) -> None:
         pipe.send(False)
         memory.append(pipe.recv())
         process.join()
-    seconds = np.median(times[1:], axis=0)
+    clock, cpus = np.median(times[1:], axis=0).T
     print(
         f"0.1b, one image of {PREDICTED[0]} x {PREDICTED[1]}, float32, two threads, torch {torch.__version__}\n"
     )
-    print("| predicting five tasks | five heads, one pass | five models | ratio |\n|---|---|---|---|")
-    kinds = (f"time, median of {repeats}", "time of the CPUs")
-    for what, (joint_s, apart_s) in zip(kinds, seconds.T, strict=True):
-        print(f"| {what} | {joint_s:.2f} s | {apart_s:.2f} s | {joint_s / apart_s:.2f} |")
     print(
-        f"| peak memory over the interpreter | {memory[0]:.2f} GB | {memory[1]:.2f} GB | {memory[0] / memory[1]:.2f} |"
+        f"| predicting five tasks | {' | '.join(WAYS.values())} | ratio to five models |\n|---|---|---|---|---|"
     )
+    for what, values, unit in (
+        (f"time, median of {repeats}", clock, "s"),
+        ("time of the CPUs", cpus, "s"),
+        ("peak memory over the interpreter", memory, "GB"),
+    ):
+        cells = " | ".join(f"{value:.2f} {unit}" for value in values)
+        print(f"| {what} | {cells} | {values[0] / values[2]:.2f}, {values[1] / values[2]:.2f} |")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from sapiens2_lit.decoders import (
     Recompute,
     SharedPart,
     Unit,
+    add_detail,
     has_batch_norm,
     init_decoder,
     run_units,
@@ -209,7 +210,9 @@ class DecoderHead(Head):
         x, units = features[-1], self.units()
         if self.uses_image:
             before = units_of([self.get_submodule(self.stages[0])])
-            x = run_units(before, x, self.recompute) + self.get_submodule("detail_layers")(images)
+            assert images is not None
+            x = run_units(before, x, self.recompute)
+            x = add_detail(x, self.get_submodule("detail_layers"), images)
             units = units[len(before) :]
         return run_units(units, x, self.recompute)
 

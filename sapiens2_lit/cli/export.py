@@ -66,7 +66,7 @@ def export(args: list[str], api: HfApi | None = None) -> int:
     )
     check_room(out, round(1.05 * sum(p.numel() * p.element_size() for p in model.parameters())) + SMALL_FILES)
     with new_folder(out, overwrite=options.overwrite) as folder:
-        settings = Options(options.head, options.check, options.opset)
+        settings = Options(options.head, options.check, options.opset, options.precision == "fp16")
         exported = FORMATS[options.format](model, folder, settings)
         origin = provenance(model, source, options.backbone)
         run = read_run(source, ema=options.ema).of(exported.heads)

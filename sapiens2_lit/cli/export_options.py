@@ -45,6 +45,11 @@ def export_parser() -> Parser:
         help=f"ONNX operators, {OPSETS[0]} to {OPSETS[-1]} ({OPSETS[0]})",
     )
     parser.add_argument(
+        "--precision",
+        choices=("float32", "fp16"),
+        help="of an ONNX file; fp16: half the size, meant for GPUs (float32)",
+    )
+    parser.add_argument(
         "--device", default="cpu", help="cpu, cuda, mps or auto; torch-export keeps it (%(default)s)"
     )
     parser.add_argument(
@@ -72,6 +77,10 @@ def parse(args: list[str]) -> Namespace:
     options.model, options.output = model_and_output(options)
     if options.format != "onnx" and options.opset is not None:
         raise SettingError(f"--opset has no effect with --format {options.format}")
+    if options.format != "onnx" and options.precision is not None:
+        raise SettingError(
+            f"--precision has no effect with --format {options.format}: it is of --format onnx"
+        )
     options.opset = options.opset or OPSETS[0]
     return options
 

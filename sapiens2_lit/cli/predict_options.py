@@ -37,7 +37,7 @@ def build_parser() -> Parser:
     add_trust_options(parser, model)
     model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (%(default)s)")
     model.add_argument("--precision", default="float32", help="float32 or bf16 (%(default)s)")
-    parser.add_switch("compile", False, "compile the backbone's blocks: worth it for many images", model)
+    parser.add_switch("compile", False, "compile backbone and decoders: worth it for many images", model)
 
     images = parser.add_argument_group("images and people")
     images.add_argument(

@@ -1,14 +1,17 @@
 from .build import build_decoder
+from .chain import Unit, units_of
+from .decoding import Decoding
 from .deconv import DeconvDecoder
 from .init import init_decoder
-from .light import LightDecoder, LightTrunk, SharedPart
+from .light import LightDecoder, LightTrunk, SharedPart, add_detail
 from .pixel_shuffle import PixelShuffleDecoder
 from .presets import DecoderChannels, Kind, decoder_preset, kind_of, own_kind, shared_widths
-from .recompute import RECOMPUTE, Recompute, Unit, has_batch_norm, run_units, units_of
+from .recompute import RECOMPUTE, Recompute, has_batch_norm, run_units
 
 __all__ = [
     "RECOMPUTE",
     "DecoderChannels",
+    "Decoding",
     "DeconvDecoder",
     "Kind",
     "LightDecoder",
@@ -17,6 +20,7 @@ __all__ = [
     "Recompute",
     "SharedPart",
     "Unit",
+    "add_detail",
     "build_decoder",
     "decoder_preset",
     "has_batch_norm",

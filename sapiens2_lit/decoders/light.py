@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sapiens2_lit.decoders.convex import ConvexUpsampler
@@ -45,6 +46,14 @@ class DetailStream(nn.Sequential):
     def forward(self, images: Tensor) -> Tensor:
         dtype = self.get_parameter("0.weight").dtype
         return super().forward(images.to(dtype) / 127.5 - 1)
+
+
+def add_detail(x: Tensor, detail_layers: nn.Module, images: Tensor) -> Tensor:
+    """The map (B, width, h, w), and what the image shows, averaged to its cells where these are not of 16 pixels."""
+    detail: Tensor = detail_layers(images)
+    if detail.shape[-2:] != x.shape[-2:]:
+        detail = F.adaptive_avg_pool2d(detail, (x.shape[-2], x.shape[-1]))
+    return x + detail
 
 
 class LightTrunk(nn.Module):
@@ -161,7 +170,7 @@ class LightDecoder(LightTrunk):
         x = self.light_layers(x)
         if self.detail_layers is not None:
             assert images is not None
-            x = x + self.detail_layers(images)
+            x = add_detail(x, self.detail_layers, images)
         x = self.mix_layers(x)
         y = self.get_submodule(self.stages[-1])(x)
         return y if self.convex_layers is None else self.convex_layers(y, x)

@@ -4,20 +4,22 @@ A map of 128 channels at 1024 x 768 takes 200 MB in bfloat16, and a stage of con
 three or four of them for every sample.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from sapiens2_lit.decoders.chain import Unit
+from sapiens2_lit.decoders.lean import run_lean
+
 Recompute = Literal["none", "stages", "samples"]
 RECOMPUTE: tuple[Recompute, ...] = get_args(Recompute)
-Unit = Callable[[Tensor], Tensor]
 
 
 def run_units(units: Sequence[Unit], x: Tensor, recompute: Recompute = "none") -> Tensor:
-    """Pass a map (B, C, h, w) through the units, of which the last one is the predictor.
+    """Pass a map (B, C, h, w) through the units, of which the last one is the predictor; see `run_lean` for inference.
 
     Args:
         units: each one's norms, if any, are over samples of their own, so that a batch may be cut.
@@ -25,6 +27,8 @@ def run_units(units: Sequence[Unit], x: Tensor, recompute: Recompute = "none") -
             but the result, and later one map a unit of one sample at a time, whatever the batch. Outputs and gradients
             are those of `none`, to the order of sums. `stages` computes the forward pass twice, `samples` three times.
     """
+    if not torch.is_grad_enabled() and not (torch.compiler.is_compiling() or torch.compiler.is_exporting()):
+        return run_lean(units, x)
     if recompute == "none" or not torch.is_grad_enabled():
         return _chain(units, x)
     if recompute == "stages":
@@ -32,27 +36,9 @@ def run_units(units: Sequence[Unit], x: Tensor, recompute: Recompute = "none") -
     return torch.cat([_again(lambda sample: _by_stages(units, sample), sample) for sample in x.split(1)])
 
 
-def units_of(stages: Iterable[nn.Module]) -> list[Unit]:
-    """Modules in order, cut in front of each convolution."""
-    units: list[nn.Sequential] = []
-    for layer in _leaves(stages):
-        if not units or isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            units.append(nn.Sequential())
-        units[-1].append(layer)
-    return list(units)
-
-
 def has_batch_norm(module: nn.Module) -> bool:
     """Whether statistics are taken over the whole batch: samples cannot be told apart then, nor stages run twice."""
     return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
-
-
-def _leaves(stages: Iterable[nn.Module]) -> Iterator[nn.Module]:
-    for stage in stages:
-        if isinstance(stage, nn.Sequential):
-            yield from _leaves(stage)
-        else:
-            yield stage
 
 
 def _chain(units: Sequence[Unit], x: Tensor) -> Tensor:

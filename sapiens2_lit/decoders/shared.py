@@ -6,10 +6,11 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
+from sapiens2_lit.decoders.chain import units_of
 from sapiens2_lit.decoders.init import init_decoder
-from sapiens2_lit.decoders.light import LightTrunk
+from sapiens2_lit.decoders.light import LightTrunk, add_detail
 from sapiens2_lit.decoders.presets import shared_widths
-from sapiens2_lit.decoders.recompute import Recompute, run_units, units_of
+from sapiens2_lit.decoders.recompute import Recompute, run_units
 from sapiens2_lit.errors import SettingError
 
 NAME = "shared_decoder"  # among the heads, whose names stand in checkpoints
@@ -37,7 +38,7 @@ class SharedDecoder(LightTrunk):
         """Feature maps [(B, C, h, w)], the deepest last, and RGB 0..255 (B, 3, H, W), to (B, width, 4h, 4w)."""
         x = run_units(units_of([self.light_layers]), features[-1], self.recompute)
         assert self.detail_layers is not None
-        x = x + self.detail_layers(images)
+        x = add_detail(x, self.detail_layers, images)
         return run_units(units_of([self.mix_layers]), x, self.recompute)
 
 

@@ -27,8 +27,12 @@ from sapiens2_lit.inference.model import InferenceModel
 
 WEIGHTS, PROGRAM = "model.onnx", "predict.py"
 METADATA = "sapiens2_lit"  # in the file: JSON of what the manifest says
-TOLERANCE = 1e-4
+TOLERANCE, HALF_TOLERANCE = 1e-4, 5e-2
 INPUT_PIXELS = 0.5  # that results of the program may be apart from ours
+IN_FLOAT32 = (
+    *("Pow", "ReduceMean", "ReduceSum", "Sqrt", "Reciprocal", "RMSNormalization", "InstanceNormalization"),
+    *("Sin", "Cos", "Resize", "Exp"),
+)
 LARGEST_FILE = 1_800_000_000  # bytes: a protobuf ends at 2 GiB, larger weights lie in a file beside it
 
 log = logging.getLogger(__name__)
@@ -40,7 +44,7 @@ def write_onnx(model: InferenceModel, folder: Path, options: Options) -> Exporte
     Raises:
         ExportError: a library is missing, the network cannot be captured, or onnxruntime answers otherwise.
     """
-    need("onnx", "onnxscript", *(["onnxruntime"] if options.check else []))
+    need("onnx", "onnxscript", *(["onnxruntime"] if options.check or options.half else []))
     network, heads = network_of(model, options)
     if INPUT in heads:
         raise SettingError(f"--format onnx: a head is called {INPUT}, as the input is; give it another name")
@@ -61,10 +65,30 @@ def write_onnx(model: InferenceModel, folder: Path, options: Options) -> Exporte
         keep_apart(program.model.graph, {INPUT, *facts["outputs"]})
         program.model.metadata_props[METADATA] = json.dumps({**facts, **describe(model, heads)})
         size = sum(p.numel() * p.element_size() for p in network.parameters())
-        program.save(folder / WEIGHTS, external_data=size > LARGEST_FILE)
-        checked = check(network, folder / WEIGHTS, model, heads) if options.check else ""
+        if options.half:
+            save_half(program.model_proto, folder / WEIGHTS, size // 2 > LARGEST_FILE)
+            facts["precision"] = "float16"
+        else:
+            program.save(folder / WEIGHTS, external_data=size > LARGEST_FILE)
+        tolerance = HALF_TOLERANCE if options.half else TOLERANCE
+        checked = check(network, folder / WEIGHTS, model, heads, tolerance) if options.check else ""
     shutil.copyfile(Path(__file__).with_name("onnx_program.py"), folder / PROGRAM)
     return Exported("onnx", heads, WEIGHTS, facts, checked)
+
+
+def save_half(program: Any, path: Path, external: bool) -> None:
+    """Write a graph whose weights and most of whose operations are float16; input and outputs stay as they are.
+
+    What sums squares or tells positions stays in float32: float16 ends at 65504, and counts to 2048 without gaps.
+    """
+    import onnx
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+
+    with warnings.catch_warnings(action="ignore"):  # of weights too small for float16, which become 0
+        half = convert_float_to_float16(
+            program, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *IN_FLOAT32]
+        )
+    onnx.save(half, path, save_as_external_data=external, location=f"{path.name}.data")
 
 
 def need(*modules: str) -> None:
@@ -114,7 +138,9 @@ def quiet() -> Iterator[None]:
 
 
 @torch.no_grad()
-def check(network: ExportNetwork, path: Path, model: InferenceModel, heads: Mapping[str, Head]) -> str:
+def check(
+    network: ExportNetwork, path: Path, model: InferenceModel, heads: Mapping[str, Head], tolerance: float
+) -> str:
     """Run the file by onnxruntime and compare, on batches of other sizes than it was captured with."""
     import onnxruntime
 
@@ -125,7 +151,9 @@ def check(network: ExportNetwork, path: Path, model: InferenceModel, heads: Mapp
         images = random_images(count, model.image_size)
         found = [torch.from_numpy(value) for value in session.run(names, {INPUT: images.numpy()})]
         expected = network(images.to(model.device))
-        largest = max(largest, compare("onnx", expected, dict(zip(names, found, strict=True)), TOLERANCE))
+        largest = max(largest, compare("onnx", expected, dict(zip(names, found, strict=True)), tolerance))
+    if tolerance == HALF_TOLERANCE:  # positions of results to parts of a pixel are float32's
+        return f"run by onnxruntime {onnxruntime.__version__} in float16, outputs equal within {largest:.1g}"
     agreed = check_agreement("onnx", model, partial(their_results, session, heads), INPUT_PIXELS)
     return f"run by onnxruntime {onnxruntime.__version__}, outputs equal within {largest:.1g}; {agreed}"
 

@@ -18,11 +18,13 @@ class Options:
     head: the one to export, or None for all that the format holds.
     check: run what was written and compare.
     opset: version of the ONNX operators.
+    half: hold ONNX weights and compute in float16.
     """
 
     head: str | None = None
     check: bool = True
     opset: int = 18
+    half: bool = False
 
 
 @dataclass(frozen=True)

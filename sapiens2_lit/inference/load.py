@@ -30,7 +30,7 @@ def load(
             model: a file, a folder or a hub id such as `facebook/sapiens2-seg-0.4b`.
         device: where it runs; `auto` for CUDA or MPS where there is one, else the CPU.
         precision: `float32`, or `bf16` by autocast.
-        compile: compile the backbone's blocks in place.
+        compile: compile the backbone's blocks and the decoders in place.
         ema: take the averaged weights where a checkpoint has them.
         backbone: where the pretrained backbone of a checkpoint is that holds only what was trained, if it has moved.
         trust: classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this

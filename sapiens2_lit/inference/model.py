@@ -109,7 +109,7 @@ def load_model(
             folder or hub id such as `facebook/sapiens2-seg-0.4b`), whose task and size its tensors tell.
         device: where it runs; `auto` for CUDA or MPS where there is one.
         precision: `float32`, or `bf16` by autocast.
-        compile: compile the backbone's blocks in place.
+        compile: compile the backbone's blocks and the decoders in place.
         ema: take the averaged weights where a checkpoint has them.
         backbone: where to find the pretrained backbone of a checkpoint that holds only what was trained, if it is no
             longer where it was in training.
@@ -130,7 +130,7 @@ def load_model(
         check_finite(model, model.origin)
     model.precision = precision
     if compile:
-        model.compile_blocks()
+        model.compile_parts()
     return model
 
 

@@ -10,6 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_leaves
 
+from sapiens2_lit.training.optimizer import can_fuse
+
 MakeOptimizer = Callable[[list[dict[str, Any]]], Optimizer]
 # torchao's: bits of an element, of which it keeps two beside the scale of each block; smaller parameters stay float32
 QUANTIZED = {"4bit": 4, "8bit": 8, "Fp8": 8}
@@ -53,5 +55,6 @@ def work_bytes(optimizer: Optimizer, sizes: Iterable[int]) -> int:
     """
     if type(optimizer).__module__.startswith("torch.optim"):
         together = optimizer.defaults.get("foreach") is not False and not optimizer.defaults.get("fused")
+        together = together and not can_fuse(optimizer)  # of a GPU is the question
         return max(sizes, default=0) if together else 0
     return 0

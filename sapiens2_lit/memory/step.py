@@ -68,6 +68,7 @@ def simulate_step(
             played = Network(
                 fake_copy(whole, weights), {name: fake_copy(part) for name, part in parts.items()}
             )
+        played.decoding = network.decoding
         parameters = [p for p in played.parameters() if p.requires_grad]
         live = LiveMemory()
         live.know_weights(played.parameters())

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.checkpoints import is_under, load_state, open_weights, task_state
 from sapiens2_lit.checkpoints.head_names import RELEASED, read_head_names
 from sapiens2_lit.checkpoints.lazy_safetensors import Readable
-from sapiens2_lit.decoders import Recompute
+from sapiens2_lit.decoders import Decoding, Recompute
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, set_recompute
 from sapiens2_lit.lora import reset_adapters
@@ -45,9 +45,10 @@ class NetworkFactory:
         reinitialize: see `load_task_file`.
         drop: see `load_task_file`.
         head_checkpointing: what of the decoders' maps is computed again in the backward pass, see `set_recompute`.
-        compile: compile the backbone's blocks.
+        compile: compile the backbone's blocks and the decoders.
         reuse_rows: see `load_task_file`.
         made_from: what of the backbone each head is made from.
+        decoding: how decoders compute.
 
     Raises:
         SettingError: there is no head, or a setting has no effect.
@@ -62,6 +63,7 @@ class NetworkFactory:
     compile: bool = False
     reuse_rows: bool = True
     made_from: OfBackbone = width_of
+    decoding: Decoding = field(default_factory=Decoding)
 
     def __post_init__(self) -> None:
         if not self.heads:
@@ -81,6 +83,7 @@ class NetworkFactory:
             given = self.made_from(backbone)
             network = Network(backbone, {name: make(given) for name, make in self.heads.items()})
         set_recompute(dict(network.heads.items()), self.head_checkpointing)
+        network.decoding = self.decoding
         return network
 
     def build(self, read_weights: bool, sharding: Sharding | None = None) -> Network:
@@ -92,6 +95,9 @@ class NetworkFactory:
         pretrained = read_weights and not self.weights
         network = build(self.backbone, self.heads, pretrained, sharding, self.made_from)
         set_recompute(dict(network.heads.items()), self.head_checkpointing)
+        network.decoding = self.decoding
+        if sharding is None:
+            self.decoding.prepare(network.heads.values())
         if read_weights and sharding is None:
             self._load(network)
         return network
@@ -106,7 +112,7 @@ class NetworkFactory:
             balancer: of the heads' losses, sharded as well.
         """
         if self.compile:
-            network.compile_blocks()
+            network.compile_parts(decoders=sharding is None)  # hooks of sharded ones would break the graph
         if sharding is None:
             return
         shard_backbone(sharding, network.backbone)

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.decoders.decoding import Decoding
 from sapiens2_lit.decoders.shared import NAME, SharedDecoder, check_sharing
-from sapiens2_lit.heads.base import Head, Outputs, average, run_head
+from sapiens2_lit.heads.base import DecoderHead, Head, Outputs, average
 from sapiens2_lit.models.multi_scale import Size, mean, resample
 from sapiens2_lit.models.normalize import normalize
 from sapiens2_lit.parallel import compile_blocks
@@ -26,12 +27,16 @@ class Network(nn.Module):
         heads: by name, what turns feature maps into raw outputs; a ModuleDict is taken as it is. A `SharedDecoder`
             among them, called `shared_decoder`, works for all heads that take its map.
 
+    Attributes:
+        decoding: how decoders compute; may be changed at any time.
+
     Raises:
         SettingError: heads share a decoder that is not there, or none shares the one that is.
     """
 
     backbone: Backbone
     heads: nn.ModuleDict
+    decoding = Decoding()
 
     def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module] | nn.ModuleDict) -> None:
         super().__init__()
@@ -55,9 +60,13 @@ class Network(nn.Module):
         for _, head in self.named_heads():
             head.setup(data)
 
-    def compile_blocks(self) -> None:
-        """Compile the backbone's blocks in place, or the whole backbone where it has none."""
+    def compile_parts(self, decoders: bool = True) -> None:
+        """Compile the backbone's blocks in place, or all of it where it has none, and the decoders."""
         compile_blocks(self.backbone.blocks or [self.backbone])
+        if decoders:
+            compile_blocks(
+                part for part in self.heads.values() if isinstance(part, DecoderHead | SharedDecoder)
+            )
 
     def normalize(self, images: Tensor) -> Tensor:
         """RGB 0..255 (B, 3, H, W) as the backbone expects it."""
@@ -70,12 +79,15 @@ class Network(nn.Module):
     def decode(self, features: list[Tensor], images: Tensor) -> list[Tensor]:
         """Feature maps of RGB 0..255 images (B, 3, H, W), and behind them what heads share, where they do."""
         shared = self.shared_decoder
-        return features if shared is None else [*features, shared(features, images)]
+        return features if shared is None else [*features, self.decoding.run(shared, features, images)]
 
     def run_head(self, head: Head, decoded: list[Tensor], images: Tensor) -> Outputs:
         """Raw outputs of one head for what `decode` gave for the images."""
         own = decoded if head.takes_shared or self.shared_decoder is None else decoded[:-1]
-        return run_head(head, own, images)
+        return self._run(head, own, images)
+
+    def _run(self, head: Head, features: list[Tensor], images: Tensor) -> Outputs:
+        return self.decoding.run(head, features, *([images] if head.uses_image else []))
 
     def run_heads(
         self, features: list[Tensor], images: Tensor, names: Collection[str] | None = None
@@ -85,7 +97,7 @@ class Network(nn.Module):
         takers = any(head.takes_shared for head in chosen.values())
         decoded = self.decode(features, images) if takers else features
         return {
-            name: run_head(head, decoded if head.takes_shared else features, images)
+            name: self._run(head, decoded if head.takes_shared else features, images)
             for name, head in chosen.items()
         }
 

@@ -7,7 +7,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.decoders import Recompute
+from sapiens2_lit.decoders import Decoding, Recompute
 from sapiens2_lit.decoders.shared import with_shared_decoder
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.models.build import NetworkFactory
@@ -46,11 +46,12 @@ class SapiensModule(BackboneModule):
         head_lr: factor on the learning rate of the heads.
         warmup_steps: optimizer steps of linear warm-up, at most a tenth of the run; then linear to 0.
         flip_test: in validation, test and prediction, average with the mirrored image's result.
-        compile: compile the backbone's blocks in place.
+        compile: compile the backbone's blocks and the decoders in place.
         shared_decoder: compute dense features once for all heads with `decoder: shared`; on the command line these are
             all dense heads whose decoder is left open.
         head_checkpointing: what of the decoders' maps is computed again in the backward pass instead of kept: `none`,
             `stages` (all but one map a stage) or `samples` (all, one sample at a time: least memory).
+        decoding: in which precision decoders compute, and how their maps lie in memory.
     """
 
     balancer: LossWeighting
@@ -76,12 +77,21 @@ class SapiensModule(BackboneModule):
         compile: bool = False,
         head_checkpointing: Recompute = "none",
         shared_decoder: bool = False,
+        decoding: Decoding | None = None,
     ) -> None:
         fresh, left_out = tuple(reinitialize or ()), tuple(drop or ())
         makers = with_shared_decoder(heads) if shared_decoder else heads
         super().__init__(
             NetworkFactory(
-                backbone, makers, weights, fresh, left_out, head_checkpointing, compile, reuse_rows
+                backbone,
+                makers,
+                weights,
+                fresh,
+                left_out,
+                head_checkpointing,
+                compile,
+                reuse_rows,
+                decoding=decoding or Decoding(),
             ),
             Optimization(optimizer, layer_decay, backbone_lr, head_lr, warmup_steps),
             adapt,

@@ -19,6 +19,7 @@ from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel import clip_gradients, clip_values
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1)
+FUSED = (torch.optim.Adam, torch.optim.AdamW)  # of these one kernel updates a whole group on CUDA
 
 
 class Optimization:
@@ -66,6 +67,7 @@ class Optimization:
             balancer=balancer,
         )
         optimizer = self.optimizer(groups)
+        fuse(optimizer)
         scale_learning_rates(optimizer.param_groups)
         self._settings = settings_of(optimizer)
         return optimizer, LambdaLR(
@@ -86,6 +88,7 @@ class Optimization:
         for optimizer, config in zip(trainer.optimizers, trainer.lr_scheduler_configs, strict=True):
             assert isinstance(config.scheduler, LambdaLR)
             apply_settings(optimizer, config.scheduler, self._settings)
+            move_steps(optimizer)
 
 
 def parameter_groups(
@@ -150,6 +153,35 @@ def scale_learning_rates(groups: list[dict[str, Any]]) -> None:
     """Multiply each group's learning rate by its `lr_scale`, once, in place."""
     for group in groups:
         group["lr"] *= group.get("lr_scale", 1.0)
+
+
+def fuse(optimizer: Optimizer) -> None:
+    """Let Adam and AdamW update a group by one kernel where all of it is on CUDA, in place, unless told how to."""
+    if not can_fuse(optimizer):
+        return
+    for group in optimizer.param_groups:
+        if on_cuda(group["params"]):
+            group["fused"] = True
+
+
+def can_fuse(optimizer: Optimizer) -> bool:
+    """Whether an optimizer has a kernel for a whole group, and nobody has said to use it or not to."""
+    settings = optimizer.defaults
+    open_ = settings.get("fused") is None and settings.get("foreach") is None
+    return type(optimizer) in FUSED and open_ and not settings.get("differentiable")
+
+
+def on_cuda(parameters: list[Tensor]) -> bool:
+    return all(parameter.is_cuda for parameter in parameters)
+
+
+def move_steps(optimizer: Optimizer) -> None:
+    """Bring the counts of steps to where a fused group wants them: checkpoints of other kinds hold them on the CPU."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group.get("fused") else ():
+            state = optimizer.state.get(parameter, {})
+            if isinstance(state.get("step"), Tensor):
+                state["step"] = state["step"].to(parameter.device, torch.float32)
 
 
 def clip(optimizer: Optimizer, value: float | None, algorithm: str | None) -> Tensor:

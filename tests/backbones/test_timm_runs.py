@@ -121,9 +121,10 @@ def test_blocks_are_compiled_one_by_one(family: str, monkeypatch: pytest.MonkeyP
     compiled: list[nn.Module] = []
     monkeypatch.setattr(nn.Module, "compile", lambda self, *_, **__: compiled.append(self))
     backbone = tiny(family)
-    Network(backbone, {"pose": PoseHead(backbone.embed_dim, "coco17")}).compile_blocks()
-    assert compiled == list(backbone.blocks)
-    assert len(compiled) == backbone.depth > 1
+    network = Network(backbone, {"pose": PoseHead(backbone.embed_dim, "coco17")})
+    network.compile_parts()
+    assert compiled == [*backbone.blocks, network.heads["pose"]]
+    assert len(backbone.blocks) == backbone.depth > 1
 
 
 @pytest.mark.parametrize("family", THREE)

@@ -120,7 +120,7 @@ def test_a_run_prints_both(figures: Path, tmp_path: Path, caplog: pytest.LogCapt
 def test_compiling_is_said_before_it_takes_its_minutes(
     compiled: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sapiens2_lit.models.network.Network.compile_blocks", lambda network: None)
+    monkeypatch.setattr("sapiens2_lit.models.network.Network.compile_parts", lambda network, decoders: None)
     module = SapiensModule(
         partial(Sapiens2, "test"), {"own": NormalHead}, adapt=Adapt("full"), compile=compiled
     )

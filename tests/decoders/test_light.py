@@ -105,3 +105,12 @@ def test_the_image_itself_takes_part_where_edges_matter() -> None:
 def test_a_name_that_is_taken_is_refused() -> None:
     with pytest.raises(SettingError, match="predictor: found 'mix_layers'"):
         LightDecoder(8, (8, 8, 8), 1, "mix_layers", full_size=True, detail=True)
+
+
+def test_cells_of_another_size_than_16_pixels_take_part() -> None:
+    """As of the window tokenizer, whose cells are of 64."""
+    decoder, images = build_decoder("normal", 32, 3, "light"), torch.randint(0, 256, (1, 3, 128, 64))
+    features = torch.randn(1, 32, 2, 1)
+    found = decoder(features, images)
+    assert found.shape == (1, 3, 32, 16)
+    assert not torch.equal(found, decoder(features, 255 - images))

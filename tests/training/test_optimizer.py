@@ -1,13 +1,20 @@
 """Layer-wise learning rates and the schedule."""
 
+import copy
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.training.optimizer import (
+    ADAMW,
     apply_settings,
+    fuse,
+    move_steps,
     parameter_groups,
     scale_learning_rates,
     settings_of,
@@ -102,3 +109,73 @@ def test_rates_in_tensors_follow_the_schedule_like_numbers(groups) -> None:
         rates[make] = torch.tensor(found)
     torch.testing.assert_close(rates[torchao.AdamW8bit], rates[torch.optim.AdamW])
     assert float(rates[torchao.AdamW8bit][3].max()) == pytest.approx(0.1)
+
+
+@pytest.fixture
+def as_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPUs have the fused kernel as well."""
+    monkeypatch.setattr("sapiens2_lit.training.optimizer.on_cuda", lambda parameters: True)
+
+
+def optimizer_of(make: Any) -> torch.optim.Optimizer:
+    torch.manual_seed(0)
+    return make([{"params": [nn.Parameter(torch.randn(4, 3))]}, {"params": [nn.Parameter(torch.randn(2))]}])
+
+
+def step(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for parameter in parameters:
+        parameter.grad = parameter.detach().sin()
+    optimizer.step()
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+def test_a_cpu_has_the_plain_step() -> None:
+    optimizer = optimizer_of(ADAMW)
+    fuse(optimizer)
+    assert not any(group["fused"] for group in optimizer.param_groups)
+
+
+@pytest.mark.usefixtures("as_on_cuda")
+def test_adamw_is_fused_on_cuda_and_learns_the_same() -> None:
+    plain, fused = optimizer_of(ADAMW), optimizer_of(ADAMW)
+    fuse(fused)
+    assert all(group["fused"] for group in fused.param_groups)
+    for _ in range(3):
+        for a, b in zip(step(plain), step(fused), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+@pytest.mark.usefixtures("as_on_cuda")
+@pytest.mark.parametrize("setting", [{"fused": False}, {"foreach": True}, {"foreach": False}])
+def test_what_the_user_says_of_it_counts(setting: dict[str, bool]) -> None:
+    optimizer = optimizer_of(partial(ADAMW, **setting))
+    fuse(optimizer)
+    assert not any(group["fused"] for group in optimizer.param_groups)
+
+
+@pytest.mark.usefixtures("as_on_cuda")
+def test_other_optimizers_are_left_alone() -> None:
+    optimizer = optimizer_of(partial(torch.optim.SGD, lr=0.1))
+    fuse(optimizer)
+    assert not any(group.get("fused") for group in optimizer.param_groups)
+
+
+@pytest.mark.usefixtures("as_on_cuda")
+def test_a_checkpoint_of_the_plain_step_goes_on_fused() -> None:
+    plain, fused = optimizer_of(ADAMW), optimizer_of(ADAMW)
+    fuse(fused)
+    settings = settings_of(fused)
+    step(plain)
+    state = copy.deepcopy(plain.state_dict())
+    for saved in state["state"].values():
+        saved["step"] = saved["step"].to(torch.int64)  # the kernel wants float32
+    fused.load_state_dict(state)
+    for a, b in zip(fused.param_groups, plain.param_groups, strict=True):
+        for mine, theirs in zip(a["params"], b["params"], strict=True):
+            mine.data.copy_(theirs.data)
+    apply_settings(fused, LambdaLR(fused, lambda step: 1.0), settings)
+    move_steps(fused)
+    assert all(group["fused"] for group in fused.param_groups)
+    for a, b in zip(step(plain), step(fused), strict=True):
+        torch.testing.assert_close(a, b)

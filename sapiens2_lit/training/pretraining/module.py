@@ -137,7 +137,7 @@ class PretrainModule(BackboneModule):
             head = self.factory.heads["cls"](backbone)  # type: ignore[arg-type]  # made from the whole backbone
         teacher = Network(backbone, {"cls": head})
         if self.factory.compile:
-            teacher.compile_blocks()
+            teacher.compile_parts()
         device = torch.empty(0).device
         if sharding is not None:
             shard_backbone(sharding, backbone)

@@ -1,0 +1,1 @@
+"""Parts of benchmarks/suite.py, each of which gives rows."""
