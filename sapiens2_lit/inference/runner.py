@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sapiens2_lit.heads.base import Outputs
 from sapiens2_lit.inference.assemble import CropOwnership, FoundByHead, batch_of
+from sapiens2_lit.inference.confidence import Pair
 from sapiens2_lit.inference.inputs import RGB
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.pending import Pending
@@ -25,13 +26,17 @@ class Runner:
         batch_size: views that pass through the networks at a time.
         flip: average with the mirrored images, where a head can.
         sizes: of inputs to average over, where a head can.
+        confidence: fill `Prediction.confidences`, too.
     """
 
-    def __init__(self, model: InferenceModel, batch_size: int, flip: bool, sizes: list[Size]) -> None:
+    def __init__(
+        self, model: InferenceModel, batch_size: int, flip: bool, sizes: list[Size], confidence: bool = False
+    ) -> None:
         self.model = model
         self.batch_size = batch_size
         self.flip = flip
         self.sizes = sizes
+        self.confidence = confidence
 
     def run(
         self,
@@ -81,12 +86,24 @@ class Runner:
             return torch.from_numpy(pixels).to(self.model.device).permute(0, 3, 1, 2).contiguous()
 
         inputs = render(self.model.image_size)
-        outputs = self.model.evaluate(inputs, names, flip=self.flip, sizes=self.sizes, render=render)
+        pairs: dict[str, Pair] = {}
+        outputs = self.model.evaluate(
+            inputs,
+            names,
+            flip=self.flip,
+            sizes=self.sizes,
+            render=render,
+            pairs=pairs if self.confidence else None,
+        )
         batch = batch_of(inputs, views)
         heads = {name: head for name, head in self.model.named_heads() if name in names}
         dense = any(not head.top_down for head in heads.values())
         size = sum(nbytes(outputs[name]) for name in heads) // len(views)
-        found = {name: FoundByHead(name, head, outputs[name], batch, views) for name, head in heads.items()}
+        size += sum(nbytes(one) for pair in pairs.values() for one in pair) // len(views)
+        found = {
+            name: FoundByHead(name, head, outputs[name], batch, views, self.confidence, pairs.get(name))
+            for name, head in heads.items()
+        }
         for index, view in enumerate(views):
             one = pending[view.image]
             one.nbytes += size
