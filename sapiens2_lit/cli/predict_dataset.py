@@ -78,8 +78,8 @@ def check_pool(options: Namespace, source: Source) -> None:
     if source.videos:
         names = ", ".join(list(source.videos)[:_SHOWN])
         raise DataError(
-            f"--images {options.images}: found {len(source.videos)} videos ({names}), expected photographs alone: write "
-            "frames of them first, as by ffmpeg -i walk.mp4 -vf fps=1 frames/%06d.jpg"
+            f"--images {options.images}: found {len(source.videos)} videos ({names}), expected photographs alone: "
+            "write frames of them first, as by ffmpeg -i walk.mp4 -vf fps=1 frames/%06d.jpg"
         )
     held_out = [path for place in options.held_out or () for path in _pictures_in(place)]
     if not held_out:
@@ -98,8 +98,8 @@ def check_pool(options: Namespace, source: Source) -> None:
         shown = "".join(f"\n  {path} is {other}" for path, other in same[:_SHOWN])
         more = f"\n  and {len(same) - _SHOWN} more" if len(same) > _SHOWN else ""
         raise DataError(
-            f"--images {options.images}: {len(same)} of {len(source.photos)} pictures are among those of --held_out, byte "
-            f"for byte: a student would train on what it is validated on. Take them out of the pool.{shown}{more}"
+            f"--images {options.images}: {len(same)} of {len(source.photos)} pictures are among those of --held_out, "
+            f"byte for byte: a student would train on what it is validated on. Take them out of the pool.{shown}{more}"
         )
 
 
@@ -156,8 +156,8 @@ def say_how_to_train(folder: Path) -> None:
     ]
     lines += [f"  sapiens2-lit fit {command}\n" for command in commands(folder, origin)]
     lines.append(
-        "A tenth is validated on, which tells agreement with the teacher alone: validate on labels of your own where you "
-        "have some (docs/distillation.md). `sapiens2-lit check` takes the same options.\n"
+        "A tenth is validated on, which tells agreement with the teacher alone: validate on labels of your own where "
+        "you have some (docs/distillation.md). `sapiens2-lit check` takes the same options.\n"
     )
     sys.stdout.write("".join(lines))
 

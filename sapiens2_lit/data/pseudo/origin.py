@@ -78,6 +78,27 @@ def read_origin(root: Path) -> Origin | None:
     return origin
 
 
+def expect_as_written(root: Path, label: str, **settings: Any) -> None:
+    """Raise DataError where settings of a datamodule contradict how a folder's pseudo-labels are written.
+
+    Args:
+        root: the folder; of one that no model has labelled nothing is said.
+        label: the key of the labels.
+        settings: found values by name: `frame`, which is opencv here, `unit`, which is 1, and `relative`.
+    """
+    origin = read_origin(root)
+    head = None if origin is None else origin.of_label(label)
+    if head is None:
+        return
+    written = {"frame": "opencv", "unit": 1, "relative": bool(head.get("relative"))}
+    for name, found in settings.items():
+        if found is not None and found != written[name]:
+            raise DataError(
+                f"{root / NAME}: the `{label}` labels are of {name} {written[name]}, but data.{name} is {found}: set it "
+                f"to {str(written[name]).lower()}."
+            )
+
+
 def check_labelled(root: Path) -> None:
     """Raise DataError where a folder's pseudo-labels are still to be finished; of another folder nothing is said."""
     origin = read_origin(root)

@@ -1,6 +1,5 @@
 """The pictures of a dataset: links to the pool's, or copies."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +44,7 @@ class Pictures(Writer):
                 shutil.copyfile(source, temporary)
                 return
             try:
-                os.symlink(source, temporary)
+                temporary.symlink_to(source)
             except (NotImplementedError, PermissionError) as error:
                 raise SettingError(
                     f"{path}: links cannot be made here ({error}): give --copy_images"
