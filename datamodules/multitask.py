@@ -47,9 +47,8 @@ class MultitaskDataModule(lightning.LightningDataModule):
     `all` it is {"batches": {name: batch}}. Each batch trains the heads whose labels it has. Validation and test go
     through the batches of all datasets in turn, every one once, and metrics are over all of them.
 
-    Where labels of one dataset are a model's (`predict --as_dataset`), and another has true labels of the same kind, its
-    training pictures that the other trains on, byte for byte, are left out, and those that the other validates on are an
-    error.
+    True labels win over those of a model (`predict --as_dataset`): its pictures that another dataset has true labels of
+    the same kind of, byte for byte, are left out; those that another dataset validates on are an error.
 
     An epoch ends when
         by `round_robin` and `all`, the longest dataset was gone through once; shorter ones start over, in a new order.

@@ -1,7 +1,7 @@
 """What the losses of dense fields share: pixels that do not count, masked means, differences, coarse maps.
 
 `valid` is bool, or holds weights 0..1 (`data.confidence`): 0 does not count, 1 is the same as true. A weight multiplies
-what its pixel adds to a mean over all pixels that count; where a term is no such mean, it is made of weighted means, and
+what its pixel adds to a mean over all pixels that count; a term that is no such mean is made of weighted means, and
 weights of one value everywhere multiply it.
 
 A pixel that does not count may hold anything in the label, NaN too. Multiplying by zero would let it through, in the

@@ -35,10 +35,9 @@ class HeldOutInPool(Check[Pool]):
             if pairs:
                 yield self.finding(
                     subject,
-                    f"{len(pairs)} of {subject.total} pictures that a teacher has labelled are, byte for byte, those of "
-                    f"{split}: scores on them are of pictures that were trained on.",
-                    "take them out of the pool and predict again; `predict --as_dataset DIR --held_out FOLDER` refuses "
-                    "such pictures",
+                    f"{len(pairs)} of {subject.total} pictures that a teacher has labelled are, byte for byte, those "
+                    f"of {split}: scores on them are of pictures that were trained on.",
+                    "take them out of the pool and predict again; --held_out FOLDER of `predict` refuses such pictures",
                     count=len(pairs),
                     total=subject.total,
                     examples=(

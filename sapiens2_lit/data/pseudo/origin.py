@@ -94,8 +94,8 @@ def expect_as_written(root: Path, label: str, **settings: Any) -> None:
     for name, found in settings.items():
         if found is not None and found != written[name]:
             raise DataError(
-                f"{root / NAME}: the `{label}` labels are of {name} {written[name]}, but data.{name} is {found}: set it "
-                f"to {str(written[name]).lower()}."
+                f"{root / NAME}: the `{label}` labels are of {name} {written[name]}, but data.{name} is {found}: set "
+                f"it to {str(written[name]).lower()}."
             )
 
 
