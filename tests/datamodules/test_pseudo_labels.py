@@ -106,7 +106,7 @@ def test_scores_change_sides_with_their_points(root: Path) -> None:
 
 def test_confidence_of_labels_without_any_names_what_is_missing(root: Path) -> None:
     shutil.rmtree(root / "confidences")
-    with pytest.raises(DataError, match="data.confidence is set.*confidences/normal is not there"):
+    with pytest.raises(DataError, match=r"data.confidence is set.*confidences/normal is not there"):
         samples(NormalDataModule, root, confidence=Confidence(0.5))
     path = root / "annotations" / "train.json"
     content = json.loads(path.read_text())
@@ -121,7 +121,7 @@ def test_confidence_of_labels_without_any_names_what_is_missing(root: Path) -> N
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match="no annotation has `keypoint_scores`"):
         samples(PoseDataModule, root, skeleton="coco17", confidence=Confidence(0.5))
-    with pytest.raises(SettingError, match="confidence.min is 1.5"):
+    with pytest.raises(SettingError, match=r"confidence.min is 1.5"):
         Confidence(1.5)
 
 
@@ -141,11 +141,11 @@ def test_a_teachers_classes_are_mapped_by_name(tmp_path: Path, caplog: pytest.Lo
 
 
 def test_a_folder_that_is_not_finished_or_read_otherwise_is_refused(root: Path) -> None:
-    with pytest.raises(DataError, match="labels are of frame opencv, but data.frame is opengl"):
+    with pytest.raises(DataError, match=r"labels are of frame opencv, but data.frame is opengl"):
         samples(NormalDataModule, root, frame="opengl")
     path = root / NAME
     path.write_text(path.read_text().replace('"finished": true', '"finished": false'))
-    with pytest.raises(DataError, match="`finished` is false.*--resume"):
+    with pytest.raises(DataError, match=r"`finished` is false.*--resume"):
         samples(NormalDataModule, root)
     path.write_text("{")
     with pytest.raises(DataError, match="is not what `sapiens2-lit predict --as_dataset` wrote"):

@@ -1,4 +1,4 @@
-"""Weights of pixels and points in every head's loss: as a plain reference has them, 1 changes nothing, c is a factor."""
+"""Weights of pixels and points in every loss: as a plain reference has them; 1 changes nothing, c is a factor."""
 
 from collections.abc import Callable
 
@@ -148,5 +148,5 @@ def test_terms_of_others_that_take_no_weights_say_so() -> None:
     head = SegmentationHead(EMBED, "body3", loss={"mine": SkipUnlabelled(CrossEntropy())})
     batch, outputs = batch_and_outputs(head)
     assert head.loss(outputs, batch)["mine"] > 0
-    with pytest.raises(SettingError, match="confidence.weight is true.*`mine`"):
+    with pytest.raises(SettingError, match=r"confidence.weight is true.*`mine`"):
         head.loss(outputs, {**batch, "weight": torch.ones(2, 1, *SIZE)})
