@@ -49,7 +49,7 @@ def leave_out_labelled(name: str, datasets: Datasets) -> None:
                 name, len(same), len(samples), other,
             )  # fmt: skip
         found |= same.keys()
-    data.left_out = frozenset(found)
+    data.labelled_elsewhere = frozenset(found)
 
 
 def pools(datasets: Datasets) -> list[Pool]:
@@ -58,7 +58,9 @@ def pools(datasets: Datasets) -> list[Pool]:
     for name, data in datasets.items():
         if (root := pseudo_root(data)) is None or "train" not in data.datasets:
             continue
-        samples = {sample.name: sample for sample in read_samples(root) if sample.name not in data.left_out}
+        samples = {
+            sample.name: sample for sample in read_samples(root) if sample.name not in data.labelled_elsewhere
+        }
         held_out = {
             f"data.datasets.{other} {split}": _pairs(root, samples, pictures_of(true.datasets[split]))
             for other, true in _true(datasets).items()
