@@ -53,7 +53,7 @@ class ImageDataModule(lightning.LightningDataModule):
         new_every_epoch: training samples never come twice.
         moves_ahead: on CUDA, training batches of worker processes are copied to the device, on a stream of its own,
             while the step before them computes: the device holds one batch more.
-        labelled_elsewhere: stems of training pictures that are not trained on, as another dataset has true labels of them.
+        labelled_elsewhere: stems of training pictures that are left out, as another dataset has true labels of them.
         takes_parts: `fold` and `share` hold a part of the training data out, to validate on.
         same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
             each other.
