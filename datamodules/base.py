@@ -31,6 +31,7 @@ from sapiens2_lit.data.loading import (
     evaluation_loader,
     training_loader,
 )
+from sapiens2_lit.data.pseudo.merge import pools_in
 from sapiens2_lit.data.splits import Fold
 from sapiens2_lit.errors import SettingError
 
@@ -170,6 +171,11 @@ class ImageDataModule(lightning.LightningDataModule):
         """What checks look at in the given splits (train, val, test), after `setup` has read them."""
         return []
 
+    def all_subjects(self, names: Sequence[str]) -> list[Subject]:
+        """`check_subjects`, and of labels that a model has predicted the pictures that are held out elsewhere."""
+        found = self.check_subjects(names)
+        return [*found, *pools_in(getattr(self, "root", None), found)]
+
     def describe(self) -> str:
         """What is taught, in a few readable lines, after `setup("fit")`; empty for nothing to say."""
         return ""
@@ -184,7 +190,7 @@ class ImageDataModule(lightning.LightningDataModule):
         """
         if not names or not self.checks_on_setup:
             return
-        self.report = run_checks(self.check_subjects(names), CHECKS, allow=self.allow)
+        self.report = run_checks(self.all_subjects(names), CHECKS, allow=self.allow)
         self.report.raise_if_any()
         if "train" in names and (taught := self.describe()):
             _say(logging.INFO, taught)

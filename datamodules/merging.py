@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sapiens2_lit.data.checks.pool import Pool
-from sapiens2_lit.data.pseudo.merge import labels_of, pictures_of
+from sapiens2_lit.data.pseudo.merge import held_out_pairs, labels_of, pictures_of
 from sapiens2_lit.data.pseudo.origin import read_origin
-from sapiens2_lit.data.pseudo.samples import Sample, find_same, read_samples
+from sapiens2_lit.data.pseudo.samples import find_same, read_samples
 from sapiens2_lit.datamodules.base import ImageDataModule
 from sapiens2_lit.datamodules.dense import DenseDataModule
 
@@ -62,7 +62,7 @@ def pools(datasets: Datasets) -> list[Pool]:
             sample.name: sample for sample in read_samples(root) if sample.name not in data.labelled_elsewhere
         }
         held_out = {
-            f"data.datasets.{other} {split}": _pairs(root, samples, pictures_of(true.datasets[split]))
+            f"data.datasets.{other} {split}": held_out_pairs(root, samples, pictures_of(true.datasets[split]))
             for other, true in _true(datasets).items()
             for split in ("val", "test")
             if split in true.datasets
@@ -76,11 +76,6 @@ def label_keys(data: ImageDataModule) -> set[str]:
     if isinstance(data, DenseDataModule):
         return {label.key for label in data.find_labels()}
     return {"keypoints"}
-
-
-def _pairs(root: Path, samples: Mapping[str, Sample], files: list[Path]) -> list[tuple[Path, Path]]:
-    same = find_same(samples.values(), files)
-    return [(root / "images" / samples[name].image, path) for name, path in sorted(same.items())]
 
 
 def _true(datasets: Datasets) -> dict[str, ImageDataModule]:
