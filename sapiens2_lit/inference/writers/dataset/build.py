@@ -102,7 +102,7 @@ def begin_dataset(folder: Path, origin: Origin, predictor: Predictor, resume: bo
     if there is None or not (resume and there.finished):
         origin.write(folder)
     heads = dict(predictor.model.named_heads()).values()
-    write_vocabularies(folder, _own_vocabularies([head for head in heads if head.targets]))
+    write_vocabularies(folder, own_vocabularies([head for head in heads if head.targets]))
     return origin
 
 
@@ -171,7 +171,7 @@ def _vocabulary(head: Head) -> dict[str, Any]:
     return {"relative": True} if head.relative else {}
 
 
-def _own_vocabularies(heads: list[Head]) -> dict[str, dict[str, Any]]:
+def own_vocabularies(heads: list[Head]) -> dict[str, dict[str, Any]]:
     """Files of the vocabularies that no name stands for."""
     found: dict[str, dict[str, Any]] = {}
     for head in heads:
