@@ -243,3 +243,23 @@ def test_two_pictures_of_one_name_are_named(
     said = capsys.readouterr().err
     assert "a.jpg" in said and "a_jpg.png" in said and "rename one" in said
     assert not (tmp_path / "data").exists()
+
+
+def test_a_teachers_own_vocabulary_lies_beside_its_labels(make_model: Any, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from sapiens2_lit.inference.writers.dataset.build import own_vocabularies
+    from sapiens2_lit.inference.writers.dataset.sample_list import write_vocabularies
+    from sapiens2_lit.vocabularies import load_classes, load_skeleton
+
+    heads = dict(make_model("pose", "seg").named_heads())
+    assert own_vocabularies([*heads.values()]) == {}, "these have names"
+    skeleton, classes = load_skeleton("coco17"), load_classes("body3")
+    heads["pose"].skeleton = replace(skeleton, name="mine", keypoints=("tip", *skeleton.keypoints[1:]))
+    heads["seg"].classes = replace(classes, name="own", names=("none", *classes.names[1:]), remap={})
+    write_vocabularies(tmp_path, own_vocabularies([*heads.values()]))
+    found, there = load_skeleton(tmp_path / "skeleton.json"), load_classes(tmp_path / "classes.json")
+    for key in ("name", "keypoints", "swap", "sigmas", "links"):
+        assert getattr(found, key) == getattr(heads["pose"].skeleton, key)
+    for key in ("name", "names", "swap", "colors", "weights", "background"):
+        assert getattr(there, key) == getattr(heads["seg"].classes, key)
