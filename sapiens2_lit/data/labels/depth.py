@@ -5,19 +5,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from sapiens2_lit.data.checks.sentinels import is_sentinel
 from sapiens2_lit.data.labels.camera import CameraSource
-from sapiens2_lit.data.labels.field import FieldFolder, ValidFolder, any_nonzero, split_finite
+from sapiens2_lit.data.labels.field import FieldFolder, Turn, ValidFolder, any_nonzero, split_finite
 from sapiens2_lit.data.labels.frames import FRAMES, Frame
 from sapiens2_lit.data.labels.normal import OTHER_FRAME, to_opencv
-from sapiens2_lit.data.labels.stored_field import Field
+from sapiens2_lit.data.labels.stored_field import Field, Sampled
 from sapiens2_lit.data.labels.world import advise_on_frame, check_frame, pose_of
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.geometry import unproject
-from sapiens2_lit.transforms.fields import known_box
 
 _FARTHEST = 100.0  # metres; what is farther does not count, and if the nearest is, the unit is another one
 _NEAREST = 0.05  # metres of the median of a photograph; below, the unit is another one
@@ -82,24 +80,20 @@ class UnprojectedFolder(DepthFolder):
 
     key = "pointmap"
 
-    def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
+    def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:
         """Points (3, H, W) on the rays of their pixels."""
+        (depth,) = sampled.means(0.0)
         if intrinsics[0, 1] != 0:
-            return unproject(values[None], intrinsics[None])[0]
-        depth, camera = (
-            values[0].numpy(),
-            intrinsics.numpy(),
-        )  # without skew, rays are those of columns and of rows
-        height, width = depth.shape
-        x = (np.arange(width, dtype=np.float32) - camera[0, 2]) / camera[0, 0]
-        y = (np.arange(height, dtype=np.float32) - camera[1, 2]) / camera[1, 1]
-        points = np.full((3, height, width), np.nan, np.float32)
-        down, across = known_box(depth)
-        known = depth[down, across]
-        np.multiply(x[across], known, out=points[0, down, across])
-        np.multiply(y[down, None], known, out=points[1, down, across])
+            rays = unproject(*(torch.from_numpy(part)[None] for part in (depth[None], intrinsics)))
+            return np.asarray(rays[0].numpy())
+        height, width = depth.shape  # without skew, rays are those of columns and of rows
+        x = (np.arange(width, dtype=np.float32) - intrinsics[0, 2]) / intrinsics[0, 0]
+        y = (np.arange(height, dtype=np.float32) - intrinsics[1, 2]) / intrinsics[1, 1]
+        points = np.empty((3, height, width), np.float32)
+        np.multiply(x, depth, out=points[0])
+        np.multiply(y[:, None], depth, out=points[1])
         points[2] = depth
-        return torch.from_numpy(points)
+        return points
 
 
 class PointmapFolder(FieldFolder):
