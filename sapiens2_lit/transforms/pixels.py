@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 Image = npt.NDArray[np.uint8]
+_SOLARIZED = np.minimum(np.arange(256), np.arange(255, -1, -1)).astype(np.uint8)
 PixelFunction = Callable[[Image, np.random.Generator], Image]
 
 
@@ -81,4 +82,4 @@ class Solarize:
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         if rng.random() >= self.probability:
             return image
-        return np.where(image < 128, image, 255 - image).astype(np.uint8)
+        return np.asarray(cv2.LUT(image, _SOLARIZED), dtype=np.uint8)

@@ -140,7 +140,8 @@ class Field:
         channels, late = self.stored.shape[2], self.encoding is not None and shrinks(affine)
         rows, columns = self._needed(affine, size)
         if rows.start >= rows.stop or columns.start >= columns.stop:
-            return Sampled(np.empty((channels + 1, 0, 0), np.float32), size, (slice(0, 0), slice(0, 0)))
+            nothing = np.empty((channels + 1, 0, 0), np.float32)
+            return Sampled(nothing[:-1], nothing[-1], size, (slice(0, 0), slice(0, 0)))
         source = (rows.stop - rows.start, columns.stop - columns.start)
         from_part = compose(affine, translation(columns.start, rows.start))
         down, across = slice(0, size[0]), slice(0, size[1])
@@ -148,7 +149,13 @@ class Field:
             down, across = reached_region(from_part, source, size)
         shown = (down.stop - down.start, across.stop - across.start)
         to_part = compose(translation(-across.start, -down.start), from_part)
-        wide, valid = with_weights(self.stored[rows, columns]), self.valid[rows, columns]
+        stored, valid = self.stored[rows, columns], self.valid[rows, columns]
+        if channels == 1 and stored.dtype == np.float32:
+            counted = stored[..., 0] if valid.all() else zero_invalid(stored, valid)[..., 0]
+            sums = sample_planes(counted, to_part, shown)  # not put together with their weights first
+            share = sample_planes(valid.astype(np.float32), to_part, shown)[0]
+            return Sampled(sums, share, size, (down, across))
+        wide = with_weights(stored)
         if self.encoding is not None and not late:
             wide = self.encoding.decode(wide)
         if not valid.all():
@@ -158,7 +165,12 @@ class Field:
         sums = sample_planes(wide, to_part, shown)
         if self.encoding is not None and late:
             sums = self.encoding.decode_weighted(sums)
-        return Sampled(sums, size, (down, across))
+        return Sampled(sums[:-1], sums[-1], size, (down, across))
+
+    def channel(self, channel: int) -> "Field":
+        """One channel of floats."""
+        values = np.ascontiguousarray(self.values)
+        return Field(cv2.extractChannel(values, channel)[..., None], self.valid, self.invalid)
 
     def _needed(self, affine: Affine, size: tuple[int, int]) -> tuple[slice, slice]:
         """The rows and columns of the image that are shown and have something valid, or all where that is most."""
@@ -185,16 +197,21 @@ class Sampled:
         counts: (h, w) bool: where at least half of what a pixel is made of is valid.
 
     Args:
-        sums: (C + 1, h, w) sums of valid numbers times weights, and of the weights; they are changed in place.
+        sums: (C, h, w) sums of valid numbers times weights; they may be changed in place.
+        share: (h, w) sums of the weights.
         size: (height, width) of the output.
         place: rows and columns of the output that `sums` cover; nothing is valid in the others.
     """
 
     def __init__(
-        self, sums: npt.NDArray[np.float32], size: tuple[int, int], place: tuple[slice, slice]
+        self,
+        sums: npt.NDArray[np.float32],
+        share: npt.NDArray[np.float32],
+        size: tuple[int, int],
+        place: tuple[slice, slice],
     ) -> None:
-        self.sums = sums[:-1]
-        self.share = sums[-1]
+        self.sums = sums
+        self.share = share
         self.size = size
         self.place = place
         self.counts: npt.NDArray[np.bool_] = self.share >= LEAST_SHARE
