@@ -50,8 +50,6 @@ class ImageDataModule(lightning.LightningDataModule):
 
     Attributes:
         new_every_epoch: training samples never come twice.
-        moves_ahead: on CUDA, training batches of worker processes are copied to the device, on a stream of its own,
-            while the step before them computes: the device holds one batch more.
         takes_parts: `fold` and `share` hold a part of the training data out, to validate on.
         same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
             each other.
@@ -64,6 +62,8 @@ class ImageDataModule(lightning.LightningDataModule):
         allow: names of checks of labels whose findings are meant: they neither stop nor warn.
         on_bad: what to do with single entries that cannot be used: `error` to stop, `skip` to leave them out and count
             them.
+        moves_ahead: whether, on CUDA, training batches of worker processes are copied to the device on a stream of its
+            own while the step before them computes: the device then holds one batch more.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -72,7 +72,6 @@ class ImageDataModule(lightning.LightningDataModule):
     new_every_epoch = False
     same_labels_on_all_ranks = True
     takes_parts = False
-    moves_ahead = True
 
     def __init__(
         self,
@@ -82,6 +81,7 @@ class ImageDataModule(lightning.LightningDataModule):
         seed: int | None,
         allow: Sequence[str] = (),
         on_bad: OnBad = "error",
+        moves_ahead: bool = True,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -97,6 +97,7 @@ class ImageDataModule(lightning.LightningDataModule):
             raise SettingError(f"data.on_bad is {on_bad!r}, expected error or skip.")
         self.allow = tuple(allow)
         self.on_bad: OnBad = on_bad
+        self.moves_ahead = moves_ahead
         self.fold: Fold | None = None
         self.share: Share | None = None
         self.report = Report()  # of the checks of the stages that were set up

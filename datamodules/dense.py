@@ -70,6 +70,8 @@ class DenseDataModule(ImageDataModule, ABC):
             them.
         reduced_decoding: whether training JPEGs that are shown at half their size or less are decoded at 1/2, 1/4 or
             1/8 of it; their pixels then differ by a few of 255 levels.
+        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
+            computes; the device then holds one batch more.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -99,8 +101,9 @@ class DenseDataModule(ImageDataModule, ABC):
         allow: Sequence[str] = (),
         on_bad: OnBad = "error",
         reduced_decoding: bool = True,
+        moves_ahead: bool = True,
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad)
+        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad, moves_ahead)
         self.reduced_decoding = reduced_decoding
         if min_valid < 0:
             raise SettingError(f"data.min_valid is {min_valid}, expected a number of pixels, 0 or more.")

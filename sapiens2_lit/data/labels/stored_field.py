@@ -140,8 +140,8 @@ class Field:
         channels, late = self.stored.shape[2], self.encoding is not None and shrinks(affine)
         rows, columns = self._needed(affine, size)
         if rows.start >= rows.stop or columns.start >= columns.stop:
-            nothing = np.empty((channels + 1, 0, 0), np.float32)
-            return Sampled(nothing[:-1], nothing[-1], size, (slice(0, 0), slice(0, 0)))
+            nothing = np.zeros((channels + 1, 1, 1), np.float32)  # one pixel: OpenCV takes no empty arrays
+            return Sampled(nothing[:-1], nothing[-1], size, (slice(0, 1), slice(0, 1)))
         source = (rows.stop - rows.start, columns.stop - columns.start)
         from_part = compose(affine, translation(columns.start, rows.start))
         down, across = slice(0, size[0]), slice(0, size[1])
