@@ -16,7 +16,7 @@ Taps = npt.NDArray[np.float64]  # on the host: to read them from a device would 
 def gaussian(sigma: float, radius: int) -> Taps:
     """(2 radius + 1,) weights exp(-x^2 / 2 sigma^2), not normalised."""
     x = np.arange(-radius, radius + 1, dtype=np.float64)
-    return np.exp(-0.5 * (x / sigma) ** 2)
+    return np.asarray(np.exp(-0.5 * (x / sigma) ** 2), dtype=np.float64)
 
 
 def correlate(image: Tensor, taps: Sequence[float] | Taps, axis: int) -> Tensor:

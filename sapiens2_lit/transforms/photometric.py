@@ -3,6 +3,7 @@
 import os
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -78,7 +79,7 @@ class Photometric:
 
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # it only warns of unknown arguments, and falls back to defaults
-            colors = albumentations.ColorJitter(
+            colors: Any = albumentations.ColorJitter(
                 brightness=(1 - settings.brightness, 1 + settings.brightness),
                 contrast=(1 - settings.contrast, 1 + settings.contrast),
                 saturation=(1 - settings.saturation, 1 + settings.saturation),

@@ -55,11 +55,13 @@ def warp_rasters(
         sampled = labels[field.key].sample(affine, size)
         made[field.key] = field.settle(sampled, turn, intrinsics)
         sources += [sampled.valid()] if field.uses_valid else []
-    if sources:
-        valid = reduce(np.logical_and, sources)
+    valid: npt.NDArray[np.bool_] | None = reduce(np.logical_and, sources) if sources else None
+    if valid is not None:
         warped["valid"] = torch.from_numpy(valid)
     for field in fields:
-        if field.uses_valid and len(sources) > 1:  # each is 0 where it does not count itself
+        if (
+            field.uses_valid and valid is not None and len(sources) > 1
+        ):  # each is 0 where it does not count itself
             zero_planes(made[field.key], valid[0])
         warped[field.key] = torch.from_numpy(made[field.key])
     return warped
