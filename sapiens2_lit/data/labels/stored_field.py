@@ -230,7 +230,7 @@ class Sampled:
 
     def whole(self, channels: int, dtype: type, outside: float) -> npt.NDArray[Any]:
         """(C, H, W), `outside` beyond `place`, whose pixels are still to be written."""
-        planes = np.empty((channels, *self.size), dtype)
+        planes: npt.NDArray[Any] = np.empty((channels, *self.size), dtype)
         down, across = self.place
         for beyond in (slice(0, down.start), slice(down.stop, None)):
             planes[:, beyond] = outside
