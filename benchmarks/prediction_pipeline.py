@@ -1,7 +1,7 @@
 """`predict` beside its networks: pictures a second as a pipeline, one after the other, and of the networks alone.
 
     python benchmarks/prediction_pipeline.py [--seconds 0.5] [--num 16]     json, png and overlays, 1024 x 768
-    python benchmarks/prediction_pipeline.py --video [--frames 60]          peak memory on 4K video, by its length
+    python benchmarks/prediction_pipeline.py --video [--frames 60] [--formats json]   peak memory on 4K video
 
 The network sleeps `--seconds` a picture; 308 keypoints, 29 classes and normals are then decoded, restored and written.
 """
@@ -58,11 +58,13 @@ def as_a_pipeline(predictor: Predictor, source: Source, output: Output) -> Itera
             yield frame
 
 
-def measure(way: object, predictor: Predictor, images: Path, out: Path) -> tuple[float, float]:
+def measure(
+    way: object, predictor: Predictor, images: Path, out: Path, formats: tuple[str, ...] = FORMATS
+) -> tuple[float, float]:
     """Seconds until all is written, and CPU seconds."""
     source = open_source(images)
     start, cpu = time.perf_counter(), time.process_time()
-    with open_output(FORMATS, out, dict(predictor.model.named_heads()), source) as output:
+    with open_output(formats, out, dict(predictor.model.named_heads()), source) as output:
         for _ in way(predictor, source, output):  # type: ignore[operator]
             pass
     return time.perf_counter() - start, time.process_time() - cpu
@@ -92,7 +94,7 @@ def throughput(seconds: float, num: int, batch: int) -> None:
         print(f"files byte for byte equal: {same}")
 
 
-def video(frames: int) -> None:
+def video(frames: int, formats: tuple[str, ...]) -> None:
     from sapiens2_lit.inference.writers.video import VideoEncoder
 
     with TemporaryDirectory() as scratch:
@@ -107,7 +109,7 @@ def video(frames: int) -> None:
         encoder.close()
         gc.collect()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        spent, _ = measure(as_a_pipeline, predictor, root / "videos" / "walk.mp4", root / "out")
+        spent, _ = measure(as_a_pipeline, predictor, root / "videos" / "walk.mp4", root / "out", formats)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print("| 4K frames | peak RSS, MB | before, MB | s a frame |\n|---|---|---|---|")
         print(f"| {frames} | {peak:.0f} | {before:.0f} | {spent / frames:.2f} |")
@@ -120,9 +122,10 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--video", action="store_true")
     parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--formats", nargs="+", default=FORMATS, help="of the video's results")
     options = parser.parse_args()
     if options.video:
-        video(options.frames)
+        video(options.frames, tuple(options.formats))
     else:
         throughput(options.seconds, options.num, options.batch)
     return 0

@@ -52,8 +52,6 @@ class ImageDataModule(lightning.LightningDataModule):
 
     Attributes:
         new_every_epoch: training samples never come twice.
-        moves_ahead: on CUDA, training batches of worker processes are copied to the device, on a stream of its own,
-            while the step before them computes: the device holds one batch more.
         labelled_elsewhere: stems of training pictures that are left out, as another dataset has true labels of them.
         takes_parts: `fold` and `share` hold a part of the training data out, to validate on.
         same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
@@ -68,6 +66,8 @@ class ImageDataModule(lightning.LightningDataModule):
         on_bad: what to do with single entries that cannot be used: `error` to stop, `skip` to leave them out and count
             them.
         confidence: what training makes of the confidence of labels that a model has predicted.
+        moves_ahead: whether, on CUDA, training batches of worker processes are copied to the device on a stream of its
+            own while the step before them computes: the device then holds one batch more.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -76,7 +76,6 @@ class ImageDataModule(lightning.LightningDataModule):
     new_every_epoch = False
     same_labels_on_all_ranks = True
     takes_parts = False
-    moves_ahead = True
 
     def __init__(
         self,
@@ -87,6 +86,7 @@ class ImageDataModule(lightning.LightningDataModule):
         allow: Sequence[str] = (),
         on_bad: OnBad = "error",
         confidence: Confidence | None = None,
+        moves_ahead: bool = True,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -104,6 +104,7 @@ class ImageDataModule(lightning.LightningDataModule):
         self.on_bad: OnBad = on_bad
         self.confidence = confidence
         self.labelled_elsewhere: frozenset[str] = frozenset()
+        self.moves_ahead = moves_ahead
         self.fold: Fold | None = None
         self.share: Share | None = None
         self.report = Report()  # of the checks of the stages that were set up

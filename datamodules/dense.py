@@ -74,6 +74,8 @@ class DenseDataModule(ImageDataModule, ABC):
             1/8 of it; their pixels then differ by a few of 255 levels.
         confidence: of labels that a model has predicted (`predict --as_dataset`): training pixels of less than `min` do
             not count, and with `weight` the loss of each pixel is multiplied by its confidence; null to take all alike.
+        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
+            computes; the device then holds one batch more.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -104,8 +106,9 @@ class DenseDataModule(ImageDataModule, ABC):
         on_bad: OnBad = "error",
         reduced_decoding: bool = True,
         confidence: Confidence | None = None,
+        moves_ahead: bool = True,
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad, confidence)
+        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad, confidence, moves_ahead)
         self.reduced_decoding = reduced_decoding
         if min_valid < 0:
             raise SettingError(f"data.min_valid is {min_valid}, expected a number of pixels, 0 or more.")

@@ -118,6 +118,8 @@ class PoseDataModule(ImageDataModule):
             1/8 of it; their pixels then differ by a few of 255 levels.
         confidence: of labels that a model has predicted (`predict --as_dataset`): training points of less than `min`
             are unlabelled, and with `weight` the loss of each is multiplied by its score; null to take all alike.
+        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
+            computes; the device then holds one batch more.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -154,8 +156,9 @@ class PoseDataModule(ImageDataModule):
         on_bad: OnBad = "error",
         reduced_decoding: bool = True,
         confidence: Confidence | None = None,
+        moves_ahead: bool = True,
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad, confidence)
+        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad, confidence, moves_ahead)
         self.reduced_decoding = reduced_decoding
         if not padding > 0:
             raise SettingError(

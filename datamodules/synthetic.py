@@ -43,6 +43,8 @@ class SyntheticDataModule(ImageDataModule):
         batch_size: pictures a batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         seed: another one, other people; null for the one of `seed_everything`, else 0.
+        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
+            computes; the device then holds one batch more.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -64,8 +66,9 @@ class SyntheticDataModule(ImageDataModule):
         batch_size: int = 16,
         num_workers: int | None = None,
         seed: int | None = None,
+        moves_ahead: bool = True,
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed)
+        super().__init__(image_size, batch_size, num_workers, seed, moves_ahead=moves_ahead)
         if self.seed < 0:
             raise SettingError(f"data.seed is {self.seed}, expected 0 or more.")
         counts = {

@@ -49,6 +49,8 @@ class UnlabeledDataModule(ImageDataModule):
         batch_size: images a batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         seed: of order and views; null for the one of `seed_everything`, else 0.
+        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
+            computes; the device then holds one batch more.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -72,8 +74,9 @@ class UnlabeledDataModule(ImageDataModule):
         batch_size: int = 16,
         num_workers: int | None = None,
         seed: int | None = None,
+        moves_ahead: bool = True,
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed)
+        super().__init__(image_size, batch_size, num_workers, seed, moves_ahead=moves_ahead)
         for name, value, least in (
             ("global_views", global_views, 1), ("local_views", local_views, 0), ("least_side", least_side, 1),
             ("frame_step", frame_step, 1), ("near_duplicates", near_duplicates, 0), ("val_samples", val_samples, 0),

@@ -11,6 +11,7 @@ from .cameras import (
     recover_focal,
     rotate_vectors,
     unproject,
+    warp_camera,
     warp_intrinsics,
 )
 from .l1_alignment import align_l1
@@ -37,5 +38,6 @@ __all__ = [
     "standardize_depth",
     "swap_frame",
     "unproject",
+    "warp_camera",
     "warp_intrinsics",
 ]

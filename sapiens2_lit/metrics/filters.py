@@ -6,17 +6,20 @@ do not survive. Added tap by tap, nothing is rounded, and narrow filters are fas
 
 from collections.abc import Sequence
 
-import torch
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
-
-def gaussian(sigma: float, radius: int) -> Tensor:
-    """(2 radius + 1,) float64 weights exp(-x^2 / 2 sigma^2), not normalised."""
-    x = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    return torch.exp(-0.5 * (x / sigma) ** 2)
+Taps = npt.NDArray[np.float64]  # on the host: to read them from a device would be to wait for it
 
 
-def correlate(image: Tensor, taps: Sequence[float] | Tensor, axis: int) -> Tensor:
+def gaussian(sigma: float, radius: int) -> Taps:
+    """(2 radius + 1,) weights exp(-x^2 / 2 sigma^2), not normalised."""
+    x = np.arange(-radius, radius + 1, dtype=np.float64)
+    return np.asarray(np.exp(-0.5 * (x / sigma) ** 2), dtype=np.float64)
+
+
+def correlate(image: Tensor, taps: Sequence[float] | Taps, axis: int) -> Tensor:
     """Weighted sums of neighbours along an axis, which gets shorter by the number of taps less one: pad first."""
     size = image.shape[axis] - len(taps) + 1
     weights = [float(tap) for tap in taps]

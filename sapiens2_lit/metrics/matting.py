@@ -108,8 +108,8 @@ def _stretched(alpha: Tensor) -> Tensor:
 def gradient_magnitude(alpha: Tensor) -> Tensor:
     """Length of the gradient (B, 1, H, W) by Gaussian derivatives of sigma 1.4 and unit energy; edges are repeated."""
     smooth = gaussian(_SIGMA, _RADIUS)
-    slope = smooth * torch.arange(-_RADIUS, _RADIUS + 1)
-    smooth, slope = smooth / smooth.norm(), slope / slope.norm()
+    slope = smooth * np.arange(-_RADIUS, _RADIUS + 1)
+    smooth, slope = smooth / np.linalg.norm(smooth), slope / np.linalg.norm(slope)
     padded = F.pad(alpha, [_RADIUS] * 4, mode="replicate")
     x = correlate(correlate(padded, smooth, -2), slope, -1)
     y = correlate(correlate(padded, slope, -2), smooth, -1)

@@ -36,6 +36,7 @@ class SegmentationIoU(Metric):
     higher_is_better = True
     full_state_update = False
     confusion: Tensor  # (C, C): label, prediction
+    greatest_label: Tensor  # (): that counted
 
     def __init__(
         self, num_classes: int, background: int | None = 0, names: Sequence[str] | None = None
@@ -54,23 +55,36 @@ class SegmentationIoU(Metric):
         self.names = None if names is None else tuple(names)
         zeros = torch.zeros(num_classes, num_classes, dtype=torch.int64)
         self.add_state("confusion", zeros, dist_reduce_fx="sum")
+        self.add_state("greatest_label", torch.tensor(0), dist_reduce_fx="max")
 
     def update(self, prediction: Tensor, labels: Tensor) -> None:
         """Count one batch of class maps (B, H, W) of any integer type; labels of 255 are left out.
 
         Raises:
-            SettingError: a label is no class.
+            SettingError: a label is no class. On a device, which is not waited for, `compute` says so.
         """
+        labels = labels.long()
         counted = labels != IGNORED
-        label, found = labels[counted].long(), prediction[counted].long()
-        # A label beyond the classes lands beyond the matrix: it shows in the number of bins, without a further wait.
-        counts = torch.bincount(label * self.num_classes + found, minlength=self.num_classes**2)
-        if len(counts) > self.num_classes**2:
+        beyond = torch.where(counted, labels, 0).amax()
+        self.greatest_label = torch.maximum(self.greatest_label, beyond)
+        if labels.device.type == "cpu":
+            self._check_labels()
+        bins = self.num_classes**2  # and one more for what does not count
+        place = (
+            torch.where(counted, labels * self.num_classes + prediction.long(), bins)
+            .clamp(max=bins)
+            .flatten()
+        )
+        counts = torch.zeros(bins + 1, dtype=torch.int64, device=place.device)
+        counts.scatter_add_(0, place, torch.ones_like(place))
+        self.confusion += counts[:bins].view_as(self.confusion)
+
+    def _check_labels(self) -> None:
+        if int(self.greatest_label) >= self.num_classes:
             raise SettingError(
-                f"segmentation labels hold class {int(label.max())}, the head predicts {self.num_classes} classes, "
-                f"0..{self.num_classes - 1}: give the data the classes of the head."
+                f"segmentation labels hold class {int(self.greatest_label)}, the head predicts {self.num_classes} "
+                f"classes, 0..{self.num_classes - 1}: give the data the classes of the head."
             )
-        self.confusion += counts.view_as(self.confusion)
 
     def per_class(self) -> Tensor:
         """(C,) intersection over union of each class; NaN for those that never occur."""
@@ -78,6 +92,7 @@ class SegmentationIoU(Metric):
         return hits / union  # 0 / 0 is NaN, as documented
 
     def compute(self) -> dict[str, Tensor]:
+        self._check_labels()
         hits, union = self._hits_and_union()
         iou, labelled = hits / union, self.confusion.sum(dim=1)
         dice = 2 * hits / (union + hits)

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 
 # A pixel counts where at least half of what it is made of does, so that the edge of what counts stays in place.
-_LEAST_SHARE = 0.5
+LEAST_SHARE = 0.5
 
 
 def warp_field(values: Floats, valid: Flags, affine: Affine, size: tuple[int, int]) -> Floats:
@@ -89,15 +89,10 @@ def zero_planes(planes: Floats, valid: Flags) -> Floats:
 
 def divide_by_share(planes: Floats, share: Floats) -> Floats:
     """Weighted sums (C, H, W) over their weights (H, W), in place; NaN where the weights are below one half."""
-    counted = np.where(share >= _LEAST_SHARE, share, np.float32(np.nan))
+    counted = np.where(share >= LEAST_SHARE, share, np.float32(np.nan))
     for plane in planes:
         cv2.divide(plane, counted, dst=plane)
     return planes
-
-
-def known_box(plane: Floats) -> tuple[slice, slice]:
-    """Rows and columns of the smallest rectangle with all numbers of a plane (H, W) that are not NaN."""
-    return box_of(cv2.compare(plane, plane, cv2.CMP_EQ))
 
 
 def box_of(flags: npt.NDArray[Any]) -> tuple[slice, slice]:

@@ -3,7 +3,9 @@
 import os
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
+import cv2
 import numpy as np
 
 from sapiens2_lit.errors import SettingError
@@ -73,18 +75,21 @@ class Photometric:
         # the variable stays set because worker processes may import it anew.
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         import albumentations
+        from albumentations.augmentations.pixel.functional import adjust_hue_torchvision
 
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # it only warns of unknown arguments, and falls back to defaults
+            colors: Any = albumentations.ColorJitter(
+                brightness=(1 - settings.brightness, 1 + settings.brightness),
+                contrast=(1 - settings.contrast, 1 + settings.contrast),
+                saturation=(1 - settings.saturation, 1 + settings.saturation),
+                hue=(-settings.hue, settings.hue),
+                p=settings.photometric,
+            )
+            colors.transforms[colors.transforms.index(adjust_hue_torchvision)] = turn_hue
             self.compose = albumentations.Compose(
                 [
-                    albumentations.ColorJitter(
-                        brightness=(1 - settings.brightness, 1 + settings.brightness),
-                        contrast=(1 - settings.contrast, 1 + settings.contrast),
-                        saturation=(1 - settings.saturation, 1 + settings.saturation),
-                        hue=(-settings.hue, settings.hue),
-                        p=settings.photometric,
-                    ),
+                    colors,
                     albumentations.Blur(blur_limit=(3, 7), p=settings.blur),
                     albumentations.MedianBlur(blur_limit=(3, 7), p=settings.median_blur),
                     albumentations.CoarseDropout(
@@ -100,3 +105,16 @@ class Photometric:
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         self.compose.set_random_seed(int(rng.integers(2**32)))
         return np.asarray(self.compose(image=image)["image"])
+
+
+def turn_hue(image: Image, turn: float) -> Image:
+    """Turn the hues of an image by a share of the circle.
+
+    These are albumentations' pixels, which takes half as long again, since it looks up hues that lie three bytes apart.
+    """
+    if turn == 0:
+        return image
+    hue, saturation, value = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
+    turned = np.mod(np.arange(256, dtype=np.int16) + 180 * turn, 180).astype(np.uint8)
+    merged = cv2.merge([cv2.LUT(hue, turned), saturation, value])
+    return np.asarray(cv2.cvtColor(merged, cv2.COLOR_HSV2RGB), dtype=np.uint8)

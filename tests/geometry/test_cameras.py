@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from sapiens2_lit.geometry import (
     recover_focal,
     rotate_vectors,
     unproject,
+    warp_camera,
     warp_intrinsics,
 )
 from sapiens2_lit.transforms.geometric import compose, mirror, resizing, rotation, scaling, translation
@@ -213,3 +215,17 @@ def test_what_points_do_not_determine_is_nan():
         assert focal.isnan().all() and offset.isnan().all()
     assert recover_focal(behind, valid)[0].isnan().all()
     assert recover_focal(head_on, valid)[0].item() == pytest.approx(40, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_camera_in_numpy_is_that_of_torch(seed):
+    rng = np.random.default_rng(seed)
+    camera = np.array(
+        [[rng.uniform(50, 900), rng.uniform(-5, 5), 40], [0, rng.uniform(50, 900), 30], [0, 0, 1]]
+    )
+    affine = rng.normal(size=(2, 3)) * [[1, 1, 50]]
+    found = warp_camera(camera, affine)
+    for one, other in zip(
+        found, warp_intrinsics(torch.from_numpy(camera), torch.from_numpy(affine)), strict=True
+    ):
+        np.testing.assert_allclose(one, other.numpy(), rtol=1e-12, atol=1e-12)

@@ -8,9 +8,15 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.data.loading import collate
 from sapiens2_lit.datamodules import SyntheticDataModule
 from sapiens2_lit.heads import (
     AlbedoHead,
@@ -143,6 +149,57 @@ def test_no_head_loss_metric_average_or_hook_waits(monkeypatch: pytest.MonkeyPat
     # the one wait there is: a step whose gradients are not finite must not reach the weights
     rest = [line for line in found if not line.startswith("sapiens2_lit/training/finite_check.py")]
     assert not rest, "\n".join(rest)
+
+
+@pytest.fixture(scope="module")
+def batch() -> dict[str, Any]:
+    data = SyntheticDataModule(
+        image_size=(64, 48), skeleton="coco17", batch_size=2, num_workers=0, samples_per_epoch=2, seed=0
+    )
+    data.setup("fit")
+    return collate([data.datasets["train"][index] for index in range(2)])
+
+
+def on_fake_device(mode: FakeTensorMode, batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch whose tensors have shapes and a device but no values."""
+    return {
+        key: mode.from_tensor(value).to("cuda") if isinstance(value, torch.Tensor) else value
+        for key, value in batch.items()
+    }
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_loss_and_metric_update_need_no_value(name: str, batch: dict[str, Any]) -> None:
+    """Without values, whatever asks for one raises, and so does what would fetch a tensor from another device."""
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = on_fake_device(mode, batch)
+        with torch.device("cuda"):
+            head = HEADS[name](32)
+            metrics = head.metrics()
+            features = [torch.zeros(2, 32, 4, 3)]
+        outputs = head(features)
+        losses = head.loss(outputs, fake)
+        with torch.no_grad():
+            head.update(metrics, outputs, fake)
+        assert losses
+        assert all(loss.device.type == "cuda" for loss in losses.values())
+        assert any(metric.update_called for metric in metrics.values())
+
+
+def test_what_needs_a_value_raises_under_fake_tensors(batch: dict[str, Any]) -> None:
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        valid = on_fake_device(mode, batch)["valid"]
+        for ask in (
+            lambda: valid.sum().item(),
+            lambda: valid.nonzero(),
+            lambda: bool(valid.any()),
+            lambda: valid.sum().tolist(),
+            lambda: valid[valid],
+            lambda: torch.bincount(valid.flatten().long()),
+            lambda: torch.unique(valid),
+        ):
+            with pytest.raises((DataDependentOutputException, DynamicOutputShapeException)):
+                ask()
 
 
 def test_a_step_that_waits_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms import PhotometricAugmentation, PoseAugmentation
+from sapiens2_lit.transforms.photometric import turn_hue
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,35 @@ def test_photometric_strength_keeps_the_picture(image):
     augment = PhotometricAugmentation(photometric=1, blur=0, median_blur=0, dropout=0).build_pixels()
     changes = [np.abs(augment(image, np.random.default_rng(s)).astype(int) - image).mean() for s in range(30)]
     assert 3 < np.median(changes) < 60
+
+
+@pytest.mark.parametrize("turn", [-0.5, -0.07, 0.0, 0.03, 0.5])
+def test_hues_are_those_of_albumentations(turn):
+    from albumentations.augmentations.pixel.functional import adjust_hue_torchvision
+
+    colors = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(turn_hue(colors, turn), adjust_hue_torchvision(colors, turn))
+
+
+def test_colors_are_those_of_albumentations(image):
+    import albumentations
+
+    settings = PhotometricAugmentation(photometric=1, blur=0, median_blur=0, dropout=0)
+    plain = albumentations.Compose(
+        [
+            albumentations.ColorJitter(
+                brightness=(1 - settings.brightness, 1 + settings.brightness),
+                contrast=(1 - settings.contrast, 1 + settings.contrast),
+                saturation=(1 - settings.saturation, 1 + settings.saturation),
+                hue=(-settings.hue, settings.hue),
+                p=1,
+            )
+        ]
+    )
+    for seed in range(10):
+        plain.set_random_seed(int(np.random.default_rng(seed).integers(2**32)))
+        found = settings.build_pixels()(image, np.random.default_rng(seed))
+        np.testing.assert_array_equal(found, plain(image=image)["image"])
 
 
 @pytest.mark.parametrize("field", ["photometric", "dropout", "hue", "dropout_size"])

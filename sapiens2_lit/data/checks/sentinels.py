@@ -22,11 +22,23 @@ def is_sentinel(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
             return np.zeros(values.shape, dtype=bool)
         return np.asarray(values == np.iinfo(values.dtype).max)
     largest = float(np.finfo(values.dtype).max)  # 65504 of half floats, which hold no greater number
-    most = min(_FLOAT_SENTINELS[0], largest)
-    if values.min(initial=0) > -most and values.max(initial=0) < most:
-        return np.zeros(values.shape, dtype=bool)  # which is quick to see, and usual
+    if not _may_hold_sentinels(values):
+        return np.zeros(values.shape, dtype=bool)
     found = np.abs(values) >= min(_FARTHEST_FLOAT, largest)
     for sentinel in _FLOAT_SENTINELS:
         if sentinel <= largest:
             found |= values == sentinel
     return np.asarray(found & np.isfinite(values))
+
+
+def without_sentinels(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Where numbers count of which `valid` says so and that are no sentinels; `valid` itself where none is one."""
+    if values.dtype.kind == "f" and not _may_hold_sentinels(values):
+        return valid
+    return np.asarray(valid & ~is_sentinel(values))
+
+
+def _may_hold_sentinels(floats: npt.NDArray[Any]) -> bool:
+    """Whether a number is so large, or none at all: two looks at all of them, and seldom so."""
+    most = min(_FLOAT_SENTINELS[0], float(np.finfo(floats.dtype).max))
+    return not (floats.min(initial=0) > -most and floats.max(initial=0) < most)

@@ -27,7 +27,7 @@ from sapiens2_lit.data.readers.photograph import Photograph
 from sapiens2_lit.data.sample_counter import Tally
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.transforms.geometric import Affine
-from sapiens2_lit.transforms.pixels import PixelFunction
+from sapiens2_lit.transforms.pixels import PixelFunction, channels_first
 from sapiens2_lit.transforms.whole_image import ImageView, fit_affine
 
 _VIEWS = 10  # drawn at most until enough of the labels is seen
@@ -173,7 +173,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         if not enough:
             self._skip(index, path)
         sample = {
-            "image": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
+            "image": channels_first(pixels),
             "affine": torch.tensor(affine, dtype=torch.float32),
             "sample": str(path),
             **warped,

@@ -28,6 +28,7 @@ from sapiens2_lit.transforms.crop import (
     half_body_box,
 )
 from sapiens2_lit.transforms.geometric import Affine, is_mirrored, warp_points
+from sapiens2_lit.transforms.pixels import channels_first
 from sapiens2_lit.transforms.pose import PoseAugmentation
 from sapiens2_lit.vocabularies import Skeleton
 
@@ -134,7 +135,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
             pixels = self.augment_pixels(pixels, rng)
 
         sample: dict[str, Tensor | str] = {
-            "image": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
+            "image": channels_first(pixels),
             "box": torch.tensor(box, dtype=torch.float32),
             "box_score": torch.tensor(people.score[row], dtype=torch.float32),
             "image_id": torch.tensor(people.image_id[people.image[row]]),

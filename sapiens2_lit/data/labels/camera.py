@@ -15,7 +15,7 @@ from sapiens2_lit.data.labels.base import LabelSource, RasterFolder
 from sapiens2_lit.data.labels.camera_entries import camera_entry, declared_size, entry_intrinsics, entry_pose
 from sapiens2_lit.data.labels.frames import Pose
 from sapiens2_lit.errors import DataError, SettingError
-from sapiens2_lit.geometry import focal_from_field_of_view, intrinsics_from_focal, warp_intrinsics
+from sapiens2_lit.geometry import focal_from_field_of_view, intrinsics_from_focal, warp_camera
 from sapiens2_lit.transforms.geometric import Affine
 
 Intrinsics = npt.NDArray[np.float64]
@@ -56,7 +56,7 @@ class CameraSource(LabelSource):
 
     def warp(self, label: Intrinsics, affine: Affine, size: tuple[int, int]) -> Tensor:
         """(3, 3) float32, of the image as the network sees it: K' of A K = K' Q."""
-        return warp_intrinsics(torch.from_numpy(label), torch.from_numpy(affine))[0].to(torch.float32)
+        return torch.from_numpy(warp_camera(label, affine)[0].astype(np.float32))
 
 
 class CameraFolder(RasterFolder, CameraSource):

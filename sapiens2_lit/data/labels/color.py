@@ -6,19 +6,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from sapiens2_lit.data.labels.field import (
     FieldFolder,
+    Turn,
     ValidFolder,
     any_nonzero,
     encoding_of,
     split_finite,
 )
-from sapiens2_lit.data.labels.stored_field import Field
+from sapiens2_lit.data.labels.stored_field import Field, Sampled
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError
-from sapiens2_lit.transforms.fields import zero_invalid, zero_planes
+from sapiens2_lit.transforms.fields import zero_invalid
 
 _TOLERANCE = 0.02  # of values in 0..1: what resampling by somebody else may have overshot
 _MOST_OFF = 0.01  # share of the pixels whose foreground is brighter than their alpha allows
@@ -96,8 +96,9 @@ class AlphaFolder(FieldFolder):
         """(h, w, 1) in 0..1."""
         return _share(path, values, valid)
 
-    def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
-        return values.clamp_(0, 1)  # NaN stays NaN
+    def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:
+        """Nobody knows what is outside the image: NaN."""
+        return _clip(sampled.means(np.nan))
 
 
 class ForegroundFolder(ColorFolder):
@@ -152,10 +153,9 @@ class ForegroundFolder(ColorFolder):
         """sRGB (h, w, 3) in 0..1."""
         return _share(path, values, valid)
 
-    def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
-        planes = values.numpy()
-        zero_planes(planes, ~np.isnan(planes[0]))  # outside the image there is nobody
-        return values.clamp_(0, 1)
+    def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:
+        """Outside the image there is nobody: 0."""
+        return _clip(sampled.means(0.0))
 
 
 def to_srgb(linear: Array) -> npt.NDArray[np.float32]:
@@ -165,6 +165,11 @@ def to_srgb(linear: Array) -> npt.NDArray[np.float32]:
     return np.where(values <= 0.0031308, values * 12.92, 1.055 * bright ** (1 / 2.4) - 0.055).astype(
         np.float32
     )
+
+
+def _clip(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Shares of at most 1, in place: means of them can be larger by their rounding."""
+    return np.minimum(planes, np.float32(1), out=planes)
 
 
 def _share(path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:

@@ -2,28 +2,27 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from sapiens2_lit.data.checks.sentinels import is_sentinel
+from sapiens2_lit.data.checks.sentinels import is_sentinel, without_sentinels
 from sapiens2_lit.data.labels.camera import CameraSource
-from sapiens2_lit.data.labels.field import FieldFolder, ValidFolder, any_nonzero, split_finite
+from sapiens2_lit.data.labels.field import FieldFolder, Turn, ValidFolder, any_nonzero, split_finite
 from sapiens2_lit.data.labels.frames import FRAMES, Frame
 from sapiens2_lit.data.labels.normal import OTHER_FRAME, to_opencv
-from sapiens2_lit.data.labels.stored_field import Field
+from sapiens2_lit.data.labels.stored_field import Field, Sampled
 from sapiens2_lit.data.labels.world import advise_on_frame, check_frame, pose_of
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.geometry import unproject
-from sapiens2_lit.transforms.fields import known_box
 
 _FARTHEST = 100.0  # metres; what is farther does not count, and if the nearest is, the unit is another one
 _NEAREST = 0.05  # metres of the median of a photograph; below, the unit is another one
 _FARTHEST_RATIO = 1e4  # of depth without a unit, to that of its nearest pixels
 _NEAR = 5  # per cent of the pixels that are nearest
-_LOOKED_AT = 65536  # values, at most, whose percentiles are taken
+_LOOKED_AT = 16384  # values, at most, whose percentiles are taken
 _CHECKED = 4096  # points of an image, at most, that are looked at
 _MOST_OFF = 0.01  # of the image's longer side, that points may lie off their pixels in the median
 
@@ -72,7 +71,7 @@ class DepthFolder(FieldFolder):
                 f"{path}: depth in {values.dtype} and data.unit is null: set it to the metres of one unit, such as "
                 "0.001 for millimetres."
             )
-        valid = valid & ~is_sentinel(values[..., 0])
+        valid = without_sentinels(values[..., 0], valid)
         metres = _to_metres(values, self.unit)
         return check_depth(path, metres, valid, self.relative, self.unit)
 
@@ -82,24 +81,20 @@ class UnprojectedFolder(DepthFolder):
 
     key = "pointmap"
 
-    def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
+    def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:
         """Points (3, H, W) on the rays of their pixels."""
+        (depth,) = sampled.means(0.0)
         if intrinsics[0, 1] != 0:
-            return unproject(values[None], intrinsics[None])[0]
-        depth, camera = (
-            values[0].numpy(),
-            intrinsics.numpy(),
-        )  # without skew, rays are those of columns and of rows
-        height, width = depth.shape
-        x = (np.arange(width, dtype=np.float32) - camera[0, 2]) / camera[0, 0]
-        y = (np.arange(height, dtype=np.float32) - camera[1, 2]) / camera[1, 1]
-        points = np.full((3, height, width), np.nan, np.float32)
-        down, across = known_box(depth)
-        known = depth[down, across]
-        np.multiply(x[across], known, out=points[0, down, across])
-        np.multiply(y[down, None], known, out=points[1, down, across])
+            rays = unproject(*(torch.from_numpy(part)[None] for part in (depth[None], intrinsics)))
+            return np.asarray(rays[0].numpy())
+        height, width = depth.shape  # without skew, rays are those of columns and of rows
+        x = (np.arange(width, dtype=np.float32) - intrinsics[0, 2]) / intrinsics[0, 0]
+        y = (np.arange(height, dtype=np.float32) - intrinsics[1, 2]) / intrinsics[1, 1]
+        points = np.empty((3, height, width), np.float32)
+        np.multiply(x, depth, out=points[0])
+        np.multiply(y[:, None], depth, out=points[1])
         points[2] = depth
-        return torch.from_numpy(points)
+        return points
 
 
 class PointmapFolder(FieldFolder):
@@ -144,7 +139,7 @@ class PointmapFolder(FieldFolder):
             values = np.where(known[..., None], moved, np.float32(0))
         points = super().interpret(image, stem, size, values)
         self._check_rays(self.path(stem), points, self.cameras.read(image, stem, size))
-        return Field(_plane(points.values, 2)[..., None], points.valid, points.invalid)
+        return points.channel(2)
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
         """Points (h, w, 3) in metres in the camera's frame."""
@@ -154,26 +149,26 @@ class PointmapFolder(FieldFolder):
                 "0.001 for millimetres."
             )
         z = _plane(values, 2)
-        valid = valid & ~is_sentinel(z)
+        valid = without_sentinels(z, valid)
         points = to_opencv(_to_metres(values, self.unit), self.frame)
         valid, infinite = split_finite(points, valid)
         z = z if points is values else _plane(points, 2)
-        valid = valid & (z != 0)
-        count = np.count_nonzero(valid)
-        behind = np.count_nonzero(valid & (z < 0)) / count if count else 0.0
-        if behind > 0.5:
-            raise DataError(
-                f"{path}: {behind:.0%} of the points lie behind the camera: they are in another frame than data.frame "
-                f"says, '{self.frame}'{advise_on_frame(self.frame)}."
-            )
+        if z.min(initial=0) < 0 or infinite:
+            valid = valid & (z != 0)
+            count = np.count_nonzero(valid)
+            behind = np.count_nonzero(valid & (z < 0)) / count if count else 0.0
+            if behind > 0.5:
+                raise DataError(
+                    f"{path}: {behind:.0%} of the points lie behind the camera: they are in another frame than "
+                    f"data.frame says, '{self.frame}'{advise_on_frame(self.frame)}."
+                )
         valid = check_depth(path, z[..., None], valid, unit=self.unit).valid
         return Field(points, valid, infinite)
 
     def _check_rays(self, path: Path, points: Field, intrinsics: npt.NDArray[np.float64]) -> None:
-        places = np.flatnonzero(points.valid)
-        if not len(places):
+        v, u = _some_places(points.valid, points.num_valid, _CHECKED)
+        if not len(v):
             return
-        v, u = np.unravel_index(places[:: -(-len(places) // _CHECKED)], points.valid.shape)
         projected = points.values[v, u].astype(np.float64) @ intrinsics.T
         off = np.abs(projected[:, :2] / projected[:, 2:] - np.stack([u, v], axis=1)).max(axis=1)
         height, width = points.valid.shape
@@ -216,22 +211,33 @@ def check_depth(
     """
     valid, infinite = split_finite(depth, valid)
     z = depth[..., 0]
-    if (z < 0).any() and (negative := valid & (z < 0)).any():
+    if (z.min(initial=0) < 0 or infinite) and (negative := valid & (z < 0)).any():
         raise DataError(
             f"{path}: {negative.sum()} pixels have negative depth, down to {depth[negative].min():g}; expected "
             "distances along z in front of the camera, and 0 or NaN where there is none."
         )
-    valid = valid & (z > 0)
-    places = np.flatnonzero(valid)
-    if not len(places):
-        return Field(depth, valid, infinite)
-    counted = z.ravel()[places[:: -(-len(places) // _LOOKED_AT)]]
+    field = Field(depth, valid & (z > 0), infinite)
+    counted = z[_some_places(field.valid, field.num_valid, _LOOKED_AT)]
+    if not len(counted):
+        return field
     if relative:
         limit = _FARTHEST_RATIO * float(np.percentile(counted, _NEAR))
     else:
         _check_unit(path, counted, unit)
         limit = _FARTHEST
-    return Field(depth, valid & (z <= limit), infinite)
+    return Field(depth, field.valid & (z <= limit), infinite) if not z.max() <= limit else field
+
+
+def _some_places(
+    valid: npt.NDArray[np.bool_], number: int, most: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows and columns of valid pixels, of which there are `number`: of all, or of every second, third ... of a row and
+    of a column, where that leaves about `most`."""
+    step = max(1, round((number / most) ** 0.5))
+    rows, columns = np.nonzero(valid[::step, ::step])
+    if not len(rows) and step > 1:
+        return _some_places(valid, most, most)
+    return rows * step, columns * step
 
 
 def _to_metres(values: Array, unit: float | None) -> npt.NDArray[np.float32]:
@@ -242,6 +248,8 @@ def _to_metres(values: Array, unit: float | None) -> npt.NDArray[np.float32]:
 
 def _plane(values: Array, channel: int) -> Array:
     """One channel (h, w) of (h, w, C), contiguous: numpy is several times slower on every third number."""
+    if values.dtype == np.float32 and values.flags.c_contiguous:
+        return np.asarray(cv2.extractChannel(values, channel))
     return np.ascontiguousarray(values[..., channel])
 
 

@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 
 from sapiens2_lit.data.labels.base import RasterFolder
-from sapiens2_lit.data.labels.stored_field import Encoding, Field
+from sapiens2_lit.data.labels.stored_field import Encoding, Field, Sampled
 from sapiens2_lit.data.readers.arrays import Array, read_array
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.transforms.fields import warp_planes
 from sapiens2_lit.transforms.geometric import Affine
+
+Turn = npt.NDArray[np.float32]
 
 _NOT_BY_CHANCE = (
     0.001  # share of values of 1, the others 0, that are no leftovers of a picture without people
@@ -107,18 +109,19 @@ class FieldFolder(RasterFolder):
         return values.reshape(*size, self.channels)
 
     def warp(self, label: Field, affine: Affine, size: tuple[int, int]) -> Tensor:
-        """(C, H, W) float32, NaN where nothing counts; `settle` is still to come."""
+        """(C, H, W) float32, NaN where nothing counts, in the frame of the label's own camera."""
         return torch.from_numpy(label.warp(affine, size))
 
-    def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
-        """What `warp` gives, in the frame of the camera that sees the warped image.
+    def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:
+        """What is sampled of a label, (C, H, W), in the frame of the camera that sees the warped image; 0 where nothing
+        counts. It may take pixels from `sampled.counts`.
 
         Args:
-            values: (C, H, W).
-            turn: (3, 3) orthogonal, from the frame of the old camera to that of the new one.
-            intrinsics: (3, 3) of the new camera.
+            sampled: of the label.
+            turn: (3, 3) float32, orthogonal, from the frame of the old camera to that of the new one.
+            intrinsics: (3, 3) float32 of the new camera.
         """
-        return values
+        return sampled.means(0.0)
 
     def count_valid(self, label: Field) -> int | None:
         return label.num_valid if self.uses_valid else None

@@ -6,23 +6,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from sapiens2_lit.data.checks.normals import say_away, say_flat
 from sapiens2_lit.data.labels.camera import CameraSource
 from sapiens2_lit.data.labels.field import (
     FieldFolder,
+    Turn,
     ValidFolder,
     any_nonzero,
     encoding_of,
     split_finite,
 )
 from sapiens2_lit.data.labels.frames import Frame
-from sapiens2_lit.data.labels.stored_field import Field
+from sapiens2_lit.data.labels.stored_field import Field, Sampled
 from sapiens2_lit.data.labels.world import check_frame, pose_of
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError
-from sapiens2_lit.transforms.fields import known_box
 
 OPENGL_SIGNS = (1, -1, -1)  # of x, y and z, seen from OpenCV's frame
 OTHER_FRAME: dict[str, Frame] = {"opencv": "opengl", "opengl": "opencv"}
@@ -102,27 +101,29 @@ class NormalFolder(FieldFolder):
             + (f" {flat}" if (flat := say_flat(field.values, labelled)) else "")
         )
 
-    def settle(self, values: Tensor, turn: Tensor, intrinsics: Tensor) -> Tensor:
-        """Turned, and of length 1 again, in place; NaN where opposite normals met."""
-        normals = values.numpy()
-        down, across = known_box(normals[0])
-        turned = turn_planes(normals[:, down, across], turn.numpy())
-        length = np.square(turned[0])
-        for plane in turned[1:]:
-            length += np.square(plane)
-        np.sqrt(length, out=length)
-        length[length == 0] = np.nan
-        np.divide(turned, length, out=normals[:, down, across])
-        return values
+    def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:
+        """Turned, and of length 1 again; they do not count where opposite normals met."""
+        x, y, z = sampled.sums
+        length = cv2.magnitude(
+            cv2.magnitude(x, y), z
+        )  # of the sums: what they are divided by is of no matter
+        np.logical_and(sampled.counts, length > 0, out=sampled.counts)
+        turn_planes(sampled.sums, turn)
+        return sampled.over(np.asarray(length, np.float32), 0.0)
 
 
-def turn_planes(vectors: npt.NDArray[np.float32], turn: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Q times each vector of a map (3, H, W); Q (3, 3) turns about the line of sight alone."""
+def turn_planes(vectors: npt.NDArray[np.float32], turn: npt.NDArray[np.float32]) -> None:
+    """Multiply each vector of a map (3, H, W) by Q, in place; Q (3, 3) turns about the line of sight alone."""
     (xx, xy, _), (yx, yy, _), _ = turn
-    x, y, z = vectors
+    x, y, _ = vectors
     if xy == yx == 0:
-        return np.stack([x * xx, y * yy, z])
-    return np.stack([xx * x + xy * y, yx * x + yy * y, z])
+        for plane, sign in ((x, xx), (y, yy)):
+            if sign != 1:
+                np.multiply(plane, sign, out=plane)
+    else:
+        turned = xx * x + xy * y
+        np.add(yx * x, yy * y, out=y)
+        x[...] = turned
 
 
 def _find_units(field: Field) -> tuple[npt.NDArray[np.bool_], int, int, int]:

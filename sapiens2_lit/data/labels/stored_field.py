@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.transforms.fields import (
+    LEAST_SHARE,
     box_of,
-    divide_by_share,
     sample_planes,
-    warp_weighted,
     with_weights,
     zero_invalid,
 )
@@ -50,7 +49,16 @@ class Encoding:
     signs: tuple[int, ...] = ()
 
     def decode(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The numbers of integers (..., C)."""
+        """The numbers of integers (h, w, C)."""
+        if stored.dtype == np.uint8 and not self.signs:
+            return np.asarray(cv2.LUT(stored, self._table), np.float32).reshape(stored.shape)
+        return self._decode(stored)
+
+    @cached_property
+    def _table(self) -> npt.NDArray[np.float32]:
+        return self._decode(np.arange(256, dtype=np.uint8))
+
+    def _decode(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         numbers = np.divide(stored, np.float32(self.most), dtype=np.float32)
         if self.signed:
             numbers *= 2
@@ -121,14 +129,19 @@ class Field:
         )
 
     def warp(self, affine: Affine, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-        """(C, H, W), NaN where less than half of what a pixel is made of is valid.
+        """(C, H, W), NaN where less than half of what a pixel is made of is valid; see `sample`."""
+        return self.sample(affine, size).means(np.nan)
+
+    def sample(self, affine: Affine, size: tuple[int, int]) -> "Sampled":
+        """The label as an output of `size` shows it.
 
         Integers that shrink by more than 2 are averaged before they are decoded, which rounds them once more.
         """
         channels, late = self.stored.shape[2], self.encoding is not None and shrinks(affine)
         rows, columns = self._needed(affine, size)
         if rows.start >= rows.stop or columns.start >= columns.stop:
-            return np.full((channels, *size), np.nan, np.float32)
+            nothing = np.zeros((channels + 1, 1, 1), np.float32)  # one pixel: OpenCV takes no empty arrays
+            return Sampled(nothing[:-1], nothing[-1], size, (slice(0, 1), slice(0, 1)))
         source = (rows.stop - rows.start, columns.stop - columns.start)
         from_part = compose(affine, translation(columns.start, rows.start))
         down, across = slice(0, size[0]), slice(0, size[1])
@@ -136,20 +149,28 @@ class Field:
             down, across = reached_region(from_part, source, size)
         shown = (down.stop - down.start, across.stop - across.start)
         to_part = compose(translation(-across.start, -down.start), from_part)
-        wide, valid = with_weights(self.stored[rows, columns]), self.valid[rows, columns]
-        if late:
+        stored, valid = self.stored[rows, columns], self.valid[rows, columns]
+        if channels == 1 and stored.dtype == np.float32:
+            counted = stored[..., 0] if valid.all() else zero_invalid(stored, valid)[..., 0]
+            sums = sample_planes(counted, to_part, shown)  # not put together with their weights first
+            share = sample_planes(valid.astype(np.float32), to_part, shown)[0]
+            return Sampled(sums, share, size, (down, across))
+        wide = with_weights(stored)
+        if self.encoding is not None and not late:
+            wide = self.encoding.decode(wide)
+        if not valid.all():
             wide = zero_invalid(wide, valid)
-            planes = sample_planes(wide if wide.dtype == np.uint16 else cv2.LUT(wide, _FINER), to_part, shown)
-            planes = self.encoding.decode_weighted(planes)  # type: ignore[union-attr]  # `late` says that there is one
-            warped = divide_by_share(planes[:channels], planes[-1])
-        else:
-            wide = wide if self.encoding is None else self.encoding.decode(wide)
-            warped = warp_weighted(wide, None if valid.all() else valid, to_part, shown)
-        if shown == size:
-            return warped
-        whole = np.full((channels, *size), np.nan, np.float32)
-        whole[:, down, across] = warped
-        return whole
+        if late and wide.dtype == np.uint8:
+            wide = np.asarray(cv2.LUT(wide, _FINER))
+        sums = sample_planes(wide, to_part, shown)
+        if self.encoding is not None and late:
+            sums = self.encoding.decode_weighted(sums)
+        return Sampled(sums[:-1], sums[-1], size, (down, across))
+
+    def channel(self, channel: int) -> "Field":
+        """One channel of floats."""
+        values = np.ascontiguousarray(self.values)
+        return Field(cv2.extractChannel(values, channel)[..., None], self.valid, self.invalid)
 
     def _needed(self, affine: Affine, size: tuple[int, int]) -> tuple[slice, slice]:
         """The rows and columns of the image that are shown and have something valid, or all where that is most."""
@@ -167,3 +188,60 @@ class Field:
             if number < _WORTH_CUTTING * self.valid.size
             else (slice(0, source[0]), slice(0, source[1]))
         )
+
+
+class Sampled:
+    """A label as an output shows it, not yet divided by its weights.
+
+    Attributes:
+        counts: (h, w) bool: where at least half of what a pixel is made of is valid.
+
+    Args:
+        sums: (C, h, w) sums of valid numbers times weights; they may be changed in place.
+        share: (h, w) sums of the weights.
+        size: (height, width) of the output.
+        place: rows and columns of the output that `sums` cover; nothing is valid in the others.
+    """
+
+    def __init__(
+        self,
+        sums: npt.NDArray[np.float32],
+        share: npt.NDArray[np.float32],
+        size: tuple[int, int],
+        place: tuple[slice, slice],
+    ) -> None:
+        self.sums = sums
+        self.share = share
+        self.size = size
+        self.place = place
+        self.counts: npt.NDArray[np.bool_] = self.share >= LEAST_SHARE
+
+    def means(self, outside: float) -> npt.NDArray[np.float32]:
+        """(C, H, W), and `outside` where pixels do not count, which is 0 or NaN."""
+        return self.over(self.share, outside)
+
+    def over(self, divisor: npt.NDArray[np.float32], outside: float) -> npt.NDArray[np.float32]:
+        """(C, H, W) sums over a `divisor` (h, w), and `outside`, 0 or NaN, where pixels do not count."""
+        counted = np.where(self.counts, divisor, np.float32(np.nan if np.isnan(outside) else np.inf))
+        planes = self.whole(len(self.sums), np.float32, outside)
+        for total, plane in zip(self.sums, planes, strict=True):
+            np.divide(total, counted, out=plane[self.place])
+        return planes
+
+    def whole(self, channels: int, dtype: type, outside: float) -> npt.NDArray[Any]:
+        """(C, H, W), `outside` beyond `place`, whose pixels are still to be written."""
+        planes: npt.NDArray[Any] = np.empty((channels, *self.size), dtype)
+        down, across = self.place
+        for beyond in (slice(0, down.start), slice(down.stop, None)):
+            planes[:, beyond] = outside
+        for beyond in (slice(0, across.start), slice(across.stop, None)):
+            planes[:, down, beyond] = outside
+        return planes
+
+    def valid(self) -> npt.NDArray[np.bool_]:
+        """(1, H, W): where pixels count."""
+        if self.counts.shape == self.size:
+            return self.counts[None]
+        flags = self.whole(1, np.bool_, False)
+        flags[0][self.place] = self.counts
+        return flags

@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from sapiens2_lit.data.labels.base import LabelSource
 from sapiens2_lit.data.labels.field import FieldFolder
 from sapiens2_lit.data.labels.stored_field import Field
-from sapiens2_lit.geometry import warp_intrinsics
-from sapiens2_lit.transforms.fields import known_box, zero_planes
+from sapiens2_lit.geometry import warp_camera
+from sapiens2_lit.transforms.fields import zero_planes
 from sapiens2_lit.transforms.geometric import Affine
 from sapiens2_lit.vocabularies import IGNORED
 
@@ -36,36 +38,33 @@ def warp_rasters(
     Fields become what the warped image's camera sees (A K = K' Q); without `intrinsics` among the labels, pixels are
     taken to be square. What does not count is 0 in fields that `valid` speaks of, and NaN in the others.
     """
-    warped = {raster.key: raster.warp(labels[raster.key], affine, size) for raster in rasters}
     fields = [raster for raster in rasters if isinstance(raster, FieldFolder)]
+    warped = {
+        raster.key: raster.warp(labels[raster.key], affine, size)
+        for raster in rasters
+        if not isinstance(raster, FieldFolder)
+    }
     if not fields:
         return warped
-    camera = torch.from_numpy(labels.get("intrinsics", np.eye(3)))
     intrinsics, turn = (
-        matrix.to(torch.float32) for matrix in warp_intrinsics(camera, torch.from_numpy(affine))
+        matrix.astype(np.float32) for matrix in warp_camera(labels.get("intrinsics", np.eye(3)), affine)
     )
+    sources = [warped["valid"].numpy()] if "valid" in warped else []
+    made: dict[str, npt.NDArray[np.float32]] = {}
     for field in fields:
-        values = field.settle(warped[field.key], turn, intrinsics)
-        if field.uses_valid:
-            counts = _known(values)
-            warped["valid"] = counts & warped.get("valid", counts)
-        warped[field.key] = values
+        sampled = labels[field.key].sample(affine, size)
+        made[field.key] = field.settle(sampled, turn, intrinsics)
+        sources += [sampled.valid()] if field.uses_valid else []
+    valid: npt.NDArray[np.bool_] | None = reduce(np.logical_and, sources) if sources else None
+    if valid is not None:
+        warped["valid"] = torch.from_numpy(valid)
     for field in fields:
-        if field.uses_valid:
-            zero_planes(warped[field.key].numpy(), warped["valid"].numpy()[0])
+        if (
+            field.uses_valid and valid is not None and len(sources) > 1
+        ):  # each is 0 where it does not count itself
+            zero_planes(made[field.key], valid[0])
+        warped[field.key] = torch.from_numpy(made[field.key])
     return warped
-
-
-def _known(values: Tensor) -> Tensor:
-    """(1, H, W) bool: where all channels (C, H, W) are finite. Plane by plane: sums over few are slow."""
-    planes = values.numpy()
-    box = known_box(planes[0])
-    total = planes[0][box]
-    for plane in planes[1:]:
-        total = total + plane[box]
-    known = np.zeros(planes.shape[1:], bool)
-    np.isfinite(total, out=known[box])
-    return torch.from_numpy(known)[None]
 
 
 def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> int | None:

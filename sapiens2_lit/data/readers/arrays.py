@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.data.readers.exr import read_exr
+from sapiens2_lit.data.readers.png import read_unfiltered
 from sapiens2_lit.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -163,7 +164,10 @@ def _read_picture(path: Path, kind: str) -> Array:
     os.environ.setdefault(
         "OPENCV_IO_ENABLE_OPENEXR", "1"
     )  # some builds of OpenCV read EXR, but only if asked to
-    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    file = path.read_bytes()
+    if (plain := read_unfiltered(file)) is not None:
+        return plain
+    data = np.frombuffer(file, dtype=np.uint8)
     values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if values is None:
         hint = " EXR needs OpenEXR: pip install 'sapiens2-lit[exr]', or convert it to npz."

@@ -14,6 +14,8 @@ from sapiens2_lit.inference.video import import_av
 
 # The first that this build of FFmpeg has, with settings that the eye finds lossless.
 CODECS = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qmin": "1", "qmax": "3"}}
+# Frames that x264 holds back to plan its bits: by its preset, and of large pictures as many as take so many pixels.
+_MOST_AHEAD, _FEWEST_AHEAD, _AHEAD = 10, 3, 40_000_000
 _TICKS = 60_000  # a second; MPEG-4 allows no more than 65535
 _MULTIPLE = 16  # of widths and heights, so that a legend may grow a little
 _BACKGROUND = 24
@@ -77,8 +79,13 @@ class VideoEncoder:
             raise SettingError(
                 f"{self.path}: this PyAV encodes none of {', '.join(CODECS)}: install its own wheels"
             )
-        stream = self._container.add_stream(codec, rate=self.rate, options=dict(CODECS[codec]))
-        stream.height, stream.width = (-(-side // _MULTIPLE) * _MULTIPLE for side in (height, width))
+        height, width = (-(-side // _MULTIPLE) * _MULTIPLE for side in (height, width))
+        ahead = max(_FEWEST_AHEAD, _AHEAD // (height * width))
+        options = dict(CODECS[codec])
+        if codec == "libx264" and ahead < _MOST_AHEAD:
+            options["rc-lookahead"] = str(ahead)
+        stream = self._container.add_stream(codec, rate=self.rate, options=options)
+        stream.height, stream.width = height, width
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = Fraction(1, _TICKS)
