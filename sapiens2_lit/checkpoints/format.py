@@ -15,7 +15,7 @@ VOCABULARIES = "vocabularies"  # key of what we add: the names behind the rows o
 VOCABULARY = "sapiens2_lit.vocabulary"  # the same of the one head of a task file, in its header
 BACKBONE, EMA = "backbone.", "ema."
 META_FILE = "meta.pt"  # what the folder of a sharded run has beside its tensors
-TRAINING_ONLY = (EMA, "balancer.")
+TRAINING_ONLY = (EMA, "balancer.", "distillation.")
 
 
 def is_ours(content: Any) -> bool:

@@ -18,6 +18,8 @@ from sapiens2_lit.memory.live_memory import LiveMemory
 from sapiens2_lit.memory.repeated_blocks import RepeatedBlocks, fold_blocks
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.models.normalize import constant
+from sapiens2_lit.training.distillation.distiller import Distiller
+from sapiens2_lit.training.distillation.teaching import Teaching
 from sapiens2_lit.training.pretraining import decoder
 from sapiens2_lit.training.pretraining.planned import PlannedPretraining
 
@@ -36,6 +38,7 @@ def simulate_step(
     gradient_share: float = 1.0,
     gpu: bool = True,
     fold: bool = True,
+    distiller: Distiller | None = None,
 ) -> Moments:
     """The memory of one step of forward and backward pass, the gradients' included, without spending any.
 
@@ -51,6 +54,7 @@ def simulate_step(
         gradient_share: share of each gradient, in float32, that stays on this device once it is ready.
         gpu: with the kernels of a GPU; else as on a CPU.
         fold: play one of each run of equal blocks, which is as exact and many times as fast.
+        distiller: the teachers beside the network, on the meta device.
 
     Returns:
         The fullest moments of the phases `backbone`, `head NAME`, `loss NAME` and `backward`.
@@ -68,9 +72,12 @@ def simulate_step(
             played = Network(
                 fake_copy(whole, weights), {name: fake_copy(part) for name, part in parts.items()}
             )
+        taught = None if distiller is None else distiller.played(fake_copy)
         parameters = [p for p in played.parameters() if p.requires_grad]
         live = LiveMemory()
         live.know_weights(played.parameters())
+        for teacher in () if taught is None else taught.teachers:
+            live.know_weights(teacher.network.parameters())
         blocks = list(played.backbone.blocks) if times else []
         folds = RepeatedBlocks(live, blocks, times, gradient_share, fresh=not keep_gradients)
         batch = (
@@ -88,7 +95,7 @@ def simulate_step(
             for parameter in parameters:
                 parameter.grad = torch.empty_like(parameter)
                 folds.count_gradient(parameter)
-            loss = forward(played, batch, autocast, live)
+            loss = forward(played, batch, autocast, live, taught)
             folds.refresh()
             for parameter in parameters:
                 if not keep_gradients:
@@ -101,11 +108,21 @@ def simulate_step(
         return {phase: by_kind(purposes) for phase, purposes in live.peak.items()}
 
 
-def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: LiveMemory) -> Tensor:
+def forward(
+    network: Network,
+    batch: Batch,
+    autocast: torch.dtype | None,
+    live: LiveMemory,
+    distiller: Distiller | None = None,
+) -> Tensor:
     """The sum of all heads' losses, as `training_step` makes it."""
     with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
         if isinstance(network, PlannedPretraining):
             return network.step(batch, live.during)
+        teaching = Teaching(None if distiller is None else distiller.settings)
+        teaching.distiller = distiller
+        with live.during("teacher", "answers"):
+            (answer,) = teaching.answers(batch)
         with live.during("backbone"):
             features = network.features(batch["image"])
         with live.during("head shared_decoder"):
@@ -116,6 +133,10 @@ def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: 
                 outputs = network.run_head(head, decoded, batch["image"])
             with live.during(f"loss {name}"):
                 terms += head.loss(outputs, batch).values()
+                terms += teaching.head_terms(name, head, outputs, answer, batch).values()
+        with live.during("loss teacher_tokens"):
+            for one in teaching.token_terms(features, answer, lambda name, maps: maps).values():
+                terms += one.values()
         return torch.stack(terms).sum()
 
 
