@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sapiens2_lit.backbones import rope
+from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.heads.base import Batch
 from sapiens2_lit.memory.batches import example_batch
 from sapiens2_lit.memory.fused_kernels import gpu_kernels
@@ -72,7 +73,7 @@ def simulate_step(
             played = Network(
                 fake_copy(whole, weights), {name: fake_copy(part) for name, part in parts.items()}
             )
-        taught = None if distiller is None else distiller.played(fake_copy)
+        taught = None if distiller is None else distiller.played(fake_copy_of_teacher)
         parameters = [p for p in played.parameters() if p.requires_grad]
         live = LiveMemory()
         live.know_weights(played.parameters())
@@ -149,6 +150,12 @@ def fake_copy(network: M, dtype: torch.dtype | None = None) -> M:
     for buffer in network.buffers():
         tensors[id(buffer)] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
     return copy.deepcopy(network, tensors).train()
+
+
+def fake_copy_of_teacher(part: M, dtype: torch.dtype | None = None) -> M:
+    """The same with one of each run of equal blocks: without gradients each lets go of what the one before it made."""
+    folded = fold_blocks(part)[0] if isinstance(part, Backbone) else part
+    return fake_copy(folded, dtype)  # type: ignore[return-value]  # folded it is of its class
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.backbone_module import BackboneModule
 from sapiens2_lit.training.data_contract import datamodule_of
 from sapiens2_lit.training.distillation.settings import Teacher
-from sapiens2_lit.training.distillation.teaching import Teaching, one_view
+from sapiens2_lit.training.distillation.teaching import Teaching
 from sapiens2_lit.training.ema import EMA
 from sapiens2_lit.training.evaluator import Evaluator
 from sapiens2_lit.training.idle_heads import IdleHeads
@@ -105,11 +105,17 @@ class SapiensModule(BackboneModule):
         super().remember_backbone(saved)
         self.distillation = self.teaching.make(self.network, self._trainer)  # what it learns is saved
 
+    @property
+    def taught(self) -> frozenset[str]:
+        """Heads that learn from every batch, whatever labels it has."""
+        return self.teaching.taught
+
+    @property
+    def learns_without_labels(self) -> bool:
+        return bool(self.taught) or self.teaching.teaches_tokens
+
     def beside_network(self) -> nn.Module:
         return self.balancer if self.distillation is None else nn.ModuleList([self.balancer, self.distillation])
-
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        return one_view(batch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         teaching, watch = self.teaching, self.balancer.watch_gradients
@@ -118,9 +124,7 @@ class SapiensModule(BackboneModule):
         losses = StepLosses(part for part, _ in parts)
         for (part, features), answer in zip(parts, answers, strict=True):
             decoded = self.network.decode(features, part["image"])
-            for name, head in learning_heads(
-                self.named_heads(), part, teaching.taught, teaching.teaches_tokens
-            ):
+            for name, head in learning_heads(self.named_heads(), part, self.taught, self.learns_without_labels):
                 outputs = self.network.run_head(head, watch(name, decoded), part["image"])
                 labelled = has_labels(head, part)
                 terms = head.loss(outputs, part) if labelled else {}

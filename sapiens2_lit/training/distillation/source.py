@@ -15,6 +15,7 @@ from sapiens2_lit.checkpoints import open_weights, read_meta
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id, is_released
 from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.checkpoints.runs import checkpoint_of_run
+from sapiens2_lit.checkpoints.teachers import Origin, read_teachers
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.inference.build_from_config import read_factories
 from sapiens2_lit.inference.from_released import (
@@ -29,25 +30,7 @@ from sapiens2_lit.models.build import NetworkFactory
 from sapiens2_lit.vocabularies.tasks import TASKS
 
 MANIFEST = "sapiens2_lit.json"  # beside every export: what it was derived from
-TEACHER = "teacher"  # key of what a checkpoint says of the teachers that it was trained by
 _RELEASED = re.compile(rf"facebook/sapiens2-({'|'.join(TASKS)})-({'|'.join(map(re.escape, SIZES))})(-4k)?")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a teacher's weights came from, which is where the student's licence comes from.
-
-    Attributes:
-        weights: as the settings name them.
-        base: what they were derived from, for people; None where they started from random values.
-        hub_id: the same as a repository of the hub, where it is one.
-        licence: of these weights, as the hub names it; None where it is not known, or they started from random values.
-    """
-
-    weights: str
-    base: str | None
-    hub_id: str | None
-    licence: str | None
 
 
 @dataclass(frozen=True)
@@ -179,11 +162,3 @@ def licence_of(backbone: Backbone) -> str | None:
 def licence_of_name(weights: str) -> str | None:
     """The licence that a name tells."""
     return SAPIENS2 if is_released(weights) else None
-
-
-def read_teachers(checkpoint: str | Path) -> list[Origin]:
-    """The teachers that a checkpoint of ours says it was trained by."""
-    path = Path(checkpoint).expanduser()
-    whole = path.is_file() and path.suffix in (*PICKLES, ".safetensors")
-    meta = read_meta(path) if whole or (path / "meta.pt").is_file() else {}
-    return [Origin(**one) for one in meta.get(TEACHER) or ()]

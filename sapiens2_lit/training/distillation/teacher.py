@@ -7,12 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.checkpoints.teachers import Origin
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Outputs
 from sapiens2_lit.heads.pointmap import PointmapHead
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel.sharding import Sharding, reshard
-from sapiens2_lit.training.distillation.source import Origin, TeacherSource
+from sapiens2_lit.training.distillation.source import TeacherSource
 from sapiens2_lit.training.half_precision_weights import hold_in_bfloat16
 
 _SAME_ASPECT = 0.02  # share by which two aspects may differ

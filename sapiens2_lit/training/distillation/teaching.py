@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from sapiens2_lit.backbones.licences import derived
+from sapiens2_lit.checkpoints.format import TEACHERS
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.models.build import shard_if_any
@@ -17,10 +18,10 @@ from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel.strategy import strategy_sharding
 from sapiens2_lit.training.distillation.distiller import Distiller, Watch
 from sapiens2_lit.training.distillation.settings import Precision, Teacher
-from sapiens2_lit.training.distillation.source import TEACHER, find_teacher
+from sapiens2_lit.training.distillation.source import find_teacher
 from sapiens2_lit.training.distillation.speed import Speed, measure_speed
 from sapiens2_lit.training.distillation.teacher import Answer, build_teacher, empty_teacher
-from sapiens2_lit.training.partial_labels import BATCHES, parts_of
+from sapiens2_lit.training.partial_labels import parts_of
 
 PROJECTION = "distillation."  # what of a checkpoint is of no use without a teacher
 _log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class Teaching:
     def write(self, meta: dict[str, Any]) -> None:
         """Let a checkpoint say whose licence it follows."""
         if self.distiller is not None:
-            meta[TEACHER] = [asdict(one.origin) for one in self.distiller.teachers]
+            meta[TEACHERS] = [asdict(one.origin) for one in self.distiller.teachers]
 
     def match(self, state: dict[str, Any]) -> None:
         """Drop what a checkpoint holds of a teacher that is not here, in place."""
@@ -170,19 +171,3 @@ def empty_distiller(settings: Teacher, student: Network, gpu: bool, sharded: boo
     teachers = [empty_teacher(one, half, sharded, settings.image_size) for one in sources]
     with torch.device("meta"):
         return Distiller(settings, student, teachers)
-
-
-def one_view(batch: Any) -> Any:
-    """A batch of images without labels in views (B, V, 3, H, W) as one of B * V images; others as they are."""
-    if not isinstance(batch, dict):
-        return batch
-    if BATCHES in batch:
-        return {**batch, BATCHES: {name: one_view(part) for name, part in batch[BATCHES].items()}}
-    image = batch.get("image")
-    if not isinstance(image, Tensor) or image.ndim != 5:
-        return batch
-    views = image.shape[1]
-    found = {"image": image.flatten(0, 1)}
-    if "sample" in batch:
-        found["sample"] = [name for name in batch["sample"] for _ in range(views)]
-    return found | {key: batch[key] for key in ("dataset",) if key in batch}
