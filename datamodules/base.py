@@ -22,6 +22,7 @@ from sapiens2_lit.data.checks import (
 )
 from sapiens2_lit.data.datasets.pixel_seed import SEED, SeededPixels
 from sapiens2_lit.data.held_out import PICTURE, HeldOut, Share
+from sapiens2_lit.data.labels.confidence import Confidence
 from sapiens2_lit.data.layouts.people import Choose, choose_by
 from sapiens2_lit.data.loading import (
     TrainingLoader,
@@ -52,6 +53,7 @@ class ImageDataModule(lightning.LightningDataModule):
         new_every_epoch: training samples never come twice.
         moves_ahead: on CUDA, training batches of worker processes are copied to the device, on a stream of its own,
             while the step before them computes: the device holds one batch more.
+        left_out: stems of training pictures that are not trained on, as another dataset has true labels of them.
         takes_parts: `fold` and `share` hold a part of the training data out, to validate on.
         same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
             each other.
@@ -64,6 +66,7 @@ class ImageDataModule(lightning.LightningDataModule):
         allow: names of checks of labels whose findings are meant: they neither stop nor warn.
         on_bad: what to do with single entries that cannot be used: `error` to stop, `skip` to leave them out and count
             them.
+        confidence: what training makes of the confidence of labels that a model has predicted.
 
     Raises:
         SettingError: naming the setting, what was found and what was expected.
@@ -82,6 +85,7 @@ class ImageDataModule(lightning.LightningDataModule):
         seed: int | None,
         allow: Sequence[str] = (),
         on_bad: OnBad = "error",
+        confidence: Confidence | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -97,6 +101,8 @@ class ImageDataModule(lightning.LightningDataModule):
             raise SettingError(f"data.on_bad is {on_bad!r}, expected error or skip.")
         self.allow = tuple(allow)
         self.on_bad: OnBad = on_bad
+        self.confidence = confidence
+        self.left_out: frozenset[str] = frozenset()
         self.fold: Fold | None = None
         self.share: Share | None = None
         self.report = Report()  # of the checks of the stages that were set up

@@ -15,11 +15,13 @@ from sapiens2_lit.data.datasets.dense import Augmentation, DenseDataset
 from sapiens2_lit.data.files import file_places, find_folder, find_root
 from sapiens2_lit.data.held_out import FOLDER, PICTURE, folder_keys, read_share, split_off
 from sapiens2_lit.data.labels.base import LabelSource, RasterFolder, stem_of
+from sapiens2_lit.data.labels.confidence import Confidence, ConfidenceFolder
 from sapiens2_lit.data.labels.field import ValidFolder
 from sapiens2_lit.data.labels.layers import choose_layers
 from sapiens2_lit.data.labels.subjects import label_subjects
 from sapiens2_lit.data.labels.warp import say_invalid
 from sapiens2_lit.data.layouts.pictures import Pictures
+from sapiens2_lit.data.pseudo.merge import without
 from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, not_for_testing, read_fold, split_stems
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
@@ -70,6 +72,8 @@ class DenseDataModule(ImageDataModule, ABC):
             them.
         reduced_decoding: whether training JPEGs that are shown at half their size or less are decoded at 1/2, 1/4 or
             1/8 of it; their pixels then differ by a few of 255 levels.
+        confidence: of labels that a model has predicted (`predict --as_dataset`): training pixels of less than `min` do
+            not count, and with `weight` the loss of each pixel is multiplied by its confidence; null to take all alike.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -99,8 +103,9 @@ class DenseDataModule(ImageDataModule, ABC):
         allow: Sequence[str] = (),
         on_bad: OnBad = "error",
         reduced_decoding: bool = True,
+        confidence: Confidence | None = None,
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad)
+        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad, confidence)
         self.reduced_decoding = reduced_decoding
         if min_valid < 0:
             raise SettingError(f"data.min_valid is {min_valid}, expected a number of pixels, 0 or more.")
@@ -210,6 +215,11 @@ class DenseDataModule(ImageDataModule, ABC):
             found = {stem_of(one): one for one in pictures.names}
             stems = list(found)
         choose_layers(labels, self.layer)
+        confidence = self.confidence if name == "train" else None
+        if confidence is not None:
+            labels = [*labels, ConfidenceFolder(self.root, labels[0].key)]
+        if name == "train":
+            stems = without(stems, self.left_out, self.root)
         if self.on_bad == "skip":
             stems = _labeled(name, stems, labels)
         for label in labels:
@@ -229,6 +239,7 @@ class DenseDataModule(ImageDataModule, ABC):
             skip_bad=self.on_bad == "skip",
             view=self.view,
             reduced_decoding=self.reduced_decoding and name == "train",
+            confidence=confidence,
         )
 
     def _stems(self, found: Mapping[str, str], name: str) -> list[str]:

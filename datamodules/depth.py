@@ -5,6 +5,7 @@ from typing import Any
 from sapiens2_lit.data.labels.base import LabelSource
 from sapiens2_lit.data.labels.camera import find_cameras
 from sapiens2_lit.data.labels.depth import DepthFolder, check_unit
+from sapiens2_lit.data.pseudo.origin import expect_as_written
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
@@ -62,6 +63,7 @@ class DepthDataModule(DenseDataModule):
         self.field_of_view = field_of_view
 
     def find_labels(self) -> list[LabelSource]:
+        expect_as_written(self.root, "depth", unit=self.unit, relative=self.relative)
         cameras = find_cameras(self.root, self.cameras, self.field_of_view)
         folder, valids = self.root / self.depths, self.find_valids()
         depths = DepthFolder(folder, self.unit, relative=self.relative, valids=valids)

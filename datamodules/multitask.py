@@ -14,7 +14,15 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
-from sapiens2_lit.data.checks import CHECKS, Finding, LabelError, Report, expect_known, report_of
+from sapiens2_lit.data.checks import (
+    CHECKS,
+    Finding,
+    LabelError,
+    Report,
+    expect_known,
+    report_of,
+    run_checks,
+)
 from sapiens2_lit.data.held_out import Share, read_share
 from sapiens2_lit.data.loading import default_workers
 from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule, check_weights
@@ -22,6 +30,7 @@ from sapiens2_lit.data.splits import Fold, read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
 from sapiens2_lit.datamodules.dense import DenseDataModule
+from sapiens2_lit.datamodules.merging import leave_out_labelled, pools, true_labels_first
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.whole_image import ImageView, check_view
 from sapiens2_lit.vocabularies import Classes, Skeleton
@@ -37,6 +46,9 @@ class MultitaskDataModule(lightning.LightningDataModule):
     A training batch is one dataset's, as its datamodule says, with the dataset's name as `dataset`; by the schedule
     `all` it is {"batches": {name: batch}}. Each batch trains the heads whose labels it has. Validation and test go
     through the batches of all datasets in turn, every one once, and metrics are over all of them.
+
+    True labels win over those of a model (`predict --as_dataset`): its pictures that another dataset has true labels of
+    the same kind of, byte for byte, are left out; those that another dataset validates on are an error.
 
     An epoch ends when
         by `round_robin` and `all`, the longest dataset was gone through once; shorter ones start over, in a new order.
@@ -161,18 +173,22 @@ class MultitaskDataModule(lightning.LightningDataModule):
             raise SettingError(f"data.datasets: `{STAGES[stage][0]}` is null in all of them.")
         found: list[Finding] = []
         failed: list[Exception] = []
-        for name in names:
+        for name in true_labels_first(names, self.datasets):
             data = self.datasets[name]
             data.trainer = self.trainer
             if data.num_workers is None:
                 data.num_workers = self._workers()
             try:
+                if stage == "fit" and "train" not in data.datasets:
+                    leave_out_labelled(name, self.datasets)
                 data.setup(stage)
                 found += _of_dataset(name, data.report)
             except LabelError as error:
                 found += _of_dataset(name, error.report)
             except (SettingError, DataError) as error:
                 failed.append(type(error)(f"data.datasets.{name}: {error}"))
+        if stage == "fit" and not failed:
+            found += run_checks(pools(self.datasets), CHECKS, allow=self.allow).findings
         self.report = report_of(found)
         failed += [LabelError(self.report)] if self.report.errors else []
         if len(failed) > 1:

@@ -6,6 +6,7 @@ from sapiens2_lit.data.labels.base import LabelSource
 from sapiens2_lit.data.labels.camera import find_cameras
 from sapiens2_lit.data.labels.frames import Frame
 from sapiens2_lit.data.labels.normal import NormalFolder
+from sapiens2_lit.data.pseudo.origin import expect_as_written
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
 
@@ -54,6 +55,7 @@ class NormalDataModule(DenseDataModule):
         self.field_of_view = field_of_view
 
     def find_labels(self) -> list[LabelSource]:
+        expect_as_written(self.root, "normal", frame=self.frame)
         cameras = find_cameras(self.root, self.cameras, self.field_of_view)
         normals = NormalFolder(self.root / self.normals, self.frame, self.find_valids(), cameras=cameras)
         return [normals] if cameras is None else [normals, cameras]

@@ -6,6 +6,7 @@ from sapiens2_lit.data.labels.base import LabelSource
 from sapiens2_lit.data.labels.camera import find_cameras
 from sapiens2_lit.data.labels.depth import PointmapFolder, UnprojectedFolder, check_unit
 from sapiens2_lit.data.labels.frames import Frame
+from sapiens2_lit.data.pseudo.origin import expect_as_written
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.dense import RELEASED_POINTMAP, DenseAugmentation
@@ -78,6 +79,7 @@ class PointmapDataModule(DenseDataModule):
             )
 
     def find_labels(self) -> list[LabelSource]:
+        expect_as_written(self.root, "pointmap", frame=self.frame, unit=self.unit)
         place = _CAMERAS if self.cameras is None and self.field_of_view is None else self.cameras
         cameras = find_cameras(self.root, place, self.field_of_view)
         assert cameras is not None

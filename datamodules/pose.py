@@ -22,11 +22,14 @@ from sapiens2_lit.data.coco.people import People
 from sapiens2_lit.data.datasets.pose import PoseDataset
 from sapiens2_lit.data.files import find_file, find_root
 from sapiens2_lit.data.held_out import read_share
-from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
+from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, RasterFolder, stem_of
+from sapiens2_lit.data.labels.confidence import Confidence, ConfidenceFolder
 from sapiens2_lit.data.labels.subjects import people_mask_subjects
 from sapiens2_lit.data.layouts.find import SplitFinder
 from sapiens2_lit.data.layouts.layout import short_path
 from sapiens2_lit.data.layouts.people import read_people
+from sapiens2_lit.data.pseudo.mask_classes import mask_classes
+from sapiens2_lit.data.pseudo.merge import but_for, expect_scores
 from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.data.splits import read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
@@ -113,6 +116,8 @@ class PoseDataModule(ImageDataModule):
             and count them.
         reduced_decoding: whether training JPEGs that are shown at half their size or less are decoded at 1/2, 1/4 or
             1/8 of it; their pixels then differ by a few of 255 levels.
+        confidence: of labels that a model has predicted (`predict --as_dataset`): training points of less than `min`
+            are unlabelled, and with `weight` the loss of each is multiplied by its score; null to take all alike.
 
     Raises:
         SettingError, DataError: naming the setting or the file, what was found and what was expected.
@@ -148,8 +153,9 @@ class PoseDataModule(ImageDataModule):
         allow: Sequence[str] = (),
         on_bad: OnBad = "error",
         reduced_decoding: bool = True,
+        confidence: Confidence | None = None,
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad)
+        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad, confidence)
         self.reduced_decoding = reduced_decoding
         if not padding > 0:
             raise SettingError(
@@ -201,9 +207,10 @@ class PoseDataModule(ImageDataModule):
                 augment=self.augment if name == "train" else None,
                 seed=self.seed,
                 padding=self.padding,
-                label_sources=self._find_masks(people),
+                label_sources=self._find_masks(people, name == "train"),
                 skip_bad=self.on_bad == "skip",
                 reduced_decoding=self.reduced_decoding and name == "train",
+                confidence=self.confidence if name == "train" else None,
             )
             new.append(name)
         self.run_quick_checks(new)
@@ -258,10 +265,13 @@ class PoseDataModule(ImageDataModule):
             raise SettingError(f"data.{name} is null: set it to a COCO file under {self.root}.")
         on_bad: OnBadRow = "skip" if self.on_bad == "skip" else "collect"
         read = partial(read_people, skeleton=self.skeleton, box=self.box, on_bad=on_bad, allow=self.allow)
+        scored = self.confidence is not None and name == "train"
         part = self._finder.find(file_of)
         where = f"{name} ({short_path(part.path, self.root)})"
         images = images_of_split(self.images, file_of)
         choose = self.choose_pictures(name, part.path, self.group_by)
+        if name == "train" and self.left_out:
+            choose = but_for(self.left_out, choose)
         files = [
             read(
                 part,
@@ -271,22 +281,28 @@ class PoseDataModule(ImageDataModule):
                 where=where,
                 vocabulary=self.file_skeleton,
                 choose=choose,
+                scores=scored,
             )
         ]
+        if scored:
+            expect_scores(files[0])
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
             root = find_root(Path(source.root).expanduser(), f"{setting}.root")
             vocabulary = None if source.skeleton is None else load_skeleton(source.skeleton)
             where, setting = f"{setting} ({source.annotations})", f"{setting}.annotations"
             part = SplitFinder(root, {"train": source.annotations}, _DEFAULTS, "pose", setting).find("train")
-            files.append(read(part, root, source.images, setting, where=where, vocabulary=vocabulary))
+            found = read(
+                part, root, source.images, setting, where=where, vocabulary=vocabulary, scores=scored
+            )
+            files.append(found)
         self.files[name] = with_unique_ids(files)
         if self.detections is not None and name != "train":
             path = find_file(self.root, self.detections, "data.detections")
             return [read_detections(path, self.files[name][0], threshold=self.detection_threshold)]
         return [file.people for file in self.files[name]]
 
-    def _find_masks(self, people: Sequence[People]) -> list[list[LabelSource]]:
+    def _find_masks(self, people: Sequence[People], training: bool) -> list[list[LabelSource]]:
         """The masks of each source, after checking that all images have theirs."""
         if self.masks is None or self.classes is None:
             return []
@@ -295,9 +311,12 @@ class PoseDataModule(ImageDataModule):
             places.append((Path(source.root).expanduser(), source.masks, f"data.sources[{number}].masks"))
         folders: list[list[LabelSource]] = []
         for (root, masks, setting), table in zip(places, people, strict=False):
-            folder = MaskFolder(root / masks, self.classes, setting)
-            folder.check(stem_of(name) for name in table.file_name[np.unique(table.image)].tolist())
-            folders.append([folder])
+            found: list[RasterFolder] = [MaskFolder(root / masks, mask_classes(root, self.classes), setting)]
+            if self.confidence is not None and training:
+                found.append(ConfidenceFolder(root, "segmentation"))
+            for folder in found:
+                folder.check(stem_of(name) for name in table.file_name[np.unique(table.image)].tolist())
+            folders.append([*found])
         return folders
 
     def check_subjects(self, names: Sequence[str]) -> list[Subject]:

@@ -10,6 +10,7 @@ from sapiens2_lit.data.datasets.backgrounds import Backgrounds, MaskCutout
 from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
 from sapiens2_lit.data.layouts.find import SplitFinder
 from sapiens2_lit.data.layouts.pictures import Pictures, read_pictures
+from sapiens2_lit.data.pseudo.mask_classes import mask_classes
 from sapiens2_lit.data.splits import SPLIT_FILES
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.errors import SettingError
@@ -86,7 +87,7 @@ class SegmentationDataModule(DenseDataModule):
         return self.masks != _MASKS or (self.root / _MASKS).is_dir() or not finder.finds_tool()
 
     def find_labels(self) -> list[LabelSource]:
-        return [MaskFolder(self.root / self.masks, self.classes)]
+        return [MaskFolder(self.root / self.masks, mask_classes(self.root, self.classes))]
 
     def count_classes(self) -> npt.NDArray[np.int64]:
         """(C,) pixels of each class in the training masks, of 2000 of them at most; after `setup("fit")`."""

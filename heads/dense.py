@@ -68,7 +68,7 @@ class DenseHead(FieldHead):
         return at_input_size(outputs, batch).float()
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        field, valid = self.field(outputs, batch), valid_pixels(batch)
+        field, valid = self.field(outputs, batch), weighted_pixels(valid_pixels(batch), batch)
         return {name: term(field, batch[self.key], valid) for name, term in self.losses.items()}
 
     def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
@@ -126,6 +126,11 @@ def valid_pixels(batch: Batch) -> Tensor:
     """(B, 1, H, W) bool: where dense labels count; everywhere, if the batch does not say."""
     image = batch["image"]
     return batch.get("valid", torch.ones_like(image[:, :1], dtype=torch.bool))
+
+
+def weighted_pixels(valid: Tensor, batch: Batch) -> Tensor:
+    """`valid` (B, 1, H, W) for losses: the weights of the pixels that count, float, where the batch has such."""
+    return torch.where(valid, batch["weight"], 0) if "weight" in batch else valid
 
 
 def evaluated_pixels(valid: Tensor, batch: Batch) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from sapiens2_lit import metrics as measures
 from sapiens2_lit.decoders import Kind, build_decoder
 from sapiens2_lit.heads.base import Batch, Outputs, closeness
-from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms, evaluated_pixels
+from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms, evaluated_pixels, weighted_pixels
 from sapiens2_lit.losses import AlphaCrossEntropy, AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1
 from sapiens2_lit.visualization.draw_dense import channels_last, draw_matte
 
@@ -76,7 +76,7 @@ class MattingHead(DenseHead):
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         logits, alpha = self.logits(outputs, batch), batch["alpha"]
-        matte, valid = logits.sigmoid(), alpha.isfinite()
+        matte, valid = logits.sigmoid(), weighted_pixels(alpha.isfinite(), batch)
         terms = {
             # a sigmoid that is sure of itself is rounded to 0 or 1, from where no gradient leads back
             name: term((logits if getattr(term, "on_logits", False) else matte)[:, 3:], alpha, valid)

@@ -28,6 +28,7 @@ from sapiens2_lit.heads.dense import (
     outside_autocast,
     start_at,
     valid_pixels,
+    weighted_pixels,
 )
 from sapiens2_lit.heads.scale_branch import build_scale_branch
 from sapiens2_lit.losses import (
@@ -39,6 +40,7 @@ from sapiens2_lit.losses import (
     PointScale,
     PointSiLog,
 )
+from sapiens2_lit.losses.masked import mean_weight
 from sapiens2_lit.visualization.draw import side_by_side
 from sapiens2_lit.visualization.draw_dense import channels_last, draw_depth, draw_points
 
@@ -140,10 +142,13 @@ class PointmapHead(FieldHead):
         """Terms in canonical units, and `scale`, for samples with any pixel that counts."""
         assert isinstance(outputs, dict)
         points, intrinsics, valid = self.canonical(outputs, batch), batch["intrinsics"], valid_pixels(batch)
+        weights = weighted_pixels(valid, batch)
         true_scale = canonical_scale(intrinsics, image_size(batch))
         target = true_scale[:, None, None, None] * batch["pointmap"]
-        terms = {name: term(points, target, valid, intrinsics) for name, term in self.losses.items()}
+        terms = {name: term(points, target, weights, intrinsics) for name, term in self.losses.items()}
         scale = torch.where(valid.flatten(1).any(dim=1), outputs["scale"].float()[:, 0], true_scale)
+        if (sure := mean_weight(weights)) is not None:
+            scale = torch.lerp(true_scale, scale, sure)  # its absolute error times the sample's mean weight
         return {**terms, "scale": self.scale_loss(scale, true_scale)}
 
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":

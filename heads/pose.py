@@ -94,6 +94,8 @@ class PoseHead(DecoderHead):
                 f"has {outputs.shape[1]}; give the data the skeleton of the head"
             )
         gx, gy, weight = self.codec(outputs, batch["image"]).encode_separable(batch["keypoints"])
+        if "keypoint_weight" in batch:
+            weight = weight * batch["keypoint_weight"]
         return {name: term(outputs, gx, gy, weight) for name, term in self.losses.items()}
 
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":

@@ -113,13 +113,31 @@ class SegmentationHeadBase(DecoderHead):
         return outputs.flip(-1)[:, torch.tensor(self.classes.swap, device=outputs.device)]
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Terms of the labelled pixels, times their `weight` where the batch has such.
+
+        Raises:
+            SettingError: there are weights, and a term that is not ours takes none.
+        """
+        self._check_weights(batch)
         logits, labels = at_input_size(outputs, batch), batch["segmentation"]
+        weights = (batch["weight"][:, 0],) if "weight" in batch else ()
         with torch.autocast(logits.device.type, enabled=False):
             return {
                 # ours see to float32 themselves, a chunk at a time; others would add up pixels in half precision
-                name: term(logits if isinstance(term, CrossEntropy | Dice) else logits.float(), labels)
+                name: term(logits, labels, *weights)
+                if isinstance(term, CrossEntropy | Dice)
+                else term(logits.float(), labels)
                 for name, term in self.losses.items()
             }
+
+    def _check_weights(self, batch: Batch) -> None:
+        others = [name for name, term in self.losses.items() if not isinstance(term, CrossEntropy | Dice)]
+        if "weight" in batch and others:
+            raise SettingError(
+                f"data.confidence.weight is true, but {type(self).__name__}'s loss `{others[0]}`, a "
+                f"{type(self.losses[others[0]]).__name__}, takes no weights of pixels: take CrossEntropy and Dice, or "
+                "set it to false."
+            )
 
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
         """Intersection over union, Dice and accuracies; of each class but in training, if `per_class`.

@@ -4,7 +4,7 @@ import logging
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from sapiens2_lit.atomic_write import check_writable
 from sapiens2_lit.cli.find_run import find_model, with_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import with_underscores
+from sapiens2_lit.cli.predict_dataset import begin_dataset, check_pool, say_how_to_train, settle_options
 from sapiens2_lit.cli.predict_options import build_parser
 from sapiens2_lit.cli.predict_people import detector_of, find_boxes, image_ids, who_finds_people
 from sapiens2_lit.cli.start import say_loading
@@ -35,7 +36,15 @@ if TYPE_CHECKING:  # torch is imported when all that was asked for is there
 
 log = logging.getLogger(__name__)
 
-OF_EACH_SHARD = ("shard", "devices", "device", "output", "resume", "verify")  # options that may differ
+OF_EACH_SHARD = (
+    "shard",
+    "devices",
+    "device",
+    "output",
+    "as_dataset",
+    "resume",
+    "verify",
+)  # options that may differ
 
 
 def predict(args: list[str]) -> int:
@@ -51,7 +60,9 @@ def predict(args: list[str]) -> int:
     if any(arg.startswith("--data.predict") for arg in args):
         raise SettingError("--data.predict is gone: give --images PATH, and --boxes FILE for people")
     typed = with_model(with_underscores(args))
-    options = build_parser().parse_args(typed)
+    parser = build_parser()
+    options = parser.parse_args(typed)
+    settle_options(options, Namespace(**{name: parser.get_default(name) for name in vars(options)}))
     if options.devices is not None:
         from sapiens2_lit.cli.predict_devices import predict_on_devices
 
@@ -63,51 +74,71 @@ def predict(args: list[str]) -> int:
 
 def predict_to(options: Namespace) -> int:
     """Do what options ask for; returns and raises as `predict` does."""
-    check_writable(options.output, "--output")
+    check_writable(options.output, "--output" if options.as_dataset is None else "--as_dataset")
     shard = None if options.shard is None else parse_shard(options.shard)
     source = open_source(options.images, without=options.output)
     for name, value in (("--resume", options.resume), ("--shard", options.shard)):
         if source.stream is not None and value:
             raise SettingError(f"{name}: {source.stream.label} is a stream, which does not begin again")
+    if options.as_dataset is not None:
+        check_pool(options, source)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)
     from sapiens2_lit.cli.predict_tally import Tally
-    from sapiens2_lit.inference.output import open_output
-    from sapiens2_lit.inference.writers.formats import FormatOptions
 
     timeline = build_timeline(options, predictor, source)
-    ids = None if boxes is None else image_ids(boxes, source, options.formats or ())
-    formats = FormatOptions(
-        frame=options.frame, depth_unit=options.depth_unit, overlay=options.overlay_format, image_ids=ids
-    )
     tally = Tally(people=bool(predictor.top_down))
+    opened = results_of(options, predictor, source, boxes)
     part = begin_part(options, shard, source)
-    source = source if shard is None else shard.of(source)
+    own = source if shard is None else shard.of(source)
     try:
-        with (
-            interrupts.asked(),
-            open_output(
-                options.formats,
-                options.output,
-                dict(predictor.model.named_heads()),
-                source,
-                options=formats,
-                resume=options.resume,
-                sequential=options.track or options.smooth,
-                part=part,
-            ) as output,
-        ):
-            run(predictor, source, output, boxes, timeline, tally)
+        with interrupts.asked(), opened(own, part) as output:
+            run(predictor, own, output, boxes, timeline, tally)
     except Interrupted as error:
-        report(options.output, tally, source)
+        report(options.output, tally, own)
         if source.stream is None:
             raise error.with_advice("the same command with --resume goes on from here") from None
         if error.signal != signal.SIGINT:
             raise
         interrupts.settle()  # Ctrl-C is how a stream ends
     else:
-        report(options.output, tally, source)
-    return 1 if source.problems or tally.problems else 0
+        report(options.output, tally, own)
+        if options.as_dataset is not None and output.whole:
+            say_how_to_train(options.as_dataset)
+    return 1 if own.problems or tally.problems else 0
+
+
+def results_of(
+    options: Namespace, predictor: "Predictor", source: Source, boxes: BoxFile | None
+) -> Callable[[Source, "ShardedRun | None"], "Output"]:
+    """What opens the results of the pictures of a shard, or of all of them, and of the run that the shard is a part of.
+
+    Raises:
+        SettingError, DataError: an option does not fit, or the folder holds something else.
+    """
+    if options.as_dataset is not None:
+        return begin_dataset(options, predictor, source)
+    from sapiens2_lit.inference.output import open_output
+    from sapiens2_lit.inference.writers.formats import FormatOptions
+
+    ids = None if boxes is None else image_ids(boxes, source, options.formats or ())
+    formats = FormatOptions(
+        frame=options.frame, depth_unit=options.depth_unit, overlay=options.overlay_format, image_ids=ids
+    )
+
+    def opened(own: Source, part: "ShardedRun | None") -> "Output":
+        return open_output(
+            options.formats,
+            options.output,
+            dict(predictor.model.named_heads()),
+            own,
+            options=formats,
+            resume=options.resume,
+            sequential=options.track or options.smooth,
+            part=part,
+        )
+
+    return opened
 
 
 def begin_part(options: Namespace, shard: Shard | None, source: Source) -> "ShardedRun | None":
@@ -175,6 +206,7 @@ def build_predictor(options: Namespace) -> "Predictor":
         detector=detector_of(options),
         tiles=1 if options.tiles is None or options.detector not in (None, "self") else options.tiles,
         person_score=options.person_score,
+        confidence=options.as_dataset is not None,
     )
     for name, value in (
         ("--boxes", options.boxes),

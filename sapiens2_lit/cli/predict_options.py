@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sapiens2_lit.cli.options import Parser, add_trust_options
+from sapiens2_lit.cli.options import Parser, add_trust_options, true_or_false
 from sapiens2_lit.data.pixel_limit import MAX_PIXELS
 
 DESCRIPTION = """\
@@ -17,6 +17,7 @@ examples:
   sapiens2-lit predict --model facebook/sapiens2-seg-0.4b --images 'photos/*.jpg' --output masks --formats png overlay
   sapiens2-lit predict --model runs/pose_17 --images rtsp://camera.local/live --mask_with facebook/sapiens2-seg-0.4b
   sapiens2-lit predict --model facebook/sapiens2-normal-0.4b --mask_with facebook/sapiens2-seg-0.4b --images walk.mp4
+  sapiens2-lit predict --model runs/pose_17 --images pool --as_dataset pseudo
 """
 
 
@@ -82,7 +83,14 @@ def build_parser() -> Parser:
 
     views = parser.add_argument_group("how it is predicted")
     views.add_argument("--batch_size", type=int, default=4, metavar="N", help="views at a time (%(default)s)")
-    parser.add_switch("flip", False, "average with the mirrored images", views)
+    views.add_argument(
+        "--flip",
+        type=true_or_false,
+        nargs="?",
+        const=True,
+        metavar="true|false",
+        help="average with the mirrored images (false; with --as_dataset true)",
+    )
     views.add_argument(
         "--scales", type=float, nargs="+", default=[1.0], metavar="S", help="sizes to average over (1)"
     )
@@ -97,9 +105,7 @@ def build_parser() -> Parser:
     )
 
     results = parser.add_argument_group("results")
-    results.add_argument(
-        "--output", type=Path, default=Path("predictions"), metavar="DIR", help="folder (%(default)s)"
-    )
+    results.add_argument("--output", type=Path, metavar="DIR", help="folder (predictions)")
     results.add_argument(
         "--formats", nargs="+", metavar="F", help="see docs/outputs.md (json png ply overlay)"
     )
@@ -111,6 +117,20 @@ def build_parser() -> Parser:
     )
     results.add_argument(
         "--overlay_format", default="jpg", help="of overlays of photographs: jpg or png (%(default)s)"
+    )
+    dataset = parser.add_argument_group("pseudo-labels")
+    dataset.add_argument(
+        "--as_dataset",
+        type=Path,
+        metavar="DIR",
+        help="write a dataset to train on instead: images, labels of every head, confidences (docs/distillation.md)",
+    )
+    parser.add_switch("copy_images", False, "copy its images instead of linking them", dataset)
+    dataset.add_argument(
+        "--held_out",
+        nargs="+",
+        metavar="PATH",
+        help="images that must not be among --images, byte for byte, such as those you validate on",
     )
     several = parser.add_mutually_exclusive_group()
     several.add_argument(

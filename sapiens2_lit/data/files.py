@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from sapiens2_lit.data.pseudo.origin import check_labelled
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.synthetic.dataset.manifest import check_finished
 
@@ -70,10 +71,11 @@ def find_root(root: Path, setting: str = "data.root") -> Path:
     """The folder of a dataset.
 
     Raises:
-        DataError: it is no folder, or one that `sapiens2-lit synth` has not finished.
+        DataError: it is no folder, or one that `sapiens2-lit synth` or `predict --as_dataset` has not finished.
     """
     find_folder(root, setting)
     check_finished(root)
+    check_labelled(root)
     return root
 
 

@@ -16,6 +16,7 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.heads.segmentation import SegmentationHeadBase
 from sapiens2_lit.inference.class_maps import restore_classes
+from sapiens2_lit.inference.confidence import Pair, confidence_of
 from sapiens2_lit.inference.prediction import Instance, Prediction
 from sapiens2_lit.inference.to_original import restore_field, restore_labels, restore_vectors
 from sapiens2_lit.inference.views import View
@@ -73,9 +74,20 @@ class FoundByHead:
         outputs: its raw outputs (B, ...).
         batch: as `batch_of` makes it.
         views: B of them.
+        confidence: fill `Prediction.confidences` with how sure a dense head is, too.
+        pair: its outputs for the images and for their mirror images, where these were looked at.
     """
 
-    def __init__(self, name: str, head: Head, outputs: Outputs, batch: Batch, views: Sequence[View]) -> None:
+    def __init__(
+        self,
+        name: str,
+        head: Head,
+        outputs: Outputs,
+        batch: Batch,
+        views: Sequence[View],
+        confidence: bool = False,
+        pair: Pair | None = None,
+    ) -> None:
         self.name = name
         self.head = head
         self.outputs = outputs
@@ -84,6 +96,9 @@ class FoundByHead:
         self.size = tuple(batch["image"].shape[-2:])
         self._lock = threading.Lock()
         self._found: dict[str, npt.NDArray[Any]] | None = None
+        self.pair = pair
+        self.wants_confidence = confidence
+        self._confidence: npt.NDArray[Any] | None = None
 
     def add_person(self, index: int, prediction: Prediction) -> None:
         """What a top-down head says of a view, in pixels of the original image.
@@ -116,6 +131,9 @@ class FoundByHead:
             taken: of the view's region, the pixels that are the view's; None for all.
         """
         view = self.views[index]
+        if self.wants_confidence and all(view.region.size):
+            restored = restore_field(self._sure()[index, ..., None], view)[..., 0]
+            paste(prediction.confidences, self.name, restored, view, taken)
         if predicts_classes(self.head) and isinstance(self.outputs, Tensor):
             if all(view.region.size):  # else a box beside the image
                 maps = prediction.maps.setdefault(self.name, {})
@@ -127,6 +145,13 @@ class FoundByHead:
             elif all(view.region.size):
                 restored = restore(key, array[index], view)
                 paste(prediction.maps.setdefault(self.name, {}), key, restored, view, taken)
+
+    def _sure(self) -> npt.NDArray[Any]:
+        with self._lock:
+            if self._confidence is None:
+                found = confidence_of(self.head, self.outputs, self.pair, self.batch)
+                self._confidence = as_array(found)
+            return self._confidence
 
     def _predict(self) -> dict[str, npt.NDArray[Any]]:
         with self._lock:

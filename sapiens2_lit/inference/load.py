@@ -37,7 +37,7 @@ def load(
             package, torch and lightning; those of the variable SAPIENS2_LIT_TRUST, separated by commas, are, too.
         allow_nonfinite: load weights that are NaN or infinite.
         options: of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector, tiles,
-            person_score.
+            person_score, confidence.
 
     Raises:
         UntrustedError: the file names a class that is not trusted; nothing of it was imported.

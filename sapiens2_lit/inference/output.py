@@ -92,6 +92,9 @@ class Made:
 class Output:
     """The files of a run; a context manager, which on an exception leaves whole files alone and drops unfinished ones.
 
+    Attributes:
+        whole: it was closed, and all parts of the run are done.
+
     Args:
         writers: one for each format of each result.
         out: the folder.
@@ -123,6 +126,7 @@ class Output:
         self.resume = resume
         self.sequential = sequential or any(isinstance(writer, OverlayVideo) for writer in writers)
         self.described = False
+        self.whole = False
         self._video: tuple[str, VideoFile | Stream] | None = None
         self._num_frames = 0
         self._lock = threading.Lock()
@@ -192,8 +196,7 @@ class Output:
         self._end_video()
         for writer in self.writers:
             writer.close(self.out)
-        if self.part is not None:
-            self.part.finish(self.writers, self._unchanged)
+        self.whole = self.part is None or self.part.finish(self.writers, self._unchanged)
 
     def abort(self) -> None:
         """Drop what is not finished; `resume` will make it again."""

@@ -76,6 +76,8 @@ class Prediction:
         focal: focal length in original pixels, where a point map head says so.
         values: by head and key, numbers that are no maps, such as a point map's `scale`.
         heads: how to read the results of each head.
+        confidences: by dense head, where they were asked for, float32 (H, W) 0..1: how sure it is of each pixel; NaN
+            where nothing is known.
         people_from: who said where people are: given `boxes`, a `detector`, the `mask` of a head; `picture` where
             nobody did and it was taken for one person who fills it.
     """
@@ -86,6 +88,7 @@ class Prediction:
     focal: float | None = None
     values: dict[str, dict[str, Array]] = field(default_factory=dict)
     heads: Mapping[str, HeadInfo] = field(default_factory=dict)
+    confidences: dict[str, Array] = field(default_factory=dict)
     people_from: PeopleFrom = "picture"
 
 

@@ -62,6 +62,7 @@ class Predictor:
         person_score: people of `self`, and those who are thought to fill an image, that score less are doubtful
             (`Instance.doubt`); 0.05 above the score from which a head draws keypoints, 0.35 of most, where absent.
         trust: classes or modules that the file of `mask_with` may name, as of `load`.
+        confidence: fill `Prediction.confidences`, too.
 
     Raises:
         SettingError: a setting is out of its range, or fits no head.
@@ -81,6 +82,7 @@ class Predictor:
         tiles: Tiles = 1,
         person_score: float | None = None,
         trust: Iterable[str] = (),
+        confidence: bool = False,
     ) -> None:
         if batch_size < 1:
             raise SettingError(f"batch_size: found {batch_size}, expected 1 or more.")
@@ -103,7 +105,7 @@ class Predictor:
         self.dense = [name for name, head in model.named_heads() if not head.top_down]
         self.masker, self.mask_with = self._find_masker(mask_with, trust)
         self.grouping = Grouping(model, self.top_down, self.dense, dense_view == "crop", padding)
-        self.runner = Runner(model, batch_size, flip, self.sizes)
+        self.runner = Runner(model, batch_size, flip, self.sizes, confidence)
         self.person_score = person_score
         masks = self.runner if self.masker is None else self.masker.runner
         self.own_mask = find_own_mask(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sapiens2_lit.heads.base import Outputs
 from sapiens2_lit.inference.assemble import CropOwnership, FoundByHead, batch_of
+from sapiens2_lit.inference.confidence import Pair
 from sapiens2_lit.inference.inputs import RGB
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.pending import Pending
@@ -25,13 +26,18 @@ class Runner:
         batch_size: views that pass through the networks at a time.
         flip: average with the mirrored images, where a head can.
         sizes: of inputs to average over, where a head can.
+        confidence: fill `Prediction.confidences`, too, and let results depend on their own picture alone, to the last
+            bit: batches are filled up, since networks round otherwise where a batch is smaller.
     """
 
-    def __init__(self, model: InferenceModel, batch_size: int, flip: bool, sizes: list[Size]) -> None:
+    def __init__(
+        self, model: InferenceModel, batch_size: int, flip: bool, sizes: list[Size], confidence: bool = False
+    ) -> None:
         self.model = model
         self.batch_size = batch_size
         self.flip = flip
         self.sizes = sizes
+        self.confidence = confidence
 
     def run(
         self,
@@ -74,19 +80,33 @@ class Runner:
         pending: Sequence[Pending],
         claims: Sequence[CropOwnership],
     ) -> None:
+        missing = self.batch_size - len(views) if self.confidence else 0
+        seen = [*views, *[views[-1]] * missing]
+
         def render(size: Size) -> Tensor:
-            pixels = np.stack(
-                [rendered(view, images[view.image], pending[view.image].rendered, size) for view in views]
-            )
+            own = [rendered(view, images[view.image], pending[view.image].rendered, size) for view in views]
+            pixels = np.stack([*own, *[own[-1]] * missing])
             return torch.from_numpy(pixels).to(self.model.device).permute(0, 3, 1, 2).contiguous()
 
         inputs = render(self.model.image_size)
-        outputs = self.model.evaluate(inputs, names, flip=self.flip, sizes=self.sizes, render=render)
-        batch = batch_of(inputs, views)
+        pairs: dict[str, Pair] = {}
+        outputs = self.model.evaluate(
+            inputs,
+            names,
+            flip=self.flip,
+            sizes=self.sizes,
+            render=render,
+            pairs=pairs if self.confidence else None,
+        )
+        batch = batch_of(inputs, seen)
         heads = {name: head for name, head in self.model.named_heads() if name in names}
         dense = any(not head.top_down for head in heads.values())
         size = sum(nbytes(outputs[name]) for name in heads) // len(views)
-        found = {name: FoundByHead(name, head, outputs[name], batch, views) for name, head in heads.items()}
+        size += sum(nbytes(one) for pair in pairs.values() for one in pair) // len(views)
+        found = {
+            name: FoundByHead(name, head, outputs[name], batch, seen, self.confidence, pairs.get(name))
+            for name, head in heads.items()
+        }
         for index, view in enumerate(views):
             one = pending[view.image]
             one.nbytes += size

@@ -13,7 +13,17 @@ from torch import Tensor
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.geometry import relative_depth, standardize_depth
-from sapiens2_lit.losses.masked import DenseTerm, absolute_gradient, coarsen, masked_mean, positive
+from sapiens2_lit.losses.masked import (
+    DenseTerm,
+    absolute_gradient,
+    coarse_valid,
+    coarsen,
+    counted,
+    masked_mean,
+    mean_weight,
+    positive,
+    weigh,
+)
 
 _LEAST_RATIO = 0.1  # of prediction to target; below it the logarithm goes on as a straight line
 _RELATIVE_OFFSET = 0.1  # lifts relative depth off 0, where it has no logarithm
@@ -66,7 +76,7 @@ class SiLog(DenseTerm):
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         if self.relative:
             prediction = prediction + _RELATIVE_OFFSET
-            target = relative_depth(target, valid) + _RELATIVE_OFFSET
+            target = relative_depth(target, counted(valid)) + _RELATIVE_OFFSET
         eps = None if self.released else self.eps
         return scale_invariant_log(prediction, target, valid, self.variance, eps)
 
@@ -82,7 +92,8 @@ class ScaleShiftInvariantL1(DenseTerm):
     """
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        error = standardize_depth(prediction, valid) - standardize_depth(target, valid)
+        there = counted(valid)
+        error = standardize_depth(prediction, there) - standardize_depth(target, there)
         return masked_mean(error.abs(), valid)
 
 
@@ -111,12 +122,13 @@ class GradientMatching(DenseTerm):
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         if self.relative:
-            prediction, target = standardize_depth(prediction, valid), standardize_depth(target, valid)
+            there = counted(valid)
+            prediction, target = standardize_depth(prediction, there), standardize_depth(target, there)
         error = prediction - target
         total = absolute_gradient(error, valid)
         for scale in range(1, self.scales):
             coarse, count = coarsen(error, valid, 2**scale)
-            total = total + absolute_gradient(coarse, count > 0)
+            total = total + absolute_gradient(coarse, coarse_valid(count, valid, 2**scale))
         return total
 
 
@@ -124,23 +136,30 @@ def scale_invariant_log(
     prediction: Tensor, target: Tensor, valid: Tensor, variance: float, eps: float | None
 ) -> Tensor:
     """Scalar: `SiLog` of depth (B, 1, H, W), which is 1 at pixels that do not count; without eps the released form."""
-    count = valid.sum(dim=(1, 2, 3)).clamp(min=1)
-    some = valid.any(dim=3).any(dim=2).any(dim=1)
+    each_weight, there = mean_weight(valid), counted(valid)
+    some = there.any(dim=3).any(dim=2).any(dim=1)
+    count = valid.sum(dim=(1, 2, 3)).clamp(min=1) if each_weight is None else weight_sum(valid)
     if eps is None:
         error = torch.log(target) - torch.log(prediction)
     else:
         error = -log_ratio(
             prediction / torch.where(target < 0, torch.nan, target)
         )  # the sign must not get lost
-    error = torch.where(valid, error, 0)
-    mean = error.sum(dim=(1, 2, 3)) / count
+    error = torch.where(there, error, 0)
+    mean = weigh(error, valid).sum(dim=(1, 2, 3)) / count
     # mean d² - v mean(d)², written so that rounding cannot make it negative
-    around = torch.where(valid, error - mean[:, None, None, None], 0).square().sum(dim=(1, 2, 3)) / count
+    around = weigh((error - mean[:, None, None, None]).square(), valid).sum(dim=(1, 2, 3)) / count
     square = around + (1 - variance) * mean.square()
     smooth = eps or 0.0
     each = torch.where(some, square + smooth**2, 1).sqrt() - smooth  # the root of 0 has no gradient
-    each = torch.where(some, each, 0)
+    each = torch.where(some, each if each_weight is None else each * each_weight, 0)
     return each.sum() / some.sum().clamp(min=1) if eps is None else each.mean()
+
+
+def weight_sum(valid: Tensor) -> Tensor:
+    """(B,) sum of the weights of each image; 1 where there are none."""
+    total = valid.sum(dim=(1, 2, 3))
+    return torch.where(total > 0, total, 1)
 
 
 def log_ratio(ratio: Tensor) -> Tensor:

@@ -1,5 +1,9 @@
 """What the losses of dense fields share: pixels that do not count, masked means, differences, coarse maps.
 
+`valid` is bool, or holds weights 0..1 (`data.confidence`): 0 does not count, 1 is the same as true. A weight multiplies
+what its pixel adds to a mean over all pixels that count; a term that is no such mean is made of weighted means, and
+weights of one value everywhere multiply it.
+
 A pixel that does not count may hold anything in the label, NaN too. Multiplying by zero would let it through, in the
 value or in the gradient, so both sides are replaced there before anything is computed.
 
@@ -44,7 +48,7 @@ class DenseTerm(nn.Module, ABC):
         self.released = released
 
     def forward(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Scalar, from prediction and target (B, C, H, W) and valid (B, 1, H, W) bool."""
+        """Scalar, from prediction and target (B, C, H, W) and valid (B, 1, H, W), bool or weights."""
         with torch.autocast(prediction.device.type, enabled=False):
             prediction, target = prepare(prediction, target, valid, self.fill_value)
             return self.weight * self.value(prediction, target, valid)
@@ -74,7 +78,9 @@ def prepare(
     """
     assert prediction.shape == target.shape, f"prediction {(*prediction.shape,)}, target {(*target.shape,)}"
     expected = (len(target), 1, *target.shape[2:])
-    assert valid.shape == expected and valid.dtype == torch.bool, f"valid {(*valid.shape,)} {valid.dtype}"
+    known = valid.dtype == torch.bool or valid.is_floating_point()
+    assert valid.shape == expected and known, f"valid {(*valid.shape,)} {valid.dtype}"
+    valid = counted(valid)
     dtype = torch.promote_types(torch.promote_types(prediction.dtype, target.dtype), torch.float32)
     prediction, target = prediction.to(dtype), target.to(dtype)
     if fill_value is None:
@@ -83,23 +89,43 @@ def prepare(
     return torch.where(valid, prediction, fill), torch.where(valid, target, fill)
 
 
+def counted(valid: Tensor) -> Tensor:
+    """Bool: where pixels count, by `valid` of bool or of weights."""
+    return valid if valid.dtype == torch.bool else valid > 0
+
+
+def weigh(values: Tensor, valid: Tensor) -> Tensor:
+    """Values times their weights, 0 where they do not count."""
+    if valid.dtype == torch.bool:
+        return torch.where(valid, values, 0)
+    return torch.where(valid > 0, values * valid, 0)
+
+
+def mean_weight(valid: Tensor) -> Tensor | None:
+    """(B,) mean weight of each image's pixels that count; None for `valid` of bool, where it is 1."""
+    if valid.dtype == torch.bool:
+        return None
+    return valid.sum(dim=(1, 2, 3)) / counted(valid).sum(dim=(1, 2, 3)).clamp(min=1)
+
+
 def masked_mean(values: Tensor, valid: Tensor, pooled: bool = False) -> Tensor:
     """Scalar: mean over images of the mean over an image's pixels that count of the sum over channels.
 
     An image where none counts adds 0, and is one of the images. Pooled, as the released losses are, it is the mean over
     the batch's pixels that count: an image then weighs as much as it has of them, and how much depends on the others.
     """
-    total = torch.where(valid, values, 0).sum(dim=(1, 2, 3))
-    count = valid.sum(dim=(1, 2, 3))
+    total = weigh(values, valid).sum(dim=(1, 2, 3))
+    count = counted(valid).sum(dim=(1, 2, 3))
     if pooled:
         return total.sum() / count.sum().clamp(min=1)
     return (total / count.clamp(min=1)).mean()
 
 
 def differences(values: Tensor, valid: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Forward differences along x, then along y, each with where both ends count."""
-    yield values[..., :, 1:] - values[..., :, :-1], valid[..., :, 1:] & valid[..., :, :-1]
-    yield values[..., 1:, :] - values[..., :-1, :], valid[..., 1:, :] & valid[..., :-1, :]
+    """Forward differences along x, then along y, each with where both ends count; of weights the smaller one."""
+    both = torch.logical_and if valid.dtype == torch.bool else torch.minimum
+    yield values[..., :, 1:] - values[..., :, :-1], both(valid[..., :, 1:], valid[..., :, :-1])
+    yield values[..., 1:, :] - values[..., :-1, :], both(valid[..., 1:, :], valid[..., :-1, :])
 
 
 def squared_gradient(error: Tensor, valid: Tensor, pooled: bool = False) -> Tensor:
@@ -115,14 +141,23 @@ def absolute_gradient(error: Tensor, valid: Tensor) -> Tensor:
 
 
 def coarsen(values: Tensor, valid: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-    """Means (B, C, h, w) of the pixels that count in blocks of `factor`, and how many they are (B, 1, h, w).
+    """Means (B, C, h, w) of the pixels that count in blocks of `factor`, and how many they are (B, 1, h, w), or weigh.
 
     Blocks that stick out at the right and the bottom are kept; a block without a pixel that counts is 0.
     """
     kind = values.dtype
-    total = _block_sum(torch.where(valid, values, 0), factor)
+    total = _block_sum(weigh(values, valid), factor)
     count = _block_sum(valid.to(kind), factor)
-    return total / count.clamp(min=1), count
+    if valid.dtype == torch.bool:
+        return total / count.clamp(min=1), count
+    return total / torch.where(count > 0, count, 1), count
+
+
+def coarse_valid(count: Tensor, valid: Tensor, factor: int) -> Tensor:
+    """`valid` of the blocks of `coarsen`: whether any of their pixels counts, or the mean weight of those that do."""
+    if valid.dtype == torch.bool:
+        return count > 0
+    return count / _block_sum(counted(valid).to(count.dtype), factor).clamp(min=1)
 
 
 def log_tail(error: Tensor, limit: float) -> Tensor:

@@ -11,7 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.losses.masked import DenseTerm, absolute_gradient, coarsen, masked_mean
+from sapiens2_lit.losses.masked import (
+    DenseTerm,
+    absolute_gradient,
+    coarse_valid,
+    coarsen,
+    counted,
+    masked_mean,
+    weigh,
+)
 
 
 class AlphaL1(DenseTerm):
@@ -71,8 +79,8 @@ class AlphaLaplacian(DenseTerm):
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         total = prediction.new_zeros(len(prediction))
         for level, (band, counts) in enumerate(laplacian_pyramid(prediction - target, valid, self.levels)):
-            total = total + 2**level * torch.where(counts, band, 0).abs().sum(dim=(1, 2, 3))
-        return (total / valid.sum(dim=(1, 2, 3)).clamp(min=1)).mean()
+            total = total + 2**level * weigh(band.abs(), counts).sum(dim=(1, 2, 3))
+        return (total / counted(valid).sum(dim=(1, 2, 3)).clamp(min=1)).mean()
 
 
 class ForegroundL1(DenseTerm):
@@ -107,5 +115,5 @@ def laplacian_pyramid(values: Tensor, valid: Tensor, levels: int) -> list[tuple[
         height, width = values.shape[2:]
         raised = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
         bands.append((values - raised[..., :height, :width], valid))
-        values, valid = coarse, count > 0
+        values, valid = coarse, coarse_valid(count, valid, 2)
     return [*bands, (values, valid)]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.geometry import align, area_vectors, normals_support, pixel_rays
 from sapiens2_lit.losses.depth import scale_invariant_log
-from sapiens2_lit.losses.masked import coarsen, log_tail, masked_mean, positive, prepare
+from sapiens2_lit.losses.masked import coarsen, counted, log_tail, masked_mean, positive, prepare
 
 _LIMIT = 4.0  # of |error| / d: above it the released losses stop, ours grow as the logarithm
 _SMALLEST_AREA = (
@@ -49,7 +49,7 @@ class PointTerm(nn.Module, ABC):
         self.released = released
 
     def forward(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
-        """Scalar, from points and target (B, 3, H, W), valid (B, 1, H, W) bool and intrinsics (B, 3, 3)."""
+        """Scalar, from points and target (B, 3, H, W), valid (B, 1, H, W) and intrinsics (B, 3, 3)."""
         with torch.autocast(points.device.type, enabled=False):
             points, target = prepare(points, target, valid, self.fill_value)
             return self.weight * self.value(points, target, valid, intrinsics.to(points.dtype))
@@ -113,7 +113,7 @@ class PointMultiscaleL1(PointTerm):
         for factor in self.factors:
             coarse, count = coarsen((points - target) / depth, valid, factor)
             total = total + (count * self.limited(coarse)).sum(dim=(1, 2, 3))
-        return (total / valid.sum(dim=(1, 2, 3)).clamp(min=1)).mean() / len(self.factors)
+        return (total / counted(valid).sum(dim=(1, 2, 3)).clamp(min=1)).mean() / len(self.factors)
 
 
 class PointCentroidL1(PointTerm):
@@ -190,13 +190,14 @@ class PointNormal(PointTerm):
             normal, true_normal = F.normalize(surface, dim=1), F.normalize(truth, dim=1)
         else:
             area = torch.linalg.vector_norm(truth, dim=1, keepdim=True)
-            valid = normals_support(valid) & (area > 0)
+            weights, valid = valid, normals_support(counted(valid)) & (area > 0)
             area = torch.where(valid, area, 1)
             surface, truth = torch.where(valid, surface, 0), torch.where(valid, truth, 0)
             own = torch.linalg.vector_norm(surface, dim=1, keepdim=True)
             normal = surface / torch.maximum(own, _SMALLEST_AREA * area)
             true_normal = truth / area
             weight = in_place(points.detach(), target, valid)
+            valid = valid if weights.dtype == torch.bool else torch.where(valid, weights, 0)
         cosine = (normal * true_normal).sum(dim=1, keepdim=True)
         apart = (normal - true_normal).abs().mean(dim=1, keepdim=True)
         error = 1 - cosine + apart
@@ -247,7 +248,15 @@ class PointAligned(PointTerm):
         self.robust = robust
 
     def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
-        found = align(points, target, valid, shift="z" if self.shift else "none", robust=self.robust)
+        weight = None if valid.dtype == torch.bool else valid
+        found = align(
+            points,
+            target,
+            counted(valid),
+            shift="z" if self.shift else "none",
+            weight=weight,
+            robust=self.robust,
+        )
         return masked_mean(self.limited((found.apply(points) - target) / mean_depth(target, valid)), valid)
 
 
@@ -270,11 +279,13 @@ class PointScale(nn.Module):
 
 def mean_depth(target: Tensor, valid: Tensor) -> Tensor:
     """(B, 1, 1, 1) mean z of each sample's points that count; 1 where none does."""
+    valid = counted(valid)
     depth = sample_mean(target[:, 2:], valid)
     return torch.where(valid.any(dim=3, keepdim=True).any(dim=2, keepdim=True), depth, 1)
 
 
 def sample_mean(values: Tensor, valid: Tensor) -> Tensor:
     """(B, C, 1, 1) mean of each sample's pixels that count; 0 where none does."""
+    valid = counted(valid)
     total = torch.where(valid, values, 0).sum(dim=(2, 3), keepdim=True)
     return total / valid.sum(dim=(2, 3), keepdim=True).clamp(min=1)

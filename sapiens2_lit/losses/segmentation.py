@@ -43,8 +43,8 @@ class CrossEntropy(nn.Module):
         elif class_weights is not None:
             self.class_weights = check_weights(class_weights, "CrossEntropy: `class_weights`")
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar, from logits (B, C, H, W) and labels (B, H, W) int64, 255 ignored."""
+    def forward(self, logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Scalar, from logits (B, C, H, W), labels (B, H, W) int64, 255 ignored, and weights of pixels (B, H, W)."""
         weights = self.weights_on(logits.device)
         if weights is not None and len(weights) != logits.shape[1]:
             raise SettingError(
@@ -52,12 +52,12 @@ class CrossEntropy(nn.Module):
                 f"{logits.shape[1]}, one for each class that the head predicts."
             )
 
-        def mean_n(logits_nchw: Tensor, labels_nhw: Tensor) -> Tensor:
+        def mean_n(logits_nchw: Tensor, labels_nhw: Tensor, weight_nhw: Tensor | None = None) -> Tensor:
             each = None if weights is None else weights.to(logits_nchw.dtype)
             losses = F.cross_entropy(logits_nchw, labels_nhw, each, ignore_index=IGNORED, reduction="none")
-            return losses.mean(dim=(1, 2))
+            return (losses if weight_nhw is None else losses * weight_nhw).mean(dim=(1, 2))
 
-        return self.weight * _by_chunks(mean_n, logits, labels).mean()
+        return self.weight * _by_chunks(mean_n, logits, labels, weight).mean()
 
     def weights_on(self, device: torch.device) -> Tensor | None:
         """(C,) weights of the classes, or None for 1 everywhere."""
@@ -121,22 +121,36 @@ class Dice(nn.Module):
         self.background = background
         self.eps = eps
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar, from logits (B, C, H, W) and labels (B, H, W) int64, 255 ignored."""
-        return self.weight * _by_chunks(self._loss_n, logits, labels).mean()
+    def forward(self, logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Scalar, from logits (B, C, H, W), labels (B, H, W) int64, 255 ignored, and weights of pixels (B, H, W).
 
-    def _loss_n(self, logits_nchw: Tensor, labels_nhw: Tensor) -> Tensor:
+        With weights pixels count as often in Dice's sums, and a sample as much as its labelled pixels weigh on average.
+        """
+        return self.weight * _by_chunks(self._loss_n, logits, labels, weight).mean()
+
+    def _loss_n(self, logits_nchw: Tensor, labels_nhw: Tensor, weight_nhw: Tensor | None = None) -> Tensor:
         classes = torch.arange(logits_nchw.shape[1], device=logits_nchw.device)
         labels_n1hw = labels_nhw[:, None]
         p_nchw = logits_nchw.softmax(dim=1) * (labels_n1hw != IGNORED)
         t_nchw = labels_n1hw == classes[:, None, None]
-        both_nc = (p_nchw * t_nchw).sum(dim=(2, 3))
+        both_nchw, squares_nchw = p_nchw * t_nchw, p_nchw.square()
+        if weight_nhw is not None:
+            w_n1hw = weight_nhw[:, None]
+            both_nchw, squares_nchw, t_nchw = both_nchw * w_n1hw, squares_nchw * w_n1hw, t_nchw * w_n1hw
         count_nc = t_nchw.sum(dim=(2, 3))
-        dice_nc = (2 * both_nc + self.eps) / (p_nchw.square().sum(dim=(2, 3)) + count_nc + self.eps)
+        dice_nc = (2 * both_nchw.sum(dim=(2, 3)) + self.eps) / (
+            squares_nchw.sum(dim=(2, 3)) + count_nc + self.eps
+        )
         shown_nc = count_nc > 0
         if self.background is not None:
             shown_nc[:, self.background] = False
-        return ((1 - dice_nc) * shown_nc).sum(dim=1) / shown_nc.sum(dim=1).clamp(min=1)
+        loss_n = ((1 - dice_nc) * shown_nc).sum(dim=1) / shown_nc.sum(dim=1).clamp(min=1)
+        if weight_nhw is None:
+            return loss_n
+        labelled_nhw = labels_nhw != IGNORED
+        return (
+            loss_n * (weight_nhw * labelled_nhw).sum(dim=(1, 2)) / labelled_nhw.sum(dim=(1, 2)).clamp(min=1)
+        )
 
 
 def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
@@ -171,21 +185,24 @@ def check_weights(weights: Sequence[float], where: str) -> tuple[float, ...]:
     return values
 
 
-def _by_chunks(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor) -> Tensor:
+def _by_chunks(
+    loss: Callable[..., Tensor], logits: Tensor, labels: Tensor, weight: Tensor | None = None
+) -> Tensor:
     """`loss`, which gives each sample its own, (B,), in float32 at least and outside autocast."""
     assert logits.shape[2:] == labels.shape[1:], f"logits {tuple(logits.shape)}, labels {tuple(labels.shape)}"
+    beside = (labels,) if weight is None else (labels, weight)
 
-    def in_float32(logits_nchw: Tensor, labels_nhw: Tensor) -> Tensor:
+    def in_float32(logits_nchw: Tensor, *beside_n: Tensor) -> Tensor:
         with torch.autocast(logits.device.type, enabled=False):
-            return loss(logits_nchw.to(torch.promote_types(logits.dtype, torch.float32)), labels_nhw)
+            return loss(logits_nchw.to(torch.promote_types(logits.dtype, torch.float32)), *beside_n)
 
     step = max(1, _CHUNK // max(1, logits[0].numel()))
     if step >= len(logits):
-        return in_float32(logits, labels)
+        return in_float32(logits, *beside)
     # `split`, not slices: the backward pass of each slice would allocate a gradient of the whole.
     return torch.cat(
         [
             checkpoint(in_float32, *chunk, use_reentrant=False, preserve_rng_state=False)
-            for chunk in zip(logits.split(step), labels.split(step), strict=True)
+            for chunk in zip(logits.split(step), *(one.split(step) for one in beside), strict=True)
         ]
     )

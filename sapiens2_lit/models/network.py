@@ -101,6 +101,7 @@ class Network(nn.Module):
         flip: bool = False,
         sizes: Sequence[Size] | None = None,
         render: Render | None = None,
+        pairs: dict[str, tuple[Outputs, Outputs]] | None = None,
     ) -> dict[str, Outputs]:
         """Raw outputs of every head, or of those named, float32, averaged over views of the images.
 
@@ -113,6 +114,8 @@ class Network(nn.Module):
             flip: average with the mirrored images, where a head can.
             sizes: (height, width) to average over; None for the images' own.
             render: the images at another size; by default they are resized.
+            pairs: takes, by head, the outputs for the images and for their mirror images, mirrored back, at the images'
+                own size, where `flip` averages them.
         """
         own: Size = (images.shape[-2], images.shape[-1])
         sizes = [own] if sizes is None else sizes
@@ -123,11 +126,17 @@ class Network(nn.Module):
         for size in dict.fromkeys([*(sizes if several else []), *([own] if single else [])]):
             chosen = (several if size in sizes else set()) | (single if size == own else set())
             view = images if size == own else (render or resizer(images))(size)
-            for name, outputs in self._view(view, chosen, flip).items():
+            for name, outputs in self._view(view, chosen, flip, pairs if size == own else None).items():
                 found[name].append(outputs if sizes == [own] else resample(heads[name], outputs, size, own))
         return {name: mean(outputs) for name, outputs in found.items()}
 
-    def _view(self, images: Tensor, names: Collection[str], flip: bool) -> dict[str, Outputs]:
+    def _view(
+        self,
+        images: Tensor,
+        names: Collection[str],
+        flip: bool,
+        pairs: dict[str, tuple[Outputs, Outputs]] | None = None,
+    ) -> dict[str, Outputs]:
         """Outputs for images of one size, averaged with those of the mirrored ones if `flip`."""
         outputs = in_float32(self.run_heads(self.features(images), images, names))
         heads = {name: head for name, head in self.named_heads() if name in names}
@@ -136,6 +145,8 @@ class Network(nn.Module):
             for name, flipped in in_float32(self.run_heads(self.features(mirror), mirror, names)).items():
                 mirrored = heads[name].unflip(flipped)
                 if mirrored is not None:
+                    if pairs is not None:
+                        pairs[name] = (outputs[name], mirrored)
                     outputs[name] = average(outputs[name], mirrored)
         return outputs
 

@@ -19,6 +19,7 @@ from sapiens2_lit.data.coco.tables import (
     as_integer,
     read_image_table,
     read_lists,
+    read_point_scores,
 )
 from sapiens2_lit.data.coco.vocabulary import find_vocabulary
 from sapiens2_lit.data.files import Problems, absent_files
@@ -69,6 +70,7 @@ def read_coco(
     on_bad: OnBadRow = "error",
     where: str = "",
     data: Mapping[str, list[Any]] | None = None,
+    scores: bool = False,
 ) -> CocoFile:
     """Read a COCO keypoint file: 17 points, COCO-WholeBody's fields, 308 or the user's own vocabulary.
 
@@ -86,6 +88,7 @@ def read_coco(
             them: `skip` if that is meant, `collect` if a check shall stop.
         where: what the checks call the file.
         data: the lists of the file, where they were read; None to read them.
+        scores: read `keypoint_scores`, too.
 
     Raises:
         DataError: with everything found wrong with the file (annotation, field, found, expected).
@@ -106,8 +109,8 @@ def read_coco(
     bad_rows = {place for place, owner in enumerate(rows.owners) if owner in bad}
     bad_rows |= set(np.flatnonzero(np.isin(rows.image, absent)).tolist()) | rows.without_image
     if bad_rows:
-        kept = [one for place, one in enumerate(annotations) if place not in bad_rows]
-        rows = read_rows(kept, table, vocabulary, skeleton, box, Problems(path))
+        annotations = [one for place, one in enumerate(annotations) if place not in bad_rows]
+        rows = read_rows(annotations, table, vocabulary, skeleton, box, Problems(path))
     if renamed:
         table = replace(table, file_name=np.array([renamed.get(n, n) for n in table.file_name.tolist()]))
 
@@ -152,7 +155,12 @@ def read_coco(
     return CocoFile(
         path,
         skeleton,
-        _people(images, table, rows, skeleton.map_from(vocabulary.skeleton)),
+        replace(
+            _people(images, table, rows, skeleton.map_from(vocabulary.skeleton)),
+            point_scores=read_point_scores(annotations, rows.points.shape[1], rows.owners, Problems(path))
+            if scores
+            else None,
+        ),
         rows.areas,
         rows.crowd,
         np.flatnonzero(rows.usable),

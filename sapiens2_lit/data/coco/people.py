@@ -27,6 +27,7 @@ class People:
         points: (P, S, 3) float32 labels in the file's vocabulary, or None.
         label: (N,) int64 row of each person's labels in `points`, or -1; None without `points`.
         columns: (K,) int64 index of each of the skeleton's keypoints in the file's vocabulary, or -1.
+        point_scores: (P, S) float32, 0..1, how sure a model was of each label that it has predicted, or None.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class People:
     points: npt.NDArray[np.float32] | None = None
     label: npt.NDArray[np.int64] | None = None
     columns: npt.NDArray[np.int64] | None = None
+    point_scores: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -58,6 +60,13 @@ class People:
         if self.label[row] < 0:
             return np.zeros((len(self.columns), 3), dtype=np.float32)
         return take_columns(self.points[self.label[row]], self.columns)
+
+    def scores(self, row: int) -> npt.NDArray[np.float32]:
+        """How sure each of a person's labels (K,) is: 1 of those that no model has predicted."""
+        if self.columns is None or self.label is None or self.point_scores is None or self.label[row] < 0:
+            return np.ones(0 if self.columns is None else len(self.columns), dtype=np.float32)
+        found = self.point_scores[self.label[row]]
+        return np.where(self.columns >= 0, found[self.columns], np.float32(1))
 
 
 def take_columns(points: npt.NDArray[np.float32], columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -18,6 +18,7 @@ from sapiens2_lit.data.files import Problems, leaves_folder, read_json
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.vocabularies import Skeleton
 
+SCORES = "keypoint_scores"  # field of annotations that a model has predicted
 MAX_PIXELS = 1_000_000  # no image has a side as long, no box or point lies as far out
 
 
@@ -142,6 +143,26 @@ def read_points(
     points = np.concatenate(parts, axis=1).astype(np.float32)
     points[points[..., 2] == 0] = 0
     return points
+
+
+def read_point_scores(
+    annotations: list[dict[str, Any]], number: int, owners: Sequence[str], problems: Problems
+) -> npt.NDArray[np.float32] | None:
+    """`keypoint_scores` (N, S), 1 of annotations without; None where no annotation has such a list.
+
+    Raises:
+        DataError: a list has another length, or numbers beyond 0..1.
+    """
+    values = [annotation.get(SCORES) for annotation in annotations]
+    if all(value is None for value in values):
+        return None
+    values = [[1.0] * number if value is None else value for value in values]
+    scores = read_numbers(values, number, SCORES, owners, problems)
+    for index in np.flatnonzero(((scores < 0) | (scores > 1)).any(axis=1)).tolist():
+        found = scores[index][(scores[index] < 0) | (scores[index] > 1)][0]
+        problems.add(owners[index], f"`{SCORES}` has {found:g}, expected numbers from 0 to 1")
+    problems.raise_if_any()
+    return scores.astype(np.float32)
 
 
 def read_numbers(

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from sapiens2_lit.data.datasets.backgrounds import Backgrounds
 from sapiens2_lit.data.labels.base import LabelSource, stem_of
+from sapiens2_lit.data.labels.confidence import Confidence
 from sapiens2_lit.data.labels.warp import (
     count_invalid,
     fewest_seen,
@@ -78,6 +79,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
             in evaluation another is there of which nothing counts.
         view: whether whole images keep their aspect (`letterbox`) or fill the input (`stretch`).
         reduced_decoding: whether JPEGs are decoded at a fraction of their size where they are shown no larger.
+        confidence: what is made of the labels' confidence, which is then among `label_sources`.
     """
 
     def __init__(
@@ -95,7 +97,9 @@ class DenseDataset(Dataset[dict[str, Any]]):
         skip_bad: bool = False,
         view: ImageView = "letterbox",
         reduced_decoding: bool = False,
+        confidence: Confidence | None = None,
     ) -> None:
+        self.confidence = confidence
         self.folder = folder
         self.names = np.array(names)  # not a list: worker processes would copy its strings one by one
         self.label_sources = list(label_sources)
@@ -188,6 +192,8 @@ class DenseDataset(Dataset[dict[str, Any]]):
             else:
                 affine = fit_affine(size, self.image_size, view=self.view)
             warped = warp_rasters(self.label_sources, labels, affine, self.image_size)
+            if self.confidence is not None:
+                warped = self.confidence.apply(warped)
             seen = fewest_seen(warped)
             enough = few is None or seen is None or min(few, seen) >= self.min_valid
             if enough:

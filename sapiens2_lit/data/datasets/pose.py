@@ -1,7 +1,7 @@
 """People as training and evaluation samples: a crop of the image, the keypoints and the dense labels in it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from sapiens2_lit.data.coco.people import People
 from sapiens2_lit.data.labels.base import LabelSource, stem_of
+from sapiens2_lit.data.labels.confidence import KEY, Confidence
 from sapiens2_lit.data.labels.warp import read_rasters, warp_rasters
 from sapiens2_lit.data.loading import Key, sample_generator, split_key
 from sapiens2_lit.data.readers.photograph import Photograph
@@ -26,7 +27,7 @@ from sapiens2_lit.transforms.crop import (
     crop_affine,
     half_body_box,
 )
-from sapiens2_lit.transforms.geometric import Affine, warp_points
+from sapiens2_lit.transforms.geometric import Affine, is_mirrored, warp_points
 from sapiens2_lit.transforms.pose import PoseAugmentation
 from sapiens2_lit.vocabularies import Skeleton
 
@@ -52,6 +53,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
         skip_bad: whether the next person takes the place of one whose image or labels cannot be read; `bad` counts
             them. Without, they are errors.
         reduced_decoding: whether JPEGs are decoded at a fraction of their size where they are shown no larger.
+        confidence: what is made of the keypoints' scores, and of the masks' confidence where it is among their sources.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class PoseDataset(Dataset[dict[str, Any]]):
         label_sources: Sequence[Sequence[LabelSource]] = (),
         skip_bad: bool = False,
         reduced_decoding: bool = False,
+        confidence: Confidence | None = None,
     ) -> None:
+        self.confidence = confidence
         self.sources = list(sources)
         self.label_sources = list(label_sources) or [()] * len(self.sources)
         self.skeleton = skeleton
@@ -118,7 +122,9 @@ class PoseDataset(Dataset[dict[str, Any]]):
         rasters = self.label_sources[source]
         labels = read_rasters(rasters, people.path(row), stem_of(name), image.size)
         box = np.array((0, 0, image.size[1], image.size[0])) if people.box is None else people.box[row]
-        points = people.keypoints(row)
+        points, scores = people.keypoints(row), people.scores(row)
+        if points is not None and self.confidence is not None:
+            points = self.confidence.of_points(points, scores)
 
         rng = sample_generator(self.seed, epoch, index)
         variation = PLAIN if self.augment is None else self.augment.sample_crop(rng)
@@ -135,10 +141,13 @@ class PoseDataset(Dataset[dict[str, Any]]):
             "sample_index": torch.tensor(index),
             "affine": torch.tensor(affine, dtype=torch.float32),
             "sample": name_of(people, row),
-            **warp_rasters(rasters, labels, affine, self.image_size),
+            **self._warp(rasters, labels, affine),
         }
         if points is not None:
             mapped = warp_points(points, affine, self.image_size, self.skeleton.swap)
+            if self.confidence is not None and self.confidence.weight:
+                own = scores[np.asarray(self.skeleton.swap)] if is_mirrored(affine) else scores
+                sample["keypoint_weight"] = torch.from_numpy(np.where(mapped[:, 2] > 0, own, np.float32(0)))
             sample["keypoints"] = torch.from_numpy(mapped)
         return sample
 
@@ -157,6 +166,12 @@ class PoseDataset(Dataset[dict[str, Any]]):
                 "that was labelled, or correct `width` and `height`."
             )
         return image
+
+    def _warp(
+        self, rasters: Sequence[LabelSource], labels: Mapping[str, Any], affine: Affine
+    ) -> dict[str, Tensor]:
+        warped = warp_rasters(rasters, labels, affine, self.image_size)
+        return warped if self.confidence is None or KEY not in warped else self.confidence.apply(warped)
 
     def _crop(
         self,

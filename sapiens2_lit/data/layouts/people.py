@@ -30,6 +30,7 @@ def read_people(
     vocabulary: Skeleton | None = None,
     choose: Choose | None = None,
     allow: Sequence[str] = (),
+    scores: bool = False,
 ) -> CocoFile:
     """Read a split of people with keypoints.
 
@@ -38,7 +39,7 @@ def read_people(
         root: the dataset's folder.
         images: the setting of the folder of images.
         setting: that led to the labels, for messages.
-        skeleton, box, vocabulary, on_bad, where: as of `read_coco`.
+        skeleton, box, vocabulary, on_bad, where, scores: as of `read_coco`.
         choose: which images to read, with their annotations; None for all.
         allow: names of checks whose findings are meant.
 
@@ -52,7 +53,9 @@ def read_people(
     if choose is not None:
         local, _ = with_local_names(data["images"], folder)
         data = {**data, **_of_images(data, choose(local))}
-    file = read_coco(part.path, skeleton, folder, box, vocabulary, on_bad=on_bad, where=where, data=data)
+    file = read_coco(
+        part.path, skeleton, folder, box, vocabulary, on_bad=on_bad, where=where, data=data, scores=scores
+    )
     if not len(file.usable):
         run_checks([file.labels], CHECKS, allow=allow).raise_if_any()
         skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())

@@ -1,0 +1,85 @@
+"""Pseudo-labels beside true ones in a MultitaskDataModule: true labels win, and pictures held out are found."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sapiens2_lit.data.checks.pool import Pool
+from sapiens2_lit.data.pseudo.merge import labels_of, pictures_of
+from sapiens2_lit.data.pseudo.origin import read_origin
+from sapiens2_lit.data.pseudo.samples import Sample, find_same, read_samples
+from sapiens2_lit.datamodules.base import ImageDataModule
+from sapiens2_lit.datamodules.dense import DenseDataModule
+
+Datasets = Mapping[str, ImageDataModule]
+
+_log = logging.getLogger(__name__)
+
+
+def pseudo_root(data: ImageDataModule) -> Path | None:
+    """The folder of a dataset whose labels a model has predicted; None of others."""
+    root = getattr(data, "root", None)
+    return root if isinstance(root, Path) and root.is_dir() and read_origin(root) is not None else None
+
+
+def true_labels_first(names: Iterable[str], datasets: Datasets) -> list[str]:
+    """The names in their order, those of pseudo-labels behind the others."""
+    return sorted(names, key=lambda name: pseudo_root(datasets[name]) is not None)
+
+
+def leave_out_labelled(name: str, datasets: Datasets) -> None:
+    """Let a dataset of pseudo-labels leave out the pictures of which another one, set up already, has true labels.
+
+    Raises:
+        DataError: a list of labelled pictures cannot be read.
+    """
+    data = datasets[name]
+    if (root := pseudo_root(data)) is None:
+        return
+    samples, keys = read_samples(root), label_keys(data)
+    found: set[str] = set()
+    for other, true in _true(datasets).items():
+        train = true.datasets.get("train")
+        if train is None or not keys & labels_of(train):
+            continue
+        same = find_same(samples, pictures_of(train))
+        if same:
+            _log.info(
+                "data.datasets.%s: %d of %d pictures are left out: %s has true labels of them.",
+                name, len(same), len(samples), other,
+            )  # fmt: skip
+        found |= same.keys()
+    data.left_out = frozenset(found)
+
+
+def pools(datasets: Datasets) -> list[Pool]:
+    """Of each dataset of pseudo-labels that is trained on, its pictures that others validate or test on."""
+    found = []
+    for name, data in datasets.items():
+        if (root := pseudo_root(data)) is None or "train" not in data.datasets:
+            continue
+        samples = {sample.name: sample for sample in read_samples(root) if sample.name not in data.left_out}
+        held_out = {
+            f"data.datasets.{other} {split}": _pairs(root, samples, pictures_of(true.datasets[split]))
+            for other, true in _true(datasets).items()
+            for split in ("val", "test")
+            if split in true.datasets
+        }
+        found.append(Pool(f"data.datasets.{name}, train", len(samples), held_out))
+    return found
+
+
+def label_keys(data: ImageDataModule) -> set[str]:
+    """The keys of the labels that a dataset will have."""
+    if isinstance(data, DenseDataModule):
+        return {label.key for label in data.find_labels()}
+    return {"keypoints"}
+
+
+def _pairs(root: Path, samples: Mapping[str, Sample], files: list[Path]) -> list[tuple[Path, Path]]:
+    same = find_same(samples.values(), files)
+    return [(root / "images" / samples[name].image, path) for name, path in sorted(same.items())]
+
+
+def _true(datasets: Datasets) -> dict[str, ImageDataModule]:
+    return {name: data for name, data in datasets.items() if pseudo_root(data) is None}

@@ -1,0 +1,77 @@
+"""`samples.jsonl`: the pictures that a model has labelled, each with the hash of its bytes and its confidence."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sapiens2_lit.data.pseudo.origin import SAMPLES
+from sapiens2_lit.errors import DataError
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A labelled picture.
+
+    Attributes:
+        name: the stem of its picture and labels.
+        image: its picture, under images/.
+        size: bytes of the picture.
+        sha256: of these bytes.
+        confidence: by head the mean over its labelled pixels, or points; None where nothing is labelled.
+    """
+
+    name: str
+    image: str
+    size: int
+    sha256: str
+    confidence: Mapping[str, float | None]
+
+
+def read_samples(root: Path) -> list[Sample]:
+    """All pictures of a finished folder.
+
+    Raises:
+        DataError: the file is missing or broken.
+    """
+    path = root / SAMPLES
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [_sample(json.loads(line)) for line in lines]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(
+            f"{path}: the list of labelled pictures cannot be read ({type(error).__name__}: {error}): predict again."
+        ) from error
+
+
+def find_same(samples: Iterable[Sample], files: Iterable[Path]) -> dict[str, Path]:
+    """The samples whose picture is, byte for byte, one of the files: by name, that file.
+
+    Files are hashed where a sample is as large.
+    """
+    by_content = {(sample.size, sample.sha256): sample.name for sample in samples}
+    sizes = {size for size, _ in by_content}
+    found: dict[str, Path] = {}
+    for path in dict.fromkeys(files):
+        if path.is_file() and (size := path.stat().st_size) in sizes:
+            name = by_content.get((size, hash_of(path)))
+            if name is not None:
+                found.setdefault(name, path)
+    return found
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sample(line: Mapping[str, Any]) -> Sample:
+    return Sample(line["name"], line["image"], line["bytes"], line["sha256"], line["confidence"])

@@ -1,0 +1,1 @@
+"""What `predict --as_dataset` writes: a dataset that training reads."""
