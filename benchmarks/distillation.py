@@ -52,7 +52,17 @@ class Sizes:
     workers: int = 2
 
 
-QUICK = Sizes(pool=24, labelled=6, tested=6, teacher_steps=2, steps=2, teacher="smoke", student="smoke", batch=4, workers=0)
+QUICK = Sizes(
+    pool=24,
+    labelled=6,
+    tested=6,
+    teacher_steps=2,
+    steps=2,
+    teacher="smoke",
+    student="smoke",
+    batch=4,
+    workers=0,
+)
 
 
 def command(*args: object) -> None:
@@ -76,9 +86,14 @@ def people(folder: Path, name: str, count: int, seed: int) -> Path:
     """Labelled people, all of whom train and, once more, are tested on: each dataset has one use here."""
     root = folder / name
     tasks = ("--tasks", "pose", "segmentation", "normal")
-    once(root, lambda: command("synth", root, "--num", count, "--size", *TEACHER_SIZE, "--seed", seed, *tasks))
+    once(
+        root, lambda: command("synth", root, "--num", count, "--size", *TEACHER_SIZE, "--seed", seed, *tasks)
+    )
     stems = sorted(path.stem for path in (root / "images").iterdir())
-    parts = [json.loads((root / "annotations" / f"{part}_17.json").read_text()) for part in ("train", "val", "test")]
+    parts = [
+        json.loads((root / "annotations" / f"{part}_17.json").read_text())
+        for part in ("train", "val", "test")
+    ]
     joined = {key: [one for part in parts for one in part[key]] for key in ("images", "annotations")}
     for part in ("train", "val", "test"):
         (root / "splits" / f"{part}.txt").write_text("\n".join(stems) + "\n")
@@ -87,11 +102,23 @@ def people(folder: Path, name: str, count: int, seed: int) -> Path:
     return root
 
 
-def fit(output: Path, task: str, network: str, steps: int, size: tuple[int, int], sizes: Sizes, *options: object) -> float:
+def fit(
+    output: Path, task: str, network: str, steps: int, size: tuple[int, int], sizes: Sizes, *options: object
+) -> float:
     """Train a run, or go on with it; returns its seconds."""
+
     def work() -> None:
         args = ["fit", "--config", CONFIGS[task], "--config", f"size/{network}.yaml", *TRAINER]
-        args += ["--output", output, "--ckpt_path", "auto", "--trainer.max_steps", steps, "--trainer.limit_val_batches", 0]
+        args += [
+            "--output",
+            output,
+            "--ckpt_path",
+            "auto",
+            "--trainer.max_steps",
+            steps,
+            "--trainer.limit_val_batches",
+            0,
+        ]
         args += ["--data.image_size", f"[{size[0]}, {size[1]}]", "--data.num_workers", sizes.workers]
         command(*args, *options)
 
@@ -105,7 +132,10 @@ def measure(run: Path, task: str, root: Path, sizes: Sizes) -> float:
         config = run / "version_0" / "config.yaml"
         own = yaml.safe_load(config.read_text())
         test = run / "test.yaml"
-        data = {"class_path": f"sapiens2_lit.datamodules.{MODULES[task]}", "init_args": {"root": str(root), "image_size": list(SIZE)}}
+        data = {
+            "class_path": f"sapiens2_lit.datamodules.{MODULES[task]}",
+            "init_args": {"root": str(root), "image_size": list(SIZE)},
+        }
         if task == "pose":
             data["init_args"]["skeleton"] = "coco17"
         elif task == "segmentation":
@@ -161,7 +191,17 @@ def pseudo_labels(folder: Path, teacher: Path, pool: Path, task: str) -> tuple[P
 
     def work() -> None:
         place = folder / "pseudo-labels"
-        command("predict", "--model", teacher, "--images", pool / "images", "--as_dataset", place, "--no_flip", *boxes)
+        command(
+            "predict",
+            "--model",
+            teacher,
+            "--images",
+            pool / "images",
+            "--as_dataset",
+            place,
+            "--no_flip",
+            *boxes,
+        )
         root.mkdir(parents=True, exist_ok=True)
         (root / "place").write_text(str(place))
 
@@ -203,7 +243,9 @@ def part(folder: Path, task: str, quick: bool) -> None:
         "+ soft labels and features": (*in_loop, "--model.teacher.features", 1.0),
     }
     print(f"\n| {task} | {SCORES[task]} | seconds of a student |\n|-|-|-|")
-    print(f"| teacher, at {TEACHER_SIZE[0]} x {TEACHER_SIZE[1]} | {measure_teacher(teacher, task, tested, sizes)} | {taught:.0f} |")
+    print(
+        f"| teacher, at {TEACHER_SIZE[0]} x {TEACHER_SIZE[1]} | {measure_teacher(teacher, task, tested, sizes)} | {taught:.0f} |"
+    )
     for label, options in rows.items():
         scores, seconds = [], []
         for seed in range(1 if quick else SEEDS[task]):
@@ -213,7 +255,10 @@ def part(folder: Path, task: str, quick: bool) -> None:
             scores.append(measure(run, task, tested, sizes))
         spread = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
         extra = f" and {label_seconds:.0f} once for the labels" if "pseudo" in label else ""
-        print(f"| {label} | {statistics.mean(scores):.4f}{spread} | {statistics.mean(seconds):.0f}{extra} |", flush=True)
+        print(
+            f"| {label} | {statistics.mean(scores):.4f}{spread} | {statistics.mean(seconds):.0f}{extra} |",
+            flush=True,
+        )
 
 
 def measure_teacher(run: Path, task: str, root: Path, sizes: Sizes) -> str:
@@ -229,7 +274,9 @@ def measure_teacher(run: Path, task: str, root: Path, sizes: Sizes) -> str:
 
 
 def run() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("part", choices=[*SEEDS, "all"])
     parser.add_argument("--folder", type=Path, default=Path("runs/benchmark_distillation"))
     parser.add_argument("--quick", action="store_true", help="a rehearsal, whose numbers mean nothing")

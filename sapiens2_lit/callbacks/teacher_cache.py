@@ -21,7 +21,9 @@ from sapiens2_lit.training.distillation.settings import Teacher
 from sapiens2_lit.training.distillation.teacher import Answer, TeacherNetwork
 from sapiens2_lit.training.module import SapiensModule
 
-STORED = torch.float16  # 11 significant bits: a relative error of 1/2048 at most, and 65,504 is the largest value
+STORED = (
+    torch.float16
+)  # 11 significant bits: a relative error of 1/2048 at most, and 65,504 is the largest value
 SETTING = "model.teacher.cache"
 _PROBED = 256  # rows that are looked at together
 _log = logging.getLogger(__name__)
@@ -180,7 +182,14 @@ def open_store(
             "sapiens2-lit predict --as_dataset"
         )
     filled = len(store.open())
-    _log.info("%s: %s for %d answers in %s, %d are there", SETTING, size_text(store.bytes), rows, store.folder, filled)
+    _log.info(
+        "%s: %s for %d answers in %s, %d are there",
+        SETTING,
+        size_text(store.bytes),
+        rows,
+        store.folder,
+        filled,
+    )
     for place, size in others([store]).items():
         _log.info(
             "  %s beside it (%s) is of another teacher, setting or number of samples, and not used: delete it if you "

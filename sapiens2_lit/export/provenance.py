@@ -10,10 +10,10 @@ from sapiens2_lit.backbones import Backbone, Sapiens2, TimmBackbone
 from sapiens2_lit.backbones.licences import SAPIENS2
 from sapiens2_lit.checkpoints.hub_ids import RELEASED, is_hub_id
 from sapiens2_lit.checkpoints.pretraining_file import read_origin
+from sapiens2_lit.checkpoints.teachers import read_teachers
 from sapiens2_lit.export.folder import MANIFEST
 from sapiens2_lit.export.released import size_name
 from sapiens2_lit.inference.model import InferenceModel
-from sapiens2_lit.checkpoints.teachers import read_teachers
 
 
 @dataclass(frozen=True)

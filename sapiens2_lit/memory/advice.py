@@ -95,7 +95,11 @@ def changes(case: MemoryQuery) -> Iterator[Change]:
     teacher = networks.teacher
     if teacher is not None and not is_half(teacher.precision, launch.gpu):
         option = "--model.teacher.precision bf16"
-        yield of(option, "a teacher of half the size, whose answers are rounded", teacher=replace(teacher, precision="bf16"))
+        yield of(
+            option,
+            "a teacher of half the size, whose answers are rounded",
+            teacher=replace(teacher, precision="bf16"),
+        )
     if networks.mode == "full" and not launch.sharded and find_spec("torchao"):
         from torchao.optim import AdamW8bit
 

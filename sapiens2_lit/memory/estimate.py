@@ -105,9 +105,7 @@ def on_more(module: Networks, found: MemoryEstimate, devices: int) -> MemoryEsti
     return MemoryEstimate(launch, moments)
 
 
-def held_bytes(
-    module: Networks, launch: TrainingSetup, distiller: Distiller | None = None
-) -> dict[str, int]:
+def held_bytes(module: Networks, launch: TrainingSetup, distiller: Distiller | None = None) -> dict[str, int]:
     """What a device holds all the time, by part."""
     if launch.offload:
         return {}

@@ -115,7 +115,9 @@ class SapiensModule(BackboneModule):
         return bool(self.taught) or self.teaching.teaches_tokens
 
     def beside_network(self) -> nn.Module:
-        return self.balancer if self.distillation is None else nn.ModuleList([self.balancer, self.distillation])
+        return (
+            self.balancer if self.distillation is None else nn.ModuleList([self.balancer, self.distillation])
+        )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         teaching, watch = self.teaching, self.balancer.watch_gradients
@@ -124,7 +126,9 @@ class SapiensModule(BackboneModule):
         losses = StepLosses(part for part, _ in parts)
         for (part, features), answer in zip(parts, answers, strict=True):
             decoded = self.network.decode(features, part["image"])
-            for name, head in learning_heads(self.named_heads(), part, self.taught, self.learns_without_labels):
+            for name, head in learning_heads(
+                self.named_heads(), part, self.taught, self.learns_without_labels
+            ):
                 outputs = self.network.run_head(head, watch(name, decoded), part["image"])
                 labelled = has_labels(head, part)
                 terms = head.loss(outputs, part) if labelled else {}

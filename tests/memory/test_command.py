@@ -77,7 +77,14 @@ def test_every_recipe_fits_its_card(recipe: str) -> None:
 
 @pytest.mark.slow
 def test_a_teacher_of_5b_is_counted_and_shared_out() -> None:
-    run = ["--config", "segmentation_29.yaml", "--config", "size/0.1b.yaml", "--config", "strategy/fsdp2.yaml"]
+    run = [
+        "--config",
+        "segmentation_29.yaml",
+        "--config",
+        "size/0.1b.yaml",
+        "--config",
+        "strategy/fsdp2.yaml",
+    ]
     teacher = ["--model.teacher.weights", "facebook/sapiens2-seg-5b"]
     alone, taught = (read_case([*run, *more], devices=8).estimate() for more in ([], teacher))
     assert taught.fits(80) and taught.total > alone.total

@@ -12,7 +12,14 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def trained(dense_job: MakeJob, runs: Path) -> Path:
     teacher = runs / "taught_by" / "version_0"
-    taught = ("--model.teacher.weights", teacher, "--model.teacher.features", 1.0, "--model.teacher.relations", 0.5)
+    taught = (
+        "--model.teacher.weights",
+        teacher,
+        "--model.teacher.features",
+        1.0,
+        "--model.teacher.relations",
+        0.5,
+    )
     half = runs / "kept" / "taught_fsdp" / f"step={STEPS // 2}.ckpt"
     stored = (*taught, "--model.teacher.cache", runs / "answers", "--trainer.max_epochs", 3)
     by_one = [dense_job("taught_by", 1, "--seed_everything", 7), dense_job("taught1", 1, *taught)]

@@ -145,9 +145,15 @@ class Distiller(nn.Module):
         other.taught = dict(self.taught)
         for teacher in self._teachers:
             heads = {name: copied(head) for name, head in teacher.network.heads.items()}
-            network = Network(copied(teacher.network.backbone, torch.bfloat16 if teacher.half else None), heads)
+            network = Network(
+                copied(teacher.network.backbone, torch.bfloat16 if teacher.half else None), heads
+            )
             one = TeacherNetwork(
-                network, teacher.image_size, teacher.origin, wanted_size=teacher.wanted_size, half=teacher.half
+                network,
+                teacher.image_size,
+                teacher.origin,
+                wanted_size=teacher.wanted_size,
+                half=teacher.half,
             )
             one.heads = dict(teacher.heads)
             teachers.append(one)

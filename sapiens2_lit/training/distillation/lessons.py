@@ -28,9 +28,7 @@ class Taught:
     rows: Rows | None
 
 
-def pair_heads(
-    settings: Teacher, student: Network, teachers: Sequence[TeacherNetwork]
-) -> dict[str, Taught]:
+def pair_heads(settings: Teacher, student: Network, teachers: Sequence[TeacherNetwork]) -> dict[str, Taught]:
     """Find the teacher of every head that is to be taught, and note it in `teachers`.
 
     Raises:
@@ -71,9 +69,7 @@ def pair_heads(
     return taught
 
 
-def find_head(
-    name: str, head: Head, teachers: Sequence[TeacherNetwork]
-) -> tuple[int, str, Head] | None:
+def find_head(name: str, head: Head, teachers: Sequence[TeacherNetwork]) -> tuple[int, str, Head] | None:
     """The teacher, by its place, and its head of a task: that of the same name, or the only one.
 
     Raises:

@@ -7,7 +7,10 @@ from typing import Literal
 
 from sapiens2_lit.errors import SettingError
 
-FEATURES, RELATIONS = "teacher_features", "teacher_relations"  # names of these losses beside those of the heads
+FEATURES, RELATIONS = (
+    "teacher_features",
+    "teacher_relations",
+)  # names of these losses beside those of the heads
 Precision = Literal["auto", "float32", "bf16"]
 
 

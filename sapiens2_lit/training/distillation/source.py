@@ -63,7 +63,9 @@ def find_teacher(weights: str, backbone: str | None = None, *, planned: bool = F
     path = Path(weights).expanduser()
     place = checkpoint_of_run(path) or path
     if not place.exists() and planned and (named := settings_by_name(weights)) is not None:
-        return _made(weights, weights, {"model": named}, named["backbone"]["init_args"]["image_size"], backbone)
+        return _made(
+            weights, weights, {"model": named}, named["backbone"]["init_args"]["image_size"], backbone
+        )
     if not place.exists() and not is_hub_id(weights):
         raise SettingError(
             f"model.teacher.weights: found {weights!r}, and there is no such file or folder; expected a run, a "
@@ -143,7 +145,9 @@ def origin_of(weights: str, place: str, config: Mapping[str, Any], backbone: Bac
         return Origin(weights, said.get("base"), said.get("hub_id"), said.get("licence"))
     own = licence_of(backbone)
     if saved_config(path) is None:  # a task model
-        return Origin(weights, weights, weights if is_hub_id(weights) else None, own or licence_of_name(weights))
+        return Origin(
+            weights, weights, weights if is_hub_id(weights) else None, own or licence_of_name(weights)
+        )
     inherited = [one for one in read_teachers(place) if one.base is not None]
     model: Mapping[str, Any] = config.get("model") or {}
     settings = (model.get("backbone") or {}).get("init_args") or {}

@@ -38,7 +38,10 @@ class Speed:
 
 @torch.no_grad()
 def measure_speed(
-    name: str, network: Network, image_size: tuple[int, int], context: Callable[[], AbstractContextManager[Any]]
+    name: str,
+    network: Network,
+    image_size: tuple[int, int],
+    context: Callable[[], AbstractContextManager[Any]],
 ) -> Speed:
     """Run a network on one image again and again, for a second at least.
 

@@ -1,5 +1,6 @@
 """A teacher's network: in eval mode, without gradients, and no part of the module that it teaches."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -17,6 +18,7 @@ from sapiens2_lit.training.distillation.source import TeacherSource
 from sapiens2_lit.training.half_precision_weights import hold_in_bfloat16
 
 _SAME_ASPECT = 0.02  # share by which two aspects may differ
+_ASPECT_COUNTS = 4.0  # how much more a wrong aspect matters than a wrong number of pixels
 
 
 @dataclass
@@ -94,10 +96,7 @@ class TeacherNetwork:
                 f"model.teacher: {self.origin.weights} sees images of {height} x {width} and no other aspect; found "
                 f"data.image_size {list(image)}, expected one of that aspect"
             )
-        patch = self.network.backbone.patch_size
-        scale = (height * width / (image[0] * image[1])) ** 0.5
-        found = [max(1, round(side * scale / patch)) * patch for side in image]
-        return found[0], found[1]
+        return size_of_aspect(image, height * width, self.network.backbone.patch_size)
 
     @property
     def is_bound(self) -> bool:
@@ -123,6 +122,22 @@ class TeacherNetwork:
             reshard(self.network)
         outputs = {name: found[head] for name, head in self.heads.items()}
         return Answer(outputs, features[-1] if tokens else None, dict.fromkeys(outputs, size))
+
+
+def size_of_aspect(image: tuple[int, int], area: int, patch: int) -> tuple[int, int]:
+    """(height, width) in whole patches, of about the aspect of `image` and about as many pixels as `area`."""
+    cells, aspect = area / patch**2, image[0] / image[1]
+    tried = [
+        (rows, max(1, round(rows / aspect))) for rows in range(1, 2 + round(2 * math.sqrt(cells * aspect)))
+    ]
+
+    def apart(grid: tuple[int, int]) -> float:
+        rows, columns = grid
+        shape, size = math.log(rows / columns / aspect), math.log(rows * columns / cells)
+        return _ASPECT_COUNTS * abs(shape) + abs(size)
+
+    rows, columns = min(tried, key=apart)
+    return rows * patch, columns * patch
 
 
 def build_teacher(

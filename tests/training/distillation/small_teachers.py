@@ -30,7 +30,12 @@ HEADS = {
 
 
 def write_teacher(
-    path: Path, *heads: str, seed: int = 1, size: Any = "test", image_size: tuple[int, int] = SIZE, **changed: Any
+    path: Path,
+    *heads: str,
+    seed: int = 1,
+    size: Any = "test",
+    image_size: tuple[int, int] = SIZE,
+    **changed: Any,
 ) -> str:
     """A checkpoint as `fit` writes it, of random values, with these heads; settings of heads may be changed."""
     chosen = {name: dict(HEADS[name]) for name in heads}
@@ -38,14 +43,19 @@ def write_teacher(
         chosen[name] = {**chosen[name], "init_args": {**chosen[name].get("init_args", {}), **settings}}
     init = {"size": size, "image_size": list(image_size)}
     backbone = {"class_path": "sapiens2_lit.backbones.Sapiens2", "init_args": init}
-    config = {"model": {"backbone": backbone, "heads": chosen}, "data": {"init_args": {"image_size": [*image_size]}}}
+    config = {
+        "model": {"backbone": backbone, "heads": chosen},
+        "data": {"init_args": {"image_size": [*image_size]}},
+    }
     torch.manual_seed(seed)
     network = build(*read_factories(config, "test"), pretrained=False)
     with torch.no_grad():  # fresh last layers say nothing
         for parameter in network.heads.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"sapiens2_lit": {"config": config}, "state_dict": network.state_dict(), "global_step": 1}, path)
+    torch.save(
+        {"sapiens2_lit": {"config": config}, "state_dict": network.state_dict(), "global_step": 1}, path
+    )
     return str(path)
 
 

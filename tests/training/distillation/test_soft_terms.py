@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_teachers import HEADS, SIZE, write_teacher
 from torch import Tensor
 
 from sapiens2_lit.codecs import UDPHeatmapCodec
 from sapiens2_lit.heads.base import Head, Outputs
 from sapiens2_lit.inference.model import InferenceModel, load_model
+from sapiens2_lit.training.distillation.distiller import Distiller
 from sapiens2_lit.training.distillation.settings import FEATURES, RELATIONS, Teacher
 from sapiens2_lit.training.distillation.soft_terms import has_soft_form, resample_heatmaps, same_task
 from sapiens2_lit.training.distillation.source import find_teacher
-from sapiens2_lit.training.distillation.distiller import Distiller
 from sapiens2_lit.training.distillation.teacher import build_teacher
 from sapiens2_lit.training.distillation.tokens import feature_terms, make_projection, relation_terms
-from small_teachers import HEADS, SIZE, write_teacher
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,9 @@ EXPECTED = {
 
 def test_of_equals_every_term_and_its_gradient_are_0(teacher: str) -> None:
     distiller, student = make(teacher)
-    images = torch.randint(0, 256, (2, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+    images = torch.randint(
+        0, 256, (2, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)
+    )
     terms = all_terms(distiller, student, images)
     assert terms.keys() == EXPECTED
     parameters = list(student.parameters())
@@ -71,9 +73,13 @@ def test_of_equals_every_term_and_its_gradient_are_0(teacher: str) -> None:
 
 def test_of_others_every_term_teaches(teacher: str) -> None:
     distiller, student = make(teacher, seed=5)
-    images = torch.randint(0, 256, (2, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+    images = torch.randint(
+        0, 256, (2, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)
+    )
     for name, term in all_terms(distiller, student, images).items():
-        gradients = torch.autograd.grad(term, list(student.parameters()), retain_graph=True, allow_unused=True)
+        gradients = torch.autograd.grad(
+            term, list(student.parameters()), retain_graph=True, allow_unused=True
+        )
         assert float(term.detach()) > 0, name
         assert max(float(one.abs().max()) for one in gradients if one is not None) > 0, name
 
@@ -81,7 +87,9 @@ def test_of_others_every_term_teaches(teacher: str) -> None:
 def test_terms_are_means_over_images(teacher: str) -> None:
     """So that they do not depend on how images are spread over ranks."""
     distiller, student = make(teacher, seed=5)
-    images = torch.randint(0, 256, (2, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+    images = torch.randint(
+        0, 256, (2, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)
+    )
     with torch.no_grad():
         together = all_terms(distiller, student, images)
         apart = [all_terms(distiller, student, image[None]) for image in images]
