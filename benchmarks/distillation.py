@@ -27,8 +27,7 @@ from sapiens2_lit.cli.main import main
 SIZE = (96, 64)  # of the student's input; the teacher sees half as much again, and pictures have its size
 TEACHER_SIZE = (144, 96)
 SEEDS = {"segmentation": 3, "pose": 1, "normal": 1}
-SCORES = {"segmentation": "test/seg/mIoU", "pose": "test/pose/PCK@0.1", "normal": "test/normal/mean_angle"}
-HEADS = {"segmentation": "seg", "pose": "pose", "normal": "normal"}
+SCORES = {"segmentation": "seg/mIoU", "pose": "pose/PCK@0.1", "normal": "normal/mean_angle"}
 CONFIGS = {"segmentation": "segmentation_29.yaml", "pose": "pose_17.yaml", "normal": "normal.yaml"}
 MODULES = {"segmentation": "SegmentationDataModule", "pose": "PoseDataModule", "normal": "NormalDataModule"}
 TRAINER = [
@@ -125,60 +124,51 @@ def fit(
     return once(output, work)
 
 
-def measure(run: Path, task: str, root: Path, sizes: Sizes) -> float:
+def measure(run: Path, task: str, root: Path, size: tuple[int, int], sizes: Sizes) -> float:
     """The score of a run on pictures that nothing has learned from."""
-    kept = run / "score.json"
-    if not kept.exists():
-        config = run / "version_0" / "config.yaml"
-        own = yaml.safe_load(config.read_text())
-        test = run / "test.yaml"
+    place = run / "measured"
+    if not any(place.rglob("metrics.json")):
+        own = yaml.safe_load((run / "version_0" / "config.yaml").read_text())
+        init = {"root": str(root), "image_size": list(size), "num_workers": 0, "batch_size": sizes.batch}
         data = {
             "class_path": f"sapiens2_lit.datamodules.{MODULES[task]}",
-            "init_args": {"root": str(root), "image_size": list(SIZE)},
+            "init_args": init | settings_of(task),
         }
-        if task == "pose":
-            data["init_args"]["skeleton"] = "coco17"
-        elif task == "segmentation":
-            data["init_args"]["view"] = "stretch"
-        model = {key: own["model"][key] for key in ("backbone", "heads")}
-        test.write_text(yaml.safe_dump({"model": model, "data": data}))
-        place = run / "measured"
-        command("test", "--config", test, "--ckpt_path", run / "version_0" / "checkpoints" / "last.ckpt", *TRAINER[:6],
-                "--output", place, "--data.num_workers", 0, "--data.batch_size", sizes.batch)  # fmt: skip
-        (found,) = place.rglob("metrics.json")
-        kept.write_text(json.dumps(json.loads(found.read_text())))
-    return float(find(json.loads(kept.read_text()), SCORES[task]))
+        settings = run / "test.yaml"
+        settings.write_text(
+            yaml.safe_dump({"model": {key: own["model"][key] for key in ("backbone", "heads")}, "data": data})
+        )
+        last = run / "version_0" / "checkpoints" / "last.ckpt"
+        command("test", "--config", settings, "--ckpt_path", last, *TRAINER[:6], "--output", place)
+    return written(place, task)
 
 
-def find(values: Any, name: str) -> float:
-    """A metric in what `test` has written, wherever it stands there."""
-    if isinstance(values, dict):
-        if name in values and not isinstance(values[name], dict | list):
-            return float(values[name])
-        values = list(values.values())
-    for one in values if isinstance(values, list) else ():
-        try:
-            return find(one, name)
-        except KeyError:
-            continue
-    raise KeyError(name)
+def settings_of(task: str) -> dict[str, Any]:
+    """What a task's datamodule is told in every run."""
+    return {"segmentation": {"view": "stretch"}, "pose": {"skeleton": "coco17"}}.get(task, {})
+
+
+def written(place: Path, task: str) -> float:
+    """The score that `test` has written somewhere below a folder."""
+    (found,) = place.rglob("metrics.json")
+    return float(json.loads(found.read_text())["metrics"][SCORES[task]])
+
+
+def labelled_data(task: str, root: Path, nested: bool = False) -> dict[str, Any]:
+    """A dataset with labels, all of which train; the view of several is set once for all."""
+    own = {} if nested and task == "segmentation" else settings_of(task)
+    init = {"root": str(root), "val": None, "test": None, **own}
+    return {"class_path": f"sapiens2_lit.datamodules.{MODULES[task]}", "init_args": init}
 
 
 def mixture(path: Path, task: str, labelled: Path, other: dict[str, Any]) -> Path:
     """A configuration of true labels and another dataset, a batch of each in every step."""
-    own: dict[str, Any] = {"root": str(labelled)} | ({"skeleton": "coco17"} if task == "pose" else {})
-    view = {"view": "stretch"} if task == "segmentation" else {}
-    data = {
-        "class_path": "sapiens2_lit.datamodules.MultitaskDataModule",
-        "init_args": {
-            "schedule": "all",
-            **view,
-            "datasets": {
-                "true": {"class_path": f"sapiens2_lit.datamodules.{MODULES[task]}", "init_args": own},
-                "pool": other,
-            },
-        },
+    init = {
+        "schedule": "all",
+        "datasets": {"true": labelled_data(task, labelled, nested=True), "pool": other},
     }
+    view = settings_of(task) if task == "segmentation" else {}
+    data = {"class_path": "sapiens2_lit.datamodules.MultitaskDataModule", "init_args": init | view}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump({"data": data}))
     return path
@@ -186,7 +176,7 @@ def mixture(path: Path, task: str, labelled: Path, other: dict[str, Any]) -> Pat
 
 def pseudo_labels(folder: Path, teacher: Path, pool: Path, task: str) -> tuple[Path, float]:
     """The pool with the teacher's labels, and the seconds that they took."""
-    root = folder / "pseudo"
+    root = folder / "pseudo-labels"
     boxes = ("--boxes", pool / "annotations" / "train.json") if task == "pose" else ()
 
     def work() -> None:
@@ -218,15 +208,11 @@ def part(folder: Path, task: str, quick: bool) -> None:
     teacher = folder / "teacher"
     taught = fit(
         teacher, task, sizes.teacher, sizes.teacher_steps, TEACHER_SIZE, sizes,
-        "--data.root", pool, "--data.batch_size", sizes.batch,
+        "--data.root", pool, "--data.val", "null", "--data.batch_size", sizes.batch,
     )  # fmt: skip
     checkpoint = teacher / "version_0" / "checkpoints" / "last.ckpt"
     labels, label_seconds = pseudo_labels(folder, checkpoint, pool, task)
-    of_pool: dict[str, Any] = {"root": str(labels)} | ({"skeleton": "coco17"} if task == "pose" else {})
-    pseudo = mixture(
-        folder / "pseudo.yaml", task, labelled,
-        {"class_path": f"sapiens2_lit.datamodules.{MODULES[task]}", "init_args": {**of_pool, "val": None, "test": None}},
-    )  # fmt: skip
+    pseudo = mixture(folder / "pseudo.yaml", task, labelled, labelled_data(task, labels, nested=True))
     unlabeled = {"root": str(pool / "images"), "views": {"global_scale": [0.7, 1.0]}}
     if task == "pose":
         unlabeled["boxes"] = str(pool / "annotations" / "train.json")
@@ -237,40 +223,28 @@ def part(folder: Path, task: str, quick: bool) -> None:
     half = ("--data.batch_size", max(1, sizes.batch // 2))  # of each of two datasets
     in_loop = ("--config", soft, *half, "--model.teacher.weights", checkpoint)
     rows: dict[str, tuple[object, ...]] = {
-        "64 labels alone": ("--data.root", labelled, "--data.batch_size", sizes.batch),
+        "64 labels alone": ("--data.root", labelled, "--data.val", "null", "--data.batch_size", sizes.batch),
         "+ pseudo-labels": ("--config", pseudo, *half),
         "+ soft labels": in_loop,
         "+ soft labels and features": (*in_loop, "--model.teacher.features", 1.0),
     }
-    print(f"\n| {task} | {SCORES[task]} | seconds of a student |\n|-|-|-|")
-    print(
-        f"| teacher, at {TEACHER_SIZE[0]} x {TEACHER_SIZE[1]} | {measure_teacher(teacher, task, tested, sizes)} | {taught:.0f} |"
-    )
+    height, width = TEACHER_SIZE
+    score = measure(teacher, task, tested, TEACHER_SIZE, sizes)
+    print(f"\n| {task} | {SCORES[task]} | seconds |\n|-|-|-|")
+    print(f"| teacher, at {height} x {width} | {score:.4f} | {taught:.0f} |", flush=True)
     for label, options in rows.items():
         scores, seconds = [], []
         for seed in range(1 if quick else SEEDS[task]):
             run = folder / f"{label.replace(' ', '-').replace('+', 'with')}-{seed}"
             own = ("--seed_everything", seed, *options)
             seconds.append(fit(run, task, sizes.student, sizes.steps, SIZE, sizes, *own))
-            scores.append(measure(run, task, tested, sizes))
+            scores.append(measure(run, task, tested, SIZE, sizes))
         spread = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
         extra = f" and {label_seconds:.0f} once for the labels" if "pseudo" in label else ""
         print(
             f"| {label} | {statistics.mean(scores):.4f}{spread} | {statistics.mean(seconds):.0f}{extra} |",
             flush=True,
         )
-
-
-def measure_teacher(run: Path, task: str, root: Path, sizes: Sizes) -> str:
-    """The teacher's own score."""
-    kept = run / "score.json"
-    if not kept.exists():
-        place = run / "measured"
-        command("test", "--model", run / "version_0" / "last", *TRAINER[:6], "--data.root", root, "--output", place,
-                "--data.num_workers", 0, "--data.batch_size", sizes.batch)  # fmt: skip
-        found = next(iter([*place.rglob("metrics.json"), *(run / "version_0").rglob("metrics.json")]))
-        kept.write_text(found.read_text())
-    return f"{find(json.loads(kept.read_text()), SCORES[task]):.4f}"
 
 
 def run() -> None:

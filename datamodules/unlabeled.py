@@ -30,9 +30,9 @@ class UnlabeledDataModule(ImageDataModule):
     """Views of all images, and frames of all videos, under a folder, for `sapiens2-lit pretrain`.
 
     Under `fit`, where a teacher (`model.teacher`) says what is on them, each view is an image of its own, and none are
-    held out: there are no labels to validate on. For `pretrain` a batch holds `image` (B, G, 3, H, W), with contrast `local` (B, L, 3, h, w), `seed` (B,), which stays on the host,
-    and `sample`. Images that are damaged, too large or too small are left out, counted and named. Gray ones have three
-    equal channels.
+    held out: there are no labels to validate on. For `pretrain` a batch holds `image` (B, G, 3, H, W), with contrast
+    `local` (B, L, 3, h, w), `seed` (B,), which stays on the host, and `sample`. Images that are damaged, too large or
+    too small are left out, counted and named. Gray ones have three equal channels.
 
     Args:
         root: folder of images and videos, in folders or not; or one video.

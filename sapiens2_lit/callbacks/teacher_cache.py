@@ -140,7 +140,8 @@ class TeacherCache(L.Callback):
         size, samples = getattr(data, "image_size", None), train_samples(data)
         if size is None or samples is None:
             raise SettingError(
-                f"{SETTING}: {type(data).__name__} does not tell how many samples of which size there are; set it to null"
+                f"{SETTING}: {type(data).__name__} does not tell how many samples of "
+                "which size there are; set it to null"
             )
         distiller.to_device(pl_module.device)
         example = distiller.ask(torch.zeros(1, 3, *size, dtype=torch.uint8, device=pl_module.device))

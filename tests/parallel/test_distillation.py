@@ -57,5 +57,5 @@ def test_the_teacher_is_not_in_the_checkpoint(trained: Path) -> None:
     from sapiens2_lit.parallel import checkpoint
 
     folder = trained.parent / "kept" / "taught_fsdp" / f"step={STEPS}.ckpt"
-    names = {name for name in checkpoint.stored_tensors(folder, checkpoint.MODEL)}
+    names = set(checkpoint.stored_tensors(folder, checkpoint.MODEL))
     assert {name.partition(".")[0] for name in names} == {"backbone", "heads", "distillation"}

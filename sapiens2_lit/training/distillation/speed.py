@@ -33,7 +33,8 @@ class Speed:
     def line(self) -> str:
         """The same in words."""
         height, width = self.image_size
-        return f"{self.name}: {self.parameters / 1e6:,.1f} M parameters, {self.images:.3g} images/s at {height} x {width}"
+        millions = self.parameters / 1e6
+        return f"{self.name}: {millions:,.1f} M parameters, {self.images:.3g} images/s at {height} x {width}"
 
 
 @torch.no_grad()

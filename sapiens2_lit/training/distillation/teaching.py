@@ -82,7 +82,8 @@ class Teaching:
             )
         if self.distiller.settings.cache is not None and self.distiller.cache is None:
             raise SettingError(
-                "model.teacher.cache: nothing opens it; give the Trainer callbacks=[sapiens2_lit.callbacks.TeacherCache()]"
+                "model.teacher.cache: nothing opens it; give the Trainer callbacks="
+                "[sapiens2_lit.callbacks.TeacherCache()]"
             )
         self.distiller.to_device(device)
         for teacher in self.distiller.teachers:

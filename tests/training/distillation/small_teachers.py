@@ -67,7 +67,8 @@ class Images(L.LightningDataModule):
         random = torch.Generator().manual_seed(0)
         images = torch.randint(0, 256, (4, 3, *SIZE), dtype=torch.uint8, generator=random)
         normals = nn.functional.normalize(torch.randn(4, 3, *SIZE, generator=random), dim=1)
-        rows = [{"image": image, "normal": normal, "sample": str(index)} for index, (image, normal) in enumerate(zip(images, normals, strict=True))]  # fmt: skip
+        pairs = enumerate(zip(images, normals, strict=True))
+        rows = [{"image": one, "normal": normal, "sample": str(index)} for index, (one, normal) in pairs]
         self.image_size = SIZE
         self.datasets = {
             "train": rows if labelled else [{key: row[key] for key in ("image", "sample")} for row in rows]
