@@ -30,6 +30,7 @@ SEEDS = {"segmentation": 3, "pose": 1, "normal": 1}
 SCORES = {"segmentation": "seg/mIoU", "pose": "pose/PCK@0.1", "normal": "normal/mean_angle"}
 CONFIGS = {"segmentation": "segmentation_29.yaml", "pose": "pose_17.yaml", "normal": "normal.yaml"}
 MODULES = {"segmentation": "SegmentationDataModule", "pose": "PoseDataModule", "normal": "NormalDataModule"}
+UNSURE = ("--model.heads.pose.init_args.draw_threshold", "-1.0")  # a teacher of two steps is sure of nothing
 TRAINER = [
     *("--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.enable_progress_bar", "false"),
     *("--trainer.enable_model_summary", "false", "--pictures.num_samples", "0"),
@@ -209,6 +210,7 @@ def part(folder: Path, task: str, quick: bool) -> None:
     taught = fit(
         teacher, task, sizes.teacher, sizes.teacher_steps, TEACHER_SIZE, sizes,
         "--data.root", pool, "--data.val", "null", "--data.batch_size", sizes.batch,
+        *(UNSURE if quick and task == "pose" else ()),
     )  # fmt: skip
     checkpoint = teacher / "version_0" / "checkpoints" / "last.ckpt"
     labels, label_seconds = pseudo_labels(folder, checkpoint, pool, task)
