@@ -6,7 +6,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from sapiens2_lit.backbones.licences import derived
@@ -89,9 +88,9 @@ class Teaching:
         for teacher in self.distiller.teachers:
             origin, count = teacher.origin, sum(p.numel() for p in teacher.network.parameters())
             taught = ", ".join([*teacher.heads, *self.distiller.settings.token_losses])
-            rank_zero_info("teacher: %s, %s parameters, teaches %s", origin.weights, f"{count:,}", taught)
+            _log.info("teacher: %s, %s parameters, teaches %s", origin.weights, f"{count:,}", taught)
             if origin.base is not None:
-                rank_zero_info("licence of the teacher: %s", derived(origin.base, origin.licence))
+                _log.info("licence of the teacher: %s", derived(origin.base, origin.licence))
 
     def answers(self, batch: Batch) -> list[Answer | None]:
         """What the teachers say of each batch of a step; None of each without a teacher."""

@@ -73,12 +73,12 @@ def test_keypoints_are_mapped_by_name_and_classes_all_or_none() -> None:
     back = find_rows("pose", whole, coco, "file")
     assert back is not None and sum(back.known) == 19, "the roots of both hands are wrists"
 
-    names = {"name": "own", "names": ["background", "hair", "hat"]}
+    names = {"name": "own", "names": ["background", "hair", "wheel"]}
     from sapiens2_lit.vocabularies import make_classes
 
     own = SegmentationHead(32, make_classes(names["names"], "own"))
     with pytest.raises(
-        SettingError, match=r"file knows other classes .*it lacks hat.*Give the head the teacher's"
+        SettingError, match=r"file knows other classes .*it lacks wheel.*Give the head the teacher's"
     ):
         find_rows("seg", own, SegmentationHead(32), "file")
     two = SegmentationHead(32, make_classes(["hair", "background"], "own"))
