@@ -70,6 +70,7 @@ def test_it_is_frozen_and_no_part_of_the_student(weights: str, tmp_path: Path) -
     assert [one.name.split()[0] for one in module.teaching.speeds] == ["student", "teacher"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_exactly(weights: str, tmp_path: Path) -> None:
     settings = Teacher(weights, features=1.0, relations=0.5)
     whole, _ = fit(student(settings), tmp_path, keep=2)
@@ -77,6 +78,7 @@ def test_a_run_goes_on_exactly(weights: str, tmp_path: Path) -> None:
     assert later == whole[2:]
 
 
+@pytest.mark.slow
 def test_it_teaches_images_without_labels(weights: str, tmp_path: Path) -> None:
     losses, trainer = fit(student(Teacher(weights)), tmp_path, labelled=False, epochs=15)
     assert losses[-1] < 0.8 * losses[0]
@@ -86,6 +88,7 @@ def test_it_teaches_images_without_labels(weights: str, tmp_path: Path) -> None:
     assert both[0] > labels[0], "a batch with labels teaches both"
 
 
+@pytest.mark.slow
 def test_losses_are_balanced_as_tasks(weights: str, tmp_path: Path) -> None:
     settings = Teacher(weights, relations=0.5)
     module = student(settings, loss_weighting=lambda names: GradientNorms(names, alpha=0.0))
@@ -95,6 +98,7 @@ def test_losses_are_balanced_as_tasks(weights: str, tmp_path: Path) -> None:
     assert all(weight != 1.0 for weight in found.values())
 
 
+@pytest.mark.slow
 def test_cached_answers_are_live_ones_to_storage_precision(
     weights: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
