@@ -211,7 +211,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
             )
         module: Any = getattr(self.trainer, "lightning_module", None)
         if hasattr(module, "named_heads"):
-            taught = getattr(module, "taught", frozenset())
+            taught: frozenset[str] = getattr(module, "taught", frozenset())
             without = bool(getattr(module, "learns_without_labels", False))
             self.labels.check({name: head.targets for name, head in module.named_heads()}, taught, without)
         loaders = {name: data.train_dataloader() for name, data in self.datasets.items()}
