@@ -31,6 +31,7 @@ from sapiens2_lit.data.loading import (
     evaluation_loader,
     training_loader,
 )
+from sapiens2_lit.data.pseudo.merge import pools_in
 from sapiens2_lit.data.splits import Fold
 from sapiens2_lit.errors import SettingError
 
@@ -53,7 +54,7 @@ class ImageDataModule(lightning.LightningDataModule):
         new_every_epoch: training samples never come twice.
         moves_ahead: on CUDA, training batches of worker processes are copied to the device, on a stream of its own,
             while the step before them computes: the device holds one batch more.
-        left_out: stems of training pictures that are not trained on, as another dataset has true labels of them.
+        labelled_elsewhere: stems of training pictures that are left out, as another dataset has true labels of them.
         takes_parts: `fold` and `share` hold a part of the training data out, to validate on.
         same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
             each other.
@@ -102,7 +103,7 @@ class ImageDataModule(lightning.LightningDataModule):
         self.allow = tuple(allow)
         self.on_bad: OnBad = on_bad
         self.confidence = confidence
-        self.left_out: frozenset[str] = frozenset()
+        self.labelled_elsewhere: frozenset[str] = frozenset()
         self.fold: Fold | None = None
         self.share: Share | None = None
         self.report = Report()  # of the checks of the stages that were set up
@@ -170,6 +171,11 @@ class ImageDataModule(lightning.LightningDataModule):
         """What checks look at in the given splits (train, val, test), after `setup` has read them."""
         return []
 
+    def all_subjects(self, names: Sequence[str]) -> list[Subject]:
+        """`check_subjects`, and of labels that a model has predicted the pictures that are held out elsewhere."""
+        found = self.check_subjects(names)
+        return [*found, *pools_in(getattr(self, "root", None), found)]
+
     def describe(self) -> str:
         """What is taught, in a few readable lines, after `setup("fit")`; empty for nothing to say."""
         return ""
@@ -184,7 +190,7 @@ class ImageDataModule(lightning.LightningDataModule):
         """
         if not names or not self.checks_on_setup:
             return
-        self.report = run_checks(self.check_subjects(names), CHECKS, allow=self.allow)
+        self.report = run_checks(self.all_subjects(names), CHECKS, allow=self.allow)
         self.report.raise_if_any()
         if "train" in names and (taught := self.describe()):
             _say(logging.INFO, taught)

@@ -219,7 +219,7 @@ class DenseDataModule(ImageDataModule, ABC):
         if confidence is not None:
             labels = [*labels, ConfidenceFolder(self.root, labels[0].key)]
         if name == "train":
-            stems = without(stems, self.left_out, self.root)
+            stems = without(stems, self.labelled_elsewhere, self.root)
         if self.on_bad == "skip":
             stems = _labeled(name, stems, labels)
         for label in labels:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sapiens2_lit.data.checks.pool import Pool
-from sapiens2_lit.data.pseudo.merge import labels_of, pictures_of
+from sapiens2_lit.data.pseudo.merge import held_out_pairs, labels_of, pictures_of
 from sapiens2_lit.data.pseudo.origin import read_origin
-from sapiens2_lit.data.pseudo.samples import Sample, find_same, read_samples
+from sapiens2_lit.data.pseudo.samples import find_same, read_samples
 from sapiens2_lit.datamodules.base import ImageDataModule
 from sapiens2_lit.datamodules.dense import DenseDataModule
 
@@ -49,7 +49,7 @@ def leave_out_labelled(name: str, datasets: Datasets) -> None:
                 name, len(same), len(samples), other,
             )  # fmt: skip
         found |= same.keys()
-    data.left_out = frozenset(found)
+    data.labelled_elsewhere = frozenset(found)
 
 
 def pools(datasets: Datasets) -> list[Pool]:
@@ -58,9 +58,11 @@ def pools(datasets: Datasets) -> list[Pool]:
     for name, data in datasets.items():
         if (root := pseudo_root(data)) is None or "train" not in data.datasets:
             continue
-        samples = {sample.name: sample for sample in read_samples(root) if sample.name not in data.left_out}
+        samples = {
+            sample.name: sample for sample in read_samples(root) if sample.name not in data.labelled_elsewhere
+        }
         held_out = {
-            f"data.datasets.{other} {split}": _pairs(root, samples, pictures_of(true.datasets[split]))
+            f"data.datasets.{other} {split}": held_out_pairs(root, samples, pictures_of(true.datasets[split]))
             for other, true in _true(datasets).items()
             for split in ("val", "test")
             if split in true.datasets
@@ -74,11 +76,6 @@ def label_keys(data: ImageDataModule) -> set[str]:
     if isinstance(data, DenseDataModule):
         return {label.key for label in data.find_labels()}
     return {"keypoints"}
-
-
-def _pairs(root: Path, samples: Mapping[str, Sample], files: list[Path]) -> list[tuple[Path, Path]]:
-    same = find_same(samples.values(), files)
-    return [(root / "images" / samples[name].image, path) for name, path in sorted(same.items())]
 
 
 def _true(datasets: Datasets) -> dict[str, ImageDataModule]:

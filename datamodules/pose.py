@@ -270,8 +270,8 @@ class PoseDataModule(ImageDataModule):
         where = f"{name} ({short_path(part.path, self.root)})"
         images = images_of_split(self.images, file_of)
         choose = self.choose_pictures(name, part.path, self.group_by)
-        if name == "train" and self.left_out:
-            choose = but_for(self.left_out, choose)
+        if name == "train" and self.labelled_elsewhere:
+            choose = but_for(self.labelled_elsewhere, choose)
         files = [
             read(
                 part,

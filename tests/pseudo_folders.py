@@ -20,8 +20,8 @@ def write_pseudo(root: Path, classes: tuple[str, ...] | None = None, seed: int =
     names = classes or load_classes("body29").names
     sure = np.full(SIZE, round(0.4 * 255), np.uint8)
     sure[:, : SIZE[1] // 2] = round(0.8 * 255)
-    normal = np.zeros((*SIZE, 3))
-    normal[..., 2], normal[..., 0] = -0.8, rng.choice([-0.6, 0.6], SIZE)
+    normal = rng.normal(size=(*SIZE, 3)) - (0, 0, 3)
+    normal /= np.linalg.norm(normal, axis=2, keepdims=True)
     people, lines = [], []
     for number, name in enumerate(NAMES, start=1):
         image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)

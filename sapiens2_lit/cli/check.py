@@ -26,6 +26,7 @@ from sapiens2_lit.data.checks import (
     run_checks,
 )
 from sapiens2_lit.datamodules.base import ImageDataModule
+from sapiens2_lit.datamodules.merging import pools
 from sapiens2_lit.datamodules.parts import datamodule_parts
 from sapiens2_lit.errors import SapiensError, SettingError
 from sapiens2_lit.report.check_page import build_check_page, summary
@@ -99,7 +100,7 @@ def check_all(parts: Mapping[str, ImageDataModule]) -> tuple[Report, list[Checke
     checked = []
     for name, data in parts.items():
         found = read_splits(data)
-        subjects = data.check_subjects(list(data.datasets))
+        subjects = data.all_subjects(list(data.datasets))
         found += run_with_bar(name, subjects, data)
         place = f"data.datasets.{name}, " if name else ""
         findings += [replace(one, where=f"{place}{one.where}") for one in found]
@@ -114,6 +115,8 @@ def check_all(parts: Mapping[str, ImageDataModule]) -> tuple[Report, list[Checke
                 taught=data.describe() if "train" in data.datasets else "",
             )
         )
+    allow = [name for data in parts.values() for name in data.allow]
+    findings += run_checks(pools(parts), CHECKS, allow=allow).findings
     return report_of(findings), checked
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -84,7 +83,7 @@ def predict_to(options: Namespace) -> int:
         check_pool(options, source)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)
-    from sapiens2_lit.cli.predict_tally import Tally
+    from sapiens2_lit.cli.predict_tally import Tally, report
 
     timeline = build_timeline(options, predictor, source)
     tally = Tally(people=bool(predictor.top_down))
@@ -291,14 +290,3 @@ def usable(frames: Iterable[Frame], tally: "Tally") -> Iterator[Frame]:
             tally.problems.append(str(error))
             continue
         yield frame
-
-
-def report(out: Path, tally: "Tally", source: Source) -> None:
-    """Say what was done and what could not be."""
-    left_out = 0 if source.stream is None else source.stream.num_left_out
-    sys.stdout.write(f"{out}: {tally.summary(left_out)}\n")
-    if problems := [*source.problems, *tally.problems]:
-        lines = "".join(f"  {problem}\n" for problem in problems)
-        sys.stderr.write(
-            f"\nerror: {len(problems)} of the files could not be predicted on, or not in whole:\n{lines}"
-        )

@@ -147,6 +147,7 @@ def begin_dataset(
 def say_how_to_train(folder: Path) -> None:
     """Write how to look at a finished dataset, and how to train on it."""
     from sapiens2_lit.data.pseudo.origin import read_origin
+    from sapiens2_lit.data.pseudo.samples import read_samples
 
     origin = read_origin(folder)
     if origin is None or not origin.finished:
@@ -154,7 +155,12 @@ def say_how_to_train(folder: Path) -> None:
     lines = [
         f"\n{folder}: {origin.images} pictures with labels of {origin.teacher['model']}. Train on them:\n"
     ]
-    lines += [f"  sapiens2-lit fit {command}\n" for command in commands(folder, origin)]
+    confidences = [sample.confidence for sample in read_samples(folder)]
+    idle = [name for name in origin.heads if all(one[name] is None for one in confidences)]
+    for name, command in commands(folder, origin).items():
+        if name not in idle:
+            lines.append(f"  sapiens2-lit fit {command}\n")
+    lines += [f"The head {name} has labelled nothing.\n" for name in idle]
     lines.append(
         "A tenth is validated on, which tells agreement with the teacher alone: validate on labels of your own where "
         "you have some (docs/distillation.md). `sapiens2-lit check` takes the same options.\n"
@@ -162,12 +168,12 @@ def say_how_to_train(folder: Path) -> None:
     sys.stdout.write("".join(lines))
 
 
-def commands(folder: Path, origin: "Origin") -> list[str]:
-    """The options by which a student trains, for each head."""
-    found = []
+def commands(folder: Path, origin: "Origin") -> dict[str, str]:
+    """The options by which a student trains, by head."""
+    found = {}
     for name, head in origin.heads.items():
         config, more = _config_of(folder, name, head)
-        found.append(f"--config {config} --data.root {shlex.quote(str(folder))} --data.val 0.1{more}")
+        found[name] = f"--config {config} --data.root {shlex.quote(str(folder))} --data.val 0.1{more}"
     return found
 
 

@@ -1,10 +1,12 @@
 """What a run of `predict` has found so far, for its last line, and what is told of pictures on the way."""
 
 import logging
+import sys
+from pathlib import Path
 
 from sapiens2_lit.inference.people.doubts import describe_doubts, doubtful
 from sapiens2_lit.inference.prediction import Prediction
-from sapiens2_lit.inference.sources import Frame
+from sapiens2_lit.inference.sources import Frame, Source
 
 log = logging.getLogger(__name__)
 
@@ -62,3 +64,14 @@ class Tally:
 
 def count(number: int, one: str, several: str | None = None) -> str:
     return f"{number} {one if number == 1 else several or one + 's'}"
+
+
+def report(out: Path, tally: Tally, source: Source) -> None:
+    """Say what was done and what could not be."""
+    left_out = 0 if source.stream is None else source.stream.num_left_out
+    sys.stdout.write(f"{out}: {tally.summary(left_out)}\n")
+    if problems := [*source.problems, *tally.problems]:
+        lines = "".join(f"  {problem}\n" for problem in problems)
+        sys.stderr.write(
+            f"\nerror: {len(problems)} of the files could not be predicted on, or not in whole:\n{lines}"
+        )

@@ -214,6 +214,14 @@ def test_a_pool_with_pictures_that_are_validated_on_is_refused(root: Path, true:
     with pytest.raises(DataError, match=r"held_out_in_pool.*1 of 3 pictures") as error:
         together(pseudo=pseudo, true=own).setup("fit")
     assert "images/a.png" in str(error.value) and "mine.png" in str(error.value)
+    people = json.loads((root / "annotations" / "train.json").read_text())
+    people["images"][0]["file_name"] = "mine.png"
+    people["annotations"] = people["annotations"][:1]
+    (true / "val.json").write_text(json.dumps(people))
+    folders = {"train": "images", "val": str(true / "images")}
+    alone = build(PoseDataModule, root, skeleton="coco17", val=str(true / "val.json"), images=folders)
+    with pytest.raises(DataError, match=r"held_out_in_pool.*1 of 3 pictures.*of val"):
+        alone.setup("fit")
     meant = MultitaskDataModule(
         {
             "pseudo": build(SegmentationDataModule, root),

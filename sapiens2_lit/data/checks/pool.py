@@ -14,8 +14,8 @@ class Pool:
 
     Attributes:
         where: for messages.
-        total: pictures of the pool.
-        held_out: by split of another dataset, as `mine val`, the pool's pictures and their twins.
+        total: pictures of the pool that are trained on.
+        held_out: by split, `val` or that of another dataset, the pool's pictures and their twins.
     """
 
     where: str

@@ -17,8 +17,8 @@ _log = logging.getLogger(__name__)
 def mask_classes(root: Path, classes: Classes) -> Classes:
     """The vocabulary as the mask files of a folder code it: of masks that no model has predicted as it is.
 
-    Pixels of the teacher's classes that the student does not have are ignored. A vocabulary whose `remap` tells of all
-    of the teacher's indices is taken at its word.
+    Pixels of the teacher's classes that the student does not have are ignored. A vocabulary whose `remap` tells of
+    exactly the teacher's indices is taken at its word.
 
     Raises:
         DataError: no class but the background has the name of one of the teacher's.
@@ -30,7 +30,7 @@ def mask_classes(root: Path, classes: Classes) -> Classes:
     theirs = [str(name) for name in head["classes"]]
     if tuple(theirs) == classes.names:  # a `remap` would be of the masks of another teacher
         return replace(classes, remap={}, mask_colors={}, by_color=False) if classes.remap else classes
-    if set(range(len(theirs))) <= classes.remap.keys():
+    if set(range(len(theirs))) == set(classes.remap):
         return classes
     same = same_names(theirs, classes.names)
     table = {index: classes.names.index(same[name]) for index, name in enumerate(theirs) if name in same}

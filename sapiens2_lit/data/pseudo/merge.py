@@ -1,17 +1,21 @@
 """Labels that a model has predicted beside true ones: of pictures that both label, the true ones win."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sapiens2_lit.data.checks.pool import Pool
+from sapiens2_lit.data.checks.splits import Splits
 from sapiens2_lit.data.coco.annotations import CocoFile
 from sapiens2_lit.data.coco.tables import SCORES
 from sapiens2_lit.data.datasets.dense import DenseDataset
 from sapiens2_lit.data.datasets.pose import PoseDataset
 from sapiens2_lit.data.labels.base import stem_of
 from sapiens2_lit.data.layouts.people import Choose
+from sapiens2_lit.data.pseudo.origin import read_origin
+from sapiens2_lit.data.pseudo.samples import Sample, find_same, read_samples
 from sapiens2_lit.errors import DataError
 
 _NO_LABELS = {"valid", "intrinsics", "confidence", "foreground"}  # keys that say more of another label
@@ -51,6 +55,35 @@ def expect_scores(file: CocoFile) -> None:
             f"{file.path}: data.confidence is set, but no annotation has `{SCORES}`, which `sapiens2-lit predict "
             "--as_dataset` writes: leave data.confidence out for labels that no model has predicted."
         )
+
+
+def pools_in(root: Path | None, subjects: Iterable[Any]) -> list[Pool]:
+    """Of a folder whose labels are a model's: its training pictures that are validated or tested on from elsewhere.
+
+    Args:
+        root: the dataset's folder.
+        subjects: what checks look at in it, the splits among it.
+    """
+    splits = [subject for subject in subjects if isinstance(subject, Splits) and "train" in subject.files]
+    if root is None or not splits or read_origin(root) is None:
+        return []
+    pool = {root / "images" / sample.image: sample for sample in read_samples(root)}
+    found = []
+    for subject in splits:
+        train = {pool[path].name: pool[path] for path in subject.files["train"] if path in pool}
+        held_out = {
+            split: held_out_pairs(root, train, [path for path in files if path not in pool])
+            for split, files in subject.files.items()
+            if split != "train"
+        }
+        found.append(Pool("train", len(train), held_out))
+    return found
+
+
+def held_out_pairs(root: Path, samples: Mapping[str, Sample], files: list[Path]) -> list[tuple[Path, Path]]:
+    """Those of the samples, by name, whose picture is one of the files, byte for byte, with that file."""
+    same = find_same(samples.values(), files)
+    return [(root / "images" / samples[name].image, path) for name, path in sorted(same.items())]
 
 
 def pictures_of(dataset: Any) -> list[Path]:
