@@ -1,6 +1,6 @@
 """What several datasets have labels of, answered once for all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -71,11 +71,15 @@ class DatasetLabels:
             return joined_ids(batch, labelled.index(dataset))
         return {key: value for key, value in batch.items() if key not in PERSONS}
 
-    def check(self, heads: Mapping[str, tuple[str, ...]]) -> None:
+    def check(
+        self, heads: Mapping[str, tuple[str, ...]], taught: Collection[str] = (), unlabeled: bool = False
+    ) -> None:
         """Check, by one training sample of each dataset, that every head and every dataset is of use.
 
         Args:
             heads: the labels that each head learns from.
+            taught: heads that need no labels, as a teacher says what is on the images.
+            unlabeled: something learns from images alone.
 
         Raises:
             SettingError: no dataset has the labels of a head, or no head learns from a dataset.
@@ -84,12 +88,12 @@ class DatasetLabels:
         needed = "; ".join(f"{head} {', '.join(targets)}" for head, targets in heads.items())
         each = "; ".join(f"{name} {', '.join(sorted(keys))}" for name, keys in found.items())
         for head, targets in heads.items():
-            if not any(keys.issuperset(targets) for keys in found.values()):
+            if head not in taught and not any(keys.issuperset(targets) for keys in found.values()):
                 raise SettingError(
                     f"model.heads.{head}: no dataset has {', '.join(targets)}, which it learns from; they have: {each}."
                 )
         for name, keys in found.items():
-            if not any(keys.issuperset(targets) for targets in heads.values()):
+            if not unlabeled and not any(keys.issuperset(targets) for targets in heads.values()):
                 raise SettingError(
                     f"data.datasets.{name}: no head learns from {', '.join(sorted(keys))}; the heads need: {needed}."
                 )

@@ -211,7 +211,9 @@ class MultitaskDataModule(lightning.LightningDataModule):
             )
         module: Any = getattr(self.trainer, "lightning_module", None)
         if hasattr(module, "named_heads"):
-            self.labels.check({name: head.targets for name, head in module.named_heads()})
+            taught: frozenset[str] = getattr(module, "taught", frozenset())
+            without = bool(getattr(module, "learns_without_labels", False))
+            self.labels.check({name: head.targets for name, head in module.named_heads()}, taught, without)
         loaders = {name: data.train_dataloader() for name, data in self.datasets.items()}
         mixed = MixedLoader(loaders, self.schedule, self.weights, self.seed, self._resume)
         for name, loader in loaders.items():

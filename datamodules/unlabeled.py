@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ _log = logging.getLogger(__name__)
 class UnlabeledDataModule(ImageDataModule):
     """Views of all images, and frames of all videos, under a folder, for `sapiens2-lit pretrain`.
 
-    A batch holds `image` (B, G, 3, H, W), with contrast `local` (B, L, 3, h, w), `seed` (B,), which stays on the host,
-    and `sample`. Images that are damaged, too large or too small are left out, counted and named. Gray ones have three
-    equal channels.
+    Under `fit`, where a teacher (`model.teacher`) says what is on them, each view is an image of its own, and none are
+    held out: there are no labels to validate on. For `pretrain` a batch holds `image` (B, G, 3, H, W), with contrast
+    `local` (B, L, 3, h, w), `seed` (B,), which stays on the host, and `sample`. Images that are damaged, too large or
+    too small are left out, counted and named. Gray ones have three equal channels.
 
     Args:
         root: folder of images and videos, in folders or not; or one video.
@@ -93,7 +95,7 @@ class UnlabeledDataModule(ImageDataModule):
             local_views or 0,
             views,
         )
-        self.least_side = least_side or max(1, min(self.image_size) // 2)
+        self._least_side = least_side
         self.left_out: dict[str, str] = {}  # before training, by name: why
 
     # -------------------------------------------------------------- files
@@ -117,7 +119,8 @@ class UnlabeledDataModule(ImageDataModule):
         if "train" in self.datasets:
             return
         pictures = self.find_pictures()
-        held_out = min(self.val_samples, len(pictures) // 10)
+        self.views = replace(self.views, size=self.image_size)  # which a MultitaskDataModule may have set
+        held_out = 0 if self.as_images else min(self.val_samples, len(pictures) // 10)
         order = sorted(pictures, key=lambda one: hashlib.sha256(one.name.encode()).digest())
         chosen = {one.name for one in order[:held_out]}
         train = [one for one in pictures if one.name not in chosen]
@@ -125,7 +128,20 @@ class UnlabeledDataModule(ImageDataModule):
         self.datasets["train"] = UnlabeledDataset(train, self.views, self.least_side, self.seed, True)
         if val:
             self.datasets["val"] = UnlabeledDataset(val, self.views, self.least_side, self.seed, False)
+        if self.as_images:
+            _log.info("%s images without labels to learn from", f"{len(train):,}")
+            return
         _log.info("%s images to learn from, %s to reconstruct in validation", f"{len(train):,}", len(val))
+
+    @property
+    def least_side(self) -> int:
+        return self._least_side or max(1, min(self.image_size) // 2)
+
+    @property
+    def as_images(self) -> bool:
+        """Whether what is trained takes images, not views of them."""
+        module = None if self.trainer is None else self.trainer.lightning_module
+        return module is not None and not getattr(module, "takes_views", False)
 
     def find_pictures(self) -> list[Picture]:
         """All that can be used, as far as headers tell.
@@ -215,10 +231,18 @@ class UnlabeledDataModule(ImageDataModule):
                     shape = batch[name].shape
                     own = view_seeds(seeds.tolist(), shape[1], stream)
                     batch[name] = augment_batch(batch[name].flatten(0, 1), own, steps).view(shape)
-        return batch
+        return one_by_one(batch) if self.as_images else batch
 
     def _trains(self) -> bool:
         return self.trainer is None or bool(self.trainer.training)
+
+
+def one_by_one(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch of views (B, V, 3, H, W) as one of B * V images, with nothing but their names."""
+    views = batch["image"].shape[1]
+    names = [name for name in batch.get("sample", ()) for _ in range(views)]
+    kept = {key: batch[key] for key in ("dataset",) if key in batch}
+    return {"image": batch["image"].flatten(0, 1), "sample": names, **kept}
 
 
 def view_seeds(seeds: Sequence[int], views: int, stream: int) -> torch.Tensor:

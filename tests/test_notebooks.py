@@ -58,3 +58,13 @@ def test_pretraining_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "how well pixels are guessed, not how good the features are" in text
     for row in ("pretrained", "random", "pixels"):
         assert f"{row:12} mIoU 0." in text
+
+
+@pytest.mark.slow
+def test_distillation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, text = execute("distillation", tmp_path, monkeypatch, num=20)
+    assert "20 pictures for the teacher" in text
+    assert "times as fast as its teacher" in text
+    for name in ("teacher", "alone", "taught", "pool"):
+        assert f"{name:8} mIoU 0." in text
+    assert "20 masks of the teacher" in text

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "synthetic": "visualization vocabularies",
     "data": "transforms vocabularies geometry synthetic",
     "datamodules": "data transforms vocabularies geometry synthetic",
-    "training": "models backbones decoders heads parallel checkpoints",
+    "training": "inference models backbones decoders heads losses parallel checkpoints vocabularies",
     "memory": "training models backbones decoders heads vocabularies",
     "inference": "models backbones decoders heads data transforms checkpoints visualization vocabularies metrics "
     "parallel",

@@ -10,6 +10,7 @@ from .progress import RunProgressBar
 from .random_state import RandomState
 from .run_lock import SoleWriter
 from .run_log import RunLog
+from .teacher_cache import TeacherCache
 
 __all__ = [
     "BestCheckpoint",
@@ -25,4 +26,5 @@ __all__ = [
     "RunLog",
     "RunProgressBar",
     "SoleWriter",
+    "TeacherCache",
 ]

@@ -14,8 +14,9 @@ CHECKPOINT = "sapiens2_lit.checkpoint"  # key in the header of safetensors: the 
 VOCABULARIES = "vocabularies"  # key of what we add: the names behind the rows of each head's last layer
 VOCABULARY = "sapiens2_lit.vocabulary"  # the same of the one head of a task file, in its header
 BACKBONE, EMA = "backbone.", "ema."
+TEACHERS = "teachers"  # key of what we add: whom a model learned from
 META_FILE = "meta.pt"  # what the folder of a sharded run has beside its tensors
-TRAINING_ONLY = (EMA, "balancer.")
+TRAINING_ONLY = (EMA, "balancer.", "distillation.")
 
 
 def is_ours(content: Any) -> bool:

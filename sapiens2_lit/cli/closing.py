@@ -13,6 +13,8 @@ from sapiens2_lit.callbacks.run_log import NAME, STEP, read_rows
 from sapiens2_lit.callbacks.throughput import Throughput
 from sapiens2_lit.datamodules.parts import datamodule_parts
 from sapiens2_lit.errors import SapiensError
+from sapiens2_lit.training.distillation.speed import speed_lines
+from sapiens2_lit.training.module import SapiensModule
 
 NEXT_STEPS = 2  # times as many steps, in the command that goes on
 FILES = ("curves.png", "predictions.png", "labels.png", "train_batch.png", NAME, "config.yaml")
@@ -29,6 +31,8 @@ def closing_lines(trainer: L.Trainer, data: Any, settings: Namespace, folder: Pa
         seconds: that training took.
     """
     checkpoints = settings.trainer.enable_checkpointing is not False
+    module = trainer.lightning_module
+    speeds = module.teaching.speeds if isinstance(module, SapiensModule) else []
     lines = ["", f"trained to step {trainer.global_step:,} in {duration(seconds)}{pace(trainer)}"]
     best = (
         Path(settings.checkpoint.best_model_path)
@@ -40,6 +44,7 @@ def closing_lines(trainer: L.Trainer, data: Any, settings: Namespace, folder: Pa
         if checkpoints
         else "checkpoints are switched off: nothing is kept"
     )
+    lines += speed_lines(speeds)
     there = [name for name in FILES if (folder / name).exists()]
     lines.append(f"run: {folder}" + (f" ({', '.join(there)})" if there else ""))
     last = folder / "checkpoints" / "last.ckpt"

@@ -21,6 +21,7 @@ from sapiens2_lit.callbacks import (
     Patience,
     RandomState,
     SoleWriter,
+    TeacherCache,
 )
 from sapiens2_lit.callbacks.beginning import Beginning, preemption
 from sapiens2_lit.callbacks.curves import Curves
@@ -237,6 +238,7 @@ class SapiensCLI(LightningCLI):
             FedPictures(built.pictures.num_samples),
             Curves(built.checkpoint.monitor, built.checkpoint.mode),
             built.feature_cache,
+            TeacherCache(),
         ]
 
     def keepers(self, built: Namespace) -> list[L.Callback]:

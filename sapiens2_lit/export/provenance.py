@@ -10,6 +10,7 @@ from sapiens2_lit.backbones import Backbone, Sapiens2, TimmBackbone
 from sapiens2_lit.backbones.licences import SAPIENS2
 from sapiens2_lit.checkpoints.hub_ids import RELEASED, is_hub_id
 from sapiens2_lit.checkpoints.pretraining_file import read_origin
+from sapiens2_lit.checkpoints.teachers import read_teachers
 from sapiens2_lit.export.folder import MANIFEST
 from sapiens2_lit.export.released import size_name
 from sapiens2_lit.inference.model import InferenceModel
@@ -31,7 +32,27 @@ class Provenance:
 
 
 def provenance(model: InferenceModel, source: str, backbone: str | None = None) -> Provenance:
-    """What the model was derived from: by its configuration, or where it has none, the source itself.
+    """What the model was derived from: `own_provenance`, and the teachers that it learned from.
+
+    A student is derived from its teacher, whose licence it follows; its own weights' licence stands beside their name.
+    """
+    own = own_provenance(model, source, backbone)
+    teacher = next((one for one in read_teachers(source) if one.base is not None), None)
+    if teacher is None:
+        return own
+    if own.base is None:
+        return Provenance(teacher.base, teacher.hub_id, [source, teacher.weights], teacher.licence)
+    beside = f" ({own.licence})" if own.licence not in (None, teacher.licence) else ""
+    return Provenance(
+        f"{own.base}{beside}, taught by {teacher.base}",
+        own.hub_id,
+        [*([] if beside else own.places), teacher.weights],
+        teacher.licence,
+    )
+
+
+def own_provenance(model: InferenceModel, source: str, backbone: str | None = None) -> Provenance:
+    """What the model's weights began as: by its configuration, or where it has none, the source itself.
 
     An export of ours says in its manifest where it came from. Weights that nobody knows the origin of count as derived
     from Sapiens2, if the model is one: then their licence is not lost.

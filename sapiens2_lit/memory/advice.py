@@ -13,6 +13,8 @@ from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.backbone_module import BackboneModule
+from sapiens2_lit.training.distillation.teaching import is_half
+from sapiens2_lit.training.module import SapiensModule
 from sapiens2_lit.training.pretraining.module import PretrainModule
 
 WORTH = 0.01  # share of the memory below which a change is not worth naming
@@ -90,6 +92,14 @@ def changes(case: MemoryQuery) -> Iterator[Change]:
     if half:
         option = f"--data.batch_size {half} --trainer.accumulate_grad_batches {launch.accumulate * 2}"
         yield launched(option, "hardly any time", batch_size=half, accumulate=launch.accumulate * 2)
+    teacher = networks.teacher
+    if teacher is not None and not is_half(teacher.precision, launch.gpu):
+        option = "--model.teacher.precision bf16"
+        yield of(
+            option,
+            "a teacher of half the size, whose answers are rounded",
+            teacher=replace(teacher, precision="bf16"),
+        )
     if networks.mode == "full" and not launch.sharded and find_spec("torchao"):
         from torchao.optim import AdamW8bit
 
@@ -119,7 +129,17 @@ def advice_text(case: MemoryQuery, memory: float) -> str:
     lines += [f"  {change.options}  ({change.cost}): {gib(then.total)} GiB" for change, then in found]
     if not found[-1][1].fits(memory):
         lines.append("Even then it does not fit: take a smaller backbone, more GPUs or larger ones.")
+        if has_teacher(case.module):
+            lines.append(
+                "Or a smaller teacher, or none in the loop: label the images once (predict --as_dataset, which can "
+                "itself run on other machines), and train on its labels."
+            )
     return "\n".join(lines)
+
+
+def has_teacher(module: BackboneModule) -> bool:
+    """Whether a teacher is in the loop."""
+    return isinstance(module, SapiensModule) and module.teaching.settings is not None
 
 
 def gib(size: int) -> str:

@@ -10,6 +10,7 @@ from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import Networks
 from sapiens2_lit.memory.optimizer_states import state_bytes, work_bytes
 from sapiens2_lit.memory.step import simulate_step
+from sapiens2_lit.training.distillation.distiller import Distiller
 
 GIB = 2**30
 # Allowances, as seen on data-centre GPUs: what the driver, cuBLAS and cuDNN take, what NCCL does, and what the caching
@@ -27,7 +28,7 @@ class MemoryEstimate:
     Attributes:
         launch: the setting it is of.
         moments: the fullest of each phase, as bytes by what they are for. Phases are the pass through `backbone`,
-            `head NAME` and `loss NAME`, `backward`, and `optimizer`, its step.
+            `head NAME` and `loss NAME`, `teacher`, `backward`, and `optimizer`, its step.
     """
 
     launch: TrainingSetup
@@ -67,13 +68,15 @@ def estimate(module: Networks, launch: TrainingSetup) -> MemoryEstimate:
 
     Parts: `weights`, `optimizer` (its states), `average` (EMA), `gradients`, `buckets` (DDP's), `gathered` (FSDP2's
     buffers), `weight copies` (autocast's), `batch`, `backbone`, `head`, `loss` (maps kept for the backward pass),
-    `backward` (what is made in it), `update` (in the optimizer's step) and `allowance` (context, NCCL, fragments).
+    `backward` (what is made in it), `update` (in the optimizer's step) and `allowance` (context, NCCL, fragments);
+    `teacher` (its weights) and `answers` (what it computes, of which its answers stay).
     """
-    held = held_bytes(module, launch)
+    distiller = module.distiller(launch.gpu, launch.sharded)
+    held = held_bytes(module, launch, distiller)
     trained = [p for p in parameters_of(module) if p.requires_grad]
     share = gradient_share(launch)
     gradients = round(share * sum(p.numel() * p.element_size() for p in trained))
-    gathered = gathered_bytes(module, launch)
+    gathered = gathered_bytes(module, launch, distiller)
     phases = simulate_step(
         module.network,
         launch.batch_size,
@@ -83,6 +86,7 @@ def estimate(module: Networks, launch: TrainingSetup) -> MemoryEstimate:
         keep_gradients=launch.accumulate > 1,
         gradient_share=share,
         gpu=launch.gpu,
+        distiller=distiller,
     )
     moments = {phase: {**held, "gathered": gathered, **sizes} for phase, sizes in phases.items()}
     moments["optimizer"] = {**held, "gradients": gradients, "update": update_bytes(module, launch)}
@@ -92,7 +96,7 @@ def estimate(module: Networks, launch: TrainingSetup) -> MemoryEstimate:
 def on_more(module: Networks, found: MemoryEstimate, devices: int) -> MemoryEstimate:
     """A sharded estimate for another number of devices: of what a step makes, the gradients alone depend on it."""
     launch = replace(found.launch, devices=devices)
-    held = held_bytes(module, launch)
+    held = held_bytes(module, launch, module.distiller(launch.gpu, launch.sharded))
     change = gradient_share(launch) / gradient_share(found.launch)
     moments = {
         phase: {**parts, **held, "gradients": round(parts.get("gradients", 0) * change)}
@@ -101,7 +105,7 @@ def on_more(module: Networks, found: MemoryEstimate, devices: int) -> MemoryEsti
     return MemoryEstimate(launch, moments)
 
 
-def held_bytes(module: Networks, launch: TrainingSetup) -> dict[str, int]:
+def held_bytes(module: Networks, launch: TrainingSetup, distiller: Distiller | None = None) -> dict[str, int]:
     """What a device holds all the time, by part."""
     if launch.offload:
         return {}
@@ -116,7 +120,13 @@ def held_bytes(module: Networks, launch: TrainingSetup) -> dict[str, int]:
         held["average"] = sum(launch.held(p) * 4 for p in trained)
     if launch.strategy == "ddp":
         held["buckets"] = sum(p.numel() * p.element_size() for p in trained)
+    if distiller is not None:
+        held["teacher"] = sum(launch.held(p) * p.element_size() for p in teachers_parameters(distiller))
     return held
+
+
+def teachers_parameters(distiller: Distiller) -> list[nn.Parameter]:
+    return [p for teacher in distiller.teachers for p in teacher.network.parameters()]
 
 
 def parameters_of(module: Networks) -> list[nn.Parameter]:
@@ -132,7 +142,7 @@ def gradient_share(launch: TrainingSetup) -> float:
     return 1 / launch.ways
 
 
-def gathered_bytes(module: Networks, launch: TrainingSetup) -> int:
+def gathered_bytes(module: Networks, launch: TrainingSetup, distiller: Distiller | None = None) -> int:
     """Buffers of FSDP2 for its largest unit, a block or a head, in the backward pass.
 
     Three times the gathered weights: those in use, the next unit's, and the flat buffer that they arrive in. Once the
@@ -143,6 +153,10 @@ def gathered_bytes(module: Networks, launch: TrainingSetup) -> int:
     parts: list[nn.Module] = list(module.backbone.blocks) or [module.backbone]
     compute = launch.weights.itemsize if launch.weights is not None else 4
     units = [(part, compute) for part in parts] + [(head, 4) for head in module.heads.children()]
+    for teacher in distiller.teachers if distiller is not None else ():
+        network, own = teacher.network, 2 if teacher.half else 4
+        units += [(part, own) for part in network.backbone.blocks or [network.backbone]]
+        units += [(head, 4) for head in network.heads.children()]
     return max(unit_bytes(unit, element) for unit, element in units)
 
 

@@ -27,14 +27,16 @@ class TrainingFlops:
     Attributes:
         backbone: with its backward pass as far as it learns, and the decoder that heads share, where they do.
         heads: of each head, with its backward pass.
+        teacher: of the teachers, which have none.
     """
 
     backbone: float
     heads: dict[str, float]
+    teacher: float = 0.0
 
     def of(self, names: Iterable[str]) -> float:
         """Those of a step that teaches the heads `names`."""
-        return self.backbone + sum(self.heads[name] for name in names)
+        return self.backbone + self.teacher + sum(self.heads[name] for name in names)
 
 
 def training_flops(networks: Networks, image_size: tuple[int, int]) -> TrainingFlops:
@@ -61,7 +63,12 @@ def training_flops(networks: Networks, image_size: tuple[int, int]) -> TrainingF
             with counter() as count:
                 _backward(network.run_head(head, inputs, images))
             found[name] = float(count.get_total_flops())
-    return TrainingFlops(backbone, found)
+        teacher = 0.0
+        if (distiller := networks.distiller(gpu=True, sharded=False)) is not None:
+            with counter() as count:
+                distiller.played(fake_copy).ask(images)
+            teacher = float(count.get_total_flops())
+    return TrainingFlops(backbone, found, teacher)
 
 
 def inference_flops(backbone: Backbone, image_size: tuple[int, int]) -> float:

@@ -12,7 +12,11 @@ from sapiens2_lit.memory.optimizer_states import MakeOptimizer
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.training.adaptation import Adapt, Adaptation
 from sapiens2_lit.training.backbone_module import BackboneModule
+from sapiens2_lit.training.distillation.distiller import Distiller
+from sapiens2_lit.training.distillation.settings import Teacher
+from sapiens2_lit.training.distillation.teaching import empty_distiller
 from sapiens2_lit.training.ema import EMA
+from sapiens2_lit.training.module import SapiensModule
 from sapiens2_lit.training.pretraining.module import PretrainModule
 from sapiens2_lit.training.pretraining.planned import planned
 
@@ -25,6 +29,7 @@ class Networks:
     optimizer: MakeOptimizer
     ema_settings: EMA | None
     mode: str  # of adaptation, resolved
+    teacher: Teacher | None = None
 
     @property
     def backbone(self) -> Backbone:
@@ -33,6 +38,12 @@ class Networks:
     @property
     def heads(self) -> nn.ModuleDict:
         return self.network.heads
+
+    def distiller(self, gpu: bool, sharded: bool) -> Distiller | None:
+        """The teachers beside the network, on the meta device, and what the features learn through."""
+        if self.teacher is None:
+            return None
+        return empty_distiller(self.teacher, self.network, gpu, sharded)
 
 
 def empty_networks(
@@ -43,6 +54,7 @@ def empty_networks(
     head_checkpointing: Recompute | None = None,
     optimizer: Any = None,
     samples: int | None = None,
+    teacher: Teacher | None = None,
 ) -> Networks:
     """Build what `module` would train, without reading a file; settings that are given count instead of its own.
 
@@ -68,4 +80,6 @@ def empty_networks(
         ):
             network.anchor.activation_checkpointing = checkpointing
     make = module.optimization.optimizer if optimizer is None else optimizer
-    return Networks(network, make, module.ema_settings, adaptation.adapt.mode)
+    if teacher is None and isinstance(module, SapiensModule):
+        teacher = module.teaching.settings
+    return Networks(network, make, module.ema_settings, adaptation.adapt.mode, teacher)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sapiens2_lit.backbones import rope
+from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.heads.base import Batch
 from sapiens2_lit.memory.batches import example_batch
 from sapiens2_lit.memory.fused_kernels import gpu_kernels
@@ -18,6 +19,8 @@ from sapiens2_lit.memory.live_memory import LiveMemory
 from sapiens2_lit.memory.repeated_blocks import RepeatedBlocks, fold_blocks
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.models.normalize import constant
+from sapiens2_lit.training.distillation.distiller import Distiller
+from sapiens2_lit.training.distillation.teaching import Teaching
 from sapiens2_lit.training.pretraining import decoder
 from sapiens2_lit.training.pretraining.planned import PlannedPretraining
 
@@ -36,6 +39,7 @@ def simulate_step(
     gradient_share: float = 1.0,
     gpu: bool = True,
     fold: bool = True,
+    distiller: Distiller | None = None,
 ) -> Moments:
     """The memory of one step of forward and backward pass, the gradients' included, without spending any.
 
@@ -51,6 +55,7 @@ def simulate_step(
         gradient_share: share of each gradient, in float32, that stays on this device once it is ready.
         gpu: with the kernels of a GPU; else as on a CPU.
         fold: play one of each run of equal blocks, which is as exact and many times as fast.
+        distiller: the teachers beside the network, on the meta device.
 
     Returns:
         The fullest moments of the phases `backbone`, `head NAME`, `loss NAME` and `backward`.
@@ -69,9 +74,12 @@ def simulate_step(
                 fake_copy(whole, weights), {name: fake_copy(part) for name, part in parts.items()}
             )
         played.decoding = network.decoding
+        taught = None if distiller is None else distiller.played(fake_copy_of_teacher)
         parameters = [p for p in played.parameters() if p.requires_grad]
         live = LiveMemory()
         live.know_weights(played.parameters())
+        for teacher in () if taught is None else taught.teachers:
+            live.know_weights(teacher.network.parameters())
         blocks = list(played.backbone.blocks) if times else []
         folds = RepeatedBlocks(live, blocks, times, gradient_share, fresh=not keep_gradients)
         batch = (
@@ -89,7 +97,7 @@ def simulate_step(
             for parameter in parameters:
                 parameter.grad = torch.empty_like(parameter)
                 folds.count_gradient(parameter)
-            loss = forward(played, batch, autocast, live)
+            loss = forward(played, batch, autocast, live, taught)
             folds.refresh()
             for parameter in parameters:
                 if not keep_gradients:
@@ -102,11 +110,21 @@ def simulate_step(
         return {phase: by_kind(purposes) for phase, purposes in live.peak.items()}
 
 
-def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: LiveMemory) -> Tensor:
+def forward(
+    network: Network,
+    batch: Batch,
+    autocast: torch.dtype | None,
+    live: LiveMemory,
+    distiller: Distiller | None = None,
+) -> Tensor:
     """The sum of all heads' losses, as `training_step` makes it."""
     with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
         if isinstance(network, PlannedPretraining):
             return network.step(batch, live.during)
+        teaching = Teaching(None if distiller is None else distiller.settings)
+        teaching.distiller = distiller
+        with live.during("teacher", "answers"):
+            (answer,) = teaching.answers(batch)
         with live.during("backbone"):
             features = network.features(batch["image"])
         with live.during("head shared_decoder"):
@@ -117,6 +135,10 @@ def forward(network: Network, batch: Batch, autocast: torch.dtype | None, live: 
                 outputs = network.run_head(head, decoded, batch["image"])
             with live.during(f"loss {name}"):
                 terms += head.loss(outputs, batch).values()
+                terms += teaching.head_terms(name, head, outputs, answer, batch).values()
+        with live.during("loss teacher_tokens"):
+            for one in teaching.token_terms(features, answer, lambda name, maps: maps).values():
+                terms += one.values()
         return torch.stack(terms).sum()
 
 
@@ -129,6 +151,12 @@ def fake_copy(network: M, dtype: torch.dtype | None = None) -> M:
     for buffer in network.buffers():
         tensors[id(buffer)] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
     return copy.deepcopy(network, tensors).train()
+
+
+def fake_copy_of_teacher(part: M, dtype: torch.dtype | None = None) -> M:
+    """The same with one of each run of equal blocks: without gradients each lets go of what the one before it made."""
+    folded = fold_blocks(part)[0] if isinstance(part, Backbone) else part
+    return fake_copy(folded, dtype)  # type: ignore[return-value]  # folded it is of its class
 
 
 @contextmanager

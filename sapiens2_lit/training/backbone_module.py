@@ -126,9 +126,13 @@ class BackboneModule(L.LightningModule):
         self.finite.check(norm, self.trainer)
         self.after_clipping()
 
+    def beside_network(self) -> nn.Module:
+        """What learns besides the network."""
+        return self.balancer
+
     def configure_optimizers(self) -> Any:
         steps = self.trainer.estimated_stepping_batches
-        return self.optimization.configure(self.network, self.balancer, steps)
+        return self.optimization.configure(self.network, self.beside_network(), steps)
 
     def on_train_start(self) -> None:
         assert self.adaptation is not None

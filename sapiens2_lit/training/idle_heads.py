@@ -44,7 +44,7 @@ class IdleHeads:
         zero = torch.zeros((), device=features[0].device)
         heads = network.named_heads()
         self._learned |= active
-        if len(heads) == 1 or not several_ranks():
+        if not several_ranks() or (len(heads) == 1 and heads[0][0] in active):
             return zero
         everywhere = active
         if not same_labels_on_all_ranks(datamodule_of(trainer)):  # to ask is to wait for the others

@@ -1,12 +1,14 @@
 """The LightningModule: one backbone, any number of heads."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.checkpoints.format import META
 from sapiens2_lit.decoders import Decoding, Recompute
 from sapiens2_lit.decoders.shared import with_shared_decoder
 from sapiens2_lit.heads.base import Batch, Head, Outputs
@@ -14,12 +16,14 @@ from sapiens2_lit.models.build import NetworkFactory
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.backbone_module import BackboneModule
 from sapiens2_lit.training.data_contract import datamodule_of
+from sapiens2_lit.training.distillation.settings import Teacher
+from sapiens2_lit.training.distillation.teaching import Teaching
 from sapiens2_lit.training.ema import EMA
 from sapiens2_lit.training.evaluator import Evaluator
 from sapiens2_lit.training.idle_heads import IdleHeads
 from sapiens2_lit.training.loss_weighting import FixedWeights, LossWeighting
 from sapiens2_lit.training.optimizer import ADAMW, Optimization
-from sapiens2_lit.training.partial_labels import learning_heads, with_features
+from sapiens2_lit.training.partial_labels import has_labels, learning_heads, with_features
 from sapiens2_lit.training.step_losses import StepLosses, log_losses, log_metrics
 
 
@@ -52,6 +56,7 @@ class SapiensModule(BackboneModule):
         head_checkpointing: what of the decoders' maps is computed again in the backward pass instead of kept: `none`,
             `stages` (all but one map a stage) or `samples` (all, one sample at a time: least memory).
         decoding: in which precision decoders compute, and how their maps lie in memory.
+        teacher: a trained model whose answers are learned, beside labels or in place of them; null for none.
     """
 
     balancer: LossWeighting
@@ -78,6 +83,7 @@ class SapiensModule(BackboneModule):
         head_checkpointing: Recompute = "none",
         shared_decoder: bool = False,
         decoding: Decoding | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         fresh, left_out = tuple(reinitialize or ()), tuple(drop or ())
         makers = with_shared_decoder(heads) if shared_decoder else heads
@@ -95,25 +101,52 @@ class SapiensModule(BackboneModule):
             ),
             Optimization(optimizer, layer_decay, backbone_lr, head_lr, warmup_steps),
             adapt,
-            loss_weighting(list(heads)),
+            loss_weighting(teacher.loss_names(heads) if teacher else list(heads)),
             ema,
         )
+        self.teaching = Teaching(teacher)
+        self.distillation: nn.Module | None = None  # called so in checkpoints
         self.evaluator, self.idle_heads = Evaluator(flip_test), IdleHeads()
 
     def forward(self, images: Tensor) -> dict[str, Outputs]:
         return self.network.run_heads(self.features(images), images)
 
+    def remember_backbone(self, saved: dict[str, Any]) -> None:
+        super().remember_backbone(saved)
+        self.distillation = self.teaching.make(self.network, self._trainer)  # what it learns is saved
+
+    @property
+    def taught(self) -> frozenset[str]:
+        """Heads that learn from every batch, whatever labels it has."""
+        return self.teaching.taught
+
+    @property
+    def learns_without_labels(self) -> bool:
+        return bool(self.taught) or self.teaching.teaches_tokens
+
+    def beside_network(self) -> nn.Module:
+        return (
+            self.balancer if self.distillation is None else nn.ModuleList([self.balancer, self.distillation])
+        )
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        teaching, watch = self.teaching, self.balancer.watch_gradients
+        answers = teaching.answers(batch)  # before the student's maps take memory
         parts = with_features(batch, self.features, self.feature_cache)
         losses = StepLosses(part for part, _ in parts)
-        for part, features in parts:
+        for (part, features), answer in zip(parts, answers, strict=True):
             decoded = self.network.decode(features, part["image"])
-            for name, head in learning_heads(self.named_heads(), part):
-                watched = self.balancer.watch_gradients(name, decoded)
-                outputs = self.network.run_head(head, watched, part["image"])
-                losses.add(name, head.loss(outputs, part))
-                if self.is_log_step():
+            for name, head in learning_heads(
+                self.named_heads(), part, self.taught, self.learns_without_labels
+            ):
+                outputs = self.network.run_head(head, watch(name, decoded), part["image"])
+                labelled = has_labels(head, part)
+                terms = head.loss(outputs, part) if labelled else {}
+                losses.add(name, terms | teaching.head_terms(name, head, outputs, answer, part))
+                if labelled and self.is_log_step():
                     log_metrics(self, name, head, outputs, part)
+            for name, terms in teaching.token_terms(features, answer, watch).items():
+                losses.add(name, terms)
         weighed = self.balancer(losses.heads())
         first, features = parts[0]
         rest = self.idle_heads.zero_loss(self.network, set(weighed), features, first["image"], self._trainer)
@@ -131,8 +164,20 @@ class SapiensModule(BackboneModule):
     def on_fit_start(self) -> None:
         assert self.adaptation is not None
         self.balancer.check(self.adaptation.learns)
+        self.teaching.begin(self.adaptation.learns, self.device)
         if not self.trainer.ckpt_path:  # else the checkpoint brings what the heads have learned of the data
             self.network.set_up_heads(datamodule_of(self.trainer))
+
+    def on_train_end(self) -> None:
+        self.teaching.end(self.network, self.trainer)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        self.teaching.write(checkpoint[META])
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.teaching.match(checkpoint.get("state_dict", {}))
+        super().on_load_checkpoint(checkpoint)
 
     def evaluate(self, images: Tensor, names: set[str] | None = None) -> dict[str, Outputs]:
         """Raw outputs of every head, or of those named, as validation, test and prediction take them."""

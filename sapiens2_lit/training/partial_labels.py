@@ -1,6 +1,6 @@
 """Batches that have labels for some of the heads only, and several batches in one step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import torch
@@ -20,14 +20,30 @@ class StoredFeatures(Protocol):
     def features(self, batch: Batch, compute: Compute) -> Features: ...
 
 
-def learning_heads(heads: list[tuple[str, Head]], batch: Batch) -> list[tuple[str, Head]]:
-    """The heads whose labels a batch has.
+def parts_of(batch: Batch) -> list[Batch]:
+    """The batches of one step: one, or those of several datasets."""
+    return list(batch[BATCHES].values()) if BATCHES in batch else [batch]
+
+
+def has_labels(head: Head, batch: Batch) -> bool:
+    """Whether a batch has what a head learns from."""
+    return all(key in batch for key in head.targets)
+
+
+def learning_heads(
+    heads: list[tuple[str, Head]], batch: Batch, taught: Collection[str] = (), others: bool = False
+) -> list[tuple[str, Head]]:
+    """The heads whose labels a batch has, and those that a teacher teaches whatever labels there are.
+
+    Args:
+        taught: names of these.
+        others: something else than a head learns from every batch.
 
     Raises:
         SettingError: there is none.
     """
-    found = [(name, head) for name, head in heads if all(key in batch for key in head.targets)]
-    if not found:
+    found = [(name, head) for name, head in heads if name in taught or has_labels(head, batch)]
+    if not found and not others:
         needs = {name: head.targets for name, head in heads}
         raise SettingError(f"no head can learn from a batch with {sorted(batch)}; the heads need {needs}")
     return found
@@ -37,7 +53,7 @@ def with_features(
     batch: Batch, compute: Compute, cache: StoredFeatures | None
 ) -> list[tuple[Batch, Features]]:
     """The batches of one step, each with its feature maps: one batch, or those of several datasets."""
-    parts = list(batch[BATCHES].values()) if BATCHES in batch else [batch]
+    parts = parts_of(batch)
     return list(zip(parts, features_of(parts, compute, cache), strict=True))
 
 

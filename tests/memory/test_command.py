@@ -65,14 +65,32 @@ def test_mistakes_are_answered(capsys: pytest.CaptureFixture) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_fits_its_card(recipe: str) -> None:
-    """The command in the recipe's own comment, on the card of its name."""
+    """The command in the recipe's own comment, on the card of its name, or else of its comment."""
     comment = " ".join(line.strip("# \\") for line in find_config(recipe).read_text().splitlines()[:6])
     command = re.search(r"sapiens2-lit fit (.*?) --data.root", comment)
-    card = re.search(r"(?:(\d+)x)?(\d+)gb", recipe)
+    card = re.search(r"(?:(\d+)x)?(\d+)gb", recipe) or re.search(r"()one GPU of (\d+) GB", comment)
     assert command and card
     case = read_case(command[1].split())
     assert case.launch.devices == int(card[1] or 1)
     assert case.estimate().fits(int(card[2]))
+
+
+@pytest.mark.slow
+def test_a_teacher_of_5b_is_counted_and_shared_out() -> None:
+    run = [
+        "--config",
+        "segmentation_29.yaml",
+        "--config",
+        "size/0.1b.yaml",
+        "--config",
+        "strategy/fsdp2.yaml",
+    ]
+    teacher = ["--model.teacher.weights", "facebook/sapiens2-seg-5b"]
+    alone, taught = (read_case([*run, *more], devices=8).estimate() for more in ([], teacher))
+    assert taught.fits(80) and taught.total > alone.total
+    held = taught.moments["optimizer"]["teacher"]
+    assert 5.0e9 * 4 / 8 < held < 5.3e9 * 4 / 8, "in float32, an eighth of it on each device"
+    assert taught.moments["teacher"]["answers"] > taught.moments["backward"]["answers"] > 0
 
 
 @pytest.mark.slow

@@ -59,6 +59,8 @@ class PretrainModule(BackboneModule):
         SettingError: a setting is out of range, or has no effect.
     """
 
+    takes_views = True  # of each image several, where a datamodule has them
+
     def __init__(
         self,
         backbone: Callable[[], Backbone],
