@@ -128,7 +128,7 @@ def main() -> None:
     )
     for key, value in found["float32"].items():
         half = found["fp16"][key]
-        print(f"| {key} | {value:.4f} | {half:.4f} | {half / value:.3f} |")
+        print(f"| {key} | {value:.4f} | {half:.4f} | {f'{half / value:.3f}' if value else '-'} |")
 
 
 if __name__ == "__main__":

@@ -238,6 +238,7 @@ def compare_predicting(repeats: int) -> None:
         ours, theirs = context.Pipe()
         processes.append(context.Process(target=serve, args=(way, theirs)))
         processes[-1].start()
+        theirs.close()  # so that its end is known here
         pipes.append(ours)
     times = np.empty((repeats + 1, len(WAYS), 2))
     for repeat in range(repeats + 1):  # in turn, so that a drift of the machine's speed meets all

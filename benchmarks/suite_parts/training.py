@@ -34,6 +34,7 @@ def measure(task: str, options: Namespace) -> list[tuple[float, float]]:
         here, there = context.Pipe()
         processes.append(context.Process(target=serve, args=(side, task, options, there)))
         processes[-1].start()
+        there.close()  # so that its end is known here
         pipes.append(here)
     seconds: list[list[float]] = [[], []]
     for _ in range(options.repeats + 1):

@@ -20,7 +20,7 @@ class Decoding:
     Args:
         precision: `same` as the backbone, or `bf16` by autocast, whatever that computes in; last layers of dense fields
             stay in float32.
-        channels_last: let the channels of a pixel lie side by side, as tensor cores want them.
+        channels_last: let the channels of a pixel lie side by side, as tensor cores want them; not under FSDP2.
 
     Raises:
         SettingError: an unknown precision.

@@ -61,23 +61,24 @@ def run_lean(units: Sequence[Unit], x: Tensor) -> Tensor:
     """Pass a map through the units of a decoder without gradients; `x` stays as it is."""
     stages = [parse(unit) for unit in units]
     index, count = 0, len(units)
+    own = False  # whether nobody else holds the map
     while index < count:
         stage = stages[index]
         following = stages[index + 1] if index + 1 < count else None
         if stage is None:
-            x = units[index](x)
+            x, own = units[index](x), False
         elif in_strips(run := leading(stages[index:]), x):
-            x = by_strips(run, x)
+            x, own = by_strips(run, x), True
             index += len(run) - 1
         elif following is not None and can_stream(stage, following, x):
-            x = stream(stage, following, x)
+            x, own = stream(stage, following, x), True
             norm_and_act(x, following)
             index += 1
-        elif index > 0 and fits_in_place(stage, x):
+        elif own and fits_in_place(stage, x):
             x = pointwise_in_place(stage, x)
             norm_and_act(x, stage)
         else:
-            x = stage.conv(x)
+            x, own = stage.conv(x), True
             x = F.pixel_shuffle(x, stage.shuffle) if stage.shuffle > 1 else x
             norm_and_act(x, stage)
         index += 1
@@ -115,6 +116,7 @@ def can_stream(stage: Stage, following: Stage, x: Tensor) -> bool:
     """Whether channels of a large result may be handed on one by one, and whether that saves anything."""
     return (
         isinstance(stage.norm, nn.InstanceNorm2d)
+        and type(following.conv) is nn.Conv2d
         and following.growth == 1
         and following.channels < stage.channels
         and stage.size(x) >= LARGE
@@ -124,7 +126,7 @@ def can_stream(stage: Stage, following: Stage, x: Tensor) -> bool:
 def stream(stage: Stage, following: Stage, x: Tensor) -> Tensor:
     """What the convolution of `following` makes of the result of `stage`, of which few channels exist at a time.
 
-    Parts are summed in float32: in bfloat16 every one would be rounded.
+    Parts are summed in float32 at least: in bfloat16 every one would be rounded.
     """
     total: Tensor | None = None
     step = max(_CHANNELS, stage.channels // (2 * PARTS))
@@ -132,8 +134,9 @@ def stream(stage: Stage, following: Stage, x: Tensor) -> Tensor:
         stop = min(stage.channels, start + step)
         few = F.silu(_normed(_some_channels(stage, x, start, stop), stage), inplace=True)
         if total is None:
-            total = few.new_zeros(len(few), following.channels, *few.shape[2:], dtype=torch.float32)
             dtype = few.dtype
+            exact = torch.promote_types(dtype, torch.float32)
+            total = few.new_zeros(len(few), following.channels, *few.shape[2:], dtype=exact)
         _add_convolved(total, few, following, start)
         del few  # before the next ones are made
     assert total is not None
@@ -250,8 +253,9 @@ def _scaled(rows: slice, growth: int) -> slice:
 def _is_plain(conv: nn.Module) -> bool:
     """A dense convolution that keeps the size, or a transposed one that multiplies it by its stride."""
     if type(conv) is nn.ConvTranspose2d:
-        kernel, stride, padding = conv.kernel_size[0], conv.stride[0], conv.padding[0]
-        return conv.groups == 1 and not any(conv.output_padding) and kernel - 2 * int(padding) == stride
+        axes = zip(conv.kernel_size, conv.stride, conv.padding, strict=True)
+        grows = all(kernel - 2 * int(padding) == stride for kernel, stride, padding in axes)
+        return conv.groups == 1 and conv.dilation == (1, 1) and not any(conv.output_padding) and grows
     if type(conv) is not nn.Conv2d:
         return False
     same = conv.stride == (1, 1) and conv.dilation == (1, 1) and conv.padding_mode == "zeros"

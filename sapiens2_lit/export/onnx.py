@@ -63,11 +63,12 @@ def write_onnx(model: InferenceModel, folder: Path, options: Options) -> Exporte
         )
         assert program is not None
         keep_apart(program.model.graph, {INPUT, *facts["outputs"]})
+        if options.half:
+            facts["precision"] = "float16"
         program.model.metadata_props[METADATA] = json.dumps({**facts, **describe(model, heads)})
         size = sum(p.numel() * p.element_size() for p in network.parameters())
         if options.half:
             save_half(program.model_proto, folder / WEIGHTS, size // 2 > LARGEST_FILE)
-            facts["precision"] = "float16"
         else:
             program.save(folder / WEIGHTS, external_data=size > LARGEST_FILE)
         tolerance = HALF_TOLERANCE if options.half else TOLERANCE
@@ -84,9 +85,17 @@ def save_half(program: Any, path: Path, external: bool) -> None:
     import onnx
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
+    means = {name for node in program.graph.node if node.op_type == "ReduceMean" for name in node.output}
+    with_epsilon = [
+        node.name for node in program.graph.node if node.op_type == "Add" and means & set(node.input)
+    ]
     with warnings.catch_warnings(action="ignore"):  # of weights too small for float16, which become 0
         half = convert_float_to_float16(
-            program, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *IN_FLOAT32]
+            program,
+            keep_io_types=True,
+            op_block_list=[*DEFAULT_OP_BLOCK_LIST, *IN_FLOAT32],
+            node_block_list=with_epsilon,
+            disable_shape_infer=True,  # the exporter wrote them; inference ends at a protobuf of 2 GiB
         )
     onnx.save(half, path, save_as_external_data=external, location=f"{path.name}.data")
 

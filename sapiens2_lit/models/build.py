@@ -92,6 +92,11 @@ class NetworkFactory:
         Args:
             read_weights: else a checkpoint brings every weight.
         """
+        if sharding is not None and self.decoding.channels_last:
+            raise SettingError(
+                "model.decoding.channels_last: true, but FSDP2 keeps weights in the order of its shards, so that every "
+                "convolution would turn them anew: expected false with trainer.strategy FSDP2."
+            )
         pretrained = read_weights and not self.weights
         network = build(self.backbone, self.heads, pretrained, sharding, self.made_from)
         set_recompute(dict(network.heads.items()), self.head_checkpointing)

@@ -15,8 +15,8 @@ PixelFunction = Callable[[Image, np.random.Generator], Image]
 
 
 def channels_first(image: Image) -> Tensor:
-    """(C, H, W) uint8 of an image (H, W, C): OpenCV splits it ten times as fast as numpy transposes it."""
-    planes = np.empty((image.shape[2], *image.shape[:2]), np.uint8)
+    """(C, H, W) of an image (H, W, C), of its dtype: OpenCV splits it ten times as fast as numpy transposes it."""
+    planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
     cv2.split(image, list(planes))
     return torch.from_numpy(planes)
 

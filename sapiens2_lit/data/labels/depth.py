@@ -153,7 +153,7 @@ class PointmapFolder(FieldFolder):
         points = to_opencv(_to_metres(values, self.unit), self.frame)
         valid, infinite = split_finite(points, valid)
         z = z if points is values else _plane(points, 2)
-        if z.min(initial=0) < 0 or infinite:
+        if not z.min(initial=0) >= 0 or infinite:  # NaN, too, hides what is negative
             valid = valid & (z != 0)
             count = np.count_nonzero(valid)
             behind = np.count_nonzero(valid & (z < 0)) / count if count else 0.0
@@ -211,7 +211,7 @@ def check_depth(
     """
     valid, infinite = split_finite(depth, valid)
     z = depth[..., 0]
-    if (z.min(initial=0) < 0 or infinite) and (negative := valid & (z < 0)).any():
+    if (not z.min(initial=0) >= 0 or infinite) and (negative := valid & (z < 0)).any():
         raise DataError(
             f"{path}: {negative.sum()} pixels have negative depth, down to {depth[negative].min():g}; expected "
             "distances along z in front of the camera, and 0 or NaN where there is none."

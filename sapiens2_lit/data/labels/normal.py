@@ -103,13 +103,14 @@ class NormalFolder(FieldFolder):
 
     def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:
         """Turned, and of length 1 again; they do not count where opposite normals met."""
-        x, y, z = sampled.sums
-        length = cv2.magnitude(
-            cv2.magnitude(x, y), z
-        )  # of the sums: what they are divided by is of no matter
+        x, y, z = sampled.sums  # what they are divided by is of no matter
+        length = x * x  # not cv2.magnitude: its last bits depend on where the arrays lie in memory
+        for plane in (y, z):
+            length += plane * plane
+        np.sqrt(length, out=length)
         np.logical_and(sampled.counts, length > 0, out=sampled.counts)
         turn_planes(sampled.sums, turn)
-        return sampled.over(np.asarray(length, np.float32), 0.0)
+        return sampled.over(length, 0.0)
 
 
 def turn_planes(vectors: npt.NDArray[np.float32], turn: npt.NDArray[np.float32]) -> None:

@@ -1,6 +1,7 @@
 """PNG files without filters, as `synth` writes them: inflated by libdeflate, several times as fast as by OpenCV."""
 
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,20 +11,16 @@ import numpy.typing as npt
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")  # width, height, bits, color type, compression, filter, interlace
-_CHANNELS = {0: 1, 2: 3, 3: 1, 6: 4}  # by color type
-_PALETTE = 3
+_CHANNELS = {0: 1, 2: 3, 6: 4}  # by color type
+_LOOKED_AT = 8  # rows, before all are inflated
 _PASSED_OVER = frozenset(
     (b"PLTE", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf")
 )  # say nothing of numbers
 _MOST_PIXELS = 1 << 30  # beyond which OpenCV refuses
 
 
-def read_unfiltered(data: bytes, *, palette: bool = False) -> npt.NDArray[Any] | None:
+def read_unfiltered(data: bytes) -> npt.NDArray[Any] | None:
     """The numbers (h, w) or (h, w, C) of a png of 8 or 16 bits, in the file's order: gray, RGB or RGBA.
-
-    Args:
-        data: of the file.
-        palette: whether those of palettes are wanted, as their indices.
 
     Returns:
         uint8 or uint16; None for all that is not a whole, plain png whose rows are stored as they are: whatever reads
@@ -41,19 +38,21 @@ def read_unfiltered(data: bytes, *, palette: bool = False) -> npt.NDArray[Any] |
     channels = _CHANNELS.get(color, 0)
     if not channels or bits not in (8, 16) or any(methods) or not 0 < width * height <= _MOST_PIXELS:
         return None
-    others = {name for name, _ in chunks[1:-1]} - {b"IDAT"}
-    if others - _PASSED_OVER or (color == _PALETTE and not palette):
+    if {name for name, _ in chunks[1:-1]} - {b"IDAT"} - _PASSED_OVER:
         return None
     row = width * channels * bits // 8
     packed = b"".join(body for name, body in chunks if name == b"IDAT")
     try:
+        first = zlib.decompressobj().decompress(packed, min(_LOOKED_AT, height) * (row + 1))
+        if any(first[:: row + 1]):  # the first byte of each row says how it is filtered
+            return None
         stored = np.frombuffer(deflate.zlib_decompress(packed, height * (row + 1)), np.uint8)
-    except (deflate.DeflateError, ValueError, MemoryError):
+    except (deflate.DeflateError, zlib.error, ValueError, MemoryError):
         return None
     if stored.size != height * (row + 1):
         return None
     rows = stored.reshape(height, row + 1)
-    if rows[:, 0].any():  # the first byte of each says how it is filtered
+    if rows[:, 0].any():
         return None
     values = rows[:, 1:].copy() if bits == 8 else rows[:, 1:].view(">u2").astype(np.uint16)
     return values.reshape((height, width, channels) if channels > 1 else (height, width))

@@ -44,14 +44,11 @@ def test_numbers_are_those_that_were_written(dtype: type, channels: int, height:
         np.testing.assert_array_equal(read_array(tmp_path / f"{name}.png", "normal"), stored)
 
 
-def test_palettes_are_indices_where_asked_for() -> None:
+def test_palettes_are_left_to_others() -> None:
     picture = Image.fromarray(values(np.uint8, 1) % 4, mode="L").convert("P", palette=Image.Palette.ADAPTIVE)
     buffer = io.BytesIO()
     picture.save(buffer, "png", bits=8)
     assert read_unfiltered(buffer.getvalue()) is None
-    found = read_unfiltered(buffer.getvalue(), palette=True)
-    if found is not None:  # Pillow may filter
-        np.testing.assert_array_equal(found, np.asarray(picture))
 
 
 def transparent(data: bytes) -> bytes:
