@@ -97,7 +97,33 @@ def save_half(program: Any, path: Path, external: bool) -> None:
             node_block_list=with_epsilon,
             disable_shape_infer=True,  # the exporter wrote them; inference ends at a protobuf of 2 GiB
         )
+    stay_in_float32(half.graph, {*IN_FLOAT32}, {*with_epsilon})
     onnx.save(half, path, save_as_external_data=external, location=f"{path.name}.data")
+
+
+def stay_in_float32(graph: Any, kinds: set[str], names: set[str]) -> None:
+    """Hand float32 results from one node on to the next without a stay in float16, which a square may be beyond.
+
+    Args:
+        graph: of ONNX, in place.
+        kinds: of nodes that compute in float32.
+        names: of others that do.
+    """
+    maker = {output: node for node in graph.node for output in node.output}
+    kept = {output.name for output in graph.output}
+    direct: dict[str, str] = {}
+    for node in graph.node:
+        half = maker.get(node.input[0]) if node.op_type == "Cast" else None
+        source = maker.get(half.input[0]) if half is not None and half.op_type == "Cast" else None
+        if source is not None and (source.op_type in kinds or source.name in names):
+            direct[node.output[0]] = half.input[0]  # type: ignore[union-attr]
+    for node in graph.node:
+        node.input[:] = [direct.get(name, name) for name in node.input]
+    used = {name for node in graph.node for name in node.input} | kept
+    while idle := [node for node in graph.node if node.op_type == "Cast" and node.output[0] not in used]:
+        for node in idle:
+            graph.node.remove(node)
+        used = {name for node in graph.node for name in node.input} | kept
 
 
 def need(*modules: str) -> None:

@@ -7,6 +7,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sapiens2_lit.decoders import build_decoder, run_units, units_of
 from sapiens2_lit.decoders import lean as lean_module
+from sapiens2_lit.decoders.chain import Chain
 from sapiens2_lit.memory.live_memory import LiveMemory
 
 CHANNELS = {"pose": 308, "seg": 29, "normal": 3, "pointmap": 3, "albedo": 3, "depth": 1, "matting": 4}
@@ -68,6 +69,25 @@ def test_hooks_see_every_layer() -> None:
         layer.register_forward_hook(lambda module, *_: seen.append(module))
     lean(decoder, torch.randn(1, 48, 2, 2))
     assert seen == layers
+
+
+def pointwise(channels: int) -> Chain:
+    return Chain([nn.Conv2d(channels, channels, 1), nn.InstanceNorm2d(channels), nn.SiLU()])
+
+
+@pytest.mark.usefixtures("everything_is_large")
+@torch.no_grad()
+def test_maps_of_others_stay_as_they_are() -> None:
+    """Of whoever reads the input, which a first layer may hand on, or listens to a layer."""
+    x = torch.randn(1, 8, 4, 4)
+    before = x.clone()
+    run_units([nn.Dropout2d().eval(), pointwise(8), nn.Conv2d(8, 3, 1)], x)
+    assert torch.equal(x, before)
+    first, seen = pointwise(8), []
+    first.layers[2].register_forward_hook(lambda *given: seen.append((given[2], given[2].clone())))
+    run_units([first, pointwise(8), nn.Conv2d(8, 3, 1)], x)
+    ((kept, as_it_was),) = seen
+    assert torch.equal(kept, as_it_was)
 
 
 @pytest.mark.parametrize("task", CHANNELS)

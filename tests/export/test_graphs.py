@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sapiens2_lit.backbones import BackboneSize, Sapiens2
 from sapiens2_lit.errors import ExportError
 from sapiens2_lit.export.graph import network_of
+from sapiens2_lit.export.onnx import write_onnx
 from sapiens2_lit.export.plan import Options
 from sapiens2_lit.export.torch_export import write_torch_export
 from sapiens2_lit.export.verify import compare
@@ -96,6 +97,30 @@ def test_onnx_file_and_its_companions_describe_it(onnx_folder: Path) -> None:
     card = ModelCard.load(onnx_folder / "README.md")
     assert card.data.library_name == "onnx"
     assert "(B, 17, 8, 4)" in card.text
+
+
+def test_float16_halves_the_file_and_keeps_norms_in_float32(
+    onnx_folder: Path, graph_checkpoint: Path, tmp_path: Path
+) -> None:
+    exported = write_onnx(load_model(graph_checkpoint), tmp_path, Options(half=True))
+    assert "in float16, outputs equal within" in exported.checked
+    path = tmp_path / "model.onnx"
+    stored = onnx.load(path)
+    sizes = {onnx.TensorProto.FLOAT: 0, onnx.TensorProto.FLOAT16: 0}
+    for weight in stored.graph.initializer:
+        sizes[weight.data_type] = sizes.get(weight.data_type, 0) + int(np.prod(weight.dims))
+    assert sizes[onnx.TensorProto.FLOAT] < 0.1 * sizes[onnx.TensorProto.FLOAT16]
+    inside = {entry.key: entry.value for entry in stored.metadata_props}["sapiens2_lit"]
+    assert json.loads(inside)["precision"] == "float16"
+    means = {name for node in stored.graph.node if node.op_type == "ReduceMean" for name in node.output}
+    users = [
+        node for node in stored.graph.node if means & set(node.input)
+    ]  # a mean square may be beyond float16
+    assert sum(node.op_type == "Add" for node in users) == 7
+    found, expected = run(path, images(2)), run(onnx_folder / "model.onnx", images(2))
+    for name, value in expected.items():
+        assert found[name].dtype == value.dtype == torch.float32
+        torch.testing.assert_close(found[name], value, rtol=0.02, atol=0.02 * value.abs().max().item())
 
 
 def test_torch_export_holds_them_too(torch_folder: Path, graph_checkpoint: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms import PhotometricAugmentation, PoseAugmentation
 from sapiens2_lit.transforms.photometric import turn_hue
+from sapiens2_lit.transforms.pixels import channels_first
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +81,10 @@ def test_impossible_settings_name_the_field(field):
     value = (0.5, 0.2) if field == "dropout_size" else 1.5
     with pytest.raises(SettingError, match=f"augment.{field} is"):
         PoseAugmentation(**{field: value})
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_channels_come_first_in_any_dtype(image, dtype):
+    found = channels_first(image.astype(dtype))
+    assert found.numpy().dtype == dtype
+    np.testing.assert_array_equal(found.numpy(), image.transpose(2, 0, 1))

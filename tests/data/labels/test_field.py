@@ -152,6 +152,13 @@ def test_sentinels_outside_valids_do_no_harm(tmp_path):
     assert read(NormalFolder(tmp_path / "normals", valids=valids), normals).valid.sum() == 150
     with pytest.raises(DataError, match="75% of the normals face away"):
         read(NormalFolder(tmp_path / "normals"), normals)
+    half = np.where(mask > 0, -2.0, np.nan)
+    with pytest.raises(DataError, match="150 pixels have negative depth"):
+        read(DepthFolder(tmp_path / "depths", valids=valids), half)
+    behind = plane(-2.0)
+    behind[mask == 0] = np.nan
+    with pytest.raises(DataError, match="100% of the points lie behind"):
+        read(pointmaps(tmp_path, valids=valids), behind)
     (tmp_path / "valids" / "a.png").unlink()
     with pytest.raises(DataError, match=r"a: the image has no `valid` label, expected a.png here"):
         DepthFolder(tmp_path / "depths", valids=valids).check(["a"])

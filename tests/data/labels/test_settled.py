@@ -106,3 +106,16 @@ def test_normals_that_cancel_do_not_count(tmp_path: Path) -> None:
     found = warp_rasters([raster], {"normal": Field(values, np.ones(SOURCE, bool))}, between, SIZE)
     assert not found["valid"].any()
     assert not found["normal"].any()
+
+
+def test_normals_have_the_same_bits_wherever_their_arrays_lie(tmp_path: Path) -> None:
+    """A run that goes on is bit-equal only if they have."""
+    valid = blobs(5)
+    values = label(3, valid, 1)
+    values /= np.linalg.norm(values, axis=2, keepdims=True)
+    first, kept = settle(NormalFolder, tmp_path, values, valid, "turned")["normal"], []
+    for size in np.random.default_rng(0).integers(1, 50_000, 40):
+        kept.append(np.empty(size, np.uint8))
+        np.testing.assert_array_equal(
+            settle(NormalFolder, tmp_path, values, valid, "turned")["normal"], first
+        )
