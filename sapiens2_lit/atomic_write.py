@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -66,10 +66,10 @@ def own_file(path: Path) -> Iterator[Path]:
         OSError: the folder cannot be written to, or is full.
     """
     remove_leftovers(path)
-    with whole_file(path, mark=uuid4().hex, durable=True) as temporary:
+    with ExitStack() as until_replaced, whole_file(path, mark=uuid4().hex, durable=True) as temporary:
         temporary.touch()
-        with held(temporary):
-            yield temporary
+        until_replaced.enter_context(held(temporary))
+        yield temporary
 
 
 @contextmanager
@@ -213,6 +213,15 @@ def write_whole(path: Path, data: bytes, advice: str = ADVICE) -> None:
         SettingError: the folder cannot be written to, or is full.
     """
     with unwritable_is_error(path, advice), whole_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_own(path: Path, data: bytes) -> None:
+    """As `write_whole`, where several processes may write `path` at once; the last one wins.
+
+    One that is killed leaves a file behind, which `remove_leftovers` removes.
+    """
+    with unwritable_is_error(path), whole_file(path, mark=uuid4().hex) as temporary:
         temporary.write_bytes(data)
 
 

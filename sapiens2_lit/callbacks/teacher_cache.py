@@ -113,9 +113,10 @@ class AnswerCache:
         """Warn where it was of no use."""
         if self.full:
             _log.warning(
-                "%s: %d answers found no room among %d rows: images are varied at random, and none comes again; switch "
-                "augmentation off, or set it to null",
-                SETTING, self.full, self.store.rows,
+                "%s: %d answers found no room among the %d of %s: either images are varied at random and none comes "
+                "again (switch augmentation off, or set the cache to null), or it is full of an earlier run's other "
+                "images (delete it)",
+                SETTING, self.full, self.store.rows, self.store.folder,
             )  # fmt: skip
             self.full = 0
 

@@ -29,6 +29,7 @@ _SETTINGS = (
     "tiles",
     "person_score",
     "ema",
+    "precision",
 )
 _SHOWN = 5
 _CONFIGS = {
@@ -129,9 +130,9 @@ def begin_dataset(
     from sapiens2_lit.inference.writers.formats import FormatOptions
 
     settings = {name: getattr(options, name) for name in _SETTINGS}
-    for name in ("boxes", "mask_with"):
+    for name in ("boxes", "mask_with", "detector_weights"):
         value = getattr(options, name)
-        settings[name] = None if value is None else Path(value).name
+        settings[name] = None if value is None else named_by_content(str(value))
     folder = options.as_dataset
     origin = build.build_origin(predictor, str(options.model), settings)
     Pictures(source.photos, options.copy_images).check(folder)
@@ -142,6 +143,14 @@ def begin_dataset(
         return Output(writers, folder, ("dataset",), own, FormatOptions(), resume=options.resume, part=part)
 
     return opened
+
+
+def named_by_content(value: str) -> str:
+    """The name of a file with the start of its hash, so that others of that name differ; anything else as it is."""
+    from sapiens2_lit.data.pseudo.samples import hash_of
+
+    path = Path(value).expanduser()
+    return f"{path.name} (sha256 {hash_of(path)[:12]})" if path.is_file() else value
 
 
 def say_how_to_train(folder: Path) -> None:

@@ -71,16 +71,13 @@ def run_lean(units: Sequence[Unit], x: Tensor) -> Tensor:
             x, own = by_strips(run, x), True
             index += len(run) - 1
         elif following is not None and can_stream(stage, following, x):
-            x, own = stream(stage, following, x), True
-            norm_and_act(x, following)
+            x, own = norm_and_act(stream(stage, following, x), following), True
             index += 1
         elif own and fits_in_place(stage, x):
-            x = pointwise_in_place(stage, x)
-            norm_and_act(x, stage)
+            x = norm_and_act(pointwise_in_place(stage, x), stage)
         else:
             x, own = stage.conv(x), True
-            x = F.pixel_shuffle(x, stage.shuffle) if stage.shuffle > 1 else x
-            norm_and_act(x, stage)
+            x = norm_and_act(F.pixel_shuffle(x, stage.shuffle) if stage.shuffle > 1 else x, stage)
         index += 1
     return x
 
@@ -104,12 +101,17 @@ def parse(unit: Unit) -> Stage | None:
     return Stage(conv, shuffle, norm)
 
 
-def norm_and_act(x: Tensor, stage: Stage) -> None:
-    """Norm and activation of a stage, in place: channels, or rows, a part at a time."""
+def norm_and_act(x: Tensor, stage: Stage) -> Tensor:
+    """Norm and activation of a stage; of a large map in place, channels, or rows, a part at a time."""
+    if (
+        x.numel() * x.element_size() < LARGE
+    ):  # as the modules, strides of the result included: equal to the last bit
+        return F.silu(_normed(x, stage), inplace=True)
     axis = 1 if isinstance(stage.norm, nn.InstanceNorm2d) else 2
     for start, stop in _parts(x.shape[axis], x.numel() * x.element_size()):
         part = x.narrow(axis, start, stop - start)
         part.copy_(F.silu(_normed(part, stage), inplace=True))
+    return x
 
 
 def can_stream(stage: Stage, following: Stage, x: Tensor) -> bool:
@@ -180,7 +182,7 @@ def by_strips(run: Sequence[Stage], x: Tensor) -> Tensor:
         for stage in run:
             part = stage.conv(part)
             part = F.pixel_shuffle(part, stage.shuffle) if stage.shuffle > 1 else part
-            norm_and_act(part, stage)
+            part = norm_and_act(part, stage)
         if result is None:
             result = part.new_empty(*part.shape[:2], x.shape[2] * growth, part.shape[3])
         result[:, :, _scaled(place, growth)] = part[:, :, _scaled(inner, growth)]
@@ -190,9 +192,10 @@ def by_strips(run: Sequence[Stage], x: Tensor) -> Tensor:
 
 
 def fits_in_place(stage: Stage, x: Tensor) -> bool:
-    """Whether the result of a 1 x 1 convolution may take the place of its input."""
+    """Whether the result of a 1 x 1 convolution may take the place of its input, and whether that saves much."""
     same = not torch.is_autocast_enabled(x.device.type) or x.dtype == torch.get_autocast_dtype(x.device.type)
-    return stage.reach == 0 and stage.growth == 1 and stage.channels <= x.shape[1] and same
+    large = x.numel() * x.element_size() >= LARGE
+    return large and stage.reach == 0 and stage.growth == 1 and stage.channels <= x.shape[1] and same
 
 
 def pointwise_in_place(stage: Stage, x: Tensor) -> Tensor:

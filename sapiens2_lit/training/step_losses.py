@@ -25,22 +25,32 @@ class StepLosses:
         parts = list(parts)
         self.samples: list[str] = [sample for part in parts for sample in part.get("sample", [])]
         self.size = sum(len(part["image"]) for part in parts)
-        self._heads: dict[str, list[Tensor]] = {}
-        self._terms: dict[str, list[Tensor]] = {}
+        self._terms: dict[str, dict[str, list[Tensor]]] = {}
 
     def add(self, head: str, terms: dict[str, Tensor]) -> None:
         """Take in what a head says of one batch."""
-        self._heads.setdefault(head, []).append(torch.stack(list(terms.values())).sum())
         for term, value in terms.items():
-            self._terms.setdefault(f"{head}/{term}", []).append(value)
+            self._terms.setdefault(head, {}).setdefault(term, []).append(value)
 
     def heads(self) -> dict[str, Tensor]:
-        """The loss of each head, a mean over the batches that it learned from."""
-        return {name: torch.stack(values).mean() for name, values in self._heads.items()}
+        """The loss of each head: the sum of its terms, each a mean over the batches that have it.
+
+        Batches without labels have a teacher's terms alone: they must not make those of labels weigh less.
+        """
+        return {name: torch.stack(means(terms)).sum() for name, terms in self._terms.items()}
 
     def terms(self) -> dict[str, Tensor]:
         """The same of each term, without gradients, as `HEAD/TERM`."""
-        return {name: torch.stack(values).mean().detach() for name, values in self._terms.items()}
+        return {
+            f"{head}/{term}": mean.detach()
+            for head, terms in self._terms.items()
+            for term, mean in zip(terms, means(terms), strict=True)
+        }
+
+
+def means(terms: dict[str, list[Tensor]]) -> list[Tensor]:
+    """The mean of each."""
+    return [torch.stack(values).mean() for values in terms.values()]
 
 
 def log_losses(

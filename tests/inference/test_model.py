@@ -202,5 +202,5 @@ def test_compiled_blocks_keep_their_names_and_results(
     monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
     path = write_task_file("normal", tmp_path, NormalHead(32))
     model = load_model(path, compile=True)
-    assert compiled == list(model.backbone.blocks)
+    assert compiled == [*model.backbone.blocks, *model.heads.values()]
     assert model.state_dict().keys() == load_model(path).state_dict().keys()

@@ -39,3 +39,14 @@ def test_batches_of_one_size_pass_the_backbone_at_once() -> None:
     stored = {"image": first, "features": [torch.zeros(1)]}
     assert with_features(stored, compute, None)[0][1] is stored["features"]
     assert passes == [3, 2, 1]
+
+
+def test_batches_that_lack_a_term_do_not_make_it_weigh_less() -> None:
+    losses = StepLosses([{"image": torch.zeros(1)}, {"image": torch.zeros(1)}])
+    losses.add("seg", {"ce": torch.tensor(1.0), "teacher_kl": torch.tensor(0.25)})
+    losses.add("seg", {"teacher_kl": torch.tensor(0.75)})
+    assert float(losses.heads()["seg"]) == 1.5
+    assert {name: float(value) for name, value in losses.terms().items()} == {
+        "seg/ce": 1.0,
+        "seg/teacher_kl": 0.5,
+    }

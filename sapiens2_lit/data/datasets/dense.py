@@ -143,8 +143,12 @@ class DenseDataset(Dataset[dict[str, Any]]):
         raise DataError(
             f"{self.folder}: none of {min(len(self), _REPLACEMENTS)} samples in a row has {self.min_valid} pixels "
             f"(data.min_valid) whose labels count, such as {self.folder / str(self.names[index])}: look at the "
-            "labels, and at data.valids."
+            f"labels, and at data.valids{self._or_confidence()}."
         )
+
+    def _or_confidence(self) -> str:
+        least = 0.0 if self.confidence is None else self.confidence.min
+        return f", or lower data.confidence.min ({least:g})" if least > 0 else ""
 
     def _try(self, index: int, rng: np.random.Generator) -> tuple[dict[str, Any], bool] | None:
         """`_make`, or None where the sample cannot be read and may be left out."""

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sapiens2_lit.atomic_write import write_whole
+from sapiens2_lit.atomic_write import write_own
 from sapiens2_lit.errors import DataError
 
 NAME = "pseudo_labels.json"
@@ -47,8 +47,9 @@ class Origin:
         return next((head for head in self.heads.values() if head["label"] == key), None)
 
     def write(self, root: Path) -> None:
+        """Write it; shards of a run may do so at once, and write the same."""
         content = {"generator": COMMAND, **asdict(self)}
-        write_whole(root / NAME, (json.dumps(content, indent=1) + "\n").encode())
+        write_own(root / NAME, (json.dumps(content, indent=1) + "\n").encode())
 
     def ended(self, images: int) -> "Origin":
         """The same, finished."""

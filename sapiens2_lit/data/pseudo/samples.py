@@ -53,13 +53,14 @@ def find_same(samples: Iterable[Sample], files: Iterable[Path]) -> dict[str, Pat
 
     Files are hashed where a sample is as large.
     """
-    by_content = {(sample.size, sample.sha256): sample.name for sample in samples}
+    by_content: dict[tuple[int, str], list[str]] = {}
+    for sample in samples:
+        by_content.setdefault((sample.size, sample.sha256), []).append(sample.name)
     sizes = {size for size, _ in by_content}
     found: dict[str, Path] = {}
     for path in dict.fromkeys(files):
         if path.is_file() and (size := path.stat().st_size) in sizes:
-            name = by_content.get((size, hash_of(path)))
-            if name is not None:
+            for name in by_content.get((size, hash_of(path)), ()):
                 found.setdefault(name, path)
     return found
 

@@ -29,6 +29,7 @@ from sapiens2_lit.inference.trained_view import data_setting
 from sapiens2_lit.models.build import NetworkFactory
 from sapiens2_lit.vocabularies.tasks import TASKS
 
+_SHOWN = 5  # names in a message
 MANIFEST = "sapiens2_lit.json"  # beside every export: what it was derived from
 _RELEASED = re.compile(rf"facebook/sapiens2-({'|'.join(TASKS)})-({'|'.join(map(re.escape, SIZES))})(-4k)?")
 
@@ -70,6 +71,12 @@ def find_teacher(weights: str, backbone: str | None = None, *, planned: bool = F
         raise SettingError(
             f"model.teacher.weights: found {weights!r}, and there is no such file or folder; expected a run, a "
             "checkpoint (.ckpt), a task model, or a hub id such as facebook/sapiens2-seg-1b"
+        )
+    if not place.exists() and path.parent.name and path.parent.is_dir():
+        near = ", ".join(sorted(one.name for one in path.parent.iterdir() if one.is_dir())[:_SHOWN])
+        raise SettingError(
+            f"model.teacher.weights: found {weights!r}; {path.parent} is a folder here and has no {path.name}"
+            + (f", but {near}" if near else "")
         )
     config = saved_config(place)
     if config is not None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sapiens2_lit.backbones.licences import derived
 from sapiens2_lit.checkpoints.format import TEACHERS
-from sapiens2_lit.errors import SettingError
+from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.models.build import shard_if_any
 from sapiens2_lit.models.network import Network
@@ -142,8 +142,17 @@ class Teaching:
             meta[TEACHERS] = [asdict(one.origin) for one in self.distiller.teachers]
 
     def match(self, state: dict[str, Any]) -> None:
-        """Drop what a checkpoint holds of a teacher that is not here, in place."""
+        """Drop what a checkpoint holds of a teacher that is not here, in place.
+
+        Raises:
+            WeightsError: it lacks what a teacher that is here needs.
+        """
         if self.distiller is not None and self.distiller.projection is not None:
+            if state and not any(name.startswith(PROJECTION) for name in state):
+                raise WeightsError(
+                    "--ckpt_path: the checkpoint was made without model.teacher.features, whose projection it lacks: "
+                    "start a new run from it by --model.weights, or set model.teacher.features to 0."
+                )
             return
         dropped = [name for name in state if name.startswith(PROJECTION)]
         for name in dropped:

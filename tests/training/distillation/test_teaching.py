@@ -131,4 +131,4 @@ def test_images_that_never_come_again_are_said(
     assert isinstance(cache.cache, AnswerCache)
     cache.cache.answer(torch.randint(0, 256, (2, 3, 64, 48), dtype=torch.uint8))
     cache.cache.say()
-    assert "2 answers found no room among 4 rows" in caplog.text
+    assert "2 answers found no room among the 4 of" in caplog.text

@@ -89,9 +89,10 @@ def begin_dataset(folder: Path, origin: Origin, predictor: Predictor, resume: bo
         SettingError: the folder holds something else.
         DataError: it holds labels of another model, or by other settings.
     """
-    there = read_origin(folder)
+    filled = folder.is_dir() and any(one.name != SHARDS for one in folder.iterdir())
+    there = read_origin(folder)  # after that: another shard may have begun it in between
     if there is None:
-        if folder.is_dir() and any(one.name != SHARDS for one in folder.iterdir()):
+        if filled:
             raise SettingError(
                 f"--as_dataset {folder}: the folder is not empty and has no {NAME}: choose a new or an empty one"
             )

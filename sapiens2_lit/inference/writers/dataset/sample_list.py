@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sapiens2_lit.atomic_write import unwritable_is_error, whole_file, write_whole
-from sapiens2_lit.data.pseudo.origin import SAMPLES, Origin
+from sapiens2_lit.atomic_write import remove_leftovers, unwritable_is_error, whole_file, write_own
+from sapiens2_lit.data.pseudo.origin import NAME, SAMPLES, Origin
 from sapiens2_lit.data.pseudo.samples import hash_of
 from sapiens2_lit.inference.prediction import Prediction
 from sapiens2_lit.inference.sources import Frame
@@ -81,6 +81,7 @@ class SampleList(RunWriter):
                 samples.write(json.dumps(entry) + "\n")
                 names.write(entry["name"] + "\n")
         self.origin.ended(count).write(folder)
+        remove_leftovers(folder / NAME)
 
 
 def mean_confidence(prediction: Prediction, head: str, label: str) -> float | None:
@@ -96,4 +97,4 @@ def mean_confidence(prediction: Prediction, head: str, label: str) -> float | No
 def write_vocabularies(folder: Path, vocabularies: Mapping[str, dict[str, Any]]) -> None:
     """DIR/skeleton.json and DIR/classes.json, which the command that trains on the folder names."""
     for name, content in vocabularies.items():
-        write_whole(folder / f"{name}.json", (json.dumps(content, indent=1) + "\n").encode())
+        write_own(folder / f"{name}.json", (json.dumps(content, indent=1) + "\n").encode())
