@@ -56,8 +56,10 @@ def leaves(outputs: object) -> list[Tensor]:
     return [leaf for leaf in torch.utils._pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]
 
 
-@pytest.mark.parametrize("gradients", [True, False])
-@pytest.mark.parametrize("decoder", ["auto", "pixel_shuffle", "light", "shared", "linear"])
+@pytest.mark.parametrize(
+    ("decoder", "gradients"),
+    [("auto", True), ("auto", False), ("light", True), ("shared", True), ("shared", False)],
+)
 def test_the_whole_network_is_one_graph_that_looks_at_no_value(decoder: str, gradients: bool) -> None:
     torch._dynamo.reset()
     model, seen = network(decoder), []
@@ -75,7 +77,7 @@ def test_the_whole_network_is_one_graph_that_looks_at_no_value(decoder: str, gra
     assert not [word for word in LOOKS_AT_VALUES if word in graph]
 
 
-@pytest.mark.parametrize("recompute", ["none", "stages", "samples"])
+@pytest.mark.parametrize("recompute", ["none", "samples"])
 def test_decoders_compiled_in_place_keep_names_and_gradients(recompute: str) -> None:
     torch._dynamo.reset()
     model = network("shared")
@@ -101,10 +103,12 @@ def test_decoders_compiled_in_place_keep_names_and_gradients(recompute: str) -> 
 @pytest.mark.slow
 def test_the_real_compiler_computes_the_same() -> None:
     torch._dynamo.reset()
-    model = network("light").eval()
+    torch.manual_seed(0)
+    backbone = Sapiens2("test", SIZE)
+    model = Network(backbone, {"normal": NormalHead(backbone.embed_dim, decoder="light")}).eval()
     with torch.no_grad():
         expected = leaves(model(images()))
-        model.compile_parts()
+        model.heads["normal"].compile(fullgraph=True)  # blocks: tests/backbones/test_computation.py
         found = leaves(model(images()))
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
