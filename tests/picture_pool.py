@@ -22,7 +22,8 @@ def textured(seed: int, size: tuple[int, int] = (48, 40)) -> RGB:
 
 def write_picture(path: Path, image: RGB, quality: int = 95) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else []
+    assert cv2.imwrite(str(path), image[..., ::-1], options)
 
 
 def write_pool(root: Path, count: int) -> list[str]:

@@ -14,13 +14,13 @@ from sapiens2_lit.curation.near_duplicates import near_duplicates
 from sapiens2_lit.curation.settings import SelectSettings
 from sapiens2_lit.synthetic.dataset.generate import generate
 
-PEOPLE = 60
+PEOPLE = 50
 MOST = SelectSettings().duplicates or 0
 
 
 @lru_cache
 def people() -> list[pool.RGB]:
-    return [np.asarray(generate(5, index, (160, 120)).image, dtype=np.uint8) for index in range(PEOPLE)]
+    return [np.asarray(generate(5, index, (128, 96)).image, dtype=np.uint8) for index in range(PEOPLE)]
 
 
 def hashed(images: list[pool.RGB]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

@@ -1,22 +1,27 @@
 """Scores: a row a picture, whole shards, nothing twice."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import picture_pool as pool
 import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
-from sapiens2_lit.curation import score as scoring
+from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.curation.columns import Colorfulness, Column, OwnColumn, load_column
 from sapiens2_lit.curation.people import People
 from sapiens2_lit.curation.score import score
 from sapiens2_lit.curation.scores import read_scores
 from sapiens2_lit.curation.shards import shard_file
 from sapiens2_lit.errors import DataError, SettingError
+from sapiens2_lit.heads import NormalHead, PoseHead
 from sapiens2_lit.inference.detect import Detector
+from sapiens2_lit.inference.model import InferenceModel
+from sapiens2_lit.inference.predictor import Predictor
 
 
 def test_each_picture_has_a_row(tmp_path: Path) -> None:
@@ -41,9 +46,7 @@ def test_each_picture_has_a_row(tmp_path: Path) -> None:
 
 
 def test_blur_is_less_sharp_and_light_is_brighter(tmp_path: Path) -> None:
-    import cv2
-
-    image = pool.textured(1, (100, 80))
+    image = np.random.default_rng(1).integers(0, 256, (100, 80, 3), dtype=np.uint8)
     for name, one in (("a", image), ("b", cv2.GaussianBlur(image, (0, 0), 6)), ("c", image // 2 + 127)):
         pool.write_picture(tmp_path / "pool" / f"{name}.png", one)
     score(tmp_path / "pool", tmp_path / "scores")
@@ -63,6 +66,7 @@ def test_killed_in_the_middle_and_run_again(tmp_path: Path, monkeypatch: pytest.
             raise KeyboardInterrupt
         return real(root, name)
 
+    scoring = import_module("sapiens2_lit.curation.score")  # whose package has a function of the same name
     real = scoring.measure
     monkeypatch.setattr(scoring, "measure", dying)
     with pytest.raises(KeyboardInterrupt):
@@ -165,6 +169,23 @@ def test_people_are_counted_and_the_largest_measured() -> None:
     assert bright["people"] == 2 and bright["person_short_side"] == 30
     assert bright["person_score"] == pytest.approx(0.8)
     assert dark == {"people": 0, "person_boxes": []}
+
+
+def test_heads_are_seen_by_a_pose_model() -> None:
+    model = InferenceModel(Sapiens2("test", (64, 48)), {"pose": PoseHead(32, skeleton="coco17")})
+    predictor = Predictor(model)
+    stage = People(Halves(), predictor, {})
+    bright, dark = stage([np.full((40, 60, 3), 200, np.uint8), np.zeros((40, 60, 3), np.uint8)])
+    (_, points) = [one.keypoints for one in predictor.predict(
+        np.full((40, 60, 3), 200, np.uint8), np.array([[0, 0, 30, 20, 0.9], [30, 0, 30, 40, 0.8]], np.float32)
+    ).instances]  # fmt: skip
+    assert bright["head_score"] == pytest.approx(float(points[:5, 2].mean()), abs=1e-5), "nose, eyes, ears"
+    assert bright["head_visible"] is bool((points[:5, 2] >= 0.3).sum() >= 2)
+    assert dark["head_visible"] is False and dark["people"] == 0
+    alone = People(None, predictor, {})([np.full((40, 60, 3), 200, np.uint8)])
+    assert alone[0]["people"] in (0, 1), "the picture as one person, or nobody where that is doubtful"
+    with pytest.raises(SettingError, match="no keypoints of a head"):
+        People(None, Predictor(InferenceModel(Sapiens2("test", (64, 48)), {"n": NormalHead(32)})), {})
 
 
 def test_parquet_that_others_read(tmp_path: Path) -> None:
