@@ -18,7 +18,7 @@ from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, find_images
 from sapiens2_lit.errors import DataError, SettingError
 
 SHARD_SIZE = 1000
-_TOGETHER = 32  # pictures in memory at a time
+_TOGETHER = 16  # pictures in memory at a time
 
 
 class Stage(Protocol):
@@ -90,15 +90,21 @@ def score(
     built = list(stages())
     columns, settings = columns_of(built), {"shard_size": shard_size, **about(built)}
     done = Scored(len(names), len(slices))
-    with ThreadPoolExecutor(workers or max(1, default_workers())) as pool:
-        for shard in tqdm(range(part[0] - 1, len(slices), part[1]), unit="shard", leave=False, disable=None):
+    mine = range(part[0] - 1, len(slices), part[1])
+    total = sum(len(slices[shard]) for shard in mine)
+    with (
+        ThreadPoolExecutor(workers or default_workers()) as pool,
+        tqdm(total=total, unit="image", leave=False, disable=None) as bar,
+    ):
+        for shard in mine:
             path, own = shard_file(output, shard), slices[shard]
             header = Header(VERSION, str(root.resolve()), shard, len(slices), digest_of(root, own), settings)
             done.own += 1
             if is_whole(path, header):
                 done.kept += 1
+                bar.update(len(own))
                 continue
-            rows = score_pictures(root, own, built, pool)
+            rows = score_pictures(root, own, built, pool, bar.update)
             write_shard(path, header, columns, rows)
             done.damaged += sum(row.get("damage") is not None for row in rows)
     done.open = sum(not shard_file(output, shard).is_file() for shard in range(len(slices)))
@@ -152,9 +158,13 @@ def is_whole(path: Path, wanted: Header) -> bool:
 
 
 def score_pictures(
-    root: Path, names: Sequence[str], stages: Sequence[Stage], pool: ThreadPoolExecutor
+    root: Path,
+    names: Sequence[str],
+    stages: Sequence[Stage],
+    pool: ThreadPoolExecutor,
+    said: Callable[[int], object] = lambda count: None,
 ) -> list[dict[str, Any]]:
-    """The rows of some pictures, in their order."""
+    """The rows of some pictures, in their order; `said` is told how many more are done."""
     rows: list[dict[str, Any]] = []
     for start in range(0, len(names), _TOGETHER):
         interrupts.check()
@@ -165,6 +175,7 @@ def score_pictures(
             for place, more in zip(readable, stage(images), strict=True):
                 found[place][0].update(more)
         rows += [row for row, _ in found]
+        said(len(found))
     return rows
 
 
