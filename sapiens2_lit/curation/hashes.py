@@ -18,7 +18,7 @@ def perceptual_hashes(image: npt.NDArray[np.uint8]) -> tuple[str, str]:
     """
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    waves = cv2.dct(small.astype(np.float32))
+    waves = np.asarray(cv2.dct(small.astype(np.float32)), dtype=np.float32)
     return _hash(waves, 8), _hash(waves, 16)
 
 
