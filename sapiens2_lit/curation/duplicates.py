@@ -60,7 +60,12 @@ def hash_duplicates(short: Bits, long: Bits, rank: Rows, most: int, margin: int)
     same = np.flatnonzero(head_of[group] != np.arange(len(rank)))
     matches += [Match(int(head_of[group[row]]), int(row), 0.0) for row in same]
     stays[same] = False
-    return stays, matches
+    return stays, [one for one in matches if is_telling(one, one.distance <= most, stays)]
+
+
+def is_telling(match: Match, within: bool, stays: Mask) -> bool:
+    """Whether a pair shows what a threshold does: within it one of both stays for the other, beyond it both stay."""
+    return bool(stays[match.kept] and stays[match.other] != within)
 
 
 def keep_best(count: int, pairs: Pairs, rank: Rows) -> Mask:

@@ -33,7 +33,10 @@ def near_duplicates(
         first, second, near = _pairs(points[rows], cosine - margin)
         within = near >= cosine
         stays[rows] = keep_best(len(rows), (first[within], second[within], first[within]), rank[rows])
-        for chosen, side, sign in ((within, inside, -1), (~within, outside, 1)):
+        swap = rank[rows[first]] > rank[rows[second]]
+        better, worse = stays[rows[np.where(swap, second, first)]], stays[rows[np.where(swap, first, second)]]
+        dropped, apart = within & better & ~worse, ~within & better & worse  # as `is_telling` has it
+        for chosen, side, sign in ((dropped, inside, -1), (apart, outside, 1)):
             best = np.argsort(-sign * near[chosen], kind="stable")[:shown]
             for a, b, value in zip(
                 first[chosen][best], second[chosen][best], near[chosen][best], strict=True

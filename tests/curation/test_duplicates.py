@@ -71,6 +71,15 @@ def test_a_chain_of_similar_pictures_does_not_merge_its_ends() -> None:
     assert stays.tolist() == [True, False, True]
 
 
+def test_pairs_that_are_shown_are_of_a_picture_that_stays() -> None:
+    long = np.zeros((4, 32), np.uint8)
+    long[1, :1], long[2, :2], long[3, :3] = 255, 255, 255
+    stays, matches = hash_duplicates(np.zeros((4, 8), np.uint8), long, np.arange(4), 8, 8)
+    assert stays.tolist() == [True, False, True, False]
+    found = {(one.kept, one.other, one.distance) for one in matches}
+    assert found == {(0, 1, 8), (2, 3, 8), (0, 2, 16)}
+
+
 def test_near_duplicates_by_cosine() -> None:
     points, _ = pool.blobs((200, 200))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
