@@ -13,6 +13,7 @@ import torch
 from sapiens2_lit.data.boxes_file import read_boxes
 from sapiens2_lit.data.datasets.unlabeled import SHOWN, Picture, UnlabeledDataset, Views, check_side
 from sapiens2_lit.data.files import find_file, find_root
+from sapiens2_lit.data.image_list import choose_listed
 from sapiens2_lit.data.readers.images import find_images, upright_size
 from sapiens2_lit.data.readers.video_frames import find_videos, frames_folder, write_frames
 from sapiens2_lit.datamodules.base import ImageDataModule
@@ -39,6 +40,8 @@ class UnlabeledDataModule(ImageDataModule):
         image_size: (height, width) of global views, multiples of the backbone's patch.
         boxes: JSON file with boxes of people, each of which is a picture of its own then; see docs/pretraining.md.
             `boxes.json` in the folder is taken by itself.
+        list: text file with the images to take, one path a line, relative to the folder, as `curate select` writes it;
+            null for all. Videos are not looked at then.
         views: how views are cut and varied.
         global_views: of each image; null for what the objective needs.
         local_views: of each image; null for 4 with self-distillation, else none.
@@ -64,6 +67,7 @@ class UnlabeledDataModule(ImageDataModule):
         image_size: tuple[int, int] = (1024, 768),
         *,
         boxes: str | None = None,
+        list: str | None = None,
         views: MultiCropAugmentation = MultiCropAugmentation(),  # noqa: B008 - frozen
         global_views: int | None = None,
         local_views: int | None = None,
@@ -86,6 +90,7 @@ class UnlabeledDataModule(ImageDataModule):
             if value is not None and value < least:
                 raise SettingError(f"data.{name} is {value}, expected {least} or more.")
         self.root, self.boxes = Path(root).expanduser(), boxes
+        self.list = None if list is None else Path(list).expanduser()
         self.frames = None if frames is None else Path(frames).expanduser()
         self.frame_step, self.near_duplicates, self.val_samples = frame_step, near_duplicates, val_samples
         self.views = Views(
@@ -112,7 +117,7 @@ class UnlabeledDataModule(ImageDataModule):
     def videos(self) -> list[Path]:
         if not self.root.is_file():
             find_root(self.root)
-        return find_videos(self.root)
+        return find_videos(self.root) if self.list is None else []
 
     def setup(self, stage: str) -> None:
         """Find the pictures and part them; `fit` and `validate` are the stages."""
@@ -150,6 +155,9 @@ class UnlabeledDataModule(ImageDataModule):
             DataError: there is none.
         """
         files = [] if self.root.is_file() else find_images(self.root)
+        if self.list is not None:
+            place = self.list if self.list.is_file() else find_file(self.root, self.list, "data.list")
+            files = choose_listed(files, self.root, place, "data.list")
         for video in self.videos():
             files += find_images(frames_folder(video, self.frames, self.frame_step, self.near_duplicates))
         if not files:

@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "parallel",
     "probing": "memory inference models backbones checkpoints data datamodules synthetic transforms geometry metrics "
     "vocabularies",
+    "curation": "probing inference data",
     "export": "archives inference models backbones decoders heads checkpoints vocabularies",
     "report": "training heads data parallel visualization vocabularies",
     "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",

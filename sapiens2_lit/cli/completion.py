@@ -1,7 +1,7 @@
 """`sapiens2-lit completion SHELL`: tab completion, by shtab, of commands, options, configurations and values."""
 
-from argparse import Action, ArgumentParser
-from collections.abc import Sequence
+from argparse import Action, ArgumentParser, _SubParsersAction
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 import shtab
@@ -22,6 +22,8 @@ FILES = (
     "ckpt_path",
     "folder",
     "images",
+    "list",
+    "scores",
     "boxes",
     "report",
     "backbone",
@@ -75,7 +77,7 @@ def all_commands() -> ArgumentParser:
         own = build()
         text = (own.description or "What a training takes, before it is launched.").partition(".")[0]
         parser = commands.add_parser(name, parents=[own], add_help=False, help=text, allow_abbrev=False)
-        for action in parser._actions:
+        for action in all_actions(parser):
             _complete(action)
             if action.dest == "config":
                 action.complete = CONFIG  # type: ignore[attr-defined]  # as shtab has it
@@ -83,6 +85,15 @@ def all_commands() -> ArgumentParser:
             _add_settings(parser, settings, {action.dest for action in parser._actions})
     _add_configs(commands.add_parser("configs", help="list or print configurations"))
     return root
+
+
+def all_actions(parser: ArgumentParser) -> Iterator[Action]:
+    """The options of a command and of its steps."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, _SubParsersAction):
+            for step in action.choices.values():
+                yield from all_actions(step)
 
 
 def settings_of_shipped_runs(command: str = "fit") -> dict[str, Setting]:

@@ -10,7 +10,7 @@ from sapiens2_lit.errors import SettingError
 PRETRAINING = "pretrain/"
 OBJECTIVE = {"mae", "contrast", "anchor", "decoder_first_steps"}  # keys of `model` that only `pretrain` has
 OVERLAYS = ("pretrain/from_scratch.yaml",)
-COMMANDS = {"probe.yaml"}  # of commands without a Trainer: neither runs nor overlays
+COMMANDS = {"probe.yaml", "select.yaml"}  # of commands without a Trainer: neither runs nor overlays
 OLD_NAMES = {"size/test.yaml": "size/smoke.yaml"}
 
 

@@ -31,6 +31,8 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   check      look through labels:   sapiens2-lit check --config pose_17.yaml --data.root DIR --output page
   compare    runs side by side:     sapiens2-lit compare RUN [RUN ...] --output page
   probe      which backbone is best: sapiens2-lit probe --data.root DIR --backbones A B --output page
+  curate     choose from a pool:    sapiens2-lit curate score IMAGES --output scores
+                                    sapiens2-lit curate select scores --config select.yaml --output LIST
   plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
   consolidate weights in one file:  sapiens2-lit consolidate RUN/last --output FILE.safetensors
   convert    labels of other tools: sapiens2-lit convert SRC DIR --from NAME
@@ -56,6 +58,7 @@ COMMANDS = (
     "compare",
     "convert",
     "probe",
+    "curate",
     "synth",
     "demo",
     "completion",
@@ -65,6 +68,7 @@ OTHER_COMMANDS = {
     **dict.fromkeys(("pretraining", "ssl", "mae", "dino"), "pretrain"),
     **dict.fromkeys(("train", "finetune", "fine-tune"), "fit"),
     **dict.fromkeys(("val", "eval", "evaluate"), "validate or test"),
+    **dict.fromkeys(("dedup", "deduplicate", "select"), "curate"),
     **dict.fromkeys(("infer", "inference", "detect"), "predict"),
 }
 
@@ -180,6 +184,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.cli.probe import probe_command
 
         return probe_command(rest)
+    elif command == "curate":
+        from sapiens2_lit.cli.curate import curate
+
+        return curate(rest)
     elif command == "plan":
         from sapiens2_lit.cli.plan import plan
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from sapiens2_lit.cli.curate_options import curate_parser
 from sapiens2_lit.cli.export_options import export_parser
 from sapiens2_lit.cli.options import Parser, add_trust_options, add_verify_option
 from sapiens2_lit.cli.predict_options import build_parser as predict_parser
@@ -200,6 +201,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "compare": compare_parser,
     "convert": convert_parser,
     "probe": probe_parser,
+    "curate": curate_parser,
     "synth": synth_parser,
     "demo": demo_parser,
     "completion": completion_parser,

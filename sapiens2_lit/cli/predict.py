@@ -75,7 +75,7 @@ def predict_to(options: Namespace) -> int:
     """Do what options ask for; returns and raises as `predict` does."""
     check_writable(options.output, "--output" if options.as_dataset is None else "--as_dataset")
     shard = None if options.shard is None else parse_shard(options.shard)
-    source = open_source(options.images, without=options.output)
+    source = open_source(options.images, without=options.output, only=options.list)
     for name, value in (("--resume", options.resume), ("--shard", options.shard)):
         if source.stream is not None and value:
             raise SettingError(f"{name}: {source.stream.label} is a stream, which does not begin again")

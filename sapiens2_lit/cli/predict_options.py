@@ -49,6 +49,12 @@ def build_parser() -> Parser:
         "http://, udp:// ...)",
     )
     images.add_argument(
+        "--list",
+        type=Path,
+        metavar="FILE",
+        help="only these of the pictures of --images: one path a line, relative to it, as `curate select` writes them",
+    )
+    images.add_argument(
         "--max_pixels", type=int, metavar="N", help=f"largest photograph, width x height ({MAX_PIXELS:,})"
     )
     people = images.add_mutually_exclusive_group()

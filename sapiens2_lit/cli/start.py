@@ -21,7 +21,7 @@ LOADS = {  # the first needs no torch, the second says itself when it loads
     "convert": "PyTorch",
     "predict": "",
     "compare": "",
-    **dict.fromkeys(("app", "consolidate", "export"), "PyTorch"),
+    **dict.fromkeys(("app", "consolidate", "curate", "export"), "PyTorch"),
 }
 PRINTS = ("--print_config", *HELP)  # asked for what is printed, not for what is done
 
@@ -46,7 +46,8 @@ def answered(command: str, rest: list[str]) -> bool:
         from sapiens2_lit.cli.parsers import PARSERS  # Pillow, for the limit on pixels
 
         if asks_help and command in PARSERS:
-            PARSERS[command]().parse_args(["--help"])  # prints it, and ends as argparse does
+            step = [arg for arg in rest[:1] if command == "curate" and not arg.startswith("-")]
+            PARSERS[command]().parse_args([*step, "--help"])  # prints it, and ends as argparse does
         check_options(command, rest)
     if not prints(rest):
         say_loading(LOADS.get(command, "PyTorch and Lightning"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sapiens2_lit.data.image_list import choose_listed
 from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, read_image
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.streams import READ, Stream, is_stream, open_stream
@@ -130,19 +131,25 @@ def frame_name(video: str, index: int) -> str:
     return f"{video}/{index:06}"
 
 
-def open_source(place: str | os.PathLike[str], without: Path | None = None) -> Source:
+def open_source(
+    place: str | os.PathLike[str], without: Path | None = None, only: Path | None = None
+) -> Source:
     """The photographs and videos at a place, or the camera or stream that it is.
 
     Args:
         place: a file, a folder (with the folders in it), a glob, the number of a camera, or the address of a stream.
         without: a folder to leave out, as where the results go.
+        only: a list of the files to take, by paths relative to the place.
 
     Raises:
-        DataError: there is nothing, nothing that could be read, or two files would have results of the same name.
+        DataError: there is nothing, nothing that could be read, a listed file is not there, or two files would have
+            results of the same name.
         SettingError: there is a video, and PyAV is not installed; results would go among the images; or no stream of
             that kind is read.
     """
     if is_stream(str(place)):
+        if only is not None:
+            raise SettingError(f"--list {only}: {place} is a stream, of which no file can be listed")
         return Source({}, {}, Path(), open_stream(str(place)))
     found, root = find_files(Path(place))
     if without is not None and not Path(place).is_file():
@@ -151,6 +158,8 @@ def open_source(place: str | os.PathLike[str], without: Path | None = None) -> S
         raise DataError(
             f"{place}: found no image or video (expected {', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)})."
         )
+    if only is not None:
+        found = choose_listed(found, root, only, "--list")
     names = name_results([path.relative_to(root) for path in found], place)
     named = dict(zip(names, found, strict=True))
     photos = {name: path for name, path in named.items() if is_image(path)}
@@ -166,8 +175,9 @@ def find_files(place: Path) -> tuple[list[Path], Path]:
     if place.is_file():
         if place.suffix.lower() not in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
             expected = ", ".join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
+            hint = " A list goes with its folder: --images DIR --list FILE." if place.suffix == ".txt" else ""
             raise DataError(
-                f"{place}: found a {place.suffix or 'file without suffix'}, expected one of {expected}."
+                f"{place}: found a {place.suffix or 'file without suffix'}, expected one of {expected}.{hint}"
             )
         return [place], place.parent
     if place.is_dir():

@@ -1,0 +1,202 @@
+"""One row a picture, shard by shard: what is there is kept, what is open is computed."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from sapiens2_lit import interrupts
+from sapiens2_lit.curation.picture import COLUMNS, RGB, measure
+from sapiens2_lit.curation.shards import VERSION, Header, import_pyarrow, read_header, shard_file, write_shard
+from sapiens2_lit.data.loading import default_workers
+from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, find_images
+from sapiens2_lit.errors import DataError, SettingError
+
+SHARD_SIZE = 1000
+_TOGETHER = 16  # pictures in memory at a time
+
+
+class Stage(Protocol):
+    """What adds columns to every picture that can be read.
+
+    Attributes:
+        columns: their types by name.
+        about: what their values depend on besides the pixels.
+    """
+
+    @property
+    def columns(self) -> dict[str, str]: ...
+    @property
+    def about(self) -> dict[str, Any]: ...
+    def __call__(self, images: list[RGB]) -> list[dict[str, Any]]:
+        """Columns of some pictures."""
+
+
+@dataclass
+class Scored:
+    """What a run has done.
+
+    Attributes:
+        pictures: in all.
+        shards: in all.
+        own: shards of this part.
+        kept: those of them that were there.
+        open: shards of the whole pool that are not there yet, such as those of other parts.
+        damaged: pictures that could not be read, of those scored now.
+    """
+
+    pictures: int
+    shards: int
+    own: int = 0
+    kept: int = 0
+    open: int = 0
+    damaged: int = 0
+
+
+def score(
+    root: Path,
+    output: Path,
+    stages: Callable[[], Sequence[Stage]] = tuple,
+    *,
+    shard_size: int = SHARD_SIZE,
+    part: tuple[int, int] = (1, 1),
+    workers: int | None = None,
+) -> Scored:
+    """Write `output/part-*.parquet`, a row for each picture under `root`.
+
+    Args:
+        root: folder of pictures.
+        output: folder of the scores.
+        stages: makes what adds columns.
+        shard_size: pictures in a file.
+        part: (I, N): every N-th shard, from the I-th, counted from 1.
+        workers: threads that decode; None for a share of the CPUs.
+
+    Raises:
+        DataError: there are no pictures, or a file name has a line break.
+        SettingError: the folder has scores of other settings, or cannot be written to.
+        Interrupted: a signal came; the shards that are there are whole.
+    """
+    import_pyarrow()
+    if shard_size < 1:
+        raise SettingError(f"--shard_size {shard_size}: expected 1 or more")
+    names = list_pictures(root)
+    slices = [names[start : start + shard_size] for start in range(0, len(names), shard_size)]
+    built = list(stages())
+    columns, settings = columns_of(built), {"shard_size": shard_size, **about(built)}
+    done = Scored(len(names), len(slices))
+    mine = range(part[0] - 1, len(slices), part[1])
+    total = sum(len(slices[shard]) for shard in mine)
+    with (
+        ThreadPoolExecutor(workers or default_workers()) as pool,
+        tqdm(total=total, unit="image", leave=False, disable=None) as bar,
+    ):
+        for shard in mine:
+            path, own = shard_file(output, shard), slices[shard]
+            header = Header(VERSION, str(root.resolve()), shard, len(slices), digest_of(root, own), settings)
+            done.own += 1
+            if is_whole(path, header):
+                done.kept += 1
+                bar.update(len(own))
+                continue
+            rows = score_pictures(root, own, built, pool, bar.update)
+            write_shard(path, header, columns, rows)
+            done.damaged += sum(row.get("damage") is not None for row in rows)
+    done.open = sum(not shard_file(output, shard).is_file() for shard in range(len(slices)))
+    for surplus in sorted(output.glob("part-*.parquet")):
+        if surplus.name > shard_file(output, len(slices) - 1).name:
+            read_header(surplus)  # a file of something else is not deleted
+            surplus.unlink()  # of a list that was longer
+    return done
+
+
+def list_pictures(root: Path) -> list[str]:
+    """The pictures under a folder, relative to it, sorted.
+
+    Raises:
+        DataError: it is no folder, has none, or one whose name no list could hold.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: is no folder, expected one with pictures")
+    names = sorted(path.relative_to(root).as_posix() for path in find_images(root))
+    if not names:
+        raise DataError(f"{root}: there is no picture in it, expected some of {', '.join(IMAGE_SUFFIXES)}")
+    if broken := [name for name in names if name != name.strip() or len(name.splitlines()) > 1]:
+        raise DataError(f"{root}: {broken[0]!r} begins or ends with a space or has a line break: rename it")
+    return names
+
+
+def digest_of(root: Path, names: Sequence[str]) -> str:
+    """What tells a slice from the same one with other pictures: names and sizes in bytes."""
+    lines = (f"{name}\t{(root / name).stat().st_size if (root / name).exists() else -1}\n" for name in names)
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def is_whole(path: Path, wanted: Header) -> bool:
+    """Whether a shard of the same pictures is there; the folder may have been moved since.
+
+    Raises:
+        SettingError: it was made with other settings.
+        DataError: it is damaged, a file of something else, or of another version.
+    """
+    if not path.is_file():
+        return False
+    found = read_header(path)
+    if found.settings != wanted.settings:
+        keys = sorted(found.settings.keys() | wanted.settings.keys())
+        differs = [key for key in keys if found.settings.get(key) != wanted.settings.get(key)]
+        said = "; ".join(
+            f"{key} was {found.settings.get(key)}, now {wanted.settings.get(key)}" for key in differs
+        )
+        raise SettingError(f"{path}: was scored with other settings: {said}. Choose another --output.")
+    return found.digest == wanted.digest and found.shards == wanted.shards
+
+
+def score_pictures(
+    root: Path,
+    names: Sequence[str],
+    stages: Sequence[Stage],
+    pool: ThreadPoolExecutor,
+    said: Callable[[int], object] = lambda count: None,
+) -> list[dict[str, Any]]:
+    """The rows of some pictures, in their order; `said` is told how many more are done."""
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(names), _TOGETHER):
+        interrupts.check()
+        found = list(pool.map(partial(measure, root), names[start : start + _TOGETHER]))
+        readable = [place for place, (_, image) in enumerate(found) if image is not None]
+        images = [image for _, image in found if image is not None]
+        for stage in stages if images else ():
+            for place, more in zip(readable, stage(images), strict=True):
+                found[place][0].update(more)
+        rows += [row for row, _ in found]
+        said(len(found))
+    return rows
+
+
+def columns_of(stages: Sequence[Stage]) -> dict[str, str]:
+    """All columns, by name.
+
+    Raises:
+        SettingError: two have the same name.
+    """
+    columns = dict(COLUMNS)
+    for stage in stages:
+        if both := sorted(columns.keys() & stage.columns.keys()):
+            raise SettingError(f"two columns are called {both[0]!r}: rename the one of --columns")
+        columns |= stage.columns
+    return columns
+
+
+def about(stages: Sequence[Stage]) -> dict[str, Any]:
+    """The settings of all stages; columns of one's own under `columns`."""
+    found: dict[str, Any] = {}
+    for stage in stages:
+        for key, value in stage.about.items():
+            found[key] = {**found.get(key, {}), **value} if isinstance(value, dict) else value
+    return found
