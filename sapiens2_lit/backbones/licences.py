@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sapiens2_lit.checkpoints.pretraining_file import read_origin
+
 
 @dataclass(frozen=True)
 class Licence:
@@ -65,3 +67,14 @@ def in_words(licence: str) -> str:
     remark = f"; {known.remark}" if known.remark else ""
     page = f", {known.page}" if known.page else ""
     return f"{known.title} ({licence}{remark}){page}"
+
+
+def licence_of(weights: str | None) -> str | None:
+    """The licence of a Sapiens2 backbone's weights, by its name on the hub.
+
+    Meta's, unless a pretraining from random values wrote them: then None, as the choice is its owner's.
+    """
+    if weights is None:
+        return None
+    origin = read_origin(weights)
+    return SAPIENS2 if origin is None else origin.get("licence")

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from sapiens2_lit.backbones.base import Backbone, resolve_indices
 from sapiens2_lit.backbones.checkpointing import Checkpointing, check_checkpointing, run_block
 from sapiens2_lit.backbones.layers import Block, RMSNorm, init_layer, init_normal
+from sapiens2_lit.backbones.licences import licence_of
 from sapiens2_lit.backbones.rope import Grid, RopePeriods, RopeTables, rope_tables
 from sapiens2_lit.backbones.sizes import PATCH, WINDOW, BackboneSize, check_image_size, find_size
 from sapiens2_lit.backbones.tokenizer import WindowTokenizer
 from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
-from sapiens2_lit.checkpoints.pretraining_file import licence_of
 from sapiens2_lit.checkpoints.released_names import NOT_BACKBONE, backbone_state
 from sapiens2_lit.checkpoints.strict_loading import load_state
 from sapiens2_lit.errors import SettingError

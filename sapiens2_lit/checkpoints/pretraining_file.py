@@ -8,7 +8,6 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from sapiens2_lit.backbones.licences import SAPIENS2
 from sapiens2_lit.lora import is_lora, merge_state
 from sapiens2_lit.parallel import whole
 
@@ -37,14 +36,3 @@ def read_origin(source: str | Path) -> Mapping[str, Any] | None:
     except (SafetensorError, OSError, ValueError, RecursionError):
         return None  # whoever loads it will say what is wrong
     return found if isinstance(found, dict) else None
-
-
-def licence_of(weights: str | None) -> str | None:
-    """The licence of a Sapiens2 backbone's weights, as `backbones.licences` names it.
-
-    Meta's, unless a pretraining from random values wrote them: then None, as the choice is its owner's.
-    """
-    if weights is None:
-        return None
-    origin = read_origin(weights)
-    return SAPIENS2 if origin is None else origin.get("licence")
