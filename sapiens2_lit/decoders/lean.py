@@ -256,8 +256,9 @@ def _scaled(rows: slice, growth: int) -> slice:
 def _is_plain(conv: nn.Module) -> bool:
     """A dense convolution that keeps the size, or a transposed one that multiplies it by its stride."""
     if type(conv) is nn.ConvTranspose2d:
-        axes = zip(conv.kernel_size, conv.stride, conv.padding, strict=True)
-        grows = all(kernel - 2 * int(padding) == stride for kernel, stride, padding in axes)
+        padding = tuple(map(int, conv.padding))
+        axes = zip(conv.kernel_size, conv.stride, padding, strict=True)
+        grows = all(kernel - 2 * pad == stride for kernel, stride, pad in axes)
         return conv.groups == 1 and conv.dilation == (1, 1) and not any(conv.output_padding) and grows
     if type(conv) is not nn.Conv2d:
         return False
