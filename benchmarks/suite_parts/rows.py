@@ -29,7 +29,8 @@ class Row:
 
     def __str__(self) -> str:
         figures = f"{self.ours:.3g} {self.unit} | {self.theirs:.3g} {self.unit}"
-        return f"| {self.work} | {self.peer} | {figures} | {self.ours / self.theirs:.2f} | {self.why} |"
+        ratio = f"{self.ours / self.theirs:.2f}" if self.theirs else "-"
+        return f"| {self.work} | {self.peer} | {figures} | {ratio} | {self.why} |"
 
 
 HEADER = "| work | peer | ours | peer's | ratio | |\n|---|---|---|---|---|---|"

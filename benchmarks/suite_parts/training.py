@@ -106,7 +106,7 @@ def theirs(task: str, options: Namespace) -> tuple[Callable, list]:
         labels, given = batch["segmentation"], {}
     else:
         labels, weight = UDPHeatmapCodec(size, (size[0] // 4, size[1] // 4)).encode(batch["keypoints"])
-        given = {"label_weights": weight[..., None, None]}
+        given = {"label_weights": weight[..., None, None].expand_as(labels)}
     return lambda: model(images, labels=labels, **given).loss, list(model.parameters())
 
 
