@@ -37,7 +37,7 @@ class StepLosses:
 
         Batches without labels have a teacher's terms alone: they must not make those of labels weigh less.
         """
-        return {name: whole_loss(list(terms.values())) for name, terms in self._terms.items()}
+        return {name: whole_loss(terms) for name, terms in self._terms.items()}
 
     def terms(self) -> dict[str, Tensor]:
         """The same of each term, without gradients, as `HEAD/TERM`."""
@@ -48,11 +48,12 @@ class StepLosses:
         }
 
 
-def whole_loss(terms: list[list[Tensor]]) -> Tensor:
+def whole_loss(terms: dict[str, list[Tensor]]) -> Tensor:
     """The sum of the means; where all batches have all terms summed batch by batch, which rounds as one batch does."""
-    if len({len(values) for values in terms}) == 1:
-        return torch.stack([torch.stack(of_batch).sum() for of_batch in zip(*terms, strict=True)]).mean()
-    return torch.stack([torch.stack(values).mean() for values in terms]).sum()
+    if len({len(values) for values in terms.values()}) == 1:
+        batches = zip(*terms.values(), strict=True)
+        return torch.stack([torch.stack(of_batch).sum() for of_batch in batches]).mean()
+    return torch.stack(means(terms)).sum()
 
 
 def means(terms: dict[str, list[Tensor]]) -> list[Tensor]:
