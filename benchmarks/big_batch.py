@@ -153,7 +153,8 @@ def over_ranks(folder: Path, tasks: list[str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(run_rank, args=(port, folder, tasks), nprocs=2)  # type: ignore[attr-defined]  # no stub
+    # Forked, before anything was computed here: what is imported need not be once more.
+    mp.start_processes(run_rank, args=(port, folder, tasks), nprocs=2, start_method="fork")  # type: ignore[attr-defined]  # no stub
 
 
 def compare(tasks: list[str], folder: Path | None) -> dict[str, dict[str, float]]:

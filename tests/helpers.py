@@ -19,7 +19,9 @@ GOLDEN = Path(__file__).parent / "golden"  # its README says what they are; with
 QUIET = [  # of `fit` and its like, in this process alone
     *("--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"),
     *("--trainer.accelerator", "cpu", "--trainer.devices", "1", "--data.num_workers", "0"),
+    *("--pictures.num_samples", "0"),  # a fifth of the time of a run of few steps
 ]
+PICTURES = ("--pictures.num_samples", "2")  # after QUIET, for who looks at them
 
 
 def normal(name: str, shape: tuple[int, ...]) -> Tensor:

@@ -1,10 +1,16 @@
 """The notebooks run from top to bottom, and are committed without outputs."""
 
+import json
+import os
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from processes import server
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -18,23 +24,45 @@ def test_it_is_committed_without_outputs(path: Path) -> None:
         assert cell.get("execution_count") is None
 
 
-def execute(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, num: int) -> tuple[int, str]:
+def execute(name: str, folder: Path, num: int) -> tuple[int, str]:
     """Run a notebook in `folder`, on few pictures for two steps; returns how many pictures it shows, and its text."""
     prefix = name.upper()
     settings = {f"{prefix}_NUM": str(num), f"{prefix}_STEPS": "2", f"{prefix}_FOLDER": str(folder)}
-    for variable, value in {**settings, "OMP_NUM_THREADS": "1"}.items():
-        monkeypatch.setenv(variable, value)
     (path,) = (path for path in NOTEBOOKS if path.stem == name)
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    return len(pictures), "".join(output.get("text", "") for output in outputs)
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    shown = folder / "shown.json"
+    process = server().Process(target=run_cells, args=(cells, folder, settings, shown))
+    process.start()
+    process.join()
+    assert process.exitcode == 0, "the cell's error stands above"
+    pictures, text = json.loads(shown.read_text())
+    return pictures, text
+
+
+def run_cells(cells: list[str], folder: Path, settings: dict[str, str], shown: Path) -> None:
+    """What a kernel does, in a process that has imported everything; writes the number of pictures, and the text."""
+    os.environ.update({**settings, "OMP_NUM_THREADS": "1"})
+    torch.set_num_threads(1)
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    shell, pictures, text = InteractiveShell.instance(), 0, ""
+    kinds = shell.display_formatter
+    kinds.active_types = kinds.format_types  # pictures, too
+    for source in cells:
+        with capture_output() as captured:
+            result = shell.run_cell(source)
+        if not result.success:
+            sys.exit(f"{captured.stdout}{captured.stderr}\nin the cell:\n{source}")
+        shown_last = [] if result.result is None else [kinds.format(result.result)[0]]
+        outputs = [*(output.data for output in captured.outputs), *shown_last]
+        pictures += sum("image/png" in output for output in outputs)
+        text += captured.stdout
+    shown.write_text(json.dumps([pictures, text]))
 
 
 @pytest.mark.slow
-def test_custom_head_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures, text = execute("custom_head", tmp_path, monkeypatch, num=30)
+def test_custom_head_runs(tmp_path: Path) -> None:
+    pictures, text = execute("custom_head", tmp_path, num=30)
     assert pictures == 1
     assert "30 images; left and right:" in text
     assert "test/contact/accuracy" in text
@@ -42,8 +70,8 @@ def test_custom_head_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.slow
-def test_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures, text = execute("quickstart", tmp_path, monkeypatch, num=20)
+def test_quickstart_runs(tmp_path: Path) -> None:
+    pictures, text = execute("quickstart", tmp_path, num=20)
     assert pictures == 3
     assert "on 2 held-out people" in text
     assert "seg/foreground_mIoU" in text
@@ -51,8 +79,8 @@ def test_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.slow
-def test_pretraining_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures, text = execute("pretraining", tmp_path, monkeypatch, num=20)
+def test_pretraining_runs(tmp_path: Path) -> None:
+    pictures, text = execute("pretraining", tmp_path, num=20)
     assert pictures == 1
     assert "20 pictures in images" in text
     assert "how well pixels are guessed, not how good the features are" in text
@@ -61,8 +89,8 @@ def test_pretraining_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.slow
-def test_distillation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, text = execute("distillation", tmp_path, monkeypatch, num=20)
+def test_distillation_runs(tmp_path: Path) -> None:
+    _, text = execute("distillation", tmp_path, num=20)
     assert "20 pictures for the teacher" in text
     assert "times as fast as its teacher" in text
     for name in ("teacher", "alone", "taught", "pool"):

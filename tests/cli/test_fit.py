@@ -2,15 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from helpers import QUIET, events, scalars
+from helpers import PICTURES, QUIET, events, scalars
+from processes import start_alone
 
 from sapiens2_lit.cli.main import main
 
@@ -50,7 +49,7 @@ def test_shipped_configs_train_on_pictures_of_people(
         str(coco_people),
         *QUIET,
     ]
-    command += ["--data.train", labels, "--data.val", labels]
+    command += ["--data.train", labels, "--data.val", labels, *PICTURES]
     assert main([*command, "--trainer.max_steps", "4", "--output", str(tmp_path)]) == 0
     run = tmp_path / "version_0"
     assert sorted(path.name for path in (run / "checkpoints").iterdir())[-1] == "last.ckpt"
@@ -78,19 +77,14 @@ def test_killed_run_goes_on_as_if_never_killed(figures: Path, tmp_path: Path) ->
 
     args = ["fit", *TINY, *QUIET, "--data.root", figures, "--output", tmp_path / "killed", *options]
     last = tmp_path / "killed" / "version_0" / "checkpoints" / "last.ckpt"
-    one_thread = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-    }  # as this process: sums of more threads round otherwise
     for end, resume in ((4, []), (9, ["--ckpt_path", "last"])):
-        command = [sys.executable, "-m", "sapiens2_lit", *map(str, args), *resume]
-        process = subprocess.Popen(
-            command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=one_thread
-        )
-        while process.poll() is None and not stopped_after(process.pid, end, last):
+        process = start_alone([*map(str, args), *resume], tmp_path / f"log{end}")
+        assert process.pid is not None
+        while process.is_alive() and not stopped_after(process.pid, end, last):
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, "the run ended before it could be killed"
         assert end <= steps_done(last) < 14
 
     run = fit(tmp_path / "killed", figures, *options, "--ckpt_path", "last")
@@ -103,7 +97,8 @@ def stopped_after(pid: int, steps: int, last: Path) -> bool:
     if steps_done(last) < steps:
         return False
     os.kill(pid, signal.SIGSTOP)
-    os.waitpid(pid, os.WUNTRACED)
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "T":
+        time.sleep(0.001)
     if max(scalar(last.parents[1], "train/loss")) + 1 >= steps_done(last):
         return True
     os.kill(pid, signal.SIGCONT)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from helpers import QUIET, events, scalars, series
+from helpers import PICTURES, QUIET, events, scalars, series
 
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
@@ -57,7 +57,7 @@ def test_shipped_config_trains_validates_tests_and_predicts(
     task: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     monitor, terms, predicted = TASKS[task]
-    assert fit(task, people, tmp_path) == 0
+    assert fit(task, people, tmp_path, *PICTURES) == 0
     run = tmp_path / "version_0"
     logged = series(run)
     assert len(logged["train/loss"]) == 3

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import QUIET
+from helpers import PICTURES, QUIET
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -35,7 +35,7 @@ def pretrain(config: str, root: Path, output: Path, *options: object) -> int:
 def test_a_run_and_what_its_backbone_is_taken_for(
     people: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert pretrain("mae", people, tmp_path / "mae", "--trainer.max_steps", 4, *EVERY) == 0
+    assert pretrain("mae", people, tmp_path / "mae", "--trainer.max_steps", 4, *EVERY, *PICTURES) == 0
     said = capsys.readouterr().out
     run = tmp_path / "mae" / "version_0"
     assert "not how good the features are" in said

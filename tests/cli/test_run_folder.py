@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers import QUIET
+from helpers import PICTURES, QUIET
 
 from sapiens2_lit.cli.loggers import with_logger_folders
 from sapiens2_lit.cli.main import main
@@ -32,7 +32,7 @@ def test_another_logger_and_patience(figures: Path, tmp_path: Path, capsys: pyte
         20,
     ]
     options += ["--trainer.val_check_interval", 2, "--trainer.check_val_every_n_epoch", "null"]
-    options += ["--trainer.log_every_n_steps", 1, "--data.batch_size", 2]
+    options += ["--trainer.log_every_n_steps", 1, "--data.batch_size", 2, *PICTURES]
     assert fit(figures, tmp_path, *options) == 0
     assert (
         "stopped early after step 4: val/score was measured once without getting better"

@@ -149,6 +149,14 @@ def start(world: int, jobs: list[Job], folder: Path, environment: dict[str, str]
     return Ranks(processes, folder)
 
 
+def start_alone(job: Job, folder: Path) -> ForkServerProcess:
+    """Start a process that is no rank of many, whose output goes to files in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    process = server().Process(target=run_rank, args=(0, {"OMP_NUM_THREADS": "1"}, [job], folder))
+    process.start()
+    return process
+
+
 def run_rank(rank: int, environment: dict[str, str], jobs: list[Job], folder: Path) -> None:
     os.environ.update(environment)
     torch.set_num_threads(1)
