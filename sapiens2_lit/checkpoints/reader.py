@@ -1,13 +1,15 @@
 """Read weights from a file, a folder or the Hugging Face hub, always into the released names."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sapiens2_lit.archives.programs import refuse_program
 from sapiens2_lit.archives.safe_pickle import read_pickle, what_is
 from sapiens2_lit.archives.verify import verify_file
 from sapiens2_lit.checkpoints.fingerprint import candidates, check_identity
@@ -17,16 +19,18 @@ from sapiens2_lit.checkpoints.format import (
     META,
     META_FILE,
     TRAINING_ONLY,
+    VOCABULARY,
     is_ours,
     with_averages,
 )
-from sapiens2_lit.checkpoints.hf_config import check_configs, read_config
+from sapiens2_lit.checkpoints.hf_config import check_configs, class_names, read_config
 from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id, is_released
 from sapiens2_lit.checkpoints.released_names import backbone_state
 from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.checkpoints.runs import checkpoint_of_run
-from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released
+from sapiens2_lit.checkpoints.sapiens1_names import from_v1, is_v1_task
+from sapiens2_lit.checkpoints.transformers_names import detect_layout, join_rows, to_released
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.lora import LoRA, merge_state
 from sapiens2_lit.parallel.checkpoint import read_meta_file, read_model
@@ -34,13 +38,17 @@ from sapiens2_lit.vocabularies.tasks import TASKS
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 WRAPPERS = ("state_dict", "model")
+Layout = Literal["released", "transformers", "sapiens1"]
+
+_log = logging.getLogger(__name__)
 
 
 class Weights(NamedTuple):
-    """Tensors by their released names, and where they came from."""
+    """Tensors by their released names, where they came from, and in which layout they lay there."""
 
     tensors: dict[str, Tensor]
     origin: str
+    layout: Layout = "released"
 
 
 def read_weights(
@@ -57,7 +65,7 @@ def read_weights(
         source: a file (.safetensors, .pth, .pt, .bin, .ckpt), a folder (`model.safetensors`, shards with an
             index, or one `sapiens2_*.safetensors`), or a hub id (`facebook/sapiens2-pose-0.4b`).
         task: what the head in a file in the `transformers` layout is for (pose, seg, normal, pointmap,
-            matting); without it the config.json beside the file tells.
+            matting); without it the config.json beside the file tells. Files of Sapiens v1 tell by their shapes.
         ema: of a checkpoint of ours take the averaged weights, where it has them.
         backbone: where to find the pretrained backbone of a checkpoint of ours that holds only what was
             trained, if it is no longer where it was.
@@ -71,9 +79,43 @@ def read_weights(
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors.update(_read_file(file, ema, backbone))
+    renamed, layout = in_our_names(tensors, files[0], task)
+    return Weights(renamed, origin, layout)
+
+
+def in_our_names(
+    tensors: Mapping[str, Any], file: Path, task: str | None, join: Callable[[Any, Any], Any] = join_rows
+) -> tuple[dict[str, Any], Layout]:
+    """Tensors by their released names, and in which layout they are given.
+
+    Args:
+        tensors: read, or yet to be read.
+        file: that they are of, beside which a config.json may say the task.
+        task: as of `read_weights`.
+        join: as of `to_released`.
+    """
+    if is_v1_task(tensors):
+        return from_v1(tensors, task or v1_task(tensors, file)), "sapiens1"
     if detect_layout(tensors) == "transformers":
-        tensors = to_released(tensors, task=task or task_beside(files[0]))
-    return Weights(tensors, origin)
+        return to_released(tensors, task=task or task_beside(file), join=join), "transformers"
+    return dict(tensors), "released"
+
+
+def v1_task(tensors: Mapping[str, Any], file: Path) -> str | None:
+    """The task of a head in the layout of Sapiens v1, where something besides its shapes tells it."""
+    last = tensors.get("decode_head.conv_seg.weight")
+    if last is None:
+        return None
+    if (said := read_config(file).get("task")) in ("seg", "depth", "normal"):
+        return str(said)
+    named = class_names(file, last.shape[0]) is not None
+    return "seg" if named or (file.suffix == ".safetensors" and "classes" in _vocabulary_in(file)) else None
+
+
+def _vocabulary_in(file: Path) -> str:
+    """What `take_head` wrote of a vocabulary into the header of safetensors, as JSON; empty for other files."""
+    with safe_open(file, framework="pt") as opened:
+        return str((opened.metadata() or {}).get(VOCABULARY, ""))
 
 
 def locate(source: str | Path, download: bool = True) -> tuple[list[Path], str]:
@@ -89,6 +131,7 @@ def locate(source: str | Path, download: bool = True) -> tuple[list[Path], str]:
 
 def _find(source: str | Path, download: bool) -> tuple[list[Path], str]:
     path = Path(source).expanduser()
+    refuse_program(path)
     if run := checkpoint_of_run(path):
         return [run], str(run)
     if path.exists():
@@ -224,6 +267,8 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
     """The tensors by name, out of {"state_dict": ...} or {"model": ...} if need be."""
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            if others := sorted(str(one) for one in content if one not in (key, "meta")):
+                _log.info("%s: besides `%s` it holds %s, which is left out.", file, key, ", ".join(others))
             content = content[key]
             break
     if not isinstance(content, Mapping) or not content:
