@@ -71,8 +71,8 @@ def _way_out(file: Path, found: str) -> str:
     )
     return (
         f"{file}: expected tensors alone; found {found} beside them (in `meta` or `message_hub`, as mmengine writes "
-        "it), which would run code when loaded. That is never allowed here. If you trust the file, take the weights out "
-        f'where it was trained: python -c "{code}", and give {clean}.'
+        "it), which would run code when loaded. That is never allowed here. If you trust the file, take the weights "
+        f'out where it was trained: python -c "{code}", and give {clean}.'
     )
 
 

@@ -94,6 +94,9 @@ class Backbone(nn.Module, ABC):
         """
         return tensors
 
+    def check_source(self, source: str) -> None:
+        """Raise SettingError where a whole model's file needs other settings than this backbone has."""
+
     def lora_targets(self) -> list[str]:
         """Last parts of the names of the linear layers in its blocks, which get adapters by default."""
         layers = (
@@ -113,9 +116,14 @@ class Backbone(nn.Module, ABC):
         other.out_indices = out_indices
         return other
 
-    def licence_notice(self) -> str | None:
-        """What to know of the licence of its weights, in one line; None where it has none or it is not known."""
-        return None if self.weights is None or self.licence is None else notice(self.licence)
+    def licence_notice(self, source: str | None = None) -> str | None:
+        """What to know of the licence of its weights, in one line; None where it has none or it is not known.
+
+        Args:
+            source: of a whole model that brings its weights, where it has none of its own.
+        """
+        licence = self.licence if self.weights is not None else self.released_licence if source else None
+        return None if licence is None else notice(licence)
 
     def other_parts(self) -> list[nn.Module]:
         """What is gathered at once where the backbone is sharded, besides each block."""

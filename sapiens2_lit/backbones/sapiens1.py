@@ -237,6 +237,16 @@ class Sapiens1(Backbone):
             fitted[name] = table_for(whole, shape.class_token, self.grid, self.class_token, origin)
         return fitted
 
+    def check_source(self, source: str) -> None:
+        if self.padding_given or self.weights is not None:
+            return
+        needed = padding_of_source(source)
+        if needed != self.padding:
+            raise SettingError(
+                f"model.backbone.padding: {source} was trained with {needed}, and without a word it is {self.padding} "
+                f"here: set padding={needed}."
+            )
+
     def with_blocks(self, blocks: Sequence[nn.Module], out_indices: tuple[int, ...]) -> "Sapiens1":
         other = copy.copy(self)
         other._modules = {**self._modules, "layers": nn.ModuleList(blocks)}

@@ -12,7 +12,8 @@ from torch import Tensor
 from sapiens2_lit.archives.safe_pickle import what_is
 from sapiens2_lit.archives.verify import verify_file
 from sapiens2_lit.checkpoints.format import TRAINING_ONLY, with_averages
-from sapiens2_lit.checkpoints.reader import Layout, in_our_names, locate, read_meta, read_weights
+from sapiens2_lit.checkpoints.layouts import Layout, in_our_names
+from sapiens2_lit.checkpoints.reader import locate, read_meta, read_weights
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.parallel.dtensor import Part
 

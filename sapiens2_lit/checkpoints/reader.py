@@ -2,9 +2,9 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -19,26 +19,22 @@ from sapiens2_lit.checkpoints.format import (
     META,
     META_FILE,
     TRAINING_ONLY,
-    VOCABULARY,
     is_ours,
     with_averages,
 )
-from sapiens2_lit.checkpoints.hf_config import check_configs, class_names, read_config
+from sapiens2_lit.checkpoints.hf_config import check_configs
 from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id, is_released
+from sapiens2_lit.checkpoints.layouts import Layout, in_our_names
 from sapiens2_lit.checkpoints.released_names import backbone_state
 from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.checkpoints.runs import checkpoint_of_run
-from sapiens2_lit.checkpoints.sapiens1_names import from_v1, is_v1_task
-from sapiens2_lit.checkpoints.transformers_names import detect_layout, join_rows, to_released
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.lora import LoRA, merge_state
 from sapiens2_lit.parallel.checkpoint import read_meta_file, read_model
-from sapiens2_lit.vocabularies.tasks import TASKS
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 WRAPPERS = ("state_dict", "model")
-Layout = Literal["released", "transformers", "sapiens1"]
 
 _log = logging.getLogger(__name__)
 
@@ -81,41 +77,6 @@ def read_weights(
         tensors.update(_read_file(file, ema, backbone))
     renamed, layout = in_our_names(tensors, files[0], task)
     return Weights(renamed, origin, layout)
-
-
-def in_our_names(
-    tensors: Mapping[str, Any], file: Path, task: str | None, join: Callable[[Any, Any], Any] = join_rows
-) -> tuple[dict[str, Any], Layout]:
-    """Tensors by their released names, and in which layout they are given.
-
-    Args:
-        tensors: read, or yet to be read.
-        file: that they are of, beside which a config.json may say the task.
-        task: as of `read_weights`.
-        join: as of `to_released`.
-    """
-    if is_v1_task(tensors):
-        return from_v1(tensors, task or v1_task(tensors, file)), "sapiens1"
-    if detect_layout(tensors) == "transformers":
-        return to_released(tensors, task=task or task_beside(file), join=join), "transformers"
-    return dict(tensors), "released"
-
-
-def v1_task(tensors: Mapping[str, Any], file: Path) -> str | None:
-    """The task of a head in the layout of Sapiens v1, where something besides its shapes tells it."""
-    last = tensors.get("decode_head.conv_seg.weight")
-    if last is None:
-        return None
-    if (said := read_config(file).get("task")) in ("seg", "depth", "normal"):
-        return str(said)
-    named = class_names(file, last.shape[0]) is not None
-    return "seg" if named or (file.suffix == ".safetensors" and "classes" in _vocabulary_in(file)) else None
-
-
-def _vocabulary_in(file: Path) -> str:
-    """What `take_head` wrote of a vocabulary into the header of safetensors, as JSON; empty for other files."""
-    with safe_open(file, framework="pt") as opened:
-        return str((opened.metadata() or {}).get(VOCABULARY, ""))
 
 
 def locate(source: str | Path, download: bool = True) -> tuple[list[Path], str]:
@@ -224,12 +185,6 @@ def _shards(index: Path) -> list[Path]:
             f"{index}: weight_map names {', '.join(missing)}, expected beside it and not found."
         )
     return [index.parent / name for name in names]
-
-
-def task_beside(file: Path) -> str | None:
-    """The task that the config.json beside a file names, if any."""
-    architectures = read_config(file).get("architectures") or []
-    return next((task for task, row in TASKS.items() if row.transformers in architectures), None)
 
 
 def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]:

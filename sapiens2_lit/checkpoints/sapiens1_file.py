@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from sapiens2_lit.checkpoints.hf_config import read_config
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id
 from sapiens2_lit.checkpoints.lazy_safetensors import Readable, open_weights
+from sapiens2_lit.checkpoints.reader import locate, read_meta
+from sapiens2_lit.checkpoints.task_config import read_task_config
 from sapiens2_lit.errors import SettingError, WeightsError
 
+PADDING = "sapiens2_lit.padding"  # key in a header: the padding of a head that was taken out of a checkpoint
 LICENCE = "cc-by-nc-4.0"  # of all released weights
 _HUB = re.compile(r"facebook/sapiens-(pretrain|pose|seg|depth|normal)-(0\.3b|0\.6b|1b|2b)")
 _PADDED_SEG = (1536, 40)  # 1b: of 28 classes the only size that was trained with padding
@@ -83,6 +88,31 @@ def known_padding(shape: Shape) -> int | None:
     return 2 if shape.outputs == CLASSES_20 else None
 
 
+def own_padding(file: Path) -> int | None:
+    """The padding that a file of ours was made with; None of other files.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    config = read_meta(file).get("config") or read_task_config(file)
+    model: Any = config.get("model") or {}
+    backbone = model.get("backbone") or {}
+    settings = (
+        backbone.get("init_args") or {} if str(backbone.get("class_path")).endswith(".Sapiens1") else {}
+    )
+    said = settings.get("padding", _in_header(file))
+    return said if isinstance(said, int) else None
+
+
+def _in_header(file: Path) -> int | None:
+    """What `take_head` writes."""
+    if file.suffix != ".safetensors":
+        return None
+    with safe_open(file, framework="pt") as opened:
+        said = (opened.metadata() or {}).get(PADDING, "")
+    return int(said) if said in ("0", "2") else None
+
+
 def padding_in(tensors: Mapping[str, Readable], origin: str, place: Path | None, prefix: str = "") -> int:
     """The padding of the patch embedding: as a config.json beside the file says, else by task, size and classes.
 
@@ -94,6 +124,8 @@ def padding_in(tensors: Mapping[str, Readable], origin: str, place: Path | None,
         WeightsError: config.json says something else than 0 or 2.
     """
     said: Any = read_config(place).get("padding") if place is not None else None
+    if said is None and place is not None and place.is_file():
+        said = own_padding(place)
     if said is not None:
         if said not in (0, 2):
             raise WeightsError(f"{origin}: config.json: padding: found {said!r}, expected 0 or 2.")
@@ -113,6 +145,8 @@ def padding_in(tensors: Mapping[str, Readable], origin: str, place: Path | None,
 def padding_of_source(source: str) -> int:
     """As `padding_in`, of a file, a folder or a hub id; released repositories are known by their names.
 
+    Files of ours say it themselves.
+
     Raises:
         SettingError, WeightsError: as `padding_in`; or there are no such weights.
     """
@@ -120,6 +154,9 @@ def padding_of_source(source: str) -> int:
     if not path.exists() and is_hub_id(source) and (named := _HUB.fullmatch(source)):
         task, size = named.groups()
         return 2 if task in ("pose", "normal") or (task, size) == ("seg", "1b") else 0
+    files, _ = locate(source)
+    if (said := own_padding(files[0])) is not None:
+        return said
     found = open_weights(source)
     prefix = "backbone." if any(name.startswith("backbone.") for name in found.tensors) else ""
     return padding_in(found.tensors, found.origin, path if path.exists() else None, prefix)

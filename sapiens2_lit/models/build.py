@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.checkpoints import is_under, load_state, open_weights, task_state
+from sapiens2_lit.checkpoints.format import BACKBONE
 from sapiens2_lit.checkpoints.head_names import RELEASED, read_head_names
-from sapiens2_lit.checkpoints.lazy_safetensors import Readable
+from sapiens2_lit.checkpoints.lazy_safetensors import OpenedWeights, Readable
 from sapiens2_lit.decoders import Decoding, Recompute
 from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.heads import DepthHead
 from sapiens2_lit.heads.base import Head, set_recompute
 from sapiens2_lit.lora import reset_adapters
 from sapiens2_lit.models.network import Network
@@ -215,6 +217,7 @@ def load_task_file(
         WeightsError: the file is not found, or does not fit outside `reinitialize` and `drop`.
     """
     heads = [name for name, _ in network.named_heads()]
+    network.backbone.check_source(source)
     found = open_weights(source, backbone=network.backbone.weights)
     tensors: Mapping[str, Readable] = found.tensors
     names = read_head_names(source, tensors) if reuse_rows else {}
@@ -233,12 +236,34 @@ def load_task_file(
         }
         tensors = own | task_state(tensors, known[0])
         names = {known[0]: names[RELEASED]} if RELEASED in names else {}
+        check_depth(network, known[0], found)
+    check_whole(tensors, found.origin)
+    tensors = network.backbone.fit_tensors(tensors, found.origin, BACKBONE)
     check_dropped(drop, tensors, network, found.origin)
     ignore = dict.fromkeys(drop, "dropped, as asked")
     tensors, by_rows = rows_by_name(network, tensors, names, found.origin, reinitialize)
     report = load_state(network, tensors, source=found.origin, reinitialize=reinitialize, ignore=ignore)
     report.by_rows = by_rows
     log.info("%s", report.summary())
+
+
+def check_whole(tensors: Mapping[str, object], origin: str) -> None:
+    """Raise WeightsError where a file holds a backbone alone."""
+    if not any(name.startswith(("backbone.", "heads.", "decode_head.")) for name in tensors):
+        raise WeightsError(
+            f"model.weights: {origin} has a backbone without a head: give it as model.backbone.weights; expected a "
+            "task file or a checkpoint."
+        )
+
+
+def check_depth(network: Network, name: str, found: OpenedWeights) -> None:
+    """Raise SettingError where a head would read the depth of Sapiens v1 as something else."""
+    head = network.heads[name]
+    if found.layout == "sapiens1" and isinstance(head, DepthHead) and not head.linear:
+        raise SettingError(
+            f"model.weights: {found.origin} predicts the relative depth of Sapiens v1: set model.heads.{name}.relative "
+            f"and model.heads.{name}.linear to true"
+        )
 
 
 def check_dropped(
