@@ -16,6 +16,7 @@ from sapiens2_lit.heads import DepthHead, NormalHead, PoseHead, SegmentationHead
 from sapiens2_lit.inference.model import load_model
 from sapiens2_lit.memory.batches import example_batch
 from sapiens2_lit.models.build import NetworkFactory
+from sapiens2_lit.probing.sources import load_backbone
 from sapiens2_lit.vocabularies import load_classes
 
 HEADS = {
@@ -150,3 +151,16 @@ def test_programs_and_objects_are_refused_with_the_way_out(tmp_path: Path) -> No
     torch.save({"state_dict": files.task_state("seg"), "meta": {"seed": np.float64(1)}}, tmp_path / "mm.pth")
     with pytest.raises(WeightsError, match=r"found numpy.*weights_only=False.*mm_clean\.pth"):
         read_weights(tmp_path / "mm.pth")
+
+
+@torch.no_grad()
+def test_a_probe_sees_what_pretraining_saw(folder: Path) -> None:
+    (pretrained, task) = (
+        load_backbone(str(folder / name), (64, 64)) for name in ("pretrain.pth", "pose.pth")
+    )
+    assert isinstance(pretrained, Sapiens1) and isinstance(task, Sapiens1)
+    assert (pretrained.class_token, pretrained.padding) == (True, 0)
+    assert (task.class_token, task.padding) == (False, 2)
+    x = pretrained(torch.zeros(1, 3, 64, 64))[0]
+    again = Sapiens1("test", (64, 64), class_token=True, weights=str(folder / "pretrain.pth"))
+    torch.testing.assert_close(x, again(torch.zeros(1, 3, 64, 64))[0], rtol=0, atol=0)
