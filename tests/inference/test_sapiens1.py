@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import sapiens1_files as files
 import torch
+from helpers import QUIET
 
 from sapiens2_lit.backbones import Sapiens1
-from sapiens2_lit.checkpoints import read_weights
+from sapiens2_lit.checkpoints import read_meta, read_weights, take_head
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads import DepthHead, NormalHead, PoseHead, SegmentationHead
@@ -164,3 +165,34 @@ def test_a_probe_sees_what_pretraining_saw(folder: Path) -> None:
     x = pretrained(torch.zeros(1, 3, 64, 64))[0]
     again = Sapiens1("test", (64, 64), class_token=True, weights=str(folder / "pretrain.pth"))
     torch.testing.assert_close(x, again(torch.zeros(1, 3, 64, 64))[0], rtol=0, atol=0)
+
+
+def test_a_run_says_its_padding_and_its_licence_and_so_does_a_head_taken_out_of_it(
+    folder: Path, figures: Path, tmp_path: Path
+) -> None:
+    overlay = tmp_path / "v1.yaml"
+    settings = {"size": "test", "weights": str(folder / "pretrain.pth")}
+    backbone = {"class_path": "sapiens2_lit.backbones.Sapiens1", "init_args": settings}
+    overlay.write_text(json.dumps({"model": {"backbone": backbone}}))
+    command = [
+        "fit",
+        "--config",
+        "pose_17.yaml",
+        "--config",
+        "size/smoke.yaml",
+        "--config",
+        str(overlay),
+        *QUIET,
+    ]
+    command += ["--data.root", str(figures), "--trainer.max_steps", "1", "--trainer.limit_val_batches", "1"]
+    command += ["--model.adapt.mode", "frozen", "--output", str(tmp_path / "runs")]
+    assert main(command) == 0
+    checkpoint = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
+    said = read_meta(checkpoint)
+    assert said["config"]["model"]["backbone"]["init_args"]["padding"] == 0
+    assert "no commercial use" in said["licence"]
+    taken = take_head(checkpoint, "pose", tmp_path / "pose.safetensors")
+    model, first = load_model(taken), load_model(checkpoint)
+    assert model.backbone.padding == 0, "a released pose model would have 2"
+    with torch.no_grad():
+        assert torch.equal(model(images())["pose"], first(images())["pose"])
