@@ -9,7 +9,7 @@ import sapiens1_files as files
 import torch
 from helpers import QUIET
 
-from sapiens2_lit.backbones import Sapiens1
+from sapiens2_lit.backbones import Sapiens1, Sapiens2
 from sapiens2_lit.checkpoints import read_meta, read_weights, take_head
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.errors import SettingError, WeightsError
@@ -126,6 +126,11 @@ def test_what_is_no_task_file_is_refused(folder: Path, tmp_path: Path) -> None:
         NetworkFactory(
             partial(Sapiens1, "test", (64, 48)), {"pose": HEADS["pose"]}, str(folder / "pose.pth")
         ).build(True)
+    with pytest.raises(WeightsError, match=r"hint: the file is of Sapiens v1.*backbones\.Sapiens1"):
+        Sapiens2("test", (64, 48), weights=str(folder / "pretrain.pth"))
+    with pytest.raises(WeightsError, match="expected a Sapiens v1 backbone"):
+        torch.save(Sapiens2("test").state_dict(), tmp_path / "second.pth")
+        Sapiens1("test", (64, 48), padding=0, weights=str(tmp_path / "second.pth"))
     files.write_task(tmp_path / "five.pth", "seg", 5)
     (tmp_path / "config.json").write_text('{"padding": 0}')
     with pytest.raises(WeightsError, match=r"5 classes.*28 \(body28\).*id2label"):
