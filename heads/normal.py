@@ -25,7 +25,8 @@ class NormalHead(DenseHead):
 
     Args:
         embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle` as in the released normal models, `deconv`, `light`, or `linear`;
+        decoder: `pixel_shuffle` as in the released normal models, `deconv`, `light`, `linear`,
+            or `sapiens1` as in those of Sapiens v1;
             `auto` for what its weights have, without weights `pixel_shuffle`.
         loss: named terms, modules called as `term(normals, target, valid)` with (B, 3, H, W), (B, 3, H, W) and
             (B, 1, H, W); the default has the released weights: 10 cosine, 1 absolute and 10 gradient error. Add

@@ -32,7 +32,8 @@ class PoseHead(DecoderHead):
     Args:
         embed_dim: channels of the backbone's feature map.
         skeleton: `coco17`, `coco_wholebody133`, `sociopticon308`, or a YAML file of your own.
-        decoder: `deconv` as in the released pose models, `pixel_shuffle`, `light`, or `linear`;
+        decoder: `deconv` as in the released pose models, `pixel_shuffle`, `light`, `linear`,
+            or `sapiens1` as in those of Sapiens v1;
             `auto` for what its weights have, without weights `deconv`.
         sigma: standard deviation of a target's Gaussian in heatmap pixels on the released 256 x 192 map; on
             maps of another size it is scaled along, but never below one pixel.

@@ -199,8 +199,9 @@ class SegmentationHead(SegmentationHeadBase):
 
     Args:
         embed_dim: channels of the backbone's feature map.
-        classes: `body29`, the released 29 classes, or a YAML file of your own.
-        decoder: `deconv` as in the released segmentation models, `pixel_shuffle`, `light`, or `linear`;
+        classes: `body29`, the released 29 classes, `body28`, those of Sapiens v1, or a YAML file of your own.
+        decoder: `deconv` as in the released segmentation models, `pixel_shuffle`, `light`, `linear`,
+            or `sapiens1` as in those of Sapiens v1;
             `auto` for what its weights have, without weights `deconv`.
         loss: named terms, modules called as `term(logits, labels)` with (B, C, H, W) and (B, H, W), 255 ignored; the
             default is the released one: weighted cross-entropy and Dice.

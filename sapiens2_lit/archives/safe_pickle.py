@@ -8,10 +8,13 @@ from typing import Any
 
 import torch
 
+from sapiens2_lit.archives.programs import refuse_program
 from sapiens2_lit.archives.verify import tell_unverified, verify_file
 from sapiens2_lit.errors import DamagedError, WeightsError
 
 _UNKNOWN_CLASS = re.compile(r"GLOBAL:? `?([\w.]+)")  # in PyTorch's message
+# What trainers of OpenMMLab (Sapiens v1 among them) leave in `meta` and beside the weights.
+_OF_MMENGINE = re.compile(r"(mm(engine|cv|pose|seg|pretrain|det)|numpy)\b")
 
 
 def read_pickle(file: Path, mmap: bool = True) -> Any:
@@ -25,6 +28,7 @@ def read_pickle(file: Path, mmap: bool = True) -> Any:
         DamagedError: a checksum in it does not match.
         WeightsError: the file is broken, or would run code when loaded. The message is one line.
     """
+    refuse_program(file)
     try:
         known = verify_file(file)
         # Only the newer zip format can be memory-mapped.
@@ -44,6 +48,8 @@ def _message(file: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
         return f"{file}: the file cannot be read: {error.strerror}."
     if named := _UNKNOWN_CLASS.search(str(error)):
+        if _OF_MMENGINE.match(named[1]):
+            return _way_out(file, named[1])
         return (
             f"{file}: expected tensors alone; found {named[1]}, which would run code when loaded. That is never "
             "allowed: ask for the weights as safetensors."
@@ -54,6 +60,20 @@ def _message(file: Path, error: Exception) -> str:
             f"allowed; {what_is(file)}."
         )
     return f"{file}: expected a PyTorch file with tensors alone; {what_is(file)}."
+
+
+def _way_out(file: Path, found: str) -> str:
+    """How to take the tensors out of a file of mmengine, where it is trusted."""
+    clean = file.with_name(f"{file.stem}_clean{file.suffix}")
+    code = (
+        f"import torch; d = torch.load('{file}', map_location='cpu', weights_only=False); "
+        f"torch.save({{'state_dict': d['state_dict']}}, '{clean}')"
+    )
+    return (
+        f"{file}: expected tensors alone; found {found} beside them (in `meta` or `message_hub`, as mmengine writes "
+        "it), which would run code when loaded. That is never allowed here. If you trust the file, take the weights "
+        f'out where it was trained: python -c "{code}", and give {clean}.'
+    )
 
 
 def what_is(file: Path) -> str:

@@ -2,13 +2,14 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.checkpointing import Checkpointing
 from sapiens2_lit.backbones.licences import notice
+from sapiens2_lit.checkpoints.lazy_safetensors import Readable
 from sapiens2_lit.errors import SettingError
 
 # ImageNet's channel means and standard deviations, of RGB 0..255.
@@ -34,6 +35,8 @@ class Backbone(nn.Module, ABC):
         image_size: (height, width) of the input that it is used at, None for any.
         weights: where pretrained weights come from (file, folder, hub id), or None.
         licence: of these weights, as the hub names it (`apache-2.0`), None where that is not known.
+        released_licence: of all weights that were ever released for this kind of backbone, wherever a copy of them or
+            what was derived from them lies; None where there are several, or none.
         holds_frozen: whether checkpoints hold its frozen weights, too, since the files that they came from have other
             names or shapes and cannot bring them back.
         out_indices: blocks whose maps `forward` returns, counted from 0.
@@ -53,6 +56,7 @@ class Backbone(nn.Module, ABC):
     image_size: tuple[int, int] | None = None
     weights: str | None = None
     licence: str | None = None
+    released_licence: str | None = None
     holds_frozen: bool = False
     out_indices: tuple[int, ...] = ()
     activation_checkpointing: Checkpointing | None = None
@@ -75,6 +79,24 @@ class Backbone(nn.Module, ABC):
     def layer_depth(self, name: str) -> int:
         """Depth of the parameter called `name`: 0 embeddings, i + 1 block i, depth + 1 the final norm."""
 
+    def fit_tensors(
+        self, tensors: Mapping[str, Readable], origin: str, prefix: str = ""
+    ) -> Mapping[str, Readable]:
+        """Tensors of a file as this backbone holds them, where it holds some for its own image size.
+
+        Args:
+            tensors: by the backbone's names, beside which there may be others.
+            origin: of the file, for messages.
+            prefix: in front of the backbone's names.
+
+        Raises:
+            WeightsError: they are of another backbone.
+        """
+        return tensors
+
+    def check_source(self, source: str) -> None:
+        """Raise SettingError where a whole model's file needs other settings than this backbone has."""
+
     def lora_targets(self) -> list[str]:
         """Last parts of the names of the linear layers in its blocks, which get adapters by default."""
         layers = (
@@ -94,9 +116,14 @@ class Backbone(nn.Module, ABC):
         other.out_indices = out_indices
         return other
 
-    def licence_notice(self) -> str | None:
-        """What to know of the licence of its weights, in one line; None where it has none or it is not known."""
-        return None if self.weights is None or self.licence is None else notice(self.licence)
+    def licence_notice(self, source: str | None = None) -> str | None:
+        """What to know of the licence of its weights, in one line; None where it has none or it is not known.
+
+        Args:
+            source: of a whole model that brings its weights, where it has none of its own.
+        """
+        licence = self.licence if self.weights is not None else self.released_licence if source else None
+        return None if licence is None else notice(licence)
 
     def other_parts(self) -> list[nn.Module]:
         """What is gathered at once where the backbone is sharded, besides each block."""

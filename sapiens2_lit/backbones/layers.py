@@ -128,7 +128,9 @@ def init_layer(module: nn.Module) -> None:
         init_normal(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, RMSNorm):
+    elif isinstance(module, RMSNorm | nn.LayerNorm):
         nn.init.ones_(module.weight)
+        if isinstance(module, nn.LayerNorm):
+            nn.init.zeros_(module.bias)
     elif isinstance(module, LayerScale):
         nn.init.constant_(module.weight, INIT_LAYER_SCALE)

@@ -59,6 +59,12 @@ def derived(base: str, licence: str | None) -> str:
     return f"The weights are derived from {base}, and its licence holds for them: {in_words(licence)}."
 
 
+def restriction(base: str | None, licence: str | None) -> str:
+    """What must stand in every file with weights derived from `base`; empty where its licence allows every use."""
+    known = LICENCES.get(licence or "")
+    return derived(base, licence) if base is not None and known is not None and known.remark else ""
+
+
 def in_words(licence: str) -> str:
     """A licence with its page and what decides whether its weights can be used, by its name on the hub."""
     known = LICENCES.get(licence)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sapiens2_lit.backbones.base import Backbone, resolve_indices
 from sapiens2_lit.backbones.checkpointing import Checkpointing, check_checkpointing, run_block
 from sapiens2_lit.backbones.layers import Block, RMSNorm, init_layer, init_normal
-from sapiens2_lit.backbones.licences import licence_of
+from sapiens2_lit.backbones.licences import SAPIENS2, licence_of
 from sapiens2_lit.backbones.rope import Grid, RopePeriods, RopeTables, rope_tables
 from sapiens2_lit.backbones.sizes import PATCH, WINDOW, BackboneSize, check_image_size, find_size
 from sapiens2_lit.backbones.tokenizer import WindowTokenizer
@@ -66,6 +66,7 @@ class Sapiens2(Backbone):
 
     image_size: tuple[int, int]
     activation_checkpointing: Checkpointing
+    released_licence = SAPIENS2
     forward_methods = ("forward_tokens", "forward_visible")
     prefix_tokens = PREFIX
 

@@ -35,7 +35,7 @@ class ModelSummary(L.Callback):
         if self.settings is not None:
             rank_zero_info("%s", memory_line(pl_module, self.settings, trainer.world_size))
         assert pl_module.backbone is not None
-        if (licence := pl_module.backbone.licence_notice()) is not None:
+        if (licence := pl_module.backbone.licence_notice(pl_module.factory.weights)) is not None:
             rank_zero_info("%s", licence)
         if pl_module.factory.compile:
             rank_zero_info("compiling the blocks (model.compile): the first steps take minutes")

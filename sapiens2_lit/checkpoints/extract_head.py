@@ -5,8 +5,9 @@ from pathlib import Path
 
 from sapiens2_lit.checkpoints.format import VOCABULARY
 from sapiens2_lit.checkpoints.head_names import read_head_names, to_json
-from sapiens2_lit.checkpoints.reader import read_weights
+from sapiens2_lit.checkpoints.reader import locate, read_meta, read_weights
 from sapiens2_lit.checkpoints.released_names import released_state
+from sapiens2_lit.checkpoints.sapiens1_file import PADDING, own_padding
 from sapiens2_lit.checkpoints.writer import write_weights
 from sapiens2_lit.errors import WeightsError
 
@@ -39,4 +40,14 @@ def take_head(checkpoint: str | Path, head: str, path: str | Path, *, backbone: 
         )
     names = read_head_names(str(checkpoint), found.tensors).get(head)
     vocabulary = {} if names is None else {VOCABULARY: json.dumps(to_json(names))}
-    return write_weights(tensors, path, metadata={"head": head, **vocabulary})
+    metadata = {"head": head, **vocabulary, **of_v1(locate(checkpoint)[0][0])}
+    return write_weights(tensors, path, metadata=metadata)
+
+
+def of_v1(checkpoint: Path) -> dict[str, str]:
+    """What the header says besides of a Sapiens v1 backbone: its padding, which no tensor shows, and its licence."""
+    padding = own_padding(checkpoint)
+    if padding is None:
+        return {}
+    licence = read_meta(checkpoint).get("licence")
+    return {PADDING: str(padding), **({"licence": str(licence)} if licence else {})}

@@ -1,7 +1,7 @@
 """What the rows of a head's last layer stand for in weights: names of keypoints or classes, as far as files tell."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,15 @@ from sapiens2_lit.checkpoints.format import VOCABULARIES, VOCABULARY
 from sapiens2_lit.checkpoints.hf_config import class_names
 from sapiens2_lit.checkpoints.lazy_safetensors import Readable
 from sapiens2_lit.checkpoints.reader import locate, read_meta
+from sapiens2_lit.checkpoints.sapiens1_names import is_sapiens1
+from sapiens2_lit.checkpoints.task_config import CONFIG
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.vocabularies import Classes, Skeleton, load_classes, load_skeleton
 from sapiens2_lit.vocabularies.synonyms import Kind
 
-CONFIG = "sapiens2_lit.config"  # in a safetensors header: JSON of the configuration that made the networks
 SKELETONS = {17: "coco17", 133: "coco_wholebody133", 308: "sociopticon308"}
 CLASSES = {29: "body29"}
+CLASSES_V1 = {28: "body28"}
 RELEASED = "decode_head"  # the one head of a file in the released layout
 _LAYERS: dict[str, Kind] = {"conv_pose": "keypoints", "conv_seg": "classes"}
 _SETTINGS: dict[str, Kind] = {"skeleton": "keypoints", "classes": "classes"}
@@ -60,6 +62,7 @@ def read_head_names(source: str, tensors: Mapping[str, Readable]) -> dict[str, H
     """
     files, _ = locate(source, download=False)
     said = _said_by(files[0], tensors)
+    classes = released_classes(tensors)
     found = dict(said)
     for name, tensor in tensors.items():
         head, _, layer = name.removeprefix("heads.").partition(".")
@@ -71,9 +74,14 @@ def read_head_names(source: str, tensors: Mapping[str, Readable]) -> dict[str, H
             del found[head]  # it is not of this file
         elif head not in said and kind == "keypoints" and count in SKELETONS:
             found[head] = names_of(load_skeleton(SKELETONS[count]))
-        elif head not in said and kind == "classes" and count in CLASSES:
-            found[head] = names_of(load_classes(CLASSES[count]))
+        elif head not in said and kind == "classes" and count in classes:
+            found[head] = names_of(load_classes(classes[count]))
     return found
+
+
+def released_classes(names: Iterable[str]) -> dict[int, str]:
+    """Vocabularies of released models with a backbone of these names, by their number of classes."""
+    return CLASSES_V1 if is_sapiens1(names) else CLASSES
 
 
 def _said_by(file: Path, tensors: Mapping[str, Readable]) -> dict[str, HeadNames]:

@@ -21,6 +21,8 @@ PATTERNS = (
     ["model.safetensors", "model.safetensors.index.json", "model-*.safetensors", *CONFIGS, "LICENSE*"],
     ["*.safetensors", *CONFIGS, "LICENSE*"],
 )
+# Of the first generation, which was released as pickles; they are read as tensors alone.
+V1, V1_PATTERNS = "facebook/sapiens-", (["*.pth", *CONFIGS, "LICENSE*"],)
 
 
 def fetch(hub_id: str, find_files: Callable[[Path], list[Path]], download: bool = True) -> list[Path]:
@@ -50,9 +52,9 @@ def fetch(hub_id: str, find_files: Callable[[Path], list[Path]], download: bool 
 def _download(hub_id: str, find_files: Callable[[Path], list[Path]]) -> list[Path]:
     page = f"https://huggingface.co/{hub_id}"
     try:
-        for patterns in PATTERNS:
+        for patterns in PATTERNS + (V1_PATTERNS if hub_id.startswith(V1) else ()):
             folder = Path(snapshot_download(hub_id, allow_patterns=patterns))
-            if any(folder.glob("*.safetensors")):
+            if any(folder.glob("*.safetensors")) or any(folder.glob("*.pth")):
                 return find_files(folder)
     except GatedRepoError as error:
         raise WeightsError(

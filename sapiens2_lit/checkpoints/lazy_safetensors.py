@@ -12,8 +12,8 @@ from torch import Tensor
 from sapiens2_lit.archives.safe_pickle import what_is
 from sapiens2_lit.archives.verify import verify_file
 from sapiens2_lit.checkpoints.format import TRAINING_ONLY, with_averages
-from sapiens2_lit.checkpoints.reader import locate, read_meta, read_weights, task_beside
-from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released
+from sapiens2_lit.checkpoints.layouts import Layout, in_our_names
+from sapiens2_lit.checkpoints.reader import locate, read_meta, read_weights
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.parallel.dtensor import Part
 
@@ -61,10 +61,11 @@ Readable = StoredTensor | JoinedTensor | Tensor
 
 
 class OpenedWeights(NamedTuple):
-    """Tensors by their released names, read or yet to be read, and where they came from."""
+    """Tensors by their released names, read or yet to be read, where they came from, and in which layout."""
 
     tensors: Mapping[str, Readable]
     origin: str
+    layout: Layout = "released"
 
 
 def open_weights(
@@ -87,9 +88,8 @@ def open_weights(
     if any(metas):
         averaged = with_averages(tensors)
         tensors = {name: one for name, one in averaged.items() if not name.startswith(TRAINING_ONLY)}
-    if detect_layout(tensors) == "transformers":
-        tensors = to_released(tensors, task=task or task_beside(files[0]), join=JoinedTensor)
-    return OpenedWeights(tensors, origin)
+    renamed, layout = in_our_names(tensors, files[0], task, join=JoinedTensor)
+    return OpenedWeights(renamed, origin, layout)
 
 
 def stored_tensors(file: Path) -> dict[str, StoredTensor]:

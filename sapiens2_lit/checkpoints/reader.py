@@ -1,6 +1,7 @@
 """Read weights from a file, a folder or the Hugging Face hub, always into the released names."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sapiens2_lit.archives.programs import refuse_program
 from sapiens2_lit.archives.safe_pickle import read_pickle, what_is
 from sapiens2_lit.archives.verify import verify_file
 from sapiens2_lit.checkpoints.fingerprint import candidates, check_identity
@@ -20,27 +22,29 @@ from sapiens2_lit.checkpoints.format import (
     is_ours,
     with_averages,
 )
-from sapiens2_lit.checkpoints.hf_config import check_configs, read_config
+from sapiens2_lit.checkpoints.hf_config import check_configs
 from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id, is_released
+from sapiens2_lit.checkpoints.layouts import Layout, in_our_names
 from sapiens2_lit.checkpoints.released_names import backbone_state
 from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.checkpoints.runs import checkpoint_of_run
-from sapiens2_lit.checkpoints.transformers_names import detect_layout, to_released
 from sapiens2_lit.errors import WeightsError
 from sapiens2_lit.lora import LoRA, merge_state
 from sapiens2_lit.parallel.checkpoint import read_meta_file, read_model
-from sapiens2_lit.vocabularies.tasks import TASKS
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 WRAPPERS = ("state_dict", "model")
 
+_log = logging.getLogger(__name__)
+
 
 class Weights(NamedTuple):
-    """Tensors by their released names, and where they came from."""
+    """Tensors by their released names, where they came from, and in which layout they lay there."""
 
     tensors: dict[str, Tensor]
     origin: str
+    layout: Layout = "released"
 
 
 def read_weights(
@@ -57,7 +61,7 @@ def read_weights(
         source: a file (.safetensors, .pth, .pt, .bin, .ckpt), a folder (`model.safetensors`, shards with an
             index, or one `sapiens2_*.safetensors`), or a hub id (`facebook/sapiens2-pose-0.4b`).
         task: what the head in a file in the `transformers` layout is for (pose, seg, normal, pointmap,
-            matting); without it the config.json beside the file tells.
+            matting); without it the config.json beside the file tells. Files of Sapiens v1 tell by their shapes.
         ema: of a checkpoint of ours take the averaged weights, where it has them.
         backbone: where to find the pretrained backbone of a checkpoint of ours that holds only what was
             trained, if it is no longer where it was.
@@ -71,9 +75,8 @@ def read_weights(
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors.update(_read_file(file, ema, backbone))
-    if detect_layout(tensors) == "transformers":
-        tensors = to_released(tensors, task=task or task_beside(files[0]))
-    return Weights(tensors, origin)
+    renamed, layout = in_our_names(tensors, files[0], task)
+    return Weights(renamed, origin, layout)
 
 
 def locate(source: str | Path, download: bool = True) -> tuple[list[Path], str]:
@@ -89,6 +92,7 @@ def locate(source: str | Path, download: bool = True) -> tuple[list[Path], str]:
 
 def _find(source: str | Path, download: bool) -> tuple[list[Path], str]:
     path = Path(source).expanduser()
+    refuse_program(path)
     if run := checkpoint_of_run(path):
         return [run], str(run)
     if path.exists():
@@ -183,12 +187,6 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def task_beside(file: Path) -> str | None:
-    """The task that the config.json beside a file names, if any."""
-    architectures = read_config(file).get("architectures") or []
-    return next((task for task, row in TASKS.items() if row.transformers in architectures), None)
-
-
 def _read_file(file: Path, ema: bool, backbone: str | None) -> dict[str, Tensor]:
     if file.is_dir():
         content = {**read_meta_file(file), "state_dict": read_model(file)}
@@ -224,6 +222,8 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
     """The tensors by name, out of {"state_dict": ...} or {"model": ...} if need be."""
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            if others := sorted(str(one) for one in content if one not in (key, "meta")):
+                _log.info("%s: besides `%s` it holds %s, which is left out.", file, key, ", ".join(others))
             content = content[key]
             break
     if not isinstance(content, Mapping) or not content:

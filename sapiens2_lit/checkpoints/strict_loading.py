@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.checkpoints.lazy_safetensors import Readable
+from sapiens2_lit.checkpoints.sapiens1_names import is_sapiens1
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.lora import is_lora, plain_name
 from sapiens2_lit.parallel.dtensor import held_part, local_values
@@ -211,6 +212,8 @@ def _hints(report: LoadReport) -> list[str]:
         )
     elif any("blocks." in name for name in report.missing + report.unexpected) and not tokenizer:
         hints.append(f"the backbones differ in depth or layout: is `{report.chosen_by}` the file's?")
+    if is_sapiens1(name.removeprefix("backbone.") for name in report.unexpected):
+        hints.append("the file is of Sapiens v1: its backbone is sapiens2_lit.backbones.Sapiens1")
     hints += _hints_of_heads(report)
     if not report.loaded:
         hints.append("no name fits: is this a file of this kind of backbone, and of this task?")

@@ -1,13 +1,13 @@
 """`decoder: auto`: the decoder that a head's weights have, the one that heads share, or the task's own."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from jsonargparse import Namespace
 
-from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
+from sapiens2_lit.checkpoints.lazy_safetensors import Readable, open_weights
 from sapiens2_lit.checkpoints.strict_loading import is_under
-from sapiens2_lit.decoders import Kind, kind_of, own_kind
+from sapiens2_lit.decoders import Kind, deconv_kind, kind_of, own_kind
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies.tasks import TASKS
 
@@ -29,7 +29,8 @@ def choose_decoders(model: Namespace) -> None:
     heads = {
         name: head for name, head in model.heads.items() if settings_of(head).get("decoder") in get_args(Kind)
     }
-    weights = known_kinds(model, heads) if model.weights else {}
+    tasks = {name: _TASK_OF.get(head.class_path, "") for name, head in heads.items()}
+    weights = known_kinds(model, tasks) if model.weights else {}
     for name, head in heads.items():
         settings, found = settings_of(head), weights.get(name)
         if settings.decoder != AUTO and found not in (None, settings.decoder):
@@ -39,9 +40,8 @@ def choose_decoders(model: Namespace) -> None:
                 f"{settings.decoder} one from nothing"
             )
         if settings.decoder == AUTO and (found or head.class_path in _TASK_OF):
-            task = _TASK_OF.get(head.class_path, "")
-            shared = model.get("shared_decoder") and task != "pose"
-            settings.decoder = found or ("shared" if shared else own_kind(task))
+            shared = model.get("shared_decoder") and tasks[name] != "pose"
+            settings.decoder = found or ("shared" if shared else own_kind(tasks[name]))
 
 
 def settings_of(head: Namespace) -> Namespace:
@@ -49,17 +49,27 @@ def settings_of(head: Namespace) -> Namespace:
     return found
 
 
-def known_kinds(model: Namespace, heads: Iterable[str]) -> dict[str, Kind]:
-    """Kinds of the decoders in `weights`, of the heads that take theirs from there."""
+def known_kinds(model: Namespace, tasks: Mapping[str, str]) -> dict[str, Kind]:
+    """Kinds of the decoders in `weights`, of the heads that take theirs from there; `tasks` has the task of each."""
     fresh = tuple(model.get("reinitialize") or ())
     own = model.backbone.get("init_args", Namespace()).get("weights")
     tensors = open_weights(model.weights, backbone=own).tensors
-    loaded = [name for name in heads if not any(is_under(f"heads.{name}", prefix) for prefix in fresh)]
-    kinds = {name: kind_of(names_of(name, tensors)) for name in loaded}
+    loaded = [name for name in tasks if not any(is_under(f"heads.{name}", prefix) for prefix in fresh)]
+    kinds = {name: kind_in(tasks[name], shapes_of(name, tensors)) for name in loaded}
     return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
-def names_of(head: str, names: Iterable[str]) -> list[str]:
-    """Names of the parameters of one head of ours, or of the one head of a released file."""
-    prefixes = (f"heads.{head}.", _RELEASED)
-    return [name.removeprefix(prefix) for name in names for prefix in prefixes if name.startswith(prefix)]
+def kind_in(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind | None:
+    """The kind of decoder whose parameters have these names and shapes."""
+    kind = kind_of(shapes)
+    return deconv_kind(task, shapes) if kind == "deconv" else kind
+
+
+def shapes_of(head: str, tensors: Mapping[str, Readable]) -> dict[str, Sequence[int]]:
+    """Shapes of the parameters of one head of ours, or of the one head of a released file, by their names in it."""
+    return {
+        name.removeprefix(prefix): tensor.shape
+        for name, tensor in tensors.items()
+        for prefix in (f"heads.{head}.", _RELEASED)
+        if name.startswith(prefix)
+    }

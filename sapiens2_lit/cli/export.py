@@ -8,6 +8,7 @@ from huggingface_hub import HfApi
 
 from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.atomic_write import check_room
+from sapiens2_lit.backbones.licences import restriction
 from sapiens2_lit.cli.export_options import parse
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.errors import SettingError
@@ -66,9 +67,11 @@ def export(args: list[str], api: HfApi | None = None) -> int:
     )
     check_room(out, round(1.05 * sum(p.numel() * p.element_size() for p in model.parameters())) + SMALL_FILES)
     with new_folder(out, overwrite=options.overwrite) as folder:
-        settings = Options(options.head, options.check, options.opset, options.precision == "fp16")
-        exported = FORMATS[options.format](model, folder, settings)
         origin = provenance(model, source, options.backbone)
+        notice = restriction(origin.base, origin.licence)
+        half = options.precision == "fp16"
+        settings = Options(options.head, options.check, options.opset, half, notice)
+        exported = FORMATS[options.format](model, folder, settings)
         run = read_run(source, ema=options.ema).of(exported.heads)
         licence = write_metadata(model, folder, exported, origin, run, name=options.push_to_hub or out.name)
     sys.stdout.write(report(out, exported, licence))

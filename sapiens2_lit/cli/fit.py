@@ -34,6 +34,7 @@ from sapiens2_lit.checkpoints.checkpoint_io import RunCheckpointIO
 from sapiens2_lit.checkpoints.trust import trusted
 from sapiens2_lit.cli.check_run import check_run
 from sapiens2_lit.cli.choose_decoders import choose_decoders
+from sapiens2_lit.cli.choose_padding import choose_padding
 from sapiens2_lit.cli.choose_steps import choose_duration, is_open, validate_in_steps
 from sapiens2_lit.cli.class_kinds import check_kinds
 from sapiens2_lit.cli.closing import closing_lines
@@ -158,6 +159,7 @@ class SapiensCLI(LightningCLI):
         """Let one place decide each setting that backbone, heads and data share."""
         share_settings(settings)
         choose_decoders(settings.model)
+        choose_padding(settings.model)
 
     def instantiate_classes(self) -> None:
         """Make all that the configuration says, in the run's folder, which from now on is this run's alone."""

@@ -21,7 +21,8 @@ def build_decoder(
     """A fresh decoder for a feature map `width` channels wide, whose last layer is called `conv_TASK`.
 
     Args:
-        kind: `auto` for the task's own; `shared` for the last part behind a shared decoder for maps `width` wide.
+        kind: `auto` for the task's own; `sapiens1` for that of Sapiens v1; `shared` for the last part behind a shared
+            decoder for maps `width` wide.
         like: the released task whose channels and norms it takes, where `task` is not one of those.
 
     Raises:
@@ -45,7 +46,7 @@ def build_decoder(
             shared_widths(width)[-1], out_channels, predictor, full_size=(like or task) != "pose"
         )
     channels = decoder_preset(like or task, width, kind)
-    if kind == "deconv":
+    if kind in ("deconv", "sapiens1"):
         return DeconvDecoder(width, channels.upsample, channels.conv, out_channels, predictor)
     return PixelShuffleDecoder(
         width,

@@ -1,4 +1,4 @@
-"""The decoder of the released pose and segmentation heads: transposed convolutions, then 1 x 1 ones."""
+"""The decoder of released pose and segmentation heads, and of all heads of v1: transposed convolutions, then 1 x 1."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,12 +1,12 @@
 """Channels of the released decoders, by task, kind and width of the backbone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sapiens2_lit.errors import SettingError
 
-Kind = Literal["auto", "deconv", "pixel_shuffle", "light", "linear", "shared"]
+Kind = Literal["auto", "deconv", "pixel_shuffle", "light", "linear", "shared", "sapiens1"]
 REFERENCE_WIDTH = 1024  # narrower backbones without released heads get channels in proportion to this one
 SMALLEST_RELEASED = 768
 
@@ -50,13 +50,18 @@ _POSE_SHUFFLE = (DecoderChannels((512, 384), (256, 256)),) * 3
 # Not released: classes keep the 64 channels in front of the predictor that the released head has.
 _SEG_SHUFFLE = (DecoderChannels((768, 512, 256, 128), (64, 64)),) * 3
 
+# Of Sapiens v1, whatever the backbone's width, narrower than all of them in proportion: strides of 4, 2, 2 and 1.
+_V1_POSE = (DecoderChannels((768, 768), (768, 768)),) * 3
+_V1_DENSE = (DecoderChannels((768, 768, 768), (768, 768, 768)),) * 3
+_V1_DEPTH = (DecoderChannels((384, 384, 384, 384), (384, 384)),) * 3
+
 TABLE: dict[str, dict[Kind, tuple[DecoderChannels, ...]]] = {
-    "pose": {"deconv": _POSE, "pixel_shuffle": _POSE_SHUFFLE},
-    "seg": {"deconv": _SEG, "pixel_shuffle": _SEG_SHUFFLE},
-    "normal": {"deconv": _SEG, "pixel_shuffle": _NORMAL},
+    "pose": {"deconv": _POSE, "pixel_shuffle": _POSE_SHUFFLE, "sapiens1": _V1_POSE},
+    "seg": {"deconv": _SEG, "pixel_shuffle": _SEG_SHUFFLE, "sapiens1": _V1_DENSE},
+    "normal": {"deconv": _SEG, "pixel_shuffle": _NORMAL, "sapiens1": _V1_DENSE},
     "pointmap": {"deconv": _SEG, "pixel_shuffle": _POINTMAP},
     "albedo": {"deconv": _SEG, "pixel_shuffle": _ALBEDO},
-    "depth": {"deconv": _SEG, "pixel_shuffle": _NORMAL},
+    "depth": {"deconv": _SEG, "pixel_shuffle": _NORMAL, "sapiens1": _V1_DEPTH},
     "matting": {"deconv": _SEG, "pixel_shuffle": _NORMAL},
 }
 
@@ -73,7 +78,7 @@ RMS_TASKS = ("albedo", "depth")
 
 
 def decoder_preset(task: str, width: int, kind: Kind) -> DecoderChannels:
-    """Channels of the decoder that was released for the task and a backbone `width` wide.
+    """Channels of the decoder that was released for the task and a backbone `width` wide, by `sapiens1` that of v1.
 
     Kinds and widths that were not released get a row of the same total stride (4 for pose, 16 otherwise):
     between two released widths the smaller one's, below 768 for pose one in proportion, for dense tasks a lighter one,
@@ -88,6 +93,9 @@ def decoder_preset(task: str, width: int, kind: Kind) -> DecoderChannels:
     if kind not in kinds:
         raise SettingError(f"kind: found {kind!r}, expected one of {', '.join(kinds)}.")
     narrow, wide, widest = kinds[kind]
+    if kind == "sapiens1":
+        few = width < REFERENCE_WIDTH
+        return _each(narrow, width) if few else narrow
     if width >= 2432:
         return widest
     if width >= 1536:
@@ -96,7 +104,11 @@ def decoder_preset(task: str, width: int, kind: Kind) -> DecoderChannels:
         return narrow
     if task != "pose":
         return _light(width, fewest=32 if task == "seg" else 16)
-    return DecoderChannels(_scaled(narrow.upsample, width), _scaled(narrow.conv, width))
+    return _each(narrow, width)
+
+
+def _each(channels: DecoderChannels, width: int) -> DecoderChannels:
+    return DecoderChannels(_scaled(channels.upsample, width), _scaled(channels.conv, width))
 
 
 def own_kind(task: str) -> Kind:
@@ -105,9 +117,26 @@ def own_kind(task: str) -> Kind:
 
 
 def kind_of(names: Iterable[str]) -> Kind | None:
-    """The kind of decoder whose parameters have these names, None where they tell of none."""
+    """The kind of decoder whose parameters have these names, None where they tell of none; see `deconv_kind`."""
     stages = (kind for name in names for stage, kind in _FIRST_STAGE.items() if name.startswith(stage))
     return next(stages, None)
+
+
+def deconv_kind(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind:
+    """Whether a decoder of transposed convolutions is that of Sapiens v1, by its channels, or that of Sapiens2.
+
+    Args:
+        task: of the head.
+        shapes: of its parameters, by their names in it.
+    """
+    first = shapes.get("deconv_layers.0.weight")
+    if first is None or "sapiens1" not in TABLE.get(task, {}):
+        return "deconv"
+    numbers = range(0, 3 * len(shapes), 3)
+    upsample = [shapes[name][1] for n in numbers if (name := f"deconv_layers.{n}.weight") in shapes]
+    conv = [shapes[name][0] for n in numbers if (name := f"conv_layers.{n}.weight") in shapes]
+    expected = decoder_preset(task, first[0], "sapiens1")
+    return "sapiens1" if DecoderChannels(tuple(upsample), tuple(conv)) == expected else "deconv"
 
 
 def light_widths(task: str, width: int) -> tuple[int, int, int]:

@@ -52,10 +52,11 @@ def describe_head(head: Head) -> dict[str, Any]:
             "colors": [list(color) for color in head.classes.colors],
             "background": head.classes.background,
         }
+    linear = isinstance(head, DepthHead) and head.linear
     if (task := facts["task"]) is not None:
         facts["maps"] = {
             kind.key: {
-                "function": kind.function_of(head.relative),
+                "function": "identity" if linear else kind.function_of(head.relative),
                 "channels": [kind.first_channel, kind.first_channel + kind.channels],
             }
             for kind in TASKS[task].maps

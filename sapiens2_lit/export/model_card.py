@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.backbones import Sapiens1, Sapiens2
 from sapiens2_lit.backbones.licences import ON_HUB, SAPIENS2, derived
 from sapiens2_lit.export.configuration import without_places
 from sapiens2_lit.export.plan import Exported
@@ -69,7 +69,8 @@ def metadata(
         )
         for metric, value in run.metrics.items()
     ]
-    family = ["sapiens2"] if isinstance(model.backbone, Sapiens2) else []
+    families = {Sapiens2: "sapiens2", Sapiens1: "sapiens"}
+    family = [name for kind, name in families.items() if isinstance(model.backbone, kind)]
     return ModelCardData(
         **licence_fields(source.licence),
         library_name=LIBRARIES[exported.form],

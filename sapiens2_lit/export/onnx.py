@@ -20,7 +20,7 @@ from sapiens2_lit.export.agreement import RGB, Box, Maps, check_agreement
 from sapiens2_lit.export.graph import BATCHES, clear_errors, dynamic_shapes, example, network_of, signature
 from sapiens2_lit.export.manifest import describe
 from sapiens2_lit.export.network import INPUT, ExportNetwork
-from sapiens2_lit.export.plan import Exported, Options
+from sapiens2_lit.export.plan import LICENCE, Exported, Options
 from sapiens2_lit.export.verify import compare, random_images
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.model import InferenceModel
@@ -66,6 +66,8 @@ def write_onnx(model: InferenceModel, folder: Path, options: Options) -> Exporte
         if options.half:
             facts["precision"] = "float16"
         program.model.metadata_props[METADATA] = json.dumps({**facts, **describe(model, heads)})
+        if options.notice:
+            program.model.metadata_props[LICENCE] = options.notice
         size = sum(p.numel() * p.element_size() for p in network.parameters())
         if options.half:
             save_half(program.model_proto, folder / WEIGHTS, size // 2 > LARGEST_FILE)

@@ -226,6 +226,8 @@ def read_map(field: Array, function: str, start: int, stop: int) -> Array:
     part = field[:, start:stop]
     if function == "normalize":
         return part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+    if function == "identity":
+        return part
     if function == "clip":
         return np.clip(part, 0, 1)
     return np.exp(part) if function == "exp" else sigmoid(part)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # options are checked before torch is imported
     from sapiens2_lit.heads.base import Head
     from sapiens2_lit.inference.model import InferenceModel
 
+LICENCE = "licence"  # name of the notice in files
 OPSETS = range(18, 24)  # of ONNX; 18: the first that the exporter writes itself
 
 
@@ -19,12 +20,14 @@ class Options:
     check: run what was written and compare.
     opset: version of the ONNX operators.
     half: hold ONNX weights and compute in float16.
+    notice: on a licence that restricts the use of the weights, written into the files themselves; empty for none.
     """
 
     head: str | None = None
     check: bool = True
     opset: int = 18
     half: bool = False
+    notice: str = ""
 
 
 @dataclass(frozen=True)

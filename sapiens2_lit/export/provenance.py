@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sapiens2_lit.backbones import Backbone, Sapiens2, TimmBackbone
+from sapiens2_lit.backbones import Backbone, Sapiens1, Sapiens2, TimmBackbone
 from sapiens2_lit.backbones.licences import SAPIENS2
 from sapiens2_lit.checkpoints.hub_ids import RELEASED, is_hub_id
 from sapiens2_lit.checkpoints.pretraining_file import read_origin
 from sapiens2_lit.checkpoints.teachers import read_teachers
 from sapiens2_lit.export.folder import MANIFEST
 from sapiens2_lit.export.released import size_name
+from sapiens2_lit.export.sapiens1 import v1_size_name
 from sapiens2_lit.inference.model import InferenceModel
 
 
@@ -82,9 +83,9 @@ def own_provenance(model: InferenceModel, source: str, backbone: str | None = No
     places = [source, *([backbone] if backbone else []), *named]
     first = named[0] if named else source
     hub_id = first if is_hub_id(first) and not Path(first).expanduser().exists() else None
-    sapiens2 = isinstance(model.backbone, Sapiens2)
-    licence = SAPIENS2 if sapiens2 or first.startswith(RELEASED) else model.backbone.licence
-    base = hub_id or f"{'Sapiens2' if sapiens2 else called(model.backbone)} weights ({Path(first).name})"
+    usual = model.backbone.released_licence
+    licence = usual or (SAPIENS2 if first.startswith(RELEASED) else model.backbone.licence)
+    base = hub_id or f"{family(model.backbone)} weights ({Path(first).name})"
     return Provenance(base, hub_id, places, licence)
 
 
@@ -92,4 +93,13 @@ def called(backbone: Backbone) -> str:
     """What to call a backbone: the name that timm has for it, or its size, or its class."""
     if isinstance(backbone, TimmBackbone):
         return backbone.name
+    if isinstance(backbone, Sapiens1):
+        return f"Sapiens v1 {v1_size_name(backbone)}"
     return f"Sapiens2 {size_name(backbone)}" if isinstance(backbone, Sapiens2) else type(backbone).__name__
+
+
+def family(backbone: Backbone) -> str:
+    """What to call the weights that a backbone began with."""
+    if isinstance(backbone, Sapiens1):
+        return "Sapiens v1"
+    return "Sapiens2" if isinstance(backbone, Sapiens2) else called(backbone)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 
-from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.backbones import Sapiens1, Sapiens2
 from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, SIZES
 from sapiens2_lit.checkpoints import read_weights, released_state, write_weights
 from sapiens2_lit.errors import ExportError, SettingError
 from sapiens2_lit.export.configuration import portable_config
 from sapiens2_lit.export.folder import write_json
-from sapiens2_lit.export.plan import Exported, Options
+from sapiens2_lit.export.plan import LICENCE, Exported, Options
+from sapiens2_lit.export.sapiens1 import write_sapiens1
 from sapiens2_lit.export.tasks import ANY_HEADS, cannot_hold, choose_head, task_of
 from sapiens2_lit.export.transformers_config import config_json, why_not
 from sapiens2_lit.heads.base import Head
@@ -20,7 +21,7 @@ from sapiens2_lit.inference.model import InferenceModel
 
 
 def write_released(model: InferenceModel, folder: Path, options: Options) -> Exported:
-    """`sapiens2_SIZE_TASK.safetensors` and config.json.
+    """`sapiens2_SIZE_TASK.safetensors` and config.json; of a Sapiens v1 backbone `sapiens_SIZE_TASK.pth`.
 
     The file's header holds the configuration of the networks, so that `sapiens2-lit` reads back vocabularies of one's
     own and settings that no tensor tells.
@@ -28,13 +29,15 @@ def write_released(model: InferenceModel, folder: Path, options: Options) -> Exp
     Raises:
         SettingError: the layout has no names for the backbone or the head.
     """
+    if isinstance(model.backbone, Sapiens1):
+        return write_sapiens1(model, model.backbone, folder, options)
     name, head = choose_head(dict(model.named_heads()), options.head, "released")
     task = task_of(head)
     if task is None:
         cannot_hold("released", name, head, "released files have no names for its network")
     backbone = released_backbone(model, "released")
     file = f"sapiens2_{size_name(backbone)}_{task}.safetensors"
-    write_task_file(model, folder / file, name, head)
+    write_task_file(model, folder / file, name, head, options.notice)
     write_json(folder / "config.json", released_config(backbone, head, task))
     checked = check(model, folder / file, name) if options.check else ""
     return Exported("released", {name: head}, file, checked=checked)
@@ -73,10 +76,11 @@ def released_backbone(model: InferenceModel, form: str) -> Sapiens2:
     return model.backbone
 
 
-def write_task_file(model: InferenceModel, path: Path, name: str, head: Head) -> None:
-    """Backbone and one head as safetensors in released names, with their configuration in the header."""
+def write_task_file(model: InferenceModel, path: Path, name: str, head: Head, notice: str) -> None:
+    """Backbone and one head as safetensors in released names; in the header their configuration and licence."""
     config = portable_config(model, {name: head})
-    metadata = {METADATA: json.dumps(config)} if config else None
+    metadata = {METADATA: json.dumps(config)} if config else {}
+    metadata |= {LICENCE: notice} if notice else {}
     write_weights(released_state(model.state_dict(), name), path, metadata=metadata)
 
 

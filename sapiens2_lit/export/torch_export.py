@@ -7,7 +7,7 @@ import torch
 
 from sapiens2_lit.export.graph import BATCHES, clear_errors, dynamic_shapes, example, network_of, signature
 from sapiens2_lit.export.network import ExportNetwork
-from sapiens2_lit.export.plan import Exported, Options
+from sapiens2_lit.export.plan import LICENCE, Exported, Options
 from sapiens2_lit.export.verify import compare, random_images
 from sapiens2_lit.inference.model import InferenceModel
 
@@ -26,7 +26,8 @@ def write_torch_export(model: InferenceModel, folder: Path, options: Options) ->
     with clear_errors("torch-export", heads), torch.no_grad():
         program = torch.export.export(network, (images,), dynamic_shapes=dynamic_shapes())
         facts = signature(network, images)
-        torch.export.save(program, folder / WEIGHTS, extra_files={"signature.json": json.dumps(facts)})
+        beside = {"signature.json": json.dumps(facts)} | ({LICENCE: options.notice} if options.notice else {})
+        torch.export.save(program, folder / WEIGHTS, extra_files=beside)
     facts |= {"torch": torch.__version__, "device": model.device.type}
     checked = check(network, folder / WEIGHTS, model) if options.check else ""
     return Exported("torch-export", heads, WEIGHTS, facts, checked)

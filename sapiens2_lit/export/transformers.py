@@ -44,7 +44,7 @@ def write_transformers(model: InferenceModel, folder: Path, options: Options) ->
     if why := why_not(backbone, head):
         instead = f"--format released, or {ANY_HEADS}" if task_of(head) else ANY_HEADS
         cannot_hold("transformers", name, head, why, instead)
-    write_task_file(model, folder / WEIGHTS, name, head)
+    write_task_file(model, folder / WEIGHTS, name, head, options.notice)
     write_json(folder / "config.json", config_json(backbone, head))
     write_json(folder / "preprocessor_config.json", preprocessor_json(backbone, head, model.view))
     task = task_of(head)

@@ -1,6 +1,5 @@
 """Task models as they were released, or exported by us: which task, size and vocabulary, from the file alone."""
 
-import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -8,16 +7,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sapiens2_lit.backbones import Sapiens1
+from sapiens2_lit.backbones.positions import grid_of
+from sapiens2_lit.backbones.sapiens1_sizes import SAPIENS1_SIZES, sapiens1_size_name
 from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, PATCH, SIZES, WINDOW, BackboneSize
 from sapiens2_lit.checkpoints import load_state, read_weights, task_state
-from sapiens2_lit.checkpoints.head_names import CLASSES, CONFIG, SKELETONS
+from sapiens2_lit.checkpoints.format import BACKBONE
+from sapiens2_lit.checkpoints.head_names import SKELETONS, released_classes
 from sapiens2_lit.checkpoints.hf_config import class_names, read_config
 from sapiens2_lit.checkpoints.hub import fetch
 from sapiens2_lit.checkpoints.reader import find_files
-from sapiens2_lit.checkpoints.renames import translate_config
+from sapiens2_lit.checkpoints.sapiens1_file import padding_in, shape_of
+from sapiens2_lit.checkpoints.sapiens1_names import is_sapiens1
+from sapiens2_lit.checkpoints.task_config import CONFIG, read_task_config
+from sapiens2_lit.decoders import deconv_kind, kind_of
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.inference.build_from_config import read_factories
 from sapiens2_lit.models.build import build
@@ -74,7 +79,10 @@ def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
         raise WeightsError(f"{origin}: its configuration has {len(network.heads)} heads, expected one")
     task, image_size = next(iter(network.heads)), network.backbone.image_size or RELEASED_SIZE
     kept = {name: value for name, value in network.state_dict().items() if ".losses." in name}
-    log.info("%s", load_state(network, kept | task_state(found.tensors, task), source=origin).summary())
+    tensors = network.backbone.fit_tensors(task_state(found.tensors, task), origin, BACKBONE)
+    log.info("%s", load_state(network, {**kept, **tensors}, source=origin).summary())
+    if isinstance(network.backbone, Sapiens1):
+        log.info("%s: %s", origin, network.backbone.licence_notice(origin))
     return Released(network, image_size, config, origin, place)
 
 
@@ -85,22 +93,13 @@ def find_folder(source: str | Path) -> Path:
 
 
 def config_of(place: Path) -> dict[str, Any]:
-    """The configuration in the header of a safetensors file of ours, or nothing."""
+    """The configuration in a task file of ours, or nothing.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
     files = [place] if place.is_file() else find_files(place)
-    if len(files) != 1 or files[0].suffix != ".safetensors":
-        return {}
-    try:
-        with safe_open(files[0], framework="pt") as opened:
-            text = (opened.metadata() or {}).get(METADATA)
-        config = json.loads(text) if text else {}
-        config = translate_config(config) if isinstance(config, dict) else config
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{files[0]}: expected safetensors with a readable header; {error}.") from error
-    if not isinstance(config, dict):
-        raise WeightsError(
-            f"{files[0]}: {METADATA}: found {type(config).__name__}, expected a mapping of settings."
-        )
-    return config
+    return read_task_config(files[0]) if len(files) == 1 else {}
 
 
 def find_task(tensors: Mapping[str, object], origin: str) -> str:
@@ -118,9 +117,10 @@ def find_task(tensors: Mapping[str, object], origin: str) -> str:
             f"{origin}: has heads of ours, but not how they were made; give the run's checkpoint (.ckpt)."
         )
     if not head:
+        example = "facebook/sapiens-seg-0.3b" if is_sapiens1(tensors) else "facebook/sapiens2-seg-0.4b"
         raise WeightsError(
             f"{origin}: has no head (`decode_head.`), as of a pretrained backbone: there is nothing to predict with. "
-            "Expected a task model such as facebook/sapiens2-seg-0.4b, or a checkpoint of a run."
+            f"Expected a task model such as {example}, or a checkpoint of a run."
         )
     raise WeightsError(
         f"{origin}: has a head of an unknown task ({', '.join(sorted(head)[:3])}, ...), expected a last layer "
@@ -168,6 +168,8 @@ def infer_settings(tensors: Tensors, place: Path, origin: str) -> dict[str, Any]
         WeightsError: there is no head of a known task, or no vocabulary has that number of keypoints or classes.
     """
     task = find_task(tensors, origin)
+    if is_sapiens1(tensors):
+        return infer_v1(tensors, task, place, origin)
     four_k = any(name.startswith("backbone.tokenizer.") for name in tensors)
     image_size = list(declared_size(place) or (RELEASED_SIZE_4K if four_k else RELEASED_SIZE))
     backbone = {"size": backbone_size(tensors, origin), "image_size": image_size, "window_tokenizer": four_k}
@@ -177,7 +179,7 @@ def infer_settings(tensors: Tensors, place: Path, origin: str) -> dict[str, Any]
     if task == "pose":
         head["skeleton"] = choose(SKELETONS, count, "keypoints", origin)
     elif task == "seg":
-        head["classes"] = find_classes(place, count, origin)
+        head["classes"] = find_classes(place, count, origin, released_classes(tensors))
     elif task == "pointmap":
         head |= {"image_size": image_size, "patch_size": PATCH * WINDOW if four_k else PATCH}
     return {
@@ -186,17 +188,63 @@ def infer_settings(tensors: Tensors, place: Path, origin: str) -> dict[str, Any]
     }
 
 
-def find_classes(place: Path, count: int, origin: str) -> str | Classes:
+def infer_v1(tensors: Tensors, task: str, place: Path, origin: str) -> dict[str, Any]:
+    """As `infer_settings`, of a task model of Sapiens v1.
+
+    Raises:
+        WeightsError: as `infer_settings`; or its size has no name here, or its positions are of no known grid.
+    """
+    shape = shape_of(tensors, origin, BACKBONE)
+    size, grid = sapiens1_size_name(shape.width, shape.depth), grid_of(shape.positions)
+    if size is None:
+        known = ", ".join(f"{name} ({row.width}, {row.depth})" for name, row in SAPIENS1_SIZES.items())
+        raise WeightsError(
+            f"{origin}: a Sapiens v1 backbone {shape.width} wide and {shape.depth} blocks deep, expected one of "
+            f"{known}."
+        )
+    declared = declared_size(place)
+    if declared is None and grid is None:
+        raise WeightsError(
+            f"{origin}: pos_embed: found positions of {shape.positions} patches, expected those of a square or of a "
+            'grid of 4:3; write {"image_size": [HEIGHT, WIDTH]} into a config.json beside the file.'
+        )
+    image_size = list(declared or (side * PATCH for side in grid or ()))
+    backbone = {
+        "size": size,
+        "image_size": image_size,
+        "padding": padding_in(tensors, origin, place, BACKBONE),
+        "class_token": shape.class_token,
+    }
+    prefix = "decode_head."
+    own = {name.removeprefix(prefix): one.shape for name, one in tensors.items() if name.startswith(prefix)}
+    kind = kind_of(own) or "auto"
+    head: dict[str, Any] = {"decoder": deconv_kind(task, own) if kind == "deconv" else kind}
+    if task == "pose":
+        head["skeleton"] = choose(SKELETONS, shape.outputs, "keypoints", origin)
+    elif task == "seg":
+        head["classes"] = find_classes(place, shape.outputs, origin, released_classes(tensors))
+    elif task == "depth":
+        head |= {"relative": True, "linear": True}
+    return {
+        "backbone": {"class_path": "sapiens2_lit.backbones.Sapiens1", "init_args": backbone},
+        "heads": {task: {"class_path": TASKS[task].head, "init_args": head}},
+    }
+
+
+def find_classes(place: Path, count: int, origin: str, shipped: Mapping[int, str]) -> str | Classes:
     """The classes that config.json names (`id2label`); without names, or with those of a shipped vocabulary, that.
+
+    Args:
+        shipped: vocabularies of released models, by their number of classes.
 
     Raises:
         WeightsError: nobody knows the classes, or a name is there twice.
     """
     names = class_names(place, count)
     if names is None:
-        return choose(CLASSES, count, "classes", origin)
-    if count in CLASSES and plain(names) == plain(load_classes(CLASSES[count]).names):
-        return CLASSES[count]
+        return choose(shipped, count, "classes", origin)
+    if count in shipped and plain(names) == plain(load_classes(shipped[count]).names):
+        return shipped[count]
     try:
         return make_classes(names, f"{origin}: `id2label` of config.json")
     except SettingError as error:
@@ -213,6 +261,11 @@ def choose(vocabularies: Mapping[int, str], count: int, what: str, origin: str) 
         known = ", ".join(f"{number} ({name})" for number, name in vocabularies.items())
         raise WeightsError(
             f"{origin}: has {count} {what}, whose names the file does not say; expected one of {known}. Give the "
-            "checkpoint (.ckpt) of the run that trained it."
+            "checkpoint (.ckpt) of the run that trained it"
+            + (
+                ", or write the names as `id2label` into a config.json beside it."
+                if what == "classes"
+                else "."
+            )
         )
     return vocabularies[count]

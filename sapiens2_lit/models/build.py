@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from sapiens2_lit.backbones.base import Backbone
-from sapiens2_lit.checkpoints import is_under, load_state, open_weights, task_state
+from sapiens2_lit.checkpoints import load_state, open_weights, task_state
+from sapiens2_lit.checkpoints.format import BACKBONE
 from sapiens2_lit.checkpoints.head_names import RELEASED, read_head_names
 from sapiens2_lit.checkpoints.lazy_safetensors import Readable
 from sapiens2_lit.decoders import Decoding, Recompute
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, set_recompute
 from sapiens2_lit.lora import reset_adapters
+from sapiens2_lit.models.check_file import check_depth, check_dropped, check_whole
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.models.rows_by_name import rows_by_name
 from sapiens2_lit.parallel.seeded_init import init_sharded, rng_for
@@ -215,6 +217,7 @@ def load_task_file(
         WeightsError: the file is not found, or does not fit outside `reinitialize` and `drop`.
     """
     heads = [name for name, _ in network.named_heads()]
+    network.backbone.check_source(source)
     found = open_weights(source, backbone=network.backbone.weights)
     tensors: Mapping[str, Readable] = found.tensors
     names = read_head_names(source, tensors) if reuse_rows else {}
@@ -233,28 +236,15 @@ def load_task_file(
         }
         tensors = own | task_state(tensors, known[0])
         names = {known[0]: names[RELEASED]} if RELEASED in names else {}
+        check_depth(network, known[0], found)
+    check_whole(tensors, found.origin)
+    tensors = network.backbone.fit_tensors(tensors, found.origin, BACKBONE)
     check_dropped(drop, tensors, network, found.origin)
     ignore = dict.fromkeys(drop, "dropped, as asked")
     tensors, by_rows = rows_by_name(network, tensors, names, found.origin, reinitialize)
     report = load_state(network, tensors, source=found.origin, reinitialize=reinitialize, ignore=ignore)
     report.by_rows = by_rows
     log.info("%s", report.summary())
-
-
-def check_dropped(
-    drop: tuple[str, ...], tensors: Mapping[str, object], module: nn.Module, origin: str
-) -> None:
-    """Raise SettingError where an entry names nothing in the file, or something that the module has."""
-    for prefix in drop:
-        if not any(is_under(name, prefix) for name in tensors):
-            known = sorted({".".join(name.split(".")[:2]) for name in tensors if name.startswith("heads.")})
-            raise SettingError(
-                f"model.drop: {prefix!r} names nothing in {origin}; its heads are {', '.join(known) or 'none'}."
-            )
-        if any(is_under(name, prefix) for name in nn.Module.state_dict(module)):
-            raise SettingError(
-                f"model.drop: the model has {prefix!r}; to train it anew, list it in model.reinitialize."
-            )
 
 
 def match_state(module: nn.Module, tensors: Mapping[str, Tensor], left_out: frozenset[str]) -> None:

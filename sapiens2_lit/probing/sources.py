@@ -9,15 +9,19 @@ from pathlib import Path
 import torch
 
 from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.backbones.sapiens1 import Sapiens1
+from sapiens2_lit.backbones.sapiens1_sizes import SAPIENS1_SIZES, sapiens1_size_name
 from sapiens2_lit.backbones.sapiens2 import Sapiens2
 from sapiens2_lit.backbones.sizes import SIZES, BackboneSize, check_image_size, find_size, size_names
 from sapiens2_lit.checkpoints import read_meta
 from sapiens2_lit.checkpoints.format import META_FILE
 from sapiens2_lit.checkpoints.hub_ids import FILE_ENDINGS, is_hub_id
-from sapiens2_lit.checkpoints.lazy_safetensors import open_weights
+from sapiens2_lit.checkpoints.lazy_safetensors import Readable, open_weights
 from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.checkpoints.runs import PATTERNS, checkpoint_in, newest
-from sapiens2_lit.errors import SettingError
+from sapiens2_lit.checkpoints.sapiens1_file import shape_of
+from sapiens2_lit.checkpoints.sapiens1_names import is_sapiens1
+from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.inference.from_released import backbone_size
 from sapiens2_lit.inference.model import load_model
 
@@ -176,11 +180,30 @@ def load_backbone(place: str, image_size: tuple[int, int]) -> Backbone:
         if model.get("backbone") and model.get("heads"):
             return load_model(path).backbone
     tensors = open_weights(place).tensors
+    if is_sapiens1(tensors):
+        return load_v1(tensors, place, image_size)
     four_k = any(name.removeprefix("backbone.").startswith("tokenizer.") for name in tensors)
     found = backbone_size(tensors, place)  # type: ignore[arg-type]  # shapes are all that is read
     size = BackboneSize(**found) if isinstance(found, dict) else found
     patch = 64 if four_k else 16
     return Sapiens2(size, fitting(image_size, patch), window_tokenizer=four_k, weights=place)
+
+
+def load_v1(tensors: Mapping[str, Readable], place: str, image_size: tuple[int, int]) -> Backbone:
+    """The backbone of a file of Sapiens v1, with the class token where it has one.
+
+    Raises:
+        WeightsError: its size has no name here.
+    """
+    prefix = "backbone." if any(name.startswith("backbone.") for name in tensors) else ""
+    shape = shape_of(tensors, place, prefix)
+    size = sapiens1_size_name(shape.width, shape.depth)
+    if size is None:
+        raise WeightsError(
+            f"{place}: a Sapiens v1 backbone {shape.width} wide and {shape.depth} blocks deep, expected one of "
+            f"{', '.join(SAPIENS1_SIZES)}."
+        )
+    return Sapiens1(size, fitting(image_size, 16), class_token=shape.class_token, weights=place)
 
 
 def fitting(image_size: tuple[int, int], patch: int) -> tuple[int, int]:

@@ -76,6 +76,8 @@ class CheckpointContent:
             meta[VOCABULARIES] = vocabularies
         if adaptation is not None:
             meta["adapt"] = adaptation.adapt.to_dict()
+            if (licence := adaptation.backbone.licence_notice(self.source)) is not None:
+                meta["licence"] = licence
         if self.identity is not None:
             meta["backbone"] = self.identity
         checkpoint[META] = meta

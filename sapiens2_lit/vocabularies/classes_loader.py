@@ -37,8 +37,8 @@ from sapiens2_lit.vocabularies.file import SUFFIXES, Color, Entries, expect_list
 from sapiens2_lit.vocabularies.outlined_classes import XML, read_cvat_classes, read_labelme_classes
 from sapiens2_lit.vocabularies.tool_classes import LABELMAP, of_tool, read_labelmap
 
-SHIPPED = {"body29": "body29.json", "body3": "body3.yaml"}
-ALIASES = {"sapiens29": "body29"}
+SHIPPED = {"body29": "body29.json", "body28": "body28.json", "body3": "body3.yaml"}
+ALIASES = {"sapiens29": "body29", "sapiens28": "body28"}
 IGNORE_NAME = "ignore"
 
 _FILE_KEYS = frozenset(
@@ -60,7 +60,9 @@ _GOLDEN_ANGLE = 0.381966  # of the color circle: neighbours differ as much as th
 
 
 def load_classes(source: str | Path | Classes) -> Classes:
-    """A class vocabulary by shipped name (body29 or sapiens29, body3), from a .yaml or .json file, or from a tool's.
+    """A class vocabulary by shipped name, from a .yaml or .json file, or from a tool's.
+
+    Names are body29 (sapiens29), body28 (sapiens28, of Sapiens v1) and body3.
 
     Raises:
         SettingError: an unknown name, a file that is not there or not readable, or one whose contents do not

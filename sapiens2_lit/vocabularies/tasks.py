@@ -11,7 +11,7 @@ from typing import Literal
 Values = Literal[
     "classes", "unit vectors", "points", "depth", "color", "premultiplied color", "alpha"
 ]  # what a map's numbers are, which tells how they are resampled and which file formats they have
-Function = Literal["argmax", "normalize", "exp", "sigmoid", "clip", "points"]
+Function = Literal["argmax", "normalize", "exp", "sigmoid", "clip", "points", "identity"]
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,15 @@ import pytest
 import torch
 import yaml
 
-from sapiens2_lit.backbones import TimmBackbone
+from sapiens2_lit.backbones import Sapiens1, TimmBackbone
 from sapiens2_lit.cli.configs import find_config, shipped_configs
 from sapiens2_lit.cli.fit import run
 from sapiens2_lit.cli.plan_settings import PlanCLI
 
 pytest.importorskip("timm")
 RUNS = [name for name in shipped_configs() if "/" not in name]
-OVERLAYS = [name for name in shipped_configs() if name.startswith("backbone/")]
+V1 = [name for name in shipped_configs() if name.startswith("backbone/sapiens1_")]
+OVERLAYS = [name for name in shipped_configs() if name.startswith("backbone/") and name not in V1]
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -38,6 +39,16 @@ def test_every_overlay_names_a_network_of_timm_and_its_licence(name: str) -> Non
     assert backbone.image_size == (1024, 768)
     assert backbone.weights is not None
     assert str(backbone.licence) in find_config(name).read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("name", V1)
+def test_overlays_of_the_first_generation_say_their_licence(name: str) -> None:
+    settings = yaml.safe_load(find_config(name).read_text())["model"]["backbone"]["init_args"]
+    with torch.device("meta"):
+        backbone = Sapiens1(**settings)
+    assert backbone.padding == 0
+    assert name == f"backbone/sapiens1_{settings['size']}.yaml"
+    assert f"{backbone.licence}: no commercial use" in find_config(name).read_text().splitlines()[0]
 
 
 def test_overlays_of_all_families_are_shipped() -> None:

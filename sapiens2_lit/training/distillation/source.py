@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.backbones.licences import SAPIENS2
 from sapiens2_lit.backbones.sizes import SIZES
@@ -166,8 +165,8 @@ def origin_of(weights: str, place: str, config: Mapping[str, Any], backbone: Bac
 
 
 def licence_of(backbone: Backbone) -> str | None:
-    """The licence of a backbone's weights, wherever they lie: of Sapiens2 they are Meta's or derived from Meta's."""
-    return SAPIENS2 if isinstance(backbone, Sapiens2) else backbone.licence
+    """The licence of a backbone's weights, wherever they lie: of Sapiens they are Meta's or derived from Meta's."""
+    return backbone.released_licence or backbone.licence
 
 
 def licence_of_name(weights: str) -> str | None:

@@ -24,7 +24,7 @@ from sapiens2_lit.vocabularies import Classes, Skeleton, load_classes, load_skel
 
 _LEAST_SCORE = 0.3  # of a labelled point, for heads that do not say from where on they draw one
 _SHIPPED_SKELETONS = ("coco17", "coco_wholebody133", "sociopticon308")
-_SHIPPED_CLASSES = ("body29", "body3")
+_SHIPPED_CLASSES = ("body29", "body28", "body3")
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +79,9 @@ def build_origin(predictor: Predictor, model: str, settings: Mapping[str, Any]) 
         "image_size": list(predictor.model.image_size),
         "view": predictor.model.view,
     }
+    backbone = predictor.model.backbone
+    if (licence := backbone.released_licence or backbone.licence) is not None:
+        teacher["licence"] = licence
     return Origin(teacher, dict(settings), described, today())
 
 

@@ -1,0 +1,40 @@
+"""Programs of PyTorch (TorchScript, packages of torch.export), told from weights: they cannot be taken for them."""
+
+import zipfile
+from pathlib import Path
+
+from sapiens2_lit.errors import WeightsError
+
+HUB_ENDINGS = ("-torchscript", "-bfloat16")  # of repositories that hold programs
+
+
+def program_kind(file: Path) -> str | None:
+    """What kind of program a file is; None where it is none."""
+    if not file.is_file() or not zipfile.is_zipfile(file):
+        return None
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return None  # whoever reads it says what is wrong
+    if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
+        return "a TorchScript program (torch.jit.save)"
+    ends = ("serialized_exported_program.json", "archive_format")
+    if any(name.endswith(ends) or "/models/" in name for name in names):
+        return "a program of torch.export"
+    return None
+
+
+def refuse_program(path: Path) -> None:
+    """Raise WeightsError where a file, or the name of a repository, is of a program instead of weights."""
+    if (ending := next((end for end in HUB_ENDINGS if path.name.endswith(end)), None)) and not path.exists():
+        raise WeightsError(
+            f"{path}: a repository of programs, which hold no weights by name: take the one of the same model without "
+            f"{ending}, {str(path).removesuffix(ending)}, whose file ends in .pth."
+        )
+    if (kind := program_kind(path)) is not None:
+        raise WeightsError(
+            f"{path}: found {kind}, expected weights: a program's tensors have lost their names. Take the .pth of the "
+            "same model: of Sapiens v1 it is in the repository without -torchscript or -bfloat16 in its name, such as "
+            "facebook/sapiens-seg-0.3b."
+        )
