@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sapiens2_lit.errors import SettingError
+from sapiens2_lit.errors import SettingError, WeightsError
 
 MLP_RATIO = 4  # hidden channels of the feed-forward network, by channels of a token
 
@@ -61,3 +61,18 @@ def sapiens1_size_name(width: int, depth: int) -> str | None:
     """The name of the size that is so wide and so deep; None where there is none."""
     rows = (SAPIENS1_SIZES | HIDDEN_SAPIENS1_SIZES).items()
     return next((name for name, row in rows if (row.width, row.depth) == (width, depth)), None)
+
+
+def known_size_name(width: int, depth: int, origin: str) -> str:
+    """As `sapiens1_size_name`, of a file that `origin` names.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    name = sapiens1_size_name(width, depth)
+    if name is None:
+        known = ", ".join(f"{name} ({row.width}, {row.depth})" for name, row in SAPIENS1_SIZES.items())
+        raise WeightsError(
+            f"{origin}: a Sapiens v1 backbone {width} wide and {depth} blocks deep, expected one of {known}."
+        )
+    return name

@@ -7,7 +7,7 @@ from jsonargparse import Namespace
 
 from sapiens2_lit.checkpoints.lazy_safetensors import Readable, open_weights
 from sapiens2_lit.checkpoints.strict_loading import is_under
-from sapiens2_lit.decoders import Kind, deconv_kind, kind_of, own_kind
+from sapiens2_lit.decoders import Kind, kind_of, own_kind
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies.tasks import TASKS
 
@@ -55,14 +55,8 @@ def known_kinds(model: Namespace, tasks: Mapping[str, str]) -> dict[str, Kind]:
     own = model.backbone.get("init_args", Namespace()).get("weights")
     tensors = open_weights(model.weights, backbone=own).tensors
     loaded = [name for name in tasks if not any(is_under(f"heads.{name}", prefix) for prefix in fresh)]
-    kinds = {name: kind_in(tasks[name], shapes_of(name, tensors)) for name in loaded}
+    kinds = {name: kind_of(tasks[name], shapes_of(name, tensors)) for name in loaded}
     return {name: kind for name, kind in kinds.items() if kind is not None}
-
-
-def kind_in(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind | None:
-    """The kind of decoder whose parameters have these names and shapes."""
-    kind = kind_of(shapes)
-    return deconv_kind(task, shapes) if kind == "deconv" else kind
 
 
 def shapes_of(head: str, tensors: Mapping[str, Readable]) -> dict[str, Sequence[int]]:

@@ -5,7 +5,7 @@ from .deconv import DeconvDecoder
 from .init import init_decoder
 from .light import LightDecoder, LightTrunk, SharedPart, add_detail
 from .pixel_shuffle import PixelShuffleDecoder
-from .presets import DecoderChannels, Kind, decoder_preset, deconv_kind, kind_of, own_kind, shared_widths
+from .presets import DecoderChannels, Kind, decoder_preset, kind_of, own_kind, shared_widths
 from .recompute import RECOMPUTE, Recompute, has_batch_norm, run_units
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "add_detail",
     "build_decoder",
     "decoder_preset",
-    "deconv_kind",
     "has_batch_norm",
     "init_decoder",
     "kind_of",

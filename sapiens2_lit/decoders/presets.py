@@ -1,6 +1,6 @@
 """Channels of the released decoders, by task, kind and width of the backbone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,19 +116,20 @@ def own_kind(task: str) -> Kind:
     return OWN_KIND.get(task, "pixel_shuffle")
 
 
-def kind_of(names: Iterable[str]) -> Kind | None:
-    """The kind of decoder whose parameters have these names, None where they tell of none; see `deconv_kind`."""
-    stages = (kind for name in names for stage, kind in _FIRST_STAGE.items() if name.startswith(stage))
-    return next(stages, None)
-
-
-def deconv_kind(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind:
-    """Whether a decoder of transposed convolutions is that of Sapiens v1, by its channels, or that of Sapiens2.
+def kind_of(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind | None:
+    """The kind of decoder whose parameters have these names and shapes, None where they tell of none.
 
     Args:
         task: of the head.
         shapes: of its parameters, by their names in it.
     """
+    stages = (kind for name in shapes for stage, kind in _FIRST_STAGE.items() if name.startswith(stage))
+    kind = next(stages, None)
+    return _deconv_kind(task, shapes) if kind == "deconv" else kind
+
+
+def _deconv_kind(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind:
+    """Whether a decoder of transposed convolutions is that of Sapiens v1, by its channels, or that of Sapiens2."""
     first = shapes.get("deconv_layers.0.weight")
     if first is None or "sapiens1" not in TABLE.get(task, {}):
         return "deconv"

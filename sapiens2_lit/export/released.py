@@ -3,18 +3,17 @@
 import json
 from pathlib import Path
 
-import torch
-
 from sapiens2_lit.backbones import Sapiens1, Sapiens2
 from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, SIZES
-from sapiens2_lit.checkpoints import read_weights, released_state, write_weights
-from sapiens2_lit.errors import ExportError, SettingError
+from sapiens2_lit.checkpoints import released_state, write_weights
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.export.configuration import portable_config
 from sapiens2_lit.export.folder import write_json
 from sapiens2_lit.export.plan import LICENCE, Exported, Options
 from sapiens2_lit.export.sapiens1 import write_sapiens1
 from sapiens2_lit.export.tasks import ANY_HEADS, cannot_hold, choose_head, task_of
 from sapiens2_lit.export.transformers_config import config_json, why_not
+from sapiens2_lit.export.verify import check_read_back
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.from_released import METADATA
 from sapiens2_lit.inference.model import InferenceModel
@@ -28,6 +27,7 @@ def write_released(model: InferenceModel, folder: Path, options: Options) -> Exp
 
     Raises:
         SettingError: the layout has no names for the backbone or the head.
+        ExportError: a tensor that is read back differs.
     """
     if isinstance(model.backbone, Sapiens1):
         return write_sapiens1(model, model.backbone, folder, options)
@@ -39,27 +39,9 @@ def write_released(model: InferenceModel, folder: Path, options: Options) -> Exp
     file = f"sapiens2_{size_name(backbone)}_{task}.safetensors"
     write_task_file(model, folder / file, name, head, options.notice)
     write_json(folder / "config.json", released_config(backbone, head, task))
-    checked = check(model, folder / file, name) if options.check else ""
+    expected = released_state(model.state_dict(), name)
+    checked = check_read_back(expected, folder / file) if options.check else ""
     return Exported("released", {name: head}, file, checked=checked)
-
-
-def check(model: InferenceModel, file: Path, name: str) -> str:
-    """Read the file back and compare every tensor, bit by bit.
-
-    Raises:
-        ExportError: one is missing or differs.
-    """
-    expected, found = released_state(model.state_dict(), name), read_weights(file).tensors
-    wrong = [
-        key
-        for key in expected.keys() | found.keys()
-        if key not in expected or key not in found or not torch.equal(expected[key].cpu(), found[key])
-    ]
-    if wrong:
-        raise ExportError(
-            f"--format released: read back, {len(wrong)} tensors differ: {', '.join(sorted(wrong)[:5])}"
-        )
-    return f"read back, all {len(found)} tensors equal"
 
 
 def released_backbone(model: InferenceModel, form: str) -> Sapiens2:

@@ -3,19 +3,17 @@
 import json
 from pathlib import Path
 
-import torch
-
 from sapiens2_lit.archives.write_archive import write_archive
 from sapiens2_lit.backbones import Sapiens1
 from sapiens2_lit.backbones.sapiens1_sizes import sapiens1_size_name
-from sapiens2_lit.checkpoints import read_weights, released_state
+from sapiens2_lit.checkpoints import released_state
 from sapiens2_lit.checkpoints.sapiens1_names import LAST, to_v1
 from sapiens2_lit.checkpoints.task_config import CONFIG
-from sapiens2_lit.errors import ExportError
 from sapiens2_lit.export.configuration import portable_config
 from sapiens2_lit.export.folder import write_json
 from sapiens2_lit.export.plan import LICENCE, Exported, Options
 from sapiens2_lit.export.tasks import cannot_hold, choose_head, task_of
+from sapiens2_lit.export.verify import check_read_back
 from sapiens2_lit.heads import DepthHead
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.model import InferenceModel
@@ -41,7 +39,7 @@ def write_sapiens1(model: InferenceModel, backbone: Sapiens1, folder: Path, opti
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in to_v1(released, task).items()}
     write_archive({"state_dict": tensors, "meta": meta}, file)
     write_json(folder / "config.json", facts(backbone, head, task))
-    checked = check(released, file) if options.check else ""
+    checked = check_read_back(released, file) if options.check else ""
     return Exported("released", {name: head}, file.name, checked=checked)
 
 
@@ -73,25 +71,6 @@ def facts(backbone: Sapiens1, head: Head, task: str) -> dict[str, object]:
         "padding": backbone.padding,
         **labels,
     }
-
-
-def check(expected: dict[str, torch.Tensor], file: Path) -> str:
-    """Read the file back and compare every tensor, bit by bit.
-
-    Raises:
-        ExportError: one is missing or differs.
-    """
-    found = read_weights(file).tensors
-    wrong = [
-        key
-        for key in expected.keys() | found.keys()
-        if key not in expected or key not in found or not torch.equal(expected[key].cpu(), found[key])
-    ]
-    if wrong:
-        raise ExportError(
-            f"--format released: read back, {len(wrong)} tensors differ: {', '.join(sorted(wrong)[:5])}"
-        )
-    return f"read back, all {len(found)} tensors equal"
 
 
 def v1_size_name(backbone: Sapiens1) -> str:

@@ -1,10 +1,12 @@
-"""Whether an export computes what the model does."""
+"""Whether an export computes, or holds, what the model does."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from sapiens2_lit.checkpoints import read_weights
 from sapiens2_lit.errors import ExportError
 
 
@@ -40,3 +42,26 @@ def compare(
             "it; --check false writes the export nevertheless."
         )
     return largest
+
+
+def check_read_back(expected: Mapping[str, Tensor], file: Path) -> str:
+    """Read a file back and compare every tensor, bit by bit; returns a line on it.
+
+    Args:
+        expected: in released names.
+        file: of any layout that `read_weights` reads.
+
+    Raises:
+        ExportError: one is missing or differs.
+    """
+    found = read_weights(file).tensors
+    wrong = [
+        key
+        for key in expected.keys() | found.keys()
+        if key not in expected or key not in found or not torch.equal(expected[key].cpu(), found[key])
+    ]
+    if wrong:
+        raise ExportError(
+            f"--format released: read back, {len(wrong)} tensors differ: {', '.join(sorted(wrong)[:5])}"
+        )
+    return f"read back, all {len(found)} tensors equal"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sapiens2_lit.backbones import Sapiens1
 from sapiens2_lit.backbones.positions import grid_of
-from sapiens2_lit.backbones.sapiens1_sizes import SAPIENS1_SIZES, sapiens1_size_name
+from sapiens2_lit.backbones.sapiens1_sizes import known_size_name
 from sapiens2_lit.backbones.sizes import HIDDEN_SIZES, PATCH, SIZES, WINDOW, BackboneSize
 from sapiens2_lit.checkpoints import load_state, read_weights, task_state
 from sapiens2_lit.checkpoints.format import BACKBONE
@@ -22,7 +22,7 @@ from sapiens2_lit.checkpoints.reader import find_files
 from sapiens2_lit.checkpoints.sapiens1_file import padding_in, shape_of
 from sapiens2_lit.checkpoints.sapiens1_names import is_sapiens1
 from sapiens2_lit.checkpoints.task_config import CONFIG, read_task_config
-from sapiens2_lit.decoders import deconv_kind, kind_of
+from sapiens2_lit.decoders import kind_of
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.inference.build_from_config import read_factories
 from sapiens2_lit.models.build import build
@@ -195,13 +195,7 @@ def infer_v1(tensors: Tensors, task: str, place: Path, origin: str) -> dict[str,
         WeightsError: as `infer_settings`; or its size has no name here, or its positions are of no known grid.
     """
     shape = shape_of(tensors, origin, BACKBONE)
-    size, grid = sapiens1_size_name(shape.width, shape.depth), grid_of(shape.positions)
-    if size is None:
-        known = ", ".join(f"{name} ({row.width}, {row.depth})" for name, row in SAPIENS1_SIZES.items())
-        raise WeightsError(
-            f"{origin}: a Sapiens v1 backbone {shape.width} wide and {shape.depth} blocks deep, expected one of "
-            f"{known}."
-        )
+    size, grid = known_size_name(shape.width, shape.depth, origin), grid_of(shape.positions)
     declared = declared_size(place)
     if declared is None and grid is None:
         raise WeightsError(
@@ -217,8 +211,7 @@ def infer_v1(tensors: Tensors, task: str, place: Path, origin: str) -> dict[str,
     }
     prefix = "decode_head."
     own = {name.removeprefix(prefix): one.shape for name, one in tensors.items() if name.startswith(prefix)}
-    kind = kind_of(own) or "auto"
-    head: dict[str, Any] = {"decoder": deconv_kind(task, own) if kind == "deconv" else kind}
+    head: dict[str, Any] = {"decoder": kind_of(task, own) or "auto"}
     if task == "pose":
         head["skeleton"] = choose(SKELETONS, shape.outputs, "keypoints", origin)
     elif task == "seg":

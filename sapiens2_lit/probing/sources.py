@@ -10,7 +10,7 @@ import torch
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.backbones.sapiens1 import Sapiens1
-from sapiens2_lit.backbones.sapiens1_sizes import SAPIENS1_SIZES, sapiens1_size_name
+from sapiens2_lit.backbones.sapiens1_sizes import known_size_name
 from sapiens2_lit.backbones.sapiens2 import Sapiens2
 from sapiens2_lit.backbones.sizes import SIZES, BackboneSize, check_image_size, find_size, size_names
 from sapiens2_lit.checkpoints import read_meta
@@ -197,12 +197,7 @@ def load_v1(tensors: Mapping[str, Readable], place: str, image_size: tuple[int, 
     """
     prefix = "backbone." if any(name.startswith("backbone.") for name in tensors) else ""
     shape = shape_of(tensors, place, prefix)
-    size = sapiens1_size_name(shape.width, shape.depth)
-    if size is None:
-        raise WeightsError(
-            f"{place}: a Sapiens v1 backbone {shape.width} wide and {shape.depth} blocks deep, expected one of "
-            f"{', '.join(SAPIENS1_SIZES)}."
-        )
+    size = known_size_name(shape.width, shape.depth, place)
     return Sapiens1(size, fitting(image_size, 16), class_token=shape.class_token, weights=place)
 
 

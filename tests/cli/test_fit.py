@@ -82,7 +82,7 @@ def test_killed_run_goes_on_as_if_never_killed(figures: Path, tmp_path: Path) ->
         assert process.pid is not None
         while process.is_alive() and not stopped_after(process.pid, end, last):
             time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL, "the run ended before it could be killed"
         assert end <= steps_done(last) < 14

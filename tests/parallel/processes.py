@@ -124,6 +124,11 @@ class Ranks:
         return "\n".join(f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log")))
 
 
+def preload() -> None:
+    """Let processes of the method `forkserver` begin with everything imported, whoever starts them."""
+    server()
+
+
 def server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)

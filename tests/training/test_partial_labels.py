@@ -9,7 +9,8 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from processes import server
+import torch.multiprocessing as mp
+from processes import preload
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -103,12 +104,8 @@ def test_ranks_with_different_labels_train_as_one(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    ranks = [server().Process(target=train, args=(rank, port, tmp_path)) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    assert [process.exitcode for process in ranks] == [0, 0]
+    preload()
+    mp.start_processes(train, args=(port, tmp_path), nprocs=2, start_method="forkserver")  # type: ignore[attr-defined]  # no stub
     for balance in BALANCERS:
         names = [tmp_path / f"{balance.__name__}{rank}.pt" for rank in range(2)]
         first, second = (torch.load(name, weights_only=True) for name in names)
