@@ -21,7 +21,7 @@ from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.checkpoints.runs import PATTERNS, checkpoint_in, newest
 from sapiens2_lit.checkpoints.sapiens1_file import shape_of
 from sapiens2_lit.checkpoints.sapiens1_names import is_sapiens1
-from sapiens2_lit.errors import SettingError, WeightsError
+from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.from_released import backbone_size
 from sapiens2_lit.inference.model import load_model
 
