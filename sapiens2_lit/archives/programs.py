@@ -15,8 +15,8 @@ def program_kind(file: Path) -> str | None:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError):
-        return None  # whoever reads it says what is wrong
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
+        return None  # a damaged one: whoever reads it says what is wrong
     if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
         return "a TorchScript program (torch.jit.save)"
     ends = ("serialized_exported_program.json", "archive_format")
