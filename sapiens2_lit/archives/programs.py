@@ -3,6 +3,7 @@
 import zipfile
 from pathlib import Path
 
+from sapiens2_lit.archives.verify import BROKEN_ZIP
 from sapiens2_lit.errors import WeightsError
 
 HUB_ENDINGS = ("-torchscript", "-bfloat16")  # of repositories that hold programs
@@ -10,12 +11,14 @@ HUB_ENDINGS = ("-torchscript", "-bfloat16")  # of repositories that hold program
 
 def program_kind(file: Path) -> str | None:
     """What kind of program a file is; None where it is none."""
-    if not file.is_file() or not zipfile.is_zipfile(file):
+    if not file.is_file():
         return None
     try:
+        if not zipfile.is_zipfile(file):
+            return None
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
+    except (*BROKEN_ZIP, OSError):
         return None  # a damaged one: whoever reads it says what is wrong
     if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
         return "a TorchScript program (torch.jit.save)"

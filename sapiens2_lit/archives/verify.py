@@ -25,6 +25,8 @@ VARIABLE = "SAPIENS2_LIT_VERIFY"
 CHECKSUMS = "sapiens2_lit.crc32"  # key in the header of safetensors
 HEADER = ""  # in the checksums: of names, shapes and texts in the header
 CHUNK = 2**24  # bytes
+# What `zipfile` raises of an archive with bytes that changed.
+BROKEN_ZIP = (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, EOFError)
 _LOCAL = 30  # bytes of the header before each record of an archive, without names
 
 _log = logging.getLogger(__name__)
@@ -91,7 +93,7 @@ def verify_archive(data: memoryview, name: str) -> bool:
     try:
         with zipfile.ZipFile(_Section(data)) as archive:
             records = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, EOFError) as error:
+    except BROKEN_ZIP as error:
         raise DamagedError(f"{name}: the archive's index is broken ({error})") from error
     for record in records:
         values = _values(data, record)
