@@ -24,7 +24,7 @@ from unittest.mock import patch
 from learn import PEOPLE, TASKS, Training, command, cpu_minutes
 
 from sapiens2_lit.cli.fit import run
-from sapiens2_lit.decoders import LightDecoder, PixelShuffleDecoder
+from sapiens2_lit.decoders import Kind, LightDecoder, PixelShuffleDecoder, released_kind
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
 from sapiens2_lit.synthetic.dataset.files import write_file
 
@@ -64,8 +64,8 @@ def with_image(*args: object, **options: object) -> LightDecoder:
     return LightDecoder(*args, **{**options, "detail": True})  # type: ignore[arg-type]
 
 
-DESIGNS: dict[str, tuple[str, Callable[..., object] | None]] = {
-    "released": ("auto", None),
+DESIGNS: dict[str, tuple[Kind | None, Callable[..., object] | None]] = {
+    "released": (None, None),
     "light": ("light", None),
     "linear": ("linear", None),
     "shuffle": ("light", narrow_shuffle),
@@ -89,6 +89,7 @@ def measure(task: str, design: str, seed: int, options: "Options") -> dict[str, 
     one = TRAININGS[task]
     kind, make = DESIGNS[design]
     arguments = command(one, options.root, options.output / task / f"{design}_{seed}", options.steps)
+    kind = kind or released_kind(one.head)
     arguments += [f"--model.heads.{one.head}.decoder", kind, "--seed_everything", str(seed)]
     arguments += SCORED.get(task, [])
     arguments += ["--data.image_size", SIZE, "--data.batch_size", "8", "--model.optimizer.lr", options.lr]
