@@ -44,7 +44,7 @@ def tested() -> dict[str, dict[str, str]]:
 
 def python() -> Found:
     """The interpreter, against the bounds of the package."""
-    bounds = metadata(PACKAGE).get("Requires-Python") or ""
+    bounds = metadata(PACKAGE)["Requires-Python"]
     here = platform.python_version()
     wrong = (
         "" if here in SpecifierSet(bounds, prereleases=True) else "Make an environment with such a Python."

@@ -149,7 +149,7 @@ def describe(source: Source, place: Path, tensors: Mapping[str, Any]) -> Opened:
     name = source.name
     has_head = any(one.startswith("decode_head.") for one in tensors)
     task = find_task(tensors, name) if has_head else PRETRAIN
-    size = backbone_size(tensors, name)  # type: ignore[arg-type]  # shapes alone are looked at
+    size = backbone_size(tensors, name)
     windows = any(one.removeprefix("backbone.").startswith("tokenizer.") for one in tensors)
     found = Opened(source, place, task, size, windows, sum(prod(one.shape) for one in tensors.values()))
     if source.size is not None and source.size in SIZES and found.size != source.size:
