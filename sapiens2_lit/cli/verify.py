@@ -9,16 +9,20 @@ from tqdm import tqdm
 from sapiens2_lit import interrupts
 from sapiens2_lit.atomic_write import check_writable, write_whole
 from sapiens2_lit.cli.parsers import verify_parser
-from sapiens2_lit.errors import SettingError
+from sapiens2_lit.errors import Interrupted, SettingError
 from sapiens2_lit.inference.model import find_device
 from sapiens2_lit.verify.environment import device_name, versions
 from sapiens2_lit.verify.page import counts, said, status_of, to_html, to_json, to_text
 from sapiens2_lit.verify.private import Cleaner
+from sapiens2_lit.verify.rows import Row
 from sapiens2_lit.verify.run import run_checks
 from sapiens2_lit.verify.setting import Setting
+from sapiens2_lit.verify.sources import find_sources
+from sapiens2_lit.verify.weights import GB, to_fetch
 from sapiens2_lit.vocabularies.tasks import TASKS
 
 PAGE, RECORD = "verify.html", "verify.json"
+MENTIONED = 1.0  # GB that are fetched without a word
 
 
 def verify(args: list[str]) -> int:
@@ -42,18 +46,41 @@ def verify(args: list[str]) -> int:
             quick=options.quick,
             download=options.download,
         )
-        with interrupts.asked(), Bar() as bar:
-            rows = run_checks(setting, bar)
-        facts = {"device": device_name(setting), "quick": setting.quick, "versions": versions()}
-        cleaner = Cleaner([*options.weights, scratch])
-    write_whole(folder / RECORD, to_json(rows, facts, cleaner))
-    write_whole(folder / PAGE, to_html(rows, facts, cleaner))
-    status = status_of(rows)
-    sys.stdout.write(f"{to_text(rows)}\n\n{counts(rows)}. {said(status)}\n")
+        announce(setting)
+        rows: list[Row] = []
+        try:
+            with interrupts.asked(), Bar() as bar:
+                run_checks(setting, bar, rows)
+        except Interrupted as error:
+            write_report(folder, rows, setting)
+            raise error.with_advice(f"{folder / PAGE} has the {len(rows)} checks before it") from error
+        write_report(folder, rows, setting)
+    sys.stdout.write(f"{to_text(rows)}\n\n{counts(rows)}. {said(status_of(rows))}\n")
     sys.stdout.write(
         f"{folder / PAGE} and {folder / RECORD} name no paths, users or machines: attach them to an issue.\n"
     )
-    return status
+    return status_of(rows)
+
+
+def announce(setting: Setting) -> None:
+    """Say how much would be fetched, before it is."""
+    if setting.quick or not setting.download:
+        return
+    needed = to_fetch(find_sources(setting)) / GB
+    if needed > MENTIONED:
+        sys.stderr.write(
+            f"fetching up to {needed:.0f} GB of released weights into the hub's cache, as far as they fit here; "
+            "less with --sizes, nothing with --download false\n"
+        )
+        sys.stderr.flush()
+
+
+def write_report(folder: Path, rows: list[Row], setting: Setting) -> None:
+    """Write verify.json and verify.html without anything private."""
+    facts = {"device": device_name(setting), "quick": setting.quick, "versions": versions()}
+    cleaner = Cleaner([*setting.weights, str(setting.scratch)])
+    write_whole(folder / RECORD, to_json(rows, facts, cleaner))
+    write_whole(folder / PAGE, to_html(rows, facts, cleaner))
 
 
 class Bar:

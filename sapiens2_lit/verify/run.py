@@ -30,13 +30,12 @@ class Progress(Protocol):
         """It has ended."""
 
 
-def run_checks(setting: Setting, progress: Progress) -> list[Row]:
-    """Run all checks; returns their rows.
+def run_checks(setting: Setting, progress: Progress, rows: list[Row]) -> None:
+    """Run all checks and append their rows, each as soon as it is known.
 
     Raises:
-        Interrupted: a signal came.
+        Interrupted: a signal came; the rows before it are there.
     """
-    rows: list[Row] = []
 
     def take(checks: Sequence[Check]) -> None:
         progress.expect(len(checks))
@@ -57,7 +56,6 @@ def run_checks(setting: Setting, progress: Progress) -> list[Row]:
                 comparison.free()
         for size in find_sizes(weights.opened, setting):
             take(list(checks_of(size)))
-    return rows
 
 
 def opening(weights: Weights, source: Source) -> Callable[[], Found]:

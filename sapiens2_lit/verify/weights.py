@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -118,6 +118,20 @@ class Weights:
                 f"Needs {needed / GB:.3g} GB of disk for the hub's cache, where {room / GB:.3g} GB are free: "
                 "make room, or set HF_HOME to a larger disk."
             )
+
+
+def to_fetch(sources: Iterable[Source]) -> float:
+    """About how many bytes of released weights are not in the local cache."""
+    return sum(released_bytes(source) for source in sources if source.on_hub and not is_cached(source))
+
+
+def is_cached(source: Source) -> bool:
+    """Whether released weights are in the hub's cache."""
+    try:
+        fetch(source.place, find_files, download=False)
+    except WeightsError:
+        return False
+    return True
 
 
 def files_here(place: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import getpass
 import json
 import platform
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ import torch
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints import strict_loading
 from sapiens2_lit.cli.main import main
-from sapiens2_lit.verify import run
+from sapiens2_lit.cli.verify import announce
+from sapiens2_lit.errors import Interrupted, WeightsError
+from sapiens2_lit.verify import run, weights
 from sapiens2_lit.verify.page import FAILED, NOTHING, PASSED
+from sapiens2_lit.verify.setting import Setting
 
 OPTIONS = ["--quick", "--device", "cpu", "--tasks", "normal"]
 
@@ -119,3 +123,30 @@ def test_without_transformers_rows_say_what_to_install(
 def test_an_unknown_task_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--tasks", "hands"]) == 1
     assert "--tasks: found hands, expected some of pose" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_keeps_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(setting: object) -> list[object]:
+        raise Interrupted(2, "stopped by SIGINT")
+
+    monkeypatch.setattr(run, "find_sources", interrupted)
+    assert main(["verify", *OPTIONS, "--output", str(tmp_path)]) == 130
+    rows = json.loads((tmp_path / "verify.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == ["Python", "packages", "torch", "processor", "card"]
+    assert "has the 5 checks before it" in capsys.readouterr().err
+
+
+def test_large_downloads_are_announced(
+    make_setting: Callable[..., Setting], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(place: str, find_files: object, download: bool = True) -> list[Path]:
+        raise WeightsError("not here")
+
+    monkeypatch.setattr(weights, "fetch", fetch)
+    announce(make_setting(sizes=("5b",)))
+    assert "fetching up to" in capsys.readouterr().err
+    announce(make_setting(sizes=("5b",), download=False))
+    announce(make_setting(sizes=("0.1b",)))
+    assert capsys.readouterr().err == ""
