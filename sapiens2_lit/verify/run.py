@@ -1,5 +1,6 @@
 """All checks in order: what they need of each other is known here alone."""
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -43,6 +44,7 @@ def run_checks(setting: Setting, progress: Progress, rows: list[Row]) -> None:
             interrupts.check()
             progress.begin(check.name)
             rows.append(run_check(check))
+            gc.collect()  # a Trainer and its model know each other: else every training's memory stays
             progress.end()
 
     with kept() as log:

@@ -26,7 +26,7 @@ from sapiens2_lit.verify.weights import Opened
 from sapiens2_lit.vocabularies.tasks import TASKS
 
 MODES: tuple[Mode, ...] = tuple(mode for mode in get_args(Mode) if mode != "auto")
-ON_A_CPU = (256, 192)  # larger pictures take minutes there
+ON_A_CPU, QUICK_ON_A_CPU = (256, 192), (128, 96)  # larger pictures take minutes there
 STEPS = 2
 
 
@@ -48,8 +48,10 @@ class Size:
 
     @property
     def image_size(self) -> tuple[int, int]:
+        """(height, width) of the pictures: that of the weights, on a processor less."""
         own = self.backbone_on_meta().image_size
-        return own if self.setting.gpu or own[0] * own[1] <= ON_A_CPU[0] * ON_A_CPU[1] else ON_A_CPU
+        most = QUICK_ON_A_CPU if self.setting.quick else ON_A_CPU
+        return own if self.setting.gpu or own[0] * own[1] <= most[0] * most[1] else most
 
     def backbone_on_meta(self) -> Sapiens2:
         with torch.device("meta"):
