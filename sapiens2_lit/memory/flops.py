@@ -3,18 +3,21 @@
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.memory.networks import Networks
 from sapiens2_lit.memory.step import fake_copy, no_cached_tensors
 from sapiens2_lit.models.network import Network
 from sapiens2_lit.training.pretraining.planned import PlannedPretraining
+
+Shape = list[int]
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,16 @@ def pretraining_flops(network: PlannedPretraining, image_size: tuple[int, int]) 
 
 
 def counter() -> FlopCounterMode:
-    return FlopCounterMode(display=False)
+    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution_backward: _conv_backward})
+
+
+def _conv_backward(
+    grad_shape: Shape, x_shape: Shape, weight_shape: Shape, *args: Any, out_shape: Any = None, **kwargs: Any
+) -> int:
+    """Each gradient takes what the convolution took; torch's own formula counts a weight's once for every group."""
+    *_, transposed, _output_padding, _groups, wanted = args
+    once: int = conv_flop_count(x_shape, weight_shape, grad_shape, transposed=transposed)
+    return once * sum(wanted[:2])
 
 
 def _backward(outputs: object) -> None:

@@ -9,7 +9,7 @@ from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.backbones.sapiens2 import PREFIX
 from sapiens2_lit.heads import NormalHead, PoseHead
 from sapiens2_lit.memory.cards import CARDS, Card, find_card, peak_flops
-from sapiens2_lit.memory.flops import TrainingFlops, training_flops
+from sapiens2_lit.memory.flops import TrainingFlops, counter, training_flops
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.module import SapiensModule
@@ -37,6 +37,18 @@ def test_a_frozen_backbone_spares_its_backward_pass_and_heads_keep_theirs() -> N
     for name in full.heads:
         assert 0.6 * full.heads[name] < frozen.heads[name] <= full.heads[name]
     assert full.of(["pose"]) == full.backbone + full.heads["pose"] < full.of(full.heads)
+
+
+@pytest.mark.parametrize("groups", [1, 8])
+def test_gradients_of_a_convolution_take_as_much_as_itself_each(groups: int) -> None:
+    convolution = torch.nn.Conv2d(8, 8, 7, padding=3, groups=groups, device="meta")
+    image = torch.zeros(1, 8, 16, 16, device="meta", requires_grad=True)
+    with counter() as forward:
+        output = convolution(image)
+    with counter() as backward:
+        output.sum().backward()
+    assert forward.get_total_flops() == 2 * 8 * 16 * 16 * 49 * 8 // groups
+    assert backward.get_total_flops() == 2 * forward.get_total_flops()
 
 
 def test_counting_leaves_no_trace_in_later_networks() -> None:

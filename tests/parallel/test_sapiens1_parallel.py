@@ -7,7 +7,7 @@ import sapiens1_files as files
 from processes import DDP, FSDP, MakeJob, recorded, start
 
 STEPS = 6
-LORA = ("--model.adapt.mode", "lora", "--model.adapt.rank", "2")
+LORA = ("--model.adapt.mode", "lora", "--model.adapt.lora.rank", "2")
 
 
 @pytest.fixture(scope="module")
