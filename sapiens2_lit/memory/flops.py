@@ -97,7 +97,9 @@ def pretraining_flops(network: PlannedPretraining, image_size: tuple[int, int]) 
 
 
 def counter() -> FlopCounterMode:
-    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution_backward: _conv_backward})
+    return FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten.convolution_backward: _conv_backward}
+    )
 
 
 def _conv_backward(
