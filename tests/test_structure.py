@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "vocabularies",
     "curation": "probing inference data",
     "export": "archives inference models backbones decoders heads checkpoints vocabularies",
-    "report": "training heads data parallel visualization vocabularies",
+    "report": "training heads data transforms checkpoints parallel visualization vocabularies",
     "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",
     "app": "inference",
 }
