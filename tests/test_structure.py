@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "report": "training heads data transforms checkpoints parallel visualization vocabularies",
     "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",
     "app": "inference heads visualization",
+    "verify": "memory training inference export models backbones checkpoints parallel heads report vocabularies",
 }
 
 
