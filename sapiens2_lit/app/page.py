@@ -36,6 +36,8 @@ def launch_options() -> dict[str, Any]:
         "head": f"<script>{script}</script>",
         "theme": gr.themes.Default(**_FONTS),
         "footer_links": ["api"],
+        "share": False,  # whatever GRADIO_SHARE says: pictures stay on this machine
+        "_frontend": False,  # no test of the server by a request of 3 s: a busy machine or a proxy fails it
     }
 
 

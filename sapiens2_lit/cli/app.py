@@ -54,6 +54,10 @@ def app(args: list[str]) -> int:
         )
     except OSError as error:
         raise SettingError(f"--port {options.port}: {error}") from error
+    except Exception as error:  # gradio raises many kinds where its server does not answer
+        raise SettingError(
+            f"app: the page cannot be served at {options.host}:{options.port}: {error or type(error).__name__}"
+        ) from error
     sys.stdout.write(f"http://{options.host}:{options.port} (Ctrl-C to stop)\n")
     sys.stdout.flush()
     page.block_thread()
