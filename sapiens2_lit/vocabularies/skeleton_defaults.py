@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sapiens2_lit.vocabularies.file import Color
 from sapiens2_lit.vocabularies.spelling import split_side
 
-# Blue and orange stay apart in every common kind of color blindness; white and pale yellow differ from both by lightness.
+# Blue and orange stay apart in all common color blindness; white and pale yellow differ from both by lightness.
 _LEFT: Color = (40, 120, 255)
 _RIGHT: Color = (255, 130, 30)
 _MIDDLE: Color = (235, 235, 235)
