@@ -43,9 +43,9 @@ MAY_IMPORT = {
     "vocabularies",
     "curation": "probing inference data",
     "export": "archives inference models backbones decoders heads checkpoints vocabularies",
-    "report": "training heads data parallel visualization vocabularies",
+    "report": "training heads data transforms checkpoints parallel visualization vocabularies",
     "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",
-    "app": "inference",
+    "app": "inference heads visualization",
     "verify": "memory training inference export models backbones checkpoints parallel heads report vocabularies",
 }
 

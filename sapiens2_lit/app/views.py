@@ -1,71 +1,185 @@
-"""What a predictor says about a picture, as a browser can show it."""
+"""What a predictor says about a picture, as a browser can show it: one view a head."""
 
-from dataclasses import dataclass
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from sapiens2_lit.app.tools import matte_canvas, relight_canvas
+from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.prediction import Prediction
 from sapiens2_lit.inference.predictor import Predictor
 from sapiens2_lit.inference.sources import Frame
+from sapiens2_lit.inference.writers.base import encode_png
 from sapiens2_lit.inference.writers.mesh import MeshGlb
 from sapiens2_lit.inference.writers.overlay import draw_overlay
 from sapiens2_lit.inference.writers.pose import people_of
+from sapiens2_lit.visualization.draw import draw_keypoints
+from sapiens2_lit.visualization.draw_dense import color_map, depth_range, draw_depth, to_bytes
 
 RGB = npt.NDArray[np.uint8]
+_FIELD_OF_VIEW = 55.0  # degrees of the longer side, where no head says what camera it was
 
 
 @dataclass(frozen=True)
 class View:
-    """The results of one model.
+    """The results of one head.
 
     Attributes:
-        pictures: RGB uint8 and a caption, one for each head.
-        numbers: lines of text: people found, scores, focal length.
-        surface: a GLB file of the point map, or None where no head predicts one.
+        overlay: RGB uint8 (H, W, 3), as large as the picture.
+        legend: HTML that says what the colors mean, and the numbers.
+        tool: HTML of what may be played with, empty for nothing.
+        surface: a GLB file, or None.
     """
 
-    pictures: list[tuple[RGB, str]]
-    numbers: list[str]
-    surface: Path | None
+    overlay: RGB
+    legend: str
+    tool: str = ""
+    surface: Path | None = None
 
 
-def view(predictor: Predictor, image: RGB, folder: Path, name: str) -> View:
-    """Run all heads on a picture.
+def view(
+    predictor: Predictor, name: str, prediction: Prediction, image: RGB, threshold: float | None, file: Path
+) -> View:
+    """One head's results.
 
     Args:
         predictor: the model.
+        name: of the head.
+        prediction: for the image.
         image: RGB uint8 (H, W, 3).
-        folder: where the surface is written, as NAME.glb.
-        name: of the model.
+        threshold: keypoints that score less are not drawn; that of the head where None.
+        file: where a surface is written.
     """
-    prediction = predictor.predict(image)
-    heads = dict(predictor.model.named_heads())
-    pictures = [
-        (draw_overlay(head, head_name, prediction, image), head_name) for head_name, head in heads.items()
-    ]
-    return View(pictures, numbers_of(prediction), write_surface(prediction, image, folder, name))
+    head = dict(predictor.model.named_heads())[name]
+    maps = prediction.maps.get(name, {})
+    tool = ""
+    if "normal" in maps:
+        tool = relight_canvas(image, maps["normal"])
+    elif "alpha" in maps:
+        tool = matte_canvas(image, prediction, name)
+    surface = write_surface(prediction, image, name, file) if maps.keys() & {"pointmap", "depth"} else None
+    return View(
+        overlay_of(head, name, prediction, image, threshold), legend_of(head, name, prediction), tool, surface
+    )
 
 
-def numbers_of(prediction: Prediction) -> list[str]:
+def overlay_of(
+    head: Head, name: str, prediction: Prediction, image: RGB, threshold: float | None = None
+) -> RGB:
+    """A head's results, drawn so that they lie on the picture pixel by pixel: legends stand elsewhere."""
+    maps = prediction.maps.get(name, {})
+    if "pointmap" in maps:
+        return draw_depth(image, maps["pointmap"][..., 2], bar=False)
+    if "depth" in maps:
+        return draw_depth(image, maps["depth"], bar=False)
+    if "albedo" in maps:
+        return to_bytes(maps["albedo"])
+    if maps or head.skeleton is None or threshold is None:
+        drawn: RGB = draw_overlay(head, name, prediction, image)[: image.shape[0], : image.shape[1]]
+        return drawn
+    picture = image
+    for person in people_of(prediction, name):
+        if person.doubt is None:
+            picture = draw_keypoints(picture, person.keypoints, head.skeleton, threshold)
+    return picture
+
+
+def legend_of(head: Head, name: str, prediction: Prediction) -> str:
+    """The colors of classes, the range of depth, the people with their scores."""
+    maps = prediction.maps.get(name, {})
+    parts = []
+    if head.classes is not None and "segmentation" in maps:
+        counts = np.bincount(maps["segmentation"].ravel(), minlength=256)[: head.classes.num_classes]
+        for place in np.argsort(-counts):
+            if counts[place] and place != head.classes.background:
+                share = 100 * counts[place] / maps["segmentation"].size
+                color = head.classes.colors[place]
+                parts.append(
+                    f"<span>{_swatch(color)}{escape(head.classes.names[place])} {share:.1f} %</span>"
+                )
+    depth = maps["pointmap"][..., 2] if "pointmap" in maps else maps.get("depth")
+    if depth is not None:
+        low, high = depth_range(depth[np.isfinite(depth) & (depth > 0)])
+        unit = "" if head.relative else " m"
+        colors = color_map(np.linspace(1, 0, 12)[None])[0]
+        ramp = ", ".join(f"rgb({r},{g},{b})" for r, g, b in colors.tolist())
+        parts.append(
+            f'<span>near {low:.3g}{unit}</span><span class="ramp" style="background:linear-gradient(90deg,{ramp})">'
+        )
+        parts.append(f"</span><span>far {high:.3g}{unit}</span>")
+    return f'<div class="legend">{"".join(parts)}</div>' + _numbers(numbers_of(prediction, name))
+
+
+def numbers_of(prediction: Prediction, head: str) -> list[str]:
+    """Lines of text: people found with their scores, the focal length."""
     lines = []
-    for head in prediction.heads:
-        for number, person in enumerate(people_of(prediction, head), start=1):
-            doubt = f", doubtful ({person.doubt}), not drawn" if person.doubt is not None else ""
-            lines.append(
-                f"{head}, person {number}: score {person.score:.3f}, {len(person.keypoints)} keypoints{doubt}"
-            )
-    if prediction.focal is not None:
+    for number, person in enumerate(people_of(prediction, head), start=1):
+        doubt = f", doubtful ({person.doubt}), not drawn" if person.doubt is not None else ""
+        lines.append(f"person {number}: score {person.score:.3f}, {len(person.keypoints)} keypoints{doubt}")
+    if prediction.focal is not None and "pointmap" in prediction.maps.get(head, {}):
         lines.append(f"focal length: {prediction.focal:.0f} pixels")
     return lines
 
 
-def write_surface(prediction: Prediction, image: RGB, folder: Path, name: str) -> Path | None:
-    """The first point map as a textured surface."""
-    head = next((head for head, maps in prediction.maps.items() if "pointmap" in maps), None)
-    if head is None:
-        return None
-    path = folder / f"{name}.glb"
-    path.write_bytes(MeshGlb(head, "pointmap").encode(prediction, Frame(image, name)))
-    return path
+def write_surface(prediction: Prediction, image: RGB, head: str, file: Path) -> Path:
+    """Write a point map, or depth seen by an assumed camera of 55 degrees, as a textured surface (GLB)."""
+    maps = prediction.maps[head]
+    points = (
+        maps["pointmap"] if "pointmap" in maps else points_of(maps["depth"], prediction.heads[head].relative)
+    )
+    shown = replace(prediction, maps={head: {"pointmap": points}})
+    file.write_bytes(MeshGlb(head, "pointmap").encode(shown, Frame(image, head)))
+    return file
+
+
+def points_of(depth: npt.NDArray[np.floating], relative: bool) -> npt.NDArray[np.float32]:
+    """Depth (H, W) as points (H, W, 3) in the frame of a camera whose longer side sees 55 degrees.
+
+    Relative depth from 0 to 1 becomes 1 to 2.
+    """
+    height, width = depth.shape
+    focal = max(height, width) / 2 / np.tan(np.deg2rad(_FIELD_OF_VIEW) / 2)
+    z = depth + 1 if relative else depth
+    rows, columns = np.mgrid[:height, :width]
+    x, y = (columns - (width - 1) / 2) / focal * z, (rows - (height - 1) / 2) / focal * z
+    return np.stack([x, y, z], axis=2).astype(np.float32)
+
+
+def write_results(
+    found: Mapping[str, tuple[Predictor, Prediction]], image: RGB, file: Path, threshold: float | None
+) -> Path:
+    """Write everything as one zip: overlays, maps as npz, people as JSON; a folder for each model."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for model, (predictor, prediction) in found.items():
+            for name, head in predictor.model.named_heads():
+                picture = overlay_of(head, name, prediction, image, threshold)
+                archive.writestr(f"{model}/{name}.png", encode_png(picture))
+                for key, values in prediction.maps.get(name, {}).items():
+                    with archive.open(f"{model}/{name}_{key}.npy", "w", force_zip64=True) as stream:
+                        np.lib.format.write_array(stream, np.asarray(values), allow_pickle=False)
+            people = [
+                {
+                    "head": one.head,
+                    "box": one.box.tolist(),
+                    "score": one.score,
+                    "keypoints": one.keypoints.tolist(),
+                }
+                for one in prediction.instances
+            ]
+            archive.writestr(f"{model}/people.json", json.dumps(people))
+    return file
+
+
+def _swatch(color: tuple[int, int, int]) -> str:
+    return f'<i style="background:rgb{tuple(color)}"></i>'
+
+
+def _numbers(lines: list[str]) -> str:
+    rows = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f'<ul class="numbers">{rows}</ul>' if rows else ""

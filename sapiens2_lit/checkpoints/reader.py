@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -130,6 +131,23 @@ def read_meta(checkpoint: str | Path) -> dict[str, Any]:
         except (WeightsError, RecursionError) as error:
             raise WeightsError(f"{path}: {META}: config: {error}.") from error
     return meta
+
+
+def read_step(checkpoint: str | Path) -> int | None:
+    """Read how many steps a checkpoint of ours was trained for; None for other files.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    path = Path(checkpoint)
+    if found := re.search(r"step=(\d+)", path.name):
+        return int(found[1])
+    place = path / META_FILE if path.is_dir() else path
+    if place.suffix == ".safetensors" or not place.is_file():
+        return None
+    content = read_pickle(place)
+    step = content.get("global_step") if isinstance(content, Mapping) else None
+    return step if isinstance(step, int) else None
 
 
 def read_header(file: Path) -> Any:

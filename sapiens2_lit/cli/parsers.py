@@ -23,6 +23,10 @@ def app_parser() -> Parser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 for every network")
     parser.add_argument("--port", type=int, default=7860, help="(%(default)s)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (%(default)s)")
+    parser.add_argument(
+        "--detector", metavar="NAME", help="of people, offered beside the model's own way; as of `predict`"
+    )
+    parser.add_argument("--detector_weights", type=Path, metavar="FILE", help="of torchvision/NAME")
     add_trust_options(parser)
     parser.add_argument(
         "--max_upload", type=float, default=50, metavar="MB", help="largest picture, as a file (%(default)g)"

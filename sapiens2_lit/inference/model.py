@@ -12,7 +12,7 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.checkpoints import load_state, read_meta, read_weights
 from sapiens2_lit.checkpoints.finite import check_finite
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id
-from sapiens2_lit.checkpoints.reader import PICKLES
+from sapiens2_lit.checkpoints.reader import PICKLES, read_step
 from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.heads.base import Head, Outputs
 from sapiens2_lit.inference.build_from_config import read_factories
@@ -39,6 +39,7 @@ class InferenceModel(Network):
         view: how whole images meet the network: `letterbox` or `stretch`, as in its training.
         config: what the run that trained it was made from, as a dict; empty where there was none.
         origin: where the weights came from, for messages.
+        step: how many steps they were trained for, where that is known.
 
     Raises:
         SettingError: no head, no image size, or an unknown precision.
@@ -54,6 +55,7 @@ class InferenceModel(Network):
         view: ImageView = "letterbox",
         config: Mapping[str, Any] | None = None,
         origin: str = "memory",
+        step: int | None = None,
     ) -> None:
         size = image_size or backbone.image_size
         if size is None:
@@ -70,6 +72,7 @@ class InferenceModel(Network):
         self.view = view
         self.config = dict(config or {})
         self.origin = origin
+        self.step = step
         self.eval().requires_grad_(False)
 
     @property
@@ -204,4 +207,5 @@ def _from_checkpoint(
         view=configured_view(config),
         config=config,
         origin=found.origin,
+        step=read_step(path),
     )

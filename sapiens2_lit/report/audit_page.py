@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.errors import DataError
-from sapiens2_lit.report.page import STYLE, picture_tag, table
+from sapiens2_lit.report.page import picture_tag, table
+from sapiens2_lit.report.style import STYLE
 
 RGB = npt.NDArray[np.uint8]
 SIDE = 150  # pixels of the longer side of a picture

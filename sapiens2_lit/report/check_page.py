@@ -7,7 +7,8 @@ from sapiens2_lit.data.checks import Finding, Report
 from sapiens2_lit.report.check_evidence import Evidence
 from sapiens2_lit.report.check_numbers import numbers_of
 from sapiens2_lit.report.check_samples import CheckedData, Row, network_rows, original_rows
-from sapiens2_lit.report.page import STYLE, facts_table, picture_tag
+from sapiens2_lit.report.page import facts_table, picture_tag
+from sapiens2_lit.report.style import STYLE
 
 _ORIGINALS = {"train": 8, "val": 4, "test": 4}  # photographs of each split
 _SEEN = {"train": 4, "val": 2, "test": 0}  # samples as the network gets them

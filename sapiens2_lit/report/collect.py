@@ -1,10 +1,10 @@
 """What the page is made of, collected while a model is tested."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 import yaml
 from lightning.pytorch.utilities import rank_zero_info
@@ -13,8 +13,11 @@ from sapiens2_lit.atomic_write import check_writable, write_whole
 from sapiens2_lit.data.loading import collate
 from sapiens2_lit.heads.base import Batch, Head, Outputs
 from sapiens2_lit.parallel import gather_over_ranks
-from sapiens2_lit.report.curves import chosen_curves, read_curves
-from sapiens2_lit.report.page import HeadReport, Sample, build_page
+from sapiens2_lit.report.at_original import draw_views
+from sapiens2_lit.report.headlines import headlines
+from sapiens2_lit.report.mistakes import Mistakes
+from sapiens2_lit.report.origin import curves_of_run, facts_of
+from sapiens2_lit.report.page import HeadReport, Sample, build_page, jpeg
 from sapiens2_lit.report.samples import (
     Ranked,
     SampleFinder,
@@ -26,9 +29,9 @@ from sapiens2_lit.report.samples import (
 from sapiens2_lit.training.evaluator import full_precision
 from sapiens2_lit.training.module import SapiensModule
 from sapiens2_lit.training.validation_metrics import evaluated_only
-from sapiens2_lit.visualization.compare import compare
 
 PAGE = "report.html"
+_TILES = 3  # of a head at most
 
 
 class HtmlReport(L.Callback):
@@ -50,11 +53,17 @@ class HtmlReport(L.Callback):
         self.samples: SampleFinder | None = None
         self.ranked: dict[str, list[Ranked]] = {}
         self.heads: dict[str, HeadReport] = {}
+        self.mistakes: dict[str, Mistakes] = {}
+        self.begun = 0.0
         check_writable(self.folder, "--report")
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.samples = SampleFinder(trainer.test_dataloaders)
         self.ranked = {}
+        self.heads = {}
+        self.begun = time.monotonic()
+        assert isinstance(pl_module, SapiensModule)
+        self.mistakes = {name: Mistakes.of(head) for name, head in pl_module.named_heads()}
 
     def on_test_batch_end(
         self,
@@ -70,6 +79,7 @@ class HtmlReport(L.Callback):
         for name, head in pl_module.named_heads():
             if name not in outputs or not all(key in batch for key in head.targets):
                 continue
+            self.count_mistakes(name, head, outputs[name], batch)
             for row, index in enumerate(indices):
                 if "evaluated" in batch and not batch["evaluated"][row]:
                     continue  # another process ranks it
@@ -78,6 +88,18 @@ class HtmlReport(L.Callback):
                 sample = batch["sample"][row] if "sample" in batch else f"sample {index}"
                 self.ranked.setdefault(name, []).append(Ranked(loss, source, index, sample))
 
+    def count_mistakes(self, name: str, head: Head, outputs: Outputs, batch: Batch) -> None:
+        """Count what is taken for what, but on samples that another process counts."""
+        mistakes = self.mistakes[name]
+        if mistakes.classes is None and mistakes.skeleton is None:
+            return
+        own, evaluated = evaluated_only(outputs, batch)
+        if not len(evaluated["image"]):
+            return
+        in_input_pixels = {key: value for key, value in evaluated.items() if key != "affine"}
+        with torch.no_grad(), full_precision(evaluated["image"].device):
+            mistakes.update(head.predict(own, in_input_pixels), evaluated)
+
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw the chosen samples, while averages are still in the place of the weights.
 
@@ -85,21 +107,22 @@ class HtmlReport(L.Callback):
         """
         assert isinstance(pl_module, SapiensModule)
         self.ranked = merge(gather_over_ranks(self.ranked))
+        counted = gather_over_ranks({n: (one.confusion, one.sides) for n, one in self.mistakes.items()})
         for name, head in pl_module.named_heads():
             ranked = self.ranked.get(name, [])
             names = short_names(found.name for found in ranked)
             worst, median = (
-                [
-                    Sample(names[one.name], one.loss, self.draw(trainer, pl_module, name, head, one))
-                    for one in some
-                ]
+                [self.draw(trainer, pl_module, name, head, one, names[one.name]) for one in some]
                 for some in worst_and_median(ranked, self.count)
             )
-            self.heads[name] = HeadReport({}, worst, median)
+            mistakes = Mistakes.of(head)
+            for part in counted:
+                mistakes.add(*part[name])
+            self.heads[name] = HeadReport({}, worst, median, mistakes=mistakes)
 
     def draw(
-        self, trainer: L.Trainer, module: SapiensModule, name: str, head: Head, found: Ranked
-    ) -> np.ndarray:
+        self, trainer: L.Trainer, module: SapiensModule, name: str, head: Head, found: Ranked, title: str
+    ) -> Sample:
         assert self.samples is not None
         batch = moved(collate([self.samples.again(found)]), module.device)
         batch.pop("evaluated", None)
@@ -108,31 +131,29 @@ class HtmlReport(L.Callback):
         in_input_pixels = {key: value for key, value in batch.items() if key != "affine"}
         with torch.no_grad(), full_precision(module.device):
             prediction = head.predict(outputs, in_input_pixels)
-        return compare(head, batch, prediction, 0)
+        views, remark = draw_views(head, batch, prediction)
+        return Sample(title, found.loss, {what: jpeg(view) for what, view in views.items()}, remark)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, SapiensModule)
         if not trainer.is_global_zero:
             return
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        for name, report in self.heads.items():
-            prefix = f"test/{name}/"
+        for name, head in pl_module.named_heads():
+            prefix, report = f"test/{name}/", self.heads[name]
             report.metrics = {
                 key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)
             }
-        curves = chosen_curves(read_curves(self.run), list(self.heads)) if self.run else {}
+            own = {f"{name}/{key}": value for key, value in report.metrics.items()}
+            first = headlines(own, {name: (head.monitor[0], *head.headline)}, _TILES)
+            report.headline = list(dict.fromkeys(key.partition("/")[2] for key in first))
+        tested = max((len(ranked) for ranked in self.ranked.values()), default=0)
+        facts = facts_of(trainer, pl_module, self.run, tested, time.monotonic() - self.begun)
         config = yaml.safe_dump(pl_module.config, sort_keys=False) if pl_module.config else "not known"
-        page = build_page(
-            "Test of " + ", ".join(self.heads), self.facts(trainer, pl_module), self.heads, curves, config
-        )
+        title = "Test of " + ", ".join(self.heads)
+        page = build_page(title, facts, self.heads, curves_of_run(self.run), config, values.get("test/score"))
         write_whole(self.folder / PAGE, page.encode())
         rank_zero_info("Wrote %s", self.folder / PAGE)
-
-    def facts(self, trainer: L.Trainer, module: SapiensModule) -> dict[str, str]:
-        score = trainer.callback_metrics.get("test/score")
-        tested = max((len(ranked) for ranked in self.ranked.values()), default=0)
-        facts = {"samples": str(tested), "checkpoint": str(trainer.ckpt_path or module.weights)}
-        return facts if score is None else {"score": f"{float(score):.4g}", **facts}
 
 
 def loss_of(head: Head, outputs: Outputs, batch: Batch, row: int) -> float:

@@ -7,8 +7,9 @@ from typing import Any
 import cv2
 
 from sapiens2_lit.report.curves import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Curve, thin
-from sapiens2_lit.report.page import STYLE, number, picture_tag, table
+from sapiens2_lit.report.page import number, picture_tag, table
 from sapiens2_lit.report.runs import Run, differing
+from sapiens2_lit.report.style import STYLE
 
 COLORS = ("#2563c9", "#d66a1f", "#2e8b57", "#9650aa", "#c43c3c", "#6b7280", "#0e9aa7", "#b8860b")
 _CURVES = 40  # drawn at most

@@ -120,7 +120,7 @@ def _both(curves: Mapping[str, Curve], name: str, title: str) -> Panel:
     return Panel(title, stages)
 
 
-def _span(panel: Panel) -> tuple[float, float]:
+def span(panel: Panel) -> tuple[float, float]:
     """From where to where the values go, but for single spikes of training."""
     lows, highs = [], []
     for name, curve in panel.curves.items():
@@ -138,7 +138,7 @@ def _draw(pen: ImageDraw.ImageDraw, panel: Panel, left: int, top: int) -> None:
     y0, y1 = top + _TOP * _FINE, top + (_HEIGHT - _BOTTOM) * _FINE
     steps = [step for curve in panel.curves.values() for step, _ in curve]
     first, last = min(steps), max(steps)
-    low, high = _span(panel)
+    low, high = span(panel)
 
     def at(step: float, value: float) -> tuple[float, float]:
         across = (step - first) / max(1, last - first)

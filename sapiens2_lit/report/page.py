@@ -2,34 +2,23 @@
 
 import base64
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
 import cv2
 import numpy as np
 
-from sapiens2_lit.report.curves import Curve, draw_curve
+from sapiens2_lit.report.curve_panels import draw_groups
+from sapiens2_lit.report.curves import Curve
+from sapiens2_lit.report.headlines import digits
+from sapiens2_lit.report.mistake_tables import mistake_parts
+from sapiens2_lit.report.mistakes import Mistakes
+from sapiens2_lit.report.style import REPORT_STYLE, STYLE, ZOOM
 
 _QUALITY = 85
 _ROWS = 16  # at most of a table, before the next one beside it
 _FOLDED = 64  # more rows than these are folded
-
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; --ink: #2563c9; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.5em; } h2 { margin-top: 2em; border-bottom: 1px solid var(--line); } h3 { margin-bottom: .3em; }
-table { border-collapse: collapse; margin: .5em 0; } td, th { padding: .15em .8em .15em 0; text-align: left; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-tr { border-bottom: 1px solid var(--line); }
-.tables { display: flex; flex-wrap: wrap; gap: 1em 3em; align-items: start; } summary { cursor: pointer; }
-.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(260px, 1fr)); gap: 1em; }
-.samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); gap: 1em; }
-.samples img { width: 100%; }
-figure { margin: 0; } figcaption { font-size: .85em; overflow-wrap: anywhere; } img, svg { max-width: 100%; }
-svg text { font-size: 10px; fill: currentColor; } svg polyline { fill: none; stroke: var(--ink); stroke-width: 1.5; }
-svg .axis { fill: none; stroke: currentColor; opacity: .4; } pre { overflow-x: auto; font-size: .85em; }
-"""
 
 
 @dataclass(frozen=True)
@@ -39,12 +28,14 @@ class Sample:
     Attributes:
         name: its file.
         loss: of this sample alone.
-        picture: RGB uint8 (H, W, 3): labels beside the prediction.
+        views: jpeg files by what they show: labels, prediction.
+        remark: what the prediction's picture does not show, in a few words.
     """
 
     name: str
     loss: float
-    picture: np.ndarray
+    views: Mapping[str, bytes]
+    remark: str = ""
 
 
 @dataclass
@@ -52,17 +43,31 @@ class HeadReport:
     """What is known of one head: metrics by name (`IoU/Hair` is of the class Hair), and samples.
 
     Without `median` samples, `worst` are all that were tested.
+
+    Attributes:
+        metrics: by name.
+        worst: samples, the worst first.
+        median: samples around the median loss.
+        headline: names of the metrics that are said first.
+        mistakes: what was taken for what.
     """
 
     metrics: dict[str, float]
     worst: list[Sample] = field(default_factory=list)
     median: list[Sample] = field(default_factory=list)
+    headline: Sequence[str] = ()
+    mistakes: Mistakes | None = None
 
 
 def build_page(
-    title: str, facts: dict[str, str], heads: dict[str, HeadReport], curves: dict[str, Curve], config: str
+    title: str,
+    facts: dict[str, str],
+    heads: dict[str, HeadReport],
+    curves: dict[str, Curve],
+    config: str,
+    score: float | None = None,
 ) -> str:
-    """The page as HTML.
+    """The page as HTML: facts, headline numbers, then each head's pictures, mistakes and numbers, curves, settings.
 
     Args:
         title: on top.
@@ -70,22 +75,46 @@ def build_page(
         heads: by name.
         curves: of the training, by name.
         config: the run's YAML.
+        score: of all heads, 0 to 1.
     """
-    parts = [
-        f"<h1>{escape(title)}</h1>",
-        facts_table(facts),
-    ]
+    parts = [f"<h1>{escape(title)}</h1>", facts_list(facts), tiles(heads, score)]
     for name, head in heads.items():
         parts += [f"<h2>{escape(name)}</h2>", *head_parts(head)]
     if curves:
-        parts.append("<h2>Training</h2>")
-        parts.append(f'<div class="curves">{"".join(draw_curve(*curve) for curve in curves.items())}</div>')
-    parts.append(f"<h2>Configuration</h2><pre>{escape(config)}</pre>")
+        parts.append(f"<h2>Training</h2>{draw_groups(curves, list(heads))}")
+    parts.append(
+        f"<h2>Settings</h2><details><summary>all settings of the run</summary><pre>{escape(config)}</pre></details>"
+    )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
-        f"<body>{''.join(parts)}</body></html>"
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
+        f"<style>{STYLE}{REPORT_STYLE}</style></head><body>{''.join(parts)}<script>{ZOOM}</script></body></html>"
     )
+
+
+def facts_list(facts: Mapping[str, str]) -> str:
+    """Facts in as many columns as there is room for."""
+    rows = (f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in facts.items())
+    return f'<dl class="facts">{"".join(rows)}</dl>'
+
+
+def tiles(heads: Mapping[str, HeadReport], score: float | None) -> str:
+    """The score and the headline numbers of every head, large."""
+    parts = []
+    if score is not None and not math.isnan(score):
+        parts.append(f'<div class="tile score"><b>{digits(score)}</b><span>score</span></div>')
+    for name, head in heads.items():
+        parts += [
+            f'<div class="tile"><b>{digits(head.metrics[metric])}</b>'
+            f"<span>{escape(name)} · {escape(metric)}</span></div>"
+            for metric in head.headline
+            if not math.isnan(head.metrics.get(metric, math.nan))
+        ]
+    of = "its own score" if len(heads) == 1 else f"the mean of the scores of {len(heads)} heads"
+    note = (
+        f'<p class="note">The score, from 0 to 1, is {of}; the best checkpoint of a run is chosen by it.</p>'
+    )
+    return f'<div class="tiles">{"".join(parts)}</div>' + (note if score is not None else "")
 
 
 def facts_table(facts: dict[str, str]) -> str:
@@ -94,19 +123,25 @@ def facts_table(facts: dict[str, str]) -> str:
 
 
 def head_parts(head: HeadReport) -> list[str]:
-    whole = {name: value for name, value in head.metrics.items() if "/" not in name}
-    parts = [table(("metric", "value"), ((name, number(value)) for name, value in whole.items()))]
-    if grouped := by_member(head.metrics):
-        columns = sorted({column for values in grouped.values() for column in values})
-        rows = (
-            (name, *(number(values.get(column)) for column in columns)) for name, values in grouped.items()
-        )
-        parts.append(tables(("", *columns), list(rows)))
+    """Pictures, mistakes, and all numbers of one head."""
+    parts = []
     worst = "Worst samples" if head.median else "Samples, worst first"
     for samples, what in ((head.worst, worst), (head.median, "Median samples")):
         if samples:
-            parts.append(f"<h3>{what}, labels beside predictions</h3>")
+            parts.append(f"<h3>{what}</h3>")
             parts.append(f'<div class="samples">{"".join(figure(sample) for sample in samples)}</div>')
+    members = by_member(head.metrics)
+    parts += mistake_parts(head.mistakes, members)
+    whole = {name: value for name, value in head.metrics.items() if "/" not in name}
+    first = sorted(whole, key=lambda name: (name not in head.headline, name))
+    parts.append("<h3>All metrics</h3>")
+    parts.append(tables(("metric", "value"), [(name, number(whole[name])) for name in first]))
+    if members:
+        columns = sorted({column for values in members.values() for column in values})
+        rows = [
+            (name, *(number(values.get(column)) for column in columns)) for name, values in members.items()
+        ]
+        parts.append(tables(("", *columns), rows))
     return parts
 
 
@@ -149,13 +184,31 @@ def number(value: float | None) -> str:
 
 
 def figure(sample: Sample) -> str:
-    caption = f"{escape(sample.name)}<br>loss {number(sample.loss)}"
-    return f"<figure>{picture_tag(sample.picture)}<figcaption>{caption}</figcaption></figure>"
+    """A sample's views side by side, each of which opens at full size."""
+    remark = f" · {escape(sample.remark)}" if sample.remark else ""
+    caption = f"{escape(sample.name)}<br>loss {number(sample.loss)}{remark}"
+    views = "".join(
+        f'<button type="button">{image_tag(data, f"{name} of {sample.name}")}<span>{escape(name)}</span></button>'
+        for name, data in sample.views.items()
+    )
+    return (
+        f'<figure class="sample"><div class="views">{views}</div><figcaption>{caption}</figcaption></figure>'
+    )
 
 
 def picture_tag(picture: np.ndarray) -> str:
     """A picture, RGB uint8 (H, W, 3), as an image that is in the page."""
+    return image_tag(jpeg(picture))
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """Encode a picture, RGB uint8 (H, W, 3), as a jpeg file."""
     done, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     assert done, f"a picture of {picture.shape} cannot be encoded"
-    source = base64.b64encode(data.tobytes()).decode()
-    return f'<img alt="" src="data:image/jpeg;base64,{source}">'
+    return data.tobytes()
+
+
+def image_tag(data: bytes, words: str = "") -> str:
+    """A jpeg file as an image that is in the page, with the words for those who do not see it."""
+    source = base64.b64encode(data).decode()
+    return f'<img alt="{escape(words)}" src="data:image/jpeg;base64,{source}">'

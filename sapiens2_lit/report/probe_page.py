@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sapiens2_lit.report.compare_page import color
-from sapiens2_lit.report.page import STYLE, facts_table, picture_tag
+from sapiens2_lit.report.page import facts_table, picture_tag
 from sapiens2_lit.report.probe_plot import draw_costs
 from sapiens2_lit.report.probe_words import SMALL, Found, conclusions, first_metric, is_known
+from sapiens2_lit.report.style import STYLE
 
 Pictures = Sequence[npt.NDArray[np.uint8]]
 OWN_STYLE = """

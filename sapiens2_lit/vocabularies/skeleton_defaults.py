@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from sapiens2_lit.vocabularies.file import Color
 from sapiens2_lit.vocabularies.spelling import split_side
 
-_LEFT: Color = (46, 204, 113)
+# Blue and orange stay apart in all common color blindness; white and pale yellow differ from both by lightness.
+_LEFT: Color = (40, 120, 255)
 _RIGHT: Color = (255, 130, 30)
-_MIDDLE: Color = (51, 153, 255)
+_MIDDLE: Color = (235, 235, 235)
 _FACE: Color = (255, 225, 90)
 
 
 def guess_colors(
     keypoints: Sequence[str], swap: Sequence[int], groups: Mapping[str, Sequence[int]]
 ) -> tuple[Color, ...]:
-    """Green for the person's left, orange for the right, blue between, yellow for the face."""
+    """Blue for the person's left, orange for the right, white between, yellow for the face."""
     face = set(groups.get("face", ()))
 
     def color(index: int) -> Color:

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -13,14 +14,16 @@ from PIL import Image
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.cli.main import main
+from sapiens2_lit.errors import DataError
 from sapiens2_lit.heads import NormalHead, PointmapHead, PoseHead
 from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.predictor import Predictor
 
 gradio = pytest.importorskip("gradio")
 
-from sapiens2_lit.app.page import build_page  # noqa: E402
-from sapiens2_lit.app.views import view  # noqa: E402
+from sapiens2_lit.app.page import Page, build_page, launch_options  # noqa: E402
+from sapiens2_lit.app.people import AUTO, DRAWN, WHOLE, boxes_of  # noqa: E402
+from sapiens2_lit.app.views import View, view, write_results  # noqa: E402
 
 
 def predictor(seed: int, *, points: bool = True) -> Predictor:
@@ -37,18 +40,62 @@ def picture() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (80, 60, 3), dtype=np.uint8)
 
 
-def test_every_head_has_a_picture_and_points_a_surface(tmp_path: Path) -> None:
-    found = view(predictor(0), picture(), tmp_path, "model")
-    assert [caption for _, caption in found.pictures] == ["pose", "normal", "pointmap"]
-    assert all(image.dtype == np.uint8 and len(image) == 80 for image, _ in found.pictures)
-    assert any("17 keypoints" in line for line in found.numbers)
-    assert any("focal length" in line for line in found.numbers)
-    assert found.surface is not None
-    assert len(trimesh.load(found.surface, force="mesh").vertices) > 0
+def views(seed: int, folder: Path, threshold: float | None = None) -> dict[str, View]:
+    """What each head of a model shows of the picture, taken for one person."""
+    one, image = predictor(seed), picture()
+    found = one.predict(image, [[0, 0, 60, 80]])
+    return {
+        name: view(one, name, found, image, threshold, folder / f"{name}.glb")
+        for name, _ in one.model.named_heads()
+    }
 
 
-def test_without_a_point_map_there_is_no_surface(tmp_path: Path) -> None:
-    assert view(predictor(0, points=False), picture(), tmp_path, "model").surface is None
+def test_every_head_has_an_overlay_that_lies_on_the_picture(tmp_path: Path) -> None:
+    found = views(0, tmp_path)
+    assert [*found] == ["pose", "normal", "pointmap"]
+    assert all(one.overlay.shape == (80, 60, 3) and one.overlay.dtype == np.uint8 for one in found.values())
+    assert "17 keypoints" in found["pose"].legend
+    assert "focal length" in found["pointmap"].legend
+    assert "near" in found["pointmap"].legend
+    assert 'data-tool="relight"' in found["normal"].tool
+    surface = found["pointmap"].surface
+    assert surface is not None
+    assert found["pose"].surface is None
+    assert len(trimesh.load(surface, force="mesh").vertices) > 0
+
+
+def test_a_threshold_decides_which_keypoints_are_drawn(tmp_path: Path) -> None:
+    none, every = (views(0, tmp_path, threshold)["pose"].overlay for threshold in (1.0, 0.0))
+    assert (none == picture()).all()
+    assert (every != picture()).any()
+
+
+def test_boxes_come_from_who_was_asked() -> None:
+    image = picture()
+    assert boxes_of(AUTO, "[]", image, None) is None
+    assert np.array_equal(boxes_of(WHOLE, "[]", image, None), [[0, 0, 60, 80]])
+    assert np.array_equal(boxes_of(DRAWN, "[[1, 2, 30, 40]]", image, None), [[1, 2, 30, 40]])
+    for drawn in ("[]", "[[1, 2]]", "nonsense"):
+        with pytest.raises(DataError, match="boxes: "):
+            boxes_of(DRAWN, drawn, image, None)
+
+
+def test_results_of_a_picture_are_whole_in_the_archive(tmp_path: Path) -> None:
+    one, image = predictor(0), picture()
+    found = one.predict(image)
+    file = write_results({"model": (one, found)}, image, tmp_path / "results.zip", 0.3)
+    with zipfile.ZipFile(file) as archive:
+        assert {"model/pose.png", "model/people.json"} <= set(archive.namelist())
+        with archive.open("model/normal_normal.npy") as stream:
+            assert np.array_equal(np.load(stream), found.maps["normal"]["normal"], equal_nan=True)
+
+
+def test_the_page_predicts_and_draws_anew(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "picture.png")
+    page = Page({"first": predictor(0), "second": predictor(1, points=False)}, 50, None)
+    state, *shown = page.predict(str(tmp_path / "picture.png"), WHOLE, "[]", 0.3)
+    assert len(shown) == 4 * 5, "a slider, a legend, a tool and a surface for each of five heads"
+    assert np.array_equal(page.show(state, 0.3)[0][1], shown[0][1])
 
 
 def test_without_any_checkpoint_the_command_says_what_it_needs(
@@ -59,8 +106,8 @@ def test_without_any_checkpoint_the_command_says_what_it_needs(
 
 
 def test_a_browser_shows_two_checkpoints_side_by_side(tmp_path: Path) -> None:
-    """Drops a picture, and waits for the results of both."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
+    """Drops a picture, waits for both results, drags the lamp, and draws a box; nothing is fetched from elsewhere."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     browser = shutil.which("chromium")
     if browser is None:
         pytest.skip("there is no Chromium")
@@ -69,19 +116,38 @@ def test_a_browser_shows_two_checkpoints_side_by_side(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     page = build_page({"first": predictor(0), "second": predictor(1, points=False)})
-    page.launch(server_name="127.0.0.1", server_port=port, quiet=True, prevent_thread_lock=True)
+    options = {"server_name": "127.0.0.1", "server_port": port, "quiet": True, "prevent_thread_lock": True}
+    page.launch(**options, **launch_options())
+    elsewhere: list[str] = []
     try:
         with sync_api.sync_playwright() as play:
             opened = play.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-            tab = opened.new_page(viewport={"width": 1200, "height": 1400})
+            tab = opened.new_page(viewport={"width": 390, "height": 844})
+            tab.set_default_timeout(120_000)
+            tab.on("request", lambda request: elsewhere.append(request.url) if "://" in request.url else None)
             tab.goto(f"http://127.0.0.1:{port}")
             tab.locator("input[type=file]").first.set_input_files(tmp_path / "picture.png")
-            tab.wait_for_function("document.querySelectorAll('.grid-wrap img').length >= 5", timeout=120_000)
-            assert tab.get_by_text("first").count()
-            assert tab.get_by_text("second").count()
-            values = [box.input_value() for box in tab.locator("textarea").all()]
-            assert sum("17 keypoints" in value for value in values) == 2
-            tab.screenshot(path=tmp_path / "app.png", full_page=True)
+            tab.get_by_text("17 keypoints").first.wait_for()
+            assert tab.locator(".model-card").count() == 2
+            assert tab.evaluate("document.documentElement.scrollWidth") <= 390, "nothing is cut off"
+            tab.get_by_role("tab", name="normal", exact=True).click()
+            lamp = tab.locator("[data-tool=relight] .lamp").first
+            lamp.wait_for()
+            before = lamp.get_attribute("style")
+            lamp.press("ArrowRight")
+            tab.wait_for_function(
+                "before => document.querySelector('[data-tool=relight] .lamp').getAttribute('style') !== before",
+                arg=before,
+            )
+            tab.get_by_label("boxes I draw").click()
+            frame = tab.locator(".boxes svg").bounding_box()
+            assert frame is not None
+            tab.mouse.move(frame["x"] + 5, frame["y"] + 5)
+            tab.mouse.down()
+            tab.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
+            tab.mouse.up()
+            assert tab.locator(".boxes rect").count() == 1
             opened.close()
     finally:
         page.close()
+    assert all(f"//127.0.0.1:{port}" in url for url in elsewhere)

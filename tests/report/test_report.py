@@ -1,10 +1,12 @@
 """The page of a test: what it says is what the test logged, and a browser shows it without a network."""
 
+import base64
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from helpers import QUIET
 
@@ -50,15 +52,28 @@ def test_it_says_what_the_test_logged(tested: tuple[str, Path]) -> None:
     assert "PCK@0.1" in page
     assert "skeleton: coco17" in page
     assert "<figcaption>000012.jpg" in page, "files by their names within their folder"
+    for fact in ("data", "model", "input size", "trained for", "tested on", "test took"):
+        assert f"<dt>{fact}</dt>" in page
+    assert re.search(r"<dt>step</dt><dd>[123]</dd>", page)
+    assert re.search(r'<div class="tile"><b>[\d.]+</b><span>pose · AP</span>', page)
     assert page.count("<polyline") >= 2
+    assert "<details><summary>all settings of the run" in page, "settings are folded"
+
+
+def test_pictures_have_the_pixels_of_the_original(tested: tuple[str, Path]) -> None:
+    """The network saw 64 x 48 of pictures of 96 x 72: crops around people are shown with the originals' pixels."""
+    coded = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', tested[1].read_text())
+    sizes = [cv2.imdecode(np.frombuffer(base64.b64decode(one), np.uint8), 1).shape[:2] for one in coded]
+    assert max(height for height, _ in sizes) > 64
+    assert all(height <= 96 and width <= 72 for height, width in sizes)
 
 
 def test_worst_samples_come_first_and_it_needs_no_other_file(tested: tuple[str, Path]) -> None:
     page = tested[1].read_text()
-    losses = [float(value) for value in re.findall(r"<br>loss ([\d.e+-]+)<", page)]
+    losses = [float(value) for value in re.findall(r"<br>loss ([\d.e+-]+)\b", page)]
     assert len(losses) == 6  # of six people, each shown once
     assert losses == sorted(losses, reverse=True)
-    assert page.count('src="data:image/jpeg;base64,') == 6
+    assert page.count('src="data:image/jpeg;base64,') == 12, "labels and prediction of each"
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 
@@ -78,20 +93,29 @@ def test_report_belongs_to_test_alone(figures: Path, tmp_path: Path, capsys: pyt
     assert "--report has no effect in fit" in capsys.readouterr().err
 
 
-def test_a_browser_shows_it(tested: tuple[str, Path], tmp_path: Path) -> None:
+def test_a_browser_shows_it_and_opens_a_picture(tested: tuple[str, Path]) -> None:
+    """In light and dark, wide and narrow, without a network and without errors."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("there is no Chromium to open the page in")
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    command += [
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-        f"--user-data-dir={tmp_path}",
-    ]
-    done = subprocess.run(
-        [*command, "--dump-dom", tested[1].as_uri()], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert "<h2>pose</h2>" in done.stdout
-    assert done.stdout.count("<img") == 6
+    with sync_api.sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        paper = set()
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            size = {"width": width, "height": 800}
+            tab = opened.new_context(viewport=size, color_scheme=scheme, offline=True).new_page()
+            problems: list[str] = []
+            tab.on("pageerror", lambda error, problems=problems: problems.append(str(error)))
+            tab.goto(tested[1].as_uri())
+            assert tab.locator("h2", has_text="pose").count() == 1
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, "nothing is cut off"
+            paper.add(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+            tab.locator(".views button").first.click()
+            tab.locator("dialog nav button", has_text="prediction").click()
+            before = tab.locator("dialog > img").evaluate("image => image.style.transform")
+            tab.locator("dialog nav button", has_text="+").click()
+            assert tab.locator("dialog > img").evaluate("image => image.style.transform") != before
+            assert not problems
+        assert len(paper) == 2
+        opened.close()

@@ -75,6 +75,16 @@ def test_partners_of_body_and_hands_differ_in_colour(name):
             assert skeleton.colors[index] != skeleton.colors[partner]
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_left_and_right_differ_by_blue_which_color_blind_people_see(name):
+    """Red and green are confused most often: the blue channel alone must tell the sides apart."""
+    skeleton = load_skeleton(name)
+    face = skeleton.groups.get("face", ())
+    for index, partner in enumerate(skeleton.swap):
+        if partner != index and index not in face:
+            assert abs(skeleton.colors[index][2] - skeleton.colors[partner][2]) > 128
+
+
 def test_coco17_is_the_start_of_133():
     small, large = load_skeleton("coco17"), load_skeleton("coco_wholebody133")
     assert small.keypoints == large.keypoints[:17] and small.sigmas == large.sigmas[:17]

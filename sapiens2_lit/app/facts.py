@@ -1,0 +1,70 @@
+"""What a page says about each model: name, size, tasks, step."""
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from sapiens2_lit.inference.predictor import Predictor
+
+_UNITS = ((1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
+
+
+def model_card(name: str, predictor: Predictor) -> str:
+    """The facts of one model as HTML."""
+    model = predictor.model
+    height, width = model.image_size
+    facts = {
+        "size": f"{_backbone(predictor)}, {_count(sum(one.numel() for one in model.parameters()))} parameters",
+        "tasks": ", ".join(f"{head} ({_task(part)})" for head, part in model.named_heads()),
+        "step": "not said" if model.step is None else f"{model.step:,}",
+        "input": f"{height} x {width} (height x width)",
+        "runs on": str(model.device),
+    }
+    rows = "".join(f"<div><dt>{key}</dt><dd>{escape(text)}</dd></div>" for key, text in facts.items())
+    return f'<section class="model-card"><h3>{escape(name)}</h3><dl>{rows}</dl></section>'
+
+
+def example_files(predictor: Predictor, count: int = 6) -> list[Path]:
+    """Pictures of the data that the model was trained on, of those held out where a split names them.
+
+    Args:
+        predictor: the model.
+        count: files at most.
+    """
+    chosen = predictor.model.config.get("data")
+    settings: Any = chosen.get("init_args") if isinstance(chosen, dict) else None
+    root = settings.get("root") if isinstance(settings, dict) else None
+    folder = Path(root, "images") if isinstance(root, str) else None
+    if folder is None or not folder.is_dir():
+        return []
+    found = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")
+    )
+    split = Path(root, "splits", "val.txt") if isinstance(root, str) else None
+    if split is not None and split.is_file():
+        held_out = set(split.read_text(encoding="utf-8").split())
+        found = [path for path in found if path.stem in held_out] or found
+    return found[-count:]
+
+
+def _backbone(predictor: Predictor) -> str:
+    chosen = predictor.model.config.get("model") or {}
+    backbone = chosen.get("backbone") if isinstance(chosen, dict) else None
+    settings = (backbone.get("init_args") if isinstance(backbone, dict) else None) or {}
+    name = type(predictor.model.backbone).__name__
+    return f"{name} {settings['size']}" if settings.get("size") else name
+
+
+def _task(head: Any) -> str:
+    if head.skeleton is not None:
+        return f"{head.skeleton.num_keypoints} keypoints"
+    if head.classes is not None:
+        return f"{head.classes.num_classes} classes"
+    return ", ".join(head.targets) or type(head).__name__
+
+
+def _count(count: int) -> str:
+    for unit, name in _UNITS:
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return str(count)

@@ -1,0 +1,50 @@
+"""Who is on a picture, as the page asks for it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.errors import DataError
+
+RGB = npt.NDArray[np.uint8]
+Find = Callable[[RGB], npt.NDArray[np.floating]]
+
+AUTO, DRAWN, WHOLE, DETECTOR = "found by the model", "boxes I draw", "the whole picture", "detector"
+
+
+def choices(detector: Find | None) -> list[str]:
+    """The ways that people can be found."""
+    return [AUTO, *([DETECTOR] if detector is not None else []), DRAWN, WHOLE]
+
+
+def boxes_of(
+    way: str, drawn: str | None, image: RGB, detector: Find | None
+) -> npt.NDArray[np.floating] | None:
+    """Boxes (N, 4 or 5) as of `Predictor.predict`; None to let the model find people.
+
+    Args:
+        way: one of `choices`.
+        drawn: JSON of boxes [[x, y, width, height], ...] in pixels of the image.
+        image: RGB uint8 (H, W, 3).
+        detector: of people, of `DETECTOR`.
+
+    Raises:
+        DataError: no box was drawn, or what was sent is none.
+    """
+    if way == WHOLE:
+        return np.array([[0, 0, image.shape[1], image.shape[0]]], dtype=np.float32)
+    if way == DETECTOR and detector is not None:
+        return detector(image)
+    if way != DRAWN:
+        return None
+    try:
+        found: Any = json.loads(drawn or "[]")
+        boxes = np.asarray(found, dtype=np.float32).reshape(-1, 4)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"boxes: found {drawn!r}, expected [[x, y, width, height], ...]") from error
+    if not len(boxes):
+        raise DataError("boxes: none is drawn; drag a rectangle around each person first.")
+    return boxes

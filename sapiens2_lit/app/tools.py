@@ -1,0 +1,94 @@
+"""Parts of the page that run in the browser (`app.js`), with the data they need in their HTML."""
+
+import base64
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.inference.prediction import Prediction, known
+from sapiens2_lit.inference.writers.matte import straight
+
+RGB = npt.NDArray[np.uint8]
+_SIDE = 720  # pixels of the longer side, so that a dragged lamp is followed at once
+
+
+def box_canvas(image: RGB) -> str:
+    """A picture on which people's boxes are drawn by dragging.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+    """
+    height, width = image.shape[:2]
+    return (
+        f'<div class="tool boxes" data-tool="boxes" data-width="{width}" data-height="{height}"><div class="stage">'
+        f'<img alt="the picture" src="{_url(_shrink(image), ".jpg")}"><svg preserveAspectRatio="none"></svg></div>'
+        '<div class="row"><span>Drag to draw a box around each person.</span>'
+        '<button type="button" class="clear">remove all boxes</button></div></div>'
+    )
+
+
+def relight_canvas(image: RGB, normals: npt.NDArray[np.floating]) -> str:
+    """A picture lit by a lamp that is dragged over it.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        normals: (H, W, 3) unit vectors in the camera's frame (y down, z forward), NaN where unknown.
+    """
+    small = _shrink(image)
+    size = small.shape[1::-1]
+    there = known(normals)
+    field = cv2.resize(
+        np.where(there[..., None], normals, 0).astype(np.float32), size, interpolation=cv2.INTER_AREA
+    )
+    length = np.linalg.norm(field, axis=2, keepdims=True)
+    unit = field / np.maximum(length, 1e-6) * [1, -1, -1]  # right, up, towards the camera
+    coded = np.rint(unit * 127.5 + 127.5).astype(np.uint8)
+    alpha = np.where(length > 1e-3, 255, 0).astype(np.uint8)
+    source, map_ = _url(small, ".jpg"), _url(np.concatenate([coded, alpha], axis=2), ".png")
+    return (
+        f'<div class="tool" data-tool="relight" data-image="{source}" data-normals="{map_}"><div class="stage relit">'
+        '<canvas></canvas><button type="button" class="lamp" aria-label="lamp, moved by dragging or arrow keys">'
+        '</button></div><div class="row"><label>lamp <input type="range" class="strength" min="0" max="4" step=".1" '
+        'value="2"></label><label>room light <input type="range" class="room" min="0" max="1" step=".05" value=".25">'
+        '</label><label>color <input type="color" class="tint" value="#fff1d6"></label>'
+        '<button type="button" class="save">download</button></div></div>'
+    )
+
+
+def matte_canvas(image: RGB, prediction: Prediction, head: str) -> str:
+    """A cut-out in front of a color or a picture of one's own.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        prediction: with the maps `alpha`, and `foreground` where the head has one.
+        head: that predicts them.
+    """
+    maps = prediction.maps[head]
+    alpha = np.where(np.isfinite(maps["alpha"]), maps["alpha"], 0)  # where nothing is known nothing is shown
+    colors = straight(maps["foreground"], maps["alpha"]) * 255 if "foreground" in maps else image
+    cutout = np.concatenate([np.rint(np.asarray(colors, np.float32)), np.rint(alpha * 255)], axis=2)
+    source = _url(_shrink(np.clip(cutout, 0, 255).astype(np.uint8)), ".png")
+    return (
+        f'<div class="tool" data-tool="matte" data-cutout="{source}"><div class="stage"><canvas></canvas></div>'
+        '<div class="row"><label>background <input type="color" class="color" value="#2f6f4f"></label>'
+        '<label>or a picture <input type="file" class="scene" accept="image/*"></label>'
+        '<button type="button" class="save">download</button></div></div>'
+    )
+
+
+def _shrink(image: RGB) -> RGB:
+    scale = _SIDE / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    shrunk: RGB = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return shrunk
+
+
+def _url(image: RGB, kind: str) -> str:
+    """RGB or RGBA uint8 as an address that holds the picture."""
+    order = [2, 1, 0, 3][: image.shape[2]]
+    done, data = cv2.imencode(kind, image[..., order])
+    assert done, f"a picture of {image.shape} cannot be encoded"
+    form = "jpeg" if kind == ".jpg" else "png"
+    return f"data:image/{form};base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -1,0 +1,107 @@
+"""Where a tested model comes from: data, networks, size, dates and durations, and the curves of its training."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from sapiens2_lit.checkpoints.reader import read_step
+from sapiens2_lit.report.curves import Curve, read_curves
+from sapiens2_lit.report.runs import read_run
+from sapiens2_lit.training.module import SapiensModule
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def facts_of(
+    trainer: L.Trainer, module: SapiensModule, run: Path | None, tested: int, seconds: float
+) -> dict[str, str]:
+    """What a reader asks first, by name.
+
+    Args:
+        trainer: that has tested.
+        module: that was tested.
+        run: folder of its training, if it is known.
+        tested: samples.
+        seconds: that the test took.
+    """
+    data = trainer.datamodule  # type: ignore[attr-defined]  # where the command has one
+    facts = {
+        "data": _place(data),
+        "samples tested": f"{tested:,}",
+        "model": _model(module),
+        "parameters": words_of_count(sum(one.numel() for one in module.network.parameters())),
+        "input size": _size(data, module),
+        "checkpoint": str(trainer.ckpt_path or module.weights or "fresh weights"),
+        "step": _step(trainer.ckpt_path),
+        "trained for": _trained_for(run),
+        "tested on": time.strftime("%Y-%m-%d %H:%M"),
+        "test took": words_of_time(seconds),
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def curves_of_run(run: Path | None) -> dict[str, Curve]:
+    """Curves by name, out of the run's table of numbers, else out of its events."""
+    if run is None:
+        return {}
+    table = run / "metrics.csv"
+    curves = read_run(run, run.name).curves if table.is_file() else read_curves(run)
+    return {name: curve for name, curve in curves.items() if len(curve) > 1}
+
+
+def words_of_time(seconds: float) -> str:
+    """Seconds in the two units that matter."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    parts = []
+    for unit, name in _UNITS:
+        count, seconds = divmod(seconds, unit)
+        if count or parts:
+            parts.append(f"{count:.0f} {name}")
+    return " ".join(parts[:2])
+
+
+def words_of_count(count: int) -> str:
+    """A number of parameters, in thousands, millions or billions."""
+    for unit, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return str(count)
+
+
+def _place(data: Any) -> str:
+    parts = getattr(data, "datamodules", None)
+    if isinstance(parts, Mapping):
+        return "; ".join(f"{name}: {_place(part)}" for name, part in parts.items())
+    root = getattr(data, "root", None)
+    return str(root) if root is not None else type(data).__name__
+
+
+def _model(module: SapiensModule) -> str:
+    backbone = module.network.backbone
+    chosen = (module.config or {}).get("model", {}).get("backbone") or {}
+    size = (chosen.get("init_args") or {}).get("size") if isinstance(chosen, Mapping) else None
+    name = f"{type(backbone).__name__} {size}" if size else type(backbone).__name__
+    return f"{name} with {', '.join(head for head, _ in module.named_heads())}"
+
+
+def _size(data: Any, module: SapiensModule) -> str:
+    size = getattr(data, "image_size", None) or module.network.backbone.image_size
+    return f"{size[0]} x {size[1]} (height x width)" if size else ""
+
+
+def _step(checkpoint: Any) -> str:
+    step = read_step(checkpoint) if checkpoint and Path(checkpoint).exists() else None
+    return "" if step is None else f"{step:,}"
+
+
+def _trained_for(run: Path | None) -> str:
+    """From the settings that were written first to the newest checkpoint, pauses included."""
+    if run is None or not (run / "config.yaml").is_file():
+        return ""
+    ends = [path.stat().st_mtime for path in (run / "checkpoints").glob("*")]
+    begun = (run / "config.yaml").stat().st_mtime
+    return words_of_time(max(ends) - begun) if ends and max(ends) > begun else ""

@@ -1,0 +1,9 @@
+"""What pages of this package look like, and how pictures in them open: files beside this one, read as text."""
+
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+STYLE = (_HERE / "base.css").read_text(encoding="utf-8")  # of every page
+REPORT_STYLE = (_HERE / "report.css").read_text(encoding="utf-8")  # of the page of a test, besides
+ZOOM = (_HERE / "zoom.js").read_text(encoding="utf-8")
