@@ -22,7 +22,7 @@ from sapiens2_lit.data.labels.warp import say_invalid
 from sapiens2_lit.data.layouts.pictures import Pictures
 from sapiens2_lit.data.pseudo.merge import without
 from sapiens2_lit.data.readers.images import read_image
-from sapiens2_lit.data.shards.paths import open_root
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.data.shards.settings import ShardReading
 from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, not_for_testing, read_fold, split_stems
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad

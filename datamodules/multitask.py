@@ -25,7 +25,7 @@ from sapiens2_lit.data.checks import (
 from sapiens2_lit.data.held_out import Share, read_share
 from sapiens2_lit.data.loading import default_workers
 from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule, check_weights
-from sapiens2_lit.data.shards.paths import root_below
+from sapiens2_lit.data.shards.roots import root_below
 from sapiens2_lit.data.splits import Fold, read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels

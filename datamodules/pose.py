@@ -30,7 +30,7 @@ from sapiens2_lit.data.layouts.people import read_people
 from sapiens2_lit.data.pseudo.mask_classes import mask_classes
 from sapiens2_lit.data.pseudo.merge import but_for, expect_scores
 from sapiens2_lit.data.readers.images import read_image
-from sapiens2_lit.data.shards.paths import open_root
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.data.shards.settings import ShardReading
 from sapiens2_lit.data.splits import read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad

@@ -16,7 +16,8 @@ from sapiens2_lit.data.files import find_file, find_root
 from sapiens2_lit.data.image_list import choose_listed
 from sapiens2_lit.data.readers.images import find_images, upright_size
 from sapiens2_lit.data.readers.video_frames import find_videos, frames_folder, write_frames
-from sapiens2_lit.data.shards.paths import is_address, open_root
+from sapiens2_lit.data.shards.paths import is_address
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.data.shards.settings import ShardReading
 from sapiens2_lit.datamodules.base import ImageDataModule
 from sapiens2_lit.errors import DataError, SettingError

@@ -23,7 +23,7 @@ from sapiens2_lit.curation.settings import SelectSettings, read_settings
 from sapiens2_lit.data.files import absent_files
 from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.data.readers.images import read_image
-from sapiens2_lit.data.shards.paths import open_root
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
 from sapiens2_lit.inference.shard import parse_shard
 from sapiens2_lit.report.audit_page import build_audit_page

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sapiens2_lit.data.image_list import choose_listed
 from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, read_image
-from sapiens2_lit.data.shards.paths import open_root
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.streams import READ, Stream, is_stream, open_stream
 from sapiens2_lit.inference.video import VIDEO_SUFFIXES, VideoFile

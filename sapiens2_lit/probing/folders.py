@@ -14,7 +14,7 @@ from sapiens2_lit.data.labels.color import AlbedoFolder
 from sapiens2_lit.data.labels.depth import DepthFolder, PointmapFolder, UnprojectedFolder
 from sapiens2_lit.data.labels.field import ValidFolder
 from sapiens2_lit.data.labels.normal import NormalFolder
-from sapiens2_lit.data.shards.paths import open_root
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, split_stems
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.probing.datasets import Folder, People, Sample, SourceView

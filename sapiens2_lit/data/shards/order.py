@@ -81,7 +81,9 @@ def shard_order(paths: Iterable[Path], window: int | None) -> ShardOrder | None:
     if window is None or not any_opened():
         return None
     numbers: dict[tuple[str, int], int] = {}
-    shard, offset, alone = [], [], []
+    shard: list[int] = []
+    offset: list[int] = []
+    alone: list[int] = []
     for path in paths:
         place = _place_of(path)
         if place is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -201,7 +202,7 @@ def write_all(
     return done
 
 
-def add_sizes(done: Packed, samples: Iterable[Sequence[Member]], files: Iterable[Sequence]) -> None:  # type: ignore[type-arg]
+def add_sizes(done: Packed, samples: Iterable[Sequence[Member]], files: Iterable[Sequence[Any]]) -> None:
     """Count what a shard has taken and made of files by kind."""
     after = {name: size for name, _, size, _ in files}
     for sample in samples:

@@ -38,6 +38,10 @@ class Pack:
     def is_remote(self) -> bool:
         return "://" in self.root
 
+    def is_there(self) -> bool:
+        """Whether the address has an index of shards; errors are those of `manifest`."""
+        return self._server.has(manifest_file.NAME) and bool(self.manifest)
+
     @cached_property
     def manifest(self) -> Manifest:
         """What it consists of.
@@ -72,6 +76,8 @@ class Pack:
             size = path.stat().st_size if path.is_file() else 0
             if size != manifest.index_size:
                 raise DataError(truncated(str(path), size, manifest.index_size, 0))
+            with path.open("rb") as file:
+                self._expect_own(hashlib.file_digest(file, "sha256").hexdigest(), size)
             return Index(path)
         folder = self.reading.folder / manifest.index_sha256[:_NAME]
         path = folder / index_file.NAME
@@ -84,13 +90,16 @@ class Pack:
 
     def _fetch_index(self, path: Path) -> None:
         data = self._server.read_whole(index_file.NAME)
-        if hashlib.sha256(data).hexdigest() != self.manifest.index_sha256:
-            raise DataError(
-                f"{self.root}/{index_file.NAME}: {len(data):,} bytes that are not those of {manifest_file.NAME}: of "
-                "another pack, or damaged. Upload the whole folder again."
-            )
+        self._expect_own(hashlib.sha256(data).hexdigest(), len(data))
         with whole_file(path) as temporary:
             temporary.write_bytes(data)
+
+    def _expect_own(self, sha256: str, size: int) -> None:
+        if sha256 != self.manifest.index_sha256:
+            raise DataError(
+                f"{self.root}/{index_file.NAME}: {size:,} bytes that are not those of {manifest_file.NAME}: of another "
+                "pack, or damaged. Fetch or upload the whole folder again, or pack again."
+            )
 
     @cached_property
     def _server(self) -> Server:

@@ -19,10 +19,8 @@ from zlib import crc32
 
 from sapiens2_lit.data.shards import index, manifest
 from sapiens2_lit.data.shards.index import Entry
-from sapiens2_lit.data.shards.manifest import parse_manifest
 from sapiens2_lit.data.shards.packed import Pack
 from sapiens2_lit.data.shards.settings import ShardReading
-from sapiens2_lit.errors import DataError
 
 STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs")  # protocols of object storage
 UNFINISHED = ".pack"  # folder of a pack that is being written
@@ -34,57 +32,6 @@ if sys.platform == "win32":
     _Base = WindowsPath
 else:
     _Base = PosixPath
-
-
-def open_root(root: str | Path, reading: ShardReading | None = None) -> Path:
-    """The folder of a dataset: as it is, or as it was before it was packed.
-
-    Args:
-        root: a folder, a packed folder, or the address of a packed one: s3://bucket/people, https://host/people.
-        reading: how packed ones are read.
-
-    Raises:
-        DataError: it is a packed folder that is not finished.
-    """
-    if isinstance(root, ShardPath):
-        return root
-    if is_address(root):
-        url = _ADDRESS.sub(r"\1://", str(root), count=1).rstrip("/")
-        return _register(Pack(url, reading or ShardReading()), ShardPath(url))
-    folder = Path(root).expanduser()
-    if folder == Path():
-        folder = folder.absolute()  # below which paths begin with it
-    if (folder / UNFINISHED / "plan.json").is_file() and not (folder / manifest.NAME).is_file():
-        raise DataError(
-            f"{folder}: packing is not finished: the same `sapiens2-lit pack` goes on where it stopped."
-        )
-    try:
-        data = (folder / manifest.NAME).read_bytes()
-    except OSError:
-        return folder if folder.exists() else _inside_pack(folder, reading)
-    if parse_manifest(data, str(folder / manifest.NAME)) is None:
-        return folder
-    path = _register(Pack(str(folder), reading or ShardReading()), ShardPath(folder))
-    _packs[ShardPath(folder.resolve()).as_posix()] = _packs[path.as_posix()]
-    return path
-
-
-def _inside_pack(folder: Path, reading: ShardReading | None) -> Path:
-    """A path that is not there: in the packed folder that it leads into, if there is one."""
-    above = next((parent for parent in folder.parents if parent.exists()), folder)
-    if (above / manifest.NAME).is_file() and isinstance(base := open_root(above, reading), ShardPath):
-        return base / folder.relative_to(above)
-    return folder
-
-
-def root_below(root: str, own: Path, reading: ShardReading) -> Path:
-    """The folder of a dataset that a relative path names, below `root` or, where that is packed, inside it."""
-    if is_address(own) or own.is_absolute():
-        return own
-    if is_address(root):
-        return open_root(f"{root.rstrip('/')}/{own.as_posix()}", reading)
-    base = open_root(root, reading)
-    return base / own if isinstance(base, ShardPath) else open_root(base / own, reading)
 
 
 def is_address(place: str | Path) -> bool:
@@ -112,7 +59,8 @@ def any_opened() -> bool:
     return bool(_packs)
 
 
-def _register(pack: Pack, path: "ShardPath") -> "ShardPath":
+def register(pack: Pack, path: "ShardPath") -> "ShardPath":
+    """Have paths lead into a packed folder."""
     _packs[path.as_posix()] = pack
     return path
 
@@ -120,7 +68,7 @@ def _register(pack: Pack, path: "ShardPath") -> "ShardPath":
 def _restored(root: str, reading: ShardReading, inner: str) -> Path:
     """A path in a process that may not have opened its packed folder."""
     path = (
-        _register(Pack(root, reading), ShardPath(root))
+        register(Pack(root, reading), ShardPath(root))
         if ShardPath(root).as_posix() not in _packs
         else ShardPath(root)
     )
@@ -180,8 +128,14 @@ class ShardPath(_Base):
                 raise
             return None
 
-    def open(self, mode: str = "r", buffering: int = -1, encoding: str | None = None, errors: str | None = None,
-             newline: str | None = None) -> IO[Any]:  # type: ignore[override]  # fmt: skip
+    def open(  # type: ignore[override]  # its overloads
+        self,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> IO[Any]:
         found = self.place()
         if found is None or (found[2] is None and not found[0].is_remote):
             return super().open(mode, buffering, encoding, errors, newline)
@@ -205,7 +159,9 @@ class ShardPath(_Base):
     def inside(self) -> tuple[set[str], list[str], set[str]]:
         """Names of the folders in this folder, of the files of the pack, and of other files beside them."""
         found = pack_of(self)
-        folders, packed, others = set(), [], set()
+        folders: set[str] = set()
+        packed: list[str] = []
+        others: set[str] = set()
         known = found is not None and found[1] in found[0].index.folders
         if found is not None and known:
             folders, packed = set(found[0].index.inner_folders(found[1])), found[0].index.files(found[1])
@@ -230,14 +186,12 @@ class ShardPath(_Base):
 
     def rglob(self, pattern: str, **_: Any) -> Iterator["ShardPath"]:  # type: ignore[override]
         folders, packed, others = self.inside()
-        for name in packed:
-            if fnmatchcase(name, pattern):
-                path = self / name
-                path.__dict__["_listed"] = True  # which saves asking the index again
-                yield path
-        for name in sorted(others.difference(packed)):
-            if fnmatchcase(name, pattern):
-                yield self / name
+        for name in _matching(packed, pattern):
+            path = self / name
+            vars(path)["_listed"] = True  # which saves asking the index again
+            yield path
+        for name in _matching(sorted(others.difference(packed)), pattern):
+            yield self / name
         for name in sorted(folders):
             if fnmatchcase(name, pattern):
                 yield self / name
@@ -284,6 +238,10 @@ class ShardPath(_Base):
         if found is None:
             return (ShardPath, (str(self),))
         return (_restored, (found[0].root, found[0].reading, found[1]))
+
+
+def _matching(names: list[str], pattern: str) -> list[str]:
+    return [name for name in names if fnmatchcase(name, pattern)]
 
 
 def _stat(mode: int, number: int, device: int, size: int) -> os.stat_result:

@@ -13,14 +13,25 @@ from sapiens2_lit.errors import DataError, SettingError, StorageError
 TRIES = 5
 FIRST_WAIT = 0.5  # seconds before the second try; each further one takes twice as long
 TIMEOUT = 30.0  # seconds without a byte, after which a connection is given up
+
+
+def _http_options() -> dict[str, Any]:
+    import aiohttp
+
+    limit = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=TIMEOUT)
+    return {"client_kwargs": {"timeout": limit}}
+
+
 _OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {  # of fsspec, by protocol
+    "http": _http_options,
+    "https": _http_options,
     "s3": lambda: {
         "config_kwargs": {
             "connect_timeout": TIMEOUT, "read_timeout": TIMEOUT, "retries": {"max_attempts": 1},
         }
     },
 }  # fmt: skip
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": None, "gcs": None}
+_EXTRAS = {"s3": "s3", "s3a": "s3", "http": "s3", "https": "s3"}
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -92,6 +103,10 @@ class Server:
         """All bytes of a small file; errors as of `read`."""
         return self._retried(lambda: bytes(self._files().cat_file(f"{self.url}/{name}")), name, 0, None)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of a name; errors as of `read`."""
+        return self._retried(lambda: bool(self._files().exists(f"{self.url}/{name}")), name, 0, None)
+
     def sizes(self) -> dict[str, int]:
         """Bytes of the files directly at the address by name; empty where the server cannot say."""
         if self.protocol in ("http", "https"):
@@ -151,7 +166,8 @@ def connect(protocol: str, url: str) -> Any:
     import fsspec  # which other runs need not wait for
 
     try:
-        made = fsspec.filesystem(protocol, skip_instance_cache=True, **_OPTIONS.get(protocol, dict)())
+        options = _OPTIONS.get(protocol.replace("s3a", "s3"), dict)()
+        made = fsspec.filesystem(protocol, skip_instance_cache=True, **options)
     except ImportError as error:
         extra = _EXTRAS.get(protocol)
         how = f"pip install 'sapiens2-lit[{extra}]'" if extra else str(error)

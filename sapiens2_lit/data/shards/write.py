@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import deflate
 
@@ -22,6 +22,7 @@ from sapiens2_lit.errors import DataError
 _AHEAD = 4  # files a thread that are read and encoded before their turn
 _PART = 1 << 24  # bytes of a file that are looked at together
 
+Record = dict[str, Any]  # of a shard: size, sha256, and of its files name, offset, size, CRC
 Progress = Callable[[int], object]  # told of files that are done
 
 
@@ -34,7 +35,7 @@ def record_file(out: Path, number: int) -> Path:
     return out / UNFINISHED / f"{shard_name(number)}.json"
 
 
-def read_record(out: Path, number: int) -> dict | None:  # type: ignore[type-arg]  # of JSON
+def read_record(out: Path, number: int) -> Record | None:
     """The record of a shard that is there, whole, as its hash says; None for one to be written."""
     try:
         record = json.loads(record_file(out, number).read_bytes())
@@ -46,7 +47,7 @@ def read_record(out: Path, number: int) -> dict | None:  # type: ignore[type-arg
 
 
 def write_shard(source: Path, out: Path, number: int, samples: Sequence[Sequence[Member]], encode: Encode,
-                pool: Executor, workers: int, progress: Progress) -> dict:  # type: ignore[type-arg]  # fmt: skip
+                pool: Executor, workers: int, progress: Progress) -> Record:  # fmt: skip
     """Write a shard, then its record."""
     members = [member for sample in samples for member in sample]
     path = out / shard_name(number)
