@@ -21,13 +21,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from learn import PEOPLE, TASKS, command, cpu_minutes
+from learn import PEOPLE, TASKS, Training, command, cpu_minutes
 
 from sapiens2_lit.cli.fit import run
-from sapiens2_lit.decoders import LightDecoder, PixelShuffleDecoder
+from sapiens2_lit.decoders import Kind, LightDecoder, PixelShuffleDecoder, released_kind
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
 from sapiens2_lit.synthetic.dataset.files import write_file
 
+POSE = Training(
+    "pose_17.yaml",
+    "pose",
+    options=("--data.train", "annotations/train_17.json", "--data.test", "annotations/test_17.json"),
+)
+TRAININGS: dict[str, Training] = {**TASKS, "pose": POSE}
 # What is compared besides the score: how sharp boundaries are.
 METRICS = {
     "segmentation": {"foreground_mIoU": 1, "boundary_f1": 1},
@@ -36,6 +42,7 @@ METRICS = {
     "pointmap": {"l2": -1},
     "albedo": {"psnr": 1},
     "matting": {"sad": -1, "gradient": -1},
+    "pose": {"PCK@0.1": 1, "PCK@0.05": 1},
 }
 SCORED = {"segmentation": ["--model.heads.seg.boundaries", "true"]}
 SIZE = "[96, 64]"
@@ -57,8 +64,8 @@ def with_image(*args: object, **options: object) -> LightDecoder:
     return LightDecoder(*args, **{**options, "detail": True})  # type: ignore[arg-type]
 
 
-DESIGNS: dict[str, tuple[str, Callable[..., object] | None]] = {
-    "released": ("auto", None),
+DESIGNS: dict[str, tuple[Kind | None, Callable[..., object] | None]] = {
+    "released": (None, None),
     "light": ("light", None),
     "linear": ("linear", None),
     "shuffle": ("light", narrow_shuffle),
@@ -79,9 +86,10 @@ def built_by(make: Callable[..., object] | None) -> Iterator[None]:
 
 def measure(task: str, design: str, seed: int, options: "Options") -> dict[str, float]:
     """Metrics of held-out people, and CPU minutes of the training."""
-    one = TASKS[task]
+    one = TRAININGS[task]
     kind, make = DESIGNS[design]
     arguments = command(one, options.root, options.output / task / f"{design}_{seed}", options.steps)
+    kind = kind or released_kind(one.head)
     arguments += [f"--model.heads.{one.head}.decoder", kind, "--seed_everything", str(seed)]
     arguments += SCORED.get(task, [])
     arguments += ["--data.image_size", SIZE, "--data.batch_size", "8", "--model.optimizer.lr", options.lr]

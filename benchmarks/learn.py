@@ -12,7 +12,7 @@ import json
 import os
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -85,25 +85,34 @@ def predict_alpha(constant: Tensor, batch: Batch) -> tuple[Tensor, ...]:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is trained and measured, and what a constant predicts.
+class Training:
+    """What is trained.
 
     Attributes:
         config: a shipped one.
         head: its name in there.
-        metrics: of the head's metrics, the member and the name of the value.
-        constant: from many training samples.
-        predict: what a member of the head's metrics takes, with the constant for the prediction.
-        itself: the same with the picture for the prediction, where that is one.
         options: of this task alone.
     """
 
     config: str
     head: str
+    options: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True)
+class Task(Training):
+    """What is trained and measured, and what a constant predicts.
+
+    Attributes:
+        metrics: of the head's metrics, the member and the name of the value.
+        constant: from many training samples.
+        predict: what a member of the head's metrics takes, with the constant for the prediction.
+        itself: the same with the picture for the prediction, where that is one.
+    """
+
     metrics: dict[str, str]
     constant: Callable[[Batch], Tensor]
     predict: Callable[[Tensor, Batch], tuple[Tensor, ...]]
-    options: tuple[str, ...] = ()
     itself: Callable[[Batch], tuple[Tensor, ...]] | None = None
 
 
@@ -128,10 +137,8 @@ TASKS = {
         {"segmentation": "foreground_mIoU"},
         commonest_class,
         predict_class,
-        (
-            "--model.heads.seg.class_weights",
-            "none",
-        ),  # the released ones favour what is too small to be seen here
+        # the released ones favor what is too small to be seen here
+        options=("--model.heads.seg.class_weights", "none"),
     ),
     "normal": Task(
         "normal.yaml",
@@ -139,7 +146,7 @@ TASKS = {
         {"normal": "mean_angle"},
         mean("normal"),
         predict_field("normal"),
-        ("--model.heads.normal.loss", NORMAL_LOSS),
+        options=("--model.heads.normal.loss", NORMAL_LOSS),
     ),
     "depth": Task(
         "depth.yaml",
@@ -147,7 +154,7 @@ TASKS = {
         {"depth": "abs_rel"},
         nearest_in_ratio,
         predict_field("depth"),
-        SMALL,
+        options=SMALL,
     ),
     "pointmap": Task(
         "pointmap.yaml",
@@ -155,7 +162,7 @@ TASKS = {
         {"points": "l2", "scale": "scale_l2"},
         wall,
         predict_field("pointmap"),
-        SMALL,
+        options=SMALL,
     ),
     "albedo": Task(
         "albedo.yaml",
@@ -171,12 +178,12 @@ TASKS = {
         {"matting": "sad"},
         nobody,
         predict_alpha,
-        ("--model.heads.matting.connectivity", "false"),  # it is not printed, and slow
+        options=("--model.heads.matting.connectivity", "false"),  # it is not printed, and slow
     ),
 }
 
 
-def command(task: Task, root: Path, output: Path, steps: int) -> list[str]:
+def command(task: Training, root: Path, output: Path, steps: int) -> list[str]:
     """What a user would type after `sapiens2-lit`."""
     options = ["fit", "--config", task.config, "--config", "size/pico.yaml", "--data.root", str(root)]
     options += ["--output", str(output), "--trainer.max_steps", str(steps), "--trainer.devices", "1"]

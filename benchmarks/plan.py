@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from gpu.allocator import measure_peak
-from gpu.measured_run import run_trial
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.heads import NormalHead, PoseHead, SegmentationHead
@@ -21,6 +20,7 @@ from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.verify.trial import run_trial
 
 HEADS = {"pose": PoseHead, "segmentation": SegmentationHead, "normal": NormalHead}
 CASES: dict[str, dict[str, Any]] = {

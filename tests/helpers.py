@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor, nn
 
 GOLDEN = Path(__file__).parent / "golden"  # its README says what they are; without them tests fail
+
+EXACT_WARPS = pytest.mark.skipif(
+    int(cv2.__version__.split(".")[0]) < 5, reason="OpenCV 4 rounds places to 1/32 pixel, OpenCV 5 does not"
+)
 
 QUIET = [  # of `fit` and its like, in this process alone
     *("--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"),

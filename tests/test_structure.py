@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "report": "training heads data parallel visualization vocabularies",
     "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",
     "app": "inference",
+    "verify": "memory training inference export models backbones checkpoints parallel heads report vocabularies",
 }
 
 

@@ -18,7 +18,6 @@ from typing import Any
 import lightning
 import torch
 from allocator import measure_peak
-from measured_run import Trial, run_trial
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.cli.out_of_memory import is_out_of_memory
@@ -27,6 +26,7 @@ from sapiens2_lit.memory.estimate import estimate
 from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.verify.trial import Trial, run_trial
 
 HEADS = {"pose": PoseHead, "segmentation": SegmentationHead, "normal": NormalHead}
 GB = 1e9

@@ -7,7 +7,7 @@ from jsonargparse import Namespace
 
 from sapiens2_lit.checkpoints.lazy_safetensors import Readable, open_weights
 from sapiens2_lit.checkpoints.strict_loading import is_under
-from sapiens2_lit.decoders import Kind, kind_of, own_kind
+from sapiens2_lit.decoders import Kind, kind_of, recommended_kind
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies.tasks import TASKS
 
@@ -30,7 +30,7 @@ def choose_decoders(model: Namespace) -> None:
         name: head for name, head in model.heads.items() if settings_of(head).get("decoder") in get_args(Kind)
     }
     tasks = {name: _TASK_OF.get(head.class_path, "") for name, head in heads.items()}
-    weights = known_kinds(model, tasks) if model.weights else {}
+    weights = knrecommended_kinds(model, tasks) if model.weights else {}
     for name, head in heads.items():
         settings, found = settings_of(head), weights.get(name)
         if settings.decoder != AUTO and found not in (None, settings.decoder):
@@ -41,7 +41,7 @@ def choose_decoders(model: Namespace) -> None:
             )
         if settings.decoder == AUTO and (found or head.class_path in _TASK_OF):
             shared = model.get("shared_decoder") and tasks[name] != "pose"
-            settings.decoder = found or ("shared" if shared else own_kind(tasks[name]))
+            settings.decoder = found or ("shared" if shared else recommended_kind(tasks[name]))
 
 
 def settings_of(head: Namespace) -> Namespace:
@@ -49,7 +49,7 @@ def settings_of(head: Namespace) -> Namespace:
     return found
 
 
-def known_kinds(model: Namespace, tasks: Mapping[str, str]) -> dict[str, Kind]:
+def knrecommended_kinds(model: Namespace, tasks: Mapping[str, str]) -> dict[str, Kind]:
     """Kinds of the decoders in `weights`, of the heads that take theirs from there; `tasks` has the task of each."""
     fresh = tuple(model.get("reinitialize") or ())
     own = model.backbone.get("init_args", Namespace()).get("weights")

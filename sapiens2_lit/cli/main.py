@@ -39,6 +39,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   pack       a folder as tar shards: sapiens2-lit pack DIR OUT --shard_size 1GB
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
   configs    list the shipped configurations; `configs show NAME` prints one
+  verify     this installation:     sapiens2-lit verify [--quick] [--weights DIR]
   demo       train on a few hundred generated images and draw what was learnt
   completion bash, zsh or tcsh:     eval "$(sapiens2-lit completion bash)"
 
@@ -63,6 +64,7 @@ COMMANDS = (
     "curate",
     "synth",
     "demo",
+    "verify",
     "completion",
 )
 
@@ -229,6 +231,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.cli.demo import demo
 
         demo(rest)
+    elif command == "verify":
+        from sapiens2_lit.cli.verify import verify
+
+        return verify(rest)
     elif command in ("--version", "-V"):
         print_line(f"sapiens2-lit {version('sapiens2-lit')}")
     elif command in ("--help", "-h", "help"):

@@ -221,6 +221,50 @@ def pack_parser() -> Parser:
     return parser
 
 
+VERIFY = """\
+Check this installation on this machine, and write a report to attach to an issue.
+
+It looks at Python, packages, torch and cards; fetches released weights that fit, or takes those of --weights; loads
+them strictly and compares every backbone and task model with `transformers` (pip install 'sapiens2-lit[verify]');
+takes training steps of every task and mode; and measures memory, speed, sharding and exact resume. What cannot run is
+said to be skipped, and why.
+
+Exit status: 0 all that ran passed, 1 something failed, 2 wrong usage, 3 nothing failed but no weights were compared.
+"""
+
+
+def verify_parser() -> Parser:
+    """All options of `verify`."""
+    parser = Parser("sapiens2-lit verify", description=VERIFY)
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="downloaded weights: files, folders of `hf download`, or a folder of those (released ones from the hub)",
+    )
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        default=[],
+        metavar="SIZE",
+        help="released sizes, such as 0.4b 1b (all that fit)",
+    )
+    parser.add_argument(
+        "--tasks", nargs="+", default=[], metavar="TASK", help="such as pose seg normal (all)"
+    )
+    parser.add_switch("quick", False, "the smallest size, fewer trainings, no downloads but of 0.5 GB")
+    parser.add_switch("download", True, "fetch released weights that are not in the local cache")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (%(default)s)")
+    parser.add_argument(
+        "--output",
+        default="verify",
+        metavar="DIR",
+        help="folder for verify.html and verify.json (%(default)s)",
+    )
+    return parser
+
+
 PARSERS: dict[str, Callable[[], Parser]] = {
     "predict": predict_parser,
     "app": app_parser,
@@ -235,5 +279,6 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "curate": curate_parser,
     "synth": synth_parser,
     "demo": demo_parser,
+    "verify": verify_parser,
     "completion": completion_parser,
 }

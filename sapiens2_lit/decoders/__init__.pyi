@@ -5,7 +5,15 @@ from .deconv import DeconvDecoder
 from .init import init_decoder
 from .light import LightDecoder, LightTrunk, SharedPart, add_detail
 from .pixel_shuffle import PixelShuffleDecoder
-from .presets import DecoderChannels, Kind, decoder_preset, kind_of, own_kind, shared_widths
+from .presets import (
+    DecoderChannels,
+    Kind,
+    decoder_preset,
+    kind_of,
+    recommended_kind,
+    released_kind,
+    shared_widths,
+)
 from .recompute import RECOMPUTE, Recompute, has_batch_norm, run_units
 
 __all__ = [
@@ -26,7 +34,8 @@ __all__ = [
     "has_batch_norm",
     "init_decoder",
     "kind_of",
-    "own_kind",
+    "recommended_kind",
+    "released_kind",
     "run_units",
     "shared_widths",
     "units_of",

@@ -10,7 +10,7 @@ from sapiens2_lit.decoders.presets import (
     Kind,
     decoder_preset,
     light_widths,
-    own_kind,
+    released_kind,
     shared_widths,
 )
 
@@ -21,7 +21,8 @@ def build_decoder(
     """A fresh decoder for a feature map `width` channels wide, whose last layer is called `conv_TASK`.
 
     Args:
-        kind: `auto` for the task's own; `sapiens1` for that of Sapiens v1; `shared` for the last part behind a shared
+        kind: `auto` for the released one, as a network built in Python has no weights to ask (configurations choose by
+            `choose_decoders`); `sapiens1` for that of Sapiens v1; `shared` for the last part behind a shared
             decoder for maps `width` wide.
         like: the released task whose channels and norms it takes, where `task` is not one of those.
 
@@ -29,7 +30,7 @@ def build_decoder(
         SettingError: an unknown task, without `like`, or kind.
     """
     predictor = f"conv_{task}"
-    kind = own_kind(like or task) if kind == "auto" else kind
+    kind = released_kind(like or task) if kind == "auto" else kind
     if kind == "linear":
         return LinearDecoder(width, out_channels, predictor, stride=4 if task == "pose" else 16)
     if kind == "light":

@@ -19,8 +19,10 @@ class DecoderChannels:
     conv: tuple[int, ...]
 
 
-# What `auto` is for a head without weights: the released kind, or that of the nearest task.
-OWN_KIND: dict[str, Kind] = {"pose": "deconv", "seg": "deconv"}
+# Where a released head is, and else that of the nearest task.
+RELEASED_KIND: dict[str, Kind] = {"pose": "deconv", "seg": "deconv"}
+# What the comparison in benchmarks/RESULTS.md recommends for a head without weights; else `light`.
+RECOMMENDED_KIND: dict[str, Kind] = {"pose": "deconv", "pointmap": "pixel_shuffle"}
 _FIRST_STAGE: dict[str, Kind] = {
     "deconv_layers.": "deconv",
     "upsample_blocks.": "pixel_shuffle",
@@ -111,9 +113,14 @@ def _each(channels: DecoderChannels, width: int) -> DecoderChannels:
     return DecoderChannels(_scaled(channels.upsample, width), _scaled(channels.conv, width))
 
 
-def own_kind(task: str) -> Kind:
+def released_kind(task: str) -> Kind:
+    """The kind that was released for the task, or for the nearest one."""
+    return RELEASED_KIND.get(task, "pixel_shuffle")
+
+
+def recommended_kind(task: str) -> Kind:
     """What `auto` is for a head of the task without weights."""
-    return OWN_KIND.get(task, "pixel_shuffle")
+    return RECOMMENDED_KIND.get(task, "light")
 
 
 def kind_of(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind | None:

@@ -14,6 +14,12 @@ def several_ranks() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
+def leave_group() -> None:
+    """Leave the group of ranks, if this process is in one."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def sum_over_ranks(tensor: Tensor) -> Tensor:
     """The sum of every rank's tensor, on all of them; the tensor itself where there is one rank."""
     if not several_ranks():

@@ -5,6 +5,7 @@ PyTorch keeps it as a pickle and reads it as one. Here it is read first, with th
 
 import io
 import pickle
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,23 @@ class IndexReader(pickle.Unpickler):
         dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
         if dtype or (module, name) in CLASSES:
             return super().find_class(module, name)
+        if (module, name) == (
+            "builtins",
+            "getattr",
+        ):  # how Python 3.11.0 to 3.11.3 write members of enumerations
+            return member
         raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+def member(kind: Any, name: Any) -> Enum:
+    """A member of an enumeration, and nothing else that `getattr` would give.
+
+    Raises:
+        UnpicklingError: it is no member of an enumeration.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Enum) and name in kind.__members__):
+        raise pickle.UnpicklingError(f"it names {name} of {kind}")
+    return kind[name]
 
 
 def read_index(folder: Path) -> Metadata:

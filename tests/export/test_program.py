@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import EXACT_WARPS
 from PIL import Image
 
 from sapiens2_lit.cli.main import main
@@ -118,6 +119,7 @@ def test_the_exported_program_runs_on_a_picture(
     assert (found["linear.segmentation"] == segmentation.numpy()).mean() > 0.99
 
 
+@EXACT_WARPS
 @pytest.mark.parametrize("shape", [(192, 256), (256, 192), (700, 500), (60, 900), (40, 30)])
 @pytest.mark.parametrize("view", ["letterbox", "stretch", "box", "person"])
 def test_the_program_sees_the_pixels_that_predict_sees(shape: tuple[int, int], view: Any) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import EXACT_WARPS
 
 from sapiens2_lit.inference import class_maps
 from sapiens2_lit.inference.class_maps import by_whole_maps, classes_in, largest, restore_classes
@@ -64,6 +65,7 @@ def test_a_decoders_logits_give_what_they_give_at_the_inputs_size(name: str) -> 
     assert differ.sum() < 0.15 * edges.sum()
 
 
+@EXACT_WARPS
 def test_differs_from_opencvs_interpolation_at_borders_alone() -> None:
     """OpenCV rounds places to 1/32 pixel."""
     view, logits = VIEWS["larger, letterboxed"](), blobs(SIZE)

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 from allocator import measure_peak
-from measured_run import run_trial
 
 from sapiens2_lit.memory.estimate import estimate
 from sapiens2_lit.memory.launch import TrainingSetup
@@ -14,6 +13,7 @@ from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.adaptation import Adapt
 from sapiens2_lit.training.ema import EMA
 from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.verify.trial import run_trial
 
 IMAGE = (96, 64)  # of the modules
 

@@ -1,5 +1,6 @@
 """Checkpoint folders: what is no whole one, or would run code, is refused; names mean the newest."""
 
+import io
 import pickle
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING, Metadata
 
 from sapiens2_lit.atomic_write import replace_folder
 from sapiens2_lit.callbacks.last_checkpoint import link, remove_others, remove_unfinished
@@ -20,6 +22,7 @@ from sapiens2_lit.parallel.checkpoint import (
     read_model,
     save_sharded,
 )
+from sapiens2_lit.parallel.metadata import IndexReader
 
 
 @pytest.fixture
@@ -50,6 +53,25 @@ def test_code_in_the_index_is_not_run(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"\.metadata: expected the index .*open"):
         read_model(folder)
     assert not (tmp_path / "touched").exists()
+
+
+class Attribute:
+    """Python before 3.11.4 writes members of enumerations as `getattr(KIND, NAME)`."""
+
+    def __init__(self, owner: object, name: str) -> None:
+        self.asked = owner, name
+
+    def __reduce__(self) -> tuple[object, tuple[object, str]]:
+        return getattr, self.asked
+
+
+def test_members_of_enumerations_are_all_that_an_index_gets_by_name() -> None:
+    name = "TORCH_CONTIGUOUS_FORMAT"
+    written = pickle.dumps(Attribute(_MEM_FORMAT_ENCODING, name))
+    assert IndexReader(io.BytesIO(written)).load() is _MEM_FORMAT_ENCODING[name]
+    for owner, other in ((_MEM_FORMAT_ENCODING, "__class__"), (Metadata, "__init__"), (torch.Size, "numel")):
+        with pytest.raises(pickle.UnpicklingError, match=other):
+            IndexReader(io.BytesIO(pickle.dumps(Attribute(owner, other)))).load()
 
 
 @pytest.mark.parametrize("lost", [META_FILE, ".metadata"])

@@ -1,7 +1,7 @@
 """A few real steps on made-up batches, to hold a plan against, or a clock."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,8 +30,13 @@ class Trial:
     seconds: list[float] = field(default_factory=list)
 
 
-def run_trial(module: SapiensModule, launch: TrainingSetup, steps: int = 2) -> Trial:
-    """Train as `launch` says, in this one process, on a device of that kind.
+def run_trial(
+    module: SapiensModule,
+    launch: TrainingSetup,
+    steps: int = 2,
+    callbacks: Sequence[L.Callback] = (),
+) -> Trial:
+    """Train as `launch` says, in this process and those of its launcher, on devices of that kind.
 
     One batch more than is needed is offered, since data loaders are ahead of the training.
     """
@@ -40,12 +45,12 @@ def run_trial(module: SapiensModule, launch: TrainingSetup, steps: int = 2) -> T
     clock = Clock()
     trainer = L.Trainer(
         accelerator="gpu" if launch.gpu else "cpu",
-        devices=1,
+        devices=launch.devices,
         strategy=strategy_for(launch),
         max_steps=steps,
         precision=launch.precision,  # type: ignore[arg-type]  # one of PRECISIONS
         accumulate_grad_batches=launch.accumulate,
-        callbacks=[clock],
+        callbacks=[clock, *callbacks],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

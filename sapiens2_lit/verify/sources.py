@@ -1,0 +1,90 @@
+"""Where the weights are that are verified: released ones by their names, or files and folders of the user's."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sapiens2_lit.checkpoints.reader import PICKLES
+from sapiens2_lit.verify.setting import Setting
+
+PRETRAIN = "pretrain"  # in names of released backbones, where those of task models have the task
+RELEASED = {
+    PRETRAIN: ("0.1b", "0.4b", "0.8b", "1b", "5b", "1b-4k"),
+    **dict.fromkeys(("pose", "seg", "normal", "pointmap"), ("0.4b", "0.8b", "1b", "5b")),
+    "matting": ("1b",),
+}
+QUICK = (PRETRAIN, "0.1b")  # what --quick fetches, half a gigabyte
+_KIND = "|".join(RELEASED) + "|albedo"
+_SIZE = r"\d+(?:\.\d+)?b"
+# sapiens2-pose-0.4b, sapiens2-pretrain-1b-4k; sapiens2_0.4b_pose.safetensors
+_NAME = re.compile(
+    rf"sapiens2[-_](?:(?P<kind>{_KIND})[-_](?P<size>{_SIZE})|(?P<size_first>{_SIZE})[-_](?P<kind_last>{_KIND}))"
+    rf"(?P<windows>[-_]4k)?"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Weights to verify.
+
+    Attributes:
+        name: what rows call it: a hub id, or what a file's name says of task and size; never a path.
+        place: a file, a folder or a hub id.
+        on_hub: whether it is a hub id.
+        size: that its name says, None where it says none.
+    """
+
+    name: str
+    place: str
+    on_hub: bool
+    size: str | None = None
+
+
+def find_sources(setting: Setting) -> list[Source]:
+    """What was given, or all that was released, small to large."""
+    if setting.weights:
+        places = [place for given in setting.weights for place in _places(Path(given).expanduser())]
+        return [_own(place, number) for number, place in enumerate(places, start=1)]
+    return [
+        Source(f"facebook/sapiens2-{kind}-{size}", f"facebook/sapiens2-{kind}-{size}", True, size)
+        for size in dict.fromkeys(size for sizes in RELEASED.values() for size in sizes)
+        for kind, sizes in RELEASED.items()
+        if size in sizes and setting.wants_size(size) and (kind == PRETRAIN or setting.wants_task(kind))
+    ]
+
+
+def _own(place: Path, number: int) -> Source:
+    found = _NAME.search(place.name) or _NAME.search(place.parent.name)
+    if found is None:
+        return Source(f"weights {number}", str(place), False)
+    size = found["size"] or found["size_first"]
+    kind = found["kind"] or found["kind_last"]
+    return Source(f"{kind} {size}{'-4k' if found['windows'] else ''}", str(place), False, size)
+
+
+def _places(given: Path) -> Iterator[Path]:
+    """A file, a folder with the weights of one model, or all such files and folders in a folder."""
+    if not given.is_dir():
+        yield given
+        return
+    files = _weights_in(given)
+    if _is_one(files, given):
+        yield given
+        return
+    inside = [*files, *(child for child in sorted(given.iterdir()) if child.is_dir() and _has_weights(child))]
+    yield from inside or [given]
+
+
+def _has_weights(folder: Path) -> bool:
+    return bool(_weights_in(folder)) or (folder / "config.json").is_file()
+
+
+def _weights_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", *PICKLES))
+
+
+def _is_one(files: list[Path], folder: Path) -> bool:
+    names = {file.name for file in files}
+    whole = "model.safetensors" in names or (folder / "model.safetensors.index.json").is_file()
+    return whole or len(files) == 1 or (folder / "config.json").is_file()

@@ -1,0 +1,186 @@
+"""Two training steps of every task and mode: do losses stay finite, and does what should learn change, and no more."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, get_args
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from sapiens2_lit import heads as all_heads
+from sapiens2_lit.backbones import Sapiens2
+from sapiens2_lit.memory.estimate import GIB, MemoryEstimate, estimate
+from sapiens2_lit.memory.launch import TrainingSetup
+from sapiens2_lit.memory.networks import empty_networks
+from sapiens2_lit.training.adaptation import Adapt, Mode
+from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.verify.comparison import make_backbone
+from sapiens2_lit.verify.rows import REPORT, CannotRun, Check, Found
+from sapiens2_lit.verify.setting import Setting
+from sapiens2_lit.verify.sources import PRETRAIN
+from sapiens2_lit.verify.trial import Trial, run_trial
+from sapiens2_lit.verify.weights import Opened
+from sapiens2_lit.vocabularies.tasks import TASKS
+
+MODES: tuple[Mode, ...] = tuple(mode for mode in get_args(Mode) if mode != "auto")
+ON_A_CPU, QUICK_ON_A_CPU = (256, 192), (128, 96)  # larger pictures take minutes there
+STEPS = 2
+
+
+@dataclass
+class Size:
+    """Trainings of one size of backbone.
+
+    Attributes:
+        name: of the size.
+        setting: of the command.
+        opened: weights that it starts from; None for random ones of that size.
+        peaks: what was planned and the most that was allocated, in bytes, by task and mode.
+    """
+
+    name: str
+    setting: Setting
+    opened: Opened | None = None
+    peaks: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of the pictures: that of the weights, on a processor less."""
+        own = self.backbone_on_meta().image_size
+        most = QUICK_ON_A_CPU if self.setting.quick else ON_A_CPU
+        return own if self.setting.gpu or own[0] * own[1] <= most[0] * most[1] else most
+
+    def backbone_on_meta(self) -> Sapiens2:
+        with torch.device("meta"):
+            return make_backbone(self.opened, None) if self.opened else Sapiens2(self.name)
+
+    def make_backbone(self) -> Sapiens2:
+        """The backbone with its weights, checkpointing its activations on a card as the overlays of sizes do."""
+        if self.opened is None:
+            backbone = Sapiens2(self.name, self.image_size)
+        else:
+            backbone = make_backbone(self.opened, str(self.opened.place), self.image_size)
+        backbone.activation_checkpointing = self.setting.gpu
+        return backbone
+
+    def make(self, task: str, mode: Mode) -> SapiensModule:
+        """A module of one head, with no warm-up, so that the first step changes weights."""
+        head = getattr(all_heads, TASKS[task].head.rpartition(".")[2])
+        own: dict[str, Any] = {"image_size": self.image_size} if task == "pointmap" else {}
+        adapt = Adapt(mode, last=1 if mode == "last_blocks" else None)
+        torch.manual_seed(0)
+        return SapiensModule(self.make_backbone, {task: partial(head, **own)}, adapt=adapt, warmup_steps=0)
+
+    def launch(self, batch_size: int = 1, **settings: Any) -> TrainingSetup:
+        precision = "bf16-mixed" if self.setting.gpu else "32-true"
+        chosen = {"precision": precision, "gpu": self.setting.gpu, **settings}
+        return TrainingSetup(batch_size, self.image_size, **chosen)
+
+
+def find_sizes(opened: dict[str, Opened], setting: Setting) -> list[Size]:
+    """A size for each backbone that was opened, the smallest alone for --quick; without any, a random one."""
+    found: dict[str, Size] = {}
+    for one in sorted(opened.values(), key=lambda one: (one.parameters, one.task != PRETRAIN)):
+        if not one.windows:
+            found.setdefault(one.size_name, Size(one.size_name, setting, one))
+    if not found:
+        return [Size((setting.sizes or ("0.1b",))[0], setting)]
+    return list(found.values())[: 1 if setting.quick else None]
+
+
+def training_checks(size: Size) -> list[Check]:
+    """A row for each task and mode; for --quick the modes are tried with the first task alone."""
+    tasks = [task for task in TASKS if size.setting.wants_task(task)]
+    pairs = [
+        (task, mode)
+        for number, task in enumerate(tasks)
+        for mode in MODES
+        if not size.setting.quick or number == 0 or mode == "frozen"
+    ]
+    return [
+        Check(f"training {size.name}: {task}, {mode}", partial(train, size, task, mode))
+        for task, mode in pairs
+    ]
+
+
+def train(size: Size, task: str, mode: Mode) -> Found:
+    """Two steps, and what they have changed.
+
+    Raises:
+        CannotRun: a package is missing, or the plan says that it does not fit the card.
+    """
+    if mode == "lora" and find_spec("peft") is None:
+        raise CannotRun("peft is not installed: pip install 'sapiens2-lit[lora]'")
+    launch = size.launch()
+    planned = plan(size, task, mode, launch)
+    watch = Changes()
+    if size.setting.gpu:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+    trial = run_trial(size.make(task, mode), launch, STEPS, [watch])
+    if planned is not None:
+        tensors = sum(part for name, part in planned.parts.items() if name != "allowance")
+        size.peaks[task, mode] = (tensors, torch.cuda.max_memory_allocated() - before)
+    return judge(trial, watch, mode)
+
+
+def plan(size: Size, task: str, mode: Mode, launch: TrainingSetup) -> MemoryEstimate | None:
+    """What it takes on a card; None without one.
+
+    Raises:
+        CannotRun: more than the card has.
+    """
+    card = size.setting.card_memory()
+    if card is None:
+        return None
+    planned = estimate(empty_networks(size.make(task, mode)), launch)
+    if not planned.fits(card):
+        raise CannotRun(
+            f"Needs {planned.total / GIB:.1f} GiB, where the card has {card:.1f} GiB: `sapiens2-lit plan` says what to "
+            "change, such as --model.adapt.mode lora or several cards."
+        )
+    return planned
+
+
+def judge(trial: Trial, watch: "Changes", mode: Mode) -> Found:
+    """Whether losses are finite and what has changed is what the mode trains."""
+    losses = torch.tensor(trial.losses)
+    changed = watch.changed
+    parts = [name for name, value in changed.items() if value]
+    figure = f"loss {trial.losses[-1]:.4g}, changed: {', '.join(parts) or 'nothing'}"
+    expected = {"heads"} if mode == "frozen" else {"heads", "backbone"}
+    wrong = ""
+    if not losses.isfinite().all():
+        wrong = f"The loss is not finite. {REPORT}"
+    elif set(parts) != expected:
+        wrong = f"Expected a change of {' and '.join(sorted(expected))} alone. {REPORT}"
+    return Found(figure, f"finite; {' and '.join(sorted(expected))} change, nothing frozen does", wrong)
+
+
+class Changes(L.Callback):
+    """Which parts of a network a training has changed: `heads`, `backbone`, and `frozen` for what must not change."""
+
+    def __init__(self) -> None:
+        self.before: dict[str, Tensor] = {}
+        self.changed: dict[str, bool] = {}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.before = dict(marks(pl_module))
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trained = {name: one.requires_grad for name, one in pl_module.named_parameters()}
+        for name, mark in marks(pl_module):
+            part = name.partition(".")[0] if trained[name] else "frozen"
+            differs = not torch.equal(mark, self.before[name])
+            self.changed[part] = self.changed.get(part, False) or differs
+
+
+def marks(module: L.LightningModule) -> Iterator[tuple[str, Tensor]]:
+    """Of each parameter numbers that change with it, in no memory to speak of: its sum, and that of its squares."""
+    for name, parameter in module.named_parameters():
+        values = parameter.detach().double()
+        yield name, torch.stack([values.sum(), values.square().sum()]).cpu()
