@@ -1,7 +1,7 @@
 """Labels as they load fastest, without a change of a number.
 
-Measured at 1024 x 768 with `benchmarks/packing.py`: png without filters is inflated by libdeflate in a third of the
-time; arrays that numpy has stored as they are take a sixth of the bytes when deflated, and no longer to read.
+Png files are stored without filters, which `read_unfiltered` inflates by libdeflate; npz files that numpy has stored
+uncompressed are deflated, so that fewer bytes are fetched.
 """
 
 import io
@@ -22,7 +22,7 @@ MOST_GROWTH = (
 )
 LEAST_GAIN = 0.5  # of an npz
 _PNG = b"\x89PNG\r\n\x1a\n"
-_CHANNELS = {0: 1, 2: 3, 6: 4}  # by color type
+_CHANNELS = {0: 1, 2: 3}  # by color type
 _CHANGES_VALUES = (
     b"tRNS",
     b"gAMA",
@@ -49,7 +49,7 @@ def encode_label(suffix: str, data: bytes) -> bytes:
 
 
 def unfiltered(data: bytes) -> bytes | None:
-    """A png of gray, RGB or RGBA with 8 or 16 bits without filters; None where it stays as it is."""
+    """A png of gray or RGB with 8 or 16 bits without filters; None where it stays as it is."""
     if not data.startswith(_PNG) or len(data) < 29 or any(name in data[:4096] for name in _CHANGES_VALUES):
         return None
     bits, color, _, _, interlaced = struct.unpack_from(">5B", data, 24)
@@ -62,10 +62,8 @@ def unfiltered(data: bytes) -> bytes | None:
     if channels != _CHANNELS[color]:
         return None
     if channels > 1:
-        values = cv2.cvtColor(values, {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[channels])
-    if channels == 4:  # which `png` does not write
-        return None
-    made = png(values)
+        values = cv2.cvtColor(values, cv2.COLOR_BGR2RGB)
+    made = png(values.astype(np.uint16, copy=False) if bits == 16 else values.astype(np.uint8, copy=False))
     same = read_unfiltered(made)
     if len(made) > MOST_GROWTH * len(data) or same is None or not np.array_equal(same, values):
         return None

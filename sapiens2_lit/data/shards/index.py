@@ -136,7 +136,7 @@ class Index:
                 f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True
             )
             self._local.pid = os.getpid()
-        return self._local.base  # type: ignore[no-any-return]
+        return self._local.base
 
     def __getstate__(self) -> dict[str, object]:
         return {"path": self.path}

@@ -148,9 +148,10 @@ class Server:
         ) from last
 
     def _size(self, name: str) -> int | None:
+        errors: tuple[type[Exception], ...] = (*failures(), LookupError, TypeError, ValueError)
         try:
             return int(self._files().info(f"{self.url}/{name}", refresh=True)["size"])
-        except (*failures(), LookupError, TypeError, ValueError):
+        except errors:
             return None
 
     def __getstate__(self) -> dict[str, Any]:

@@ -39,13 +39,21 @@ def make(kind: Any, root: Path | str, stage: str = "fit", **settings: Any) -> An
     return data
 
 
-def assert_same(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
-    assert len(first) == len(second) > 0
-    for one, other in zip(first, second, strict=True):
-        assert one.keys() == other.keys()
-        for key, value in one.items():
-            if isinstance(value, torch.Tensor):
-                torch.testing.assert_close(value, other[key], rtol=0, atol=0, equal_nan=True)
+def assert_same(first: Any, second: Any) -> None:
+    """Batches, and what is in them, to the last bit."""
+    assert type(first) is type(second)
+    if isinstance(first, torch.Tensor):
+        torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=True)
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys()
+        for key, value in first.items():
+            assert_same(value, second[key])
+    elif isinstance(first, list | tuple):
+        assert len(first) == len(second) > 0
+        for one, other in zip(first, second, strict=True):
+            assert_same(one, other)
+    else:
+        assert first == second
 
 
 def losses(head: type[Any], batches: list[dict[str, Any]]) -> list[float]:
@@ -96,17 +104,26 @@ def test_several_datasets_below_one_packed_root(people: Path, packed: Path) -> N
         data = MultitaskDataModule({"pose": pose, "masks": masks}, image_size=SIZE, schedule="round_robin")
         data.setup("fit")
         found.append([batch for _, batch in zip(range(4), data.train_dataloader(), strict=False)])
-    assert [sorted(batch) for batch in found[0]] == [sorted(batch) for batch in found[1]]
+    assert len(found[0]) == 4
+    assert_same(*found)
 
 
-def test_unlabeled_pictures_and_prediction_find_the_same_files(people: Path, packed: Path) -> None:
+def test_unlabeled_pictures_and_prediction_find_the_same_files(
+    people: Path, packed: Path, tmp_path: Path
+) -> None:
     first, second = (
         make(UnlabeledDataModule, root / "images", shards=ShardReading(window=None))
         for root in (people, packed)
     )
     assert_same(list(first.train_dataloader()), list(second.train_dataloader()))
-    first, second = open_source(people / "images"), open_source(packed / "images")
-    assert list(first.images) == list(second.images)
+    listed = sorted(path.name for path in (people / "images").iterdir())[1:4]
+    (tmp_path / "list.txt").write_text("\n".join(listed))
+    for only, count in ((None, 10), (tmp_path / "list.txt", 3)):
+        found = [list(open_source(root / "images", only=only)) for root in (people, packed)]
+        assert len(found[0]) == len(found[1]) == count
+        for one, other in zip(*found, strict=True):
+            assert (one.name, one.file, one.index) == (other.name, other.file, other.index)
+            assert (one.image == other.image).all()
 
 
 def test_files_beside_the_shards_are_read_and_a_missing_label_is_named(people: Path, tmp_path: Path) -> None:
