@@ -52,6 +52,8 @@ def assert_same(first: Any, second: Any) -> None:
         assert len(first) == len(second) > 0
         for one, other in zip(first, second, strict=True):
             assert_same(one, other)
+    elif isinstance(first, str):  # such as the path of a sample, whose root is another
+        assert first.rpartition("/")[2] == second.rpartition("/")[2]
     else:
         assert first == second
 
