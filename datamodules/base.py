@@ -32,6 +32,8 @@ from sapiens2_lit.data.loading import (
     training_loader,
 )
 from sapiens2_lit.data.pseudo.merge import pools_in
+from sapiens2_lit.data.shards.order import shard_order
+from sapiens2_lit.data.shards.settings import ShardReading
 from sapiens2_lit.data.splits import Fold
 from sapiens2_lit.errors import SettingError
 
@@ -66,6 +68,7 @@ class ImageDataModule(lightning.LightningDataModule):
         on_bad: what to do with single entries that cannot be used: `error` to stop, `skip` to leave them out and count
             them.
         confidence: what training makes of the confidence of labels that a model has predicted.
+        shards: how packed data are read; of folders nothing of it matters.
         moves_ahead: whether, on CUDA, training batches of worker processes are copied to the device on a stream of its
             own while the step before them computes: the device then holds one batch more.
 
@@ -87,6 +90,7 @@ class ImageDataModule(lightning.LightningDataModule):
         on_bad: OnBad = "error",
         confidence: Confidence | None = None,
         moves_ahead: bool = True,
+        shards: ShardReading = ShardReading(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -105,6 +109,7 @@ class ImageDataModule(lightning.LightningDataModule):
         self.confidence = confidence
         self.labelled_elsewhere: frozenset[str] = frozenset()
         self.moves_ahead = moves_ahead
+        self.shards = shards
         self.fold: Fold | None = None
         self.share: Share | None = None
         self.report = Report()  # of the checks of the stages that were set up
@@ -205,6 +210,7 @@ class ImageDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> TrainingLoader:
         sizes, weights = self.train_sources()
         dataset = self.datasets["train"]
+        paths = getattr(dataset, "image_paths", None)  # of what is read from files
         if self.augments_on_device:
             dataset = SeededPixels(dataset, self.seed)
         loader = training_loader(
@@ -214,6 +220,7 @@ class ImageDataModule(lightning.LightningDataModule):
             batch_size=self.batch_size,
             num_workers=self._workers(),
             seed=self.seed,
+            shards=None if paths is None else shard_order(paths(), self.shards.window),
             **self._ranks(),
         )
         device = None if self.trainer is None else self.trainer.strategy.root_device

@@ -3,7 +3,6 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from sapiens2_lit.data.checks import Sampling, Subject
 from sapiens2_lit.data.checks.photographs import Photographs
@@ -23,6 +22,8 @@ from sapiens2_lit.data.labels.warp import say_invalid
 from sapiens2_lit.data.layouts.pictures import Pictures
 from sapiens2_lit.data.pseudo.merge import without
 from sapiens2_lit.data.readers.images import read_image
+from sapiens2_lit.data.shards.roots import open_root
+from sapiens2_lit.data.shards.settings import ShardReading
 from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, not_for_testing, read_fold, split_stems
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.errors import DataError, SettingError
@@ -74,6 +75,7 @@ class DenseDataModule(ImageDataModule, ABC):
             1/8 of it; their pixels then differ by a few of 255 levels.
         confidence: of labels that a model has predicted (`predict --as_dataset`): training pixels of less than `min` do
             not count, and with `weight` the loss of each pixel is multiplied by its confidence; null to take all alike.
+        shards: how packed data are read; of folders nothing of it matters.
         moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
             computes; the device then holds one batch more.
 
@@ -107,14 +109,17 @@ class DenseDataModule(ImageDataModule, ABC):
         reduced_decoding: bool = True,
         confidence: Confidence | None = None,
         moves_ahead: bool = True,
+        shards: ShardReading = ShardReading(),  # noqa: B008 - frozen
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad, confidence, moves_ahead)
+        super().__init__(
+            image_size, batch_size, num_workers, seed, allow, on_bad, confidence, moves_ahead, shards
+        )
         self.reduced_decoding = reduced_decoding
         if min_valid < 0:
             raise SettingError(f"data.min_valid is {min_valid}, expected a number of pixels, 0 or more.")
         self.view = view
         self.check_view()
-        self.root = Path(root).expanduser()
+        self.root = open_root(root, shards)
         self.share = read_share(val)
         self.splits = {"train": train, "val": val if isinstance(val, str) else None, "test": test}
         self.fold = read_fold(fold)

@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -26,6 +25,7 @@ from sapiens2_lit.data.checks import (
 from sapiens2_lit.data.held_out import Share, read_share
 from sapiens2_lit.data.loading import default_workers
 from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule, check_weights
+from sapiens2_lit.data.shards.roots import root_below
 from sapiens2_lit.data.splits import Fold, read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
@@ -267,7 +267,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         if batch_size is not None:
             data.batch_size = batch_size
         if root is not None and hasattr(data, "root"):
-            data.root = Path(root).expanduser() / data.root
+            data.root = root_below(root, data.root, data.shards)
 
     def _hand_part_down(
         self, name: str, data: ImageDataModule, fold: Fold | None, share: Share | None

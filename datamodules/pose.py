@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,8 @@ from sapiens2_lit.data.layouts.people import read_people
 from sapiens2_lit.data.pseudo.mask_classes import mask_classes
 from sapiens2_lit.data.pseudo.merge import but_for, expect_scores
 from sapiens2_lit.data.readers.images import read_image
+from sapiens2_lit.data.shards.roots import open_root
+from sapiens2_lit.data.shards.settings import ShardReading
 from sapiens2_lit.data.splits import read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.errors import SettingError
@@ -118,6 +119,7 @@ class PoseDataModule(ImageDataModule):
             1/8 of it; their pixels then differ by a few of 255 levels.
         confidence: of labels that a model has predicted (`predict --as_dataset`): training points of less than `min`
             are unlabelled, and with `weight` the loss of each is multiplied by its score; null to take all alike.
+        shards: how packed data are read; of folders nothing of it matters.
         moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
             computes; the device then holds one batch more.
 
@@ -157,8 +159,11 @@ class PoseDataModule(ImageDataModule):
         reduced_decoding: bool = True,
         confidence: Confidence | None = None,
         moves_ahead: bool = True,
+        shards: ShardReading = ShardReading(),  # noqa: B008 - frozen
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed, allow, on_bad, confidence, moves_ahead)
+        super().__init__(
+            image_size, batch_size, num_workers, seed, allow, on_bad, confidence, moves_ahead, shards
+        )
         self.reduced_decoding = reduced_decoding
         if not padding > 0:
             raise SettingError(
@@ -166,7 +171,7 @@ class PoseDataModule(ImageDataModule):
             )
         if detection_threshold and detections is None:
             raise SettingError("data.detection_threshold has no effect without data.detections.")
-        self.root = Path(root).expanduser()
+        self.root = open_root(root, shards)
         self.skeleton = load_skeleton(skeleton or "sociopticon308")
         expect_images(images)
         self.share = read_share(val)
@@ -291,7 +296,7 @@ class PoseDataModule(ImageDataModule):
             expect_scores(files[0])
         for number, source in enumerate(self.sources if name == "train" else []):
             setting = f"data.sources[{number}]"
-            root = find_root(Path(source.root).expanduser(), f"{setting}.root")
+            root = find_root(open_root(source.root, self.shards), f"{setting}.root")
             vocabulary = None if source.skeleton is None else load_skeleton(source.skeleton)
             where, setting = f"{setting} ({source.annotations})", f"{setting}.annotations"
             part = SplitFinder(root, {"train": source.annotations}, _DEFAULTS, "pose", setting).find("train")
@@ -311,7 +316,9 @@ class PoseDataModule(ImageDataModule):
             return []
         places = [(self.root, self.masks, "data.masks")]
         for number, source in enumerate(self.sources):
-            places.append((Path(source.root).expanduser(), source.masks, f"data.sources[{number}].masks"))
+            places.append(
+                (open_root(source.root, self.shards), source.masks, f"data.sources[{number}].masks")
+            )
         folders: list[list[LabelSource]] = []
         for (root, masks, setting), table in zip(places, people, strict=False):
             found: list[RasterFolder] = [MaskFolder(root / masks, mask_classes(root, self.classes), setting)]

@@ -16,6 +16,9 @@ from sapiens2_lit.data.files import find_file, find_root
 from sapiens2_lit.data.image_list import choose_listed
 from sapiens2_lit.data.readers.images import find_images, upright_size
 from sapiens2_lit.data.readers.video_frames import find_videos, frames_folder, write_frames
+from sapiens2_lit.data.shards.paths import is_address
+from sapiens2_lit.data.shards.roots import open_root
+from sapiens2_lit.data.shards.settings import ShardReading
 from sapiens2_lit.datamodules.base import ImageDataModule
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.views import MultiCropAugmentation
@@ -54,6 +57,7 @@ class UnlabeledDataModule(ImageDataModule):
         batch_size: images a batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         seed: of order and views; null for the one of `seed_everything`, else 0.
+        shards: how packed data are read; of folders nothing of it matters.
         moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
             computes; the device then holds one batch more.
 
@@ -81,15 +85,16 @@ class UnlabeledDataModule(ImageDataModule):
         num_workers: int | None = None,
         seed: int | None = None,
         moves_ahead: bool = True,
+        shards: ShardReading = ShardReading(),  # noqa: B008 - frozen
     ) -> None:
-        super().__init__(image_size, batch_size, num_workers, seed, moves_ahead=moves_ahead)
+        super().__init__(image_size, batch_size, num_workers, seed, moves_ahead=moves_ahead, shards=shards)
         for name, value, least in (
             ("global_views", global_views, 1), ("local_views", local_views, 0), ("least_side", least_side, 1),
             ("frame_step", frame_step, 1), ("near_duplicates", near_duplicates, 0), ("val_samples", val_samples, 0),
         ):  # fmt: skip
             if value is not None and value < least:
                 raise SettingError(f"data.{name} is {value}, expected {least} or more.")
-        self.root, self.boxes = Path(root).expanduser(), boxes
+        self.root, self.boxes = open_root(root, shards), boxes
         self.list = None if list is None else Path(list).expanduser()
         self.frames = None if frames is None else Path(frames).expanduser()
         self.frame_step, self.near_duplicates, self.val_samples = frame_step, near_duplicates, val_samples
@@ -166,7 +171,8 @@ class UnlabeledDataModule(ImageDataModule):
             )
         base = self.root if self.root.is_dir() else self.root.parent
         everything = [part for file in files for part in self.parts_of(file, base)]
-        pictures = [one for one in everything if len(everything) > CHECKED or self.looks_usable(one)]
+        far = len(everything) > CHECKED or is_address(self.root)  # headers would have to be fetched
+        pictures = [one for one in everything if far or self.looks_usable(one)]
         self.say_left_out(len(everything))
         if not pictures:
             reason = next(iter(self.left_out.values()), f"{BOXES} has no box on them")

@@ -54,6 +54,13 @@ class SettingError(SapiensError):
     """A setting of the command line, a YAML file or a constructor."""
 
 
+class StorageError(Exception):
+    """A server that data are fetched from cannot be reached, or refuses them.
+
+    It is no `ValueError`: no file is at fault, so that nothing may take it for one that is damaged, and leave it out.
+    """
+
+
 class Interrupted(Exception):
     """A signal asked the command to end, and it did so in order.
 

@@ -23,6 +23,7 @@ from sapiens2_lit.curation.settings import SelectSettings, read_settings
 from sapiens2_lit.data.files import absent_files
 from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.data.readers.images import read_image
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
 from sapiens2_lit.inference.shard import parse_shard
 from sapiens2_lit.report.audit_page import build_audit_page
@@ -53,7 +54,7 @@ def curate_score(options: Namespace) -> int:
     try:
         with interrupts.asked():
             done = score(
-                options.images,
+                open_root(options.images),
                 options.output,
                 partial(build_stages, options),
                 shard_size=options.shard_size,
@@ -93,7 +94,7 @@ def curate_select(options: Namespace) -> int:
     check_writable(output.parent, "--output")
     scores = read_scores(options.scores, options.partial)
     found = select(scores, settings, said=say)
-    root = found.root if options.images is None else options.images
+    root = open_root(found.root if options.images is None else options.images)
     expect_pictures(root, found)
     with interrupts.asked():
         page = build_audit_page(found.as_dict(), found.sheets, partial(read_one, root))

@@ -15,7 +15,7 @@ from sapiens2_lit.atomic_write import ADVICE, DISK_ERRORS, room
 from sapiens2_lit.cli.config_files import config_files, shown
 from sapiens2_lit.cli.configs import find_config, shipped_configs, summary
 from sapiens2_lit.cli.start import HELP, answered
-from sapiens2_lit.errors import Interrupted, SapiensError, UntrustedError
+from sapiens2_lit.errors import Interrupted, SapiensError, StorageError, UntrustedError
 
 USAGE = """\
 usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
@@ -36,6 +36,7 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
   consolidate weights in one file:  sapiens2-lit consolidate RUN/last --output FILE.safetensors
   convert    labels of other tools: sapiens2-lit convert SRC DIR --from NAME
+  pack       a folder as tar shards: sapiens2-lit pack DIR OUT --shard_size 1GB
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
   configs    list the shipped configurations; `configs show NAME` prints one
   verify     this installation:     sapiens2-lit verify [--quick] [--weights DIR]
@@ -58,6 +59,7 @@ COMMANDS = (
     "consolidate",
     "compare",
     "convert",
+    "pack",
     "probe",
     "curate",
     "synth",
@@ -71,6 +73,7 @@ OTHER_COMMANDS = {
     **dict.fromkeys(("train", "finetune", "fine-tune"), "fit"),
     **dict.fromkeys(("val", "eval", "evaluate"), "validate or test"),
     **dict.fromkeys(("dedup", "deduplicate", "select"), "curate"),
+    **dict.fromkeys(("shard", "tar", "webdataset"), "pack"),
     **dict.fromkeys(("infer", "inference", "detect"), "predict"),
 }
 
@@ -124,7 +127,7 @@ def answer(command: str, rest: list[str]) -> int:
         return dispatch(command, rest)
     except UntrustedError as error:
         return fail(f"{error}\n{how_to_trust(command, rest, error.class_paths)}", status=1, cause=error)
-    except SapiensError as error:
+    except (SapiensError, StorageError) as error:
         return fail(plain_message(error), status=1, cause=error)
     except MemoryError as error:  # of a Trainer it is explained already
         reason = str(error) or "the system refused it"
@@ -208,6 +211,10 @@ def dispatch(command: str, rest: list[str]) -> int:
         from sapiens2_lit.cli.convert import convert
 
         return convert(rest)
+    elif command == "pack":
+        from sapiens2_lit.cli.pack import pack_command
+
+        return pack_command(rest)
     elif command == "synth":
         from sapiens2_lit.cli.synth import synth
 
@@ -259,7 +266,7 @@ def how_to_trust(command: str, rest: list[str], class_paths: list[str]) -> str:
     return f"Where you trust both the file and this code:\n  {complete}"
 
 
-def plain_message(error: SapiensError) -> str:
+def plain_message(error: Exception) -> str:
     """The message without the traceback that a data loader's worker puts around it."""
     found = re.findall(r"^sapiens2_lit\.errors\.\w+: (.*)\Z", str(error), flags=re.MULTILINE | re.DOTALL)
     return found[-1].rstrip() if found else str(error)

@@ -195,6 +195,36 @@ def convert_parser() -> Parser:
     return parser
 
 
+PACK = """\
+Pack a folder that a datamodule reads into tar shards, as webdataset reads them, with an index of every file.
+
+`--data.root OUT` then reads it as the folder that it was: the same samples, labels, splits and losses. Copied to object
+storage it is read from there: `--data.root s3://BUCKET/PREFIX`. Run it again after a kill: only open shards are redone.
+"""
+
+
+def pack_parser() -> Parser:
+    """All options of `pack`."""
+    parser = Parser("sapiens2-lit pack", description=PACK)
+    parser.add_argument("source", type=Path, metavar="DIR", help="the folder of a dataset, or of images")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="the folder to write: new, empty, or of a pack that was killed"
+    )
+    parser.add_argument(
+        "--shard_size", default="1GB", metavar="SIZE", help="most bytes of a shard (%(default)s)"
+    )
+    parser.add_argument(
+        "--encode",
+        choices=("fast", "keep"),
+        default="fast",
+        help="fast: labels as they load fastest, without a change of a number; keep: every file as it is (%(default)s)",
+    )
+    parser.add_argument(
+        "--workers", type=int, help="threads that read and encode (one for each CPU, at most 8)"
+    )
+    return parser
+
+
 VERIFY = """\
 Check this installation on this machine, and write a report to attach to an issue.
 
@@ -248,6 +278,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "consolidate": consolidate_parser,
     "compare": compare_parser,
     "convert": convert_parser,
+    "pack": pack_parser,
     "probe": probe_parser,
     "curate": curate_parser,
     "synth": synth_parser,

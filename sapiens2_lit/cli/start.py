@@ -18,6 +18,7 @@ from sapiens2_lit.errors import SettingError
 HELP = {"--help", "-h", "--help_all"}
 LOADS = {  # the first needs no torch, the second says itself when it loads
     "synth": "",
+    "pack": "",
     "convert": "PyTorch",
     "predict": "",
     "compare": "",
@@ -132,6 +133,8 @@ def check_root(data: Any) -> None:
         from sapiens2_lit.data.files import find_root
 
         place = Path(root).expanduser()
+        if "://" in root:  # which is asked when it is read
+            return
         if not (path.endswith("UnlabeledDataModule") and place.is_file()):  # which may be a video
             find_root(place)
 

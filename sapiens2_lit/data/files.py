@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.data.pseudo.origin import check_labelled
+from sapiens2_lit.data.shards.files import names_in
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.synthetic.dataset.manifest import check_finished
 
@@ -156,6 +157,6 @@ def absent_files(folder: Path, names: Iterable[str]) -> set[str]:
     absent: set[str] = set()
     for parent, members in by_parent.items():
         directory = folder / parent
-        present = {entry.name for entry in os.scandir(directory)} if directory.is_dir() else set()
+        present = set(names_in(directory)) if directory.is_dir() else set()
         absent.update(name for name in members if name.rsplit("/", 1)[-1] not in present)
     return absent

@@ -5,10 +5,8 @@ does not depend on the worker, on the number of workers, or on what was asked be
 counts the batches that the training loop has taken, and goes on from there after a restart.
 """
 
-import ctypes
 import logging
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,13 +17,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
 
 from sapiens2_lit.data.ahead import Move, move_ahead
+from sapiens2_lit.data.freed_memory import keep_freed_memory
+from sapiens2_lit.data.shards.order import ShardOrder
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.interrupts import end_by_parent_alone, left_to_parent
 
 Key = tuple[int, int]
-
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's malloc.h
-_KEPT = 1 << 30  # bytes
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +60,7 @@ class TrainingSampler(DistributedSampler[Any]):
         seed: what the orders depend on, besides the epoch.
         num_replicas: number of ranks.
         rank: this one.
+        shards: where samples lie in shards, of which few are then read at a time; None for any order.
 
     Raises:
         SettingError: if a weight is negative or nothing is left.
@@ -77,6 +75,7 @@ class TrainingSampler(DistributedSampler[Any]):
         seed: int,
         num_replicas: int = 1,
         rank: int = 0,
+        shards: ShardOrder | None = None,
     ) -> None:
         super().__init__(dataset, num_replicas, rank, shuffle=True, seed=seed, drop_last=True)
         if any(not weight >= 0 for weight in weights):
@@ -85,13 +84,18 @@ class TrainingSampler(DistributedSampler[Any]):
         self.counts = [round(size * weight) for size, weight in zip(sizes, weights, strict=True)]
         self.num_samples = sum(self.counts) // num_replicas
         self.total_size = self.num_samples * num_replicas
+        self.shards = shards
         self.offset = 0
         self.skip = 0
 
     def __iter__(self) -> Iterator[Key]:
         skip, self.skip = self.skip, 0
         epoch = self.epoch + self.offset
-        order = self._order(epoch)[self.rank : self.total_size : self.num_replicas]
+        if self.shards is None:
+            order = self._order(epoch)[self.rank : self.total_size : self.num_replicas]
+        else:
+            rng = np.random.default_rng((self.seed, epoch))
+            order = self.shards.draw(self.sizes, self.counts, rng, self.num_replicas)[self.rank]
         return iter([(epoch, index) for index in order[skip:].tolist()])
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
@@ -148,7 +152,7 @@ class TrainingLoader(DataLoader[Any]):
         Raises:
             SettingError: the state is of another kind of data.
         """
-        basis, state = self._basis(), dict(state_dict)
+        basis, state = self._basis(), {"order": 0, **state_dict}
         if missing := sorted({*basis, "epoch", "told", "batches"} - state.keys()):
             raise SettingError(
                 f"the checkpoint is of other data (no {', '.join(missing)} in its loader's state): a run cannot go on "
@@ -180,6 +184,7 @@ class TrainingLoader(DataLoader[Any]):
             "global_batch_size": (self.batch_size or 1) * replicas,
             "seed": getattr(sampler, "seed", 0),
             "samples": samples,
+            "order": 0 if getattr(sampler, "shards", None) is None else sampler.shards.fingerprint,
         }
 
 
@@ -201,13 +206,16 @@ def training_loader(
     seed: int,
     num_replicas: int = 1,
     rank: int = 0,
+    shards: ShardOrder | None = None,
 ) -> TrainingLoader:
     """Shuffled, full batches of a dataset that takes keys (epoch, index).
 
     Raises:
         SettingError: if there are fewer samples than one batch on every rank takes.
     """
-    sampler = TrainingSampler(dataset, sizes, weights, seed=seed, num_replicas=num_replicas, rank=rank)
+    sampler = TrainingSampler(
+        dataset, sizes, weights, seed=seed, num_replicas=num_replicas, rank=rank, shards=shards
+    )
     if sampler.num_samples < batch_size:
         ranks = f" on each of {num_replicas} ranks" if num_replicas > 1 else ""
         raise SettingError(
@@ -276,17 +284,3 @@ def _start_worker(worker: int) -> None:
     cv2.setNumThreads(0)
     keep_freed_memory()
     end_by_parent_alone()
-
-
-def keep_freed_memory() -> None:
-    """Have this process keep what it frees for its next pictures, where the C library is glibc.
-
-    Arrays of megabytes would be handed back to the system after each use, and the next one's pages be zeroed anew: half
-    of the time of a sample of 4096 x 3072.
-    """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-    if mallopt is not None:
-        mallopt(_MMAP_MAX, 0)
-        mallopt(_TRIM_THRESHOLD, _KEPT)

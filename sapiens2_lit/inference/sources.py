@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sapiens2_lit.data.image_list import choose_listed
 from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, read_image
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.streams import READ, Stream, is_stream, open_stream
 from sapiens2_lit.inference.video import VIDEO_SUFFIXES, VideoFile
@@ -151,8 +152,9 @@ def open_source(
         if only is not None:
             raise SettingError(f"--list {only}: {place} is a stream, of which no file can be listed")
         return Source({}, {}, Path(), open_stream(str(place)))
-    found, root = find_files(Path(place))
-    if without is not None and not Path(place).is_file():
+    where = open_root(os.fspath(place))
+    found, root = find_files(where)
+    if without is not None and not where.is_file():
         found = without_results(found, root, without, str(place))
     if not found:
         raise DataError(

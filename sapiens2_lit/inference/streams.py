@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from sapiens2_lit.data.shards.paths import STORES
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.video import TimedImage, import_av, upright
 
@@ -24,7 +25,9 @@ READ = f"a number or /dev/videoN of a camera (Linux), or an address that begins 
 
 def is_stream(place: str) -> bool:
     """Whether `--images` means a camera or an address; a file or folder that is called `0` comes first."""
-    if ADDRESS.match(place) or _DEVICE.fullmatch(place):
+    if (address := ADDRESS.match(place)) is not None:
+        return address[1].lower() not in STORES  # whose packed folders are read
+    if _DEVICE.fullmatch(place):
         return True
     return place.isascii() and place.isdigit() and not Path(place).exists()
 

@@ -14,6 +14,7 @@ from sapiens2_lit.data.labels.color import AlbedoFolder
 from sapiens2_lit.data.labels.depth import DepthFolder, PointmapFolder, UnprojectedFolder
 from sapiens2_lit.data.labels.field import ValidFolder
 from sapiens2_lit.data.labels.normal import NormalFolder
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.data.splits import SPLIT_FILES, images_by_stem, split_stems
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.probing.datasets import Folder, People, Sample, SourceView
@@ -51,7 +52,7 @@ def choose_tasks(data: ProbeData, wanted: tuple[str, ...] | None) -> list[str]:
     """
     if data.root is None:
         return list(TASKS if wanted is None else wanted)
-    root = find_root(Path(data.root).expanduser())
+    root = find_root(open_root(data.root))
     found = labeled_tasks(root)
     for task in wanted or ():
         if task not in found:
@@ -100,7 +101,7 @@ def folder_view(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> SourceView:
         SettingError, DataError: a split is missing or shares pictures, subjects or videos with another.
     """
     assert data.root is not None
-    root = find_root(Path(data.root).expanduser())
+    root = find_root(open_root(data.root))
     folder = find_folder(root / "images", "data.images")
     found = images_by_stem(folder)
     group = group_among(data.group, found)
@@ -142,7 +143,7 @@ def people_view(data: ProbeData, task: ProbeTask) -> SourceView:
     from sapiens2_lit.datamodules import PoseDataModule  # Lightning, which other tasks do without
 
     assert data.root is not None
-    root = Path(data.root).expanduser()
+    root = open_root(data.root)
     places = {split: f"annotations/{split}.json" for split in SPLITS}
     given = [split for split in SPLITS if (root / places[split]).is_file()]
     val = places["val"] if "val" in given else None

@@ -1,6 +1,5 @@
 """What is on disk where an annotation file names an image that is not."""
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -8,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+
+from sapiens2_lit.data.shards.files import walk
 
 _MOST_FILES = 500_000  # looked at; beyond, a hint is not worth the time
 
@@ -104,9 +105,9 @@ class NamesOnDisk:
 
 def _walk(folder: Path, without: Path | None = None) -> Iterator[str]:
     """Paths of files under a folder, relative to it; hidden ones and those of another folder are left out."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and Path(parent, name) != without]
-        start = Path(parent).relative_to(folder)
+    for parent, folders, files in walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and parent / name != without]
+        start = parent.relative_to(folder)
         yield from ((start / name).as_posix() for name in files if not name.startswith("."))
 
 

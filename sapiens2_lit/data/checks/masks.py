@@ -81,7 +81,7 @@ def measure_mask(values: npt.NDArray[np.uint8], path: Path) -> MaskFacts:
         path: the file, whose palette is asked for.
     """
     counts = np.bincount(values.ravel(), minlength=256).astype(np.int64)
-    with Image.open(path) as image:
+    with path.open("rb") as file, Image.open(file) as image:
         palette = image.getpalette() if image.mode == "P" else None
     colors = {}
     if palette:

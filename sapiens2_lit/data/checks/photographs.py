@@ -190,7 +190,7 @@ class _Header:
 def _header(path: Path) -> _Header | None:
     """Size and EXIF orientation without decoding; None where the file cannot be opened."""
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:
             orientation = image.getexif().get(_ORIENTATION, 1)
             return _Header(image.size, orientation if orientation in range(1, 9) else 1)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError):  # damaged, which another check tells

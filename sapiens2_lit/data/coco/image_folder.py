@@ -2,13 +2,13 @@
 
 import json
 import logging
-import mmap
 import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from sapiens2_lit.data.coco.image_names import names_here
+from sapiens2_lit.data.shards.files import mapped
 from sapiens2_lit.errors import DataError, SettingError
 
 DEFAULT = "images"  # the setting where nothing is set; only then other folders are looked at
@@ -83,7 +83,7 @@ def _is_there(folder: Path, name: str) -> bool:
 def _some_names(path: Path) -> list[str]:
     """The first names of images of a file, found without parsing it: annotation files are large."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with mapped(path) as data:
             found = [match[1] for match in islice(_FILE_NAME.finditer(data), _LOOKED_AT)]
         names = [json.loads(name) for name in found]
     except (OSError, ValueError):  # empty or broken, which its reader tells

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from sapiens2_lit.data.shards.files import walk
+
 _MOST_FILES = 500_000  # looked at
 # Label Studio puts eight digits before the names of files that are uploaded: https://labelstud.io/guide/export
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
@@ -85,7 +87,7 @@ def _by_last(folder: Path) -> dict[str, list[str]]:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        start = Path(parent).relative_to(folder)
+        start = parent.relative_to(folder)
         yield from ((start / name).as_posix() for name in files if not name.startswith("."))

@@ -74,11 +74,13 @@ class Backgrounds:
             raise SettingError(
                 f"data.background_probability is {probability}, expected a probability, 0 to 1."
             )
-        names = [str(path) for path in find_images(find_folder(folder, "data.backgrounds"))]
+        paths = find_images(find_folder(folder, "data.backgrounds"))
+        names = [path.relative_to(folder).as_posix() for path in paths]
         if not names:
             raise DataError(
                 f"{folder} (`data.backgrounds`): no image in it, expected {', '.join(IMAGE_SUFFIXES)}."
             )
+        self.folder = folder
         self.names = np.array(names)  # not a list: worker processes would copy its strings one by one
         self.cutout = cutout
         self.probability = probability
@@ -93,7 +95,7 @@ class Backgrounds:
 
     def sample(self, size: tuple[int, int], rng: np.random.Generator) -> Image:
         """A part of one of the photographs that fills (height, width), mirrored half the times."""
-        image = read_image(str(self.names[rng.integers(len(self.names))]))
+        image = read_image(self.folder / str(self.names[rng.integers(len(self.names))]))
         shape = (image.shape[0], image.shape[1])
         x, y = rng.uniform(-1, 1, 2)
         sides = [have / want for have, want in zip(shape, size, strict=True)]

@@ -1,7 +1,7 @@
 """Whole images with dense labels as training and evaluation samples."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -119,6 +119,10 @@ class DenseDataset(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def image_paths(self) -> Iterator[Path]:
+        """The image of each sample."""
+        return (self.folder / str(name) for name in self.names)
 
     def __getitem__(self, key: int | Key) -> dict[str, Tensor | str]:
         """A sample with the keys of the batch, unbatched.

@@ -1,7 +1,8 @@
 """People as training and evaluation samples: a crop of the image, the keypoints and the dense labels in it."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,10 @@ class PoseDataset(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0
+
+    def image_paths(self) -> Iterator[Path]:
+        """The image of each sample."""
+        return (people.path(row) for people in self.sources for row in range(len(people)))
 
     def __getitem__(self, key: int | Key) -> dict[str, Tensor | str]:
         """A sample with the keys of the batch, unbatched; `keypoints` is absent where there are no labels.

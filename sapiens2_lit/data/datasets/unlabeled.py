@@ -1,7 +1,7 @@
 """Images without labels, as views for learning from them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,10 @@ class UnlabeledDataset(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def image_paths(self) -> Iterator[Path]:
+        """The image of each sample."""
+        return (picture.path for picture in self.pictures)
 
     def __getitem__(self, key: int | Key) -> dict[str, Any]:
         epoch, index = split_key(key, len(self))

@@ -5,7 +5,6 @@ a class map but numbers (normals, depth) is a `FieldFolder` (fields.py).
 """
 
 import io
-import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from sapiens2_lit.data.files import Problems, absent_files, find_folder
 from sapiens2_lit.data.labels.color_masks import read_colors
+from sapiens2_lit.data.shards.files import names_in
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.transforms.geometric import Affine, warp_labels
 from sapiens2_lit.vocabularies import IGNORED, Classes
@@ -145,8 +145,7 @@ class RasterFolder(LabelSource):
         if not place.parent.is_dir():
             return []
         alike = re.compile(rf"(^|.*[^a-z0-9]){re.escape(place.name.lower())}([^a-z0-9].*|$)")
-        with os.scandir(place.parent) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+        names = sorted(name for name in names_in(place.parent) if not name.startswith("."))
         found = [name for name in names if alike.match(stem_of(name).lower())]
         return found[:_SHOWN_NAMES]
 

@@ -6,12 +6,12 @@ https://raw.githubusercontent.com/supervisely-ecosystem/import-wizard-docs/maste
 Images are found beside the files by `coco.image_folder`.
 """
 
-import mmap
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from sapiens2_lit.data.layouts.layout import SPLIT_WORDS, Kind, Layout, Part, Tool, read_head, visible
+from sapiens2_lit.data.shards.files import mapped
 
 _ROBOFLOW = "_annotations.coco.json"
 _SPLIT = re.compile(
@@ -58,7 +58,7 @@ def is_coco(path: Path, kind: Kind | None = None) -> bool:
     if path.suffix.lower() != ".json" or not path.is_file() or not path.stat().st_size:
         return False
     wanted = [b'"images"', b'"annotations"', b'"categories"'] + ([_WANTED[kind]] if kind else [])
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with mapped(path) as data:
         return all(data.find(word) >= 0 for word in wanted)
 
 

@@ -131,7 +131,8 @@ def _parse(path: Path) -> ElementTree.Element:
     if b"<!DOCTYPE" in head or b"<!ENTITY" in head:
         raise DataError(f"{path}: it declares a document type, which CVAT does not write; it is not read.")
     try:
-        root = ElementTree.parse(path).getroot()
+        with path.open("rb") as file:
+            root = ElementTree.parse(file).getroot()
     except (OSError, ElementTree.ParseError) as error:
         raise DataError(f"{path}: it cannot be read as XML, truncated or none: {error}") from error
     if root.tag != "annotations":

@@ -99,7 +99,7 @@ class YoloYaml:
             if path is None:
                 missing.append(line)
             else:
-                found.append(Path(os.path.normpath(path)))
+                found.append(type(path)(os.path.normpath(path)))
         if missing:
             raise DataError(
                 f"{place}: {len(missing)} of its {len(missing) + len(found)} pictures are not there, such as "

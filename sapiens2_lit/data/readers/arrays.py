@@ -9,7 +9,7 @@ import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import deflate
@@ -91,27 +91,30 @@ def read_array(path: Path, kind: str, channels: int = 1, layer: str | None = Non
 
 
 def _read_npy(path: Path, kind: str) -> Array:
-    _check_start(path, kind, _NPY)
     with path.open("rb") as file:
+        _check_start(path, kind, _NPY, file)
+        if isinstance(file, io.BytesIO):  # of a shard: already read
+            return _from_bytes(file.getvalue())
         return np.asarray(np.load(file, allow_pickle=False))
 
 
 def _read_npz(path: Path, kind: str) -> Array:
-    _check_start(path, kind, _ZIP)
-    with np.load(path, allow_pickle=False) as archive:
-        names = list(archive.files)
+    with path.open("rb") as file:
+        _check_start(path, kind, _ZIP, file)
+        with np.load(file, allow_pickle=False) as archive:
+            names = list(archive.files)
         name = kind if kind in names else names[0] if len(names) == 1 else None
         if name is None:
             raise DataError(
                 f"{path}: the file holds the arrays {', '.join(names) or '(none)'}, expected one, or one named "
                 f"`{kind}`."
             )
-    return _read_member(path, f"{name}.npy")
+        return _read_member(file, f"{name}.npy")
 
 
-def _read_member(path: Path, name: str) -> Array:
+def _read_member(file: IO[bytes], name: str) -> Array:
     """An array of an npz, inflated at once: numpy reads and copies it in small pieces. Its checksum is checked."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         entry = (
             archive.getinfo(name)
             if name in archive.namelist()
@@ -120,7 +123,12 @@ def _read_member(path: Path, name: str) -> Array:
         if entry.compress_type != zipfile.ZIP_DEFLATED or entry.flag_bits & 1:
             data: Any = archive.read(entry)
         else:
-            data = _inflate(path, entry)
+            data = _inflate(file, entry)
+    return _from_bytes(data)
+
+
+def _from_bytes(data: Any) -> Array:
+    """The array of an npy file."""
     file = io.BytesIO(data[:_HEADER])
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
@@ -132,24 +140,23 @@ def _read_member(path: Path, name: str) -> Array:
     return values.reshape(shape, order="F" if fortran else "C")
 
 
-def _inflate(path: Path, entry: zipfile.ZipInfo) -> Any:
-    with path.open("rb") as file:
-        file.seek(entry.header_offset)
-        header = file.read(_LOCAL_HEADER.size)
-        start, *_, name, extra = _LOCAL_HEADER.unpack(header)
-        if start != b"PK\3\4":
-            raise zipfile.BadZipFile(f"no header of {entry.filename} where the directory says")
-        file.seek(name + extra, os.SEEK_CUR)
-        data = deflate.deflate_decompress(file.read(entry.compress_size), entry.file_size)
+def _inflate(file: IO[bytes], entry: zipfile.ZipInfo) -> Any:
+    file.seek(entry.header_offset)
+    header = file.read(_LOCAL_HEADER.size)
+    start, *_, name, extra = _LOCAL_HEADER.unpack(header)
+    if start != b"PK\3\4":
+        raise zipfile.BadZipFile(f"no header of {entry.filename} where the directory says")
+    file.seek(name + extra, os.SEEK_CUR)
+    data = deflate.deflate_decompress(file.read(entry.compress_size), entry.file_size)
     if len(data) != entry.file_size or deflate.crc32(data) != entry.CRC:
         raise zipfile.BadZipFile(f"{entry.filename} is damaged, its checksum is another")
     return data
 
 
-def _check_start(path: Path, kind: str, expected: bytes) -> None:
+def _check_start(path: Path, kind: str, expected: bytes, file: IO[bytes]) -> None:
     """Numpy takes any file that it does not know for pickled objects, and advises to load them unsafely."""
-    with path.open("rb") as file:
-        start = file.read(len(expected))
+    start = file.read(len(expected))
+    file.seek(0)
     if start == expected:
         return
     if expected == _ZIP and _NPY.startswith(start) and start:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sapiens2_lit.data.shards.files import real_file
 from sapiens2_lit.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -56,7 +57,7 @@ def read_exr(path: Path, kind: str, channels: int, layer: str | None = None) -> 
     except ImportError:
         return None
     try:
-        with OpenEXR.File(str(path), separate_channels=True) as file:
+        with real_file(path) as name, OpenEXR.File(name, separate_channels=True) as file:
             found, windows = _channels(file), [_windows(part.header) for part in file.parts]
     except RuntimeError as error:  # its only kind
         raise OSError(str(error)) from error

@@ -43,14 +43,15 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
         DataError: naming the file, if it is missing, empty, truncated or not an image, if its decoder warns of damage,
             or if it has more pixels than `sapiens2_lit.data.pixel_limit` allows.
     """
-    return read_reduced(Path(path), 1)
+    path = Path(path) if isinstance(path, str) else path
+    return decode(path, read_file(path))
 
 
-def read_reduced(path: Path, factor: int) -> npt.NDArray[np.uint8]:
-    """Do as `read_image`, but decode a JPEG at 1 / `factor` of its size, which may be 1, 2, 4 or 8.
+def read_file(path: Path) -> bytes:
+    """The bytes of a photograph.
 
-    Each pixel (of as many as begin in the picture) is then the mean of `factor` x `factor` ones, or close to it. All of
-    the file is decoded, so that damage is found as well. Other kinds of pictures come at their full size.
+    Raises:
+        DataError: it is missing, empty or a truncated JPEG.
     """
     try:
         data = path.read_bytes()
@@ -63,6 +64,20 @@ def read_reduced(path: Path, factor: int) -> npt.NDArray[np.uint8]:
     if data.startswith(_JPEG_START) and _jpeg_is_truncated(data):
         # libjpeg would fill what is missing with grey
         raise DataError(f"{path}: the JPEG is truncated after {len(data)} bytes; fetch it again.")
+    return data
+
+
+def decode(path: Path, data: bytes, factor: int = 1) -> npt.NDArray[np.uint8]:
+    """The pixels of a photograph, as `read_image` gives them, but of a JPEG at 1 / `factor` of its size.
+
+    With 2, 4 or 8 each pixel (of as many as begin in the picture) is the mean of `factor` x `factor` ones, or close to
+    it. All of the file is decoded, so that damage is found as well. Other kinds of pictures come at their full size.
+
+    Args:
+        path: the file, for messages.
+        data: its bytes, as of `read_file`.
+        factor: 1, 2, 4 or 8.
+    """
     check_pixels(data, str(path))
     if data.startswith(_JPEG_START) and (decoded := _decode_jpeg(path, data, factor)) is not None:
         return decoded
@@ -122,18 +137,24 @@ def _check_whole(path: Path, data: bytes) -> None:
             raise DataError(f"{path}: the image is truncated or damaged: {text}; fetch it again.") from error
 
 
-def upright_size(path: Path) -> tuple[int, int]:
+def upright_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
     """(height, width) of a photograph as `read_image` gives it, by its header where that is enough.
+
+    Args:
+        path: the file.
+        data: its bytes, if they were read already.
 
     Raises:
         DataError: naming the file, if it cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with path.open("rb") if data is None else io.BytesIO(data) as file, Image.open(file) as image:
             turned = image.getexif().get(_ORIENTATION, 1) in _ON_THEIR_SIDE
             return image.size if turned else image.size[::-1]
+    except DataError:
+        raise
     except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError):
-        height, width = read_image(path).shape[:2]
+        height, width = decode(path, read_file(path) if data is None else data).shape[:2]
         return height, width
 
 

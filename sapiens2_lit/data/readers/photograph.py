@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.data.readers.images import read_image, read_reduced, upright_size
+from sapiens2_lit.data.readers.images import decode, read_file, read_image, upright_size
 from sapiens2_lit.transforms.geometric import Affine, compose, invert, least_shrink, resizing, warp_image
 
 _FACTORS = (8, 4, 2)  # by which libjpeg reduces while it decodes
@@ -30,8 +30,10 @@ class Photograph:
     def __init__(self, path: Path, reduced: bool = False) -> None:
         self.path = path
         self._pixels: npt.NDArray[np.uint8] | None = None
+        self._file = b""
         if reduced and path.suffix.lower() in _JPEG:
-            self.size = upright_size(path)
+            self._file = read_file(path)
+            self.size = upright_size(path, self._file)
         else:
             self._pixels = read_image(path)
             self.size = (self._pixels.shape[0], self._pixels.shape[1])
@@ -46,8 +48,8 @@ class Photograph:
         if pixels is None:
             shrink = least_shrink(affine)
             factor = next((factor for factor in _FACTORS if factor <= shrink), 1)
-            pixels = read_reduced(self.path, factor)
+            pixels = decode(self.path, self._file, factor)
             if pixels.shape[:2] != tuple(-(-side // factor) for side in self.size):
-                pixels, factor = read_image(self.path), 1
+                pixels, factor = decode(self.path, self._file), 1
         to_reduced = resizing(1 / factor, 1 / factor)
         return warp_image(pixels, compose(affine, invert(to_reduced)) if factor > 1 else affine, size)

@@ -1,11 +1,11 @@
 """The pictures of a dataset: links to the pool's, or copies."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from sapiens2_lit.atomic_write import unwritable_is_error, whole_file
 from sapiens2_lit.data.pseudo.samples import hash_of
+from sapiens2_lit.data.shards.paths import ShardPath
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.prediction import Prediction
 from sapiens2_lit.inference.sources import Frame
@@ -40,8 +40,8 @@ class Pictures(Writer):
         path, source = self.path(frame.name, folder), self.files[frame.name].resolve()
         with unwritable_is_error(path), whole_file(path) as temporary:
             temporary.unlink(missing_ok=True)  # what a kill has left may be a link
-            if self.copy:
-                shutil.copyfile(source, temporary)
+            if self.copy or isinstance(source, ShardPath):  # to which no link leads
+                temporary.write_bytes(source.read_bytes())
                 return
             try:
                 temporary.symlink_to(source)

@@ -1,0 +1,1 @@
+"""Folders packed into tar shards: writing them, and reading them as the folders that they were."""

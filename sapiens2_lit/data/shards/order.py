@@ -1,0 +1,107 @@
+"""An order of training samples that goes through few shards at a time, by seed and epoch alone.
+
+The shards follow one another in a drawn order; each sample then moves back by a drawn part of a window of shards. At
+any time samples come from that many shards, and one more; new ones begin steadily, not all at once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from sapiens2_lit.data.shards.paths import ShardPath, any_opened
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ShardOrder:
+    """Where training samples lie.
+
+    Attributes:
+        shard: (N,) number of each sample's shard; those that lie in none have one of their own.
+        offset: (N,) of each sample in it.
+        reach: samples by which one moves back at most.
+    """
+
+    shard: Indices
+    offset: Indices
+    reach: int
+
+    @property
+    def fingerprint(self) -> int:
+        """What tells one order from another, above 0."""
+        return 1 + crc32(self.shard.tobytes() + self.offset.tobytes() + str(self.reach).encode())
+
+    def draw(
+        self, sizes: Sequence[int], counts: Sequence[int], rng: np.random.Generator, ranks: int
+    ) -> list[Indices]:
+        """The samples of an epoch for each rank: as many for each, and each sample for one alone.
+
+        Args:
+            sizes: number of samples of each source, in the dataset's order.
+            counts: how many of each come in an epoch.
+            rng: what is drawn with.
+            ranks: how many there are.
+        """
+        chosen, places, start = [np.empty(0, np.int64)], [np.empty(0)], 0
+        for size, count in zip(sizes, counts, strict=True):
+            rounds = [start + self._through(start, size, rng) for _ in range(count // size if size else 0)]
+            if size and (rest := count % size):
+                part = np.zeros(size, bool)
+                part[rng.permutation(size)[:rest]] = True
+                whole = self._through(start, size, rng)
+                rounds.append(start + whole[part[whole]])
+            chosen += rounds
+            places.append((np.arange(count) + 0.5) / max(1, count))  # sources come evenly
+            start += size
+        order = np.concatenate(chosen)[np.argsort(np.concatenate(places), kind="stable")]
+        moved = np.arange(len(order)) + rng.random(len(order)) * self.reach
+        each = len(order) // ranks
+        parts = [slice(rank * each, (rank + 1) * each) for rank in range(ranks)]
+        return [order[part][np.argsort(moved[part], kind="stable")] for part in parts]
+
+    def _through(self, start: int, size: int, rng: np.random.Generator) -> Indices:
+        """(size,) the samples of a source, shard after shard."""
+        shard, offset = self.shard[start : start + size], self.offset[start : start + size]
+        turn = rng.permutation(int(self.shard.max()) + 1)
+        return np.lexsort((offset, turn[shard]))
+
+
+def shard_order(paths: Iterable[Path], window: int | None) -> ShardOrder | None:
+    """The order of samples that lie in shards; None for that of folders, as where all shards fit into the window.
+
+    Args:
+        paths: the image of each sample.
+        window: number of shards, or None.
+    """
+    if window is None or not any_opened():
+        return None
+    numbers: dict[tuple[str, int], int] = {}
+    shard: list[int] = []
+    offset: list[int] = []
+    alone: list[int] = []
+    for path in paths:
+        place = _place_of(path)
+        if place is None:
+            alone.append(len(shard))
+        root, own, start = place or ("", 0, 0)
+        shard.append(numbers.setdefault((root, own), len(numbers)) if place is not None else -1)
+        offset.append(start)
+    if len(numbers) <= window:
+        return None
+    found = np.array(shard, np.int64)
+    found[alone] = len(numbers) + np.arange(len(alone))
+    reach = round(window * (len(found) - len(alone)) / len(numbers))
+    return ShardOrder(found, np.array(offset, np.int64), max(1, reach))
+
+
+def _place_of(path: Path) -> tuple[str, int, int] | None:
+    """The packed folder, the shard and the offset of a file; None where it lies in no shard."""
+    found = path.place() if isinstance(path, ShardPath) else None
+    if found is None or (entry := found[2]) is None or entry.shard is None:
+        return None
+    return found[0].root, entry.shard, entry.offset

@@ -1,0 +1,78 @@
+"""Which folder a setting means: a plain one, a packed one, or a path inside a packed one."""
+
+from pathlib import Path
+
+from sapiens2_lit.data.shards import manifest
+from sapiens2_lit.data.shards.manifest import parse_manifest
+from sapiens2_lit.data.shards.packed import Pack
+from sapiens2_lit.data.shards.paths import UNFINISHED, ShardPath, is_address, pack_of, register
+from sapiens2_lit.data.shards.settings import ShardReading
+from sapiens2_lit.errors import DataError
+
+
+def open_root(root: str | Path, reading: ShardReading | None = None) -> Path:
+    """The folder of a dataset: as it is, or as it was before it was packed.
+
+    Args:
+        root: a folder, a packed folder, or the address of a packed one: s3://bucket/people, https://host/people.
+        reading: how packed ones are read.
+
+    Raises:
+        DataError: it is a packed folder that is not finished, or there is none at the address or above it.
+        StorageError: the server cannot be reached, or refuses.
+    """
+    if isinstance(root, ShardPath):
+        return root
+    if is_address(root):
+        return _at_address(str(ShardPath(root)).rstrip("/"), reading or ShardReading())
+    folder = Path(root).expanduser()
+    if folder == Path():
+        folder = folder.absolute()  # below which paths begin with it
+    if (folder / UNFINISHED / "plan.json").is_file() and not (folder / manifest.NAME).is_file():
+        raise DataError(
+            f"{folder}: packing is not finished: the same `sapiens2-lit pack` goes on where it stopped."
+        )
+    try:
+        data = (folder / manifest.NAME).read_bytes()
+    except OSError:
+        return folder if folder.exists() else _inside_pack(folder, reading)
+    if parse_manifest(data, str(folder / manifest.NAME)) is None:
+        return folder
+    pack = Pack(str(folder), reading or ShardReading())
+    register(pack, ShardPath(folder.resolve()))
+    return register(pack, ShardPath(folder))
+
+
+def _at_address(url: str, reading: ShardReading) -> Path:
+    """The packed folder at an address, or a path inside one that lies above it."""
+    if pack_of(path := ShardPath(url)) is not None:
+        return path
+    start = url.index("://") + 3
+    places = [url, *(url[:end] for end in range(len(url) - 1, start, -1) if url[end] == "/")]
+    for place in places:
+        pack = Pack(place, reading)
+        if pack.is_there():
+            register(pack, ShardPath(place))
+            return path
+    raise DataError(
+        f"{url}: neither {manifest.NAME} there nor above it: no packed folder. `sapiens2-lit pack DIR OUT` writes one; "
+        "upload all of it."
+    )
+
+
+def _inside_pack(folder: Path, reading: ShardReading | None) -> Path:
+    """A path that is not there: in the packed folder that it leads into, if there is one."""
+    above = next((parent for parent in folder.parents if parent.exists()), folder)
+    if (above / manifest.NAME).is_file() and isinstance(base := open_root(above, reading), ShardPath):
+        return base / folder.relative_to(above)
+    return folder
+
+
+def root_below(root: str, own: Path, reading: ShardReading) -> Path:
+    """The folder of a dataset that a relative path names, below `root` or, where that is packed, inside it."""
+    if is_address(own) or own.is_absolute():
+        return own
+    if is_address(root):
+        return open_root(f"{root.rstrip('/')}/{own.as_posix()}", reading)
+    base = open_root(root, reading)
+    return base / own if isinstance(base, ShardPath) else open_root(base / own, reading)
