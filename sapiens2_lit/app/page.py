@@ -22,10 +22,7 @@ from sapiens2_lit.inference.predictor import Predictor
 
 _HERE = Path(__file__).parent
 _THRESHOLD = 0.3  # of most heads
-_FONTS = {
-    "font": ["system-ui", "sans-serif"],
-    "font_mono": ["ui-monospace", "monospace"],
-}  # of the visitor's system
+_FONT, _MONO = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]  # of the visitor's system
 
 
 def launch_options() -> dict[str, Any]:
@@ -34,7 +31,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "css": (_HERE / "app.css").read_text(encoding="utf-8"),
         "head": f"<script>{script}</script>",
-        "theme": gr.themes.Default(**_FONTS),
+        "theme": gr.themes.Default(font=_FONT, font_mono=_MONO),
         "footer_links": ["api"],
         "share": False,  # whatever GRADIO_SHARE says: pictures stay on this machine
         "_frontend": False,  # no test of the server by a request of 3 s: a busy machine or a proxy fails it

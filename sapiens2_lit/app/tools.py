@@ -81,8 +81,8 @@ def _shrink(image: RGB) -> RGB:
     scale = _SIDE / max(image.shape[:2])
     if scale >= 1:
         return image
-    shrunk: RGB = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return shrunk
+    shrunk = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return shrunk.astype(np.uint8, copy=False)
 
 
 def _url(image: RGB, kind: str) -> str:

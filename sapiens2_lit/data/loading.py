@@ -180,11 +180,12 @@ class TrainingLoader(DataLoader[Any]):
         sampler = self.sampler
         replicas = getattr(sampler, "num_replicas", 1)
         samples = sampler.total_size if isinstance(sampler, TrainingSampler) else len(self)
+        shards = getattr(sampler, "shards", None)
         return {
             "global_batch_size": (self.batch_size or 1) * replicas,
             "seed": getattr(sampler, "seed", 0),
             "samples": samples,
-            "order": 0 if getattr(sampler, "shards", None) is None else sampler.shards.fingerprint,
+            "order": 0 if shards is None else shards.fingerprint,
         }
 
 

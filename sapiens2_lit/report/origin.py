@@ -56,7 +56,7 @@ def words_of_time(seconds: float) -> str:
     """Seconds in the two units that matter."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
-    parts = []
+    parts: list[str] = []
     for unit, name in _UNITS:
         count, seconds = divmod(seconds, unit)
         if count or parts:

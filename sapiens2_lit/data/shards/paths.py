@@ -198,7 +198,7 @@ class ShardPath(_Base):
             yield from (self / name).rglob(pattern)
 
     def glob(self, pattern: str, **_: Any) -> Iterator["ShardPath"]:  # type: ignore[override]
-        first, _, rest = pattern.partition("/")
+        first, _slash, rest = pattern.partition("/")
         if first == "**":
             yield from self.rglob(rest or "*")
             return
