@@ -16,11 +16,12 @@ _RELEASED = "decode_head."
 _TASK_OF = {row.head: task for task, row in TASKS.items()}
 
 
-def choose_decoders(model: Namespace) -> None:
+def choose_decoders(model: Namespace, checkpoint: str | None = None) -> None:
     """Write the decoder of every head that leaves it open into the settings, so that checkpoints say which it was.
 
     Args:
         model: settings of the module; changed in place.
+        checkpoint: of the run that goes on or is tested, whose decoders win over a recommendation.
 
     Raises:
         SettingError: a head's decoder is another one than its weights have.
@@ -30,9 +31,11 @@ def choose_decoders(model: Namespace) -> None:
         name: head for name, head in model.heads.items() if settings_of(head).get("decoder") in get_args(Kind)
     }
     tasks = {name: _TASK_OF.get(head.class_path, "") for name, head in heads.items()}
-    weights = knrecommended_kinds(model, tasks) if model.weights else {}
+    weights = known_kinds(model, tasks) if model.weights else {}
+    is_open = any(settings_of(head).decoder == AUTO for head in heads.values())
+    trained = kinds_in(open_weights(checkpoint).tensors, tasks) if is_open and checkpoint else {}
     for name, head in heads.items():
-        settings, found = settings_of(head), weights.get(name)
+        settings, found = settings_of(head), trained.get(name) or weights.get(name)
         if settings.decoder != AUTO and found not in (None, settings.decoder):
             raise SettingError(
                 f"model.heads.{name}.decoder: found {settings.decoder}, but {model.weights} has a {found} decoder: "
@@ -49,13 +52,22 @@ def settings_of(head: Namespace) -> Namespace:
     return found
 
 
-def knrecommended_kinds(model: Namespace, tasks: Mapping[str, str]) -> dict[str, Kind]:
+def known_kinds(model: Namespace, tasks: Mapping[str, str]) -> dict[str, Kind]:
     """Kinds of the decoders in `weights`, of the heads that take theirs from there; `tasks` has the task of each."""
     fresh = tuple(model.get("reinitialize") or ())
     own = model.backbone.get("init_args", Namespace()).get("weights")
     tensors = open_weights(model.weights, backbone=own).tensors
-    loaded = [name for name in tasks if not any(is_under(f"heads.{name}", prefix) for prefix in fresh)]
-    kinds = {name: kind_of(tasks[name], shapes_of(name, tensors)) for name in loaded}
+    loaded = {
+        name: task
+        for name, task in tasks.items()
+        if not any(is_under(f"heads.{name}", prefix) for prefix in fresh)
+    }
+    return kinds_in(tensors, loaded)
+
+
+def kinds_in(tensors: Mapping[str, Readable], tasks: Mapping[str, str]) -> dict[str, Kind]:
+    """Kinds of the decoders that heads have, where their parameters tell."""
+    kinds = {name: kind_of(task, shapes_of(name, tensors)) for name, task in tasks.items()}
     return {name: kind for name, kind in kinds.items() if kind is not None}
 
 

@@ -158,7 +158,7 @@ class SapiensCLI(LightningCLI):
     def share_settings(self, settings: Namespace) -> None:
         """Let one place decide each setting that backbone, heads and data share."""
         share_settings(settings)
-        choose_decoders(settings.model)
+        choose_decoders(settings.model, settings.get("ckpt_path"))
         choose_padding(settings.model)
 
     def instantiate_classes(self) -> None:
