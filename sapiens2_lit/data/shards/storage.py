@@ -27,7 +27,7 @@ _OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {  # of fsspec, by protocol
     "https": _http_options,
     "s3": lambda: {
         "config_kwargs": {
-            "connect_timeout": TIMEOUT, "read_timeout": TIMEOUT, "retries": {"max_attempts": 1},
+            "connect_timeout": TIMEOUT, "read_timeout": TIMEOUT, "retries": {"total_max_attempts": 1},
         }
     },
 }  # fmt: skip
@@ -148,11 +148,14 @@ class Server:
         ) from last
 
     def _size(self, name: str) -> int | None:
-        errors: tuple[type[Exception], ...] = (*failures(), LookupError, TypeError, ValueError)
+        """Bytes of a file as the server says now; None where it does not."""
         try:
-            return int(self._files().info(f"{self.url}/{name}", refresh=True)["size"])
-        except errors:
+            files = self._files()
+            files.invalidate_cache()
+            size = files.info(f"{self.url}/{name}").get("size")
+        except failures():
             return None
+        return None if size is None else int(size)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"url": self.url, "protocol": self.protocol, "_fs": None, "_pid": 0}

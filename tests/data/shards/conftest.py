@@ -81,8 +81,9 @@ def moto(packed: Path) -> Iterator[str]:
 
 
 def put(address: str, data: bytes) -> None:
-    request = urllib.request.Request(address, data, {"x-amz-acl": "public-read-write"}, method="PUT")
-    with urllib.request.urlopen(request):
+    headers = {"x-amz-acl": "public-read-write", "Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(address, data, headers, method="PUT")
+    with urllib.request.urlopen(request, timeout=20):
         pass
 
 
