@@ -138,13 +138,14 @@ def test_keys_are_unique_and_every_map_has_arrays() -> None:
 
 @pytest.mark.slow
 def test_few_shared_modules_name_a_task() -> None:
-    """Besides its own files and exports: labels, decoder channels, the row, synthetic people, probing, teaching."""
+    """Besides its own files and exports: labels, decoder channels, the row, synthetic people, probing, teaching, tools
+    of the app, what was released."""
     root = Path(__file__).parents[2]
     naming = runpy.run_path(str(root / "benchmarks" / "structure.py"))["modules_naming"](root, "albedo")
     exports = {f"sapiens2_lit.{room}" for room in ("losses", "metrics", "heads", "datamodules")}
     others = {name.removeprefix("sapiens2_lit.") for name in set(naming) - exports}
     assert {name for name in others if not name.startswith("probing.")} <= {
-        "cli.before_after", "cli.predict_dataset", "cli.synth", "data.datasets.synthetic", "data.labels.color",
-        "data.readers.exr", "decoders.presets", "inference.confidence", "inference.writers.dataset.maps",
-        "training.distillation.soft_terms", "vocabularies.tasks",
+        "app.views", "cli.before_after", "cli.predict_dataset", "cli.synth", "data.datasets.synthetic",
+        "data.labels.color", "data.readers.exr", "decoders.presets", "inference.confidence", "inference.writers.dataset.maps",
+        "training.distillation.soft_terms", "verify.sources", "vocabularies.tasks",
     }  # fmt: skip
