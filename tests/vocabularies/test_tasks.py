@@ -146,6 +146,6 @@ def test_few_shared_modules_name_a_task() -> None:
     others = {name.removeprefix("sapiens2_lit.") for name in set(naming) - exports}
     assert {name for name in others if not name.startswith("probing.")} <= {
         "app.views", "cli.before_after", "cli.predict_dataset", "cli.synth", "data.datasets.synthetic",
-        "data.labels.color", "data.readers.exr", "decoders.presets", "inference.confidence", "inference.writers.dataset.maps",
-        "training.distillation.soft_terms", "verify.sources", "vocabularies.tasks",
+        "data.labels.color", "data.readers.exr", "decoders.presets", "inference.confidence",
+        "inference.writers.dataset.maps", "training.distillation.soft_terms", "verify.sources", "vocabularies.tasks",
     }  # fmt: skip
