@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.inference.predictor import Predictor
+from sapiens2_lit.visualization.words import count
 
-_UNITS = ((1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
+SHOWN = (".jpg", ".jpeg", ".png", ".webp")  # what every browser shows
 
 
 def model_card(name: str, predictor: Predictor) -> str:
@@ -14,7 +15,7 @@ def model_card(name: str, predictor: Predictor) -> str:
     model = predictor.model
     height, width = model.image_size
     facts = {
-        "size": f"{_backbone(predictor)}, {_count(sum(one.numel() for one in model.parameters()))} parameters",
+        "size": f"{_backbone(predictor)}, {count(sum(one.numel() for one in model.parameters()))} parameters",
         "tasks": ", ".join(f"{head} ({_task(part)})" for head, part in model.named_heads()),
         "step": "not said" if model.step is None else f"{model.step:,}",
         "input": f"{height} x {width} (height x width)",
@@ -24,12 +25,12 @@ def model_card(name: str, predictor: Predictor) -> str:
     return f'<section class="model-card"><h3>{escape(name)}</h3><dl>{rows}</dl></section>'
 
 
-def example_files(predictor: Predictor, count: int = 6) -> list[Path]:
+def example_files(predictor: Predictor, most: int = 6) -> list[Path]:
     """Pictures of the data that the model was trained on, of those held out where a split names them.
 
     Args:
         predictor: the model.
-        count: files at most.
+        most: files at most.
     """
     chosen = predictor.model.config.get("data")
     settings: Any = chosen.get("init_args") if isinstance(chosen, dict) else None
@@ -37,14 +38,12 @@ def example_files(predictor: Predictor, count: int = 6) -> list[Path]:
     folder = Path(root, "images") if isinstance(root, str) else None
     if folder is None or not folder.is_dir():
         return []
-    found = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")
-    )
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SHOWN)
     split = Path(root, "splits", "val.txt") if isinstance(root, str) else None
     if split is not None and split.is_file():
         held_out = set(split.read_text(encoding="utf-8").split())
         found = [path for path in found if path.stem in held_out] or found
-    return found[-count:]
+    return found[-most:]
 
 
 def _backbone(predictor: Predictor) -> str:
@@ -61,10 +60,3 @@ def _task(head: Any) -> str:
     if head.classes is not None:
         return f"{head.classes.num_classes} classes"
     return ", ".join(head.targets) or type(head).__name__
-
-
-def _count(count: int) -> str:
-    for unit, name in _UNITS:
-        if count >= unit:
-            return f"{count / unit:.3g} {name}"
-    return str(count)

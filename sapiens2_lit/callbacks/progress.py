@@ -9,8 +9,8 @@ from typing import Any, TextIO
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 
-from sapiens2_lit.callbacks.durations import duration
 from sapiens2_lit.callbacks.throughput import Speed, Throughput
+from sapiens2_lit.visualization.words import duration
 
 FORMAT = "{n_fmt}/{total_fmt} {bar} {remaining}{postfix}"  # the bar takes what is left of the line
 SILENCE = 30.0  # seconds after which an evaluation without a terminal says how far it is

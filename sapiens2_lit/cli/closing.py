@@ -8,13 +8,13 @@ from typing import Any
 import lightning as L
 from jsonargparse import Namespace
 
-from sapiens2_lit.callbacks.durations import duration
 from sapiens2_lit.callbacks.run_log import NAME, STEP, read_rows
 from sapiens2_lit.callbacks.throughput import Throughput
 from sapiens2_lit.datamodules.parts import datamodule_parts
 from sapiens2_lit.errors import SapiensError
 from sapiens2_lit.training.distillation.speed import speed_lines
 from sapiens2_lit.training.module import SapiensModule
+from sapiens2_lit.visualization.words import duration
 
 NEXT_STEPS = 2  # times as many steps, in the command that goes on
 FILES = ("curves.png", "predictions.png", "labels.png", "train_batch.png", NAME, "config.yaml")

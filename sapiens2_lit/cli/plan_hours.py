@@ -1,12 +1,12 @@
 """How long a training takes, as far as the speed of the card tells."""
 
-from sapiens2_lit.callbacks.durations import duration
 from sapiens2_lit.cli.choose_steps import MOST
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.memory.advice import MemoryQuery
 from sapiens2_lit.memory.cards import CARDS, Card, find_card, peak_flops
 from sapiens2_lit.memory.flops import training_flops
 from sapiens2_lit.memory.networks import empty_networks
+from sapiens2_lit.visualization.words import duration
 
 USUAL = (
     0.2,

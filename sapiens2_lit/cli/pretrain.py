@@ -13,7 +13,6 @@ from lightning.pytorch.cli import LightningArgumentParser
 from sapiens2_lit.backbones.licences import SAPIENS2
 from sapiens2_lit.callbacks import LastCheckpoint
 from sapiens2_lit.callbacks.curves import Curves
-from sapiens2_lit.callbacks.durations import duration
 from sapiens2_lit.callbacks.reconstruction import ReconstructionPictures
 from sapiens2_lit.checkpoints.hub_ids import is_hub_id
 from sapiens2_lit.checkpoints.pretraining_file import NAME, ORIGIN, gathered_backbone, read_origin
@@ -27,6 +26,7 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.export.licence import write_licence
 from sapiens2_lit.export.provenance import Provenance
 from sapiens2_lit.training.pretraining.module import PretrainModule
+from sapiens2_lit.visualization.words import duration
 
 CALLBACKS: dict[str, type[Callback]] = {"last_checkpoint": LastCheckpoint, "pictures": ReconstructionPictures}
 LOSS = "val/reconstruction_loss"

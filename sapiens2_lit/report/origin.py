@@ -11,8 +11,7 @@ from sapiens2_lit.checkpoints.reader import read_step
 from sapiens2_lit.report.curves import Curve, read_curves
 from sapiens2_lit.report.runs import read_run
 from sapiens2_lit.training.module import SapiensModule
-
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+from sapiens2_lit.visualization.words import count, duration
 
 
 def facts_of(
@@ -32,13 +31,13 @@ def facts_of(
         "data": _place(data),
         "samples tested": f"{tested:,}",
         "model": _model(module),
-        "parameters": words_of_count(sum(one.numel() for one in module.network.parameters())),
+        "parameters": count(sum(one.numel() for one in module.network.parameters())),
         "input size": _size(data, module),
         "checkpoint": str(trainer.ckpt_path or module.weights or "fresh weights"),
         "step": _step(trainer.ckpt_path),
         "trained for": _trained_for(run),
         "tested on": time.strftime("%Y-%m-%d %H:%M"),
-        "test took": words_of_time(seconds),
+        "test took": duration(seconds),
     }
     return {name: text for name, text in facts.items() if text}
 
@@ -50,26 +49,6 @@ def curves_of_run(run: Path | None) -> dict[str, Curve]:
     table = run / "metrics.csv"
     curves = read_run(run, run.name).curves if table.is_file() else read_curves(run)
     return {name: curve for name, curve in curves.items() if len(curve) > 1}
-
-
-def words_of_time(seconds: float) -> str:
-    """Seconds in the two units that matter."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    parts: list[str] = []
-    for unit, name in _UNITS:
-        count, seconds = divmod(seconds, unit)
-        if count or parts:
-            parts.append(f"{count:.0f} {name}")
-    return " ".join(parts[:2])
-
-
-def words_of_count(count: int) -> str:
-    """A number of parameters, in thousands, millions or billions."""
-    for unit, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
-        if count >= unit:
-            return f"{count / unit:.3g} {name}"
-    return str(count)
 
 
 def _place(data: Any) -> str:
@@ -104,4 +83,4 @@ def _trained_for(run: Path | None) -> str:
         return ""
     ends = [path.stat().st_mtime for path in (run / "checkpoints").glob("*")]
     begun = (run / "config.yaml").stat().st_mtime
-    return words_of_time(max(ends) - begun) if ends and max(ends) > begun else ""
+    return duration(max(ends) - begun) if ends and max(ends) > begun else ""

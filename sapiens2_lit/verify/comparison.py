@@ -41,10 +41,8 @@ from sapiens2_lit.verify.weights import Opened
 DType = Literal["float32", "bfloat16"]
 Outputs = dict[str, Tensor]
 FLOAT32 = 1e-4  # of the largest value: sums of thousands of products in another order
-TIMES, LEAST = (
-    2.0,
-    2e-3,
-)  # bfloat16: how much further than theirs ours may be from float32, and what is always allowed
+TIMES = 2.0  # how much further than theirs ours may be from float32 in bfloat16
+LEAST = 2e-3  # which is always allowed there
 PICTURES = 2
 OTHER = "The networks differ: a tensor is in the wrong place, or pictures are normalized in another way."
 
@@ -84,7 +82,7 @@ class Comparison(ABC):
 
     @abstractmethod
     def checks(self) -> list[Check]:
-        """All that is compared, in order; the last one frees the memory."""
+        """All that is compared, in order."""
 
     def load(self) -> Found:
         """Load strictly: every tensor has its place, its shape and finite values."""

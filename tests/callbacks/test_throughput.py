@@ -9,7 +9,6 @@ import pytest
 import torch
 from tiny_runs import Pictures, make
 
-from sapiens2_lit.callbacks.durations import duration
 from sapiens2_lit.callbacks.run_log import read_rows
 from sapiens2_lit.callbacks.throughput import (
     DataWait,
@@ -128,21 +127,6 @@ def test_memory_of_the_process_grows_with_what_it_holds() -> None:
     assert before is not None and after is not None
     assert after - before > 32 * 2**20
     held.close()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 s"),
-        (99.4, "99 s"),
-        (100, "2 min"),
-        (3600, "1 h 0 min"),
-        (6720, "1 h 52 min"),
-        (86400 * 3.2, "3 d 5 h"),
-    ],
-)
-def test_durations_are_said_in_two_units(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 def test_a_known_card_has_a_peak_and_each_head_counts_where_it_learns(

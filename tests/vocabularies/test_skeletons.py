@@ -67,15 +67,6 @@ def test_groups_partition_the_keypoints_and_mirror_each_other(name, sizes):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_partners_of_body_and_hands_differ_in_colour(name):
-    skeleton = load_skeleton(name)
-    face = skeleton.groups.get("face", ())
-    for index, partner in enumerate(skeleton.swap):
-        if partner != index and index not in face:
-            assert skeleton.colors[index] != skeleton.colors[partner]
-
-
-@pytest.mark.parametrize("name", SHIPPED)
 def test_left_and_right_differ_by_blue_which_color_blind_people_see(name):
     """Red and green are confused most often: the blue channel alone must tell the sides apart."""
     skeleton = load_skeleton(name)

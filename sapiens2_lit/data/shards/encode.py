@@ -17,21 +17,13 @@ from sapiens2_lit.synthetic.dataset.layout import npz, png
 
 Encode = Literal["fast", "keep"]
 
-MOST_GROWTH = (
-    1.25  # of a png: photographs without filters are twice as large, and slower to fetch than to decode
-)
+MOST_GROWTH = 1.25  # of a png: photographs without filters are twice as large, slower to fetch than to decode
 LEAST_GAIN = 0.5  # of an npz
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3}  # by color type
-_CHANGES_VALUES = (
-    b"tRNS",
-    b"gAMA",
-    b"iCCP",
-    b"sRGB",
-    b"cHRM",
-    b"sBIT",
-    b"acTL",
-)  # chunks that readers may obey
+_CHANGES_VALUES = (b"tRNS", b"gAMA", b"iCCP", b"sRGB", b"cHRM", b"sBIT", b"acTL")  # readers may obey them
+
+_UNREADABLE = (zipfile.BadZipFile, ValueError, OSError, KeyError, EOFError, SyntaxError, TypeError)
 
 
 def encode_label(suffix: str, data: bytes) -> bytes:
@@ -82,15 +74,7 @@ def deflated(data: bytes) -> bytes | None:
         if not name.endswith(".npy"):
             return None
         values = np.lib.format.read_array(io.BytesIO(stored), allow_pickle=False)
-    except (
-        zipfile.BadZipFile,
-        ValueError,
-        OSError,
-        KeyError,
-        EOFError,
-        SyntaxError,
-        TypeError,
-    ):  # its reader tells
+    except _UNREADABLE:  # its reader tells
         return None
     made = npz(name.removesuffix(".npy"), values)
     if len(made) > LEAST_GAIN * len(data):

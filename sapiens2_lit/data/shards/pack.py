@@ -30,8 +30,6 @@ from sapiens2_lit.data.shards.write import (
 )
 from sapiens2_lit.errors import DataError, SettingError
 
-_AHEAD = 4  # files a thread that are read and encoded before their turn
-_PART = 1 << 24  # bytes of a file that are looked at together
 _PLAN, _LOCK = "plan.json", "lock"
 _FORMAT = 1  # raised where the same files would make other shards
 

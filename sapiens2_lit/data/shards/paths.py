@@ -26,7 +26,7 @@ STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs")  # protocols of object storage
 UNFINISHED = ".pack"  # folder of a pack that is being written
 _ADDRESS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
 
-_packs: dict[str, Pack] = {}  # by the posix path of their roots
+_packs: dict[str, Pack] = {}  # by the posix path of their roots, inner ones before those around them
 
 if sys.platform == "win32":
     _Base = WindowsPath
@@ -46,11 +46,11 @@ def pack_of(path: Path) -> tuple[Pack, str] | None:
     text = path.as_posix()
     if ".." in text:
         text = normpath(text)
-    for root in sorted(_packs, key=len, reverse=True) if len(_packs) > 1 else _packs:
+    for root, pack in _packs.items():
         if text == root:
-            return _packs[root], ""
-        if text.startswith(root) and text[len(root)] == "/":
-            return _packs[root], text[len(root) + 1 :]
+            return pack, ""
+        if text.startswith(f"{root}/"):
+            return pack, text[len(root) + 1 :]
     return None
 
 
@@ -61,7 +61,9 @@ def any_opened() -> bool:
 
 def register(pack: Pack, path: "ShardPath") -> "ShardPath":
     """Have paths lead into a packed folder."""
-    _packs[path.as_posix()] = pack
+    global _packs  # a new one: threads may be looking into the old one
+    packs = {**_packs, path.as_posix(): pack}
+    _packs = {root: packs[root] for root in sorted(packs, key=len, reverse=True)}
     return path
 
 

@@ -1,4 +1,4 @@
-"""How long something takes, in words."""
+"""How long something takes and how many there are, in words."""
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -14,3 +14,11 @@ def duration(seconds: float) -> str:
         return f"{minutes // 60} h {minutes % 60} min"
     hours = round(seconds / HOUR)
     return f"{hours // 24} d {hours % 24} h"
+
+
+def count(number: int) -> str:
+    """A number in thousands, millions or billions, such as `999`, `3.7 million`, `1.17 billion`."""
+    for unit, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if number >= unit:
+            return f"{number / unit:.3g} {name}"
+    return str(number)
