@@ -33,6 +33,8 @@ _OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {  # of fsspec, by protocol
 }  # fmt: skip
 _EXTRAS = {"s3": "s3", "s3a": "s3", "http": "s3", "https": "s3"}
 
+_ABSENT = (403, 404, 410)  # of HTTP; servers that list nothing say "forbidden" of what they do not have
+
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -104,8 +106,23 @@ class Server:
         return self._retried(lambda: bytes(self._files().cat_file(f"{self.url}/{name}")), name, 0, None)
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of a name; errors as of `read`."""
-        return self._retried(lambda: bool(self._files().exists(f"{self.url}/{name}")), name, 0, None)
+        """Whether there is a file of a name; errors as of `read`.
+
+        It is asked for a byte: fsspec's own `exists` takes a lost connection for a file that is not there.
+        """
+
+        def act() -> bool:
+            try:
+                self._files().cat_file(f"{self.url}/{name}", start=0, end=1)
+            except FileNotFoundError:
+                return False
+            except failures() as error:
+                if getattr(error, "status", None) in _ABSENT:
+                    return False
+                raise
+            return True
+
+        return self._retried(act, name, 0, None)
 
     def sizes(self) -> dict[str, int]:
         """Bytes of the files directly at the address by name; empty where the server cannot say."""

@@ -6,8 +6,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import torch
+from fsspec.implementations.http import HTTPFileSystem
 from fsspec.registry import _registry as known_file_systems
 
 from sapiens2_lit.data.shards import storage
@@ -99,6 +101,21 @@ def test_missing_credentials_and_places_are_named(server, monkeypatch: pytest.Mo
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(StorageError, match="AWS_ACCESS_KEY_ID"):
         open_root(S3)
+
+
+def test_a_lost_connection_is_no_missing_file(server, caplog, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch, lost = HTTPFileSystem._cat_file, [aiohttp.ServerDisconnectedError()]
+
+    async def once_lost(*args: Any, **settings: Any) -> bytes:
+        if lost:
+            raise lost.pop()
+        return await fetch(*args, **settings)
+
+    monkeypatch.setattr(HTTPFileSystem, "_cat_file", once_lost)
+    assert (open_root(server.http) / "images").is_dir()
+    assert "try 1 of 5" in caplog.text
+    with pytest.raises(DataError, match=r"nobody: neither index\.json there nor above it"):
+        open_root(f"{server.http.rpartition('/')[0]}/nobody")
 
 
 def test_a_missing_package_says_what_to_install(server, monkeypatch: pytest.MonkeyPatch) -> None:
