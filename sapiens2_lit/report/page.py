@@ -106,7 +106,7 @@ def tiles(heads: Mapping[str, HeadReport], score: float | None) -> str:
     for name, head in heads.items():
         parts += [
             f'<div class="tile"><b>{digits(head.metrics[metric])}</b>'
-            f"<span>{escape(name)} · {escape(metric)}</span></div>"
+            f"<span>{escape(name)} · {escape(metric).replace('_', '_<wbr>')}</span></div>"
             for metric in head.headline
             if not math.isnan(head.metrics.get(metric, math.nan))
         ]
