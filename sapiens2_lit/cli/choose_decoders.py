@@ -8,7 +8,7 @@ from jsonargparse import Namespace
 from sapiens2_lit.checkpoints.lazy_safetensors import Readable, open_weights
 from sapiens2_lit.checkpoints.strict_loading import is_under
 from sapiens2_lit.decoders import Kind, kind_of, recommended_kind
-from sapiens2_lit.errors import SettingError
+from sapiens2_lit.errors import SettingError, WeightsError
 from sapiens2_lit.vocabularies.tasks import TASKS
 
 AUTO = "auto"
@@ -33,7 +33,7 @@ def choose_decoders(model: Namespace, checkpoint: str | None = None) -> None:
     tasks = {name: _TASK_OF.get(head.class_path, "") for name, head in heads.items()}
     weights = known_kinds(model, tasks) if model.weights else {}
     is_open = any(settings_of(head).decoder == AUTO for head in heads.values())
-    trained = kinds_in(open_weights(checkpoint).tensors, tasks) if is_open and checkpoint else {}
+    trained = trained_kinds(checkpoint, tasks) if is_open and checkpoint else {}
     for name, head in heads.items():
         settings, found = settings_of(head), trained.get(name) or weights.get(name)
         if settings.decoder != AUTO and found not in (None, settings.decoder):
@@ -63,6 +63,14 @@ def known_kinds(model: Namespace, tasks: Mapping[str, str]) -> dict[str, Kind]:
         if not any(is_under(f"heads.{name}", prefix) for prefix in fresh)
     }
     return kinds_in(tensors, loaded)
+
+
+def trained_kinds(checkpoint: str, tasks: Mapping[str, str]) -> dict[str, Kind]:
+    """Kinds of the decoders in a checkpoint; none where it cannot be read, which its loading says in its turn."""
+    try:
+        return kinds_in(open_weights(checkpoint).tensors, tasks)
+    except WeightsError:
+        return {}
 
 
 def kinds_in(tensors: Mapping[str, Readable], tasks: Mapping[str, str]) -> dict[str, Kind]:

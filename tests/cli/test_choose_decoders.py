@@ -78,3 +78,16 @@ def test_heads_without_such_a_choice_are_left_alone() -> None:
     model.heads["Linear"] = Namespace(class_path="sapiens2_lit.heads.LinearHead")
     choose_decoders(model)
     assert model.heads["SMP"].init_args.decoder == "dpt"
+
+
+def test_a_run_that_goes_on_keeps_the_decoders_of_its_checkpoint(tmp_path: Path) -> None:
+    """One that cannot be read is named when it is loaded, after a run that may be writing it was looked for."""
+    network = Network(Sapiens2("test"), {"Normal": NormalHead(32, decoder="pixel_shuffle")})
+    path = write_weights(network.state_dict(), tmp_path / "last.safetensors")
+    model = settings(Normal="auto")
+    choose_decoders(model, str(path))
+    assert model.heads["Normal"].init_args.decoder == "pixel_shuffle"
+    (empty := tmp_path / "empty.ckpt").touch()
+    model = settings(Normal="auto")
+    choose_decoders(model, str(empty))
+    assert model.heads["Normal"].init_args.decoder == "light"
