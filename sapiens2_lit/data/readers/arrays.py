@@ -4,6 +4,7 @@ import io
 import lzma
 import math
 import os
+import re
 import struct
 import tokenize
 import zipfile
@@ -47,6 +48,13 @@ _CONVERTIBLE = (np.uint8, np.uint16, np.float32)  # by OpenCV
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a member of a zip file
 _HEADER = 1 << 16  # bytes in which an array's header ends
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+# A header as numpy writes it. Its own reader parses Python, which CPython 3.11 cannot do in two threads at once
+# (SystemError: AST constructor recursion depth mismatch).
+_PLAIN = re.compile(
+    rb"\x93NUMPY\x01\x00(?P<size>..)\{'descr': '(?P<dtype>[<>|](?:b1|[iu][1248]|f[248]))', "
+    rb"'fortran_order': (?P<fortran>True|False), 'shape': \((?P<shape>[\d, ]+)\), \} *\n",
+    re.DOTALL,
+)
 _NPY, _ZIP = np.lib.format.MAGIC_PREFIX, b"PK"  # what files begin with
 
 
@@ -129,6 +137,12 @@ def _read_member(file: IO[bytes], name: str) -> Array:
 
 def _from_bytes(data: Any) -> Array:
     """The array of an npy file."""
+    plain = _PLAIN.match(data[:_HEADER])
+    end = 10 + int.from_bytes(plain["size"], "little") if plain is not None else 0
+    if plain is not None and plain.end() == end:
+        sides = tuple(int(side) for side in plain["shape"].split(b",") if side.strip())
+        values = np.frombuffer(data, plain["dtype"].decode(), math.prod(sides), end)
+        return values.reshape(sides, order="F" if plain["fortran"] == b"True" else "C")
     file = io.BytesIO(data[:_HEADER])
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:

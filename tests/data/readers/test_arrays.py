@@ -99,3 +99,14 @@ def test_shapes_that_no_file_holds_are_errors(tmp_path, shape):
     path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(80))
     with pytest.raises(DataError, match=r"a.npy: the depth label cannot be read"):
         read_array(path, "depth")
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2", "|u1", "<u2", "|b1"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_plain_headers_are_read_without_parsing_python(tmp_path, monkeypatch, dtype, order):
+    """CPython 3.11 cannot parse in two threads at once."""
+    values = np.asarray(np.random.default_rng(0).integers(0, 2, (5, 4, 3)).astype(dtype), order=order)
+    np.savez_compressed(tmp_path / "a.npz", a=values)
+    monkeypatch.setattr("ast.literal_eval", lambda *_: pytest.fail("Python was parsed"))
+    found = read_array(tmp_path / "a.npz", "a", channels=3)
+    assert found.dtype == values.dtype and np.array_equal(found, values)
