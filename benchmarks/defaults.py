@@ -20,7 +20,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
 sys.path.append(str(Path(__file__).parent))
 
-from default_parts.grid import AROUND, COUNTS, MODES, around, automatic, best_mode, compared_with, modes
+from default_parts.grid import COUNTS, MODES, around, automatic, best_mode, compared_with, modes
 from default_parts.people import held_out, make_other
 from default_parts.runs import HEADS, SCORES, Pictures, Run, Sizes, measure, read
 from default_parts.source import pretrain
@@ -56,8 +56,7 @@ def rounds(measured: Measurements, tasks: list[str], seeds: list[int]) -> Iterat
     """All runs, the most telling first: modes with two seeds, what lies around, then the other seeds."""
     for part in (seeds[:2], seeds[2:]):
         for seed in part:
-            for count in (AROUND, *(count for count in COUNTS if count != AROUND)):
-                yield from ((one, seed) for task in tasks for one in modes(task, count))
+            yield from ((one, seed) for one in modes(tasks))
         for seed in part:
             for task in tasks:
                 yield from ((one, seed) for one in around(task, best_mode(task, measured.results, seeds[:2])))

@@ -23,10 +23,12 @@ def automatic(count: int) -> str:
     return Adapt().resolve(pretrained=True, samples=count).mode
 
 
-def modes(task: str, count: int) -> Iterator[Run]:
-    """Each mode with a number of pictures; `auto` is one of them."""
-    for name, adapt in MODES.items():
-        yield Run(task, count, name, adapt)
+def modes(tasks: Sequence[str]) -> Iterator[Run]:
+    """Each mode with each number of pictures; first the two of which `auto` takes one."""
+    for part in (("frozen", "full"), ("lora", "last")):
+        for count in COUNTS:
+            for task in tasks:
+                yield from (Run(task, count, name, MODES[name]) for name in part)
 
 
 def around(task: str, best: str) -> Iterator[Run]:
