@@ -12,18 +12,20 @@ from tqdm import tqdm
 
 from sapiens2_lit import interrupts
 from sapiens2_lit.atomic_write import check_writable
+from sapiens2_lit.cli.engine_options import check_engine_options
 from sapiens2_lit.cli.find_run import find_model, with_model
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.cli.options import with_underscores
 from sapiens2_lit.cli.predict_dataset import begin_dataset, check_pool, say_how_to_train, settle_options
 from sapiens2_lit.cli.predict_options import build_parser
+from sapiens2_lit.cli.predict_parts import begin_part
 from sapiens2_lit.cli.predict_people import detector_of, find_boxes, image_ids, who_finds_people
 from sapiens2_lit.cli.start import say_loading
 from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
 from sapiens2_lit.inference.boxes import BoxFile
 from sapiens2_lit.inference.inputs import check
-from sapiens2_lit.inference.shard import Shard, parse_shard
+from sapiens2_lit.inference.shard import parse_shard
 from sapiens2_lit.inference.sources import Frame, Source, open_source
 
 if TYPE_CHECKING:  # torch is imported when all that was asked for is there
@@ -34,16 +36,6 @@ if TYPE_CHECKING:  # torch is imported when all that was asked for is there
     from sapiens2_lit.inference.video_tracking import VideoTracking
 
 log = logging.getLogger(__name__)
-
-OF_EACH_SHARD = (
-    "shard",
-    "devices",
-    "device",
-    "output",
-    "as_dataset",
-    "resume",
-    "verify",
-)  # options that may differ
 
 
 def predict(args: list[str]) -> int:
@@ -62,25 +54,24 @@ def predict(args: list[str]) -> int:
     parser = build_parser()
     options = parser.parse_args(typed)
     settle_options(options, Namespace(**{name: parser.get_default(name) for name in vars(options)}))
+    check_engine_options(options, "shard", "devices")
     if options.devices is not None:
         from sapiens2_lit.cli.predict_devices import predict_on_devices
 
         return predict_on_devices(options, typed)
     set_max_pixels(options.max_pixels)
     with empty_folders_removed(options.output):
+        if options.engine == "ray":
+            from sapiens2_lit.cli.predict_on_ray import predict_on_ray
+
+            return predict_on_ray(options)
         return predict_to(options)
 
 
 def predict_to(options: Namespace) -> int:
     """Do what options ask for; returns and raises as `predict` does."""
-    check_writable(options.output, "--output" if options.as_dataset is None else "--as_dataset")
     shard = None if options.shard is None else parse_shard(options.shard)
-    source = open_source(options.images, without=options.output, only=options.list)
-    for name, value in (("--resume", options.resume), ("--shard", options.shard)):
-        if source.stream is not None and value:
-            raise SettingError(f"{name}: {source.stream.label} is a stream, which does not begin again")
-    if options.as_dataset is not None:
-        check_pool(options, source)
+    source = find_source(options)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
     predictor = build_predictor(options)
     from sapiens2_lit.cli.predict_tally import Tally, report
@@ -105,6 +96,27 @@ def predict_to(options: Namespace) -> int:
         if options.as_dataset is not None and output.whole:
             say_how_to_train(options.as_dataset)
     return 1 if own.problems or tally.problems else 0
+
+
+def find_source(options: Namespace) -> Source:
+    """The pictures of a run, of all its parts; the folder of the results is made.
+
+    Raises:
+        SettingError, DataError: they are not there, or do not fit other options.
+    """
+    check_writable(options.output, "--output" if options.as_dataset is None else "--as_dataset")
+    source = open_source(options.images, without=options.output, only=options.list)
+    given = (
+        ("--resume", options.resume),
+        ("--shard", options.shard),
+        ("--engine ray", options.engine == "ray"),
+    )
+    for name, value in given:
+        if source.stream is not None and value:
+            raise SettingError(f"{name}: {source.stream.label} is a stream, which does not begin again")
+    if options.as_dataset is not None:
+        check_pool(options, source)
+    return source
 
 
 def results_of(
@@ -138,23 +150,6 @@ def results_of(
         )
 
     return opened
-
-
-def begin_part(options: Namespace, shard: Shard | None, source: Source) -> "ShardedRun | None":
-    """The run that a shard takes part in.
-
-    Raises:
-        SettingError: the folder holds shards of a run with other options, or of any, where this run is whole.
-    """
-    from sapiens2_lit.inference.sharded_run import ShardedRun, refuse_unfinished_shards
-
-    if shard is None:
-        refuse_unfinished_shards(options.output)
-        return None
-    settings = {f"--{name}": value for name, value in vars(options).items() if name not in OF_EACH_SHARD}
-    part = ShardedRun(options.output, shard, source, settings)
-    part.begin()
-    return part
 
 
 @contextmanager

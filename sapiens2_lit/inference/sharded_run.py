@@ -16,6 +16,7 @@ from sapiens2_lit.inference.writers.base import RunWriter, Writer
 from sapiens2_lit.inference.writers.journal import merge, part_of
 
 FOLDER = ".shards"
+_RUN, _STARTED = "run.json", "started"
 
 
 class ShardedRun:
@@ -26,11 +27,16 @@ class ShardedRun:
         shard: the part that this process does.
         source: all pictures of the run.
         settings: by option, what must be the same for all parts.
+        completes: the last part to finish makes the lists of the whole run; else whoever calls `complete`, as where a
+            part that has finished may be done again.
     """
 
-    def __init__(self, out: Path, shard: Shard, source: Source, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, out: Path, shard: Shard, source: Source, settings: Mapping[str, Any], completes: bool = True
+    ) -> None:
         self.out = out
         self.shard = shard
+        self.completes = completes
         self.places = {name: place for place, name in enumerate([*source.photos, *source.videos])}
         names = "\n".join(self.places).encode()
         self.run = {
@@ -52,9 +58,8 @@ class ShardedRun:
             SettingError: the parts that are there are of a run with other options.
         """
         with self._locked():
-            path = self.folder / "run.json"
+            path = self.folder / _RUN
             if not path.is_file():
-                self.fresh = True
                 write_whole(path, json.dumps(self.run, indent=1).encode())
             there = json.loads(path.read_text(encoding="utf-8"))
             for name in dict.fromkeys([*self.run, *there]):
@@ -66,13 +71,23 @@ class ShardedRun:
                     )
             (self.folder / self.shard.name).unlink(missing_ok=True)
 
-    def forget_earlier(self, writers: Sequence[Writer]) -> None:
-        """Drop lists that are left of earlier runs, as a run that does not resume does."""
+    def start(self, writers: Sequence[Writer], resume: bool) -> None:
+        """Start the writers of this part; the first part of a run that does not resume drops what earlier runs left.
+
+        Args:
+            writers: of the run.
+            resume: whether earlier results count.
+        """
+        with self._locked():
+            self.fresh = not (self.folder / _STARTED).is_file()
+            for writer in writers:
+                if self.fresh and not resume and isinstance(writer, RunWriter):
+                    path = writer.journal_of(self.out)
+                    for left in (path, *path.parent.glob(part_of(path, "*-of-*").name)):
+                        left.unlink(missing_ok=True)
+            write_whole(self.folder / _STARTED, b"")
         for writer in writers:
-            if self.fresh and isinstance(writer, RunWriter):
-                path = writer.journal_of(self.out)
-                for left in (path, *path.parent.glob(part_of(path, "*-of-*").name)):
-                    left.unlink(missing_ok=True)
+            writer.start(self.out, resume, self.shard.name)
 
     def finish(self, writers: Sequence[Writer], unchanged: bool) -> bool:
         """Say that this part is done; the last one makes the lists of the whole run. Returns whether that was this one.
@@ -82,22 +97,32 @@ class ShardedRun:
             unchanged: this part has found everything there.
         """
         with self._locked():
-            if self.fresh and unchanged:  # of a run that was complete before
+            if self.fresh and unchanged and self.completes:  # of a run that was complete before
                 for writer in writers:
                     if isinstance(writer, RunWriter):
                         part_of(writer.journal_of(self.out), self.shard.name).unlink(missing_ok=True)
                 shutil.rmtree(self.folder)
                 return False
             write_whole(self.folder / self.shard.name, b"")
-            if not all((self.folder / shard.name).is_file() for shard in self.shards):
+            if not self.completes or not all((self.folder / shard.name).is_file() for shard in self.shards):
                 return False
-            for writer in writers:
-                if isinstance(writer, RunWriter):
-                    names = [shard.name for shard in self.shards]
-                    merge(writer.journal_of(self.out), names, self.places, writer.numbered)
-                    writer.make_whole(self.out)
-            shutil.rmtree(self.folder)
+            self._complete(writers)
             return True
+
+    def complete(self, writers: Sequence[Writer]) -> None:
+        """Make the lists of the whole run, of which all parts are done."""
+        with self._locked():
+            missing = [shard for shard in self.shards if not (self.folder / shard.name).is_file()]
+            assert not missing, f"shard {missing[0]} is not done"
+            self._complete(writers)
+
+    def _complete(self, writers: Sequence[Writer]) -> None:
+        for writer in writers:
+            if isinstance(writer, RunWriter):
+                names = [shard.name for shard in self.shards]
+                merge(writer.journal_of(self.out), names, self.places, writer.numbered)
+                writer.make_whole(self.out)
+        shutil.rmtree(self.folder)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -113,9 +138,19 @@ class ShardedRun:
                         return
 
 
+def shards_of_unfinished(out: Path) -> int | None:
+    """How many parts the run has of which a folder holds some; None where there is no such run."""
+    try:
+        return int(
+            json.loads((out / FOLDER / _RUN).read_text(encoding="utf-8"))["--shard"].removeprefix("of ")
+        )
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
 def refuse_unfinished_shards(out: Path) -> None:
     """Raise SettingError if a folder holds some of the parts of a run, which a whole one would mix with its own."""
-    if (out / FOLDER / "run.json").is_file():
+    if (out / FOLDER / _RUN).is_file():
         raise SettingError(
             f"--output {out} holds shards of a run that is not finished: give --shard I/N as for those, or another "
             f"folder; to begin anew delete {out / FOLDER}."
