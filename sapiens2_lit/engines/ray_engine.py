@@ -9,9 +9,10 @@ import os
 import pickle
 import queue
 import shutil
+import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,8 @@ def ray_engine(options: RayOptions, output: Path, places: Sequence[Path] = ()) -
     ray = import_ray()
     mine = not ray.is_initialized()
     address = os.environ.get("RAY_ADDRESS") or "local"
-    with notes_in(output) as notes:
+    # Ray tells of workers that died on standard output, where results are said
+    with redirect_stdout(sys.stderr), notes_in(output) as notes:
         try:
             if mine:
                 connect(ray, address)

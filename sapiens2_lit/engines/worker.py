@@ -22,6 +22,8 @@ STOP = "stop"  # the file in the folder of notes that asks workers to end
 MOST_STARTS = 4  # of a unit whose workers die
 _LOOK = 0.5  # s between looks for it
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass
 class Answer:
@@ -58,7 +60,8 @@ class Worker:
     def __init__(self, build: BuildJob, notes: Path, folder: Path) -> None:
         self.build, self.notes, self.folder = build, notes, folder
         self.job: Job | None = None
-        threading.Thread(target=self._watch, name="stop", daemon=True).start()
+        self.watcher = threading.Thread(target=self._watch, name="stop", daemon=True)
+        self.watcher.start()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
         """Do the units of a batch, pickled under `unit`; pickled answers under `answer`."""
@@ -81,6 +84,8 @@ class Worker:
                         {},
                     )
                     return answer
+                if starts > 1:
+                    _log.warning("%s is begun again: its worker died", unit.name)
                 interrupts.check()
                 if self.job is None:
                     answer.building = True
