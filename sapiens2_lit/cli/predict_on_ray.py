@@ -12,10 +12,10 @@ from tqdm import tqdm
 
 from sapiens2_lit import interrupts
 from sapiens2_lit.cli.engine_options import engine_of
-from sapiens2_lit.cli.predict import build_predictor, build_timeline, find_source, results_of, run
 from sapiens2_lit.cli.predict_dataset import say_how_to_train
 from sapiens2_lit.cli.predict_parts import begin_part, run_in_parts
 from sapiens2_lit.cli.predict_people import find_boxes
+from sapiens2_lit.cli.predict_stages import build_predictor, build_timeline, find_source, results_of, run
 from sapiens2_lit.cli.predict_tally import Tally, report
 from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.engines.units import Unit

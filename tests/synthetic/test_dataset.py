@@ -84,9 +84,10 @@ def test_parts_in_any_order_leave_the_same_bytes(made: Path, tmp_path: Path) -> 
 
 
 def test_parts_and_whole_datasets_keep_each_other_out(tmp_path: Path) -> None:
-    with sole_writer(tmp_path, part=True), sole_writer(tmp_path, part=True):
-        with pytest.raises(SettingError, match="another process is generating"), sole_writer(tmp_path):
-            pass
+    part = sole_writer(tmp_path, part=True)
+    refused = pytest.raises(SettingError, match="another process is generating")
+    with part, sole_writer(tmp_path, part=True), refused, sole_writer(tmp_path):
+        pass
     with sole_writer(tmp_path), pytest.raises(SettingError, match="another process"):
         make_dataset(tmp_path, 4, SETTINGS, part=(1, 2))
 
