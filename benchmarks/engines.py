@@ -114,11 +114,12 @@ def main() -> int:
     parser.add_argument("--num", type=int, default=200, help="people (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where files are written and kept (a temporary folder)")
     parser.add_argument("--list", type=int, metavar="N", help="measure a list of so many empty files instead")
+    parser.add_argument("--steps", nargs="+", help="some of synth, predict, 'curate score', synth first")
     options = parser.parse_args()
     if options.list is not None:
         return measure_list(options.list)
     with TemporaryDirectory() if options.folder is None else nullcontext(options.folder) as place:
-        return compare(Path(place), options.num)
+        return compare(Path(place), options.num, options.steps)
 
 
 def measure_list(num: int) -> int:
@@ -154,13 +155,13 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def compare(root: Path, num: int) -> int:
+def compare(root: Path, num: int, steps: list[str] | None) -> int:
     """Print a row for each step and way; returns the exit status."""
     write_model(root / "pose.safetensors")
     print(f"{num} people of {' x '.join(SIZE)} pixels, {os.cpu_count()} cores")
     print("| step | way | s | files | those of one process |\n|---|---|---|---|---|")
     wrong = 0
-    for name in steps_of(root, root, num):
+    for name in steps or steps_of(root, root, num):
         expected: dict[str, bytes] = {}
         for way, run in WAYS.items():
             folder = root / "work"  # the same for each way: scores have it in them
