@@ -154,7 +154,7 @@ class ImageDataModule(lightning.LightningDataModule):
         return bool(getattr(self.augment, "on_device", False))  # not every augmentation has it
 
     def train_samples(self) -> int | None:
-        """Number of different training samples, after `setup("fit")`; None before."""
+        """Return number of different training samples, after `setup("fit")`; None before."""
         return len(self.datasets["train"]) if "train" in self.datasets else None
 
     def has_split(self, name: str) -> bool:
@@ -174,7 +174,7 @@ class ImageDataModule(lightning.LightningDataModule):
         return {key: value[0] for key, value in batch.items()}
 
     def check_subjects(self, names: Sequence[str]) -> list[Subject]:
-        """What checks look at in the given splits (train, val, test), after `setup` has read them."""
+        """Return what checks look at in the given splits (train, val, test), after `setup` has read them."""
         return []
 
     def all_subjects(self, names: Sequence[str]) -> list[Subject]:
@@ -183,7 +183,7 @@ class ImageDataModule(lightning.LightningDataModule):
         return [*found, *pools_in(getattr(self, "root", None), found)]
 
     def describe(self) -> str:
-        """What is taught, in a few readable lines, after `setup("fit")`; empty for nothing to say."""
+        """Return what is taught, in a few readable lines, after `setup("fit")`; empty for nothing to say."""
         return ""
 
     def run_quick_checks(self, names: Sequence[str]) -> None:
@@ -204,7 +204,7 @@ class ImageDataModule(lightning.LightningDataModule):
             _say(logging.WARNING if finding.warns else logging.INFO, render_finding(finding).strip())
 
     def train_sources(self) -> tuple[list[int], list[float]]:
-        """Number of training samples of each source, and how often they occur in an epoch."""
+        """Return number of training samples of each source, and how often they occur in an epoch."""
         return [len(self.datasets["train"])], [1.0]
 
     def train_dataloader(self) -> TrainingLoader:
@@ -237,7 +237,7 @@ class ImageDataModule(lightning.LightningDataModule):
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
     ) -> dict[str, Any]:
-        """A batch on the device; its pixels are varied there where `augment.on_device` says so."""
+        """Return a batch on the device; its pixels are varied there where `augment.on_device` says so."""
         seeds = batch.pop(SEED, None)  # stays on the host, which decides what is done
         batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
         if seeds is not None:

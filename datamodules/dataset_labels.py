@@ -104,7 +104,7 @@ class DatasetLabels:
         }
 
     def _with_masks(self) -> dict[str, ImageDataModule]:
-        """The datasets whose `classes` say something: where there are no masks, they are None."""
+        """Return the datasets whose `classes` say something: where there are no masks, they are None."""
         return {name: data for name, data in self.datasets.items() if _gives(data, "classes", "segmentation")}
 
     def _with_truth(self, name: str) -> list[str]:

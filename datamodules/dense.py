@@ -137,7 +137,7 @@ class DenseDataModule(ImageDataModule, ABC):
 
     @abstractmethod
     def find_labels(self) -> list[LabelSource]:
-        """The kinds of labels that every image of train, val and test has.
+        """Return the kinds of labels that every image of train, val and test has.
 
         Raises:
             SettingError, DataError: a folder is missing, or settings contradict each other.
@@ -148,7 +148,7 @@ class DenseDataModule(ImageDataModule, ABC):
         return None
 
     def find_backgrounds(self) -> Backgrounds | None:
-        """What to put behind people in training."""
+        """Return what to put behind people in training."""
         return None
 
     def has_split(self, name: str) -> bool:
@@ -251,7 +251,7 @@ class DenseDataModule(ImageDataModule, ABC):
         )
 
     def _stems(self, found: Mapping[str, str], name: str) -> list[str]:
-        """The stems of a split: those of its file or by hash, or its part by `fold` or by a share as `val`."""
+        """Return the stems of a split: those of its file or by hash, or its part by `fold` or by a share as `val`."""
         held_out = self.held_out
         if held_out is None or name == "test":
             return split_stems(self.root, found, self.splits, name)
@@ -271,7 +271,7 @@ class DenseDataModule(ImageDataModule, ABC):
 
 
 def _labeled(name: str, stems: list[str], labels: list[LabelSource]) -> list[str]:
-    """The stems that have all labels; what is left out is said. All of them, for an error, where none has."""
+    """Return the stems that have all labels; what is left out is said. All of them, for an error, where none has."""
     bad = {stem: why for label in labels for stem, why in label.unlabeled(stems).items()}
     kept = [stem for stem in stems if stem not in bad]
     if not kept or not bad:

@@ -17,13 +17,13 @@ _log = logging.getLogger(__name__)
 
 
 def pseudo_root(data: ImageDataModule) -> Path | None:
-    """The folder of a dataset whose labels a model has predicted; None of others."""
+    """Return the folder of a dataset whose labels a model has predicted; None of others."""
     root = getattr(data, "root", None)
     return root if isinstance(root, Path) and root.is_dir() and read_origin(root) is not None else None
 
 
 def true_labels_first(names: Iterable[str], datasets: Datasets) -> list[str]:
-    """The names in their order, those of pseudo-labels behind the others."""
+    """Return the names in their order, those of pseudo-labels behind the others."""
     return sorted(names, key=lambda name: pseudo_root(datasets[name]) is not None)
 
 
@@ -72,7 +72,7 @@ def pools(datasets: Datasets) -> list[Pool]:
 
 
 def label_keys(data: ImageDataModule) -> set[str]:
-    """The keys of the labels that a dataset will have."""
+    """Return the keys of the labels that a dataset will have."""
     if isinstance(data, DenseDataModule):
         return {label.key for label in data.find_labels()}
     return {"keypoints"}

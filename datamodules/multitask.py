@@ -136,7 +136,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         return all(data.same_labels_on_all_ranks for data in self.datasets.values())
 
     def train_samples(self) -> int | None:
-        """Number of training samples of all datasets, after `setup("fit")`; None before."""
+        """Return number of training samples of all datasets, after `setup("fit")`; None before."""
         counts = [data.train_samples() for data in self.datasets.values()]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
@@ -306,7 +306,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         return loader
 
     def _having(self, name: str) -> dict[str, ImageDataModule]:
-        """The datasets with samples of that name (train, val, test) that were set up."""
+        """Return the datasets with samples of that name (train, val, test) that were set up."""
         return {key: data for key, data in self.datasets.items() if name in data.datasets}
 
     def _taking_part(self, stage: str) -> list[str]:
@@ -314,5 +314,5 @@ class MultitaskDataModule(lightning.LightningDataModule):
 
 
 def _of_dataset(name: str, report: Report) -> list[Finding]:
-    """The findings in one dataset, which say so."""
+    """Return the findings in one dataset, which say so."""
     return [replace(one, where=f"data.datasets.{name}, {one.where}") for one in report.findings]

@@ -311,7 +311,7 @@ class PoseDataModule(ImageDataModule):
         return [file.people for file in self.files[name]]
 
     def _find_masks(self, people: Sequence[People], training: bool) -> list[list[LabelSource]]:
-        """The masks of each source, after checking that all images have theirs."""
+        """Return the masks of each source, after checking that all images have theirs."""
         if self.masks is None or self.classes is None:
             return []
         places = [(self.root, self.masks, "data.masks")]

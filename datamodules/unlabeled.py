@@ -180,7 +180,7 @@ class UnlabeledDataModule(ImageDataModule):
         return pictures
 
     def parts_of(self, file: Path, base: Path) -> list[Picture]:
-        """A file as one picture, or each person in it as one."""
+        """Return a file as one picture, or each person in it as one."""
         name = str(file.relative_to(base)) if file.is_relative_to(base) else str(file)
         if (boxes := self._boxes()) is None:
             return [Picture(file, None, name)]
@@ -252,7 +252,7 @@ class UnlabeledDataModule(ImageDataModule):
 
 
 def one_by_one(batch: dict[str, Any]) -> dict[str, Any]:
-    """A batch of views (B, V, 3, H, W) as one of B * V images, with nothing but their names."""
+    """Return a batch of views (B, V, 3, H, W) as one of B * V images, with nothing but their names."""
     views = batch["image"].shape[1]
     names = [name for name in batch.get("sample", ()) for _ in range(views)]
     kept = {key: batch[key] for key in ("dataset",) if key in batch}
@@ -260,7 +260,7 @@ def one_by_one(batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def view_seeds(seeds: Sequence[int], views: int, stream: int) -> torch.Tensor:
-    """A seed for each view of each sample, apart from those of other views."""
+    """Return a seed for each view of each sample, apart from those of other views."""
     drawn = [
         int(np.random.default_rng((seed, stream, view, 7)).integers(2**63))
         for seed in seeds

@@ -61,7 +61,7 @@ class AlbedoHead(DenseHead):
         return 1 - values.get("rmse", math.nan)
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """sRGB (B, 3, H, W) in 0..1 at the size of the network's input."""
+        """SRGB (B, 3, H, W) in 0..1 at the size of the network's input."""
         return {"albedo": self.field(outputs, batch).clamp(0, 1)}
 
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
@@ -69,7 +69,7 @@ class AlbedoHead(DenseHead):
 
 
 def default_terms(released: bool) -> Terms:
-    """The released weights; `released` chooses their form too."""
+    """Return the released weights; `released` chooses their form too."""
     return {
         "l1": AlbedoL1(released=released),
         "gradient": AlbedoGradient(released=released),

@@ -117,7 +117,7 @@ class Head(nn.Module, ABC):
         return type(self).unflip is not Head.unflip
 
     def unflip(self, outputs: Outputs) -> Outputs | None:
-        """Outputs of a mirrored image, mirrored back; None where the head has no flip test."""
+        """Return outputs of a mirrored image, mirrored back; None where the head has no flip test."""
         return None
 
     @abstractmethod
@@ -152,7 +152,7 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """What a user gets for each sample, in the units of docs/conventions.md.
+        """Return what a user gets for each sample, in the units of docs/conventions.md.
 
         In pixels of the original image where the batch has `affine`, else of the network's input.
         """
@@ -166,7 +166,7 @@ class Head(nn.Module, ABC):
         return self.draw(image, prediction)
 
     def remark(self, prediction: dict[str, Tensor]) -> str:
-        """What a picture of one sample's prediction does not show, in a few words; empty for nothing."""
+        """Return what a picture of one sample's prediction does not show, in a few words; empty for nothing."""
         return ""
 
     def counted_pixels(self, batch: Batch) -> Tensor | None:
@@ -197,12 +197,12 @@ class DecoderHead(Head):
             self.add_module(name, child)
 
     def units(self) -> list[Unit]:
-        """The chain in pieces, the predictor last."""
+        """Return the chain in pieces, the predictor last."""
         *chain, _ = self.stages
         return [*units_of(self.get_submodule(name) for name in chain), self.predictor]
 
     def predictor(self, x: Tensor) -> Tensor:
-        """The last layer, and what enlarges its field where the decoder has such a part."""
+        """Return the last layer, and what enlarges its field where the decoder has such a part."""
         field: Tensor = self.get_submodule(self.stages[-1])(x)
         return self.get_submodule("convex_layers")(field, x) if hasattr(self, "convex_layers") else field
 
@@ -249,7 +249,7 @@ def bounded(value: float) -> float:
 
 
 def closeness(error: float) -> float:
-    """An error of 0 or more as a score: 1 for none, 1/2 for 1, 0 for an infinite one."""
+    """Return an error of 0 or more as a score: 1 for none, 1/2 for 1, 0 for an infinite one."""
     return 1 / (1 + error)
 
 

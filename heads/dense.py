@@ -24,7 +24,7 @@ class FieldHead(DecoderHead):
     """A head whose last layer stays out of autocast: bfloat16 has steps of 1 cm at 2 m, which surfaces would show."""
 
     def predictor(self, x: Tensor) -> Tensor:
-        """The last layer, in its own precision."""
+        """Return the last layer, in its own precision."""
         last = self.get_submodule(self.stages[-1])
         assert isinstance(last, nn.Conv2d)
         with torch.autocast(x.device.type, enabled=False):
@@ -64,7 +64,7 @@ class DenseHead(FieldHead):
         start_at(self.get_submodule(self.stages[-1]), self.init_bias)
 
     def field(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """The field (B, C, H, W) that losses and metrics see, float32, at the input's size."""
+        """Return the field (B, C, H, W) that losses and metrics see, float32, at the input's size."""
         return at_input_size(outputs, batch).float()
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
@@ -79,7 +79,7 @@ class DenseHead(FieldHead):
 
 
 def choose_terms(head: str, loss: Terms | None, released: bool, default: Callable[[bool], Terms]) -> Terms:
-    """The terms of `loss`, or where it is None the default ones, in the released form or not.
+    """Return the terms of `loss`, or where it is None the default ones, in the released form or not.
 
     Raises:
         SettingError: both were asked for, or `loss` is empty.
@@ -96,7 +96,7 @@ def choose_terms(head: str, loss: Terms | None, released: bool, default: Callabl
 
 
 def outside_autocast(layer: nn.Module, x: Tensor) -> Tensor:
-    """What a layer makes of `x` in the precision of its own weights."""
+    """Return what a layer makes of `x` in the precision of its own weights."""
     with torch.autocast(x.device.type, enabled=False):
         return layer(x.to(next(layer.parameters()).dtype))
 

@@ -128,7 +128,7 @@ class DepthHead(DenseHead):
 
 
 def default_terms(relative: bool, released: bool) -> Terms:
-    """The scale-invariant error, and gradients unless released."""
+    """Return the scale-invariant error, and gradients unless released."""
     terms: Terms = {"scale_invariant": SiLog(relative=relative, released=released)}
     if not released:
         terms["gradient_matching"] = GradientMatching(relative=relative)

@@ -63,7 +63,7 @@ class MattingHead(DenseHead):
         self.connectivity = connectivity
 
     def logits(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """The field (B, 4, H, W) before its sigmoid."""
+        """Return the field (B, 4, H, W) before its sigmoid."""
         return super().field(outputs, batch)
 
     def field(self, outputs: Outputs, batch: Batch) -> Tensor:

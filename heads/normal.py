@@ -65,7 +65,7 @@ class NormalHead(DenseHead):
         return 1 - values.get("mean_angle", math.nan) / 180
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Unit vectors (B, 3, H, W) at the size of the network's input, in the frame of its camera."""
+        """Return unit vectors (B, 3, H, W) at the size of the network's input, in the frame of its camera."""
         field = self.field(outputs, batch)
         # as F.normalize, whose norm over channels takes seven times as long on a CPU
         length = field.square().sum(dim=1, keepdim=True).sqrt()
@@ -76,7 +76,7 @@ class NormalHead(DenseHead):
 
 
 def default_terms(released: bool) -> Terms:
-    """The released weights; `released` chooses their form too."""
+    """Return the released weights; `released` chooses their form too."""
     return {
         "cosine": NormalCosine(released=released),
         "l1": NormalL1(released=released),

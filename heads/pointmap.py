@@ -184,7 +184,7 @@ class PointmapHead(FieldHead):
         return closeness(values.get("l2", math.nan))
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """What the points are in metres, and what the camera was.
+        """Return what the points are in metres, and what the camera was.
 
         `pointmap` (B, 3, H, W) and `depth` (B, 1, H, W), its z, in metres at the size of the network's input; `focal`
         (B,), in pixels of the original image where the batch has the `affine` that led to the input, else of the
@@ -224,7 +224,7 @@ def image_size(batch: Batch) -> tuple[int, int]:
 
 
 def default_terms(released: bool) -> Terms:
-    """The released weights; `released` chooses their form too."""
+    """Return the released weights; `released` chooses their form too."""
     return {
         "l1": PointL1(released=released),
         "multiscale": PointMultiscaleL1(released=released),

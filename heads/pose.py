@@ -78,7 +78,7 @@ class PoseHead(DecoderHead):
         nn.init.normal_(self.get_parameter("conv_pose.weight"), std=1e-3)
 
     def codec(self, heatmaps: Tensor, images: Tensor) -> UDPHeatmapCodec:
-        """The codec between (.., h, w) heatmaps and keypoints on (.., H, W) images."""
+        """Return the codec between (.., h, w) heatmaps and keypoints on (.., H, W) images."""
         height, width = heatmaps.shape[-2:]
         sigma = max(1.0, self.sigma * math.sqrt(height * width / RELEASED_MAP_AREA))
         return UDPHeatmapCodec((images.shape[-2], images.shape[-1]), (height, width), sigma)

@@ -47,7 +47,7 @@ class ScaleBranch(nn.Sequential):
 
 
 def build_scale_branch(embed_dim: int, grid: tuple[int, int]) -> ScaleBranch:
-    """The released branch on a 64 x 48 grid; on others with strides of 2 as long as 12 cells are left.
+    """Return the released branch on a 64 x 48 grid; on others with strides of 2 as long as 12 cells are left.
 
     Below a width of 768, channels shrink in proportion.
     """

@@ -180,7 +180,7 @@ class SegmentationHeadBase(DecoderHead):
             metrics.update(at_input_size(outputs, batch).argmax(dim=1), labels)
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """The most likely class of each pixel, (B, H, W) uint8, at the size of the network's input.
+        """Return the most likely class of each pixel, (B, H, W) uint8, at the size of the network's input.
 
         Unlike points, maps stay in input pixels; `batch["affine"]` says where they belong in the original image.
         """
@@ -232,7 +232,7 @@ class SegmentationHead(SegmentationHeadBase):
 
 
 def default_loss(classes: Classes, class_weights: ClassWeights, head: str) -> dict[str, nn.Module]:
-    """The released terms for the classes.
+    """Return the released terms for the classes.
 
     Raises:
         SettingError: the weights are neither a known name nor one a class.

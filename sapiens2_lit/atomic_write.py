@@ -245,7 +245,16 @@ def unwritable_is_error(path: Path, advice: str = ADVICE, needed: int | None = N
 
 
 def room(error: OSError, folder: Path, needed: int | None = None) -> str:
-    """Of a disk that is full or read-only: the folder, the bytes that are needed, if known, and those that are free."""
+    """Say what a full or read-only disk needs and has, in parentheses, to be added to an error's message.
+
+    Args:
+        error: What the system said.
+        folder: Where a file was to be written.
+        needed: Size of the file in bytes, if known.
+
+    Returns:
+        An empty text for errors that have nothing to do with the disk.
+    """
     if error.errno not in DISK_ERRORS:
         return ""
     wanted = "" if needed is None else f"needs {needed:,} bytes, "
@@ -253,7 +262,7 @@ def room(error: OSError, folder: Path, needed: int | None = None) -> str:
 
 
 def free_bytes(folder: Path) -> int:
-    """What is free on the disk where a folder is, or would be made."""
+    """Return what is free on the disk where a folder is, or would be made."""
     here = folder.absolute()
     return shutil.disk_usage(next(place for place in (here, *here.parents) if place.exists())).free
 

@@ -74,7 +74,7 @@ class Interrupted(Exception):
         self.signal = signal
 
     def with_advice(self, advice: str) -> "Interrupted":
-        """The same, whose message ends in how to go on."""
+        """Return the same, whose message ends in how to go on."""
         return Interrupted(self.signal, f"{self}; {advice}")
 
 

@@ -169,7 +169,7 @@ def release() -> None:
 
 
 def received() -> int:
-    """The first signal that came inside `asked`, or 0."""
+    """Return the first signal that came inside `asked`, or 0."""
     return 0 if _listener is None else _listener.number
 
 
@@ -291,7 +291,7 @@ def _kill_children() -> None:
 
 
 def name_of(number: int) -> str:
-    """What a user calls a signal."""
+    """Return what a user calls a signal."""
     return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 

@@ -95,12 +95,12 @@ def is_lora(name: str) -> bool:
 
 
 def plain_name(name: str) -> str:
-    """The name that a parameter has without adapters."""
+    """Return the name that a parameter has without adapters."""
     return name.replace(BASE, ".")
 
 
 def merge_state(tensors: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
-    """A state dict without adapters: their product is added to the weights that they stood beside.
+    """Return a state dict without adapters: their product is added to the weights that they stood beside.
 
     Args:
         tensors: by name, of a model with adapters; those of the base layers under either name.

@@ -11,7 +11,7 @@ SHOWN = (".jpg", ".jpeg", ".png", ".webp")  # what every browser shows
 
 
 def model_card(name: str, predictor: Predictor) -> str:
-    """The facts of one model as HTML."""
+    """Return the facts of one model as HTML."""
     model = predictor.model
     height, width = model.image_size
     facts = {

@@ -26,7 +26,7 @@ _FONT, _MONO = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]  # of 
 
 
 def launch_options() -> dict[str, Any]:
-    """What `launch` must be given for the page to look and work as meant: nothing is fetched from elsewhere."""
+    """Return what `launch` must be given for the page to look and work as meant: nothing is fetched from elsewhere."""
     script = (_HERE / "app.js").read_text(encoding="utf-8")
     return {
         "css": (_HERE / "app.css").read_text(encoding="utf-8"),
@@ -69,7 +69,7 @@ class Page:
         ]
 
     def predict(self, uploaded: str | None, way: str, drawn: str, threshold: float) -> list[Any]:
-        """The state, and for each slot the original under the overlay, its legend, tool and surface."""
+        """Return the state, and for each slot the original under the overlay, its legend, tool and surface."""
         image = self.read(uploaded)
         boxes = guarded(boxes_of, way, drawn, image, self.detector)
         found = Found(
@@ -95,7 +95,7 @@ class Page:
         return shown
 
     def draw_boxes(self, uploaded: str | None, way: str) -> Any:
-        """The picture to draw boxes on, where boxes are drawn."""
+        """Return the picture to draw boxes on, where boxes are drawn."""
         if uploaded is None or way != DRAWN:
             return gr.update(value="", visible=False)
         return gr.update(value=box_canvas(self.read(uploaded)), visible=True)
@@ -108,7 +108,7 @@ class Page:
         return str(write_results(both, found.image, self.file("results.zip"), threshold))
 
     def video(self, uploaded: str | None, slot: str, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
-        """The video with one head's results drawn on it."""
+        """Return the video with one head's results drawn on it."""
         if uploaded is None:
             raise gr.Error("Drop a video first.")
         head, model = self.slots[self.slot_names().index(slot)]
@@ -125,13 +125,13 @@ class Page:
         return [f"{head} of {model}" if len(self.predictors) > 1 else head for head, model in self.slots]
 
     def read(self, uploaded: str | None) -> RGB:
-        """The uploaded picture."""
+        """Return the uploaded picture."""
         if uploaded is None:
             raise gr.Error("Drop a picture first.")
         return guarded(read_upload, Path(uploaded), self.max_upload)
 
     def file(self, name: str) -> Path:
-        """A new file that the page may serve."""
+        """Return a new file that the page may serve."""
         folder = self.folder / uuid.uuid4().hex
         folder.mkdir()
         return folder / name
@@ -145,7 +145,7 @@ class Page:
 def build_page(
     predictors: dict[str, Predictor], max_upload: float = 50, detector: Find | None = None
 ) -> gr.Blocks:
-    """A page that shows every head of every predictor, two or more of them side by side.
+    """Return a page that shows every head of every predictor, two or more of them side by side.
 
     Launch it with `launch_options()`.
 
@@ -199,7 +199,7 @@ def picture_tab(page: Page) -> None:
 
 
 def result_tabs(page: Page) -> list[Any]:
-    """A tab for each head, in it a column for each model; returns the parts of each slot in turn."""
+    """Return a tab for each head, in it a column for each model; returns the parts of each slot in turn."""
     outputs: list[Any] = []
     with gr.Tabs():
         for head in dict.fromkeys(head for head, _ in page.slots):
@@ -254,7 +254,7 @@ def check_size(file: Path, max_upload: float) -> None:
 
 
 def read_upload(file: Path, max_upload: float) -> RGB:
-    """The picture in an uploaded file, RGB uint8 (H, W, 3).
+    """Return the picture in an uploaded file, RGB uint8 (H, W, 3).
 
     Args:
         file: where the server put it.

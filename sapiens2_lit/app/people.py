@@ -16,7 +16,7 @@ AUTO, DRAWN, WHOLE, DETECTOR = "found by the model", "boxes I draw", "the whole 
 
 
 def choices(detector: Find | None) -> list[str]:
-    """The ways that people can be found."""
+    """Return the ways that people can be found."""
     return [AUTO, *([DETECTOR] if detector is not None else []), DRAWN, WHOLE]
 
 

@@ -14,7 +14,7 @@ _SIDE = 720  # pixels of the longer side, so that a dragged lamp is followed at 
 
 
 def box_canvas(image: RGB) -> str:
-    """A picture on which people's boxes are drawn by dragging.
+    """Return a picture on which people's boxes are drawn by dragging.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -29,7 +29,7 @@ def box_canvas(image: RGB) -> str:
 
 
 def relight_canvas(image: RGB, normals: npt.NDArray[np.floating]) -> str:
-    """A picture lit by a lamp that is dragged over it.
+    """Return a picture lit by a lamp that is dragged over it.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -57,7 +57,7 @@ def relight_canvas(image: RGB, normals: npt.NDArray[np.floating]) -> str:
 
 
 def matte_canvas(image: RGB, prediction: Prediction, head: str) -> str:
-    """A cut-out in front of a color or a picture of one's own.
+    """Return a cut-out in front of a color or a picture of one's own.
 
     Args:
         image: RGB uint8 (H, W, 3).

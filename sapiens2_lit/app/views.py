@@ -72,7 +72,7 @@ def view(
 def overlay_of(
     head: Head, name: str, prediction: Prediction, image: RGB, threshold: float | None = None
 ) -> RGB:
-    """A head's results, drawn so that they lie on the picture pixel by pixel: legends stand elsewhere."""
+    """Return a head's results, drawn so that they lie on the picture pixel by pixel: legends stand elsewhere."""
     maps = prediction.maps.get(name, {})
     if "pointmap" in maps:
         return draw_depth(image, maps["pointmap"][..., 2], bar=False)
@@ -91,7 +91,7 @@ def overlay_of(
 
 
 def legend_of(head: Head, name: str, prediction: Prediction) -> str:
-    """The colors of classes, the range of depth, the people with their scores."""
+    """Return the colors of classes, the range of depth, the people with their scores."""
     maps = prediction.maps.get(name, {})
     parts = []
     if head.classes is not None and "segmentation" in maps:

@@ -10,7 +10,7 @@ HUB_ENDINGS = ("-torchscript", "-bfloat16")  # of repositories that hold program
 
 
 def program_kind(file: Path) -> str | None:
-    """What kind of program a file is; None where it is none."""
+    """Return what kind of program a file is; None where it is none."""
     if not file.is_file():
         return None
     try:

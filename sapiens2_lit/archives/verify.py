@@ -75,7 +75,7 @@ def tell_unverified(file: Path) -> None:
 
 
 def mapped(file: Path) -> memoryview:
-    """The bytes of a file, mapped into memory as long as they are in use."""
+    """Return the bytes of a file, mapped into memory as long as they are in use."""
     with file.open("rb") as opened:
         return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
 
@@ -104,7 +104,7 @@ def verify_archive(data: memoryview, name: str) -> bool:
 
 
 def _values(data: memoryview, record: zipfile.ZipInfo) -> memoryview | None:
-    """The bytes of a record, which PyTorch never compresses; None where the header before them is damaged."""
+    """Return the bytes of a record, which PyTorch never compresses; None where the header before them is damaged."""
     start = record.header_offset
     local = bytes(data[start : start + _LOCAL])
     if len(local) < _LOCAL or local[:4] != b"PK\3\4" or record.compress_type != zipfile.ZIP_STORED:
@@ -118,7 +118,7 @@ def _values(data: memoryview, record: zipfile.ZipInfo) -> memoryview | None:
 
 
 def _record_values(filename: str, data: memoryview, records: list[zipfile.ZipInfo]) -> bytes:
-    """The bytes of the record whose name ends so; none where there is no such record."""
+    """Return the bytes of the record whose name ends so; none where there is no such record."""
     found = next((record for record in records if record.filename.endswith(filename)), None)
     values = None if found is None else _values(data, found)
     return b"" if values is None else bytes(values)
@@ -169,7 +169,7 @@ def checksum(tensor: Tensor) -> str:
 
 
 def values_of(tensor: Tensor) -> Any:
-    """The bytes of a contiguous tensor on the CPU, not copied."""
+    """Return the bytes of a contiguous tensor on the CPU, not copied."""
     return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 

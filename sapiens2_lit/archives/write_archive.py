@@ -49,7 +49,7 @@ class _Writer:
 
 
 def archive_bytes(content: Any) -> int:
-    """What an archive of it takes on the disk, about; a sharded tensor counts with what this rank holds."""
+    """Return what an archive of it takes on the disk, about; a sharded tensor counts with what this rank holds."""
     storages = {}
     for tensor in tensors_in(content):
         local = getattr(tensor, "_local_tensor", tensor)

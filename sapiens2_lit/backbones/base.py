@@ -117,7 +117,7 @@ class Backbone(nn.Module, ABC):
         return other
 
     def licence_notice(self, source: str | None = None) -> str | None:
-        """What to know of the licence of its weights, in one line; None where it has none or it is not known.
+        """Return what to know of the licence of its weights, in one line; None where it has none or it is not known.
 
         Args:
             source: of a whole model that brings its weights, where it has none of its own.
@@ -126,7 +126,7 @@ class Backbone(nn.Module, ABC):
         return None if licence is None else notice(licence)
 
     def other_parts(self) -> list[nn.Module]:
-        """What is gathered at once where the backbone is sharded, besides each block."""
+        """Return what is gathered at once where the backbone is sharded, besides each block."""
         return []
 
     def feature_settings(self) -> dict[str, str]:

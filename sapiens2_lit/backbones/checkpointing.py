@@ -20,7 +20,7 @@ ATTENTION = [
 
 
 def check_checkpointing(value: Checkpointing) -> Checkpointing:
-    """The value, if it is a mode.
+    """Return the value, if it is a mode.
 
     Raises:
         SettingError: it is not.
@@ -33,7 +33,7 @@ def check_checkpointing(value: Checkpointing) -> Checkpointing:
 
 
 def run_block(block: nn.Module, x: Tensor, rope: Any, index: int, mode: Checkpointing) -> Tensor:
-    """The block's result; where `mode` says so of block number `index`, its activations are computed twice."""
+    """Return the block's result; where `mode` says so of block number `index`, its activations are computed twice."""
     inputs = (x,) if rope is None else (x, rope)
     again = mode == "selective" or (bool(mode) and index % int(mode) == 0)
     if not (again and torch.is_grad_enabled()):

@@ -46,7 +46,7 @@ def notice(licence: str) -> str:
 
 
 def derived(base: str, licence: str | None) -> str:
-    """What to say of weights that were derived from others, in one or two sentences.
+    """Return what to say of weights that were derived from others, in one or two sentences.
 
     Args:
         base: the others, for people.
@@ -66,7 +66,7 @@ def restriction(base: str | None, licence: str | None) -> str:
 
 
 def in_words(licence: str) -> str:
-    """A licence with its page and what decides whether its weights can be used, by its name on the hub."""
+    """Return a licence with its page and what decides whether its weights can be used, by its name on the hub."""
     known = LICENCES.get(licence)
     if known is None:
         return licence
@@ -76,7 +76,7 @@ def in_words(licence: str) -> str:
 
 
 def licence_of(weights: str | None) -> str | None:
-    """The licence of a Sapiens2 backbone's weights, by its name on the hub.
+    """Return the licence of a Sapiens2 backbone's weights, by its name on the hub.
 
     Meta's, unless a pretraining from random values wrote them: then None, as the choice is its owner's.
     """

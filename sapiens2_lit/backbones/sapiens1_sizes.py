@@ -44,7 +44,7 @@ HIDDEN_SAPIENS1_SIZES = {"test": Sapiens1Size(32, 3, 2)}  # for tests
 
 
 def find_sapiens1_size(size: str | Sapiens1Size) -> Sapiens1Size:
-    """The row of that name; a row stays what it is.
+    """Return the row of that name; a row stays what it is.
 
     Raises:
         SettingError: no size has that name.
@@ -58,7 +58,7 @@ def find_sapiens1_size(size: str | Sapiens1Size) -> Sapiens1Size:
 
 
 def sapiens1_size_name(width: int, depth: int) -> str | None:
-    """The name of the size that is so wide and so deep; None where there is none."""
+    """Return the name of the size that is so wide and so deep; None where there is none."""
     rows = (SAPIENS1_SIZES | HIDDEN_SAPIENS1_SIZES).items()
     return next((name for name, row in rows if (row.width, row.depth) == (width, depth)), None)
 

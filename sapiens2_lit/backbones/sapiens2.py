@@ -170,7 +170,7 @@ class Sapiens2(Backbone):
         return height // self.patch_size, width // self.patch_size
 
     def _embed(self, images: Tensor, grid: Grid) -> Tensor:
-        """A token of each patch, (B, h * w, C), where there are windows of each window."""
+        """Return a token of each patch, (B, h * w, C), where there are windows of each window."""
         x_bnc = self.patch_embed(images)
         if self.tokenizer is not None:
             x_bnc = self.tokenizer(x_bnc, (grid[0] * WINDOW, grid[1] * WINDOW))
@@ -187,7 +187,7 @@ class Sapiens2(Backbone):
         )
 
     def _run_blocks(self, x_bnc: Tensor, rope: RopeTables, wanted: tuple[int, ...]) -> list[Tensor]:
-        """The tokens after each of the `wanted` blocks; class token and registers are put in front."""
+        """Return the tokens after each of the `wanted` blocks; class token and registers are put in front."""
         batch = x_bnc.shape[0]  # len() would fix the batch's size in an exported graph
         prefix = [token.expand(batch, -1, -1) for token in (self.cls_token, self.storage_tokens)]
         x_bnc = torch.cat([*prefix, x_bnc], dim=1)

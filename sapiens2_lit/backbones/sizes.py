@@ -79,7 +79,7 @@ def size_names(hidden: bool = False) -> tuple[str, ...]:
 
 
 def find_size(size: str | BackboneSize) -> BackboneSize:
-    """The row of that name; a row stays what it is.
+    """Return the row of that name; a row stays what it is.
 
     Raises:
         SettingError: no size has that name.
@@ -93,7 +93,7 @@ def find_size(size: str | BackboneSize) -> BackboneSize:
 
 
 def check_image_size(image_size: Sequence[int], multiple: int) -> tuple[int, int]:
-    """The (height, width) in pixels, if both are multiples of `multiple`.
+    """Return the (height, width) in pixels, if both are multiples of `multiple`.
 
     Raises:
         SettingError: not two positive integers, or no multiples; names the nearest sizes that are.

@@ -161,6 +161,6 @@ class TimmBackbone(Backbone):
 
 
 def of_bytes(values: Sequence[float]) -> tuple[float, float, float]:
-    """A mean or deviation of RGB 0..1, as of 0..255."""
+    """Return a mean or deviation of RGB 0..1, as of 0..255."""
     red, green, blue = (round(value * 255, 6) for value in values)
     return red, green, blue

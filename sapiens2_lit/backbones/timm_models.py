@@ -27,7 +27,7 @@ DECIDED = {  # arguments that the backbone gives itself, and what decides them
 
 
 def import_timm() -> Any:
-    """The package timm.
+    """Return the package timm.
 
     Raises:
         SettingError: it is not installed.
@@ -40,7 +40,7 @@ def import_timm() -> Any:
 
 
 def model_config(name: str) -> Any:
-    """What timm knows about a model's weights: `mean`, `std`, `license`, `hf_hub_id`, `input_size`.
+    """Return what timm knows about a model's weights: `mean`, `std`, `license`, `hf_hub_id`, `input_size`.
 
     Raises:
         SettingError: timm has no such model, or no such weights of it; names the nearest ones.
@@ -60,7 +60,7 @@ def model_config(name: str) -> Any:
 
 
 def create(name: str, model_args: Mapping[str, Any], **decided: Any) -> Any:
-    """The model with fresh weights and without a classifier, on the device in use.
+    """Return the model with fresh weights and without a classifier, on the device in use.
 
     Args:
         name: of timm.
@@ -81,7 +81,7 @@ def create(name: str, model_args: Mapping[str, Any], **decided: Any) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def described(name: str) -> Any:
-    """The model as its name alone means it, on the meta device, where it takes no memory; not to be changed.
+    """Return the model as its name alone means it, on the meta device, where it takes no memory; not to be changed.
 
     Where its class takes a depth it has one block, which says as much as many.
     """

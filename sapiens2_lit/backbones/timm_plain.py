@@ -33,7 +33,7 @@ def is_plain(model: Any) -> bool:
 def build_plain(
     name: str, described: Any, image_size: tuple[int, int] | None, model_args: Mapping[str, Any]
 ) -> Any:
-    """A vision transformer of patches of 16 pixels without its heads, on the device in use.
+    """Return a vision transformer of patches of 16 pixels without its heads, on the device in use.
 
     Args:
         name: of timm.

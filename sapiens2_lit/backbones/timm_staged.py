@@ -24,7 +24,7 @@ def is_staged(model: nn.Module) -> bool:
 def build_staged(
     name: str, described: Any, image_size: tuple[int, int] | None, model_args: Mapping[str, Any]
 ) -> Any:
-    """A network in stages without its head but for the norm in it, on the device in use.
+    """Return a network in stages without its head but for the norm in it, on the device in use.
 
     Args:
         name: of timm.

@@ -29,7 +29,7 @@ NOT_IN_MAP = {  # leading parts of names
 
 
 def hub_id_of(name: str, config: Any) -> str:
-    """The repository of a model's pretrained weights.
+    """Return the repository of a model's pretrained weights.
 
     Raises:
         WeightsError: timm knows none.

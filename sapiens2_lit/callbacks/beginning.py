@@ -66,12 +66,12 @@ def has_results(run: Path) -> bool:
 
 
 def missing(folder: Path) -> list[Path]:
-    """A folder and those above it that are not there, the innermost first."""
+    """Return a folder and those above it that are not there, the innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def preemption(settings: Any, before: Beginning | None) -> Preemption:
-    """What ends a run when a signal says so; one that has not begun yet leaves nothing.
+    """Return what ends a run when a signal says so; one that has not begun yet leaves nothing.
 
     Args:
         settings: of the command, instantiated.

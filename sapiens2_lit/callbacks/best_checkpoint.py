@@ -120,6 +120,6 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def validation_loss(trainer: L.Trainer) -> float:
-    """The last one; infinite where there is none."""
+    """Return the last one; infinite where there is none."""
     loss = float(trainer.callback_metrics.get(LOSS, math.inf))
     return math.inf if math.isnan(loss) else loss

@@ -100,7 +100,7 @@ class FeatureCache(L.Callback):
             cached.store = self.stores[name]
 
     def open(self, trainer: L.Trainer, module: SapiensModule, folder: Path) -> dict[str, FeatureStore]:
-        """A store for each dataset, after its size was checked and announced."""
+        """Return a store for each dataset, after its size was checked and announced."""
         parts = parts_of(trainer)
         height, width = next(iter(parts.values())).image_size
         with torch.no_grad(), trainer.precision_plugin.forward_context():
@@ -125,7 +125,7 @@ class FeatureCache(L.Callback):
         return stores
 
     def about(self, trainer: L.Trainer, module: SapiensModule) -> dict[str, Any]:
-        """What features depend on besides the pixels."""
+        """Return what features depend on besides the pixels."""
         backbone = module.backbone
         assert backbone is not None
         return {
@@ -138,7 +138,7 @@ class FeatureCache(L.Callback):
         }
 
     def features(self, batch: Batch, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
-        """The feature maps of a batch from `CachedDataset`; those that are not stored are computed, and stored.
+        """Return the feature maps of a batch from `CachedDataset`; those that are not stored are computed, and stored.
 
         All pass bfloat16, so that it makes no difference which were stored.
         """
@@ -174,7 +174,7 @@ class FeatureCache(L.Callback):
 
 
 def parts_of(trainer: L.Trainer) -> dict[str, ImageDataModule]:
-    """The datamodules whose training samples are cached, by name; "" where there is one alone.
+    """Return the datamodules whose training samples are cached, by name; "" where there is one alone.
 
     Raises:
         SettingError: the data are of another kind.

@@ -66,13 +66,13 @@ class FedPictures(L.Callback):
 
 
 def named_parts(batch: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The batches in a batch that have images, by their dataset; one without a name has an empty one."""
+    """Return the batches in a batch that have images, by their dataset; one without a name has an empty one."""
     names = list(batch["batches"]) if "batches" in batch else [str(batch.get("dataset", ""))]
     return {name: part for name, part in zip(names, parts_of(batch), strict=True) if "image" in part}
 
 
 def batch_sheet(module: SapiensModule, batch: Mapping[str, Any], count: int) -> np.ndarray:
-    """Samples of a batch, each with the labels of every head that learns from it, as the network sees them."""
+    """Return samples of a batch, each with the labels of every head that learns from it, as the network sees them."""
     few = {key: value[:count] for key, value in batch.items() if hasattr(value, "__getitem__")}
     heads = {name: head for name, head in module.named_heads() if all(key in few for key in head.targets)}
     strips = []
@@ -84,7 +84,7 @@ def batch_sheet(module: SapiensModule, batch: Mapping[str, Any], count: int) -> 
 
 
 def fed_data(datamodule: Any) -> list[CheckedData]:
-    """The datamodules in use whose labels can be drawn as they are."""
+    """Return the datamodules in use whose labels can be drawn as they are."""
     return [
         CheckedData(
             name=name,

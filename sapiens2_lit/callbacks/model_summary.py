@@ -72,7 +72,7 @@ def model_summary(module: BackboneModule, groups: list[dict[str, Any]]) -> str:
 
 
 def memory_line(module: BackboneModule, settings: Namespace, devices: int) -> str:
-    """The estimated memory on each device, or why there is none.
+    """Return the estimated memory on each device, or why there is none.
 
     Args:
         settings: of `fit`.
@@ -90,7 +90,7 @@ def memory_line(module: BackboneModule, settings: Namespace, devices: int) -> st
 
 
 def span(rates: list[float]) -> str:
-    """The least and the greatest of some learning rates, such as `1e-06 to 1e-04`."""
+    """Return the least and the greatest of some learning rates, such as `1e-06 to 1e-04`."""
     if not rates:
         return "-"
     low, high = f"{min(rates):.2g}", f"{max(rates):.2g}"

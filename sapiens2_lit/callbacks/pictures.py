@@ -89,7 +89,7 @@ def columns_of(pictures: Sequence[np.ndarray]) -> int:
 
 
 def stack(sheets: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The sheets of all heads in one picture, under the heads' names where there are several."""
+    """Return the sheets of all heads in one picture, under the heads' names where there are several."""
     if len(sheets) == 1:
         return next(iter(sheets.values()))
     return contact_sheet([side_by_side([sheet], [name]) for name, sheet in sheets.items()], columns=1)

@@ -17,7 +17,7 @@ SILENCE = 30.0  # seconds after which an evaluation without a terminal says how 
 
 
 def progress_of_run(stream: TextIO | None = None) -> ProgressBar:
-    """A bar where standard output is a terminal, else plain lines: a log file keeps every refresh of a bar."""
+    """Return a bar where standard output is a terminal, else plain lines: a log file keeps every refresh of a bar."""
     return RunProgressBar() if (stream or sys.stdout).isatty() else ProgressLines()
 
 
@@ -168,7 +168,7 @@ def is_log_step(trainer: L.Trainer) -> bool:
 
 
 def speed_of(trainer: L.Trainer) -> Speed | None:
-    """What the run's `Throughput` measured last."""
+    """Return what the run's `Throughput` measured last."""
     found = [callback.speed for callback in trainer.callbacks if isinstance(callback, Throughput)]  # type: ignore[attr-defined]
     return found[0] if found else None
 
@@ -180,7 +180,7 @@ def place(trainer: L.Trainer) -> str:
 
 
 def training_values(values: Mapping[str, Any]) -> list[str]:
-    """The losses of a step by their names, `loss` first."""
+    """Return the losses of a step by their names, `loss` first."""
     shown = {
         name.removeprefix("train/"): value for name, value in values.items() if name.startswith("train/")
     }
@@ -195,7 +195,7 @@ def speed_words(speed: Speed | None) -> list[str]:
 
 
 def bar_text(speed: Speed | None, values: Mapping[str, Any]) -> str:
-    """What stands behind the bar, 52 characters at most."""
+    """Return what stands behind the bar, 52 characters at most."""
     parts = []
     if speed is not None:
         parts.append(f"{short(speed.images)} img/s")
@@ -207,7 +207,7 @@ def bar_text(speed: Speed | None, values: Mapping[str, Any]) -> str:
 
 
 def short(rate: float) -> str:
-    """A rate in few characters: `0.42`, `18.2`, `1234`."""
+    """Return a rate in few characters: `0.42`, `18.2`, `1234`."""
     return f"{rate:.2f}" if rate < 10 else f"{rate:.1f}" if rate < 100 else f"{rate:.0f}"
 
 

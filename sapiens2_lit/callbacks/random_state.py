@@ -56,7 +56,7 @@ class RandomState(L.Callback):
 
 
 def generator_states() -> State:
-    """The states of this process's generators, as tensors, numbers and containers of these."""
+    """Return the states of this process's generators, as tensors, numbers and containers of these."""
     _, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 (of code of others)
     version, words, next_gauss = random.getstate()
     state: State = {

@@ -98,7 +98,7 @@ def as_picture(image: Tensor) -> np.ndarray:
 
 
 def of_height(picture: np.ndarray, height: int) -> np.ndarray:
-    """The picture on a gray ground of that height, in its middle."""
+    """Return the picture on a gray ground of that height, in its middle."""
     top = max(0, height - picture.shape[0])
     above = top // 2
     return np.asarray(

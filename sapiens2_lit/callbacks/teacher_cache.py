@@ -45,7 +45,7 @@ class AnswerStore(FeatureStore):
         super().__init__(folder, about, rows, (length,), SETTING)
 
     def place(self, mark: int) -> int | None:
-        """The row of an image, or the free one where it would be stored; None where all are taken by others."""
+        """Return the row of an image, or the free one where it would be stored; None where all are taken by others."""
         start = mark % self.rows
         for first in range(0, self.rows, _PROBED):
             rows = (start + torch.arange(first, min(first + _PROBED, self.rows))) % self.rows
@@ -56,7 +56,7 @@ class AnswerStore(FeatureStore):
         return None
 
     def find(self, mark: int) -> Tensor | None:
-        """The answer (length,) to the image of that mark, float16; None where there is none."""
+        """Return the answer (length,) to the image of that mark, float16; None where there is none."""
         row = self.place(mark)
         found = None if row is None else self.read(row, mark)
         return None if found is None else found.view(STORED)
@@ -94,7 +94,7 @@ class AnswerCache:
         self.computed = self.full = 0
 
     def answer(self, images: Tensor) -> Answer:
-        """What the teachers say of images (B, 3, H, W)."""
+        """Return what the teachers say of images (B, 3, H, W)."""
         marks = [mark_of(image) for image in images.cpu()]
         rows = [self.store.find(mark) for mark in marks]
         missing = [index for index, row in enumerate(rows) if row is None]
@@ -162,7 +162,7 @@ def open_store(
     rows: int,
     example: Answer,
 ) -> AnswerStore:
-    """The store of these teachers' answers, opened.
+    """Return the store of these teachers' answers, opened.
 
     Args:
         settings: with `cache`, its folder.
@@ -223,7 +223,7 @@ def about_answers(
 
 
 def values_of(answer: Answer) -> dict[str, Tensor]:
-    """The tensors of an answer by name, in a fixed order."""
+    """Return the tensors of an answer by name, in a fixed order."""
     found: dict[str, Tensor] = {}
     for name in sorted(answer.outputs):
         outputs = answer.outputs[name]
@@ -239,7 +239,7 @@ def pack(answer: Answer) -> Tensor:
 
 
 def unpack(rows: Tensor, example: Answer) -> Answer:
-    """The inverse of `pack`, float32."""
+    """Return the inverse of `pack`, float32."""
     parts: dict[str, Tensor] = {}
     start = 0
     for name, one in values_of(example).items():

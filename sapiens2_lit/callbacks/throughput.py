@@ -120,7 +120,7 @@ class Throughput(L.Callback):
             self._begin()
 
     def measure(self, trainer: L.Trainer, module: BackboneModule) -> dict[str, float]:
-        """What is logged of the steps since the last log step."""
+        """Return what is logged of the steps since the last log step."""
         seconds = max(self.clock() - self._began - self._paused, 1e-9)
         ranks = (trainer.distributed_sampler_kwargs or {}).get("num_replicas", 1)
         waiting = None
@@ -154,12 +154,12 @@ def count_images(batch: Mapping[str, Any]) -> int:
 
 
 def parts_of(batch: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The batches in a batch: of several datasets by the schedule `all`, else itself."""
+    """Return the batches in a batch: of several datasets by the schedule `all`, else itself."""
     return list(batch["batches"].values()) if "batches" in batch else [batch]
 
 
 def batch_flops(flops: TrainingFlops, module: BackboneModule, batch: Mapping[str, Any]) -> float:
-    """What a batch takes: of the heads, those count whose labels it has."""
+    """Return what a batch takes: of the heads, those count whose labels it has."""
     work = 0.0
     for part in parts_of(batch):
         taught = [
@@ -174,7 +174,7 @@ def batch_flops(flops: TrainingFlops, module: BackboneModule, batch: Mapping[str
 def card_and_flops(
     trainer: L.Trainer, module: BackboneModule, batch: Mapping[str, Any]
 ) -> tuple[float, TrainingFlops | None]:
-    """The peak of this process's card, below 0 where it is not known, and what an image takes."""
+    """Return the peak of this process's card, below 0 where it is not known, and what an image takes."""
     card = find_card(torch.cuda.get_device_name(module.device))
     if card is None or module.adaptation is None:
         return -1.0, None

@@ -49,7 +49,7 @@ class RunCheckpointIO(TorchCheckpointIO):
 
 
 def checkpoint_of(content: Any, path: Any) -> dict[str, Any]:
-    """The content of a file, if it is a checkpoint of a Trainer.
+    """Return the content of a file, if it is a checkpoint of a Trainer.
 
     Raises:
         WeightsError: it is something else.

@@ -19,7 +19,7 @@ Identity = dict[str, Any]
 
 
 def fingerprint(tensors: Mapping[str, Tensor], rounded: bool = False) -> str:
-    """A hash of names, shapes, and up to 64 evenly spaced values of each tensor as float32.
+    """Return a hash of names, shapes, and up to 64 evenly spaced values of each tensor as float32.
 
     It does not depend on the order of the tensors, on whether float32 values were stored as such, nor on ranks: of
     sharded tensors all ranks must ask for it.
@@ -49,7 +49,7 @@ def sampled(count: int) -> Tensor:
 
 
 def identify(tensors: Mapping[str, Tensor], weights: str, rounded: bool = False) -> Identity:
-    """What a checkpoint says of the backbone's tensors (names without `backbone.`) that it leaves out.
+    """Return what a checkpoint says of the backbone's tensors (names without `backbone.`) that it leaves out.
 
     Args:
         weights: where they came from: a file, a folder or a hub id.

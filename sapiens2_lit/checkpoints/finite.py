@@ -35,7 +35,7 @@ def is_network(name: str) -> bool:
 
 
 def first_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of the first tensor with a value that is NaN or infinite; None if there is none."""
+    """Return the name of the first tensor with a value that is NaN or infinite; None if there is none."""
     for name, tensor in tensors.items():
         values = local_values(tensor)
         if values.is_floating_point() and not values.isfinite().all():

@@ -36,19 +36,19 @@ class HeadNames:
 
 
 def names_of(vocabulary: Skeleton | Classes) -> HeadNames:
-    """The names of a vocabulary."""
+    """Return the names of a vocabulary."""
     if isinstance(vocabulary, Skeleton):
         return HeadNames("keypoints", vocabulary.name, vocabulary.keypoints)
     return HeadNames("classes", vocabulary.name, vocabulary.names)
 
 
 def to_json(names: HeadNames) -> dict[str, Any]:
-    """What checkpoints hold of a head's names."""
+    """Return what checkpoints hold of a head's names."""
     return {"name": names.name, names.kind: list(names.names)}
 
 
 def read_head_names(source: str, tensors: Mapping[str, Readable]) -> dict[str, HeadNames]:
-    """The names of each head of opened weights: as the file says, else of released models by their number.
+    """Return the names of each head of opened weights: as the file says, else of released models by their number.
 
     Args:
         source: of the weights, as `open_weights` takes it.
@@ -85,7 +85,7 @@ def released_classes(names: Iterable[str]) -> dict[int, str]:
 
 
 def _said_by(file: Path, tensors: Mapping[str, Readable]) -> dict[str, HeadNames]:
-    """What a checkpoint of ours, the header of a task file or the config.json beside it says."""
+    """Return what a checkpoint of ours, the header of a task file or the config.json beside it says."""
     meta = read_meta(file)
     if meta:
         return _of_config(meta.get("config") or {}) | _of_meta(meta, file)
@@ -105,7 +105,7 @@ def _of_meta(meta: Mapping[str, Any], file: Path) -> dict[str, HeadNames]:
 
 
 def _of_header(file: Path) -> dict[str, HeadNames]:
-    """What `take_head` and `export` write into the header of a task file; its one head has any name there."""
+    """Return what `take_head` and `export` write into the header of a task file; its one head has any name there."""
     if file.suffix != ".safetensors":
         return {}
     with safe_open(file, framework="pt") as opened:
@@ -129,7 +129,7 @@ def _from_json(value: Any, where: str) -> HeadNames:
 
 
 def _of_config(config: Mapping[str, Any]) -> dict[str, HeadNames]:
-    """The vocabularies that a run's configuration names, or has written out."""
+    """Return the vocabularies that a run's configuration names, or has written out."""
     model = config.get("model")
     heads = model.get("heads") if isinstance(model, Mapping) else None
     found = {}

@@ -28,7 +28,7 @@ _ROUNDED = 1e-4  # relative: files hold a mean in a few digits
 
 
 def read_config(place: Path) -> dict[str, Any]:
-    """The config.json in a folder, or beside a file; empty where there is none.
+    """Return the config.json in a folder, or beside a file; empty where there is none.
 
     Raises:
         WeightsError: it is no JSON object.

@@ -26,7 +26,7 @@ V1, V1_PATTERNS = "facebook/sapiens-", (["*.pth", *CONFIGS, "LICENSE*"],)
 
 
 def fetch(hub_id: str, find_files: Callable[[Path], list[Path]], download: bool = True) -> list[Path]:
-    """The local files with the weights of `hub_id`, downloaded if `find_files` finds none in the cache.
+    """Return the local files with the weights of `hub_id`, downloaded if `find_files` finds none in the cache.
 
     Args:
         hub_id: the repository.

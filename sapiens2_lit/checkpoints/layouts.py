@@ -34,7 +34,7 @@ def in_our_names(
 
 
 def v1_task(tensors: Mapping[str, Any], file: Path) -> str | None:
-    """The task of a head in the layout of Sapiens v1, where something besides its shapes tells it."""
+    """Return the task of a head in the layout of Sapiens v1, where something besides its shapes tells it."""
     last = tensors.get("decode_head.conv_seg.weight")
     if last is None:
         return None
@@ -45,12 +45,12 @@ def v1_task(tensors: Mapping[str, Any], file: Path) -> str | None:
 
 
 def _vocabulary_in(file: Path) -> str:
-    """What `take_head` wrote of a vocabulary into the header of safetensors, as JSON; empty for other files."""
+    """Return what `take_head` wrote of a vocabulary into the header of safetensors, as JSON; empty for other files."""
     with safe_open(file, framework="pt") as opened:
         return str((opened.metadata() or {}).get(VOCABULARY, ""))
 
 
 def task_beside(file: Path) -> str | None:
-    """The task that the config.json beside a file names, if any."""
+    """Return the task that the config.json beside a file names, if any."""
     architectures = read_config(file).get("architectures") or []
     return next((task for task, row in TASKS.items() if row.transformers in architectures), None)

@@ -93,7 +93,7 @@ def open_weights(
 
 
 def stored_tensors(file: Path) -> dict[str, StoredTensor]:
-    """The tensors of one file, by name."""
+    """Return the tensors of one file, by name."""
     try:
         verify_file(file)
         with safe_open(file, framework="pt") as opened:

@@ -18,7 +18,7 @@ def with_plain_states(states: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def with_own_states(states: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The inverse of `with_plain_states`."""
+    """Return the inverse of `with_plain_states`."""
     return _mapped(states, _unflatten)
 
 

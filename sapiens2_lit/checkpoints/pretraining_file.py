@@ -26,7 +26,7 @@ def gathered_backbone(backbone: nn.Module, scale: float) -> dict[str, Tensor]:
 
 
 def read_origin(source: str | Path) -> Mapping[str, Any] | None:
-    """What the header of a pretraining's file says; None for any other file."""
+    """Return what the header of a pretraining's file says; None for any other file."""
     path = Path(source).expanduser()
     if path.suffix != ".safetensors" or not path.is_file():
         return None

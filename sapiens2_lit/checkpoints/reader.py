@@ -81,7 +81,7 @@ def read_weights(
 
 
 def locate(source: str | Path, download: bool = True) -> tuple[list[Path], str]:
-    """The files that `source` means, downloaded if need be, and how to call them in messages.
+    """Return the files that `source` means, downloaded if need be, and how to call them in messages.
 
     Raises:
         WeightsError: nothing is there, or a configuration beside them asks for another network (`check_configs`).
@@ -109,7 +109,7 @@ def _find(source: str | Path, download: bool) -> tuple[list[Path], str]:
 
 
 def read_meta(checkpoint: str | Path) -> dict[str, Any]:
-    """What a checkpoint of ours says beside its tensors: `config`, `adapt`, `backbone`; empty for other files.
+    """Return what a checkpoint of ours says beside its tensors: `config`, `adapt`, `backbone`; empty for other files.
 
     Raises:
         WeightsError: the file cannot be read.
@@ -151,7 +151,7 @@ def read_step(checkpoint: str | Path) -> int | None:
 
 
 def read_header(file: Path) -> Any:
-    """What `consolidate` wrote of a checkpoint into the header of safetensors; empty for other files.
+    """Return what `consolidate` wrote of a checkpoint into the header of safetensors; empty for other files.
 
     Raises:
         WeightsError: it is no safetensors file, or its header is broken.
@@ -164,7 +164,7 @@ def read_header(file: Path) -> Any:
 
 
 def find_files(folder: Path) -> list[Path]:
-    """The weights files of a folder that belong together.
+    """Return the weights files of a folder that belong together.
 
     Raises:
         WeightsError: there is none, a shard is missing, or there are several and none is the usual one.
@@ -237,7 +237,7 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 
 
 def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
-    """The tensors by name, out of {"state_dict": ...} or {"model": ...} if need be."""
+    """Return the tensors by name, out of {"state_dict": ...} or {"model": ...} if need be."""
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             if others := sorted(str(one) for one in content if one not in (key, "meta")):
@@ -255,7 +255,7 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
 
 
 def complete(content: Mapping[str, Any], file: Path, *, ema: bool, backbone: str | None) -> dict[str, Tensor]:
-    """The tensors `backbone.*` and `heads.NAME.*` of a whole, plain model.
+    """Return the tensors `backbone.*` and `heads.NAME.*` of a whole, plain model.
 
     Args:
         content: of the checkpoint.
@@ -280,7 +280,7 @@ def complete(content: Mapping[str, Any], file: Path, *, ema: bool, backbone: str
 
 
 def find_backbone(identity: Mapping[str, Any], file: Path, given: str | None) -> dict[str, Tensor]:
-    """The tensors of the pretrained backbone, names without `backbone.`, verified."""
+    """Return the tensors of the pretrained backbone, names without `backbone.`, verified."""
     failures = []
     for place in candidates(dict(identity), [given]):
         try:

@@ -19,7 +19,7 @@ NOT_BACKBONE = {
 
 
 def backbone_state(tensors: Mapping[str, T]) -> dict[str, T]:
-    """The tensors with the prefix `backbone.` taken off, where there is one; others keep their names."""
+    """Return the tensors with the prefix `backbone.` taken off, where there is one; others keep their names."""
     return {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
 
 

@@ -31,7 +31,7 @@ VALUES = {("model.adapt.mode", "last"): "last_blocks"}
 
 
 def translate_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration in today's names; what is new in it stays as it is.
+    """Return a configuration in today's names; what is new in it stays as it is.
 
     Raises:
         WeightsError: it has more values than a configuration has: references in a file can make billions of a few.
@@ -53,13 +53,13 @@ def _check_size(config: Any) -> None:
 
 
 def translate_adapt(adapt: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings under `model.adapt` alone, as checkpoints keep them besides, in today's names."""
+    """Return the settings under `model.adapt` alone, as checkpoints keep them besides, in today's names."""
     translated: dict[str, Any] = translate_config({"model": {"adapt": adapt}})["model"]["adapt"]
     return translated
 
 
 def old_names(config: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """What in a configuration has an old name, each with the new one, for messages."""
+    """Yield what in a configuration has an old name, each with the new one, for messages."""
     if isinstance(config, Mapping):
         for key, value in config.items():
             here = f"{place}.{key}".removeprefix(".")
@@ -76,7 +76,7 @@ def old_names(config: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 
 def old_option(option: str) -> tuple[str, str] | None:
-    """An option of the command line such as `--model.recompute=stages` that has an old name, and the new one."""
+    """Return an option of the command line such as `--model.recompute=stages` that has an old name, and the new one."""
     name, _, value = option.removeprefix("--").partition("=")
     if value and (found := next(old_names(value, name), None)):
         return found

@@ -161,7 +161,7 @@ class RunLock:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """What a lock says; empty where it cannot be understood, None where there is none."""
+    """Return what a lock says; empty where it cannot be understood, None where there is none."""
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
@@ -185,7 +185,7 @@ def age(path: Path) -> float | None:
 
 
 def this_process() -> dict[str, Any]:
-    """What a lock says of its holder."""
+    """Return what a lock says of its holder."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),

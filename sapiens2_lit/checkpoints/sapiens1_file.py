@@ -42,7 +42,7 @@ class Shape:
 
 
 def shape_of(tensors: Mapping[str, Readable], origin: str, prefix: str = "") -> Shape:
-    """What the tensors are of, by names and shapes.
+    """Return what the tensors are of, by names and shapes.
 
     Args:
         tensors: of a backbone, a task file in released names (`read_weights`), or a checkpoint of ours.
@@ -89,7 +89,7 @@ def known_padding(shape: Shape) -> int | None:
 
 
 def own_padding(file: Path) -> int | None:
-    """The padding that a file of ours was made with; None of other files.
+    """Return the padding that a file of ours was made with; None of other files.
 
     Raises:
         WeightsError: it cannot be read.
@@ -105,7 +105,7 @@ def own_padding(file: Path) -> int | None:
 
 
 def _in_header(file: Path) -> int | None:
-    """What `take_head` writes."""
+    """Return what `take_head` writes."""
     if file.suffix != ".safetensors":
         return None
     with safe_open(file, framework="pt") as opened:
@@ -114,7 +114,7 @@ def _in_header(file: Path) -> int | None:
 
 
 def padding_in(tensors: Mapping[str, Readable], origin: str, place: Path | None, prefix: str = "") -> int:
-    """The padding of the patch embedding: as a config.json beside the file says, else by task, size and classes.
+    """Return the padding of the patch embedding: as a config.json beside the file says, else by task, size and classes.
 
     Args:
         place: the file or its folder, None where nothing lies beside it.

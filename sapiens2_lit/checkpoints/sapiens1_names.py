@@ -33,7 +33,7 @@ def is_v1_task(tensors: Mapping[str, Any]) -> bool:
 
 
 def task_of(tensors: Mapping[str, Any]) -> str:
-    """The task of a file, by the names of its head and the channels of its last layer.
+    """Return the task of a file, by the names of its head and the channels of its last layer.
 
     Raises:
         WeightsError: there is no last layer.
@@ -74,7 +74,7 @@ def from_v1(tensors: Mapping[str, Any], task: str | None = None) -> dict[str, An
 
 
 def to_v1(tensors: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
-    """The names of Sapiens v1 for our backbone and one head of a task that it has; what `from_v1` undoes."""
+    """Return the names of Sapiens v1 for our backbone and one head of a task that it has; what `from_v1` undoes."""
     old = POSE if task == "pose" else OTHERS
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():

@@ -64,7 +64,7 @@ class LoadReport:
         return f"{self.source}: {', '.join(parts)}"
 
     def __str__(self) -> str:
-        """The summary, then the names that did not fit."""
+        """Return the summary, then the names that did not fit."""
         lines = [self.summary()]
         lines += _listed("missing (the model has them, the file does not)", self.missing)
         lines += _listed(
@@ -235,7 +235,7 @@ def _hints(report: LoadReport) -> list[str]:
 
 
 def _hints_of_heads(report: LoadReport) -> list[str]:
-    """What to set where whole heads are in one of file and model alone."""
+    """Return what to set where whole heads are in one of file and model alone."""
     known = {_head_of(name) for name in [*report.loaded, *report.mismatched]}
     hints = []
     if new := sorted({_head_of(name) for name in report.missing} - known - {""}):

@@ -16,7 +16,7 @@ V1 = ".pth"
 
 
 def read_task_config(file: Path) -> dict[str, Any]:
-    """The configuration of the networks of a task file, or nothing.
+    """Return the configuration of the networks of a task file, or nothing.
 
     Raises:
         WeightsError: the file or its header cannot be read, or it holds something else there.

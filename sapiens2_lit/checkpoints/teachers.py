@@ -25,7 +25,7 @@ class Origin:
 
 
 def read_teachers(checkpoint: str | Path) -> list[Origin]:
-    """The teachers that a checkpoint of ours says it learned from; none of other files.
+    """Return the teachers that a checkpoint of ours says it learned from; none of other files.
 
     Raises:
         WeightsError: the file cannot be read.

@@ -79,7 +79,7 @@ def detect_layout(names: Iterable[str]) -> Layout:
 
 
 def join_rows(first: Tensor, second: Tensor) -> Tensor:
-    """The rows of both."""
+    """Return the rows of both."""
     return torch.cat([first, second])
 
 
@@ -149,7 +149,7 @@ def to_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _rename(name: str, prefix: str, new_prefix: str, head: tuple[Rule, ...], *, forward: bool) -> str:
-    """The other layout's name: by the backbone's rows where it has the backbone's prefix, or the head's."""
+    """Return the other layout's name: by the backbone's rows where it has the backbone's prefix, or the head's."""
     if name.startswith(prefix):
         found = _translate(name.removeprefix(prefix), BACKBONE, forward=forward)
         if found is not None:

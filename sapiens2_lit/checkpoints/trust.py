@@ -67,7 +67,7 @@ class Trust:
 
 
 def trusted(entries: Iterable[str] = ()) -> Trust:
-    """What the user trusts: the entries, and those of the variable SAPIENS2_LIT_TRUST, separated by commas.
+    """Return what the user trusts: the entries, and those of the variable SAPIENS2_LIT_TRUST, separated by commas.
 
     Raises:
         SettingError: an entry is neither a class path nor a module.
@@ -110,7 +110,7 @@ def check_subclass(found: Any, base: type, place: str, path: str) -> None:
 
 
 def _module(name: str, path: str, place: str, trust: Trust) -> Any:
-    """The module, imported by its own name: attributes that are modules are not followed."""
+    """Return the module, imported by its own name: attributes that are modules are not followed."""
     if not name:
         raise WeightsError(f"{place}: found {path!r}, expected a full class path, such as torch.nn.GELU.")
     if not trust.names(path):

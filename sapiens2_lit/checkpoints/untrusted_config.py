@@ -195,7 +195,7 @@ def _names_object(text: str) -> bool:
 
 
 def choices_of(hint: Any) -> Iterator[Any]:
-    """The types that a value may have, unions taken apart."""
+    """Yield the types that a value may have, unions taken apart."""
     while True:
         if get_origin(hint) is Annotated or hasattr(hint, "__value__"):
             hint = getattr(hint, "__value__", None) or get_args(hint)[0]

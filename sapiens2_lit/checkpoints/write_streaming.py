@@ -71,7 +71,7 @@ def write_all(file: io.FileIO, data: bytes | memoryview) -> None:
 
 
 def header(shapes: Shapes, metadata: Mapping[str, str], checksums: dict[str, str]) -> bytes:
-    """The first bytes of the file.
+    """Return the first bytes of the file.
 
     Args:
         checksums: of the tensors by name; that of the header itself is set here.

@@ -37,7 +37,7 @@ def write_weights(
 
 
 def with_checksums(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
-    """A file's texts, and the checksums of its tensors, contiguous and on the CPU, by which it is verified."""
+    """Return a file's texts, and the checksums of its tensors, contiguous and on the CPU, by which it is verified."""
     shapes = {
         name: {"dtype": DTYPES.get(tensor.dtype), "shape": tensor.shape} for name, tensor in tensors.items()
     }

@@ -76,7 +76,7 @@ def load_all(models: list[str], device: str, **options: Any) -> dict[str, Predic
 
 
 def name_of(model: str) -> str:
-    """What the page calls a model: the run, its version and the file, without what all runs have."""
+    """Return what the page calls a model: the run, its version and the file, without what all runs have."""
     parts = [
         part for part in model.rstrip("/").split("/") if part not in ("", ".", "..", "checkpoints", "runs")
     ]

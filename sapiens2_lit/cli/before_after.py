@@ -104,7 +104,7 @@ def compare_with_start(
 
 
 def page_of(results: ProbeResults, lines: list[str]) -> str:
-    """The page of the probe with the verdict above all else."""
+    """Return the page of the probe with the verdict above all else."""
     page = build_probe_page(results.as_dict(), results.pictures, results.pca)
     told = "".join(f"<p>{escape(one)}</p>" for one in lines[1:])
     said = f"<section><h1>{escape(lines[0])}</h1>{told}</section>"
@@ -113,7 +113,7 @@ def page_of(results: ProbeResults, lines: list[str]) -> str:
 
 
 def verdict_lines(found: Mapping[str, Any], start: str) -> list[str]:
-    """The verdict in one line, then one on each task.
+    """Return the verdict in one line, then one on each task.
 
     A task is better or worse where the interval (95 %) of the paired difference on the same test images leaves out 0.
 

@@ -79,7 +79,7 @@ def check(args: list[str]) -> int:
 
 
 def parts_of(datamodule: Any) -> dict[str, ImageDataModule]:
-    """The datamodules to check, by name; a single one has none.
+    """Return the datamodules to check, by name; a single one has none.
 
     Raises:
         SettingError: it is not one that can be checked.
@@ -156,12 +156,12 @@ def run_with_bar(name: str, subjects: list[Subject], data: ImageDataModule) -> l
 
 
 def status_of(report: Report) -> int:
-    """The exit status of a report."""
+    """Return the exit status of a report."""
     return 1 if report.errors else WARNINGS_ALONE if report.warnings else 0
 
 
 def to_text(report: Report, checked: list[CheckedData], page: Path) -> str:
-    """The summary on the terminal: what is taught, all findings, and where the page is."""
+    """Return the summary on the terminal: what is taught, all findings, and where the page is."""
     lines = [f"{one.name}: {one.taught}" if one.name else one.taught for one in checked if one.taught]
     lines += [render_finding(finding) for finding in report.findings]
     lines.append(f"{summary(report)}; the page: {page}")
@@ -169,7 +169,7 @@ def to_text(report: Report, checked: list[CheckedData], page: Path) -> str:
 
 
 def to_json(report: Report, checked: list[CheckedData], status: int, page: Path) -> bytes:
-    """The findings, and what was looked at."""
+    """Return the findings, and what was looked at."""
     found = {
         "status": status,
         "errors": len(report.errors),

@@ -46,7 +46,7 @@ def is_open(trainer: Namespace) -> bool:
 
 
 def choose_duration(settings: Namespace, data: Any) -> Duration:
-    """The steps of a run whose settings leave them open (`is_open`).
+    """Return the steps of a run whose settings leave them open (`is_open`).
 
     A run that goes on has those that it was begun with. Else the number of training samples decides, for which data of
     this package are set up now, before the Trainer is made.
@@ -93,7 +93,7 @@ def sensible_duration(samples: int | None, images: int) -> Duration:
 
 
 def steps_before(ckpt_path: str | None) -> int | None:
-    """What the run that goes on has in its configuration; None where nothing goes on, or it says nothing."""
+    """Return what the run that goes on has in its configuration; None where nothing goes on, or it says nothing."""
     run = run_of(ckpt_path)
     if run is None:
         return None

@@ -48,7 +48,7 @@ def check_kind(value: Any, base: type, place: str) -> None:
 
 
 def found_at(path: str) -> Any:
-    """What a class path names, which was imported when it was parsed."""
+    """Return what a class path names, which was imported when it was parsed."""
     module, names = path, list[str]()
     while "." in module:
         module, _, name = module.rpartition(".")

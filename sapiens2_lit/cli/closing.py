@@ -21,7 +21,7 @@ FILES = ("curves.png", "predictions.png", "labels.png", "train_batch.png", NAME,
 
 
 def closing_lines(trainer: L.Trainer, data: Any, settings: Namespace, folder: Path, seconds: float) -> str:
-    """What `fit` says at its end.
+    """Return what `fit` says at its end.
 
     Args:
         trainer: that has trained.
@@ -60,7 +60,7 @@ def pace(trainer: L.Trainer) -> str:
 
 
 def best_line(checkpoint: Any, best: Path | None, folder: Path) -> str:
-    """The best score, at which step, and its file."""
+    """Return the best score, at which step, and its file."""
     name = checkpoint.monitor
     if best is None:
         return f"no {name} was measured, so that no best state is known; the newest is checkpoints/last.ckpt"
@@ -71,7 +71,7 @@ def best_line(checkpoint: Any, best: Path | None, folder: Path) -> str:
 
 
 def step_of(best: Path, monitor: str, score: float | None, folder: Path) -> int | None:
-    """The step of the best checkpoint, by its name, or else by the run's table of numbers."""
+    """Return the step of the best checkpoint, by its name, or else by the run's table of numbers."""
     if found := re.search(r"step=(\d+)", best.name):
         return int(found[1])
     table = folder / NAME
@@ -107,7 +107,7 @@ def has_test(data: Any) -> bool:
 
 
 def pictures_of(data: Any) -> str:
-    """A folder with pictures that is there, if the data know one; else a word for the user's own."""
+    """Return a folder with pictures that is there, if the data know one; else a word for the user's own."""
     for part in datamodule_parts(data).values():
         root, images = getattr(part, "root", None), getattr(part, "images", None)
         if isinstance(root, Path) and isinstance(images, str) and (root / images).is_dir():

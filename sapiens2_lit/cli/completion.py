@@ -50,7 +50,7 @@ _sapiens2_lit_config() {{
 
 
 def completion(args: Sequence[str]) -> str:
-    """The script for a shell.
+    """Return the script for a shell.
 
     Raises:
         ArgumentError: no shell that is known.
@@ -88,7 +88,7 @@ def all_commands() -> ArgumentParser:
 
 
 def all_actions(parser: ArgumentParser) -> Iterator[Action]:
-    """The options of a command and of its steps."""
+    """Yield the options of a command and of its steps."""
     for action in parser._actions:
         yield action
         if isinstance(action, _SubParsersAction):
@@ -106,7 +106,7 @@ def settings_of_shipped_runs(command: str = "fit") -> dict[str, Setting]:
 
 
 def choices_of_type(hint: Any) -> list[str]:
-    """The values that a type names: of a choice and of a switch."""
+    """Return the values that a type names: of a choice and of a switch."""
     found: list[str] = []
     for one in choices_of(hint):
         if get_origin(one) is Literal:

@@ -14,7 +14,7 @@ Settings = dict[str, Any]
 
 
 def config_files(args: Sequence[str]) -> list[str]:
-    """The files of every `--config`, in their order."""
+    """Return the files of every `--config`, in their order."""
     found = []
     for before, arg in zip(["", *args], args, strict=False):
         if before in ("--config", "-c"):
@@ -34,7 +34,7 @@ def read_settings(file: str) -> Settings:
 
 
 def merged(args: Sequence[str]) -> Settings:
-    """What files and options say together, unparsed; the arguments of a class lie beside its `class_path`."""
+    """Return what files and options say together, unparsed; the arguments of a class lie beside its `class_path`."""
     found: Settings = {}
     for file in config_files(args):
         _merge(found, read_settings(file))
@@ -111,7 +111,7 @@ def has_task(settings: Settings) -> bool:
 
 
 def shown(file: str) -> str:
-    """A file as `--config` names it: shipped ones without their folder."""
+    """Return a file as `--config` names it: shipped ones without their folder."""
     path, folder = Path(file), shipped_folder()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else file
 
@@ -121,7 +121,7 @@ def _tasks(command: str) -> str:
 
 
 def lifted(value: Any) -> Any:
-    """Settings in which `init_args` lie beside their `class_path`, at any depth."""
+    """Return settings in which `init_args` lie beside their `class_path`, at any depth."""
     if isinstance(value, list):
         return [lifted(one) for one in value]
     if not isinstance(value, dict):

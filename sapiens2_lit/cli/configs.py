@@ -34,7 +34,7 @@ def complete_configs(command: str = "fit") -> list[str]:
 
 
 def find_config(name: str) -> Path:
-    """The file that `--config NAME` means.
+    """Return the file that `--config NAME` means.
 
     Raises:
         SettingError: no such file here or among the shipped ones.

@@ -36,7 +36,7 @@ def convert(args: list[str]) -> int:
 
 
 def report(out: Path, said: list[str], found: Converted) -> str:
-    """What was written, and what to do with it."""
+    """Return what was written, and what to do with it."""
     root = shlex.quote(str(out))
     lines = [f"{out}:", *(f"  {line}" for line in said), "next:"]
     if found.people:

@@ -68,7 +68,7 @@ def curate_score(options: Namespace) -> int:
 
 
 def score_report(options: Namespace, done: Scored) -> str:
-    """What was scored, and what comes next."""
+    """Return what was scored, and what comes next."""
     lines = [
         f"{options.output}: {done.pictures:,} pictures in {done.shards} shards; of {done.own} here {done.kept} were "
         f"there, {done.own - done.kept} are new, with {done.damaged} damaged pictures"
@@ -115,7 +115,7 @@ def say(stage: str) -> None:
 
 
 def read_config(name: str) -> SelectSettings:
-    """The settings of a file, found as of every `--config`.
+    """Return the settings of a file, found as of every `--config`.
 
     Raises:
         SettingError: it cannot be read, or a setting does not fit.
@@ -144,13 +144,13 @@ def expect_pictures(root: Path, found: Selection) -> None:
 
 
 def read_one(root: Path, path: str) -> "RGB":
-    """A picture of the pool, for the page."""
+    """Return a picture of the pool, for the page."""
     interrupts.check()
     return read_image(root / path)
 
 
 def select_report(output: Path, root: Path, found: Selection) -> str:
-    """What each stage has left, the files, and what reads the list."""
+    """Return what each stage has left, the files, and what reads the list."""
     width = max(len(stage.name) for stage in found.stages)
     lines = [stage_line(stage, width) for stage in found.stages]
     if found.clusters:

@@ -23,7 +23,7 @@ def check_stage_options(options: Namespace) -> None:
 
 
 def build_stages(options: Namespace) -> list[Any]:
-    """The stages that options ask for, networks loaded.
+    """Return the stages that options ask for, networks loaded.
 
     Raises:
         SettingError, WeightsError: naming the option that does not fit.

@@ -52,7 +52,7 @@ def demo(args: list[str]) -> None:
 
 
 def measure(cli: SapiensCLI) -> str:
-    """A table of the metrics on the test split, which neither training nor validation has seen."""
+    """Return a table of the metrics on the test split, which neither training nor validation has seen."""
     (found,) = cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
     people = len(cli.datamodule.datasets["test"])
     return "\n".join(

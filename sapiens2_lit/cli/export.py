@@ -106,7 +106,7 @@ def write_metadata(
 
 
 def report(out: Path, exported: Exported, licence: str) -> str:
-    """What was written, and what is left to do."""
+    """Return what was written, and what is left to do."""
     files = ", ".join(sorted(path.name for path in out.iterdir()))
     todo = {
         "notice": f"\n{out / 'LICENSE'} is a notice: put the text of the Sapiens2 License there before you pass it on",

@@ -67,7 +67,7 @@ def export_parser() -> Parser:
 
 
 def parse(args: list[str]) -> Namespace:
-    """The options, with `model` and `output` set.
+    """Return the options, with `model` and `output` set.
 
     Raises:
         ArgumentError: wrong usage.
@@ -86,7 +86,7 @@ def parse(args: list[str]) -> Namespace:
 
 
 def model_and_output(options: Namespace) -> tuple[str, Path]:
-    """What to export, and where to, from `--model` and `--output` or from the older `CKPT OUT [--output RUNS]`.
+    """Return what to export, and where to, from `--model` and `--output` or from the older `CKPT OUT [--output RUNS]`.
 
     Raises:
         SettingError: one of them is not given, or the model is given twice.

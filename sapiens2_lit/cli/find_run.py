@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def find_model(source: str) -> str:
-    """The checkpoint, released file, folder or hub id that `--model` means.
+    """Return the checkpoint, released file, folder or hub id that `--model` means.
 
     Args:
         source: a file or a hub id, which stand for themselves; a run's folder or a folder of runs: the best checkpoint
@@ -76,12 +76,12 @@ def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
 
 
 def next_run(output: Path) -> Path:
-    """The folder of a run that is new in `output`."""
+    """Return the folder of a run that is new in `output`."""
     return output / f"version_{1 + max(map(version_number, output.glob('version_*')), default=-1)}"
 
 
 def run_of(ckpt_path: str | None) -> Path | None:
-    """The run folder that a checkpoint of ours lies in."""
+    """Return the run folder that a checkpoint of ours lies in."""
     folder = (
         Path(ckpt_path).parents[1] if ckpt_path and Path(ckpt_path).parent.name == "checkpoints" else None
     )

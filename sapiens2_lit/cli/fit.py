@@ -199,7 +199,7 @@ class SapiensCLI(LightningCLI):
         return {name: settings.trainer[name] for name in names}
 
     def callbacks(self) -> list[L.Callback]:
-        """The user's own callbacks, and those that every run has."""
+        """Return the user's own callbacks, and those that every run has."""
         built = self.config_init[self.subcommand]
         callbacks = built.trainer.callbacks or []
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
@@ -234,7 +234,7 @@ class SapiensCLI(LightningCLI):
         return [*callbacks, preemption(built, self.before)]
 
     def observers(self, built: Namespace) -> list[L.Callback]:
-        """What shows how training goes, and stores features on the way."""
+        """Return what shows how training goes, and stores features on the way."""
         return [
             built.pictures,
             FedPictures(built.pictures.num_samples),
@@ -244,11 +244,11 @@ class SapiensCLI(LightningCLI):
         ]
 
     def keepers(self, built: Namespace) -> list[L.Callback]:
-        """What writes checkpoints."""
+        """Return what writes checkpoints."""
         return [built.checkpoint, built.last_checkpoint]
 
     def plugins(self) -> list[Any]:
-        """The user's own plugins, and ours for checkpoints unless one of them is that."""
+        """Return the user's own plugins, and ours for checkpoints unless one of them is that."""
         plugins = self.config_init[self.subcommand].trainer.plugins or []
         plugins = [*plugins] if isinstance(plugins, list) else [plugins]
         if any(isinstance(plugin, CheckpointIO) for plugin in plugins):

@@ -74,7 +74,7 @@ def find_vocabularies(owners: Mapping[str, Namespace], data: Namespace) -> None:
 
 
 def with_vocabularies(config: dict[str, Any]) -> dict[str, Any]:
-    """A run's configuration in which vocabularies of one's own are written out, in place.
+    """Return a run's configuration in which vocabularies of one's own are written out, in place.
 
     Checkpoints hold it: they are read where the data and the files of vocabularies are not.
     """
@@ -102,7 +102,7 @@ def share_vocabularies(head: Namespace, data: Namespace, place: str) -> None:
 
 
 def named(vocabulary: Any) -> Any:
-    """A vocabulary's setting, aliases by the name that they stand for."""
+    """Return a vocabulary's setting, aliases by the name that they stand for."""
     return ALIASES.get(str(vocabulary), vocabulary)
 
 

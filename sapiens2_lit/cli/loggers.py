@@ -17,7 +17,7 @@ NEED_FOLDER = ("TensorBoardLogger", "CSVLogger")  # cannot be made without `save
 
 
 def with_logger_folders(args: Sequence[str]) -> list[str]:
-    """The arguments of a command, in which loggers that need a folder have one, which means that of the run."""
+    """Return the arguments of a command, in which loggers that need a folder have one, which means that of the run."""
     found: list[str] = []
     for index, arg in enumerate(args):
         before = args[index - 1] if index else ""
@@ -38,7 +38,7 @@ def _names_folder(args: Sequence[str]) -> bool:
 
 
 def _in_file(config: str) -> str:
-    """A configuration, by its path or as text, as text if one of its loggers gets a folder."""
+    """Return a configuration, by its path or as text, as text if one of its loggers gets a folder."""
     is_text = "\n" in config or config.startswith("{")
     text = config if is_text or not Path(config).is_file() else Path(config).read_text(encoding="utf-8")
     if "logger" not in text:

@@ -145,7 +145,7 @@ def answer(command: str, rest: list[str]) -> int:
 
 
 def wrong_usage(command: str, rest: list[str], message: str) -> str:
-    """What is wrong with options: of a mistyped one what it may have meant; and where the options are listed."""
+    """Return what is wrong with options: of a mistyped one what it may have meant; and where the options are listed."""
     if command not in (*RUN_COMMANDS, "check", "plan"):
         return f"{message}\n`sapiens2-lit {command} --help` lists the options."
     if "torch" in sys.modules and re.search("is not accepted|unrecognized arguments", message):
@@ -260,14 +260,14 @@ def configs(rest: list[str]) -> int:
 
 
 def how_to_trust(command: str, rest: list[str], class_paths: list[str]) -> str:
-    """The command that allows what a file names."""
+    """Return the command that allows what a file names."""
     options = [part for path in class_paths for part in ("--trust", path)]
     complete = shlex.join(["sapiens2-lit", command, *rest, *options])
     return f"Where you trust both the file and this code:\n  {complete}"
 
 
 def plain_message(error: Exception) -> str:
-    """The message without the traceback that a data loader's worker puts around it."""
+    """Return the message without the traceback that a data loader's worker puts around it."""
     found = re.findall(r"^sapiens2_lit\.errors\.\w+: (.*)\Z", str(error), flags=re.MULTILINE | re.DOTALL)
     return found[-1].rstrip() if found else str(error)
 

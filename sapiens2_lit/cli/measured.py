@@ -57,7 +57,7 @@ def measured_lines(
 
 
 def count_samples(data: Any, split: str) -> int | None:
-    """Number of samples of a split, over all datasets; None where the data do not tell."""
+    """Return number of samples of a split, over all datasets; None where the data do not tell."""
     datasets = getattr(data, "datasets", None) or {}
     found = (
         [datasets[split]]

@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 def in_todays_names(args: list[str]) -> list[str]:
-    """The arguments of a command, each `--config` with old names replaced by its translated text.
+    """Return the arguments of a command, each `--config` with old names replaced by its translated text.
 
     Raises:
         SettingError: an option has an old name; the message has the new one.

@@ -64,7 +64,7 @@ def add_verify_option(parser: Parser, group: Any = None) -> None:
 
 
 def with_underscores(args: Sequence[str]) -> list[str]:
-    """The same options with underscores in their names; `--no_ema` becomes `--ema=false`."""
+    """Return the same options with underscores in their names; `--no_ema` becomes `--ema=false`."""
     found = []
     for arg in args:
         name, equals, value = arg.partition("=")
@@ -88,7 +88,7 @@ def true_or_false(text: str) -> bool:
 
 
 def value_of(options: Sequence[str], name: str) -> str | None:
-    """The last value given for an option, as `--name value` or `--name=value`."""
+    """Return the last value given for an option, as `--name value` or `--name=value`."""
     value = None
     for option, following in zip_longest(options, options[1:], fillvalue=""):
         if option == name:
@@ -99,7 +99,7 @@ def value_of(options: Sequence[str], name: str) -> str | None:
 
 
 def without(options: Sequence[str], *names: str) -> list[str]:
-    """The options without those of these names, which take one value each."""
+    """Return the options without those of these names, which take one value each."""
     kept, skip = [], False
     for option in options:
         if skip:

@@ -36,7 +36,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> SapiensError | None:
-    """What happened, in a line, where a library says it in many; None where it is nothing of the kind."""
+    """Return what happened, in a line, where a library says it in many; None where it is nothing of the kind."""
     text = " ".join(str(error).split())
     if isinstance(error, RuntimeError) and (found := DEAD_WORKER.search(text)):
         return DataError(
@@ -67,7 +67,7 @@ def advice(settings: Any, error: BaseException, trained: Any = None, ranks: int 
 
 
 def by_plan(settings: Any, trained: Any, ranks: int | None) -> str:
-    """What takes the memory, and changes with what the training takes then; some seconds of a processor."""
+    """Return what takes the memory, and changes with what the training takes then; some seconds of a processor."""
     gpu = torch.cuda.is_available() and settings.get("trainer.accelerator") != "cpu"
     memory = (
         torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30 if gpu else None

@@ -42,7 +42,7 @@ def pack_command(args: list[str]) -> int:
 
 
 def report(out: Path, done: Packed) -> str:
-    """What was packed, sizes before and after, and what reads it."""
+    """Return what was packed, sizes before and after, and what reads it."""
     if not done.samples:
         return f"{out}: {done.shards} shards, all there already\n"
     kept = f", {done.kept} of them there already" if done.kept else ""

@@ -47,7 +47,7 @@ Exit status: 0 clean or notes alone, 1 errors, 2 wrong usage, 3 warnings alone.
 
 
 def check_parser() -> Parser:
-    """The options of `check` besides those of `fit`."""
+    """Return the options of `check` besides those of `fit`."""
     parser = Parser("sapiens2-lit check", usage=CHECK_USAGE, description=CHECK)
     parser.add_argument(
         "--output", default="check", metavar="DIR", help="folder for check.html (%(default)s)"
@@ -91,7 +91,7 @@ sapiens2-lit plan [--devices N] --memory GIB [--config FILE ...] [--KEY VALUE ..
 
 
 def plan_parser() -> Parser:
-    """The options of `plan` besides those of `fit`."""
+    """Return the options of `plan` besides those of `fit`."""
     parser = Parser("sapiens2-lit plan", usage=PLAN_USAGE)
     parser.add_argument("--devices", type=int, help="GPUs in all (default: trainer.devices x num_nodes)")
     parser.add_argument("--memory", type=float, help="memory of each GPU in GiB, as it is sold: 24, 80, 141")

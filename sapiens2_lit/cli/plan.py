@@ -66,7 +66,7 @@ def report(case: MemoryQuery, memory: float) -> bool:
 
 
 def options(launch: TrainingSetup) -> str:
-    """The options of a batch size and an accumulation."""
+    """Return the options of a batch size and an accumulation."""
     return f"--data.batch_size {launch.batch_size} --trainer.accumulate_grad_batches {launch.accumulate}"
 
 

@@ -15,7 +15,7 @@ USUAL = (
 
 
 def known_card(name: str | None) -> Card | None:
-    """The card that `--card` names.
+    """Return the card that `--card` names.
 
     Raises:
         SettingError: it is not in the table.
@@ -29,7 +29,7 @@ def known_card(name: str | None) -> Card | None:
 
 
 def duration_line(case: MemoryQuery, max_steps: int, card: Card | None, rate: float | None) -> str:
-    """The time that the steps take, without validation.
+    """Return the time that the steps take, without validation.
 
     Args:
         max_steps: `trainer.max_steps`; below 1 where the number of samples will decide.

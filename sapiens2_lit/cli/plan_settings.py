@@ -57,12 +57,12 @@ def is_pretraining(args: list[str]) -> bool:
 
 
 def read_case(args: list[str], devices: int | None = None) -> MemoryQuery:
-    """The training that `sapiens2-lit fit ARGS` would run."""
+    """Return the training that `sapiens2-lit fit ARGS` would run."""
     return read_case_and_trainer(args, devices)[0]
 
 
 def read_case_and_trainer(args: list[str], devices: int | None = None) -> tuple[MemoryQuery, Namespace]:
-    """The training that `sapiens2-lit fit ARGS` would run, and the settings of its Trainer.
+    """Return the training that `sapiens2-lit fit ARGS` would run, and the settings of its Trainer.
 
     Args:
         devices: in all, if not those of `trainer.devices` and `trainer.num_nodes`.

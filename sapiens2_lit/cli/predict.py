@@ -141,7 +141,7 @@ def results_of(
 
 
 def begin_part(options: Namespace, shard: Shard | None, source: Source) -> "ShardedRun | None":
-    """The run that a shard takes part in.
+    """Return the run that a shard takes part in.
 
     Raises:
         SettingError: the folder holds shards of a run with other options, or of any, where this run is whole.
@@ -176,7 +176,7 @@ def empty_folders_removed(folder: Path) -> Iterator[None]:
 
 
 def build_predictor(options: Namespace) -> "Predictor":
-    """The model and how it is used.
+    """Return the model and how it is used.
 
     Raises:
         SettingError, WeightsError: naming the option that does not fit.
@@ -223,7 +223,7 @@ def build_predictor(options: Namespace) -> "Predictor":
 
 
 def build_timeline(options: Namespace, predictor: "Predictor", source: Source) -> "VideoTracking":
-    """What is done with people from frame to frame.
+    """Return what is done with people from frame to frame.
 
     Raises:
         SettingError: it is asked for, but there are no people, or no frames.
@@ -282,7 +282,7 @@ def run(
 
 
 def usable(frames: Iterable[Frame], tally: "Tally") -> Iterator[Frame]:
-    """The frames that can be predicted on; what is wrong with others goes into the tally's problems."""
+    """Yield the frames that can be predicted on; what is wrong with others goes into the tally's problems."""
     for frame in frames:
         try:
             check(frame.image, frame.file)

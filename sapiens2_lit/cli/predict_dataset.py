@@ -178,7 +178,7 @@ def say_how_to_train(folder: Path) -> None:
 
 
 def commands(folder: Path, origin: "Origin") -> dict[str, str]:
-    """The options by which a student trains, by head."""
+    """Return the options by which a student trains, by head."""
     found = {}
     for name, head in origin.heads.items():
         config, more = _config_of(folder, name, head)

@@ -78,7 +78,7 @@ def wait_for(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def devices_of(device: str, number: int) -> list[str]:
-    """The names of so many devices.
+    """Return the names of so many devices.
 
     Raises:
         SettingError: there are fewer, or one is named by its index.

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def detector_of(options: Namespace) -> Any:
-    """What a predictor is told of who finds people.
+    """Return what a predictor is told of who finds people.
 
     Raises:
         SettingError, WeightsError: naming the option that does not fit.
@@ -48,7 +48,7 @@ def detector_of(options: Namespace) -> Any:
 
 
 def who_finds_people(options: Namespace, predictor: "Predictor") -> str:
-    """A line for the user."""
+    """Return a line for the user."""
     if predictor.own_mask is not None:
         return f"people: found by the mask of head {predictor.own_mask.head}"
     if predictor.detector not in (None, "auto"):
@@ -101,5 +101,5 @@ def image_ids(boxes: BoxFile, source: Source, formats: Sequence[str]) -> dict[st
 
 
 def files_of(source: Source) -> list[str]:
-    """The photographs of a source, as frames call them."""
+    """Return the photographs of a source, as frames call them."""
     return [path.relative_to(source.root).as_posix() for path in source.photos.values()]

@@ -54,7 +54,7 @@ class PretrainCLI(SapiensCLI):
         return [built.pictures, Curves(LOSS, "min")]
 
     def keepers(self, built: Namespace) -> list[L.Callback]:
-        """The last state alone: no number of this run says which is the best; a probe does."""
+        """Return the last state alone: no number of this run says which is the best; a probe does."""
         return [built.last_checkpoint]
 
     def warn(self, settings: Namespace) -> None:
@@ -127,7 +127,7 @@ def write_backbone(module: PretrainModule, trainer: L.Trainer, folder: Path) -> 
 
 
 def base_of(source: str | None) -> str | None:
-    """The released weights that a start was derived from, in words; None for random values."""
+    """Return the released weights that a start was derived from, in words; None for random values."""
     if source is None:
         return None
     if (before := read_origin(source)) is not None:  # of a pretraining itself
@@ -139,7 +139,7 @@ def base_of(source: str | None) -> str | None:
 def closing(
     trainer: L.Trainer, module: PretrainModule, folder: Path, target: Path, seconds: float, verdict: str
 ) -> str:
-    """The last lines.
+    """Return the last lines.
 
     Args:
         verdict: whether the result is better than the start; empty where nobody asked.

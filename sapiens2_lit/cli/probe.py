@@ -36,7 +36,7 @@ def probe_command(args: list[str]) -> int:
 
 
 def to_text(results: ProbeResults) -> str:
-    """The table, rows by the first metric of each task, and what may be said of it."""
+    """Return the table, rows by the first metric of each task, and what may be said of it."""
     found = results.as_dict()
     first = {task: next(iter(metrics)) for task, metrics in results.directions.items()}
     header = ["", *(f"{task} {metric}" for task, metric in first.items()), "parameters", "TFLOP", "images/s"]

@@ -95,7 +95,7 @@ def number(parser: Any, name: str, text: str, default: int | None) -> None:
 
 
 def read_options(args: Sequence[str]) -> ProbeOptions:
-    """What files and options say together.
+    """Return what files and options say together.
 
     Raises:
         ArgumentError: wrong usage.
@@ -141,7 +141,7 @@ def read_size(words: Sequence[str]) -> list[int]:
 
 
 def read_file(name: str) -> dict[str, Any]:
-    """The settings of a YAML file, found as of every `--config`.
+    """Return the settings of a YAML file, found as of every `--config`.
 
     Raises:
         SettingError: there is no such file, or it is no mapping of settings.

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 def read_run_config(file: Path, trust: Trust) -> str:
-    """The settings of a run that concern how it is evaluated, as JSON for `--config`.
+    """Return the settings of a run that concern how it is evaluated, as JSON for `--config`.
 
     Args:
         file: the config.yaml of a run folder.
@@ -113,7 +113,7 @@ def _leave_out_downloads(model: dict[str, Any], file: Path) -> None:
 
 
 def take_trust(args: list[str]) -> tuple[list[str], list[str]]:
-    """What every `--trust` names, and the other arguments.
+    """Return what every `--trust` names, and the other arguments.
 
     Raises:
         SettingError: the last one names nothing.

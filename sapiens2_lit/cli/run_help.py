@@ -160,14 +160,14 @@ def print_help(command: str, args: Sequence[str], everything: bool) -> None:
 
 
 def parsed(command: str, args: Sequence[str]) -> Any:
-    """The settings of a run, as the command parses them."""
+    """Return the settings of a run, as the command parses them."""
     if command != "pretrain":
         return run([command, *args], HelpCLI).config[command]
     return run(["fit", *args], PretrainHelpCLI, PretrainModule).config["fit"]
 
 
 def help_text(command: str, args: Sequence[str], settings: Sequence[Setting], everything: bool) -> str:
-    """The page of help on settings."""
+    """Return the page of help on settings."""
     names = " ".join(f"--config {shown(file)}" for file in config_files(args))
     lines = [f"usage: sapiens2-lit {command} {names or '--config FILE'} [--KEY VALUE ...]", ""]
     lines += ["all settings" if everything else "settings that people change", ""]
@@ -183,7 +183,7 @@ def help_text(command: str, args: Sequence[str], settings: Sequence[Setting], ev
 
 
 def by_group(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
-    """The settings that people change, by what they decide, in the order of `GROUPS`."""
+    """Return the settings that people change, by what they decide, in the order of `GROUPS`."""
     found = {}
     for group, patterns in GROUPS.items():
         members = [
@@ -221,7 +221,7 @@ def _table(settings: Sequence[Setting]) -> list[str]:
 
 
 def shown_value(value: Any) -> str:
-    """A value as it is typed on the command line; of a class its name."""
+    """Return a value as it is typed on the command line; of a class its name."""
     if isinstance(value, dict):
         path = value.get("class_path")
         return str(path).rpartition(".")[2] if path else "{...}" if value else "{}"

@@ -51,7 +51,7 @@ class Setting:
 
 
 def trained_by(command: str) -> tuple[type, Mapping[str, type]]:
-    """What a command trains, and the callbacks whose settings are options of it."""
+    """Return what a command trains, and the callbacks whose settings are options of it."""
     if command != "pretrain":
         return SapiensModule, CALLBACKS
     from sapiens2_lit.cli.before_after import Comparison
@@ -86,7 +86,7 @@ def run_settings(
 
 
 def settings_of(kind: type, values: Mapping[str, Any], prefix: str, given: int = 0) -> Iterator[Setting]:
-    """The settings of a class, and of the classes that make its arguments.
+    """Yield the settings of a class, and of the classes that make its arguments.
 
     Args:
         kind: the class.
@@ -103,7 +103,7 @@ def settings_of(kind: type, values: Mapping[str, Any], prefix: str, given: int =
 
 
 def _inner(hint: Any, value: Any, prefix: str) -> Iterator[Setting]:
-    """The settings of what an argument is made of, if that is a class of settings."""
+    """Yield the settings of what an argument is made of, if that is a class of settings."""
     if isinstance(value, Mapping) and "class_path" not in value:
         for choice in choices_of(hint):
             if getattr(choice, "__origin__", None) is dict:  # such as heads by their names
@@ -135,7 +135,7 @@ def _has_settings(base: type) -> bool:
 
 
 def class_at(path: Any, package: str) -> type | None:
-    """The class that a path names; of a name alone, that of a package or of torch's optimizers."""
+    """Return the class that a path names; of a name alone, that of a package or of torch's optimizers."""
     if not isinstance(path, str):
         return None
     places = [path] if "." in path else [f"{package}.{path}", f"torch.optim.{path}"]
@@ -144,7 +144,7 @@ def class_at(path: Any, package: str) -> type | None:
 
 
 def plain(value: Any) -> Any:
-    """Settings as mappings and lists of plain values; classes and functions by their paths."""
+    """Return settings as mappings and lists of plain values; classes and functions by their paths."""
     if isinstance(value, Namespace | Mapping):
         return {
             name: plain(one) for name, one in (vars(value) if isinstance(value, Namespace) else value).items()
@@ -159,7 +159,7 @@ def plain(value: Any) -> Any:
 
 
 def default_of(kind: type, name: str) -> Any:
-    """What an argument is by default; None where it must be given."""
+    """Return what an argument is by default; None where it must be given."""
     for one in kind.__mro__:
         parameter = _parameters(one).get(name)
         if parameter is not None:
@@ -174,7 +174,7 @@ def _parameters(kind: type) -> Mapping[str, inspect.Parameter]:
 
 
 def text_of(kind: type, name: str) -> str:
-    """The first sentence of what a class, or one that it inherits from, says of an argument."""
+    """Return the first sentence of what a class, or one that it inherits from, says of an argument."""
     for one in kind.__mro__:
         if text := _texts(one).get(name):
             return text

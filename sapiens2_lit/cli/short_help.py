@@ -55,7 +55,7 @@ Guide: docs/training.md. Tab completion: `sapiens2-lit completion bash`.
 
 
 def short_help(command: str) -> str:
-    """A screen of help for a command with a Trainer; takes neither torch nor a parser."""
+    """Return a screen of help for a command with a Trainer; takes neither torch nor a parser."""
     tasks = complete_configs(command)
     overlays = [name for name in shipped_configs() if "/" in name and not name.startswith(PRETRAINING)]
     overlays += OVERLAYS if command == "pretrain" else ()

@@ -66,7 +66,7 @@ def write_preview(root: Path, count: int, settings: Settings) -> None:
 
 
 def report(root: Path, num: int, made: int, settings: Settings) -> str:
-    """What was written, and what to do with it."""
+    """Return what was written, and what to do with it."""
     folders = [*folders_of(settings.tasks), *(["annotations"] if "pose" in settings.tasks else [])]
     lines = [
         f"{root}: {num} samples, {made} of them new: {', '.join(folders)}",

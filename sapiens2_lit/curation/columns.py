@@ -29,7 +29,7 @@ class Column(ABC):
 
     @abstractmethod
     def __call__(self, image: RGB) -> float | int | bool | str | None:
-        """The value for RGB uint8 (H, W, 3); None where there is none."""
+        """Return the value for RGB uint8 (H, W, 3); None where there is none."""
 
 
 class Colorfulness(Column):
@@ -60,7 +60,7 @@ class OwnColumn:
         self.column, self.columns, self.about = column, {name: kind}, {"columns": {name: source}}
 
     def __call__(self, images: list[RGB]) -> list[dict[str, Any]]:
-        """A row for each picture.
+        """Return a row for each picture.
 
         Raises:
             SettingError: a value is of another kind.
@@ -80,7 +80,7 @@ class OwnColumn:
 
 
 def load_column(text: str) -> OwnColumn:
-    """The column that `--columns` names: a class path, or `{class_path: PATH, init_args: {...}}`.
+    """Return the column that `--columns` names: a class path, or `{class_path: PATH, init_args: {...}}`.
 
     Raises:
         SettingError: there is no such class, it is no `Column`, or its arguments do not fit.

@@ -47,7 +47,7 @@ def missing(cut: Cut, scores: Scores) -> int:
 
 
 def span(cut: Cut, scores: Scores) -> str:
-    """The values that there are, for messages."""
+    """Return the values that there are, for messages."""
     if cut.bound == "equals":
         found = sorted({str(value) for value in scores.texts(cut.column)})
         return f"its values are {', '.join(found[:8])}"

@@ -38,7 +38,7 @@ class Embedding:
         self.about = {"backbone": source, "image_size": list(image_size)}
 
     def __call__(self, images: list[RGB]) -> list[dict[str, Any]]:
-        """A row for each picture."""
+        """Return a row for each picture."""
         rows: list[dict[str, Any]] = []
         height, width = self.image_size
         for start in range(0, len(images), self.batch_size):

@@ -37,7 +37,7 @@ def kmeans(points: Points, clusters: int, seed: int) -> tuple[Points, Labels]:
 
 
 def assign(points: Points, centroids: Points) -> tuple[Labels, npt.NDArray[np.float32]]:
-    """The nearest centroid of each point, and the squared distance to it."""
+    """Return the nearest centroid of each point, and the squared distance to it."""
     labels = np.empty(len(points), dtype=np.int64)
     distances = np.empty(len(points), dtype=np.float32)
     lengths = np.square(centroids).sum(axis=1)
@@ -67,7 +67,7 @@ def _seeds(points: Points, clusters: int, random: np.random.Generator) -> Points
 
 
 def _means(points: Points, labels: Labels, distances: npt.NDArray[np.float32], clusters: int) -> Points:
-    """The mean of each cluster; an empty one begins again at the point that is farthest from its own."""
+    """Return the mean of each cluster; an empty one begins again at the point that is farthest from its own."""
     order = np.argsort(labels, kind="stable")
     counts = np.bincount(labels, minlength=clusters)
     starts = np.concatenate([[0], np.cumsum(counts)])

@@ -52,7 +52,7 @@ class People:
         )
 
     def __call__(self, images: list[RGB]) -> list[dict[str, Any]]:
-        """A row for each picture."""
+        """Return a row for each picture."""
         return [self._row(image) for image in images]
 
     def _row(self, image: RGB) -> dict[str, Any]:

@@ -67,6 +67,6 @@ def exif(path: Path) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    """A value as text that every program can store; None for nothing."""
+    """Return a value as text that every program can store; None for nothing."""
     text = str(value).replace("\0", "").strip().encode(errors="replace").decode() if value else ""
     return text or None

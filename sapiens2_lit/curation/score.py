@@ -116,7 +116,7 @@ def score(
 
 
 def list_pictures(root: Path) -> list[str]:
-    """The pictures under a folder, relative to it, sorted.
+    """Return the pictures under a folder, relative to it, sorted.
 
     Raises:
         DataError: it is no folder, has none, or one whose name no list could hold.
@@ -132,7 +132,7 @@ def list_pictures(root: Path) -> list[str]:
 
 
 def digest_of(root: Path, names: Sequence[str]) -> str:
-    """What tells a slice from the same one with other pictures: names and sizes in bytes."""
+    """Return what tells a slice from the same one with other pictures: names and sizes in bytes."""
     lines = (f"{name}\t{(root / name).stat().st_size if (root / name).exists() else -1}\n" for name in names)
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
@@ -164,7 +164,7 @@ def score_pictures(
     pool: ThreadPoolExecutor,
     said: Callable[[int], object] = lambda count: None,
 ) -> list[dict[str, Any]]:
-    """The rows of some pictures, in their order; `said` is told how many more are done."""
+    """Return the rows of some pictures, in their order; `said` is told how many more are done."""
     rows: list[dict[str, Any]] = []
     for start in range(0, len(names), _TOGETHER):
         interrupts.check()
@@ -194,7 +194,7 @@ def columns_of(stages: Sequence[Stage]) -> dict[str, str]:
 
 
 def about(stages: Sequence[Stage]) -> dict[str, Any]:
-    """The settings of all stages; columns of one's own under `columns`."""
+    """Return the settings of all stages; columns of one's own under `columns`."""
     found: dict[str, Any] = {}
     for stage in stages:
         for key, value in stage.about.items():

@@ -38,7 +38,7 @@ class Scores:
         return list(self.table["path"].to_pylist())
 
     def take(self, rows: npt.NDArray[Any]) -> "Scores":
-        """Some rows, by their places or by a mask."""
+        """Return some rows, by their places or by a mask."""
         arrow = import_pyarrow()
         places = np.flatnonzero(rows) if rows.dtype == bool else rows
         return Scores(self.root, self.table.take(arrow.array(places)))
@@ -47,7 +47,7 @@ class Scores:
         return list(self.table[column].to_pylist())
 
     def numbers(self, column: str) -> npt.NDArray[np.float64]:
-        """A column of numbers or truths; NaN where a picture has none.
+        """Return a column of numbers or truths; NaN where a picture has none.
 
         Raises:
             SettingError: it holds something else.
@@ -110,7 +110,7 @@ def read_scores(places: Sequence[Path], partial: bool = False) -> Scores:
 
 
 def _same_embedding(tables: Sequence[Any]) -> list[Any]:
-    """The tables with embeddings of one length: a shard without any readable picture does not know it."""
+    """Return the tables with embeddings of one length: a shard without any readable picture does not know it."""
     arrow = import_pyarrow()
     if "embedding" not in tables[0].column_names:
         return list(tables)

@@ -63,7 +63,7 @@ class Selection:
         return self.scores.root
 
     def as_dict(self) -> dict[str, Any]:
-        """What is written as JSON."""
+        """Return what is written as JSON."""
         stages = [{"stage": one.name, "left": one.left, "note": one.note} for one in self.stages]
         clusters = [{"before": before, "after": after} for before, after in self.clusters]
         return {"root": str(self.root), "selected": len(self.scores), "stages": stages, "clusters": clusters}

@@ -58,7 +58,7 @@ class SelectSettings:
 
 
 def read_settings(content: Any, origin: str) -> SelectSettings:
-    """Settings from the content of a YAML file.
+    """Return settings from the content of a YAML file.
 
     Raises:
         SettingError: naming the file, the field, what was found and what was expected.
@@ -120,7 +120,7 @@ def _expect(origin: str, key: str, value: Any, fits: bool, expected: str) -> Non
 
 
 def _nested(origin: str, value: Any, key: str, inner: str) -> Any:
-    """The one setting below a key; None where the key is null."""
+    """Return the one setting below a key; None where the key is null."""
     if value is None:
         return None
     if not isinstance(value, Mapping) or set(value) != {inner}:

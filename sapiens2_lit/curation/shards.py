@@ -64,7 +64,7 @@ def _array(arrow: Any, kind: str, values: list[Any]) -> Any:
 
 
 def read_header(path: Path) -> Header:
-    """What a file of scores says of itself.
+    """Return what a file of scores says of itself.
 
     Raises:
         DataError: it is no such file, damaged, or of another version.

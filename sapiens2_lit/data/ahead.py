@@ -10,7 +10,7 @@ Move = Callable[[dict[str, Any]], Callable[[], dict[str, Any]]]
 
 
 def move_ahead(batches: Iterable[dict[str, Any]], move: Move) -> Iterator[dict[str, Any]]:
-    """The same batches in the same order; while one is used, a thread fetches and moves the next one.
+    """Yield the same batches in the same order; while one is used, a thread fetches and moves the next one.
 
     Args:
         batches: that are fetched one at a time.

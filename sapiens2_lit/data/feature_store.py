@@ -96,7 +96,7 @@ class FeatureStore:
         return int((self.marks != 0).sum())
 
     def read(self, row: int, mark: int) -> Tensor | None:
-        """A copy of (M, C, h, w), or None where the row is empty or of other pixels."""
+        """Return a copy of (M, C, h, w), or None where the row is empty or of other pixels."""
         if int(self.marks[row]) != mark:
             return None
         found = self.features[row].clone()
@@ -150,7 +150,7 @@ def others(stores: Iterable[FeatureStore]) -> dict[Path, int]:
 
 
 def taken_bytes(file: Path) -> int:
-    """What a file takes of its disk: one with holes takes less than its size."""
+    """Return what a file takes of its disk: one with holes takes less than its size."""
     if not file.is_file():
         return 0
     stat = file.stat()

@@ -69,7 +69,7 @@ def find_folder(path: Path, setting: str) -> Path:
 
 
 def find_root(root: Path, setting: str = "data.root") -> Path:
-    """The folder of a dataset.
+    """Return the folder of a dataset.
 
     Raises:
         DataError: it is no folder, or one that `sapiens2-lit synth` or `predict --as_dataset` has not finished.
@@ -92,7 +92,7 @@ def find_file(
     folders: Iterable[str] = ("", "annotations"),
     way_out: str = "",
 ) -> Path:
-    """The first of root/folder/name that is a file; an absolute `name` is taken as it is.
+    """Return the first of root/folder/name that is a file; an absolute `name` is taken as it is.
 
     Args:
         root: what the folders are in.
@@ -115,7 +115,7 @@ def find_file(
 
 
 def read_json(path: Path) -> Any:
-    """The contents of a JSON file.
+    """Return the contents of a JSON file.
 
     Raises:
         DataError: if it is missing, empty or not JSON, with the position where it stops being so.

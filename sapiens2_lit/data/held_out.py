@@ -49,7 +49,7 @@ class Share:
 
 
 def read_share(setting: float | str | None, name: str = "data.val") -> Share | None:
-    """What a split's setting means where it is a number: a share of the training data; None for a file or null.
+    """Return what a split's setting means where it is a number: a share of the training data; None for a file or null.
 
     Raises:
         SettingError: the number is no share.
@@ -115,7 +115,7 @@ def group_keys(images: Sequence[Any], group_by: str | None, where: str) -> list[
 
 
 def folder_keys(names: Sequence[str], group_by: str) -> list[str]:
-    """The key of each picture by its name: its stem, or the folder that it lies in."""
+    """Return the key of each picture by its name: its stem, or the folder that it lies in."""
     paths = [PurePosixPath(name.replace("\\", "/")) for name in names]
     if group_by == FOLDER:
         return [path.parent.as_posix() for path in paths]
@@ -132,5 +132,5 @@ def _telling_field(entries: Sequence[dict[str, Any]], where: str) -> str:
 
 
 def hash_place(key: str) -> float:
-    """A number in [0, 1) that depends on the key alone."""
+    """Return a number in [0, 1) that depends on the key alone."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]) / 2**48

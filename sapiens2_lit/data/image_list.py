@@ -6,7 +6,7 @@ from sapiens2_lit.errors import DataError
 
 
 def read_list(file: Path, setting: str) -> list[str]:
-    """The paths of a list, in its order, each once.
+    """Return the paths of a list, in its order, each once.
 
     Args:
         file: the list, UTF-8.

@@ -40,7 +40,7 @@ def split_key(key: int | Key, length: int) -> Key:
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The source of every random number of one training sample."""
+    """Return the source of every random number of one training sample."""
     return np.random.default_rng((seed, epoch, index))
 
 
@@ -252,7 +252,7 @@ def default_workers(processes: int = 1) -> int:
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Samples, all with the same keys, as a batch: tensors stacked, strings as a list.
+    """Return samples, all with the same keys, as a batch: tensors stacked, strings as a list.
 
     Raises:
         DataError: naming two samples, one of which lacks a label that the other has.

@@ -15,7 +15,7 @@ VARIABLE = "SAPIENS2_LIT_MAX_PIXELS"
 
 
 def max_pixels() -> int:
-    """The most pixels of a photograph: the variable SAPIENS2_LIT_MAX_PIXELS, else 200 million.
+    """Return the most pixels of a photograph: the variable SAPIENS2_LIT_MAX_PIXELS, else 200 million.
 
     Raises:
         SettingError: the variable is no number above 0.

@@ -42,7 +42,7 @@ class Fold:
         return {key for key in keys if self.holds_out(key)}
 
     def split(self, names: Iterable[str], split: str, where: str) -> list[str]:
-        """The names of `train` or `val`, sorted.
+        """Return the names of `train` or `val`, sorted.
 
         Raises:
             DataError: there are none.
@@ -60,7 +60,7 @@ class Fold:
 
 
 def read_fold(setting: str | None) -> Fold | None:
-    """What `data.fold` means, such as 0/5: the first of five parts.
+    """Return what `data.fold` means, such as 0/5: the first of five parts.
 
     Raises:
         SettingError: it is no such thing.
@@ -101,7 +101,7 @@ def split_stems(
     name: str,
     group: Callable[[str], str] | None = None,
 ) -> list[str]:
-    """The stems of one split: those of its file, or a stable share by hash where no split has a file.
+    """Return the stems of one split: those of its file, or a stable share by hash where no split has a file.
 
     By hash an image keeps its split whatever images come or go.
 
@@ -155,7 +155,7 @@ def not_for_testing(root: Path, stems: Iterable[str], files: Mapping[str, str | 
 
 
 def _hint(line: str, known: set[str]) -> str:
-    """What in a line of a split file is not as expected, if a part of it is a stem."""
+    """Return what in a line of a split file is not as expected, if a part of it is a stem."""
     if stem_of(line) in known:
         return " (leave out the suffix)"
     columns = re.split(r"[,;\t ]+", line)

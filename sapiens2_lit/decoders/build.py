@@ -18,7 +18,7 @@ from sapiens2_lit.decoders.presets import (
 def build_decoder(
     task: str, width: int, out_channels: int, kind: Kind, like: str | None = None
 ) -> DeconvDecoder | PixelShuffleDecoder | LightDecoder | SharedPart | LinearDecoder:
-    """A fresh decoder for a feature map `width` channels wide, whose last layer is called `conv_TASK`.
+    """Return a fresh decoder for a feature map `width` channels wide, whose last layer is called `conv_TASK`.
 
     Args:
         kind: `auto` for the released one, as a network built in Python has no weights to ask (configurations choose by

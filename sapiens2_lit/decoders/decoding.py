@@ -44,7 +44,7 @@ class Decoding:
                     layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
 
     def run(self, decoder: Callable[..., T], features: list[Tensor], *images: Tensor) -> T:
-        """What a decoder makes of feature maps, and of the images where it takes them."""
+        """Return what a decoder makes of feature maps, and of the images where it takes them."""
         if self.channels_last:
             features = [one.contiguous(memory_format=torch.channels_last) for one in features]
         if self.precision == "same":

@@ -83,7 +83,7 @@ def run_lean(units: Sequence[Unit], x: Tensor) -> Tensor:
 
 
 def parse(unit: Unit) -> Stage | None:
-    """The stage that a unit is, None where it is something else or somebody listens to its layers."""
+    """Return the stage that a unit is, None where it is something else or somebody listens to its layers."""
     if not isinstance(unit, Chain) or any(_watched(layer) for layer in unit):
         return None
     conv, *rest = unit
@@ -126,7 +126,7 @@ def can_stream(stage: Stage, following: Stage, x: Tensor) -> bool:
 
 
 def stream(stage: Stage, following: Stage, x: Tensor) -> Tensor:
-    """What the convolution of `following` makes of the result of `stage`, of which few channels exist at a time.
+    """Return what the convolution of `following` makes of the result of `stage`, of which few channels exist at a time.
 
     Parts are summed in float32 at least: in bfloat16 every one would be rounded.
     """
@@ -174,7 +174,7 @@ def common_reach(run: Sequence[Stage]) -> int:
 
 
 def by_strips(run: Sequence[Stage], x: Tensor) -> Tensor:
-    """The stages on strips of rows that overlap by their common reach."""
+    """Return the stages on strips of rows that overlap by their common reach."""
     growth = math.prod(stage.growth for stage in run)
     result: Tensor | None = None
     for rows, inner, place in _strips(x.shape[2], common_reach(run), LARGE):
@@ -199,14 +199,14 @@ def fits_in_place(stage: Stage, x: Tensor) -> bool:
 
 
 def pointwise_in_place(stage: Stage, x: Tensor) -> Tensor:
-    """A 1 x 1 convolution whose result takes the place of its input."""
+    """Return a 1 x 1 convolution whose result takes the place of its input."""
     for rows, _, _ in _strips(x.shape[2], 0, x.numel() * x.element_size()):
         x[:, : stage.channels, rows] = stage.conv(x[:, :, rows])
     return x[:, : stage.channels]
 
 
 def leading(stages: Sequence[Stage | None]) -> list[Stage]:
-    """The stages in front of the first None."""
+    """Return the stages in front of the first None."""
     found: list[Stage] = []
     for stage in stages:
         if stage is None:
@@ -229,7 +229,7 @@ def _some_channels(stage: Stage, x: Tensor, start: int, stop: int) -> Tensor:
 
 
 def _normed(x: Tensor, stage: Stage) -> Tensor:
-    """The norm of a stage, under InstanceNorm of any number of its channels."""
+    """Return the norm of a stage, under InstanceNorm of any number of its channels."""
     return (
         F.instance_norm(x, eps=stage.norm.eps) if isinstance(stage.norm, nn.InstanceNorm2d) else stage.norm(x)
     )
@@ -254,7 +254,7 @@ def _scaled(rows: slice, growth: int) -> slice:
 
 
 def _is_plain(conv: nn.Module) -> bool:
-    """A dense convolution that keeps the size, or a transposed one that multiplies it by its stride."""
+    """Return a dense convolution that keeps the size, or a transposed one that multiplies it by its stride."""
     if type(conv) is nn.ConvTranspose2d:
         padding = tuple(map(int, conv.padding))
         axes = zip(conv.kernel_size, conv.stride, padding, strict=True)

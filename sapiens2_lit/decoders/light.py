@@ -86,7 +86,7 @@ class LightTrunk(nn.Module):
 
 
 def mix(width: int) -> nn.Sequential:
-    """A plain convolution for the finest size: it keeps less for the backward pass than a block would."""
+    """Return a plain convolution for the finest size: it keeps less for the backward pass than a block would."""
     conv = nn.Conv2d(width, width, kernel_size=3, padding=1)
     return nn.Sequential(conv, ChannelRMSNorm(width), nn.SiLU())
 
@@ -166,7 +166,7 @@ class LightDecoder(LightTrunk):
         init_decoder(self)
 
     def forward(self, x: Tensor, images: Tensor | None = None) -> Tensor:
-        """The map of the backbone, and with `detail` the images, RGB 0..255 (B, 3, H, W), that it is of."""
+        """Return the map of the backbone, and with `detail` the images, RGB 0..255 (B, 3, H, W), that it is of."""
         x = self.light_layers(x)
         if self.detail_layers is not None:
             assert images is not None

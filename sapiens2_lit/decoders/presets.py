@@ -114,17 +114,17 @@ def _each(channels: DecoderChannels, width: int) -> DecoderChannels:
 
 
 def released_kind(task: str) -> Kind:
-    """The kind that was released for the task, or for the nearest one."""
+    """Return the kind that was released for the task, or for the nearest one."""
     return RELEASED_KIND.get(task, "pixel_shuffle")
 
 
 def recommended_kind(task: str) -> Kind:
-    """What `auto` is for a head of the task without weights."""
+    """Return what `auto` is for a head of the task without weights."""
     return RECOMMENDED_KIND.get(task, "light")
 
 
 def kind_of(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind | None:
-    """The kind of decoder whose parameters have these names and shapes, None where they tell of none.
+    """Return the kind of decoder whose parameters have these names and shapes, None where they tell of none.
 
     Args:
         task: of the head.

@@ -43,7 +43,7 @@ class SharedDecoder(LightTrunk):
 
 
 def with_shared_decoder(heads: Mapping[str, Make]) -> dict[str, Make]:
-    """The makers of a shared decoder, and of the heads.
+    """Return the makers of a shared decoder, and of the heads.
 
     Raises:
         SettingError: a head has that name.

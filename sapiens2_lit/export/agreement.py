@@ -87,13 +87,13 @@ def picture_size(shape: str, image_size: tuple[int, int]) -> tuple[int, int]:
 
 
 def shifted(picture: RGB) -> RGB:
-    """The picture as another way to resize might place it: what it changes tells how sure a network is."""
+    """Return the picture as another way to resize might place it: what it changes tells how sure a network is."""
     move = np.array([[1, 0, SHIFT], [0, 1, SHIFT]])
     return np.asarray(cv2.warpAffine(picture, move, picture.shape[1::-1], borderMode=cv2.BORDER_REPLICATE))
 
 
 def check_agreement(form: str, model: InferenceModel, theirs: Predict, limit: float) -> str:
-    """What the card says of the agreement.
+    """Return what the card says of the agreement.
 
     Raises:
         ExportError: results are further apart than `limit` pixels of the input.
@@ -117,7 +117,7 @@ def say(one: Agreement) -> str:
 
 
 def input_pixel(size: tuple[int, int], model: InferenceModel) -> float:
-    """The longer side of a pixel of the input in pixels of a picture that it shows whole."""
+    """Return the longer side of a pixel of the input in pixels of a picture that it shows whole."""
     ratios = [side / own for side, own in zip(size, model.image_size, strict=True)]
     return max(1.0, *ratios)
 
@@ -130,7 +130,7 @@ def draw_picture(size: tuple[int, int], seed: int) -> RGB:
 
 
 def results_of(prediction: Prediction) -> Maps:
-    """Maps (H, W) or (H, W, C), and keypoints (K, 3) of the first person, by HEAD.RESULT."""
+    """Return maps (H, W) or (H, W, C), and keypoints (K, 3) of the first person, by HEAD.RESULT."""
     found = {f"{head}.{key}": value for head, maps in prediction.maps.items() for key, value in maps.items()}
     for person in prediction.instances:
         found.setdefault(f"{person.head}.keypoints", person.keypoints)
@@ -195,5 +195,5 @@ def window(radius: int) -> npt.NDArray[np.uint8]:
 
 
 def summary(found: list[Agreement]) -> Mapping[str, float]:
-    """The largest distance of each shape."""
+    """Return the largest distance of each shape."""
     return {shape: max((one.pixels for one in found if one.shape == shape), default=0.0) for shape in SIDES}

@@ -45,7 +45,7 @@ def is_shipped(head: Mapping[str, Any], key: str) -> bool:
 
 
 def without_places(value: Any) -> Any:
-    """A copy of settings in which absolute paths are cut to their last part: a card is read by strangers."""
+    """Return a copy of settings in which absolute paths are cut to their last part: a card is read by strangers."""
     if isinstance(value, Mapping):
         return {key: without_places(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

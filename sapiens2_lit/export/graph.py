@@ -21,7 +21,7 @@ BATCHES = (1, 3)  # sizes at which an export is compared; it is captured at 2
 
 
 def network_of(model: InferenceModel, options: Options) -> tuple[ExportNetwork, dict[str, Head]]:
-    """What is captured, and the heads in it."""
+    """Return what is captured, and the heads in it."""
     heads = choose_heads(dict(model.named_heads()), options.head)
     shared = model.shared_decoder if any(head.takes_shared for head in heads.values()) else None
     return ExportNetwork(model.backbone, heads if shared is None else {NAME: shared, **heads}), heads

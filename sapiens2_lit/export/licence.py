@@ -84,7 +84,7 @@ def write_licence(folder: Path, weights: str, origin: Provenance) -> str:
 
 
 def licence_beside(source: str) -> Path | None:
-    """The licence in the folder of the weights `source`, here or in the hub's cache; nothing is downloaded."""
+    """Return the licence in the folder of the weights `source`, here or in the hub's cache; nothing is downloaded."""
     path = Path(source).expanduser()
     if not path.exists():
         if not is_hub_id(source):

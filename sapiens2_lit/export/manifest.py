@@ -15,14 +15,14 @@ from sapiens2_lit.vocabularies.tasks import TASKS
 
 
 def manifest(model: InferenceModel, exported: Exported, source: Provenance) -> dict[str, Any]:
-    """The format, the input, and of each head its outputs and what reading them takes."""
+    """Return the format, the input, and of each head its outputs and what reading them takes."""
     about = {"sapiens2_lit": version("sapiens2-lit"), "format": exported.form, "weights": exported.weights}
     origin = {"derived_from": {"base": source.base, "hub_id": source.hub_id, "licence": source.licence}}
     return about | origin | exported.facts | describe(model, exported.heads)
 
 
 def describe(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]:
-    """The input's size, how images and people are shown in it, and what there is to know of each head.
+    """Return the input's size, how images and people are shown in it, and what there is to know of each head.
 
     `pixels` is what the network normalizes RGB 0..255 by, inside.
     """

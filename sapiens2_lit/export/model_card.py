@@ -56,7 +56,7 @@ def write_card(
 def metadata(
     name: str, exported: Exported, source: Provenance, run: TrainingRun, model: InferenceModel
 ) -> ModelCardData:
-    """What stands at the top of the card."""
+    """Return what stands at the top of the card."""
     tasks = [task for head in exported.heads.values() if (task := task_of(head) or task_of_class(head))]
     dataset = data_name(model)
     results = [
@@ -116,7 +116,7 @@ def describe(head: Head, name: str) -> str:
 
 
 def data_name(model: InferenceModel) -> str:
-    """What to call the training data: the name of its folder."""
+    """Return what to call the training data: the name of its folder."""
     root = ((model.config.get("data") or {}).get("init_args") or {}).get("root")
     return str(without_places(str(root))) if root else "unknown"
 
@@ -133,7 +133,7 @@ def training(model: InferenceModel, run: TrainingRun) -> str:
 
 
 def measured(run: TrainingRun) -> str:
-    """The validation metrics as a table."""
+    """Return the validation metrics as a table."""
     if not run.metrics:
         return ""
     rows = "\n".join(
@@ -170,7 +170,7 @@ def channels(values: tuple[float, float, float]) -> str:
 
 
 def configuration(model: InferenceModel) -> str:
-    """The run's whole configuration, folded."""
+    """Return the run's whole configuration, folded."""
     if not model.config:
         return ""
     text = yaml.safe_dump(without_places(model.config), sort_keys=False, allow_unicode=True)

@@ -196,7 +196,7 @@ def check(
 
 
 def their_results(session: Any, heads: Mapping[str, Head], picture: RGB, box: Box) -> Maps:
-    """The whole way by the program beside the file, of heads whose outputs it reads."""
+    """Return the whole way by the program beside the file, of heads whose outputs it reads."""
     from sapiens2_lit.export import onnx_program  # needs onnxruntime
 
     facts = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])

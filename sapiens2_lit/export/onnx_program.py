@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:
-    """The network, and the facts about its input and its heads that the file holds."""
+    """Return the network, and the facts about its input and its heads that the file holds."""
     session = onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
     return session, json.loads(session.get_modelmeta().custom_metadata_map["sapiens2_lit"])
 
@@ -100,7 +100,7 @@ def predict(
 
 
 def run(session: onnxruntime.InferenceSession, heads: list[str], pixels: Array) -> dict[str, Array]:
-    """The raw outputs of some heads on one input (3, H, W)."""
+    """Return the raw outputs of some heads on one input (3, H, W)."""
     names = [output.name for output in session.get_outputs()]
     wanted = [name for name in names if any(name == head or name.startswith(f"{head}.") for head in heads)]
     return dict(zip(wanted, session.run(wanted, {"image": pixels[None]}), strict=True)) if wanted else {}
@@ -111,7 +111,8 @@ def run(session: onnxruntime.InferenceSession, heads: list[str], pixels: Array) 
 
 def whole(image: Image.Image, size: tuple[int, int], view: str = "letterbox") -> tuple[Array, Array]:
     """RGB uint8 (3, H, W) that shows the whole image, its aspect kept on black or stretched, and the affine (2, 3) from
-    image to input pixels."""
+    image to input pixels.
+    """
     (height, width), scale = size, np.array([size[1] / image.width, size[0] / image.height])
     scale = scale if view == "stretch" else np.full(2, scale.min())
     middle = np.array([image.width - 1, image.height - 1]) / 2
@@ -203,7 +204,7 @@ def averaged(
 def read_head(
     head: str, about: dict[str, Any], outputs: dict[str, Array], size: tuple[int, int]
 ) -> dict[str, Array]:
-    """What a head's raw outputs (B, ...) mean, in input pixels; outputs of an unknown task as they are."""
+    """Return what a head's raw outputs (B, ...) mean, in input pixels; outputs of an unknown task as they are."""
     task = about["task"]
     if task == "pose":
         return {"keypoints": keypoints(outputs[head], size, about["sigma"])}

@@ -33,7 +33,7 @@ class Provenance:
 
 
 def provenance(model: InferenceModel, source: str, backbone: str | None = None) -> Provenance:
-    """What the model was derived from: `own_provenance`, and the teachers that it learned from.
+    """Return what the model was derived from: `own_provenance`, and the teachers that it learned from.
 
     A student is derived from its teacher, whose licence it follows; its own weights' licence stands beside their name.
     """
@@ -53,7 +53,7 @@ def provenance(model: InferenceModel, source: str, backbone: str | None = None) 
 
 
 def own_provenance(model: InferenceModel, source: str, backbone: str | None = None) -> Provenance:
-    """What the model's weights began as: by its configuration, or where it has none, the source itself.
+    """Return what the model's weights began as: by its configuration, or where it has none, the source itself.
 
     An export of ours says in its manifest where it came from. Weights that nobody knows the origin of count as derived
     from Sapiens2, if the model is one: then their licence is not lost.
@@ -90,7 +90,7 @@ def own_provenance(model: InferenceModel, source: str, backbone: str | None = No
 
 
 def called(backbone: Backbone) -> str:
-    """What to call a backbone: the name that timm has for it, or its size, or its class."""
+    """Return what to call a backbone: the name that timm has for it, or its size, or its class."""
     if isinstance(backbone, TimmBackbone):
         return backbone.name
     if isinstance(backbone, Sapiens1):
@@ -99,7 +99,7 @@ def called(backbone: Backbone) -> str:
 
 
 def family(backbone: Backbone) -> str:
-    """What to call the weights that a backbone began with."""
+    """Return what to call the weights that a backbone began with."""
     if isinstance(backbone, Sapiens1):
         return "Sapiens v1"
     return "Sapiens2" if isinstance(backbone, Sapiens2) else called(backbone)

@@ -45,7 +45,7 @@ def write_released(model: InferenceModel, folder: Path, options: Options) -> Exp
 
 
 def released_backbone(model: InferenceModel, form: str) -> Sapiens2:
-    """The backbone, if it is ours.
+    """Return the backbone, if it is ours.
 
     Raises:
         SettingError: it is another one.
@@ -67,7 +67,7 @@ def write_task_file(model: InferenceModel, path: Path, name: str, head: Head, no
 
 
 def released_config(backbone: Sapiens2, head: Head, task: str) -> dict[str, object]:
-    """What config.json says: what `transformers` reads, where it has such a model."""
+    """Return what config.json says: what `transformers` reads, where it has such a model."""
     if why_not(backbone, head) is None:
         return config_json(backbone, head)
     # not `sapiens2`: `transformers` would build something else and fill it with random numbers

@@ -44,7 +44,7 @@ def write_sapiens1(model: InferenceModel, backbone: Sapiens1, folder: Path, opti
 
 
 def checked_task(name: str, head: Head) -> str:
-    """The task of a head that the layout can hold.
+    """Return the task of a head that the layout can hold.
 
     Raises:
         SettingError: it cannot.
@@ -60,7 +60,7 @@ def checked_task(name: str, head: Head) -> str:
 
 
 def facts(backbone: Sapiens1, head: Head, task: str) -> dict[str, object]:
-    """What config.json says: above all the padding, which no tensor shows, and what the rows are called."""
+    """Return what config.json says: above all the padding, which no tensor shows, and what the rows are called."""
     names = head.skeleton.keypoints if head.skeleton else head.classes.names if head.classes else ()
     labels = {"id2label": dict(enumerate(names))} if names else {}
     return {

@@ -15,7 +15,7 @@ ANY_HEADS = "--format onnx or --format torch-export, which hold any heads"
 
 
 def task_of(head: nn.Module) -> str | None:
-    """The task of a head with released names, or None."""
+    """Return the task of a head with released names, or None."""
     found = next((task for task, row in TASKS.items() if isinstance(head, _class_at(row.head))), None)
     return found if found and hasattr(head, f"conv_{found}") else None
 
@@ -28,7 +28,7 @@ def _class_at(path: str) -> type[nn.Module]:
 
 
 def choose_head(heads: Mapping[str, Head], name: str | None, form: str) -> tuple[str, Head]:
-    """The one head that a format holds.
+    """Return the one head that a format holds.
 
     Raises:
         SettingError: several heads and no choice among them, or no such head.

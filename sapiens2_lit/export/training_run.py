@@ -23,13 +23,13 @@ class TrainingRun:
     notes: tuple[str, ...] = ()
 
     def of(self, heads: Collection[str]) -> "TrainingRun":
-        """The same, with the metrics of these heads alone."""
+        """Return the same, with the metrics of these heads alone."""
         own = {name: value for name, value in self.metrics.items() if name.split("/")[1] in heads}
         return replace(self, metrics=own)
 
 
 def read_run(source: str | Path, *, ema: bool = True) -> TrainingRun:
-    """The facts of a checkpoint of ours, with TensorBoard's log of its run where that lies beside it.
+    """Return the facts of a checkpoint of ours, with TensorBoard's log of its run where that lies beside it.
 
     Args:
         source: the file or, of a sharded one, the folder; anything else has no facts.
@@ -45,7 +45,7 @@ def read_run(source: str | Path, *, ema: bool = True) -> TrainingRun:
 
 
 def read_content(path: Path) -> Mapping[str, Any]:
-    """What a checkpoint of ours holds, its tensors mapped and not read; nothing where it is none."""
+    """Return what a checkpoint of ours holds, its tensors mapped and not read; nothing where it is none."""
     path = path / "meta.pt" if path.is_dir() else path
     if not path.is_file() or not (path.suffix == ".ckpt" or path.name == "meta.pt"):
         return {}

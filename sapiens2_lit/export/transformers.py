@@ -87,7 +87,7 @@ def check_view(model: InferenceModel, form: str, task: str) -> None:
 
 
 def load(folder: Path, task: str) -> nn.Module:
-    """The `transformers` model of a folder, with every tensor from its file.
+    """Return the `transformers` model of a folder, with every tensor from its file.
 
     Raises:
         ExportError: a tensor is missing or has no place, or `transformers` is not installed.
@@ -110,7 +110,7 @@ def load(folder: Path, task: str) -> nn.Module:
 
 
 def processor_of(folder: Path) -> Any:
-    """The image processor that `transformers` makes of a folder."""
+    """Return the image processor that `transformers` makes of a folder."""
     from transformers import AutoImageProcessor
 
     return AutoImageProcessor.from_pretrained(folder)
@@ -180,7 +180,7 @@ def float32_positions(model: InferenceModel) -> Iterator[None]:
 
 
 def raw_outputs(model: InferenceModel, head: Head, batch: Batch) -> dict[str, Tensor]:
-    """What our head answers, under the names of `answers`."""
+    """Return what our head answers, under the names of `answers`."""
     outputs = run_head(head, model.backbone(model.normalize(batch["image"])), batch["image"])
     if isinstance(outputs, dict):
         return outputs
@@ -190,7 +190,7 @@ def raw_outputs(model: InferenceModel, head: Head, batch: Batch) -> dict[str, Te
 
 
 def answers(outputs: Any, task: str) -> dict[str, Tensor]:
-    """What the `transformers` model answers, under our names."""
+    """Return what the `transformers` model answers, under our names."""
     if task == "pointmap":
         return {"pointmap": outputs.pointmaps, "scale": outputs.scales}
     if task == "matting":

@@ -60,7 +60,7 @@ def config_json(backbone: Sapiens2, head: Head) -> dict[str, Any]:
 
 
 def backbone_config(backbone: Sapiens2) -> dict[str, Any]:
-    """What config.json says of the backbone."""
+    """Return what config.json says of the backbone."""
     size = backbone.size
     return {
         "model_type": "sapiens2",
@@ -93,7 +93,7 @@ def backbone_config(backbone: Sapiens2) -> dict[str, Any]:
 
 
 def label_names(head: Head, task: str) -> tuple[str, ...]:
-    """What the channels of the output are called."""
+    """Return what the channels of the output are called."""
     if isinstance(head, PoseHead):
         return head.skeleton.keypoints
     if isinstance(head, SegmentationHead):

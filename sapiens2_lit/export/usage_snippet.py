@@ -36,7 +36,7 @@ Input `image`: RGB uint8 (B, 3, {height}, {width}); the normalisation is inside.
 
 
 def usage(name: str, exported: Exported) -> str:
-    """The section of the card."""
+    """Return the section of the card."""
     facts = exported.facts
     if exported.form == "transformers":
         return TRANSFORMERS.format(kind=facts["class"], name=name)

@@ -19,7 +19,7 @@ def random_images(count: int, size: tuple[int, int]) -> Tensor:
 def compare(
     form: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor], tolerance: float
 ) -> float:
-    """The largest difference of any output, where the largest value of each counts as 1 if it is above 1.
+    """Return the largest difference of any output, where the largest value of each counts as 1 if it is above 1.
 
     Raises:
         ExportError: outputs are missing, of another shape, not finite, or further apart than `tolerance`.

@@ -20,7 +20,7 @@ class Alignment(NamedTuple):
     shift: Tensor
 
     def apply(self, prediction: Tensor) -> Tensor:
-        """scale * prediction + shift, (B, C, H, W)."""
+        """Scale * prediction + shift, (B, C, H, W)."""
         return self.scale[:, None, None, None] * prediction + self.shift[:, :, None, None]
 
 
@@ -34,7 +34,7 @@ def align(
     weight: Tensor | None = None,
     robust: bool = False,
 ) -> Alignment:
-    """The scale and shift that bring a prediction nearest to its target.
+    """Return the scale and shift that bring a prediction nearest to its target.
 
     The sum over pixels and channels of weight * |scale * prediction + shift - target|, squared or, if robust,
     not, is least. Squares have a closed form; the robust form weighs them anew until they are absolute values, as

@@ -52,7 +52,7 @@ def project(points: Tensor, intrinsics: Tensor) -> Tensor:
 
 
 def warp_intrinsics(intrinsics: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
-    """The camera of an image that was warped by a 2-D affine: A K = K' Q.
+    """Return the camera of an image that was warped by a 2-D affine: A K = K' Q.
 
     K' is upper triangular with a positive diagonal, Q orthogonal: points and normals in the new camera's frame are
     Q times the old ones. A is affine, so Q turns about the line of sight, with a reflection where A mirrors, and the RQ

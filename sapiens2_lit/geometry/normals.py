@@ -48,7 +48,7 @@ def normals_support(valid: Tensor, difference: Difference = "forward") -> Tensor
 def normals_from_points(
     points: Tensor, valid: Tensor, difference: Difference = "forward"
 ) -> tuple[Tensor, Tensor]:
-    """Unit normals (B, 3, H, W) of a point map, and where they exist (B, 1, H, W); zero elsewhere.
+    """Return unit normals (B, 3, H, W) of a point map, and where they exist (B, 1, H, W); zero elsewhere.
 
     Args:
         points: (B, 3, H, W) in the camera's frame, any unit.

@@ -52,7 +52,7 @@ class CropOwnership:
 
 
 def batch_of(images: Tensor, views: Sequence[View]) -> Batch:
-    """What heads' `predict` is told of a batch of views (B, 3, h, w)."""
+    """Return what heads' `predict` is told of a batch of views (B, 3, h, w)."""
     valid = torch.zeros(len(views), 1, *images.shape[-2:], dtype=torch.bool)
     for index, view in enumerate(views):
         valid[index, 0][view.shown] = True
@@ -205,7 +205,7 @@ def paste(
 
 
 def unknown_map(like: npt.NDArray[Any], image_size: tuple[int, int]) -> npt.NDArray[Any]:
-    """A map of an image's size, of the type and channels of `like`, that says nothing: NaN, or 255."""
+    """Return a map of an image's size, of the type and channels of `like`, that says nothing: NaN, or 255."""
     fill = np.nan if np.issubdtype(like.dtype, np.floating) else IGNORED
     return np.full((*image_size, *like.shape[2:]), fill, dtype=like.dtype)
 

@@ -40,7 +40,8 @@ class BoxFile:
 
     def find(self, file: str) -> str | None:
         """The name under which the file knows a photograph: its path in the folder, with or without suffix, or, if no
-        other picture has it, the last part of its path."""
+        other picture has it, the last part of its path.
+        """
         path = PurePosixPath(file)
         for name in (file, path.with_suffix("").as_posix()):
             if name in self.boxes:
@@ -48,7 +49,7 @@ class BoxFile:
         return self.by_last_name.get(path.name)
 
     def of(self, frame: Frame) -> npt.NDArray[np.float32]:
-        """The boxes on a picture (N, 5); none where the file does not know it."""
+        """Return the boxes on a picture (N, 5); none where the file does not know it."""
         name = self.find(frame.file) if frame.video is None else frame.name
         nobody = np.zeros((0, 5), dtype=np.float32)
         return nobody if name is None else self.boxes.get(name, nobody)
@@ -149,7 +150,7 @@ def _of_coco(content: dict[str, Any], path: Path, problems: Problems) -> tuple[T
 
 
 def _by_name(names: list[str], entries: list[dict[str, Any]], problems: Problems) -> Table:
-    """The `bbox` and `score` of entries, together by the pictures' names."""
+    """Return the `bbox` and `score` of entries, together by the pictures' names."""
     for index, entry in enumerate(entries):
         if entry.get("bbox") is None:
             problems.add(f"entry {index}", "`bbox` is missing, expected [x, y, width, height]")

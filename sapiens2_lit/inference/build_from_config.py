@@ -20,7 +20,7 @@ MakeHeads = dict[str, Callable[[int], Head]]
 def read_factories(
     config: Mapping[str, Any], origin: str, trust: Iterable[str] = ()
 ) -> tuple[MakeBackbone, MakeHeads]:
-    """What makes the backbone and the heads of a configuration as `fit` saves it.
+    """Return what makes the backbone and the heads of a configuration as `fit` saves it.
 
     Args:
         config: of a checkpoint, or of the header of a safetensors file.

@@ -24,7 +24,7 @@ _MOST_EDGES = 0.25  # of a picture's pixels, above which whole maps are resample
 
 
 def restore_classes(logits: Logits, view: View) -> Labels:
-    """The class of each pixel of `view.region`, uint8 (H, W): that of the largest interpolated logit.
+    """Return the class of each pixel of `view.region`, uint8 (H, W): that of the largest interpolated logit.
 
     Edges between classes come out smooth, which resampling the classes themselves would not give. Classes that are
     nowhere the largest are left out, and only pixels that show the image take part.
@@ -65,7 +65,7 @@ def by_whole_maps(shown: Logits, affine: Affine, size: tuple[int, int]) -> Label
 
 
 def largest(logits: Logits) -> Labels:
-    """The first class of the largest logit, uint8 (h, w): as `argmax` over C, but in the order of memory."""
+    """Return the first class of the largest logit, uint8 (h, w): as `argmax` over C, but in the order of memory."""
     best = logits[0].copy()
     labels = np.zeros(best.shape, dtype=np.uint8)
     for index in range(1, len(logits)):
@@ -75,7 +75,7 @@ def largest(logits: Logits) -> Labels:
 
 
 def classes_in(labels: Labels) -> Labels:
-    """The classes that occur, sorted."""
+    """Return the classes that occur, sorted."""
     return np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).astype(np.uint8)
 
 
@@ -112,7 +112,7 @@ def _classes_meet(labels: Labels) -> npt.NDArray[np.bool_]:
 
 
 def _interpolated(shown: Logits, classes: Labels, rows: _Axis, columns: _Axis) -> Labels:
-    """The class of N pixels."""
+    """Return the class of N pixels."""
     width = shown.shape[2]
     corners = [
         line * width + column for line in (rows.low, rows.high) for column in (columns.low, columns.high)
@@ -132,7 +132,7 @@ def _interpolated(shown: Logits, classes: Labels, rows: _Axis, columns: _Axis) -
 
 
 def _to_region(logits: Logits, view: View) -> tuple[Affine, Logits]:
-    """The affine from pixels of the logits that show the image to pixels of `view.region`, and those logits."""
+    """Return the affine from pixels of the logits that show the image to pixels of `view.region`, and those logits."""
     height, width = logits.shape[1:]
     scale = resizing(width / view.size[1], height / view.size[0])
     scaled = replace(view, size=(height, width), affine=compose(scale, view.affine))

@@ -24,7 +24,7 @@ _TINY = 1e-6
 
 
 def measure_of(head: Head, flip: bool) -> Measure:
-    """What the confidence of a head's labels is.
+    """Return what the confidence of a head's labels is.
 
     `peak` of heatmaps, the largest `softmax` of classes, agreement with the mirrored image (`flip`) of fields; of
     fields without mirrored images 1 wherever there is a label (`known`).
@@ -68,7 +68,7 @@ def _cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """The smaller of two depths over the larger, of points that of their z; 0 behind the camera."""
+    """Return the smaller of two depths over the larger, of points that of their z; 0 behind the camera."""
     near, far = torch.minimum(a[:, -1], b[:, -1]), torch.maximum(a[:, -1], b[:, -1])
     return torch.where(near > 0, near / far.clamp(min=_TINY), 0)
 

@@ -77,7 +77,7 @@ def _matroska(file: BinaryIO) -> int:
 
 
 def _number(file: BinaryIO) -> int | None:
-    """The length of an element; None where it is unknown."""
+    """Return the length of an element; None where it is unknown."""
     first = file.read(1)
     if not first or not first[0]:
         return None

@@ -154,7 +154,7 @@ def build_detector(
     nms: float = 0.7,
     weights: str | Path | None = None,
 ) -> Detector:
-    """A detector by its name, with its weights.
+    """Return a detector by its name, with its weights.
 
     Args:
         name: `torchvision/` and one of its detectors, such as `torchvision/fasterrcnn_resnet50_fpn_v2`; else the hub id

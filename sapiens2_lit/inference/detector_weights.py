@@ -16,7 +16,7 @@ TORCHVISION = "torchvision/"
 
 
 def load_torchvision(name: str, weights: str | Path | None = None) -> tuple[nn.Module, int]:
-    """A detector of torchvision with its best weights, or those of a file, and its label of people."""
+    """Return a detector of torchvision with its best weights, or those of a file, and its label of people."""
     from torchvision.models import detection, get_model, get_model_weights, list_models
 
     if name not in (known := list_models(detection)):
@@ -37,7 +37,7 @@ def load_torchvision(name: str, weights: str | Path | None = None) -> tuple[nn.M
 
 
 def load_file(name: str, file: Path, names: Mapping[int, str]) -> tuple[nn.Module, int]:
-    """A detector of torchvision with the tensors of a file, and its label of people.
+    """Return a detector of torchvision with the tensors of a file, and its label of people.
 
     A file of two classes, the background and one other, is of a detector that was trained further, on people.
 
@@ -88,7 +88,7 @@ def num_classes(tensors: Mapping[str, Tensor], usual: Mapping[str, Tensor], coun
 
 
 def load_transformers(name: str) -> tuple[Any, Any]:
-    """A detector of `transformers`, and its image processor."""
+    """Return a detector of `transformers`, and its image processor."""
     if "/" not in name and not Path(name).exists() and (near := get_close_matches(name, ("self", "none"), 1)):
         raise SettingError(f"--detector {name}: no such folder; did you mean {near[0]}?")
     try:
@@ -109,7 +109,7 @@ def load_transformers(name: str) -> tuple[Any, Any]:
 
 
 def find_person(names: Mapping[int, str], detector: str) -> int:
-    """The label whose name means people; the only one, if there is but one.
+    """Return the label whose name means people; the only one, if there is but one.
 
     Raises:
         SettingError: there is none.

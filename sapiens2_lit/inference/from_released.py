@@ -57,7 +57,7 @@ class Released:
 
 
 def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
-    """The networks of a task file, a folder or a hub id, with their weights.
+    """Return the networks of a task file, a folder or a hub id, with their weights.
 
     A file of ours may hold its configuration in its header; else the name of the head's last layer tells the task,
     shapes tell the size, and keypoints or classes are known by their number.
@@ -87,13 +87,13 @@ def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
 
 
 def find_folder(source: str | Path) -> Path:
-    """The file or folder here that a source means: itself, or where the hub's cache has it."""
+    """Return the file or folder here that a source means: itself, or where the hub's cache has it."""
     path = Path(source).expanduser()
     return path if path.exists() else fetch(str(source), find_files)[0].parent
 
 
 def config_of(place: Path) -> dict[str, Any]:
-    """The configuration in a task file of ours, or nothing.
+    """Return the configuration in a task file of ours, or nothing.
 
     Raises:
         WeightsError: it cannot be read.
@@ -103,7 +103,7 @@ def config_of(place: Path) -> dict[str, Any]:
 
 
 def find_task(tensors: Mapping[str, object], origin: str) -> str:
-    """The TASK of the head's last layer, `decode_head.conv_TASK`.
+    """Return the TASK of the head's last layer, `decode_head.conv_TASK`.
 
     Raises:
         WeightsError: there is no head, or none of a known task.
@@ -159,7 +159,7 @@ def declared_size(place: Path) -> tuple[int, int] | None:
 
 
 def infer_settings(tensors: Tensors, place: Path, origin: str) -> dict[str, Any]:
-    """The settings of backbone and head, as `model` of a configuration has them, from what the tensors show.
+    """Return the settings of backbone and head, as `model` of a configuration has them, from what the tensors show.
 
     Args:
         place: of the weights, beside which a config.json may say the input's size and the names of classes.

@@ -67,6 +67,6 @@ class Grouping:
         return [(names, views) for names, views in groups if names and views]
 
     def whole(self, place: int, prediction: Prediction, as_person: bool = False) -> View:
-        """The view of the whole of an image, as the model was trained."""
+        """Return the view of the whole of an image, as the model was trained."""
         size, view = prediction.image_size, self.model.view
         return whole_view(place, size, self.model.image_size, as_person=as_person, view=view)

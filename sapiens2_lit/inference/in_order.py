@@ -92,7 +92,7 @@ class Turn:
 
 
 def ahead(items: Generator[T, None, None], size: Callable[[T], int], limit: int) -> Generator[T, None, None]:
-    """The same items, made by a thread that is ahead of who takes them by `limit` bytes, or by one item.
+    """Yield the same items, made by a thread that is ahead of who takes them by `limit` bytes, or by one item.
 
     Closing it closes `items` and ends the thread.
 

@@ -19,7 +19,7 @@ LONGEST_SIDE = 32766  # pixels; OpenCV resamples no larger images
 
 
 def read(image: Image, place: int = 0) -> RGB:
-    """An image as RGB uint8 (H, W, 3).
+    """Return an image as RGB uint8 (H, W, 3).
 
     Args:
         image: RGB uint8 (H, W, 3), a PIL image, which is turned upright as its EXIF orientation says, or a path.
@@ -45,7 +45,7 @@ def read(image: Image, place: int = 0) -> RGB:
 
 
 def check(image: npt.NDArray[np.generic], name: str) -> RGB:
-    """The array, if it is an image that can be predicted on.
+    """Return the array, if it is an image that can be predicted on.
 
     Raises:
         DataError: another type or shape, no pixels, or a side beyond what can be resampled.

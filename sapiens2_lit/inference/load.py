@@ -23,7 +23,7 @@ def load(
     allow_nonfinite: bool = False,
     **options: Any,
 ) -> Predictor:
-    """A predictor with the networks of a checkpoint, of a released task model, or of a `transformers` model.
+    """Return a predictor with the networks of a checkpoint, of a released task model, or of a `transformers` model.
 
     Args:
         source: a run or a folder of runs (its best checkpoint, else its last), a checkpoint of ours (.ckpt), or a task

@@ -80,7 +80,7 @@ class InferenceModel(Network):
         return next(self.parameters()).device
 
     def autocast(self) -> torch.autocast:
-        """The precision of the networks; what is made of their outputs stays in float32."""
+        """Return the precision of the networks; what is made of their outputs stays in float32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -105,7 +105,7 @@ def load_model(
     trust: Iterable[str] = (),
     allow_nonfinite: bool = False,
 ) -> InferenceModel:
-    """The networks of a checkpoint, of a released task file, or of a `transformers` model.
+    """Return the networks of a checkpoint, of a released task file, or of a `transformers` model.
 
     Args:
         source: a checkpoint of ours (.ckpt), made anew from the configuration that it holds; or a task model (file,
@@ -138,7 +138,7 @@ def load_model(
 
 
 def find_device(device: str | torch.device) -> torch.device:
-    """The device of that name; `auto` is CUDA where there is one, else MPS, else the CPU.
+    """Return the device of that name; `auto` is CUDA where there is one, else MPS, else the CPU.
 
     Raises:
         SettingError: there is no such device here.

@@ -284,7 +284,7 @@ def _is_of(writer: Writer, frame: Frame) -> bool:
 
 
 def blank(kind: MapKind, size: tuple[int, int]) -> Array:
-    """A map that says nothing."""
+    """Return a map that says nothing."""
     if kind.values == "classes":
         return np.full(size, IGNORED, dtype=np.uint8)
     return np.full((*size, kind.channels) if kind.has_channel_axis else size, np.nan, dtype=np.float32)

@@ -93,7 +93,7 @@ class Prediction:
 
 
 def info_of(head: Head) -> HeadInfo:
-    """What a head says about its results."""
+    """Return what a head says about its results."""
     return HeadInfo(skeleton=head.skeleton, classes=head.classes, relative=head.relative)
 
 

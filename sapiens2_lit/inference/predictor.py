@@ -122,7 +122,7 @@ class Predictor:
         self, image: list[Image] | tuple[Image, ...], boxes: Sequence[Boxes] | None = None
     ) -> list[Prediction]: ...
     def predict(self, image: Any, boxes: Any = None) -> Prediction | list[Prediction]:
-        """What the heads say about an image, or about each of a list of images, of any sizes.
+        """Return what the heads say about an image, or about each of a list of images, of any sizes.
 
         Args:
             image: RGB uint8 (H, W, 3), a PIL image or a path; or a list of them.
@@ -145,7 +145,7 @@ class Predictor:
     def stream(
         self, images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None = None
     ) -> Generator[Prediction, None, None]:
-        """What the heads say about each image of an iterable, in its order, while the next ones are under way.
+        """Return what the heads say about each image of an iterable, in its order, while the next ones are under way.
 
         Few are in memory at a time, by their bytes. Closing the generator ends its threads.
 
@@ -163,7 +163,7 @@ class Predictor:
         return [one.finish() for one in self.start(images, boxes, first)]
 
     def render(self, image: RGB, boxes: Boxes) -> Rendered:
-        """What the networks will see of an image, as far as that is known before they run; in any thread.
+        """Return what the networks will see of an image, as far as that is known before they run; in any thread.
 
         Of many people some are left for later, since few inputs are needed at a time. Images and boxes that are none
         are left to `start`.
@@ -186,7 +186,7 @@ class Predictor:
         first: int = 0,
         rendered: Sequence[Rendered] | None = None,
     ) -> list[Pending]:
-        """Some images at once through the networks; what remains is to be finished in any thread, in any order.
+        """Return some images at once through the networks; what remains is to be finished in any thread, in any order.
 
         Args:
             images: RGB uint8 (H, W, 3).

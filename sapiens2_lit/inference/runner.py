@@ -119,7 +119,7 @@ class Runner:
 
 
 def rendered(view: View, image: RGB, known: Rendered, size: Size) -> RGB:
-    """What a network sees of an image at a size: made beforehand, or now."""
+    """Return what a network sees of an image at a size: made beforehand, or now."""
     found = known.get(view.key((size[0], size[1])))
     return view.render(image, size) if found is None else found
 

@@ -26,7 +26,7 @@ class Shard:
         return f"{self.index}/{self.number}"
 
     def of(self, source: Source) -> Source:
-        """The photographs and videos of this part: every `number`-th; a video is never divided."""
+        """Return the photographs and videos of this part: every `number`-th; a video is never divided."""
         photos, videos = list(source.photos), list(source.videos)
         mine = [
             (photos + videos)[place]
@@ -38,7 +38,7 @@ class Shard:
 
 
 def parse_shard(text: str) -> Shard:
-    """A shard from `I/N`.
+    """Return a shard from `I/N`.
 
     Raises:
         SettingError: it is none of them.

@@ -123,7 +123,7 @@ def refuse_unfinished_shards(out: Path) -> None:
 
 
 def shown(value: Any) -> str:
-    """A setting as it is typed."""
+    """Return a setting as it is typed."""
     if isinstance(value, list):
         return " ".join(map(str, value)) or "empty"
     return "not given" if value is None else str(value)

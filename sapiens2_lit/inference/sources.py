@@ -108,7 +108,7 @@ class Source:
         return len(self.photos) + sum(known) if len(known) == len(counts) else None
 
     def _read(self, photo: tuple[int, str]) -> Frame | str:
-        """A photograph, or what is wrong with it."""
+        """Return a photograph, or what is wrong with it."""
         index, name = photo
         try:
             return Frame(read_image(self.photos[name]), name, self._file(self.photos[name]), index)
@@ -128,14 +128,14 @@ class Source:
 
 
 def frame_name(video: str, index: int) -> str:
-    """The name of a frame of a video."""
+    """Return the name of a frame of a video."""
     return f"{video}/{index:06}"
 
 
 def open_source(
     place: str | os.PathLike[str], without: Path | None = None, only: Path | None = None
 ) -> Source:
-    """The photographs and videos at a place, or the camera or stream that it is.
+    """Return the photographs and videos at a place, or the camera or stream that it is.
 
     Args:
         place: a file, a folder (with the folders in it), a glob, the number of a camera, or the address of a stream.
@@ -194,7 +194,7 @@ def find_files(place: Path) -> tuple[list[Path], Path]:
 
 
 def without_results(found: list[Path], root: Path, out: Path, place: str) -> list[Path]:
-    """The files that do not lie where results go.
+    """Return the files that do not lie where results go.
 
     Raises:
         SettingError: results would lie among the files, and be taken for such by the next run.

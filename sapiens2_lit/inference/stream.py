@@ -35,7 +35,7 @@ _OF_A_PICTURE = 8  # bytes of maps for each of the picture, about: normals and p
 
 
 def workers() -> ThreadPoolExecutor:
-    """A thread for each CPU that this process may use."""
+    """Return a thread for each CPU that this process may use."""
     able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return ThreadPoolExecutor(max(2, min(able, MOST_THREADS)), thread_name_prefix="pictures")
 
@@ -43,7 +43,7 @@ def workers() -> ThreadPoolExecutor:
 def stream(
     predictor: "Predictor", images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None
 ) -> Generator[Prediction, None, None]:
-    """What `Predictor.stream` gives."""
+    """Yield what `Predictor.stream` gives."""
     with ExitStack() as stack:
         readers, pool = (stack.enter_context(workers()) for _ in range(2))
         unread = stack.enter_context(closing(ahead(_given(images, boxes), _expected, READ)))
@@ -76,7 +76,7 @@ def predicted(
     then: Callable[[P, Prediction, Turn], R],
     pool: Executor,
 ) -> Generator[R, None, None]:
-    """What is made of pictures and of what the heads say about them, in order; some more are under way.
+    """Yield what is made of pictures and of what the heads say about them, in order; some more are under way.
 
     Args:
         predictor: whose networks run in this thread.

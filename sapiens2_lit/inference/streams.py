@@ -33,7 +33,7 @@ def is_stream(place: str) -> bool:
 
 
 def open_stream(place: str) -> "Stream":
-    """The camera or stream at a place.
+    """Return the camera or stream at a place.
 
     Raises:
         SettingError: no camera or stream of that kind is read.
@@ -61,13 +61,13 @@ def open_stream(place: str) -> "Stream":
 
 
 def without_secrets(address: str) -> str:
-    """An address without user, password and query, as it may stand in messages and results."""
+    """Return an address without user, password and query, as it may stand in messages and results."""
     parts = urlsplit(address)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def name_of(address: str) -> str:
-    """What results of a stream are called: by the last part of its path, else by its host."""
+    """Return what results of a stream are called: by the last part of its path, else by its host."""
     parts = urlsplit(address)
     name = PurePosixPath(parts.path).stem or parts.netloc.rpartition("@")[2]
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("._") or "stream"

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def scaled_sizes(image_size: Size, scales: Sequence[float], patch: int) -> list[Size]:
-    """The input's size times each scale, as multiples of the patch, each once.
+    """Return the input's size times each scale, as multiples of the patch, each once.
 
     Raises:
         SettingError: no scale, or one that is not positive or leaves less than a patch.

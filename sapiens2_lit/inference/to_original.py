@@ -16,7 +16,7 @@ _CHANNELS = 4  # that OpenCV resamples at a time
 
 
 def restore_field(values: npt.NDArray[np.float32], view: View) -> npt.NDArray[np.float32]:
-    """A field (h, w, C) of the input as the original image has it, on `view.region`: (H, W, C), linear.
+    """Return a field (h, w, C) of the input as the original image has it, on `view.region`: (H, W, C), linear.
 
     Only pixels that show the image take part: at its borders the outermost of them are repeated.
     """
@@ -49,7 +49,7 @@ def restore_labels(labels: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
 
 
 def to_region(view: View) -> tuple[Affine, tuple[int, int]]:
-    """The affine from pixels of `view.shown` to pixels of `view.region`, and the region's size."""
+    """Return the affine from pixels of `view.shown` to pixels of `view.region`, and the region's size."""
     x, y = view.shown.corner
     left, top = view.region.corner
     return compose(translation(-left, -top), invert(view.affine), translation(x, y)), view.region.size

@@ -48,7 +48,7 @@ class IouTracker:
         self._next = 1
 
     def update(self, boxes: npt.NDArray[np.floating], time: float) -> list[int]:
-        """The number of each of the boxes (N, 4) x, y, width, height of the frame at `time` in seconds."""
+        """Return the number of each of the boxes (N, 4) x, y, width, height of the frame at `time` in seconds."""
         boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
         self.tracks = [track for track in self.tracks if time - track.time <= self.gap + 1e-9]
         ids = [0] * len(boxes)

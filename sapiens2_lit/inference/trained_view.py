@@ -17,7 +17,7 @@ PREPROCESSOR = "preprocessor_config.json"
 
 
 def data_setting(config: Mapping[str, Any], name: str) -> Any:
-    """A setting of a run's data, or of the first of its datasets that has it; None where there is none."""
+    """Return a setting of a run's data, or of the first of its datasets that has it; None where there is none."""
     settings = (config.get("data") or {}).get("init_args") or {}
     if settings.get(name) is not None:
         return settings[name]
@@ -28,7 +28,7 @@ def data_setting(config: Mapping[str, Any], name: str) -> Any:
 
 
 def configured_view(config: Mapping[str, Any]) -> ImageView:
-    """The view of a model of ours, from its run's configuration: runs that do not say letterboxed.
+    """Return the view of a model of ours, from its run's configuration: runs that do not say letterboxed.
 
     Raises:
         SettingError: it says something else than letterbox or stretch.
@@ -39,7 +39,7 @@ def configured_view(config: Mapping[str, Any]) -> ImageView:
 
 
 def released_view(task: str, place: Path) -> ImageView:
-    """The view of a task model that is not ours: by its task, or letterboxed where its image processor pads.
+    """Return the view of a task model that is not ours: by its task, or letterboxed where its image processor pads.
 
     Args:
         task: name of the task in released files.
@@ -60,6 +60,6 @@ def released_view(task: str, place: Path) -> ImageView:
 
 
 def trained_padding(config: Mapping[str, Any]) -> float:
-    """The factor on the sides of boxes that a model was trained with, or the usual one."""
+    """Return the factor on the sides of boxes that a model was trained with, or the usual one."""
     padding = data_setting(config, "padding")
     return BOX_PADDING if padding is None else float(padding)

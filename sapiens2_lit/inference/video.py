@@ -135,7 +135,7 @@ class VideoFile:
                 return
 
     def _lost(self, count: "_Count", stream: "VideoStream") -> str | None:
-        """What to say of frames that did not come."""
+        """Return what to say of frames that did not come."""
         count.finish()
         lost = []
         if count.num_lost:
@@ -186,7 +186,7 @@ class _Count:
             self.due.add(packet.pts)
 
     def arrived(self, frame: "VideoFrame") -> int | None:
-        """The frame's index; None if it came behind a later one, as happens after errors, and counts as lost."""
+        """Return the frame's index; None if it came behind a later one, as happens after errors, and counts as lost."""
         if self.start is None:
             self.start = frame.pts
         late = self.latest is not None and frame.pts is not None and frame.pts <= self.latest

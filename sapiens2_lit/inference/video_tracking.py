@@ -39,7 +39,7 @@ class VideoTracking:
         self._begin(None)
 
     def __call__(self, prediction: Prediction, frame: Frame) -> Prediction:
-        """The prediction with other people: fewer, numbered, smoothed. Maps are as they were."""
+        """Return the prediction with other people: fewer, numbered, smoothed. Maps are as they were."""
         people = prediction.instances if self.nms is None else suppress(prediction, self.nms)
         if frame.video is None or frame.time is None or not self.track:
             return replace(prediction, instances=people)
@@ -77,7 +77,7 @@ class VideoTracking:
 
 
 def suppress(prediction: Prediction, threshold: float) -> list[Instance]:
-    """The people of a prediction without those found twice by the same head, in the order in which they were.
+    """Return the people of a prediction without those found twice by the same head, in the order in which they were.
 
     Args:
         threshold: OKS above which two are one.

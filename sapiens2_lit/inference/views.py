@@ -38,7 +38,7 @@ class Rectangle(NamedTuple):
 
     @property
     def corner(self) -> tuple[int, int]:
-        """x and y of the first pixel."""
+        """X and y of the first pixel."""
         return self.columns.start, self.rows.start
 
 
@@ -64,7 +64,7 @@ class View:
     whole: bool
 
     def render(self, image: npt.NDArray[np.uint8], size: Size | None = None) -> npt.NDArray[np.uint8]:
-        """The input (H, W, 3), or the same at another size, resampled once; black where there is no image."""
+        """Return the input (H, W, 3), or the same at another size, resampled once; black where there is no image."""
         if size is None or size == self.size:
             return warp_image(image, self.affine, self.size)
         resize = resizing(size[1] / self.size[1], size[0] / self.size[0])
@@ -90,7 +90,7 @@ class View:
 def whole_view(
     image: int, image_size: Size, size: Size, *, as_person: bool = False, view: ImageView = "letterbox"
 ) -> View:
-    """The whole image, its aspect kept, or filling the input.
+    """Return the whole image, its aspect kept, or filling the input.
 
     Args:
         image: place of the image.
@@ -113,7 +113,7 @@ def crop_view(
     box: npt.NDArray[np.float32],
     padding: float = BOX_PADDING,
 ) -> View:
-    """The crop around a box (5,): x, y, width, height and score."""
+    """Return the crop around a box (5,): x, y, width, height and score."""
     return View(image, image_size, size, crop_affine(box[:4], size, padding=padding), box, whole=False)
 
 

@@ -55,11 +55,11 @@ class DenseTerm(nn.Module, ABC):
 
     @abstractmethod
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """The loss without its weight; what a subclass defines."""
+        """Return the loss without its weight; what a subclass defines."""
 
 
 def positive(number: float, where: str, *, zero: bool = False) -> float:
-    """The number, if it is finite and above 0, or 0 where allowed.
+    """Return the number, if it is finite and above 0, or 0 where allowed.
 
     Raises:
         SettingError: it is not; the message begins with `where`.

@@ -56,7 +56,7 @@ class PointTerm(nn.Module, ABC):
 
     @abstractmethod
     def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
-        """The loss without its weight; what a subclass defines."""
+        """Return the loss without its weight; what a subclass defines."""
 
     def limited(self, error: Tensor) -> Tensor:
         """|error| of each component, where large growing slowly, or, as released, neither growing nor teaching."""

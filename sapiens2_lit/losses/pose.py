@@ -110,7 +110,7 @@ def _mean_errors(prediction: Tensor, gx: Tensor, gy: Tensor, weight: Tensor) -> 
 def _residual_chunks(
     prediction: Tensor, gx: Tensor, gy: Tensor
 ) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
-    """prediction - gy gx^T (b, k, h, w) in float32 or float64, a few maps at a time, with their place."""
+    """Prediction - gy gx^T (b, k, h, w) in float32 or float64, a few maps at a time, with their place."""
     dtype = torch.promote_types(prediction.dtype, torch.float32)
     gx, gy = gx.to(dtype), gy.to(dtype)
     batch, keypoints, height, width = prediction.shape

@@ -174,7 +174,7 @@ def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
 
 
 def check_weights(weights: Sequence[float], where: str) -> tuple[float, ...]:
-    """The weights as floats.
+    """Return the weights as floats.
 
     Raises:
         SettingError: one is negative or not finite, or all are 0.

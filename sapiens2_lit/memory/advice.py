@@ -62,7 +62,7 @@ def advise(case: MemoryQuery, memory: float) -> list[tuple[Change, MemoryEstimat
 
 
 def changes(case: MemoryQuery) -> Iterator[Change]:
-    """What could be changed about a training, the cheapest first."""
+    """Yield what could be changed about a training, the cheapest first."""
     launch, networks = case.launch, empty_networks(case.module, **case.settings)
 
     def of(options: str, cost: str, **settings: Any) -> Change:
@@ -166,7 +166,7 @@ def explain_shortage(case: MemoryQuery, memory: float | None) -> str:
 
 
 def advice_by_settings(settings: Any) -> str:
-    """What to change where there is no module to plan, such as before it was built: options without figures.
+    """Return what to change where there is no module to plan, such as before it was built: options without figures.
 
     Args:
         settings: of the command, as parsed.

@@ -23,7 +23,7 @@ class BatchLine:
     four: MemoryEstimate
 
     def at(self, batch_size: int) -> MemoryEstimate:
-        """What a batch of that size takes."""
+        """Return what a batch of that size takes."""
         moments = {phase: dict(self._parts(phase, (batch_size - 2) / 2)) for phase in self.four.moments}
         return MemoryEstimate(replace(self.four.launch, batch_size=batch_size), moments)
 
@@ -40,7 +40,7 @@ def batch_line(module: Networks, launch: TrainingSetup) -> BatchLine:
 
 
 def largest_batch(module: Networks, launch: TrainingSetup, memory: float) -> MemoryEstimate | None:
-    """The estimate of the largest batch that fits a card of `memory` GiB; None if not even one image does."""
+    """Return the estimate of the largest batch that fits a card of `memory` GiB; None if not even one image does."""
     one = estimate(module, replace(launch, batch_size=1))
     if not one.fits(memory):
         return None

@@ -51,7 +51,7 @@ CARDS = (
 
 
 def find_card(name: str) -> Card | None:
-    """The card that a device's name, or a user, means; None for one that is not in the table."""
+    """Return the card that a device's name, or a user, means; None for one that is not in the table."""
     words = name.lower().replace("-", " ").replace("_", " ").split()
     for card in CARDS:
         wanted = card.name.lower().split()

@@ -64,7 +64,7 @@ class MemoryEstimate:
 
 
 def estimate(module: Networks, launch: TrainingSetup) -> MemoryEstimate:
-    """The memory of training `module` as `launch` says, before it is sharded and without taking any.
+    """Return the memory of training `module` as `launch` says, before it is sharded and without taking any.
 
     Parts: `weights`, `optimizer` (its states), `average` (EMA), `gradients`, `buckets` (DDP's), `gathered` (FSDP2's
     buffers), `weight copies` (autocast's), `batch`, `backbone`, `head`, `loss` (maps kept for the backward pass),
@@ -106,7 +106,7 @@ def on_more(module: Networks, found: MemoryEstimate, devices: int) -> MemoryEsti
 
 
 def held_bytes(module: Networks, launch: TrainingSetup, distiller: Distiller | None = None) -> dict[str, int]:
-    """What a device holds all the time, by part."""
+    """Return what a device holds all the time, by part."""
     if launch.offload:
         return {}
     parameters = parameters_of(module)
@@ -167,7 +167,7 @@ def unit_bytes(unit: nn.Module, element: int) -> int:
 
 
 def update_bytes(module: Networks, launch: TrainingSetup) -> int:
-    """What the optimizer's step needs in passing."""
+    """Return what the optimizer's step needs in passing."""
     if launch.offload or not launch.gpu:
         return 0
     groups: dict[int, int] = {}

@@ -144,7 +144,7 @@ def batch_size_of(data: Namespace) -> int | None:
 
 
 def strategy_of(strategy: Any, devices: int, nodes: int) -> dict[str, Any]:
-    """The fields of a launch that `trainer.strategy` decides."""
+    """Return the fields of a launch that `trainer.strategy` decides."""
     if isinstance(strategy, str | None):
         name, own = strategy or "auto", Namespace()
     else:

@@ -40,7 +40,7 @@ class Networks:
         return self.network.heads
 
     def distiller(self, gpu: bool, sharded: bool) -> Distiller | None:
-        """The teachers beside the network, on the meta device, and what the features learn through."""
+        """Return the teachers beside the network, on the meta device, and what the features learn through."""
         if self.teacher is None:
             return None
         return empty_distiller(self.teacher, self.network, gpu, sharded)

@@ -38,7 +38,7 @@ def fold_blocks(backbone: Backbone) -> tuple[Backbone, list[int]]:
 
 
 def kind_of(block: nn.Module) -> list[Any]:
-    """What equal blocks have in common."""
+    """Return what equal blocks have in common."""
     settings = [(name, type(module)) for name, module in block.named_modules()]
     return settings + [(name, p.shape, p.dtype, p.requires_grad) for name, p in block.named_parameters()]
 
@@ -114,7 +114,7 @@ class RepeatedBlocks:
             output.register_hook(lambda _: self.begin_backward(index))
 
     def others(self, index: int) -> Counter[str]:
-        """What the blocks of the run that are not played keep."""
+        """Return what the blocks of the run that are not played keep."""
         return scaled(self.live.born(*self.births[index]), self.times[index] - 1)
 
     def refresh(self) -> None:

@@ -41,7 +41,7 @@ def simulate_step(
     fold: bool = True,
     distiller: Distiller | None = None,
 ) -> Moments:
-    """The memory of one step of forward and backward pass, the gradients' included, without spending any.
+    """Return the memory of one step of forward and backward pass, the gradients' included, without spending any.
 
     Parameters and states of the optimizer are not in it.
 
@@ -117,7 +117,7 @@ def forward(
     live: LiveMemory,
     distiller: Distiller | None = None,
 ) -> Tensor:
-    """The sum of all heads' losses, as `training_step` makes it."""
+    """Return the sum of all heads' losses, as `training_step` makes it."""
     with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
         if isinstance(network, PlannedPretraining):
             return network.step(batch, live.during)

@@ -40,7 +40,7 @@ def memory_table(sizes: Sequence[str] = SIZES, gpus: Sequence[int] = GPUS) -> It
 
 
 def pose_networks(size: str, adapt: Adapt) -> Networks:
-    """The released pose model of a size."""
+    """Return the released pose model of a size."""
     large = size.endswith("-4k")
     backbone = partial(
         Sapiens2,

@@ -111,7 +111,7 @@ class KeypointAP(Metric):
         return {name: torch.tensor(value, device=self.device) for name, value in results.items()}
 
     def results(self) -> list[dict[str, Any]]:
-        """The people found, as in a COCO results file: image_id, category_id, keypoints (K * 3), score."""
+        """Return the people found, as in a COCO results file: image_id, category_id, keypoints (K * 3), score."""
         if len(self.keypoints) == 0:  # a list of batches, or one tensor once ranks were gathered
             return []
         keypoints, scores, image_id = self._unique_people()
@@ -208,7 +208,7 @@ def _read_truth(ground_truth: Mapping[str, Any], skeleton: Skeleton) -> _Truth:
 
 
 def _area(given: float | None, otherwise: float) -> float:
-    """The area that is given, if it is one."""
+    """Return the area that is given, if it is one."""
     return given if given is not None and given > 0 else otherwise
 
 

@@ -140,7 +140,7 @@ def _connectivity_error(prediction: np.ndarray, target: np.ndarray) -> np.ndarra
 
 
 def _largest_region(mask: np.ndarray) -> np.ndarray:
-    """The largest of a mask's regions of pixels that touch by their sides; nothing where the mask is empty."""
+    """Return the largest of a mask's regions of pixels that touch by their sides; nothing where the mask is empty."""
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     areas = statistics[1:, cv2.CC_STAT_AREA]
     return labels == 1 + areas.argmax() if len(areas) else mask

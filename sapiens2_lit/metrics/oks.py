@@ -26,7 +26,7 @@ def person_score(keypoints: Tensor, box_score: Tensor, threshold: float = SCORE_
 def oks_nms(
     keypoints: np.ndarray, scores: np.ndarray, sigmas: np.ndarray, threshold: float = NMS_THRESHOLD
 ) -> np.ndarray:
-    """Indices of one image's people to keep, the best first; of two that are one the better stays.
+    """Return indices of one image's people to keep, the best first; of two that are one the better stays.
 
     A person's area, which OKS needs, is that of the box around the keypoints; of two people, the mean.
 

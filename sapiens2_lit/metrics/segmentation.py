@@ -112,7 +112,7 @@ class SegmentationIoU(Metric):
         }
 
     def _by_name(self, score: str, values: Tensor) -> dict[str, Tensor]:
-        """The score of each class that occurs. The same classes on every process: counts are summed by then."""
+        """Return the score of each class that occurs. The same classes on every process: counts are summed by then."""
         if self.names is None:
             return {}
         absent = values.isnan().tolist()

@@ -37,7 +37,7 @@ class RunningSums(Metric):
         self.sums += torch.stack([terms[name].detach().to(self.sums.dtype) for name in self.names])
 
     def total(self) -> dict[str, Tensor]:
-        """The sums so far, by name."""
+        """Return the sums so far, by name."""
         return dict(zip(self.names, self.sums.unbind(), strict=True))
 
     def masked(self, values: Tensor, valid: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ OfBackbone = Callable[[Backbone], Any]  # what heads are made from
 
 
 def width_of(backbone: Backbone) -> int:
-    """What heads of a task are made from: the channels of feature maps."""
+    """Return what heads of a task are made from: the channels of feature maps."""
     return backbone.embed_dim
 
 
@@ -79,7 +79,7 @@ class NetworkFactory:
         return self.weights or backbone.weights
 
     def build_empty(self) -> Network:
-        """The network on the meta device: it takes no memory, reads no file and has no values."""
+        """Return the network on the meta device: it takes no memory, reads no file and has no values."""
         with torch.device("meta"):
             backbone = self.backbone()
             given = self.made_from(backbone)
@@ -89,7 +89,7 @@ class NetworkFactory:
         return network
 
     def build(self, read_weights: bool, sharding: Sharding | None = None) -> Network:
-        """The network; where it is sharded its backbone has no values before `finish`.
+        """Return the network; where it is sharded its backbone has no values before `finish`.
 
         Args:
             read_weights: else a checkpoint brings every weight.
@@ -143,7 +143,7 @@ def build(
     sharding: Sharding | None = None,
     made_from: OfBackbone = width_of,
 ) -> Network:
-    """The backbone, and the heads on it, whose fresh values depend on the run's seed and their names alone.
+    """Return the backbone, and the heads on it, whose fresh values depend on the run's seed and their names alone.
 
     Without `pretrained` the backbone's own weights are not read: a checkpoint or a task file will bring them.
     With `sharding` heads are made whole and sharded one by one; the backbone stays on the meta device, until

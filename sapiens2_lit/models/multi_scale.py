@@ -16,7 +16,7 @@ Size = tuple[int, int]
 
 
 def resample(head: Head, outputs: Outputs, size: Size, target: Size) -> Outputs:
-    """Outputs for an input of `size` as those for the same view at the size `target`."""
+    """Return outputs for an input of `size` as those for the same view at the size `target`."""
     if not head.multi_scale or (head.top_down and size == target):
         return outputs
     assert isinstance(outputs, Tensor), "heads that say multi_scale give one tensor"

@@ -45,7 +45,7 @@ class Network(nn.Module):
         check_sharing(dict(self.heads.items()))
 
     def named_heads(self) -> list[tuple[str, Head]]:
-        """The heads, without the decoder that they share."""
+        """Return the heads, without the decoder that they share."""
         return [(name, head) for name, head in self.heads.items() if name != NAME]  # type: ignore[misc]
 
     @property
@@ -149,7 +149,7 @@ class Network(nn.Module):
         flip: bool,
         pairs: dict[str, tuple[Outputs, Outputs]] | None = None,
     ) -> dict[str, Outputs]:
-        """Outputs for images of one size, averaged with those of the mirrored ones if `flip`."""
+        """Return outputs for images of one size, averaged with those of the mirrored ones if `flip`."""
         outputs = in_float32(self.run_heads(self.features(images), images, names))
         heads = {name: head for name, head in self.named_heads() if name in names}
         if flip and any(head.has_flip_test for head in heads.values()):

@@ -243,7 +243,7 @@ def load_whole_optimizer(optimizer: Optimizer, names: Mapping[Tensor, str], save
 def by_group(
     optimizer: Optimizer, names: Mapping[Tensor, str], saved: dict[str, Any]
 ) -> dict[str, nn.Parameter]:
-    """The optimizer's parameters by name, in its order, if they are those of the saved state."""
+    """Return the optimizer's parameters by name, in its order, if they are those of the saved state."""
     parameters = {names[p]: p for group in optimizer.param_groups for p in group["params"]}
     known = {name for group in saved["param_groups"] for name in group["params"]}
     if odd := sorted(known ^ parameters.keys()):

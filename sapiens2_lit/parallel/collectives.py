@@ -21,7 +21,7 @@ def leave_group() -> None:
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """The sum of every rank's tensor, on all of them; the tensor itself where there is one rank."""
+    """Return the sum of every rank's tensor, on all of them; the tensor itself where there is one rank."""
     if not several_ranks():
         return tensor
     total = tensor.detach().clone()
@@ -39,12 +39,12 @@ def max_over_ranks(tensor: Tensor) -> Tensor:
 
 
 def greatest_over_ranks(number: int, device: torch.device) -> int:
-    """The greatest of every rank's number; every rank must call it."""
+    """Return the greatest of every rank's number; every rank must call it."""
     return int(max_over_ranks(torch.tensor(number, device=device))) if several_ranks() else number
 
 
 def gather_over_ranks(own: T) -> list[T]:
-    """What each rank gave, in their order, on all of them; of what can be pickled. Every rank must call it."""
+    """Return what each rank gave, in their order, on all of them; of what can be pickled. Every rank must call it."""
     if not several_ranks():
         return [own]
     gathered: list[Any] = [None] * dist.get_world_size()
@@ -71,7 +71,7 @@ class _Gather(torch.autograd.Function):
 
 
 def gather_with_gradient(own: Tensor) -> tuple[Tensor, int]:
-    """The tensors of all ranks, (R * n, ...), and where this rank's begins; every rank must call it with n rows.
+    """Return the tensors of all ranks, (R * n, ...), and where this rank's begins; every rank must call it with n rows.
 
     The mean over ranks of gradients, as DDP and FSDP take it, is then that of the mean over ranks of the losses.
     """

@@ -14,7 +14,7 @@ def is_sharded(tensor: Tensor) -> bool:
 
 
 def local_values(tensor: Tensor) -> Tensor:
-    """The values that this rank holds, without gradient; they share the tensor's memory."""
+    """Return the values that this rank holds, without gradient; they share the tensor's memory."""
     found: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
     return found.detach()
 

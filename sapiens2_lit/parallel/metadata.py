@@ -33,6 +33,8 @@ CLASSES = {
 
 
 class IndexReader(pickle.Unpickler):
+    """Read the pickled index of a sharded checkpoint without running code: names of dtypes and plain containers."""
+
     def find_class(self, module: str, name: str) -> Any:
         dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
         if dtype or (module, name) in CLASSES:
@@ -46,7 +48,7 @@ class IndexReader(pickle.Unpickler):
 
 
 def member(kind: Any, name: Any) -> Enum:
-    """A member of an enumeration, and nothing else that `getattr` would give.
+    """Return a member of an enumeration, and nothing else that `getattr` would give.
 
     Raises:
         UnpicklingError: it is no member of an enumeration.
@@ -57,7 +59,7 @@ def member(kind: Any, name: Any) -> Enum:
 
 
 def read_index(folder: Path) -> Metadata:
-    """What the folder's tensors are and where they lie.
+    """Return what the folder's tensors are and where they lie.
 
     Raises:
         WeightsError: the file is broken, or would run code.

@@ -89,5 +89,5 @@ def places(folder: Path) -> list[tuple[str, Any]]:
 
 
 def index_crc(folder: Path) -> int:
-    """The CRC-32 of the index."""
+    """Return the CRC-32 of the index."""
     return zlib.crc32((folder / INDEX_FILE).read_bytes())

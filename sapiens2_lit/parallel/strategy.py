@@ -118,7 +118,7 @@ class ShardedStrategy(ModelParallelStrategy):
         return True
 
     def names(self) -> dict[Tensor, str]:
-        """The name of every parameter of the model."""
+        """Return the name of every parameter of the model."""
         assert self.lightning_module is not None
         return {parameter: name for name, parameter in self.lightning_module.named_parameters()}
 

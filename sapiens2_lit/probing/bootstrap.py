@@ -37,7 +37,7 @@ class Score:
     resampled: npt.NDArray[np.float64]
 
     def as_dict(self) -> dict[str, object]:
-        """The score as results.json has it."""
+        """Return the score as results.json has it."""
         return {"mean": self.mean, "std": self.std, "interval": list(self.interval)}
 
 
@@ -78,7 +78,7 @@ def score_all(statistics: Sequence[Statistics], metrics: Metrics, weights: Tenso
 
 
 def summed(statistics: Statistics, weights: Tensor) -> dict[str, Tensor]:
-    """Sums over images (R, ...), each image weighted by (R, N)."""
+    """Return sums over images (R, ...), each image weighted by (R, N)."""
     return {
         name: (weights @ value.double().reshape(len(value), -1)).reshape(-1, *(value.shape[1:] or (1,)))
         for name, value in statistics.items()
@@ -86,7 +86,7 @@ def summed(statistics: Statistics, weights: Tensor) -> dict[str, Tensor]:
 
 
 def interval_of(resampled: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The 2.5 % and 97.5 % percentiles; NaN where a resampling has no value."""
+    """Return the 2.5 % and 97.5 % percentiles; NaN where a resampling has no value."""
     low, high = np.percentile(resampled, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return round(float(low), _DIGITS), round(float(high), _DIGITS)
 

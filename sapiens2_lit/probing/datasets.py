@@ -72,7 +72,7 @@ class SourceView:
 
 
 def build_task(name: str, data: ProbeData) -> ProbeTask:
-    """The task of that name for the data's vocabularies and sizes."""
+    """Return the task of that name for the data's vocabularies and sizes."""
     if name == "pose":
         return PoseProbe(len(load_skeleton(data.skeleton).keypoints), data.image_size, 2 * data.label_stride)
     if name == "segmentation":

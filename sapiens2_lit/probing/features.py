@@ -82,7 +82,7 @@ class Scale:
 
 
 def scale_of(batches: Callable[[], Iterable[Tensor]]) -> Scale:
-    """The scale of maps (B, C, h, w), gone through twice, by sums in float64."""
+    """Return the scale of maps (B, C, h, w), gone through twice, by sums in float64."""
     count, total = 0, torch.zeros(())
     for maps in batches():
         count += maps.numel() // maps.shape[1]

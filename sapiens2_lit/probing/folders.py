@@ -35,7 +35,7 @@ PLACES = {  # folders or files of which a task needs one, then what it needs bes
 
 
 def labeled_tasks(root: Path) -> list[str]:
-    """The tasks whose labels a folder has, in the order of the table."""
+    """Return the tasks whose labels a folder has, in the order of the table."""
     found = []
     for task in TASKS:
         any_of, besides = PLACES[task]
@@ -45,7 +45,7 @@ def labeled_tasks(root: Path) -> list[str]:
 
 
 def choose_tasks(data: ProbeData, wanted: tuple[str, ...] | None) -> list[str]:
-    """The tasks to probe.
+    """Return the tasks to probe.
 
     Raises:
         SettingError: the data have no labels of a wanted task, or of none at all.
@@ -70,13 +70,13 @@ def choose_tasks(data: ProbeData, wanted: tuple[str, ...] | None) -> list[str]:
 
 
 def expected(task: str) -> str:
-    """What in a folder makes a task's labels."""
+    """Return what in a folder makes a task's labels."""
     any_of, besides = PLACES[task]
     return " and ".join([" or ".join(any_of), *besides])
 
 
 def label_sources(root: Path, task: str, data: ProbeData) -> list[LabelSource]:
-    """The labels of a dense task in a folder."""
+    """Return the labels of a dense task in a folder."""
     valids = ValidFolder(root / "valids") if (root / "valids").exists() else None
     cameras = find_cameras(root, "cameras", None) if (root / "cameras").exists() else None
     beside: list[LabelSource] = [] if cameras is None else [cameras]
@@ -174,7 +174,7 @@ def people_view(data: ProbeData, task: ProbeTask) -> SourceView:
 
 
 def person_picture(inner: Any, row: int) -> tuple[Path, str]:
-    """The image of a person of a PoseDataset, and its stem below the folder of images."""
+    """Return the image of a person of a PoseDataset, and its stem below the folder of images."""
     source = int(np.searchsorted(inner.ends, row, side="right"))
     people = inner.sources[source]
     row = row - int(inner.ends[source]) + len(people)

@@ -29,7 +29,7 @@ def group_among(setting: str, stems: Iterable[str]) -> Group | None:
 
 
 def group_of(setting: str) -> Group | None:
-    """What `data.group` means: from a stem to its subject or video; None for every picture by itself.
+    """Return what `data.group` means: from a stem to its subject or video; None for every picture by itself.
 
     Raises:
         SettingError: it is no regular expression with a group.

@@ -40,7 +40,7 @@ class TaskLabels:
         return len(self.rows)
 
     def take(self, places: Tensor) -> Labels:
-        """The labels at some places."""
+        """Return the labels at some places."""
         return {name: value[places] for name, value in self.labels.items()}
 
 
@@ -64,7 +64,7 @@ class View:
 
 
 def find_views(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> dict[str, SourceView]:
-    """The pictures of all tasks by view, checked and not yet read.
+    """Return the pictures of all tasks by view, checked and not yet read.
 
     Raises:
         SettingError, DataError: a split is missing or too small, or two share a picture, a subject or a video.
@@ -169,7 +169,7 @@ def map_pixels(file: Path, count: int, size: tuple[int, int]) -> Tensor:
 
 
 def gather(task: ProbeTask, found: list[tuple[int, Labels]], groups: list[int], split: str) -> TaskLabels:
-    """The labels of one task in one split, without pictures of which nothing counts.
+    """Return the labels of one task in one split, without pictures of which nothing counts.
 
     Raises:
         DataError: nothing counts.
@@ -187,7 +187,7 @@ def gather(task: ProbeTask, found: list[tuple[int, Labels]], groups: list[int], 
 
 
 def exchange(labels: TaskLabels, seed: int) -> TaskLabels:
-    """The control: every picture gets the labels of another one; what is left to learn is where things lie.
+    """Return the control: every picture gets the labels of another one; what is left to learn is where things lie.
 
     Labels and pictures are then independent, so that no probe can beat one that knows positions alone, but by chance.
 

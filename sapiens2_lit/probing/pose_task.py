@@ -55,7 +55,7 @@ class PoseProbe(ProbeTask):
         return (error * valid).sum(dim=(1, 2)) / valid.sum().clamp(min=1)
 
     def target(self, labels: Labels) -> Tensor:
-        """A Gaussian (B, K, h, w) around each keypoint, whose sum is 1."""
+        """Return a Gaussian (B, K, h, w) around each keypoint, whose sum is 1."""
         x, y = self.places(labels["keypoints"])
         columns = torch.arange(self.size[1], device=x.device)
         rows = torch.arange(self.size[0], device=x.device)
@@ -64,7 +64,7 @@ class PoseProbe(ProbeTask):
         return down[..., :, None] * across[..., None, :]
 
     def places(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """x and y in heatmap pixels of points (..., 2) in input pixels."""
+        """X and y in heatmap pixels of points (..., 2) in input pixels."""
         height, width = self.image_size
         x = (points[..., 0] + 0.5) * (self.size[1] / width) - 0.5
         y = (points[..., 1] + 0.5) * (self.size[0] / height) - 0.5

@@ -191,7 +191,7 @@ class _SideBySide:
 def evaluate(
     probe: nn.Module, task: ProbeTask, features: Features, labels: TaskLabels, device: torch.device
 ) -> list[dict[str, Tensor]]:
-    """Sums of each original picture, (G, ...), for each of the P probes of a module."""
+    """Return sums of each original picture, (G, ...), for each of the P probes of a module."""
     found: list[list[dict[str, Tensor]]] = []
     for places in torch.arange(len(labels)).split(_EVALUATED):
         interrupts.check()
@@ -206,6 +206,6 @@ def evaluate(
 
 
 def by_picture(values: Tensor, groups: Tensor) -> Tensor:
-    """Sums (G, ...) over the crops of each original picture."""
+    """Return sums (G, ...) over the crops of each original picture."""
     sums = torch.zeros(int(groups.max()) + 1, *values.shape[1:], dtype=torch.float64)
     return sums.index_add_(0, groups, values.double())

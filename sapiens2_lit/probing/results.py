@@ -36,7 +36,7 @@ class ProbeResults:
     pca: dict[str, list[npt.NDArray[np.uint8]]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """The results as results.json has them."""
+        """Return the results as results.json has them."""
         rows: dict[str, Any] = {}
         for label, scores in self.scores.items():
             rows[label] = as_numbers(scores)
@@ -51,7 +51,7 @@ class ProbeResults:
         }
 
     def to_json(self) -> str:
-        """The text of results.json; what is not known is null."""
+        """Return the text of results.json; what is not known is null."""
         return json.dumps(known(self.as_dict()), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -62,7 +62,7 @@ def as_numbers(scores: Scores) -> dict[str, Any]:
 
 
 def known(value: Any) -> Any:
-    """The same without NaN and infinity, which JSON has not."""
+    """Return the same without NaN and infinity, which JSON has not."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -22,7 +22,7 @@ _BATCH = 32
 
 
 def cell_classes(labels: Labels, grid: tuple[int, int], classes: int) -> tuple[Tensor, Tensor]:
-    """The commonest class in each cell, (B, h, w), and whether the cell has a label at all."""
+    """Return the commonest class in each cell, (B, h, w), and whether the cell has a label at all."""
     hot = F.one_hot(labels["classes"].long(), classes).permute(0, 3, 1, 2).float() * labels["valid"][:, None]
     shares = F.adaptive_avg_pool2d(hot, grid)
     return shares.argmax(dim=1), shares.sum(dim=1) > 0
@@ -82,12 +82,12 @@ def vote(queries: Tensor, keys: Tensor, values: Tensor, classes: int) -> Tensor:
 
 
 def retrieval_metrics(sums: Statistics) -> dict[str, Tensor]:
-    """mIoU and mAcc of cells."""
+    """MIoU and mAcc of cells."""
     return overlap(sums["confusion"])
 
 
 def effective_rank(train: SplitFeatures, pictures: int) -> float:
-    """The exponential of the entropy of the singular values of standardized training tokens.
+    """Return the exponential of the entropy of the singular values of standardized training tokens.
 
     RankMe (Garrido et al., ICML 2023, arXiv:2210.02885), after every channel has mean 0 and deviation 1.
     """

@@ -211,7 +211,7 @@ class _Run:
         return None
 
     def shown(self) -> tuple[str, torch.Tensor, torch.Tensor]:
-        """The view whose pictures are shown, which test rows, and where people are in them."""
+        """Return the view whose pictures are shown, which test rows, and where people are in them."""
         for name in self.views:
             if (found := self.people(name, "test")) is not None:
                 return name, found[0][:_SHOWN], found[1][:_SHOWN]
@@ -269,7 +269,7 @@ class _Run:
 
 
 def added(statistics: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Sums over all images, (1, ...)."""
+    """Return sums over all images, (1, ...)."""
     return {
         name: value.sum(dim=0, keepdim=True).reshape(1, *(value.shape[1:] or (1,)))
         for name, value in statistics.items()

@@ -65,7 +65,7 @@ class ProbeData:
             )
 
     def most(self, split: str) -> int | None:
-        """The most images of a split, None for all."""
+        """Return the most images of a split, None for all."""
         found: int | None = getattr(self, f"{split}_images")
         return found
 
@@ -142,7 +142,7 @@ def expect_names(setting: str, found: Sequence[str], known: Sequence[str]) -> No
 
 
 def read_settings(values: Mapping[str, Any]) -> ProbeSettings:
-    """The settings that a mapping, as of a YAML file, says; what it leaves out keeps its default.
+    """Return the settings that a mapping, as of a YAML file, says; what it leaves out keeps its default.
 
     Raises:
         SettingError: an unknown name, a value of the wrong kind or out of its range.
@@ -176,7 +176,7 @@ def checked(kind: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any
 
 
 def as_field(name: str, value: Any, kind: str) -> Any:
-    """A value as a field of the annotated kind takes it.
+    """Return a value as a field of the annotated kind takes it.
 
     Raises:
         SettingError: it is of another kind.

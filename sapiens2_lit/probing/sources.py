@@ -50,7 +50,7 @@ class Source:
 def read_sources(
     backbones: Mapping[str, str | Backbone] | Sequence[str], image_size: tuple[int, int]
 ) -> list[Source]:
-    """The backbones of a table, in their order.
+    """Return the backbones of a table, in their order.
 
     Args:
         backbones: sources as `SOURCE` or `label=SOURCE`, or by label sources and backbones themselves.
@@ -96,7 +96,7 @@ def described(source: str | Backbone) -> str:
 
 
 def loader(source: str | Backbone, image_size: tuple[int, int]) -> Load:
-    """What makes a backbone; what can be known of the source without loading it is checked at once.
+    """Return what makes a backbone; what can be known of the source without loading it is checked at once.
 
     Raises:
         SettingError: there is no such size, model, file or folder.
@@ -112,7 +112,7 @@ def loader(source: str | Backbone, image_size: tuple[int, int]) -> Load:
 
 
 def random_loader(size: str, image_size: tuple[int, int]) -> Load:
-    """A randomly initialized backbone, of a size of Sapiens2 or of timm/NAME."""
+    """Return a randomly initialized backbone, of a size of Sapiens2 or of timm/NAME."""
     if size.startswith(TIMM):
         inner = timm_loader(size.removeprefix(TIMM), image_size, pretrained=False)
         return lambda: reinitialized(inner())
@@ -128,7 +128,7 @@ def random_loader(size: str, image_size: tuple[int, int]) -> Load:
 
 
 def timm_loader(name: str, image_size: tuple[int, int], pretrained: bool = True) -> Load:
-    """A backbone of timm; `NAME:PATH` takes its weights from a file or folder.
+    """Return a backbone of timm; `NAME:PATH` takes its weights from a file or folder.
 
     Raises:
         SettingError: timm is not installed, or has no such model.
@@ -146,7 +146,7 @@ def timm_loader(name: str, image_size: tuple[int, int], pretrained: bool = True)
 
 
 def find_place(source: str) -> str:
-    """The checkpoint, file, folder or hub id that a source means.
+    """Return the checkpoint, file, folder or hub id that a source means.
 
     Raises:
         SettingError: it is none of them.
@@ -169,7 +169,7 @@ def find_place(source: str) -> str:
 
 
 def load_backbone(place: str, image_size: tuple[int, int]) -> Backbone:
-    """The backbone of a checkpoint, a task model, or a file of pretrained weights.
+    """Return the backbone of a checkpoint, a task model, or a file of pretrained weights.
 
     Raises:
         WeightsError: it is none, or its parts do not fit together.
@@ -190,7 +190,7 @@ def load_backbone(place: str, image_size: tuple[int, int]) -> Backbone:
 
 
 def load_v1(tensors: Mapping[str, Readable], place: str, image_size: tuple[int, int]) -> Backbone:
-    """The backbone of a file of Sapiens v1, with the class token where it has one.
+    """Return the backbone of a file of Sapiens v1, with the class token where it has one.
 
     Raises:
         WeightsError: its size has no name here.
@@ -212,7 +212,7 @@ def frozen(backbone: Backbone) -> Backbone:
 
 
 def reinitialized(backbone: Backbone) -> Backbone:
-    """The same network with fresh weights, always the same ones."""
+    """Return the same network with fresh weights, always the same ones."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(_SEED)
         backbone.init_weights()
@@ -220,7 +220,7 @@ def reinitialized(backbone: Backbone) -> Backbone:
 
 
 def random_row(first: Source, size: str | None, image_size: tuple[int, int]) -> Source:
-    """The row `random`: a size of Sapiens2, or the network of the first backbone with fresh weights."""
+    """Return the row `random`: a size of Sapiens2, or the network of the first backbone with fresh weights."""
     if size is not None:
         return Source("random", f"{RANDOM}{size}", random_loader(size, image_size))
     return Source("random", f"{first.label}, with fresh weights", lambda: reinitialized(first.load()))

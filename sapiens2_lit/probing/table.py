@@ -38,7 +38,7 @@ class Row:
     control: bool = True
 
     def extractor(self, device: torch.device) -> Extractor:
-        """What makes its feature maps."""
+        """Return what makes its feature maps."""
         if self.source is None:
             return PixelFeatures() if self.label == "pixels" else PositionFeatures()
         backbone = self.source.load().to(device)
@@ -72,7 +72,7 @@ def make_rows(sources: Sequence[Source], random: Source, size: tuple[int, int]) 
 
 
 def facts_of(source: Source, backbone: Backbone, size: tuple[int, int]) -> dict[str, Any]:
-    """What is known of a backbone: its weights, its size, and its cost for one picture."""
+    """Return what is known of a backbone: its weights, its size, and its cost for one picture."""
     return {
         "source": source.name,
         "class": type(backbone).__name__,
@@ -91,5 +91,5 @@ def baseline_facts() -> dict[str, Any]:
 
 
 def count(module: nn.Module) -> int:
-    """Number of parameters."""
+    """Return number of parameters."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -35,7 +35,7 @@ class ProbeTask(ABC):
 
     @abstractmethod
     def labels(self, sample: Mapping[str, Any], stride: int) -> Labels:
-        """What is kept of one sample of the data, at every `stride`-th pixel."""
+        """Return what is kept of one sample of the data, at every `stride`-th pixel."""
 
     @abstractmethod
     def setup(self, labels: Labels) -> Tensor:
@@ -43,18 +43,18 @@ class ProbeTask(ABC):
 
     @abstractmethod
     def loss(self, outputs: Tensor, labels: Labels, generator: torch.Generator) -> Tensor:
-        """The loss of each probe, (P,), of outputs (P, B, K, h, w)."""
+        """Return the loss of each probe, (P,), of outputs (P, B, K, h, w)."""
 
     @abstractmethod
     def statistics(self, outputs: Tensor, labels: Labels) -> dict[str, Tensor]:
-        """Sums of each image, (B, ...), of outputs (B, K, h, w)."""
+        """Return sums of each image, (B, ...), of outputs (B, K, h, w)."""
 
     @abstractmethod
     def metrics(self, sums: Statistics) -> dict[str, Tensor]:
         """Metrics (R,) of sums over images (R, ...)."""
 
     def goodness(self, sums: Statistics) -> Tensor:
-        """The first metric, so that more is better."""
+        """Return the first metric, so that more is better."""
         name, more = next(iter(self.directions.items()))
         value = self.metrics(sums)[name]
         return value if more else -value
@@ -102,7 +102,7 @@ class DenseTask(ProbeTask):
 
     @abstractmethod
     def sums(self, outputs: Tensor, labels: Labels) -> dict[str, Tensor]:
-        """Sums of each image, (B, ...), of outputs (B, K, H, W) at the labels' size."""
+        """Return sums of each image, (B, ...), of outputs (B, K, H, W) at the labels' size."""
 
 
 class FieldTask(DenseTask):
@@ -129,7 +129,7 @@ class FieldTask(DenseTask):
         return torch.zeros(self.channels)
 
     def raw(self, labels: Labels) -> Tensor:
-        """The labels before standardization."""
+        """Return the labels before standardization."""
         field = labels["field"].float()
         return torch.where(labels["valid"][:, None], field, 1).log() if self.logarithmic else field
 
@@ -139,7 +139,7 @@ class FieldTask(DenseTask):
         )
 
     def predicted(self, outputs: Tensor) -> Tensor:
-        """Outputs in the unit of the labels."""
+        """Return outputs in the unit of the labels."""
         field = outputs * self.scale.to(outputs.device) + self.center.to(outputs.device)
         return field.exp() if self.logarithmic else field
 

@@ -51,7 +51,7 @@ class Sheet(Protocol):
 
 
 def build_audit_page(found: Mapping[str, Any], sheets: Sequence[Sheet], read: Callable[[str], RGB]) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
         found: what is written as JSON: `selected`, `stages`, `clusters`, `root`.
@@ -106,7 +106,7 @@ def figure(sample: Sample, read: Callable[[str], RGB], thumbnails: dict[str, str
 
 
 def thumbnail(path: str, read: Callable[[str], RGB], thumbnails: dict[str, str]) -> str:
-    """A small picture as an image in the page, or why there is none."""
+    """Return a small picture as an image in the page, or why there is none."""
     if path not in thumbnails:
         try:
             thumbnails[path] = picture_tag(shrunk(read(path)))

@@ -41,7 +41,7 @@ class Evidence:
                         self.dense.setdefault(str(dataset.folder / name), (dataset, index, part))
 
     def draw(self, example: Example) -> Picture | None:
-        """A picture of an example; None where there is none, or it cannot be decoded."""
+        """Return a picture of an example; None where there is none, or it cannot be decoded."""
         path = example.image or example.file
         if not path.lower().endswith(IMAGE_SUFFIXES):
             return None
@@ -58,7 +58,7 @@ class Evidence:
             return None
 
     def _draw_labels(self, path: str) -> Picture:
-        """The photograph and its labels beside each other; the photograph alone where these cannot be read."""
+        """Return the photograph and its labels beside each other; the photograph alone where these cannot be read."""
         dataset, index, part = self.dense[path]
         stem = stem_of(str(dataset.names[index]))
         try:
@@ -74,7 +74,7 @@ def _small(path: str) -> Picture:
 
 
 def _draw_annotation(labels: PoseLabels, path: str, entry: str) -> Picture:
-    """A person's points and box as they stand in the file, with what lies beside the photograph."""
+    """Return a person's points and box as they stand in the file, with what lies beside the photograph."""
     rows = np.flatnonzero(labels.annotation_id.astype(str) == entry.removeprefix("annotation "))
     image = read_image(Path(path))
     if not len(rows):

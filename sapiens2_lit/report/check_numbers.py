@@ -148,12 +148,12 @@ assert all(issubclass(kind, LabelFiles | PoseLabels) for kind in _KINDS)
 
 
 def share(value: float) -> str:
-    """A share in per cent."""
+    """Return a share in per cent."""
     return "<0.01 %" if 0 < value < 1e-4 else f"{100 * value:.3g} %"
 
 
 def bar(value: float) -> str:
-    """A share of 1 as a bar."""
+    """Return a share of 1 as a bar."""
     return f'<span class="bar" style="width:{100 * min(max(float(value), 0), 1) * 0.8:.1f}px"></span>'
 
 
@@ -163,7 +163,7 @@ def _side_by_side(charts: Sequence[str]) -> list[str]:
 
 
 def histogram(title: str, values: npt.NDArray[Any], unit: str) -> str:
-    """A histogram in SVG with its range and median; empty where there are no finite values."""
+    """Return a histogram in SVG with its range and median; empty where there are no finite values."""
     values = np.asarray(values, dtype=np.float64)
     values = values[np.isfinite(values)]
     if not len(values):

@@ -39,7 +39,7 @@ def build_check_page(
     data: Sequence[CheckedData],
     progress: Callable[[str], None] = lambda what: None,
 ) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
         title: on top.
@@ -129,7 +129,7 @@ def data_parts(data: CheckedData, progress: Callable[[str], None]) -> list[str]:
 
 
 def rows_part(title: str, rows: Iterable[Row]) -> list[str]:
-    """Samples under a title; nothing where there are none."""
+    """Return samples under a title; nothing where there are none."""
     found = [row_part(row) for row in rows]
     return [f'<h3>{escape(title)}</h3><div class="strip">', *found, "</div>"] if found else []
 
@@ -142,5 +142,5 @@ def row_part(row: Row) -> str:
 
 
 def figure_of(tag: str, caption: str) -> str:
-    """A picture above its caption."""
+    """Return a picture above its caption."""
     return f"<figure>{tag}<figcaption>{escape(caption.strip())}</figcaption></figure>"

@@ -88,13 +88,13 @@ def original_rows(data: CheckedData, split: str, count: int) -> Iterator[Row]:
 
 
 def network_rows(data: CheckedData, split: str, count: int) -> Iterator[Row]:
-    """Samples of a split as the network gets them; of training each in two epochs and once mirrored."""
+    """Yield samples of a split as the network gets them; of training each in two epochs and once mirrored."""
     for index in Sampling(count).pick(range(len(data.datasets[split]))):
         yield _tried(f"{split} {index}", _network_row, data, split, index)
 
 
 def _tried(name: str, make: Callable[..., Row], *args: Any) -> Row:
-    """A row, or what keeps it from being drawn: what is wrong with single files is for the checks to tell."""
+    """Return a row, or what keeps it from being drawn: what is wrong with single files is for the checks to tell."""
     try:
         return make(*args)
     except SapiensError as error:
@@ -170,7 +170,7 @@ def _dense_row(dataset: DenseDataset, index: int, data: CheckedData) -> Row:
 def _normals_beside(
     path: Path, stem: str, sources: Sequence[LabelSource], size: tuple[int, int], sample: Sample
 ) -> dict[str, Picture]:
-    """The normals of the depth beside normals, in their colors: both pictures must be alike."""
+    """Return the normals of the depth beside normals, in their colors: both pictures must be alike."""
     for source in sources:
         if isinstance(source, NormalFolder):
             beside = normals_of_depth(source.folder.parent, path, stem, size)
@@ -211,7 +211,7 @@ def _pose_row(dataset: PoseDataset, source: int, image: int, data: CheckedData) 
 def scaled_sample(
     path: Path, stem: str, sources: Sequence[LabelSource], height: int = HEIGHT, width: int = WIDTH
 ) -> tuple[dict[str, Any], tuple[int, int]]:
-    """An image with its labels, made small, with the keys of the batch; and its (height, width) on disk.
+    """Return an image with its labels, made small, with the keys of the batch; and its (height, width) on disk.
 
     Raises:
         DataError: naming the file that cannot be read.
@@ -228,7 +228,7 @@ def scaled_sample(
 
 
 def image_of(sample: Sample) -> Picture:
-    """The image of a sample, RGB (H, W, 3)."""
+    """Return the image of a sample, RGB (H, W, 3)."""
     return np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
 
 

@@ -30,7 +30,7 @@ _STRIPES = 12  # pixels, of what does not count
 
 
 def label_views(sample: Sample, skeleton: Any, classes: Any) -> dict[str, Picture]:
-    """The labels of a sample with the keys of the batch, unbatched, as pictures as large as the sample.
+    """Return the labels of a sample with the keys of the batch, unbatched, as pictures as large as the sample.
 
     Args:
         sample: image (3, H, W) uint8 and its labels.
@@ -83,14 +83,14 @@ def _mattes(image: Picture, sample: Sample) -> dict[str, Picture]:
 
 
 def keypoints_view(image: Picture, points: npt.NDArray[np.floating], skeleton: Any) -> Picture:
-    """The points of one person: visible ones in full, occluded ones faint."""
+    """Return the points of one person: visible ones in full, occluded ones faint."""
     every = draw_keypoints(image, points, skeleton, threshold=_OCCLUDED)
     seen = draw_keypoints(image, points, skeleton, threshold=_VISIBLE)
     return np.asarray(cv2.addWeighted(every, 0.4, seen, 0.6, 0), dtype=np.uint8)
 
 
 def valid_view(sample: Sample) -> tuple[Picture, float] | None:
-    """What counts, with red stripes over what does not, and its share; None where a sample does not say."""
+    """Return what counts, with red stripes over what does not, and its share; None where a sample does not say."""
     if "valid" in sample:
         counts = sample["valid"][0].cpu().numpy().astype(bool)
     elif "segmentation" in sample:
@@ -136,7 +136,7 @@ def miss_of_camera(sample: Sample) -> float | None:
 
 
 def shrink_to(picture: Picture, height: int, width: int) -> Picture:
-    """The picture no higher and no wider than that."""
+    """Return the picture no higher and no wider than that."""
     scale = min(height / picture.shape[0], width / picture.shape[1])
     if scale >= 1:
         return picture

@@ -157,7 +157,7 @@ class HtmlReport(L.Callback):
 
 
 def loss_of(head: Head, outputs: Outputs, batch: Batch, row: int) -> float:
-    """The sum of the head's loss terms for one sample of a batch."""
+    """Return the sum of the head's loss terms for one sample of a batch."""
     alone = torch.arange(len(batch["image"]), device=batch["image"].device) == row
     own, sample = evaluated_only(outputs, {**batch, "evaluated": alone})
     terms = head.loss(own, sample)

@@ -21,7 +21,7 @@ OWN_STYLE = """
 
 
 def build_compare_page(runs: Sequence[Run]) -> str:
-    """The page as HTML: scores, settings that differ, metrics, curves, and pictures of the last validations."""
+    """Return the page as HTML: scores, settings that differ, metrics, curves, and pictures of the last validations."""
     title = f"{len(runs)} runs"
     parts = [f"<h1>{title}</h1>", overview(runs), "<h2>Settings that differ</h2>", settings_table(runs)]
     parts += ["<h2>Metrics at the best step</h2>", metrics_table([run.at_best() for run in runs], runs)]

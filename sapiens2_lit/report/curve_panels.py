@@ -79,7 +79,7 @@ def draw_panel(panel: Panel, group: str = "") -> str:
 
 
 def _best(best: tuple[int, float], place: tuple[float, float]) -> str:
-    """The best point and its words, below it where there is no room above, and inside the panel."""
+    """Return the best point and its words, below it where there is no room above, and inside the panel."""
     x, y = place
     anchor = "end" if x > WIDTH * 0.6 else "start" if x < WIDTH * 0.3 else "middle"
     words = f"best {best[1]:.4g} at step {best[0]:,}"

@@ -42,7 +42,7 @@ class Panel:
 
 
 def curves_of(rows: Sequence[Mapping[str, str]]) -> dict[str, Curve]:
-    """The columns of a `metrics.csv` as curves by name; what is no finite number is left out.
+    """Return the columns of a `metrics.csv` as curves by name; what is no finite number is left out.
 
     Steps are counted from 1, as in the names of checkpoints: a row's number is of the steps done before it.
     """
@@ -57,7 +57,7 @@ def curves_of(rows: Sequence[Mapping[str, str]]) -> dict[str, Curve]:
 def panels_of(
     curves: Mapping[str, Curve], higher_is_better: bool = True, monitor: str = "val/score"
 ) -> list[Panel]:
-    """What is shown: losses, the score with its best, of each head what validation says, rates and speed."""
+    """Return what is shown: losses, the score with its best, of each head what validation says, rates and speed."""
     panels = [_both(curves, "loss", "loss")]
     if score := curves.get(monitor):
         pick = max if higher_is_better else min
@@ -90,7 +90,7 @@ def telling(names: Sequence[str], curves: Mapping[str, Curve]) -> list[str]:
 
 
 def draw_panels(panels: Sequence[Panel], title: str = "") -> np.ndarray:
-    """The panels in rows of three, RGB uint8 (H, W, 3)."""
+    """Return the panels in rows of three, RGB uint8 (H, W, 3)."""
     head = 30 if title else 0
     columns = min(_COLUMNS, max(1, len(panels)))
     size = (columns * _WIDTH, head + -(-len(panels) // columns) * _HEIGHT)

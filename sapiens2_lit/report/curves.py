@@ -9,7 +9,7 @@ _POINTS = 500  # drawn at most
 
 
 def read_curves(run: Path) -> dict[str, Curve]:
-    """What a run logged in training and validation, by name; of a step that was run twice the later value."""
+    """Return what a run logged in training and validation, by name; of a step that was run twice the later value."""
     # imported here: it takes seconds that others who draw curves need not wait
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

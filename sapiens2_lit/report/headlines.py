@@ -28,7 +28,7 @@ def headlines(
 
 
 def order(head: str, metrics: Mapping[str, float], wanted: Sequence[str]) -> list[str]:
-    """A head's numbers, the wanted ones first."""
+    """Return a head's numbers, the wanted ones first."""
     own = [name for name, value in metrics.items() if name.startswith(f"{head}/") and not math.isnan(value)]
     whole = [name for name in own if name.count("/") == 1]
     return sorted(whole, key=lambda name: rank(name.partition("/")[2], wanted))

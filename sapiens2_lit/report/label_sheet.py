@@ -30,7 +30,7 @@ def label_sheet(data: CheckedData, count: int) -> np.ndarray | None:
 
 
 def _made_rows(data: CheckedData, count: int) -> Iterator[Row]:
-    """Samples of data that no files lie behind."""
+    """Yield samples of data that no files lie behind."""
     length = len(data.datasets["train"])
     for index in range(0, length, max(1, length // count)):
         sample = data.sample("train", index, 0)

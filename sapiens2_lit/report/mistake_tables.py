@@ -61,7 +61,7 @@ def _cell(share: float, hit: bool) -> str:
 
 
 def worst_keypoints(members: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """The keypoints that are found least often, by the strictest threshold of PCK at which any is found."""
+    """Return the keypoints that are found least often, by the strictest threshold of PCK at which any is found."""
     columns = sorted(
         {column for values in members.values() for column in values if column.startswith("PCK@")}
     )
@@ -81,7 +81,7 @@ def worst_keypoints(members: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def left_right(mistakes: Mistakes) -> list[str]:
-    """The keypoints that are most often taken for those of the other side."""
+    """Return the keypoints that are most often taken for those of the other side."""
     seen = mistakes.sides_seen()
     if not seen:
         return []

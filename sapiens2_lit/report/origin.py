@@ -17,7 +17,7 @@ from sapiens2_lit.visualization.words import count, duration
 def facts_of(
     trainer: L.Trainer, module: SapiensModule, run: Path | None, tested: int, seconds: float
 ) -> dict[str, str]:
-    """What a reader asks first, by name.
+    """Return what a reader asks first, by name.
 
     Args:
         trainer: that has tested.

@@ -99,7 +99,7 @@ def facts_list(facts: Mapping[str, str]) -> str:
 
 
 def tiles(heads: Mapping[str, HeadReport], score: float | None) -> str:
-    """The score and the headline numbers of every head, large."""
+    """Return the score and the headline numbers of every head, large."""
     parts = []
     if score is not None and not math.isnan(score):
         parts.append(f'<div class="tile score"><b>{digits(score)}</b><span>score</span></div>')
@@ -166,7 +166,7 @@ def tables(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """A table; cells but the first of a row hold HTML."""
+    """Return a table; cells but the first of a row hold HTML."""
     head = "".join(
         f'<th class="{"number" if place else ""}">{escape(name)}</th>' for place, name in enumerate(header)
     )
@@ -184,7 +184,7 @@ def number(value: float | None) -> str:
 
 
 def figure(sample: Sample) -> str:
-    """A sample's views side by side, each of which opens at full size."""
+    """Return a sample's views side by side, each of which opens at full size."""
     remark = f" · {escape(sample.remark)}" if sample.remark else ""
     caption = f"{escape(sample.name)}<br>loss {number(sample.loss)}{remark}"
     views = "".join(
@@ -197,7 +197,7 @@ def figure(sample: Sample) -> str:
 
 
 def picture_tag(picture: np.ndarray) -> str:
-    """A picture, RGB uint8 (H, W, 3), as an image that is in the page."""
+    """Return a picture, RGB uint8 (H, W, 3), as an image that is in the page."""
     return image_tag(jpeg(picture))
 
 
@@ -209,6 +209,6 @@ def jpeg(picture: np.ndarray) -> bytes:
 
 
 def image_tag(data: bytes, words: str = "") -> str:
-    """A jpeg file as an image that is in the page, with the words for those who do not see it."""
+    """Return a jpeg file as an image that is in the page, with the words for those who do not see it."""
     source = base64.b64encode(data).decode()
     return f'<img alt="{escape(words)}" src="data:image/jpeg;base64,{source}">'

@@ -35,7 +35,7 @@ trained and tested on labels of other pictures. Of this protocol, docs/probe.md 
 
 
 def build_probe_page(found: Found, pictures: Pictures, pca: Mapping[str, Pictures]) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
         found: what results.json holds.
@@ -59,7 +59,7 @@ def build_probe_page(found: Found, pictures: Pictures, pca: Mapping[str, Picture
 
 
 def sentences(found: Found) -> str:
-    """What may be said, warnings marked."""
+    """Return what may be said, warnings marked."""
     said = (
         f'<p class="warning">{escape(one)}</p>' if one.startswith("Warning") else f"<p>{escape(one)}</p>"
         for one in conclusions(found)

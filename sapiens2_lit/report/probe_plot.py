@@ -64,7 +64,7 @@ def draw_costs(found: Mapping[str, Any], task: str) -> str:
 
 
 def point(score: Mapping[str, Any], x: float, up: Any, ink: str, label: str) -> str:
-    """A score with its interval."""
+    """Return a score with its interval."""
     low, high = score["interval"]
     text = f"{label}: {digits(score['mean'])} [{digits(low)}, {digits(high)}]"
     shape = "none" if label in BASELINES else ink  # hollow: nothing was learned beforehand
@@ -75,7 +75,7 @@ def point(score: Mapping[str, Any], x: float, up: Any, ink: str, label: str) -> 
 
 
 def ticks(costs: Any) -> list[float]:
-    """The least and the greatest cost."""
+    """Return the least and the greatest cost."""
     return sorted({min(costs), max(costs)})
 
 

@@ -82,7 +82,7 @@ def on_controls(found: Found) -> list[str]:
 
 
 def first_metric(found: Found, task: str) -> tuple[str, bool]:
-    """The metric that decides, and whether more is better."""
+    """Return the metric that decides, and whether more is better."""
     metric, more = next(iter(found["directions"][task].items()))
     return str(metric), bool(more)
 

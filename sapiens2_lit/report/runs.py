@@ -55,14 +55,14 @@ class Run:
         return max((curve[-1][0] for curve in self.curves.values()), default=0)
 
     def at_best(self) -> dict[str, float]:
-        """What validation measured of heads at the best step, by name."""
+        """Return what validation measured of heads at the best step, by name."""
         if self.best is None:
             return {}
         found = {name: dict(curve).get(self.best[0]) for name, curve in self.curves.items()}
         return {name: value for name, value in found.items() if value is not None and name.startswith("val/")}
 
     def pictures(self) -> dict[str, Path]:
-        """The last pictures of validation, by head."""
+        """Return the last pictures of validation, by head."""
         steps = [
             (int(found[1]), path)
             for path in self.folder.glob("pictures/step=*")
@@ -73,7 +73,7 @@ class Run:
 
 
 def find_runs(places: Sequence[Path]) -> list[Run]:
-    """The runs that lie in folders: each is one, or has some (`version_N`).
+    """Return the runs that lie in folders: each is one, or has some (`version_N`).
 
     Raises:
         SettingError: a folder is not there, has no run, or one that cannot be read.
@@ -112,7 +112,7 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 
 def read_run(folder: Path, name: str) -> Run:
-    """A run as it lies on the disk.
+    """Return a run as it lies on the disk.
 
     Raises:
         SettingError: naming the file that cannot be read.
@@ -142,7 +142,7 @@ def flat(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Settings that are not the same in all runs, each with its values; None where a run does not have it."""
+    """Return settings that are not the same in all runs, each with its values; None where a run does not have it."""
     names = list(dict.fromkeys(name for run in runs for name in run.settings))
     values = {name: [run.settings.get(name) for run in runs] for name in names}
     return {name: found for name, found in values.items() if any(one != found[0] for one in found)}

@@ -53,13 +53,13 @@ class SampleFinder:
         return source, self._orders[source][first : self._taken[source]]
 
     def again(self, found: Ranked) -> dict[str, Any]:
-        """A tested sample, unbatched."""
+        """Return a tested sample, unbatched."""
         sample: dict[str, Any] = self.loaders[found.source].dataset[found.index]
         return sample
 
 
 def check(loader: Any) -> DataLoader[Any]:
-    """The loader, if it gives the samples of a dataset with indices in an order that it keeps."""
+    """Return the loader, if it gives the samples of a dataset with indices in an order that it keeps."""
     if isinstance(loader, DataLoader) and type(loader.batch_sampler) is BatchSampler:
         sampler = loader.sampler
         in_order = isinstance(sampler, DistributedSampler) and not sampler.shuffle
@@ -72,7 +72,7 @@ def check(loader: Any) -> DataLoader[Any]:
 
 
 def merge(parts: list[dict[str, list[Ranked]]]) -> dict[str, list[Ranked]]:
-    """What several processes ranked, by head, worst first; a sample that two of them had counts once."""
+    """Return what several processes ranked, by head, worst first; a sample that two of them had counts once."""
     merged: dict[str, dict[tuple[Source, int], Ranked]] = {}
     for part in parts:
         for head, ranked in part.items():

@@ -115,19 +115,19 @@ class Adapt:
 
 
 def adapt_from_dict(values: dict[str, Any]) -> Adapt:
-    """The inverse of `Adapt.to_dict`; what older checkpoints hold has other names."""
+    """Return the inverse of `Adapt.to_dict`; what older checkpoints hold has other names."""
     return Adapt(**{**translate_adapt(values), "lora": LoRA(**values["lora"])})
 
 
 def difference(here: Adapt, before: Adapt) -> str:
-    """The settings in which a run differs from the checkpoint that it goes on from, for a message."""
+    """Return the settings in which a run differs from the checkpoint that it goes on from, for a message."""
     now, then = here.to_dict(), before.to_dict()
     found = [f"{name} is {now[name]}, but was {then[name]}" for name in now if now[name] != then[name]]
     return "; ".join(found) + " when the checkpoint was trained"
 
 
 def choose_adapt(adapt: Adapt, saved: Mapping[str, Any], pretrained: bool, trainer: Trainer | None) -> Adapt:
-    """The settings with `auto` decided, by the checkpoint where there is one.
+    """Return the settings with `auto` decided, by the checkpoint where there is one.
 
     Args:
         saved: what the checkpoint says beside its tensors; empty for a new run.
@@ -190,7 +190,7 @@ class Adaptation:
         return bool(self.starts)
 
     def frozen(self) -> dict[str, nn.Parameter]:
-        """The parameters that are never trained, by name."""
+        """Return the parameters that are never trained, by name."""
         return {name: p for name, p in self.backbone.named_parameters() if name not in self.starts}
 
     def trained(self, module: nn.Module) -> dict[str, nn.Parameter]:
@@ -252,7 +252,7 @@ def check_depth(adapt: Adapt, depth: int) -> None:
 
 
 def start_of(name: str, backbone: Backbone, adapt: Adapt) -> int | None:
-    """The step from which the parameter is trained by mode and schedule; None if never."""
+    """Return the step from which the parameter is trained by mode and schedule; None if never."""
     if adapt.mode == "full":
         return 0
     if is_lora(name):

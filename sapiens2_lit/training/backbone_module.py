@@ -127,7 +127,7 @@ class BackboneModule(L.LightningModule):
         self.after_clipping()
 
     def beside_network(self) -> nn.Module:
-        """What learns besides the network."""
+        """Return what learns besides the network."""
         return self.balancer
 
     def configure_optimizers(self) -> Any:

@@ -85,7 +85,7 @@ class CheckpointContent:
             checkpoint["optimizer_states"] = with_plain_states(checkpoint["optimizer_states"])
 
     def read(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
-        """What `write` added; optimizer states become what the optimizer has."""
+        """Return what `write` added; optimizer states become what the optimizer has."""
         if "optimizer_states" in checkpoint:
             checkpoint["optimizer_states"] = with_own_states(checkpoint["optimizer_states"])
         saved: dict[str, Any] = checkpoint.get(META, {})
@@ -123,7 +123,7 @@ class CheckpointContent:
 
 
 def read_saved(path: str | None) -> dict[str, Any]:
-    """What `CheckpointContent.write` added to the checkpoint at `path`; nothing where there is none."""
+    """Return what `CheckpointContent.write` added to the checkpoint at `path`; nothing where there is none."""
     return read_meta(path) if path and Path(path).exists() else {}
 
 

@@ -29,13 +29,13 @@ class KnowsRanks(Protocol):
 
 
 def datamodule_of(trainer: L.Trainer | None) -> L.LightningDataModule | None:
-    """The datamodule in use; None without a Trainer, or with bare loaders."""
+    """Return the datamodule in use; None without a Trainer, or with bare loaders."""
     found: L.LightningDataModule | None = getattr(trainer, "datamodule", None)  # undeclared in Lightning
     return found
 
 
 def train_samples(data: L.LightningDataModule | None) -> int | None:
-    """Number of training samples, None where that is not known."""
+    """Return number of training samples, None where that is not known."""
     if isinstance(data, CountsSamples):
         return data.train_samples()
     if isinstance(data, HasDatasets) and "train" in data.datasets:

@@ -72,7 +72,7 @@ class Evaluator:
         module.swap_ema(False)
 
     def predict(self, network: Network, batch: Batch) -> dict[str, dict[str, Tensor]]:
-        """What a user gets from each head."""
+        """Return what a user gets from each head."""
         outputs = network.evaluate(batch["image"], flip=self.flip_test)
         with full_precision(batch["image"].device):
             return {name: head.predict(outputs[name], batch) for name, head in network.named_heads()}

@@ -28,7 +28,7 @@ class LossWeighting(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, losses: Losses) -> Losses:
-        """The loss of each head that learns from this batch, a scalar, to what is minimised of it."""
+        """Return the loss of each head that learns from this batch, a scalar, to what is minimised of it."""
 
     def check(self, backbone_learns: bool) -> None:
         """Raise SettingError where there is nothing to balance; at the start of a training.
@@ -38,14 +38,14 @@ class LossWeighting(nn.Module, ABC):
         """
 
     def watch_gradients(self, head: str, features: list[Tensor]) -> list[Tensor]:
-        """The feature maps as one head sees them, where gradients that come back from it are to be measured."""
+        """Return the feature maps as one head sees them, where gradients that come back from it are to be measured."""
         return features
 
     def update(self) -> None:
         """After all gradients of an optimizer step are there."""
 
     def weights(self) -> dict[str, float]:
-        """The factor of each head's loss, for the log."""
+        """Return the factor of each head's loss, for the log."""
         return {}
 
     def index(self, head: str) -> int:

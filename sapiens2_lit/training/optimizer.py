@@ -57,7 +57,7 @@ class Optimization:
         self._settings: list[dict[str, Any]] = []  # of each group
 
     def make(self, network: Network, balancer: nn.Module, steps: float) -> tuple[Optimizer, LambdaLR]:
-        """The optimizer of what takes gradients, and its schedule over that many optimizer steps."""
+        """Return the optimizer of what takes gradients, and its schedule over that many optimizer steps."""
         groups = parameter_groups(
             network.backbone,
             network.heads,
@@ -75,11 +75,11 @@ class Optimization:
         )
 
     def schedule(self, group: dict[str, Any], steps: float) -> Callable[[int], float]:
-        """The factor on a group's rate by optimizer step, over that many of them."""
+        """Return the factor on a group's rate by optimizer step, over that many of them."""
         return warmup_then_linear(self.warmup_steps, steps)
 
     def configure(self, network: Network, balancer: nn.Module, steps: float) -> dict[str, Any]:
-        """The same as Lightning takes them."""
+        """Return the same as Lightning takes them."""
         optimizer, schedule = self.make(network, balancer, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

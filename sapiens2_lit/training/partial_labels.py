@@ -21,7 +21,7 @@ class StoredFeatures(Protocol):
 
 
 def parts_of(batch: Batch) -> list[Batch]:
-    """The batches of one step: one, or those of several datasets."""
+    """Return the batches of one step: one, or those of several datasets."""
     return list(batch[BATCHES].values()) if BATCHES in batch else [batch]
 
 
@@ -33,7 +33,7 @@ def has_labels(head: Head, batch: Batch) -> bool:
 def learning_heads(
     heads: list[tuple[str, Head]], batch: Batch, taught: Collection[str] = (), others: bool = False
 ) -> list[tuple[str, Head]]:
-    """The heads whose labels a batch has, and those that a teacher teaches whatever labels there are.
+    """Return the heads whose labels a batch has, and those that a teacher teaches whatever labels there are.
 
     Args:
         taught: names of these.
@@ -52,7 +52,7 @@ def learning_heads(
 def with_features(
     batch: Batch, compute: Compute, cache: StoredFeatures | None
 ) -> list[tuple[Batch, Features]]:
-    """The batches of one step, each with its feature maps: one batch, or those of several datasets."""
+    """Return the batches of one step, each with its feature maps: one batch, or those of several datasets."""
     parts = parts_of(batch)
     return list(zip(parts, features_of(parts, compute, cache), strict=True))
 

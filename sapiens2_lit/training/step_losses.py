@@ -33,14 +33,14 @@ class StepLosses:
             self._terms.setdefault(head, {}).setdefault(term, []).append(value)
 
     def heads(self) -> dict[str, Tensor]:
-        """The loss of each head: the sum of its terms, each a mean over the batches that have it.
+        """Return the loss of each head: the sum of its terms, each a mean over the batches that have it.
 
         Batches without labels have a teacher's terms alone: they must not make those of labels weigh less.
         """
         return {name: whole_loss(terms) for name, terms in self._terms.items()}
 
     def terms(self) -> dict[str, Tensor]:
-        """The same of each term, without gradients, as `HEAD/TERM`."""
+        """Return the same of each term, without gradients, as `HEAD/TERM`."""
         return {
             f"{head}/{term}": mean.detach()
             for head, terms in self._terms.items()
@@ -57,7 +57,7 @@ def whole_loss(terms: dict[str, list[Tensor]]) -> Tensor:
 
 
 def means(terms: dict[str, list[Tensor]]) -> list[Tensor]:
-    """The mean of each."""
+    """Return the mean of each."""
     return [torch.stack(values).mean() for values in terms.values()]
 
 
@@ -91,7 +91,7 @@ def alone() -> bool:
 
 @torch.no_grad()
 def batch_metrics(head: Head, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-    """A head's metrics on one training batch of this rank, without waiting for others."""
+    """Return a head's metrics on one training batch of this rank, without waiting for others."""
     metrics = head.metrics().to(batch["image"].device)
     for metric in metrics.values():
         metric.distributed_available_fn = alone

@@ -52,7 +52,7 @@ def crop_affine(
     *,
     padding: float = BOX_PADDING,
 ) -> Affine:
-    """The affine from original pixels to an input image that shows a box.
+    """Return the affine from original pixels to an input image that shows a box.
 
     The box is padded, grown to the input's aspect, varied, and mapped so that its edges land on the centres
     of the input's outermost pixels, scale (W - 1) / w (UDP, https://arxiv.org/abs/1911.07524).
@@ -83,14 +83,14 @@ def crop_affine(
 
 
 def box_of_points(points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """The tight box x, y, w, h of the labelled among keypoints (K, 3); at least one must be."""
+    """Return the tight box x, y, w, h of the labelled among keypoints (K, 3); at least one must be."""
     labelled = points[points[:, 2] > 0, :2].astype(np.float64)
     low, high = labelled.min(axis=0), labelled.max(axis=0)
     return np.concatenate([low, high - low])
 
 
 def body_halves(skeleton: Skeleton) -> dict[Half, npt.NDArray[np.int64]]:
-    """Indices of the upper and the lower body's keypoints, hips and below being lower; empty where unknown.
+    """Return indices of the upper and the lower body's keypoints, hips and below being lower; empty where unknown.
 
     Only the groups body and feet count, where the skeleton has them: faces and hands have too many points.
     """
@@ -106,7 +106,7 @@ def body_halves(skeleton: Skeleton) -> dict[Half, npt.NDArray[np.int64]]:
 def half_body_box(
     points: npt.NDArray[np.floating], halves: Mapping[Half, npt.NDArray[np.int64]], half: Half
 ) -> npt.NDArray[np.float64] | None:
-    """The tight box of one half of a body, or None where too little of it is labelled.
+    """Return the tight box of one half of a body, or None where too little of it is labelled.
 
     Args:
         points: (K, 3) in original pixels.
@@ -157,7 +157,8 @@ class CropAugmentation:
 
     def sample_crop(self, rng: np.random.Generator) -> CropVariation:
         """Draw one variation. It takes as many numbers from `rng` whatever the settings are, so that changing
-        one of them leaves the others' draws alone."""
+        one of them leaves the others' draws alone.
+        """
         flip, half_body, half, shift_chance, rotation_chance = rng.random(5)
         shift_x, shift_y, rotation_part = rng.uniform(-1, 1, 3)
         scale = rng.uniform(*self.scale)

@@ -65,7 +65,7 @@ class ViewAugmentation:
         rng: np.random.Generator,
         view: ImageView = "letterbox",
     ) -> Affine:
-        """The affine of one sample. It takes as many numbers from `rng` whatever the settings are.
+        """Return the affine of one sample. It takes as many numbers from `rng` whatever the settings are.
 
         Args:
             image_size: (height, width) of the image.
@@ -98,7 +98,7 @@ class ViewAugmentation:
         return compose(fit_affine((shown_height, shown_width), size, variation, view), corner)
 
     def build_pixels(self) -> PixelFunction:
-        """A picklable function of an RGB uint8 image (H, W, 3) and a generator, which decides everything."""
+        """Return a picklable function of an RGB uint8 image (H, W, 3) and a generator, which decides everything."""
         return Noise(self.noise, self.noise_variance)
 
 
@@ -153,7 +153,7 @@ class DenseAugmentation(ViewAugmentation, PhotometricAugmentation):
         _check_range(self, "resample_size", above=0, most=1)
 
     def pixel_steps(self) -> tuple[PixelFunction, ...]:
-        """What happens to pixels, in this order."""
+        """Return what happens to pixels, in this order."""
         return (
             *PhotometricAugmentation.pixel_steps(self),
             Resample(self.resample, self.resample_size),

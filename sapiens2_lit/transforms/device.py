@@ -45,7 +45,7 @@ def augment_batch(images: Tensor, seeds: Tensor, steps: list[DeviceFunction]) ->
 
 
 def device_steps(steps: tuple[PixelFunction, ...]) -> list[DeviceFunction]:
-    """The equals of the loader's steps.
+    """Return the equals of the loader's steps.
 
     Raises:
         SettingError: a step has none.

@@ -76,7 +76,7 @@ def with_weights(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def zero_invalid(values: npt.NDArray[Any], valid: Flags) -> npt.NDArray[Any]:
-    """A copy of values (h, w, C) of any type that is 0 where not `valid`."""
+    """Return a copy of values (h, w, C) of any type that is 0 where not `valid`."""
     zeroed = cv2.copyTo(np.ascontiguousarray(values), np.ascontiguousarray(valid).view(np.uint8))
     return np.asarray(zeroed).reshape(values.shape)
 

@@ -21,34 +21,34 @@ _SQUARE = (
 
 
 def scaling(x: float, y: float) -> Affine:
-    """The affine that multiplies coordinates by `x` and `y`."""
+    """Return the affine that multiplies coordinates by `x` and `y`."""
     return np.array([[x, 0, 0], [0, y, 0]], dtype=np.float64)
 
 
 def translation(x: float, y: float) -> Affine:
-    """The affine that adds `x` and `y`, in pixels."""
+    """Return the affine that adds `x` and `y`, in pixels."""
     return np.array([[1, 0, x], [0, 1, y]], dtype=np.float64)
 
 
 def rotation(degrees: float) -> Affine:
-    """The affine that turns about the origin, clockwise as seen (y points down)."""
+    """Return the affine that turns about the origin, clockwise as seen (y points down)."""
     angle = np.deg2rad(degrees)
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, -sine, 0], [sine, cosine, 0]], dtype=np.float64)
 
 
 def mirror(width: int) -> Affine:
-    """The affine that flips an image of that width left to right."""
+    """Return the affine that flips an image of that width left to right."""
     return np.array([[-1, 0, width - 1], [0, 1, 0]], dtype=np.float64)
 
 
 def resizing(x: float, y: float) -> Affine:
-    """The affine of resizing an image by `x` and `y`: x maps to s (x + 0.5) - 0.5."""
+    """Return the affine of resizing an image by `x` and `y`: x maps to s (x + 0.5) - 0.5."""
     return np.array([[x, 0, 0.5 * x - 0.5], [0, y, 0.5 * y - 0.5]], dtype=np.float64)
 
 
 def compose(*affines: Affine) -> Affine:
-    """The affine that applies the last one first, as in `f(g(x))`."""
+    """Return the affine that applies the last one first, as in `f(g(x))`."""
     product = np.eye(3)
     for affine in affines:
         product = product @ np.vstack([affine, (0, 0, 1)])
@@ -56,7 +56,7 @@ def compose(*affines: Affine) -> Affine:
 
 
 def invert(affine: Affine) -> Affine:
-    """The affine that undoes `affine`."""
+    """Return the affine that undoes `affine`."""
     linear = np.linalg.inv(affine[:, :2])
     return np.hstack([linear, -linear @ affine[:, 2:]])
 
@@ -199,7 +199,7 @@ def reduce_first(
 
 
 def shown_region(affine: Affine, size: tuple[int, int], source: tuple[int, int]) -> tuple[slice, slice]:
-    """The rows and columns of an image that an output shows, with a margin; empty for none.
+    """Return the rows and columns of an image that an output shows, with a margin; empty for none.
 
     Args:
         affine: source pixel -> output pixel.
@@ -217,7 +217,7 @@ def shown_region(affine: Affine, size: tuple[int, int], source: tuple[int, int])
 
 
 def reached_region(affine: Affine, source: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
-    """The rows and columns of an output that an image reaches, with a margin; at least one pixel.
+    """Return the rows and columns of an output that an image reaches, with a margin; at least one pixel.
 
     Args:
         affine: source pixel -> output pixel.

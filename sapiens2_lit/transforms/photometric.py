@@ -54,12 +54,12 @@ class PhotometricAugmentation:
             )
 
     def pixel_steps(self) -> tuple[PixelFunction, ...]:
-        """What happens to pixels, in this order; each of them has its equal in device.py."""
+        """Return what happens to pixels, in this order; each of them has its equal in device.py."""
         used = any((self.photometric, self.blur, self.median_blur, self.dropout))
         return (Photometric(self),) if used else ()
 
     def build_pixels(self) -> PixelFunction:
-        """What the loader does, which is nothing where it is done `on_device`.
+        """Return what the loader does, which is nothing where it is done `on_device`.
 
         A picklable function of an RGB uint8 image (H, W, 3) and a generator, which decides everything.
         """

@@ -80,7 +80,7 @@ class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
         rng: np.random.Generator,
         view: ImageView = "letterbox",
     ) -> Affine:
-        """The affine of one sample; its `segmentation` decides which views are mixed.
+        """Return the affine of one sample; its `segmentation` decides which views are mixed.
 
         Of ten views none of which is mixed, the last one is taken.
         """

@@ -125,7 +125,7 @@ def draw_view(
 
 
 def plain_view(region: Region, size: tuple[int, int]) -> Affine:
-    """The largest crop of the view's aspect, in the middle of the region."""
+    """Return the largest crop of the view's aspect, in the middle of the region."""
     factor = min(region[2] / size[1], region[3] / size[0])
     width, height = factor * size[1], factor * size[0]
     x, y = region[0] + (region[2] - width) / 2, region[1] + (region[3] - height) / 2
@@ -133,7 +133,7 @@ def plain_view(region: Region, size: tuple[int, int]) -> Affine:
 
 
 def view_affine(crop: Region, size: tuple[int, int], flip: bool = False) -> Affine:
-    """The affine that shows a crop, edge to edge, in a view of `size`; pixel centers are integers."""
+    """Return the affine that shows a crop, edge to edge, in a view of `size`; pixel centers are integers."""
     across, down = size[1] / crop[2], size[0] / crop[3]
     affine = compose(
         translation(-0.5, -0.5), scaling(across, down), translation(0.5 - crop[0], 0.5 - crop[1])
@@ -160,7 +160,7 @@ class ViewColors:
 
     @cached_property
     def compose(self) -> Any:
-        """albumentations' steps, imported when they are first needed: it takes seconds."""
+        """Albumentations' steps, imported when they are first needed: it takes seconds."""
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         import albumentations
 

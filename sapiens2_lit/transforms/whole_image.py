@@ -47,7 +47,7 @@ def fit_affine(
     variation: WholeImageVariation = PLAIN,
     view: ImageView = "letterbox",
 ) -> Affine:
-    """The affine that shows an image in the input, as large as the whole of it fits.
+    """Return the affine that shows an image in the input, as large as the whole of it fits.
 
     Args:
         image_size: (height, width) of the image.
@@ -122,5 +122,5 @@ class WholeImageAugmentation:
         rng: np.random.Generator,
         view: ImageView = "letterbox",
     ) -> Affine:
-        """The affine of one sample, whose labels in the image's own pixels are `labels`."""
+        """Return the affine of one sample, whose labels in the image's own pixels are `labels`."""
         return fit_affine(image_size, size, self.sample_view(rng), view)

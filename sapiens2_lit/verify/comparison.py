@@ -78,7 +78,7 @@ class Comparison(ABC):
 
     @abstractmethod
     def answer(self, side: str) -> Outputs:
-        """What one of both answers on the pictures, on the setting's device."""
+        """Return what one of both answers on the pictures, on the setting's device."""
 
     @abstractmethod
     def checks(self) -> list[Check]:
@@ -231,12 +231,12 @@ class TaskComparison(Comparison):
 
 
 def read_backbone(opened: Opened) -> Sapiens2:
-    """The backbone of a file, strictly loaded, in evaluation mode."""
+    """Return the backbone of a file, strictly loaded, in evaluation mode."""
     return make_backbone(opened, str(opened.place)).eval()
 
 
 def make_backbone(opened: Opened, weights: str | None, image_size: tuple[int, int] | None = None) -> Sapiens2:
-    """A backbone of the size of opened weights."""
+    """Return a backbone of the size of opened weights."""
     size = opened.size if isinstance(opened.size, str) else BackboneSize(**opened.size)
     released = RELEASED_SIZE_4K if opened.windows else RELEASED_SIZE
     own = image_size or declared_size(opened.place) or released
@@ -244,14 +244,14 @@ def make_backbone(opened: Opened, weights: str | None, image_size: tuple[int, in
 
 
 def largest(found: Tensor, expected: Tensor) -> float:
-    """The largest difference, of the largest value; infinite where shapes differ."""
+    """Return the largest difference, of the largest value; infinite where shapes differ."""
     if found.shape != expected.shape:
         return float("inf")
     return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-6))
 
 
 def root(found: Tensor, expected: Tensor) -> float:
-    """The root mean square of the difference, of that of the values; infinite where shapes differ."""
+    """Return the root mean square of the difference, of that of the values; infinite where shapes differ."""
     if found.shape != expected.shape:
         return float("inf")
     return float((found - expected).square().mean().sqrt() / expected.square().mean().sqrt().clamp(min=1e-6))

@@ -46,7 +46,7 @@ def alone(size: Size, launch: TrainingSetup) -> list[float]:
 
 
 def one_rank(size: Size) -> Found:
-    """The whole machinery of sharding in one process."""
+    """Return the whole machinery of sharding in one process."""
     expected = alone(size, size.launch())
     with as_before():
         launch = size.launch(strategy="fsdp2")
@@ -60,7 +60,7 @@ def compare(found: list[float], expected: list[float], precision: str) -> Found:
 
 
 def all_cards(size: Size) -> Found:
-    """A rank on every card, started as torchrun starts them.
+    """Return a rank on every card, started as torchrun starts them.
 
     Raises:
         CannotRun: there are fewer than two cards.
@@ -92,7 +92,7 @@ def over_ranks(size: Size, world: int) -> Found:
 
 
 def as_order(size: Size, world: int) -> dict[str, object]:
-    """What each rank must know."""
+    """Return what each rank must know."""
     place = None if size.opened is None else str(size.opened.place)
     return {"world": world, "size": size.name, "place": place, "task": task_of(size), "gpu": size.setting.gpu}
 

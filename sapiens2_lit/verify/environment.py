@@ -43,7 +43,7 @@ def tested() -> dict[str, dict[str, str]]:
 
 
 def python() -> Found:
-    """The interpreter, against the bounds of the package."""
+    """Return the interpreter, against the bounds of the package."""
     bounds = metadata(PACKAGE)["Requires-Python"]
     here = platform.python_version()
     wrong = (
@@ -55,7 +55,7 @@ def python() -> Found:
 
 
 def requirements() -> Iterator[tuple[Requirement, bool]]:
-    """The packages that this one needs, and whether each is needed by an extra alone."""
+    """Yield the packages that this one needs, and whether each is needed by an extra alone."""
     for line in requires(PACKAGE) or []:
         one = Requirement(line)
         if one.name != PACKAGE:
@@ -93,7 +93,7 @@ def packages() -> Found:
 
 
 def torch_build() -> Found:
-    """The build of torch, and whether torchvision belongs to it."""
+    """Return the build of torch, and whether torchvision belongs to it."""
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
     if torch.version.hip:
         build = f"ROCm {torch.version.hip}"
@@ -117,7 +117,7 @@ def processor() -> Found:
 
 
 def cards(setting: Setting) -> Found:
-    """The cards, their memory and their driver.
+    """Return the cards, their memory and their driver.
 
     Raises:
         CannotRun: there is none, or it is not to be used.
@@ -143,7 +143,7 @@ def cards(setting: Setting) -> Found:
 
 
 def driver() -> str:
-    """The version of NVIDIA's driver; empty where there is none."""
+    """Return the version of NVIDIA's driver; empty where there is none."""
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
@@ -154,5 +154,5 @@ def driver() -> str:
 
 
 def device_name(setting: Setting) -> str:
-    """What the networks run on, in words."""
+    """Return what the networks run on, in words."""
     return torch.cuda.get_device_name(setting.device) if setting.gpu else f"{setting.device} ({sys.platform})"

@@ -43,6 +43,6 @@ def kept() -> Iterator[Kept]:
 
 
 def loaded(handler: Kept) -> str:
-    """The last report of a strict loading, without the name of the file."""
+    """Return the last report of a strict loading, without the name of the file."""
     found = (_LOADED.search(message) for message in reversed(handler.messages))
     return next((match[0] for match in found if match), "")

@@ -22,7 +22,7 @@ INSTALL = "pip install 'sapiens2-lit[verify]'"
 
 
 def library() -> Any:
-    """The package.
+    """Return the package.
 
     Raises:
         CannotRun: it is not installed, or knows no Sapiens2.
@@ -76,7 +76,7 @@ def their_backbone(opened: Opened, ours: Sapiens2) -> nn.Module:
 
 
 def their_task_model(opened: Opened) -> nn.Module:
-    """The `transformers` model of a task file.
+    """Return the `transformers` model of a task file.
 
     Raises:
         CannotRun: `transformers` has no such model, or there is no config.json by which it makes one.
@@ -99,7 +99,7 @@ def their_task_model(opened: Opened) -> nn.Module:
 
 
 def their_processor(opened: Opened) -> Any:
-    """The image processor of a task folder.
+    """Return the image processor of a task folder.
 
     Raises:
         CannotRun: there is no preprocessor_config.json.
@@ -120,7 +120,7 @@ def their_pixels(images: Tensor) -> Tensor:
 
 
 def on(device: torch.device, network: nn.Module) -> Callable[..., Any]:
-    """The network on a device, for tensors that come from the CPU and go back to it."""
+    """Return the network on a device, for tensors that come from the CPU and go back to it."""
     network.to(device)
 
     def run(**inputs: Any) -> Any:

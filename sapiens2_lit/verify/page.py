@@ -22,7 +22,7 @@ td { vertical-align: top; } .passed { color: #2a8a3e; } .failed { color: #d63c3c
 
 
 def status_of(rows: Sequence[Row]) -> int:
-    """The exit status: 1 if something failed, 3 if no weights were compared with `transformers`, else 0."""
+    """Return the exit status: 1 if something failed, 3 if no weights were compared with `transformers`, else 0."""
     if any(row.status == "failed" for row in rows):
         return FAILED
     compared = any(row.status == "passed" and row.name.endswith(", float32") for row in rows)
@@ -30,7 +30,7 @@ def status_of(rows: Sequence[Row]) -> int:
 
 
 def said(status: int) -> str:
-    """The result in a sentence."""
+    """Return the result in a sentence."""
     return {
         PASSED: "All that could be checked here is as it should be.",
         FAILED: "Something is wrong; the rows that failed say what to do.",
@@ -82,7 +82,7 @@ def to_json(rows: Sequence[Row], facts: Mapping[str, Any], cleaner: Cleaner) -> 
 
 
 def to_html(rows: Sequence[Row], facts: Mapping[str, Any], cleaner: Cleaner) -> bytes:
-    """The same as a page that needs no other file and no network."""
+    """Return the same as a page that needs no other file and no network."""
     title = (
         f"sapiens2-lit {version('sapiens2-lit')} verified on {escape(cleaner.clean(str(facts['device'])))}"
     )

@@ -35,7 +35,7 @@ class Cleaner:
         self.names = sorted({name for name in _names() if len(name) >= _SHORTEST} - _COMMON, key=len)[::-1]
 
     def clean(self, text: str) -> str:
-        """The text with `<path>` for paths, of which a public file name stays, and `<name>` for names."""
+        """Return the text with `<path>` for paths, of which a public file name stays, and `<name>` for names."""
         for place in self.places:
             text = re.sub(rf"(?<![\w.]){re.escape(place)}(?![\w.-])", "/private", text)
         text = _PATH.sub(self._shown, text)

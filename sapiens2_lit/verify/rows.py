@@ -63,7 +63,7 @@ class Check:
 
 
 def at_most(value: float, limit: float, what: str, unit: str = "") -> Found:
-    """A number that must not be above a limit; NaN is.
+    """Return a number that must not be above a limit; NaN is.
 
     Args:
         value: measured.
@@ -77,7 +77,7 @@ def at_most(value: float, limit: float, what: str, unit: str = "") -> Found:
 
 
 def run_check(check: Check) -> Row:
-    """The row of a check, whatever happens in it but for a signal."""
+    """Return the row of a check, whatever happens in it but for a signal."""
     try:
         found = check.run()
     except Interrupted:
@@ -92,7 +92,7 @@ def run_check(check: Check) -> Row:
 
 
 def explain(error: Exception) -> str:
-    """What happened, in a line, and what to do."""
+    """Return what happened, in a line, and what to do."""
     if is_out_of_memory(error):
         return (
             "Out of memory: something else takes memory on this device, or it is too small. Free it, or leave the size "
@@ -109,5 +109,5 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """The message on one line."""
+    """Return the message on one line."""
     return " ".join(str(error).split())

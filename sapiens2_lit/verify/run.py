@@ -65,12 +65,12 @@ def opening(weights: Weights, source: Source) -> Callable[[], Found]:
 
 
 def compare(opened: Opened, setting: Setting, log: Kept) -> Comparison:
-    """The comparison that belongs to weights."""
+    """Return the comparison that belongs to weights."""
     return (BackboneComparison if opened.task == PRETRAIN else TaskComparison)(opened, setting, log)
 
 
 def checks_of(size: Size) -> Iterator[Check]:
-    """What is tried with a size of backbone, whatever its heads."""
+    """Yield what is tried with a size of backbone, whatever its heads."""
     yield from training_checks(size)
     yield from memory_checks(size)
     yield from speed_checks(size)

@@ -42,7 +42,7 @@ class Source:
 
 
 def find_sources(setting: Setting) -> list[Source]:
-    """What was given, or all that was released, small to large."""
+    """Return what was given, or all that was released, small to large."""
     if setting.weights:
         places = [place for given in setting.weights for place in _places(Path(given).expanduser())]
         return [_own(place, number) for number, place in enumerate(places, start=1)]
@@ -64,7 +64,7 @@ def _own(place: Path, number: int) -> Source:
 
 
 def _places(given: Path) -> Iterator[Path]:
-    """A file, a folder with the weights of one model, or all such files and folders in a folder."""
+    """Yield a file, a folder with the weights of one model, or all such files and folders in a folder."""
     if not given.is_dir():
         yield given
         return

@@ -22,7 +22,7 @@ NO_CARD = "No CUDA card (or --device cpu): memory is planned for cards."
 
 
 def memory_checks(size: Size) -> list[Check]:
-    """A row for each training whose peak was measured; one row that says why where there is no card."""
+    """Return a row for each training whose peak was measured; one row that says why where there is no card."""
     if not size.setting.gpu:
         return [Check(f"memory {size.name}: planned and measured", no_card)]
     return [Check(f"memory {size.name}: planned and measured", partial(compare_peaks, size))]
@@ -33,7 +33,7 @@ def no_card() -> Found:
 
 
 def compare_peaks(size: Size) -> Found:
-    """The training whose plan is furthest from what was measured.
+    """Return the training whose plan is furthest from what was measured.
 
     Raises:
         CannotRun: no training has run.
@@ -76,7 +76,7 @@ def measure(size: Size, task: str) -> Found:
 
 
 def choose(size: Size, task: str) -> tuple[Mode, int]:
-    """The mode that trains most of the backbone and fits, and its batch."""
+    """Return the mode that trains most of the backbone and fits, and its batch."""
     card = size.setting.card_memory()
     if card is None:
         return "full", 1
@@ -91,7 +91,7 @@ def choose(size: Size, task: str) -> tuple[Mode, int]:
 
 
 def utilization(size: Size, task: str, mode: Mode, images: float, precision: str) -> str:
-    """The share of the card's peak (MFU) in words, or why it is not known."""
+    """Return the share of the card's peak (MFU) in words, or why it is not known."""
     if not size.setting.gpu:
         return "MFU not known without a CUDA card"
     name = torch.cuda.get_device_name(size.setting.device)

@@ -58,7 +58,7 @@ class Size:
             return make_backbone(self.opened, None) if self.opened else Sapiens2(self.name)
 
     def make_backbone(self) -> Sapiens2:
-        """The backbone with its weights, checkpointing its activations on a card as the overlays of sizes do."""
+        """Return the backbone with its weights, checkpointing its activations on a card as the overlays of sizes do."""
         if self.opened is None:
             backbone = Sapiens2(self.name, self.image_size)
         else:
@@ -67,7 +67,7 @@ class Size:
         return backbone
 
     def make(self, task: str, mode: Mode) -> SapiensModule:
-        """A module of one head, with no warm-up, so that the first step changes weights."""
+        """Return a module of one head, with no warm-up, so that the first step changes weights."""
         head = getattr(all_heads, TASKS[task].head.rpartition(".")[2])
         own: dict[str, Any] = {"image_size": self.image_size} if task == "pointmap" else {}
         adapt = Adapt(mode, last=1 if mode == "last_blocks" else None)
@@ -81,7 +81,7 @@ class Size:
 
 
 def find_sizes(opened: dict[str, Opened], setting: Setting) -> list[Size]:
-    """A size for each backbone that was opened, the smallest alone for --quick; without any, a random one."""
+    """Return a size for each backbone that was opened, the smallest alone for --quick; without any, a random one."""
     found: dict[str, Size] = {}
     for one in sorted(opened.values(), key=lambda one: (one.parameters, one.task != PRETRAIN)):
         if not one.windows:
@@ -92,7 +92,7 @@ def find_sizes(opened: dict[str, Opened], setting: Setting) -> list[Size]:
 
 
 def training_checks(size: Size) -> list[Check]:
-    """A row for each task and mode; for --quick the modes are tried with the first task alone."""
+    """Return a row for each task and mode; for --quick the modes are tried with the first task alone."""
     tasks = [task for task in TASKS if size.setting.wants_task(task)]
     pairs = [
         (task, mode)
@@ -129,7 +129,7 @@ def train(size: Size, task: str, mode: Mode) -> Found:
 
 
 def plan(size: Size, task: str, mode: Mode, launch: TrainingSetup) -> MemoryEstimate | None:
-    """What it takes on a card; None without one.
+    """Return what it takes on a card; None without one.
 
     Raises:
         CannotRun: more than the card has.

@@ -135,7 +135,7 @@ def is_cached(source: Source) -> bool:
 
 
 def files_here(place: Path) -> list[Path]:
-    """The files of weights at a place of the user's.
+    """Return the files of weights at a place of the user's.
 
     Raises:
         WeightsError: nothing is there, or what is there is not whole.
@@ -155,7 +155,7 @@ def files_here(place: Path) -> list[Path]:
 
 
 def describe(source: Source, place: Path, tensors: Mapping[str, Any]) -> Opened:
-    """What weights are of, by the names and shapes of their tensors.
+    """Return what weights are of, by the names and shapes of their tensors.
 
     Raises:
         WeightsError: they are no Sapiens2 model, or not of the size that the source's name says.

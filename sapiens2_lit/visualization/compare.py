@@ -42,7 +42,7 @@ def compare(head: "Head", batch: "Batch", prediction: dict[str, Tensor], index: 
 
 
 def draw_labels(head: "Head", batch: "Batch", index: int) -> np.ndarray:
-    """The labels that a head learns from, of one sample as the network sees it."""
+    """Return the labels that a head learns from, of one sample as the network sees it."""
     image, labels = readable(image_of(batch, index), {key: batch[key][index] for key in head.targets})
     return to_height(head.draw(image, labels))
 
@@ -53,7 +53,7 @@ def image_of(batch: "Batch", index: int) -> np.ndarray:
 
 
 def blank(values: Tensor, counted: Tensor, nothing: float) -> Tensor:
-    """A map without what does not count: classes are ignored there, fields `nothing`; what is no map stays.
+    """Return a map without what does not count: classes are ignored there, fields `nothing`; what is no map stays.
 
     Args:
         values: (H, W) classes, (C, H, W) a field, or something else.
@@ -66,7 +66,7 @@ def blank(values: Tensor, counted: Tensor, nothing: float) -> Tensor:
 
 
 def readable(image: np.ndarray, shown: Mapping[str, Tensor]) -> tuple[np.ndarray, dict[str, Tensor]]:
-    """An image and what is drawn on it, a whole number of times as large where the image is small.
+    """Return an image and what is drawn on it, a whole number of times as large where the image is small.
 
     Drawn afterwards, points stay sharp, and names find room. Left as they are where something is neither a map of the
     image's size nor keypoints nor a number: nobody knows how that is scaled.
@@ -81,7 +81,7 @@ def readable(image: np.ndarray, shown: Mapping[str, Tensor]) -> tuple[np.ndarray
 
 
 def scale_up(key: str, value: Tensor, times: int, size: tuple[int, int]) -> Tensor | None:
-    """What is drawn on an image, for one that is `times` as large; None where that is not known."""
+    """Return what is drawn on an image, for one that is `times` as large; None where that is not known."""
     if value.ndim >= 2 and tuple(value.shape[-2:]) == size:
         return value.repeat_interleave(times, -2).repeat_interleave(times, -1)
     if key == "keypoints":

@@ -23,7 +23,7 @@ def draw_keypoints(
     threshold: float = 0.3,
     radius: float | None = None,
 ) -> np.ndarray:
-    """A copy of `image` with one person's links as lines and keypoints as dots.
+    """Return a copy of `image` with one person's links as lines and keypoints as dots.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -70,7 +70,7 @@ def draw_unsure_keypoints(
 def draw_segmentation(
     image: np.ndarray, labels: np.ndarray, classes: Classes, opacity: float = 0.6, legend: bool | None = None
 ) -> np.ndarray:
-    """A copy of `image` with each pixel tinted in the color of its class, and the classes' names beside it.
+    """Return a copy of `image` with each pixel tinted in the color of its class, and the classes' names beside it.
 
     The background keeps the image's colors; pixels that do not count are darkened.
 

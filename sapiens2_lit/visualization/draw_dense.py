@@ -22,7 +22,7 @@ def channels_last(field: Tensor) -> Field:
 
 
 def draw_normals(image: np.ndarray, normals: Field) -> np.ndarray:
-    """Normals in the usual colors: red to the right, green up, blue towards the camera.
+    """Return normals in the usual colors: red to the right, green up, blue towards the camera.
 
     Args:
         image: RGB uint8 (H, W, 3), shown where there is no normal.
@@ -73,7 +73,7 @@ def color_map(values: Field) -> np.ndarray:
 
 
 def draw_bar(low: float, high: float, height: int) -> np.ndarray:
-    """A column `height` pixels high with the colors from near, on top, to far, and both numbers."""
+    """Return a column `height` pixels high with the colors from near, on top, to far, and both numbers."""
     row = max(9, height // 30)
     scale = row / 32
     texts = (f"{low:.3g}", f"{high:.3g}")
@@ -90,7 +90,7 @@ def draw_bar(low: float, high: float, height: int) -> np.ndarray:
 
 
 def draw_points(image: np.ndarray, points: Field, turn: float = 60.0) -> np.ndarray:
-    """A point map as a cloud in the image's colors, seen from the side, in a picture as large as the image.
+    """Return a point map as a cloud in the image's colors, seen from the side, in a picture as large as the image.
 
     The view is orthographic, turned about the vertical through the middle of the points, and as large as nearly all
     of them fit.
@@ -126,13 +126,13 @@ def draw_points(image: np.ndarray, points: Field, turn: float = 60.0) -> np.ndar
 
 
 def draw_beside(image: np.ndarray, colors: Field) -> np.ndarray:
-    """An image, and right of it a field of colors (H, W, 3) in 0..1; black where it is not finite."""
+    """Return an image, and right of it a field of colors (H, W, 3) in 0..1; black where it is not finite."""
     assert colors.shape == image.shape, f"image {image.shape}, colors {colors.shape}"
     return np.concatenate([image, to_bytes(colors)], axis=1)
 
 
 def draw_matte(foreground: Field, alpha: Field) -> np.ndarray:
-    """A premultiplied foreground (H, W, 3) over a checkerboard, by alpha (H, W, 1), all in 0..1.
+    """Return a premultiplied foreground (H, W, 3) over a checkerboard, by alpha (H, W, 1), all in 0..1.
 
     Pixels whose alpha is not finite are black.
     """

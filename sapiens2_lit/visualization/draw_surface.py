@@ -65,7 +65,7 @@ def draw_surface(points: Field, turn: float = 30.0) -> np.ndarray:
 
 
 def surface_normals(points: Field, known: npt.NDArray[np.bool_]) -> tuple[Field, npt.NDArray[np.bool_]]:
-    """Unit normals (H, W, 3) of a map of points, towards the camera, and where they are known (H, W).
+    """Return unit normals (H, W, 3) of a map of points, towards the camera, and where they are known (H, W).
 
     They are not across a jump of the depth.
     """

@@ -17,7 +17,7 @@ def duration(seconds: float) -> str:
 
 
 def count(number: int) -> str:
-    """A number in thousands, millions or billions, such as `999`, `3.7 million`, `1.17 billion`."""
+    """Return a number in thousands, millions or billions, such as `999`, `3.7 million`, `1.17 billion`."""
     for unit, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
         if number >= unit:
             return f"{number / unit:.3g} {name}"

@@ -105,7 +105,7 @@ class Classes:
         return found[0]
 
     def nearest(self, name: str) -> str:
-        """The class whose name is most like another one."""
+        """Return the class whose name is most like another one."""
         close = get_close_matches(_plain(name), [_plain(one) for one in self.names], n=1, cutoff=0)
         return next(one for one in self.names if _plain(one) == close[0])
 

@@ -60,7 +60,7 @@ _GOLDEN_ANGLE = 0.381966  # of the color circle: neighbours differ as much as th
 
 
 def load_classes(source: str | Path | Classes) -> Classes:
-    """A class vocabulary by shipped name, from a .yaml or .json file, or from a tool's.
+    """Return a class vocabulary by shipped name, from a .yaml or .json file, or from a tool's.
 
     Names are body29 (sapiens29), body28 (sapiens28, of Sapiens v1) and body3.
 
@@ -90,7 +90,7 @@ def load_classes(source: str | Path | Classes) -> Classes:
 
 
 def make_classes(names: Sequence[str], where: str) -> Classes:
-    """The vocabulary of bare names, with pairs, colors and background as of a file that says no more.
+    """Return the vocabulary of bare names, with pairs, colors and background as of a file that says no more.
 
     Raises:
         SettingError: a name is there twice, or there are too many; the message begins with `where`.
@@ -136,7 +136,7 @@ def _background(entries: Entries) -> int | None:
 
 
 def _ignored(entries: Entries, remap: Mapping[int, int]) -> tuple[int, ...]:
-    """The values that do not count: those of the file, else 255 where `remap` says nothing else of it."""
+    """Return the values that do not count: those of the file, else 255 where `remap` says nothing else of it."""
     if "ignore_index" not in entries.data:
         return () if remap.get(IGNORED, IGNORED) != IGNORED else (IGNORED,)
     given = entries.data["ignore_index"]
@@ -201,7 +201,7 @@ def _aliases(entries: Entries) -> dict[str, int]:
 
 
 def _mask_value(key: Any) -> int | None:
-    """A key of `remap` as a number: JSON has strings of digits alone there."""
+    """Return a key of `remap` as a number: JSON has strings of digits alone there."""
     if isinstance(key, str) and key.isascii() and key.isdigit():
         return int(key)
     return key if type(key) is int else None

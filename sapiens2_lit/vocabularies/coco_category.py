@@ -18,7 +18,7 @@ def is_coco(data: Any) -> bool:
 
 
 def keypoint_category(data: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The category of a COCO file that names keypoints, without lines that do not fit them.
+    """Return the category of a COCO file that names keypoints, without lines that do not fit them.
 
     Lines are for pictures alone: where some do not fit, none is used, with a warning.
 

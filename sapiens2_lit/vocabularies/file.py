@@ -18,7 +18,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def read_vocabulary(path: Path, kind: str) -> Any:
-    """The contents of a YAML or JSON file; `kind` is what messages call it.
+    """Return the contents of a YAML or JSON file; `kind` is what messages call it.
 
     Raises:
         SettingError: it cannot be read, or is neither.
@@ -93,7 +93,7 @@ class Entries:
         return {name: place for place, name in enumerate(self.names)}
 
     def index(self, value: Any, key: str) -> int:
-        """The place of the entry that `value`, found under `key`, names."""
+        """Return the place of the entry that `value`, found under `key`, names."""
         if type(value) is int and 0 <= value < len(self.names):
             return value
         if isinstance(value, str) and value in self.places:
@@ -103,7 +103,7 @@ class Entries:
         )
 
     def pairs(self, key: str) -> list[tuple[int, int]]:
-        """The pairs of entries under `key`."""
+        """Return the pairs of entries under `key`."""
         pairs = []
         for pair in expect_list(self.data.get(key, []), self.where, key):
             if not is_list(pair) or len(pair) != 2:
@@ -149,7 +149,7 @@ class Entries:
         return tuple(float(value) for value in values)
 
     def color(self, row: Mapping[str, Any], otherwise: Color) -> Color:
-        """The entry's `color`, or `otherwise`."""
+        """Return the entry's `color`, or `otherwise`."""
         color = row.get("color", otherwise)
         if not is_list(color) or len(color) != 3 or not all(type(channel) is int for channel in color):
             raise SettingError(

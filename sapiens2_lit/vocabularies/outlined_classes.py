@@ -19,7 +19,7 @@ _CVAT_TYPES = ("polygon", "rectangle", "ellipse", "mask")
 
 
 def read_labelme_classes(folder: Path) -> dict[str, Any]:
-    """The labels of all shapes with an area in a folder of LabelMe, by the alphabet.
+    """Return the labels of all shapes with an area in a folder of LabelMe, by the alphabet.
 
     Raises:
         SettingError: a file cannot be read, or there is no such shape.
@@ -42,7 +42,7 @@ def read_labelme_classes(folder: Path) -> dict[str, Any]:
 
 
 def read_cvat_classes(path: Path) -> dict[str, Any]:
-    """The labels of outlines in CVAT's annotations.xml, in its order.
+    """Return the labels of outlines in CVAT's annotations.xml, in its order.
 
     Raises:
         SettingError: it cannot be read, or has none.

@@ -63,7 +63,7 @@ def load_skeleton(source: str | Path | Skeleton) -> Skeleton:
 
 
 def skeleton_from_category(category: Mapping[str, Any], name: str) -> Skeleton:
-    """The skeleton that a COCO file's `categories[]` entry describes, called `name`.
+    """Return the skeleton that a COCO file's `categories[]` entry describes, called `name`.
 
     `keypoints` are its names; `skeleton`, if any, its links (1-based pairs). Swaps come from left/right
     names; sigmas are those of the 308 where a point is one of these by name, else 0.05. Where the keypoints are those
@@ -133,7 +133,7 @@ def _parse(data: Any, where: str, default_name: str) -> Skeleton:
 
 
 def known_sigmas(names: Sequence[str]) -> dict[str, float]:
-    """The sigmas of the names that are points of the 308, or of the 133, however they are spelled."""
+    """Return the sigmas of the names that are points of the 308, or of the 133, however they are spelled."""
     found: dict[str, float] = {}
     for known in (_load_shipped("coco_wholebody133"), _load_shipped("sociopticon308")):
         sigmas = dict(zip(known.keypoints, known.sigmas, strict=True))
@@ -142,7 +142,7 @@ def known_sigmas(names: Sequence[str]) -> dict[str, float]:
 
 
 def known_partners(names: Sequence[str], guessed: Sequence[int]) -> tuple[int, ...]:
-    """The partners found by name, but those of the 308 where these know better.
+    """Return the partners found by name, but those of the 308 where these know better.
 
     Points that count around an eye or an ear mirror to others than those of the same number.
     """

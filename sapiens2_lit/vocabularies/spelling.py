@@ -25,14 +25,14 @@ _SHORT_JOINED = re.compile(
 
 @lru_cache(maxsize=4096)
 def spell(name: str) -> str:
-    """The one spelling of a name, such as `left_eye`; of a name without words the name itself."""
+    """Return the one spelling of a name, such as `left_eye`; of a name without words the name itself."""
     side, rest = split_side(name)
     return "_".join(filter(None, (side, rest))) or name
 
 
 @lru_cache(maxsize=4096)
 def split_side(name: str) -> tuple[str, str]:
-    """The side of a name, `left`, `right` or empty, and the spelling of the rest.
+    """Return the side of a name, `left`, `right` or empty, and the spelling of the rest.
 
     A name with several sides, such as `left_of_right_hand`, keeps them where they are, and has none.
     """
@@ -44,7 +44,7 @@ def split_side(name: str) -> tuple[str, str]:
 
 
 def mirror(name: str) -> str:
-    """The spelling of a name with left and right exchanged."""
+    """Return the spelling of a name with left and right exchanged."""
     return "_".join(_OTHER.get(word, word) for word in spell(name).split("_"))
 
 
@@ -54,7 +54,7 @@ def has_side(name: str) -> bool:
 
 
 def by_spelling(names: Iterable[str]) -> dict[str, list[str]]:
-    """The names that share a spelling, by that spelling, in their order."""
+    """Return the names that share a spelling, by that spelling, in their order."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(spell(name), []).append(name)
@@ -93,7 +93,7 @@ def guess_swap(names: Sequence[str]) -> tuple[int, ...]:
 
 
 def describe_pairs(names: Sequence[str], swap: Sequence[int], most: int = 10) -> str:
-    """The mirror pairs in words, `left_eye - right_eye, ...`, and how many more there are; empty for none."""
+    """Return the mirror pairs in words, `left_eye - right_eye, ...`, and how many more there are; empty for none."""
     pairs = [f"{names[place]} - {names[other]}" for place, other in enumerate(swap) if place < other]
     return ", ".join(pairs[:most]) + (f" and {len(pairs) - most} more" if len(pairs) > most else "")
 

@@ -52,11 +52,11 @@ class MapKind:
         return self.values in ("classes", "alpha", "premultiplied color")
 
     def unit_of(self, relative: bool) -> str:
-        """The unit of a head's numbers; `relative` says whether the head predicts them without scale."""
+        """Return the unit of a head's numbers; `relative` says whether the head predicts them without scale."""
         return self.relative[0] if relative and self.relative else self.unit
 
     def function_of(self, relative: bool) -> Function:
-        """The function of a head's raw output; `relative` as in `unit_of`."""
+        """Return the function of a head's raw output; `relative` as in `unit_of`."""
         return self.relative[1] if relative and self.relative else self.function
 
 
@@ -141,12 +141,12 @@ def map_kinds() -> Iterator[MapKind]:
 
 
 def map_kind(key: str) -> MapKind | None:
-    """The kind of map with a key, None for keys that only a head of the user's own knows."""
+    """Return the kind of map with a key, None for keys that only a head of the user's own knows."""
     return next((kind for kind in map_kinds() if kind.key == key), None)
 
 
 def maps_of_label(key: str) -> tuple[MapKind, ...]:
-    """The maps that a head predicts which learns from the label `key`; none of labels that are no maps."""
+    """Return the maps that a head predicts which learns from the label `key`; none of labels that are no maps."""
     learned = (task.maps for task in TASKS.values() if task.maps and task.maps[0].key == key)
     kind = map_kind(key)
     return next(learned, () if kind is None else (kind,))

@@ -17,7 +17,7 @@ _LINE = re.compile(r"(?P<name>.+?)\s*:\s*(?P<color>\d+\s*,\s*\d+\s*,\s*\d+)\s*(:
 
 
 def read_labelmap(path: Path) -> dict[str, Any]:
-    """The classes and colors of a labelmap.txt: a line `name:red,green,blue:parts:actions` for each class.
+    """Return the classes and colors of a labelmap.txt: a line `name:red,green,blue:parts:actions` for each class.
 
     Raises:
         SettingError: naming the line that is none.
@@ -63,7 +63,7 @@ def of_tool(data: Any) -> Any:
 
 
 def with_background(names: list[str]) -> list[str]:
-    """The names, each once, after the background's."""
+    """Return the names, each once, after the background's."""
     if any(name.lower() == BACKGROUND for name in names):
         return list(dict.fromkeys(names))
     return [BACKGROUND, *dict.fromkeys(names)]

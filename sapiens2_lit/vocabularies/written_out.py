@@ -25,7 +25,7 @@ def is_file_name(vocabulary: str) -> bool:
 
 
 def written_out(vocabulary: Skeleton | Classes) -> dict[str, Any]:
-    """A vocabulary as JSON has it, without the colors of mask files, which are the data's."""
+    """Return a vocabulary as JSON has it, without the colors of mask files, which are the data's."""
     if isinstance(vocabulary, Classes):
         vocabulary = replace(vocabulary, mask_colors={}, by_color=False)
     written: dict[str, Any] = json.loads(json.dumps(asdict(vocabulary)))

@@ -60,7 +60,7 @@ class DepthLabels(LabelFiles[DepthFacts]):
 def measure_depth(
     values: npt.NDArray[Any], depth: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_]
 ) -> DepthFacts:
-    """The facts of one picture.
+    """Return the facts of one picture.
 
     Args:
         values: (h, w) as the file holds them.

@@ -62,11 +62,11 @@ class NamesOnDisk:
         return {_last(name).casefold(): name for name in files}
 
     def same_letters(self, name: str) -> str | None:
-        """The file whose name has the same letters in another Unicode form, composed or decomposed."""
+        """Return the file whose name has the same letters in another Unicode form, composed or decomposed."""
         return self._by_letters.get(unicodedata.normalize("NFC", name))
 
     def hint(self, name: str) -> Hint:
-        """What is there instead of `name`, which is not.
+        """Return what is there instead of `name`, which is not.
 
         Args:
             name: as in the annotation file, relative to the folder or not.

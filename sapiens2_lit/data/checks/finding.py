@@ -76,7 +76,7 @@ class Finding:
         return self.severity == "warning" and not self.allowed
 
     def as_dict(self) -> dict[str, Any]:
-        """The finding for JSON."""
+        """Return the finding for JSON."""
         return asdict(self)
 
 
@@ -86,7 +86,7 @@ def first_examples(examples: Iterable[Example]) -> tuple[Example, ...]:
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """A number and its noun, such as "1 person" or "3 people".
+    """Return a number and its noun, such as "1 person" or "3 people".
 
     Args:
         number: how many.

@@ -60,7 +60,7 @@ class LabelFiles(Generic[F]):
     _known: dict[int, F | DataError] = field(default_factory=dict, repr=False)
 
     def looked(self, sampling: Sampling) -> list[Looked[F]]:
-        """The facts of the files that may be opened, of those that can be read."""
+        """Return the facts of the files that may be opened, of those that can be read."""
         return [
             Looked(self.files[place], self.images[place], facts)
             for place, facts in self._measured(sampling)
@@ -68,7 +68,7 @@ class LabelFiles(Generic[F]):
         ]
 
     def broken(self, sampling: Sampling) -> list[Looked[DataError]]:
-        """The files that may be opened and cannot be read, with the reason."""
+        """Return the files that may be opened and cannot be read, with the reason."""
         return [
             Looked(self.files[place], self.images[place], facts)
             for place, facts in self._measured(sampling)

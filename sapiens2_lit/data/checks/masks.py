@@ -74,7 +74,7 @@ class MaskLabels(LabelFiles[MaskFacts]):
 
 
 def measure_mask(values: npt.NDArray[np.uint8], path: Path) -> MaskFacts:
-    """The facts of a mask.
+    """Return the facts of a mask.
 
     Args:
         values: (h, w) as the file holds them.

@@ -53,7 +53,7 @@ class ColorLabels(LabelFiles[ShareFacts]):
 
 
 def measure_shares(values: npt.NDArray[Any], shares: npt.NDArray[np.floating]) -> ShareFacts:
-    """The facts of one picture.
+    """Return the facts of one picture.
 
     Args:
         values: as the file holds them, of any shape.
@@ -72,12 +72,12 @@ def measure_shares(values: npt.NDArray[Any], shares: npt.NDArray[np.floating]) -
 
 
 def _commonest(values: npt.NDArray[Any]) -> float:
-    """The share of the commonest value."""
+    """Return the share of the commonest value."""
     return float(np.unique(values, return_counts=True)[1].max() / values.size) if values.size else 0.0
 
 
 def _few_values(values: npt.NDArray[Any]) -> tuple[float, ...]:
-    """The values that occur, the first five that are found."""
+    """Return the values that occur, the first five that are found."""
     found: list[float] = []
     rest = values.ravel()
     while rest.size and len(found) <= _FEW:

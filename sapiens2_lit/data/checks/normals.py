@@ -73,7 +73,7 @@ def measure_normals(
     agreement: Agreement | None = None,
     people: npt.NDArray[np.bool_] | None = None,
 ) -> NormalFacts:
-    """The facts of one picture.
+    """Return the facts of one picture.
 
     Args:
         normals: (h, w, 3) unit vectors in the camera's frame.
@@ -217,7 +217,7 @@ def find_flat(normals: Floats, valid: npt.NDArray[np.bool_]) -> tuple[Floats | N
 
 
 def say_flat(normals: Floats, valid: npt.NDArray[np.bool_]) -> str:
-    """A sentence on the background, for messages, if it is filled with one vector; else nothing."""
+    """Return a sentence on the background, for messages, if it is filled with one vector; else nothing."""
     flat, share = find_flat(normals, valid)
     if flat is None or not _LEAST_FLAT <= share <= _MOST_FLAT:
         return ""
@@ -240,7 +240,7 @@ def say_away(normals: Floats, valid: npt.NDArray[np.bool_], frame: str) -> str:
 
 
 def _surrounding(normals: Floats, valid: npt.NDArray[np.bool_]) -> Floats | None:
-    """The one normal that most of the picture's border has, or None."""
+    """Return the one normal that most of the picture's border has, or None."""
     values = np.concatenate([normals[0], normals[-1], normals[1:-1, 0], normals[1:-1, -1]])
     counts = np.concatenate([valid[0], valid[-1], valid[1:-1, 0], valid[1:-1, -1]])
     if not counts.any():

@@ -87,14 +87,14 @@ class Axes:
         return self == Axes()
 
     def after_frame(self, frame: str) -> "Axes":
-        """The same in terms of files whose frame was converted by the reader; a world's are turned, not told."""
+        """Return the same in terms of files whose frame was converted by the reader; a world's are turned, not told."""
         convert = CAMERA_FRAMES.get(frame, (1, 1, 1))
         signs = [convert[i] * self.signs[i] * convert[self.order[i]] for i in range(3)]
         return Axes(self.order, (signs[0], signs[1], signs[2]))
 
 
 def measure_outline(normals: Floats, valid: npt.NDArray[np.bool_]) -> Outline:
-    """Sums of one picture.
+    """Return sums of one picture.
 
     Args:
         normals: (h, w, 3) unit vectors.
@@ -119,7 +119,7 @@ def measure_outline(normals: Floats, valid: npt.NDArray[np.bool_]) -> Outline:
 
 
 def add_outlines(outlines: Iterable[Outline]) -> Outline:
-    """The sums of several pictures together."""
+    """Return the sums of several pictures together."""
     total = Outline(0, np.zeros((2, 3)), np.zeros(3), np.zeros(2), np.zeros(3), 0)
     for one in outlines:
         total = Outline(
@@ -141,12 +141,12 @@ def fit_of(outline: Outline, axes: Axes) -> float:
 
 
 def best_axes(outline: Outline) -> Axes:
-    """The axes that fit best of all 48."""
+    """Return the axes that fit best of all 48."""
     return max(_all_axes(), key=lambda axes: fit_of(outline, axes))
 
 
 def describe_axes(axes: Axes) -> str:
-    """What to do to files so that these axes become the frame's own: a numpy expression."""
+    """Return what to do to files so that these axes become the frame's own: a numpy expression."""
     order = "" if axes.order == (0, 1, 2) else f"[..., {list(axes.order)}]"
     signs = "" if axes.signs == (1, 1, 1) else f" * {axes.signs}"
     return f"n = n{order}{signs}"
@@ -170,23 +170,23 @@ class Agreement:
         return self.count >= _ENOUGH
 
     def fit(self, axes: Axes) -> float:
-        """The mean cosine of true normals and the others on other axes, -1..1."""
+        """Return the mean cosine of true normals and the others on other axes, -1..1."""
         terms = [axes.signs[i] * self.products[i, axes.order[i]] for i in range(3)]
         return float(sum(terms) / max(self.count, 1))
 
     def best(self) -> Axes:
-        """The axes that fit best of all 48."""
+        """Return the axes that fit best of all 48."""
         return max(_all_axes(), key=self.fit)
 
 
 def measure_agreement(true: Floats, others: Floats, valid: npt.NDArray[np.bool_]) -> Agreement:
-    """Sums of one picture: unit vectors (h, w, 3) of two kinds where both count (h, w)."""
+    """Return sums of one picture: unit vectors (h, w, 3) of two kinds where both count (h, w)."""
     products = true[valid].astype(np.float64).T @ others[valid].astype(np.float64)
     return Agreement(int(valid.sum()), products)
 
 
 def add_agreements(agreements: Iterable[Agreement]) -> Agreement:
-    """The sums of several pictures together."""
+    """Return the sums of several pictures together."""
     total = Agreement(0, np.zeros((3, 3)))
     for one in agreements:
         total = Agreement(total.count + one.count, total.products + one.products)
@@ -194,7 +194,7 @@ def add_agreements(agreements: Iterable[Agreement]) -> Agreement:
 
 
 def advise_on_axes(outline: Outline, frame: str) -> str:
-    """What seems to be wrong with normals read in `frame`, and the remedy, as a sentence for messages."""
+    """Return what seems to be wrong with normals read in `frame`, and the remedy, as a sentence for messages."""
     if frame not in CAMERA_FRAMES:
         return (
             f"they are in another frame than data.frame says, '{frame}', or the extrinsics are not those of their "
@@ -223,7 +223,7 @@ def advise_on_axes(outline: Outline, frame: str) -> str:
 
 
 def _frame_by(signs: Signs, frame: str) -> str:
-    """The other frame whose files differ by these signs from those of `frame`; empty if there is none."""
+    """Return the other frame whose files differ by these signs from those of `frame`; empty if there is none."""
     own = CAMERA_FRAMES[frame]
     found = (name for name, one in CAMERA_FRAMES.items() if name != frame and _product(one, own) == signs)
     return next(found, "")

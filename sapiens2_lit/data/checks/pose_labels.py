@@ -120,7 +120,7 @@ class PoseLabels:
         return np.asarray(self.skeleton.map_from(self.source))
 
     def example(self, row: Index, name: str, found: str) -> Example:
-        """An annotation as an example.
+        """Return an annotation as an example.
 
         Args:
             row: of the annotation.
@@ -133,10 +133,10 @@ class PoseLabels:
         )
 
     def box_text(self, row: Index) -> str:
-        """A box as it stands in the file."""
+        """Return a box as it stands in the file."""
         return "[" + ", ".join(f"{value:g}" for value in self.box[row]) + "]"
 
     def point_text(self, row: Index, column: Index) -> str:
-        """A point of the file with its name."""
+        """Return a point of the file with its name."""
         x, y, v = self.points[row, column].tolist()
         return f"({x:g}, {y:g}, {v:g}) for {self.source.keypoints[column]}"

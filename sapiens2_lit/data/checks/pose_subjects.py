@@ -20,7 +20,7 @@ def pose_subjects(
     read: Callable[[Path], npt.NDArray[np.uint8]],
     on_bad: str,
 ) -> list[Subject]:
-    """The labels and photographs of the splits, how training mirrors, and which images are in several splits.
+    """Return the labels and photographs of the splits, how training mirrors, and which images are in several splits.
 
     Args:
         files: of all splits that were read, by split.
@@ -53,7 +53,7 @@ def pose_subjects(
 
 
 def _used(labels: PoseLabels) -> npt.NDArray[np.int64]:
-    """The images of the usable people, each once."""
+    """Return the images of the usable people, each once."""
     return np.asarray(np.unique(labels.image[labels.usable]), dtype=np.int64)
 
 

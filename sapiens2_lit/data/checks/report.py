@@ -90,7 +90,7 @@ def run_checks(
 
 
 def report_of(findings: Iterable[Finding], allow: Sequence[str] = ()) -> Report:
-    """A report with what is allowed marked, errors before warnings before notes."""
+    """Return a report with what is allowed marked, errors before warnings before notes."""
     marked = [replace(one, allowed=one.allowed or one.check in allow) for one in findings]
     return Report(tuple(sorted(marked, key=lambda one: (one.allowed, -SEVERITIES.index(one.severity)))))
 
@@ -106,7 +106,7 @@ def expect_known(allow: Sequence[str], checks: Sequence[AnyCheck]) -> None:
 
 
 def render_finding(finding: Finding) -> str:
-    """A finding in lines of text: what and where, examples, what to do."""
+    """Return a finding in lines of text: what and where, examples, what to do."""
     mark = f"allowed {finding.severity}" if finding.allowed else finding.severity
     lines = [f"  {mark} [{finding.check}] {finding.where}: {finding.message}"]
     lines += [f"      {example}" for example in finding.examples]

@@ -145,7 +145,7 @@ def _hash(path: Path, known: dict[Path, bytes]) -> bytes:
 
 
 def _small(path: Path) -> npt.NDArray[np.float32] | None:
-    """A picture as (32, 32) grey levels; None where it cannot be decoded or is flat."""
+    """Return a picture as (32, 32) grey levels; None where it cannot be decoded or is flat."""
     try:
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_2)
     except (OSError, cv2.error):  # missing or damaged, which other checks tell
@@ -161,6 +161,6 @@ def _is_flat(path: Path) -> bool:
 
 
 def _gradients(picture: npt.NDArray[np.float32]) -> bytes:
-    """A hash that compression and size hardly change: which of 4 x 4 neighbouring regions are brighter."""
+    """Return a hash that compression and size hardly change: which of 4 x 4 neighbouring regions are brighter."""
     coarse = cv2.resize(picture, (5, 4), interpolation=cv2.INTER_AREA)
     return np.packbits(coarse[:, 1:] > coarse[:, :-1]).tobytes()

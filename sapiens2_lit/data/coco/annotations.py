@@ -203,7 +203,7 @@ def _people(folder: Path, table: ImageTable, rows: Rows, columns: npt.NDArray[np
 def _find_images(
     folder: Path, table: ImageTable, rows: npt.NDArray[np.int64], problems: Problems
 ) -> tuple[list[int], dict[str, str]]:
-    """The images of usable people must be there: rows of those that are not, and names as they are on disk."""
+    """Return the images of usable people must be there: rows of those that are not, and names as they are on disk."""
     used = np.unique(rows)
     absent = absent_files(folder, table.file_name[used].tolist())
     if not absent:
@@ -229,7 +229,7 @@ def _find_images(
 def _of_categories(
     data: dict[str, list[Any]], wanted: list[Any], problems: Problems
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """The annotations of the wanted categories, and how many there are of each other one, by its name."""
+    """Return the annotations of the wanted categories, and how many there are of each other one, by its name."""
     known = [category for category in data["categories"] if isinstance(category, dict)]
     names = {str(one.get("id")): str(one.get("name", one.get("id"))) for one in known}
     chosen = {str(one) for one in wanted}

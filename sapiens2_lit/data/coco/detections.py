@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_detections(path: Path, file: CocoFile, *, threshold: float = 0.0) -> People:
-    """A detector's boxes on the images of an annotation file, each one sample.
+    """Return a detector's boxes on the images of an annotation file, each one sample.
 
     A box takes the labels of the usable person that it overlaps most, if the IoU is above 0.5; else all its
     keypoints are unlabelled. Boxes of other categories, images or of a lower score are skipped and counted.

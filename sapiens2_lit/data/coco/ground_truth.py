@@ -17,7 +17,7 @@ _STRIDE = (
 
 
 def with_unique_ids(files: Sequence[CocoFile]) -> list[CocoFile]:
-    """The files with ids that no two share: the first keeps its own, the others' are raised where needed."""
+    """Return the files with ids that no two share: the first keeps its own, the others' are raised where needed."""
     unique: list[CocoFile] = []
     for file in files:
         image_id, annotation_id = file.everyone.image_id, file.everyone.annotation_id
@@ -33,7 +33,7 @@ def with_unique_ids(files: Sequence[CocoFile]) -> list[CocoFile]:
 
 
 def build_ground_truth(files: Sequence[CocoFile]) -> dict[str, list[dict[str, Any]]]:
-    """A COCO keypoint dict of all annotations, crowds and unlabelled ones included.
+    """Return a COCO keypoint dict of all annotations, crowds and unlabelled ones included.
 
     Keypoints are in the skeleton's vocabulary, the category is 1, ids are those of the files.
     """
@@ -83,7 +83,7 @@ def join_ground_truths(truths: Sequence[dict[str, list[dict[str, Any]]]]) -> dic
 
 
 def joined_ids(batch: dict[str, Any], place: int) -> dict[str, Any]:
-    """A batch of the dataset at that place among several, with the ids that `join_ground_truths` gives."""
+    """Return a batch of the dataset at that place among several, with the ids that `join_ground_truths` gives."""
     return batch | {key: batch[key] + place * _STRIDE for key in PERSONS if key in batch}
 
 

@@ -25,12 +25,12 @@ def expect_images(images: str | dict[str, str]) -> None:
 
 
 def images_of_split(images: str | dict[str, str], split: str) -> str:
-    """The folder of images of a split, as set."""
+    """Return the folder of images of a split, as set."""
     return images if isinstance(images, str) else images.get(split, DEFAULT)
 
 
 def find_images_of(path: Path, root: Path, images: str, setting: str) -> Path:
-    """The folder of a file's images: root/images, else where the names of the file are.
+    """Return the folder of a file's images: root/images, else where the names of the file are.
 
     The layouts of COCO (images/train2017 or train2017, beside annotations/person_keypoints_train2017.json), Roboflow
     (train/_annotations.coco.json beside the images), CVAT (images/default), Label Studio (names with the server's
@@ -81,7 +81,7 @@ def _is_there(folder: Path, name: str) -> bool:
 
 
 def _some_names(path: Path) -> list[str]:
-    """The first names of images of a file, found without parsing it: annotation files are large."""
+    """Return the first names of images of a file, found without parsing it: annotation files are large."""
     try:
         with mapped(path) as data:
             found = [match[1] for match in islice(_FILE_NAME.finditer(data), _LOOKED_AT)]

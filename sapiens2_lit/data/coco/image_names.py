@@ -55,7 +55,7 @@ def _is_there(folder: Path, name: str) -> bool:
 
 
 def _find(name: str, by_last: dict[str, list[str]]) -> str | None:
-    """The one file that a name means: the longest end of its path that is the end of one file's."""
+    """Return the one file that a name means: the longest end of its path that is the end of one file's."""
     plain = unquote(name.partition("?d=")[2] or name).replace("\\", "/")
     last = plain.rpartition("/")[2]
     for wanted in dict.fromkeys((last, _UPLOADED.sub("", last))):

@@ -47,11 +47,11 @@ class People:
         return len(self.image)
 
     def path(self, row: int) -> Path:
-        """The image of a person."""
+        """Return the image of a person."""
         return self.folder / str(self.file_name[self.image[row]])
 
     def keypoints(self, row: int) -> npt.NDArray[np.float32] | None:
-        """A person's labels (K, 3) in the skeleton's vocabulary, original pixels.
+        """Return a person's labels (K, 3) in the skeleton's vocabulary, original pixels.
 
         Zeros for a person without labels, None where nobody has any.
         """
@@ -77,7 +77,7 @@ def take_columns(points: npt.NDArray[np.float32], columns: npt.NDArray[np.int64]
 
 
 def select(people: People, rows: npt.NDArray[np.int64]) -> People:
-    """Some of the people, in the order of `rows`; labels are shared, not copied."""
+    """Return some of the people, in the order of `rows`; labels are shared, not copied."""
     return replace(
         people,
         image=people.image[rows],

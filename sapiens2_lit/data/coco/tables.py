@@ -37,7 +37,7 @@ class ImageTable:
 
 
 def read_lists(path: Path, fields: Sequence[str]) -> dict[str, list[Any]]:
-    """A JSON object's `fields`, each of which must be a list.
+    """Return a JSON object's `fields`, each of which must be a list.
 
     Raises:
         DataError: naming the file and the field.
@@ -108,7 +108,7 @@ def _refuse_name(name: str, where: str, there: NamesOnDisk | None, problems: Pro
 
 
 def _read_size(image: dict[str, Any], where: str, problems: Problems) -> tuple[int, int]:
-    """The declared (width, height), 0 where it is not said or cannot be."""
+    """Return the declared (width, height), 0 where it is not said or cannot be."""
     given = (image.get("width") or 0, image.get("height") or 0)
     width, height = (as_integer(side) for side in given)
     if width is None or height is None or not (0 <= width < MAX_PIXELS and 0 <= height < MAX_PIXELS):
@@ -221,7 +221,7 @@ def is_integer(value: Any) -> TypeGuard[int]:
 
 
 def as_integer(value: Any) -> int | None:
-    """An integer that fits int64, whole floats included (pandas writes 1.0 for 1); None for everything else."""
+    """Return an integer that fits int64, whole floats included (pandas writes 1.0 for 1); None for everything else."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return value if is_integer(value) else None

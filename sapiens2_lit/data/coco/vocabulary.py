@@ -47,7 +47,7 @@ class Vocabulary:
 def find_vocabulary(
     data: dict[str, list[Any]], skeleton: Skeleton, path: Path, source: Skeleton | None = None
 ) -> Vocabulary:
-    """What a file's keypoints are called.
+    """Return what a file's keypoints are called.
 
     Args:
         data: the lists of the file.
@@ -95,7 +95,7 @@ def _is_named(category: dict[str, Any]) -> bool:
 def _by_position(
     data: dict[str, list[Any]], categories: list[dict[str, Any]], skeleton: Skeleton, path: Path
 ) -> Skeleton:
-    """The vocabulary wanted, if the nameless points of the file are as many.
+    """Return the vocabulary wanted, if the nameless points of the file are as many.
 
     Raises:
         DataError: they are not.
@@ -120,7 +120,7 @@ def _by_position(
 
 
 def _from_category(category: dict[str, Any], path: Path) -> tuple[Skeleton, str]:
-    """The skeleton of a category, and why its lines for drawing do not fit; these never matter to training."""
+    """Return the skeleton of a category, and why its lines for drawing do not fit; these never matter to training."""
     problem = why_no_lines(category)
     pairs = [] if problem else category.get("skeleton") or []
     try:
@@ -130,7 +130,7 @@ def _from_category(category: dict[str, Any], path: Path) -> tuple[Skeleton, str]
 
 
 def _respell(source: Skeleton, skeleton: Skeleton) -> tuple[Skeleton, dict[str, str]]:
-    """The file's names as the vocabulary wanted spells them: "Right-ankle" is right_ankle.
+    """Return the file's names as the vocabulary wanted spells them: "Right-ankle" is right_ankle.
 
     Only where neither side has the name as it is written, and one name alone is spelled alike.
     """
@@ -142,7 +142,7 @@ def _respell(source: Skeleton, skeleton: Skeleton) -> tuple[Skeleton, dict[str, 
 
 
 def _closest(categories: list[Any], skeleton: Skeleton) -> list[Any]:
-    """The categories that share most keypoints with the skeleton: a file may have horses beside people."""
+    """Return the categories that share most keypoints with the skeleton: a file may have horses beside people."""
     spellings = {*by_spelling(skeleton.keypoints)}
     shared = [len({*by_spelling(map(str, one["keypoints"]))} & spellings) for one in categories]
     return [category for category, count in zip(categories, shared, strict=True) if count == max(shared)]

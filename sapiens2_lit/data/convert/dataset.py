@@ -114,7 +114,7 @@ def _write_maps(maps: Maps, out: Path) -> Iterator[str]:
 
 
 def _inside(name: str) -> Path:
-    """A name without steps out of its folder."""
+    """Return a name without steps out of its folder."""
     return Path(*[part for part in Path(name).parts if part not in ("..", "/")])
 
 
@@ -141,7 +141,7 @@ def _write_json(place: Path, coco: Coco) -> None:
 
 
 def _skeleton(found: Converted) -> str:
-    """A skeleton file of the names, links and pairs."""
+    """Return a skeleton file of the names, links and pairs."""
     coco = next(iter(found.people.values())).coco
     category = next(one for one in coco["categories"] if one.get("keypoints"))
     names = category["keypoints"]

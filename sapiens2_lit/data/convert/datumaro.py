@@ -31,7 +31,7 @@ class Reader:
         self._folder.cleanup()
 
     def read(self) -> Converted:
-        """The dataset.
+        """Return the dataset.
 
         Raises:
             SettingError: datumaro is not there, or does not know the format.

@@ -16,7 +16,7 @@ MISSING = (
 
 
 def read_deeplabcut(source: Path) -> Converted:
-    """A project (its folder or config.yaml), or a file of labels (.csv, .h5)."""
+    """Return a project (its folder or config.yaml), or a file of labels (.csv, .h5)."""
     sio = _library("deeplabcut")
     if source.suffix.lower() in (".csv", ".h5"):
         return _read(source, lambda: sio.load_dlc(str(source)))
@@ -24,7 +24,7 @@ def read_deeplabcut(source: Path) -> Converted:
 
 
 def read_sleap(source: Path) -> Converted:
-    """A project or package: .slp, .pkg.slp, or a folder with one."""
+    """Return a project or package: .slp, .pkg.slp, or a folder with one."""
     sio = _library("sleap")
     if source.is_dir():
         files = sorted(source.glob("*.slp"))
@@ -44,7 +44,7 @@ def _library(name: str) -> Any:
 
 
 def _read(source: Path, load: Any) -> Converted:
-    """The labelled frames of a project.
+    """Return the labelled frames of a project.
 
     Raises:
         DataError: the library cannot read it, it has no labels, several skeletons, or a frame without its picture.
@@ -95,7 +95,7 @@ def _read(source: Path, load: Any) -> Converted:
 
 
 def _picture(frame: Any, video: str) -> tuple[Picture, str]:
-    """A frame's file where it has one, else its pixels; and its name."""
+    """Return a frame's file where it has one, else its pixels; and its name."""
     files = frame.video.filename
     if isinstance(files, list):
         path = Path(files[frame.frame_idx])

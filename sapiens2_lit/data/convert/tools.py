@@ -67,7 +67,7 @@ def _read_people(found: Converted, root: Path, layout: Layout) -> None:
 
 
 def _named(data: Coco) -> Coco:
-    """The lists with a name for each point."""
+    """Return the lists with a name for each point."""
     lengths = [len(one["keypoints"]) // 3 for one in data["annotations"] if one.get("keypoints")]
     names = [f"point_{number}" for number in range(1, max(lengths, default=0) + 1)]
     categories = [
@@ -77,7 +77,7 @@ def _named(data: Coco) -> Coco:
 
 
 def _swaps(data: Coco) -> list[list[str]]:
-    """The mirror pairs that a data.yaml of YOLO says."""
+    """Return the mirror pairs that a data.yaml of YOLO says."""
     for one in data["categories"]:
         if flip := one.get("flip_idx"):
             pairs = [(first, second) for first, second in enumerate(flip) if first < second]
@@ -100,7 +100,7 @@ def _read_maps(found: Converted, root: Path, layout: Layout) -> None:
 
 
 def _classes(root: Path, parts: Sequence[Part]) -> Classes | None:
-    """The vocabulary of all splits; None where no annotation has an outline."""
+    """Return the vocabulary of all splits; None where no annotation has an outline."""
     names: dict[str, None] = {}
     outlines = False
     for part in parts:

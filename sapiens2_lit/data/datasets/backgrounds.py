@@ -94,7 +94,7 @@ class Backgrounds:
         return np.clip(np.rint(color + (1 - share) * behind), 0, 255).astype(np.uint8)
 
     def sample(self, size: tuple[int, int], rng: np.random.Generator) -> Image:
-        """A part of one of the photographs that fills (height, width), mirrored half the times."""
+        """Return a part of one of the photographs that fills (height, width), mirrored half the times."""
         image = read_image(self.folder / str(self.names[rng.integers(len(self.names))]))
         shape = (image.shape[0], image.shape[1])
         x, y = rng.uniform(-1, 1, 2)

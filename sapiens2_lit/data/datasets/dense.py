@@ -121,11 +121,11 @@ class DenseDataset(Dataset[dict[str, Any]]):
         return len(self.names)
 
     def image_paths(self) -> Iterator[Path]:
-        """The image of each sample."""
+        """Return the image of each sample."""
         return (self.folder / str(name) for name in self.names)
 
     def __getitem__(self, key: int | Key) -> dict[str, Tensor | str]:
-        """A sample with the keys of the batch, unbatched.
+        """Return a sample with the keys of the batch, unbatched.
 
         Raises:
             DataError: naming the image or the label that cannot be read.
@@ -166,7 +166,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
             return None
 
     def _make(self, index: int, rng: np.random.Generator) -> tuple[dict[str, Any], bool]:
-        """A sample, and whether enough of its pixels count."""
+        """Return a sample, and whether enough of its pixels count."""
         name = str(self.names[index])
         path = self.folder / name
         image = Photograph(path, self.reduced_decoding)
@@ -191,7 +191,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
     def _choose(
         self, size: tuple[int, int], labels: Mapping[str, Any], rng: np.random.Generator
     ) -> tuple[Affine, dict[str, Tensor], bool]:
-        """A view that shows enough of the labels, the labels in it, and whether it does."""
+        """Return a view that shows enough of the labels, the labels in it, and whether it does."""
         few = fewest_valid(labels, self.label_sources)
         tries = 0 if self.augment is None else _VIEWS if few is not None and few >= self.min_valid else 1
         for view in range(tries + 1):

@@ -91,11 +91,11 @@ class PoseDataset(Dataset[dict[str, Any]]):
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def image_paths(self) -> Iterator[Path]:
-        """The image of each sample."""
+        """Return the image of each sample."""
         return (people.path(row) for people in self.sources for row in range(len(people)))
 
     def __getitem__(self, key: int | Key) -> dict[str, Tensor | str]:
-        """A sample with the keys of the batch, unbatched; `keypoints` is absent where there are no labels.
+        """Return a sample with the keys of the batch, unbatched; `keypoints` is absent where there are no labels.
 
         Raises:
             DataError: naming the image, if it cannot be read or is not of the size that its file declares.
@@ -195,6 +195,6 @@ class PoseDataset(Dataset[dict[str, Any]]):
 
 
 def name_of(people: People, row: int) -> str:
-    """What messages and results call a person: the image, and the annotation where there is one."""
+    """Return what messages and results call a person: the image, and the annotation where there is one."""
     annotation = people.annotation_id[row]
     return f"{people.path(row)} annotation {annotation}" if annotation >= 0 else str(people.path(row))

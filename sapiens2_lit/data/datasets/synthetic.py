@@ -66,7 +66,7 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         return generate(self.seed, index, self.image_size, self.people, self.field_of_view)
 
     def to_sample(self, frame: Frame, index: int, row: int) -> dict[str, Tensor | str]:
-        """A frame with the keys of the batch, unbatched."""
+        """Return a frame with the keys of the batch, unbatched."""
         fields: dict[str, npt.NDArray[Any]] = {
             "segmentation": frame.segmentation,
             "normal": frame.normal,
@@ -119,7 +119,7 @@ def find_source(skeleton: Skeleton) -> tuple[str, npt.NDArray[np.int64]]:
 
 
 def main_person(frame: Frame) -> PersonLabels | None:
-    """The one with the most pixels; None if nobody is seen."""
+    """Return the one with the most pixels; None if nobody is seen."""
     return max(frame.people, key=lambda person: person.area, default=None)
 
 
@@ -138,7 +138,7 @@ def channels_first(field: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def build_ground_truth(dataset: SyntheticDataset) -> dict[str, list[dict[str, Any]]]:
-    """A COCO dict of the largest person of each of the dataset's pictures, with the ids of its samples."""
+    """Return a COCO dict of the largest person of each of the dataset's pictures, with the ids of its samples."""
     skeleton, (height, width) = dataset.skeleton, dataset.image_size
     category = {
         "id": 1,

@@ -92,7 +92,7 @@ class UnlabeledDataset(Dataset[dict[str, Any]]):
         return len(self.pictures)
 
     def image_paths(self) -> Iterator[Path]:
-        """The image of each sample."""
+        """Return the image of each sample."""
         return (picture.path for picture in self.pictures)
 
     def __getitem__(self, key: int | Key) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class UnlabeledDataset(Dataset[dict[str, Any]]):
         return {**found, "sample": picture.name}
 
     def usable(self, index: int, rng: np.random.Generator) -> tuple[Picture, Image, Region]:
-        """The image of that index, or the next one drawn that can be used, and the region to cut from.
+        """Return the image of that index, or the next one drawn that can be used, and the region to cut from.
 
         Raises:
             DataError: many in a row cannot be used.
@@ -135,7 +135,7 @@ class UnlabeledDataset(Dataset[dict[str, Any]]):
         raise DataError(f"{TRIES} images in a row cannot be used, the last one because: {last}")
 
     def read(self, index: int) -> tuple[Image, Region]:
-        """An image and the region in it.
+        """Return an image and the region in it.
 
         Raises:
             DataError: it cannot be read, or is too small.

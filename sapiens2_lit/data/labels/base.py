@@ -42,7 +42,7 @@ class LabelSource(ABC):
 
     @abstractmethod
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Any:
-        """The label of an image of `size` (height, width), upright, in its own pixels.
+        """Return the label of an image of `size` (height, width), upright, in its own pixels.
 
         Raises:
             DataError: naming the file, what was found and what was expected.
@@ -50,7 +50,7 @@ class LabelSource(ABC):
 
     @abstractmethod
     def warp(self, label: Any, affine: Affine, size: tuple[int, int]) -> Tensor:
-        """The label as the network sees it: `affine` leads from its pixels to those of an input of `size`."""
+        """Return the label as the network sees it: `affine` leads from its pixels to those of an input of `size`."""
 
     def count_valid(self, label: Any) -> int | None:
         """How many pixels of a label that `read` gave count; None where that is no question."""
@@ -65,7 +65,7 @@ class LabelSource(ABC):
         """
 
     def unlabeled(self, stems: Iterable[str]) -> dict[str, str]:
-        """The stems without a label that can be told, and why; `data.on_bad: skip` leaves them out."""
+        """Return the stems without a label that can be told, and why; `data.on_bad: skip` leaves them out."""
         return {}
 
 
@@ -89,11 +89,11 @@ class RasterFolder(LabelSource):
         self.folder = find_folder(folder, setting)
 
     def names(self, stem: str) -> list[str]:
-        """The names, without suffix, of files that may hold a stem's label, the preferred one first."""
+        """Return the names, without suffix, of files that may hold a stem's label, the preferred one first."""
         return [stem]
 
     def path(self, stem: str) -> Path:
-        """The file of a stem, the first that exists; where none does, the one that is expected."""
+        """Return the file of a stem, the first that exists; where none does, the one that is expected."""
         places = [self.folder / file for file in self._files(stem)]
         return next((place for place in places if place.is_file()), places[0])
 
@@ -129,7 +129,7 @@ class RasterFolder(LabelSource):
         return problems
 
     def _expected(self, stem: str, look: bool) -> str:
-        """What to do about a label that is missing; `look` whether it is there in another format."""
+        """Return what to do about a label that is missing; `look` whether it is there in another format."""
         wanted = " or ".join(self._files(stem)) + " here"
         place = self.folder / stem
         named = place.parent.glob(f"{escape(place.name)}.*") if look else ()
@@ -150,7 +150,7 @@ class RasterFolder(LabelSource):
         return found[:_SHOWN_NAMES]
 
     def without_image(self, stems: Iterable[str]) -> list[str]:
-        """The stems of files here whose image is not among `stems`, sorted."""
+        """Return the stems of files here whose image is not among `stems`, sorted."""
         files = (path for path in self.folder.rglob("*") if path.suffix in self.suffixes)
         used = {name for stem in stems for name in self.names(stem)}
         return sorted({stem_of(path.relative_to(self.folder).as_posix()) for path in files} - used)
@@ -246,7 +246,7 @@ class MaskFolder(RasterFolder):
 
 
 def read_indices(path: Path) -> npt.NDArray[np.uint8]:
-    """The values (h, w) of an image of one channel, or the indices of a palette image.
+    """Return the values (h, w) of an image of one channel, or the indices of a palette image.
 
     Raises:
         DataError: the file is missing, broken, not of one channel, or its values do not fit into 8 bits.
@@ -282,5 +282,5 @@ def _grey_bits(data: bytes) -> int:
 
 
 def stem_of(name: str | Path) -> str:
-    """A file's name without its suffix, folders included: what labels are matched by."""
+    """Return a file's name without its suffix, folders included: what labels are matched by."""
     return PurePosixPath(name).with_suffix("").as_posix()

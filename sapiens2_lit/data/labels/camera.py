@@ -38,7 +38,7 @@ class CameraSource(LabelSource):
     has_files: ClassVar[bool] = True  # which may hold extrinsics
 
     def pose(self, image: Path, stem: str, frame: str) -> Pose:
-        """The way from a world to the camera's frame.
+        """Return the way from a world to the camera's frame.
 
         Raises:
             DataError: the file of the image's camera has no extrinsics, or they are none.
@@ -47,7 +47,7 @@ class CameraSource(LabelSource):
         return entry_pose(camera_entry(path, image) if path.suffix == ".json" else None, path, frame)
 
     def file_of(self, stem: str) -> Path:
-        """The file of an image's camera."""
+        """Return the file of an image's camera."""
         raise NotImplementedError
 
     @abstractmethod

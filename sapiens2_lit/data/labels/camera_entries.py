@@ -23,7 +23,7 @@ _MATRICES = {
 
 
 def camera_entry(path: Path, image: Path) -> Any:
-    """The contents of a camera's json that are of one image.
+    """Return the contents of a camera's json that are of one image.
 
     Args:
         path: the file; one with `frames` is of many images, told apart by `file_path`.
@@ -64,7 +64,7 @@ def _ends_with(wanted: tuple[str, ...], file_path: str, suffix: str) -> bool:
 
 
 def entry_intrinsics(entry: Mapping[str, Any], path: Path, size: tuple[int, int]) -> Any:
-    """The intrinsics that an entry holds, in pixels whose centres are integers, or None.
+    """Return the intrinsics that an entry holds, in pixels whose centres are integers, or None.
 
     `intrinsics` (or `K`) in pixels, by `normalized: true` as shares of width and height; `fl_x`, `fl_y`, `cx`, `cy` of
     transforms.json, whose pixels have their centres at halves; `field_of_view` in degrees across the longer side;
@@ -107,7 +107,7 @@ def declared_size(entry: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def entry_pose(entry: Any, path: Path, frame: str) -> Pose:
-    """The way from a world to the camera's frame, by an entry's extrinsics.
+    """Return the way from a world to the camera's frame, by an entry's extrinsics.
 
     Raises:
         DataError: there are none, or several, or they are no rotation and shift.

@@ -31,7 +31,7 @@ class ColorFolder(FieldFolder):
     channels = 3
 
     def stored(self, image: Path, stem: str, size: tuple[int, int]) -> Array:
-        """The numbers (h, w, 3) of an image's file; those of exr, which are linear light, as sRGB."""
+        """Return the numbers (h, w, 3) of an image's file; those of exr, which are linear light, as sRGB."""
         values = super().stored(image, stem, size)
         return to_srgb(values) if self.path(stem).suffix == ".exr" else values
 
@@ -55,7 +55,7 @@ class AlbedoFolder(ColorFolder):
         super().__init__(folder, setting, valids)
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
-        """sRGB (h, w, 3) in 0..1."""
+        """SRGB (h, w, 3) in 0..1."""
         return _share(path, values, valid & any_nonzero(values))
 
 
@@ -81,12 +81,12 @@ class AlphaFolder(FieldFolder):
         self._last: tuple[Path, Field] | None = None
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
-        """The matte of an image of `size`."""
+        """Return the matte of an image of `size`."""
         self._last = (image, super().read(image, stem, size))
         return self._last[1]
 
     def read_again(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
-        """What `read` gave last, if it was of this image: foregrounds are looked at beside their mattes."""
+        """Return what `read` gave last, if it was of this image: foregrounds are looked at beside their mattes."""
         last, self._last = self._last, None
         if last is not None and last[0] == image and last[1].valid.shape == size:
             return last[1]
@@ -150,7 +150,7 @@ class ForegroundFolder(ColorFolder):
         return color
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
-        """sRGB (h, w, 3) in 0..1."""
+        """SRGB (h, w, 3) in 0..1."""
         return _share(path, values, valid)
 
     def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:

@@ -132,7 +132,7 @@ class PointmapFolder(FieldFolder):
         check_frame(frame, cameras)
 
     def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
-        """The depth (h, w, 1) of an image's points."""
+        """Return the depth (h, w, 1) of an image's points."""
         if self.frame not in OTHER_FRAME:
             known = any_nonzero(values) & ~is_sentinel(values).any(axis=2)
             moved = pose_of(self.frame, self.cameras, image, stem).points(values)
@@ -232,7 +232,8 @@ def _some_places(
     valid: npt.NDArray[np.bool_], number: int, most: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Rows and columns of valid pixels, of which there are `number`: of all, or of every second, third ... of a row and
-    of a column, where that leaves about `most`."""
+    of a column, where that leaves about `most`.
+    """
     step = max(1, round((number / most) ** 0.5))
     rows, columns = np.nonzero(valid[::step, ::step])
     if not len(rows) and step > 1:

@@ -86,23 +86,23 @@ class FieldFolder(RasterFolder):
 
     @abstractmethod
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
-        """The label that a file (h, w, channels) holds, checked where `valid` (h, w) lets it count.
+        """Return the label that a file (h, w, channels) holds, checked where `valid` (h, w) lets it count.
 
         Raises:
             DataError: naming the file, what was found and what was expected.
         """
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
-        """The label of an image of `size`, in its own pixels."""
+        """Return the label of an image of `size`, in its own pixels."""
         return self.interpret(image, stem, size, self.stored(image, stem, size))
 
     def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
-        """The label that the numbers of `stored` are."""
+        """Return the label that the numbers of `stored` are."""
         valid = np.ones(size, dtype=bool) if self.valids is None else self.valids.read(image, stem, size)
         return self.decode(self.path(stem), values, valid)
 
     def stored(self, image: Path, stem: str, size: tuple[int, int]) -> Array:
-        """The numbers (h, w, channels) of an image's file as they are."""
+        """Return the numbers (h, w, channels) of an image's file as they are."""
         path = self.path(stem)
         values = read_array(path, self.kind or self.key, self.channels, self.layer)
         check_shape(path, values, image, size, self.channels, self.channels_hint)

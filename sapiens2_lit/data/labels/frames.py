@@ -86,12 +86,12 @@ def is_world(frame: str) -> bool:
 
 
 def camera_pose(frame: str) -> Pose:
-    """The way from a camera's frame to ours."""
+    """Return the way from a camera's frame to ours."""
     return Pose(np.array(FRAMES[frame].camera, dtype=np.float64), np.zeros(3))
 
 
 def world_pose(frame: str, matrix: Any, path: Path, kind: str) -> Pose:
-    """The way from a world to the frame of one of its cameras, and to ours.
+    """Return the way from a world to the frame of one of its cameras, and to ours.
 
     Args:
         frame: of the world.

@@ -64,14 +64,14 @@ class NormalFolder(FieldFolder):
         check_frame(frame, cameras)
 
     def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
-        """The normals (h, w, 3) in the camera's frame."""
+        """Return the normals (h, w, 3) in the camera's frame."""
         if self.frame not in OTHER_FRAME:  # these two need no more than signs, see `decode`
             pose = pose_of(self.frame, self.cameras, image, stem)
             values = pose.vectors(as_vectors(self.path(stem), values))
         return super().interpret(image, stem, size, values)
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
-        """Unit vectors (h, w, 3) in the camera's frame."""
+        """Return unit vectors (h, w, 3) in the camera's frame."""
         encoding = encoding_of(path, values)
         if encoding is None:
             normals = to_opencv(values.astype(np.float32), self.frame)
@@ -154,7 +154,7 @@ def to_opencv(vectors: npt.NDArray[np.float32], frame: Frame) -> npt.NDArray[np.
 
 
 def as_vectors(path: Path, values: Array) -> npt.NDArray[np.float32]:
-    """Normals (..., 3) as floats, -1..1; 0 where integers are black."""
+    """Return normals (..., 3) as floats, -1..1; 0 where integers are black."""
     if values.dtype.kind not in "iu":
         return values.astype(np.float32)
     if values.dtype not in (np.uint8, np.uint16):

@@ -117,7 +117,7 @@ def _fill(shape: Any, size: Size) -> npt.NDArray[np.bool_]:
 
 
 def _area(one: Mapping[str, Any]) -> float:
-    """The area that an outline has or spans."""
+    """Return the area that an outline has or spans."""
     if isinstance(one.get("area"), int | float) and one["area"] > 0:
         return float(one["area"])
     box = one.get("bbox") or (0, 0, 0, 0)
@@ -127,7 +127,7 @@ def _area(one: Mapping[str, Any]) -> float:
 def _classes_of(
     path: Path, categories: Sequence[Any], annotations: Sequence[Any], classes: Classes
 ) -> dict[Any, int]:
-    """The class of each category that occurs.
+    """Return the class of each category that occurs.
 
     Raises:
         DataError: for those that are none, with the nearest ones.

@@ -49,7 +49,7 @@ class Encoding:
     signs: tuple[int, ...] = ()
 
     def decode(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The numbers of integers (h, w, C)."""
+        """Return the numbers of integers (h, w, C)."""
         if stored.dtype == np.uint8 and not self.signs:
             return np.asarray(cv2.LUT(stored, self._table), np.float32).reshape(stored.shape)
         return self._decode(stored)
@@ -116,7 +116,7 @@ class Field:
         return int(np.count_nonzero(self.valid))
 
     def decode(self, rows: slice, columns: slice = slice(None)) -> npt.NDArray[np.float32]:
-        """The numbers of a part of the image."""
+        """Return the numbers of a part of the image."""
         part = self.stored[rows, columns]
         return part if self.encoding is None else self.encoding.decode(part)
 
@@ -133,7 +133,7 @@ class Field:
         return self.sample(affine, size).means(np.nan)
 
     def sample(self, affine: Affine, size: tuple[int, int]) -> "Sampled":
-        """The label as an output of `size` shows it.
+        """Return the label as an output of `size` shows it.
 
         Integers that shrink by more than 2 are averaged before they are decoded, which rounds them once more.
         """

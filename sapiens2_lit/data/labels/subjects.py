@@ -40,7 +40,7 @@ def label_subjects(
     *,
     skip_bad: bool = False,
 ) -> list[Subject]:
-    """What checks look at in the labels of one split.
+    """Return what checks look at in the labels of one split.
 
     Args:
         split: train, val or test.

@@ -33,7 +33,7 @@ def read_rasters(
 def warp_rasters(
     rasters: Sequence[LabelSource], labels: Mapping[str, Any], affine: Affine, size: tuple[int, int]
 ) -> dict[str, Tensor]:
-    """The labels of `read_rasters` as the network sees them.
+    """Return the labels of `read_rasters` as the network sees them.
 
     Fields become what the warped image's camera sees (A K = K' Q); without `intrinsics` among the labels, pixels are
     taken to be square. What does not count is 0 in fields that `valid` speaks of, and NaN in the others.
@@ -68,7 +68,7 @@ def warp_rasters(
 
 
 def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> int | None:
-    """The number of pixels that count in the label in which fewest do; None where labels count everywhere."""
+    """Return the number of pixels that count in the label in which fewest do; None where labels count everywhere."""
     counts = [raster.count_valid(labels[raster.key]) for raster in rasters]
     return min((count for count in counts if count is not None), default=None)
 
@@ -84,7 +84,7 @@ def fewest_seen(warped: Mapping[str, Tensor]) -> int | None:
 
 
 def hide(warped: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same labels, none of whose pixels counts."""
+    """Return the same labels, none of whose pixels counts."""
     return {key: torch.full_like(warped[key], nothing) for key, nothing in _HIDDEN.items() if key in warped}
 
 
@@ -94,6 +94,6 @@ def count_invalid(labels: Mapping[str, Any]) -> int:
 
 
 def say_invalid(rasters: Sequence[LabelSource]) -> str:
-    """What the pixels of `count_invalid` are, for messages."""
+    """Return what the pixels of `count_invalid` are, for messages."""
     kinds = dict.fromkeys(raster.no_value for raster in rasters if isinstance(raster, FieldFolder))
     return " or ".join(kinds)

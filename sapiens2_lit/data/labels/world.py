@@ -24,7 +24,7 @@ def check_frame(frame: str, cameras: CameraSource | None) -> None:
 
 
 def pose_of(frame: Frame, cameras: CameraSource | None, image: Path, stem: str) -> Pose:
-    """The way from a frame to the camera's, for one image.
+    """Return the way from a frame to the camera's, for one image.
 
     Raises:
         DataError: the camera has no extrinsics, or they are none.
@@ -36,7 +36,7 @@ def pose_of(frame: Frame, cameras: CameraSource | None, image: Path, stem: str) 
 
 
 def advise_on_frame(frame: str) -> str:
-    """What to do where points that should be in front of the camera are behind it, as the end of a sentence."""
+    """Return what to do where points that should be in front of the camera are behind it, as the end of a sentence."""
     other = {"opencv": "opengl", "opengl": "opencv"}.get(frame)
     if other:
         return f"; set it to '{other}'"

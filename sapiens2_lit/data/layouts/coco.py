@@ -44,7 +44,7 @@ def find(root: Path, kind: Kind) -> list[Layout]:
 
 
 def open_file(path: Path, kind: Kind) -> Layout | None:
-    """A JSON file given by name, as all there is."""
+    """Return a JSON file given by name, as all there is."""
     if path.suffix.lower() != ".json" or not path.is_file():
         return None
     head = read_head(path)

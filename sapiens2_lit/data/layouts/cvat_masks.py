@@ -13,7 +13,7 @@ IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentatio
 
 
 def find(root: Path, kind: Kind) -> list[Layout]:
-    """The dataset of a folder, whose splits are the lists of names, else all its masks.
+    """Return the dataset of a folder, whose splits are the lists of names, else all its masks.
 
     Raises:
         DataError: the pictures were not exported.
@@ -36,7 +36,7 @@ def find(root: Path, kind: Kind) -> list[Layout]:
 
 
 def open_file(path: Path, kind: Kind) -> Layout | None:
-    """A list of names, or the folder of masks, given by name."""
+    """Return a list of names, or the folder of masks, given by name."""
     if path.is_dir() and path.name == MASKS:
         found = find(path.parent, kind)
         return found[0] if found else None

@@ -48,7 +48,7 @@ def _set(
 
 
 def outline_of(shape: Element, size: tuple[int, int]) -> dict[str, Any] | None:
-    """The `segmentation` of a polygon, box, ellipse or mask as COCO writes it, None for what has no area.
+    """Return the `segmentation` of a polygon, box, ellipse or mask as COCO writes it, None for what has no area.
 
     Args:
         shape: the element.
@@ -74,7 +74,7 @@ def outline_of(shape: Element, size: tuple[int, int]) -> dict[str, Any] | None:
 
 
 def _mask(shape: Element, size: tuple[int, int]) -> dict[str, Any]:
-    """A mask in its own rectangle, row by row, as one of the whole picture, column by column."""
+    """Return a mask in its own rectangle, row by row, as one of the whole picture, column by column."""
     left, top, width, height = (int(_number(shape, key)) for key in ("left", "top", "width", "height"))
     try:
         runs = [int(word) for word in (shape.get("rle") or "").split(",")]
@@ -91,7 +91,7 @@ def _mask(shape: Element, size: tuple[int, int]) -> dict[str, Any]:
 
 
 def column_runs(mask: np.ndarray) -> list[int]:
-    """A mask (h, w) of 0 and 1 as COCO's lengths of runs, column by column, the first of 0."""
+    """Return a mask (h, w) of 0 and 1 as COCO's lengths of runs, column by column, the first of 0."""
     flat = np.concatenate([[0], mask.ravel(order="F"), [2]])
     changes = np.flatnonzero(np.diff(flat))
     return np.diff(np.concatenate([[0], changes])).tolist()

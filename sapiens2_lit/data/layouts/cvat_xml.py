@@ -44,13 +44,13 @@ class _Skeletons:
 
 
 def find(root: Path, kind: Kind) -> list[Layout]:
-    """The annotation files of CVAT in a folder."""
+    """Return the annotation files of CVAT in a folder."""
     found = [path for path in visible(root) if is_cvat(path)]
     return [layout for path in found if (layout := open_file(path, kind)) is not None]
 
 
 def open_file(path: Path, kind: Kind) -> Layout | None:
-    """An XML file given by name; its `subset` of each image tells splits apart.
+    """Return an XML file given by name; its `subset` of each image tells splits apart.
 
     Raises:
         DataError: it is XML, but none of CVAT for images.
@@ -73,7 +73,7 @@ def is_cvat(path: Path) -> bool:
 
 
 def read_labels(path: Path, split: str, kind: Kind, skip_bad: bool) -> Coco:
-    """The labels of a split as COCO lists.
+    """Return the labels of a split as COCO lists.
 
     A skeleton is a person: points that are `outside` are unlabelled, `occluded` ones count as such. A box of the same
     group is the person's; without one the box is tight around the points.
@@ -122,7 +122,7 @@ def read_labels(path: Path, split: str, kind: Kind, skip_bad: bool) -> Coco:
 
 
 def _parse(path: Path) -> ElementTree.Element:
-    """The root of a file.
+    """Return the root of a file.
 
     Raises:
         DataError: it is not XML, declares entities, or is not CVAT's for images.

@@ -44,7 +44,7 @@ class SplitFinder:
         self.name = name
 
     def find(self, split: str) -> Part:
-        """The labels of a split that the settings do not leave out.
+        """Return the labels of a split that the settings do not leave out.
 
         Raises:
             DataError: there are none, or several that may be meant; says what was looked for, found, and what to type.
@@ -118,7 +118,7 @@ class SplitFinder:
         return layout.parts.get(split) or layout.parts["train"]
 
     def _open(self, split: str, setting: str) -> Layout:
-        """What the file or folder of a setting holds.
+        """Return what the file or folder of a setting holds.
 
         Raises:
             DataError: it is not there, or of no tool.
@@ -141,7 +141,7 @@ class SplitFinder:
         return f"`{self.name.format(split)}` is {setting!r}, and there is no such file (looked for {looked})"
 
     def _near(self, setting: str) -> str:
-        """A question for a name that may be mistyped; empty where nothing is called alike."""
+        """Return a question for a name that may be mistyped; empty where nothing is called alike."""
         found = {path.name: path for folder in ("annotations", "") for path in visible(self.root / folder)}
         close = get_close_matches(Path(setting).name, found, n=1, cutoff=0.5)
         return f" Did you mean {short_path(found[close[0]], self.root)}?" if close else ""

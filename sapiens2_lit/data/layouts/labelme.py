@@ -40,7 +40,7 @@ def find(root: Path, kind: Kind) -> list[Layout]:
 
 
 def open_file(path: Path, kind: Kind) -> Layout | None:
-    """A folder given by name.
+    """Return a folder given by name.
 
     Raises:
         DataError: it is a single file of LabelMe.
@@ -75,7 +75,7 @@ def _layout(root: Path, folders: dict[str, Path], kind: Kind) -> Layout:
 
 
 def read_labels(folder: Path, root: Path, kind: Kind, skip_bad: bool) -> Coco:
-    """The labels of a folder as COCO lists.
+    """Return the labels of a folder as COCO lists.
 
     Points of one `group_id` are a person, and so are points without one where no name comes twice; an outline or a
     rectangle of the same group is the person's box. The names of points are all that occur, in the order of the files.

@@ -46,7 +46,7 @@ def outline_of(shape: dict[str, Any], size: tuple[int, int]) -> Any:
 
 
 def _mask(given: Any, points: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
-    """A png in base64 that fills the rectangle of two corners."""
+    """Return a png in base64 that fills the rectangle of two corners."""
     try:
         with Image.open(io.BytesIO(base64.b64decode(str(given), validate=True))) as image:
             values = (np.asarray(image.convert("L")) > 0).astype(np.uint8)

@@ -95,7 +95,7 @@ def settle(problems: Problems, skip_bad: bool) -> None:
 
 
 def read_head(path: Path, length: int = 1 << 16) -> bytes:
-    """The first bytes of a file; empty if it cannot be read."""
+    """Return the first bytes of a file; empty if it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(length)
@@ -104,12 +104,12 @@ def read_head(path: Path, length: int = 1 << 16) -> bytes:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What is in a folder, hidden files left out, sorted; empty if it is no folder."""
+    """Return what is in a folder, hidden files left out, sorted; empty if it is no folder."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def short_path(path: Path, root: Path) -> str:
-    """A path as it is under the dataset's folder, if it is there."""
+    """Return a path as it is under the dataset's folder, if it is there."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

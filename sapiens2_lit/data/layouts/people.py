@@ -64,7 +64,7 @@ def read_people(
 
 
 def read_labels(part: Part, *, skip_bad: bool = False) -> Coco:
-    """The COCO lists of a split."""
+    """Return the COCO lists of a split."""
     if part.read is not None:
         return part.read(skip_bad)
     return read_lists(part.path, ("images", "annotations", "categories"))
@@ -109,7 +109,7 @@ def choose_by(held_out: HeldOut, split: str, path: Path, setting: str, group_by:
 
 
 def _of_images(data: Coco, kept: list[bool]) -> Coco:
-    """The images that are kept, and what is annotated in them; annotations of none of the images stay."""
+    """Return the images that are kept, and what is annotated in them; annotations of none of the images stay."""
     images = data["images"]
     out = {
         str(image.get("id"))

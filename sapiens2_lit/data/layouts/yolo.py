@@ -25,7 +25,7 @@ Line = dict[str, Any]
 
 
 def find(root: Path, kind: Kind) -> list[Layout]:
-    """The data.yaml files of a folder that have labels of this kind."""
+    """Return the data.yaml files of a folder that have labels of this kind."""
     layouts = []
     for path in visible(root):
         if is_yaml(path):
@@ -36,7 +36,7 @@ def find(root: Path, kind: Kind) -> list[Layout]:
 
 
 def open_file(path: Path, kind: Kind) -> Layout | None:
-    """A data.yaml given by name.
+    """Return a data.yaml given by name.
 
     Raises:
         DataError: it is one of another kind.
@@ -60,7 +60,7 @@ def _layout(yolo: YoloYaml, kind: Kind) -> Layout:
 
 
 def read_labels(yolo: YoloYaml, split: str, kind: Kind, skip_bad: bool) -> Coco:
-    """The labels of a split as COCO lists.
+    """Return the labels of a split as COCO lists.
 
     Args:
         yolo: the data.yaml.
@@ -106,7 +106,7 @@ def read_labels(yolo: YoloYaml, split: str, kind: Kind, skip_bad: bool) -> Coco:
 
 
 def categories(yolo: YoloYaml) -> list[dict[str, Any]]:
-    """The classes as categories of COCO, whose ids are the indices."""
+    """Return the classes as categories of COCO, whose ids are the indices."""
     points: dict[str, Any] = {} if yolo.points is None else {"keypoints": list(yolo.point_names)}
     if yolo.points is not None and yolo.data.get("flip_idx"):
         points["flip_idx"] = yolo.data["flip_idx"]
@@ -114,7 +114,7 @@ def categories(yolo: YoloYaml) -> list[dict[str, Any]]:
 
 
 def label_of(image: Path) -> Path:
-    """The text file of a picture: `labels` for the last `images` in its path, else beside it."""
+    """Return the text file of a picture: `labels` for the last `images` in its path, else beside it."""
     parts = list(image.parts)
     for place in range(len(parts) - 2, -1, -1):
         if parts[place] == "images":

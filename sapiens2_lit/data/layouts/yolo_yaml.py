@@ -36,7 +36,7 @@ class YoloYaml:
     point_names: tuple[str, ...]
 
     def splits(self) -> dict[str, list[Any]]:
-        """What the file says of each split that it has."""
+        """Return what the file says of each split that it has."""
         found = {}
         for split, keys in _SPLIT_KEYS.items():
             given = next((self.data[key] for key in keys if self.data.get(key)), None)
@@ -45,7 +45,7 @@ class YoloYaml:
         return found
 
     def images(self, split: str) -> list[Path]:
-        """The pictures of a split, in folders, lists of names, or single files.
+        """Return the pictures of a split, in folders, lists of names, or single files.
 
         Raises:
             DataError: a place or a picture is not there; says where it was looked for.
@@ -85,7 +85,7 @@ class YoloYaml:
             yield here / "/".join(parts[first:])
 
     def _listed(self, place: Path) -> list[Path]:
-        """The pictures that a text file lists, a path a line."""
+        """Return the pictures that a text file lists, a path a line."""
         lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines()]
         found, missing = [], []
         for line in filter(None, lines):

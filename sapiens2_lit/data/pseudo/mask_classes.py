@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def mask_classes(root: Path, classes: Classes) -> Classes:
-    """The vocabulary as the mask files of a folder code it: of masks that no model has predicted as it is.
+    """Return the vocabulary as the mask files of a folder code it: of masks that no model has predicted as it is.
 
     Pixels of the teacher's classes that the student does not have are ignored. A vocabulary whose `remap` tells of
     exactly the teacher's indices is taken at its word.

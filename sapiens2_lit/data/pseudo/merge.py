@@ -22,7 +22,7 @@ _NO_LABELS = {"valid", "intrinsics", "confidence", "foreground"}  # keys that sa
 
 
 def without(stems: list[str], left_out: frozenset[str], root: Path) -> list[str]:
-    """The stems that are not left out.
+    """Return the stems that are not left out.
 
     Raises:
         DataError: none remains.
@@ -87,7 +87,7 @@ def held_out_pairs(root: Path, samples: Mapping[str, Sample], files: list[Path])
 
 
 def pictures_of(dataset: Any) -> list[Path]:
-    """The files of a split's pictures, of datasets that have files."""
+    """Return the files of a split's pictures, of datasets that have files."""
     if isinstance(dataset, DenseDataset):
         return [dataset.folder / str(name) for name in dataset.names]
     if isinstance(dataset, PoseDataset):
@@ -100,7 +100,7 @@ def pictures_of(dataset: Any) -> list[Path]:
 
 
 def labels_of(dataset: Any) -> set[str]:
-    """The keys of a split's labels, of datasets that have files."""
+    """Return the keys of a split's labels, of datasets that have files."""
     if isinstance(dataset, DenseDataset):
         return _keys(dataset.label_sources)
     if isinstance(dataset, PoseDataset):

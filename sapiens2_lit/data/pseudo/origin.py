@@ -43,7 +43,7 @@ class Origin:
         return str(self.teacher["fingerprint"])
 
     def of_label(self, key: str) -> Mapping[str, Any] | None:
-        """What is said of the head whose labels have a key."""
+        """Return what is said of the head whose labels have a key."""
         return next((head for head in self.heads.values() if head["label"] == key), None)
 
     def write(self, root: Path) -> None:
@@ -52,7 +52,7 @@ class Origin:
         write_own(root / NAME, (json.dumps(content, indent=1) + "\n").encode())
 
     def ended(self, images: int) -> "Origin":
-        """The same, finished."""
+        """Return the same, finished."""
         return replace(self, finished=True, images=images)
 
 

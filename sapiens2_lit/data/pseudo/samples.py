@@ -49,7 +49,7 @@ def read_samples(root: Path) -> list[Sample]:
 
 
 def find_same(samples: Iterable[Sample], files: Iterable[Path]) -> dict[str, Path]:
-    """The samples whose picture is, byte for byte, one of the files: by name, that file.
+    """Return the samples whose picture is, byte for byte, one of the files: by name, that file.
 
     Files are hashed where a sample is as large.
     """

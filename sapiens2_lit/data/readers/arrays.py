@@ -136,7 +136,7 @@ def _read_member(file: IO[bytes], name: str) -> Array:
 
 
 def _from_bytes(data: Any) -> Array:
-    """The array of an npy file."""
+    """Return the array of an npy file."""
     plain = _PLAIN.match(data[:_HEADER])
     end = 10 + int.from_bytes(plain["size"], "little") if plain is not None else 0
     if plain is not None and plain.end() == end:

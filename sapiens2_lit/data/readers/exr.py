@@ -34,7 +34,7 @@ _SHOWN = 40  # channels of a file
 
 
 def read_exr(path: Path, kind: str, channels: int, layer: str | None = None) -> Array | None:
-    """The pass of a label, (h, w) or (h, w, 3), in the display window of the file; 0 where it has no data.
+    """Return the pass of a label, (h, w) or (h, w, 3), in the display window of the file; 0 where it has no data.
 
     The layer named is taken; else the only one that fits; else the one that is called as renderers call such a pass.
     Depth in three equal channels is one.
@@ -68,7 +68,7 @@ def read_exr(path: Path, kind: str, channels: int, layer: str | None = None) -> 
 
 
 def _channels(file: Any) -> Channels:
-    """The channels of all parts by name; those of a part that is a layer of its own have its name in front."""
+    """Return the channels of all parts by name; those of a part that is a layer of its own have its name in front."""
     found: Channels = {}
     for part in file.parts:
         name = part.header.get("name", "") if len(file.parts) > 1 else ""

@@ -48,7 +48,7 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a photograph.
+    """Return the bytes of a photograph.
 
     Raises:
         DataError: it is missing, empty or a truncated JPEG.
@@ -68,7 +68,7 @@ def read_file(path: Path) -> bytes:
 
 
 def decode(path: Path, data: bytes, factor: int = 1) -> npt.NDArray[np.uint8]:
-    """The pixels of a photograph, as `read_image` gives them, but of a JPEG at 1 / `factor` of its size.
+    """Return the pixels of a photograph, as `read_image` gives them, but of a JPEG at 1 / `factor` of its size.
 
     With 2, 4 or 8 each pixel (of as many as begin in the picture) is the mean of `factor` x `factor` ones, or close to
     it. All of the file is decoded, so that damage is found as well. Other kinds of pictures come at their full size.
@@ -114,7 +114,7 @@ def _decode_jpeg(path: Path, data: bytes, factor: int = 1) -> npt.NDArray[np.uin
 
 
 def _orientation(data: bytes) -> int:
-    """The EXIF orientation of a JPEG, 1 where it says nothing."""
+    """Return the EXIF orientation of a JPEG, 1 where it says nothing."""
     if _EXIF not in data[:_EXIF_PLACE]:
         return 1
     try:
@@ -159,7 +159,7 @@ def upright_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
 
 
 def find_images(place: Path) -> list[Path]:
-    """The image, those of a folder (and folders in it), or those that match a glob; sorted.
+    """Return the image, those of a folder (and folders in it), or those that match a glob; sorted.
 
     Hidden files, and what lies in hidden folders, are no images of a folder or a glob: Macs leave `._0001.png` beside
     `0001.png`.

@@ -39,7 +39,7 @@ class Photograph:
             self.size = (self._pixels.shape[0], self._pixels.shape[1])
 
     def warp(self, affine: Affine, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """The picture in an input of `size`, by an affine from its upright pixels.
+        """Return the picture in an input of `size`, by an affine from its upright pixels.
 
         Raises:
             DataError: the file is damaged.

@@ -20,7 +20,7 @@ _MOST_PIXELS = 1 << 30  # beyond which OpenCV refuses
 
 
 def read_unfiltered(data: bytes) -> npt.NDArray[Any] | None:
-    """The numbers (h, w) or (h, w, C) of a png of 8 or 16 bits, in the file's order: gray, RGB or RGBA.
+    """Return the numbers (h, w) or (h, w, C) of a png of 8 or 16 bits, in the file's order: gray, RGB or RGBA.
 
     Returns:
         uint8 or uint16; None for all that is not a whole, plain png whose rows are stored as they are: whatever reads

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 def find_videos(place: Path) -> list[Path]:
-    """The video, or those of a folder and folders in it but hidden ones; sorted."""
+    """Return the video, or those of a folder and folders in it but hidden ones; sorted."""
     if place.is_file():
         return [place] if place.suffix.lower() in VIDEO_SUFFIXES else []
     return sorted(

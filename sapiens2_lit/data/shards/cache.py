@@ -56,7 +56,7 @@ class BlockCache:
             )
 
     def read(self, name: str, total: int, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end` of a file of `total` bytes; errors are those of `fetch`.
+        """Return the bytes from `start` to `end` of a file of `total` bytes; errors are those of `fetch`.
 
         Raises:
             SettingError: the cache cannot be written to.
@@ -93,7 +93,7 @@ class BlockCache:
         return self.own / name / f"{block:07d}"
 
     def _load(self, name: str, block: int, total: int) -> bytes | None:
-        """A block, None where it is not here whole."""
+        """Return a block, None where it is not here whole."""
         path = self._path(name, block)
         try:
             with path.open("rb", buffering=0) as file:
@@ -151,7 +151,7 @@ def remove_oldest(folder: Path, most: int) -> int:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The blocks of all packs: each lies in a folder named as the file that it is of."""
+    """Yield the blocks of all packs: each lies in a folder named as the file that it is of."""
     for parent, _, names in os.walk(folder):
         for name in names:
             if name.isdecimal() or name.endswith(_PART):

@@ -27,7 +27,7 @@ _UNREADABLE = (zipfile.BadZipFile, ValueError, OSError, KeyError, EOFError, Synt
 
 
 def encode_label(suffix: str, data: bytes) -> bytes:
-    """The bytes of a label's file of a kind, or better ones with the same numbers.
+    """Return the bytes of a label's file of a kind, or better ones with the same numbers.
 
     Args:
         suffix: of the file, in lower case; it stays.
@@ -41,7 +41,7 @@ def encode_label(suffix: str, data: bytes) -> bytes:
 
 
 def unfiltered(data: bytes) -> bytes | None:
-    """A png of gray or RGB with 8 or 16 bits without filters; None where it stays as it is."""
+    """Return a png of gray or RGB with 8 or 16 bits without filters; None where it stays as it is."""
     if not data.startswith(_PNG) or len(data) < 29 or any(name in data[:4096] for name in _CHANGES_VALUES):
         return None
     bits, color, _, _, interlaced = struct.unpack_from(">5B", data, 24)
@@ -63,7 +63,7 @@ def unfiltered(data: bytes) -> bytes | None:
 
 
 def deflated(data: bytes) -> bytes | None:
-    """An npz of one array, stored as it is, in the fastest compression; None where it stays as it is."""
+    """Return an npz of one array, stored as it is, in the fastest compression; None where it stays as it is."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()

@@ -55,7 +55,7 @@ def write_index(path: Path, entries: Iterable[tuple[str, Entry]]) -> None:
 
 
 def folder_id(folders: dict[str, int], name: str) -> int:
-    """The number of a file's folder; folders that are new get one, and so do those that they are in."""
+    """Return the number of a file's folder; folders that are new get one, and so do those that they are in."""
     parent = name.rpartition("/")[0]
     for end in [place for place, letter in enumerate(parent) if letter == "/"] + [len(parent)]:
         folders.setdefault(parent[:end], len(folders))

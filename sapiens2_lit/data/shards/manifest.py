@@ -69,7 +69,7 @@ class Manifest:
 
 
 def parse_manifest(data: bytes, place: str) -> Manifest | None:
-    """What `index.json` says; None where it is not of a pack of ours.
+    """Return what `index.json` says; None where it is not of a pack of ours.
 
     Args:
         data: its bytes.

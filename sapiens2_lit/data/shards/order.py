@@ -39,7 +39,7 @@ class ShardOrder:
     def draw(
         self, sizes: Sequence[int], counts: Sequence[int], rng: np.random.Generator, ranks: int
     ) -> list[Indices]:
-        """The samples of an epoch for each rank: as many for each, and each sample for one alone.
+        """Return the samples of an epoch for each rank: as many for each, and each sample for one alone.
 
         Args:
             sizes: number of samples of each source, in the dataset's order.
@@ -100,7 +100,7 @@ def shard_order(paths: Iterable[Path], window: int | None) -> ShardOrder | None:
 
 
 def _place_of(path: Path) -> tuple[str, int, int] | None:
-    """The packed folder, the shard and the offset of a file; None where it lies in no shard."""
+    """Return the packed folder, the shard and the offset of a file; None where it lies in no shard."""
     found = path.place() if isinstance(path, ShardPath) else None
     if found is None or (entry := found[2]) is None or entry.shard is None:
         return None

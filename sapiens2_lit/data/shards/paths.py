@@ -40,7 +40,7 @@ def is_address(place: str | Path) -> bool:
 
 
 def pack_of(path: Path) -> tuple[Pack, str] | None:
-    """The packed folder that a path leads into, and the path in it; None for other paths."""
+    """Return the packed folder that a path leads into, and the path in it; None for other paths."""
     if not isinstance(path, ShardPath):
         return None
     text = path.as_posix()
@@ -68,7 +68,7 @@ def register(pack: Pack, path: "ShardPath") -> "ShardPath":
 
 
 def _restored(root: str, reading: ShardReading, inner: str) -> Path:
-    """A path in a process that may not have opened its packed folder."""
+    """Return a path in a process that may not have opened its packed folder."""
     path = (
         register(Pack(root, reading), ShardPath(root))
         if ShardPath(root).as_posix() not in _packs
@@ -81,7 +81,7 @@ class ShardPath(_Base):
     """A path below a packed folder."""
 
     def place(self) -> tuple[Pack, str, Entry | None] | None:
-        """The pack, the path in it, and the file if it is one in the pack."""
+        """Return the pack, the path in it, and the file if it is one in the pack."""
         found = pack_of(self)
         if found is None:
             return None

@@ -78,7 +78,7 @@ class Plan:
 
 
 def make_plan(root: Path, shard_size: int, settings: str) -> Plan:
-    """The plan of a folder, by names and sizes alone: the same one as long as no file changes.
+    """Return the plan of a folder, by names and sizes alone: the same one as long as no file changes.
 
     Args:
         root: the folder.
@@ -138,7 +138,7 @@ def list_files(root: Path) -> Iterator[SourceFile]:
 
 
 def group_files(files: Sequence[SourceFile]) -> tuple[dict[str, list[Member]], list[SourceFile]]:
-    """The files of each sample by its key, and those that belong to none."""
+    """Return the files of each sample by its key, and those that belong to none."""
     tops = {
         "/".join(parts[:place])
         for parts in (file.name.split("/") for file in files)
@@ -162,7 +162,7 @@ def group_files(files: Sequence[SourceFile]) -> tuple[dict[str, list[Member]], l
 
 
 def key_of(name: str, tops: set[str]) -> tuple[str, str]:
-    """The key of a file's sample, and the folder that says what of it the file is.
+    """Return the key of a file's sample, and the folder that says what of it the file is.
 
     Args:
         name: path of the file.
@@ -178,5 +178,5 @@ def key_of(name: str, tops: set[str]) -> tuple[str, str]:
 
 
 def tar_bytes(member: Member) -> int:
-    """What a file takes in a tar file, at most."""
+    """Return what a file takes in a tar file, at most."""
     return BLOCK + (_LONG if len(member.name.encode()) > 100 else 0) + -(-member.file.size // BLOCK) * BLOCK

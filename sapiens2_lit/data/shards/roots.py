@@ -11,7 +11,7 @@ from sapiens2_lit.errors import DataError
 
 
 def open_root(root: str | Path, reading: ShardReading | None = None) -> Path:
-    """The folder of a dataset: as it is, or as it was before it was packed.
+    """Return the folder of a dataset: as it is, or as it was before it was packed.
 
     Args:
         root: a folder, a packed folder, or the address of a packed one: s3://bucket/people, https://host/people.
@@ -44,7 +44,7 @@ def open_root(root: str | Path, reading: ShardReading | None = None) -> Path:
 
 
 def _at_address(url: str, reading: ShardReading) -> Path:
-    """The packed folder at an address, or a path inside one that lies above it."""
+    """Return the packed folder at an address, or a path inside one that lies above it."""
     if pack_of(path := ShardPath(url)) is not None:
         return path
     start = url.index("://") + 3
@@ -61,7 +61,7 @@ def _at_address(url: str, reading: ShardReading) -> Path:
 
 
 def _inside_pack(folder: Path, reading: ShardReading | None) -> Path:
-    """A path that is not there: in the packed folder that it leads into, if there is one."""
+    """Return a path that is not there: in the packed folder that it leads into, if there is one."""
     above = next((parent for parent in folder.parents if parent.exists()), folder)
     if (above / manifest.NAME).is_file() and isinstance(base := open_root(above, reading), ShardPath):
         return base / folder.relative_to(above)
@@ -69,7 +69,7 @@ def _inside_pack(folder: Path, reading: ShardReading | None) -> Path:
 
 
 def root_below(root: str, own: Path, reading: ShardReading) -> Path:
-    """The folder of a dataset that a relative path names, below `root` or, where that is packed, inside it."""
+    """Return the folder of a dataset that a relative path names, below `root` or, where that is packed, inside it."""
     if is_address(own) or own.is_absolute():
         return own
     if is_address(root):

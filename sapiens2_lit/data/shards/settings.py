@@ -65,7 +65,7 @@ class ShardReading:
 
 
 def parse_bytes(text: str, setting: str) -> int:
-    """A number of bytes as people write it: 1GB, 512 MiB, 1500000.
+    """Return a number of bytes as people write it: 1GB, 512 MiB, 1500000.
 
     Raises:
         SettingError: naming the setting.

@@ -50,7 +50,7 @@ class LocalFolder:
         self.folder = folder
 
     def read(self, name: str, total: int, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end` of a file that should have `total`.
+        """Return the bytes from `start` to `end` of a file that should have `total`.
 
         Raises:
             DataError: it is not there, or shorter.
@@ -86,7 +86,7 @@ class Server:
         self._pid = 0
 
     def read(self, name: str, total: int, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end` of a file that should have `total`.
+        """Return the bytes from `start` to `end` of a file that should have `total`.
 
         Raises:
             DataError: it is not there, or shorter.
@@ -179,7 +179,7 @@ class Server:
 
 
 def connect(protocol: str, url: str) -> Any:
-    """A file system of fsspec.
+    """Return a file system of fsspec.
 
     Raises:
         SettingError: there is no such protocol, or its package is not installed.
@@ -205,7 +205,7 @@ def connect(protocol: str, url: str) -> Any:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What fsspec raises of connections that fail, as far as its libraries were loaded."""
+    """Return what fsspec raises of connections that fail, as far as its libraries were loaded."""
     found: list[type[Exception]] = [OSError, EOFError]
     for module, name in (
         ("aiohttp", "ClientError"),
@@ -218,12 +218,12 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def said(error: Exception) -> str:
-    """An error in one line."""
+    """Return an error in one line."""
     return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": .")
 
 
 def advice(protocol: str, error: Exception) -> str:
-    """What to look at."""
+    """Return what to look at."""
     if isinstance(error, PermissionError) or "redential" in said(error) or "oken" in said(error):
         if protocol == "s3":
             return (
@@ -237,7 +237,7 @@ def advice(protocol: str, error: Exception) -> str:
 
 
 def truncated(place: str, size: int, total: int, start: int) -> str:
-    """The message of a file that ends too early."""
+    """Return the message of a file that ends too early."""
     return (
         f"{place}: {size:,} bytes, the index says {total:,}: truncated, or of another pack (at offset {start:,}). "
         "Fetch it again, or pack again."

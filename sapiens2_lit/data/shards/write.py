@@ -31,12 +31,12 @@ def shard_name(number: int) -> str:
 
 
 def record_file(out: Path, number: int) -> Path:
-    """What says that a shard is whole, and where its files lie."""
+    """Return what says that a shard is whole, and where its files lie."""
     return out / UNFINISHED / f"{shard_name(number)}.json"
 
 
 def read_record(out: Path, number: int) -> Record | None:
-    """The record of a shard that is there, whole, as its hash says; None for one to be written."""
+    """Return the record of a shard that is there, whole, as its hash says; None for one to be written."""
     try:
         record = json.loads(record_file(out, number).read_bytes())
         path = out / shard_name(number)
@@ -71,7 +71,7 @@ def write_shard(source: Path, out: Path, number: int, samples: Sequence[Sequence
 def read_ahead(
     source: Path, members: Sequence[Member], encode: Encode, pool: Executor, ahead: int
 ) -> Iterator[bytes]:
-    """The bytes of files in order, some of them read and encoded beforehand."""
+    """Yield the bytes of files in order, some of them read and encoded beforehand."""
     for start in range(0, len(members), ahead):
         yield from pool.map(
             lambda member: read_member(source, member, encode), members[start : start + ahead]
@@ -84,7 +84,7 @@ def read_member(source: Path, member: Member, encode: Encode) -> bytes:
 
 
 def read_source(source: Path, file: SourceFile) -> bytes:
-    """The bytes of a file.
+    """Return the bytes of a file.
 
     Raises:
         DataError: it cannot be read, or has changed since the plan was made.

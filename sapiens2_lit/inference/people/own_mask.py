@@ -87,7 +87,7 @@ class OwnMask:
         return self._decide(images, found)
 
     def _look(self, images: Sequence[RGB]) -> list[Prediction]:
-        """What the head says of whole images."""
+        """Return what the head says of whole images."""
         sizes = [(image.shape[0], image.shape[1]) for image in images]
         model = self.masks.model
         views = [
@@ -133,7 +133,7 @@ class OwnMask:
         return pieces
 
     def _decide(self, images: Sequence[RGB], found: Sequence[Sequence[Piece]]) -> list[Boxes]:
-        """The people of each image: where a piece may be several, skeletons in all its parts decide."""
+        """Return the people of each image: where a piece may be several, skeletons in all its parts decide."""
         unsure = [
             (place, piece) for place, pieces in enumerate(found) for piece in pieces if len(piece.cuts) > 1
         ]
@@ -198,7 +198,7 @@ def find_own_mask(
 
 
 def choose_mask_head(heads: Mapping[str, Head]) -> str | None:
-    """The head by which people are found: the first with classes, else the first with mattes, else None."""
+    """Return the head by which people are found: the first with classes, else the first with mattes, else None."""
     able = [name for name, head in heads.items() if tells_people(head)]
     return next((name for name in able if heads[name].classes is not None), able[0] if able else None)
 
@@ -214,13 +214,13 @@ def heads_of(prediction: Prediction, head: str) -> Mask | None:
 
 
 def head_classes(classes: Classes) -> list[int]:
-    """The classes whose names are of what sits on a neck: `Face_Neck`, `Hair`, `head`."""
+    """Return the classes whose names are of what sits on a neck: `Face_Neck`, `Hair`, `head`."""
     words = [set(re.split(r"[^a-z]+", name.lower())) for name in classes.names]
     return [place for place in classes.foreground if words[place] & _HEAD_WORDS]
 
 
 def no_mask_head(origin: str, heads: Mapping[str, Head]) -> SettingError:
-    """The error for a model that cannot find people by itself."""
+    """Return the error for a model that cannot find people by itself."""
     return SettingError(
         f"detector: self: no head of {origin} ({', '.join(heads)}) tells people from background (classes with a "
         "background, or a matte); name a model that does by mask_with, or a detector"

@@ -53,7 +53,7 @@ class Region:
 
 
 def find_regions(people: Mask, least_share: float = LEAST_SHARE) -> list[Region]:
-    """The connected pieces of a mask (H, W), the largest first; small gaps are bridged, specks left out.
+    """Return the connected pieces of a mask (H, W), the largest first; small gaps are bridged, specks left out.
 
     Args:
         people: which pixels are of people.
@@ -80,7 +80,7 @@ def find_regions(people: Mask, least_share: float = LEAST_SHARE) -> list[Region]
 
 
 def cuts_by_heads(region: Region, heads: Mask) -> list[Region]:
-    """The region in as many parts as there are heads in it; empty where there is one, or none.
+    """Return the region in as many parts as there are heads in it; empty where there is one, or none.
 
     Args:
         region: a piece of a mask.
@@ -119,7 +119,7 @@ def cuts_by_thickness(region: Region) -> list[list[Region]]:
 def _one_a_column(
     stats: npt.NDArray[np.int32], centres: npt.NDArray[np.float64]
 ) -> list[npt.NDArray[np.float64]]:
-    """The middles of seeds, the widest of those that stand above each other."""
+    """Return the middles of seeds, the widest of those that stand above each other."""
     kept: list[int] = []
     for place in np.argsort(-stats[:, cv2.CC_STAT_AREA], kind="stable"):
         left, width = stats[place, cv2.CC_STAT_LEFT], stats[place, cv2.CC_STAT_WIDTH]

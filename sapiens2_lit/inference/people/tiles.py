@@ -72,7 +72,7 @@ def number_of_tiles(tiles: Tiles, size: tuple[int, int], input_side: int | None)
 
 
 def check_tiles(tiles: Any) -> Tiles:
-    """The number of tiles, or `auto`.
+    """Return the number of tiles, or `auto`.
 
     Raises:
         SettingError: it is something else.

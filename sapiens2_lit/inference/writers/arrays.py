@@ -60,7 +60,7 @@ class Npz(Npy):
 
 
 def unit_of(prediction: Prediction, head: str, key: str, axes: Axes) -> dict[str, Any]:
-    """Unit and frame of a map's numbers, for those keys that this package knows."""
+    """Return unit and frame of a map's numbers, for those keys that this package knows."""
     info, kind = prediction.heads.get(head), map_kind(key)
     if kind is None:
         return {}

@@ -66,7 +66,7 @@ class Writer(ABC):
         """
 
     def prepare(self, prediction: Prediction, frame: Frame) -> Any:
-        """What of the work on a picture of a format that is written `in_order` needs no order."""
+        """Return what of the work on a picture of a format that is written `in_order` needs no order."""
         return None
 
     def write_prepared(self, prepared: Any, prediction: Prediction, frame: Frame, folder: Path) -> None:
@@ -83,7 +83,7 @@ class Writer(ABC):
         """Called instead of `close` where something went wrong: let go of what is not finished."""
 
     def about(self, prediction: Prediction) -> dict[str, Any]:
-        """What a reader must know of the format: units, frame, what stands for nothing."""
+        """Return what a reader must know of the format: units, frame, what stands for nothing."""
         return {}
 
 
@@ -142,7 +142,7 @@ class BytesWriter(FileWriter):
 
     @abstractmethod
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
-        """The contents of the file."""
+        """Return the contents of the file."""
 
 
 def encode_png(picture: npt.NDArray[Any]) -> bytes:

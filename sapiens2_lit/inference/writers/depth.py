@@ -52,7 +52,7 @@ class DepthPng(BytesWriter):
         return {"dtype": "uint16", "unit": self.unit_in(prediction), "unknown": 0}
 
     def unit_in(self, prediction: Prediction) -> float:
-        """What 1 in the file means: metres, or a share of the range of relative depth."""
+        """Return what 1 in the file means: metres, or a share of the range of relative depth."""
         info = prediction.heads.get(self.head)
         return 1 / _TOP if info is not None and info.relative else self.unit
 

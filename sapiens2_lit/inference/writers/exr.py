@@ -11,7 +11,7 @@ from sapiens2_lit.errors import SettingError
 
 
 def import_openexr() -> Any:
-    """The package of the Academy Software Foundation.
+    """Return the package of the Academy Software Foundation.
 
     Raises:
         SettingError: it is not installed.

@@ -80,7 +80,7 @@ ARRAYS: dict[str, MakeWriter] = {"npy": _in_frame(Npy), "npz": _in_frame(Npz)}
 
 
 def formats_of(key: str) -> tuple[str, ...]:
-    """The formats of one kind of result; none of kinds that only a head of the user's own knows."""
+    """Return the formats of one kind of result; none of kinds that only a head of the user's own knows."""
     values = _values_of(key)
     if values is None:
         return ()
@@ -89,12 +89,12 @@ def formats_of(key: str) -> tuple[str, ...]:
 
 
 def all_formats() -> list[str]:
-    """The names of all formats, sorted."""
+    """Return the names of all formats, sorted."""
     return sorted({*PICTURE_FORMATS, *OTHER_FORMATS, *(name for _, name in WRITERS)})
 
 
 def build_writer(head: str, key: str, format_name: str, options: FormatOptions) -> Writer:
-    """The writer of one format of `formats_of`, or of `OTHER_FORMATS`, for one kind of result of one head.
+    """Return the writer of one format of `formats_of`, or of `OTHER_FORMATS`, for one kind of result of one head.
 
     Raises:
         SettingError: it needs a package that is not installed, or an option does not fit.
@@ -114,7 +114,7 @@ def _values_of(key: str) -> str | None:
 def build_writers(
     formats: tuple[str, ...], heads: Mapping[str, Head], options: FormatOptions, *, videos: bool
 ) -> list[Writer]:
-    """The writers of some formats for the results of some heads, each format where it has a meaning.
+    """Return the writers of some formats for the results of some heads, each format where it has a meaning.
 
     Args:
         videos: whether there are any among the sources.
@@ -148,7 +148,7 @@ def _writers_of(name: str, head: str, network: Head, options: FormatOptions, vid
 
 
 def keys_of(head: Head) -> tuple[str, ...]:
-    """What a head predicts, of what this package knows."""
+    """Return what a head predicts, of what this package knows."""
     if head.top_down:
         return ("keypoints",)
     learned = (kind.key for label in head.targets for kind in maps_of_label(label))

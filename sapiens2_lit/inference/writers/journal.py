@@ -68,7 +68,7 @@ class Journal:
 
 
 def part_of(path: Path, shard: str) -> Path:
-    """The journal of a shard."""
+    """Return the journal of a shard."""
     return path.with_name(f"{path.stem}.{shard}{path.suffix}")
 
 
@@ -107,7 +107,7 @@ def merge(path: Path, shards: Sequence[str], place: dict[str, int], numbered: bo
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The entries of a journal."""
+    """Yield the entries of a journal."""
     with path.open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)

@@ -90,7 +90,7 @@ def glb(
     triangles: npt.NDArray[np.uint32],
     image: npt.NDArray[np.uint8],
 ) -> bytes:
-    """A GLB file of one textured mesh; without triangles, of an empty scene.
+    """Return a GLB file of one textured mesh; without triangles, of an empty scene.
 
     Args:
         positions: (N, 3) metres, glTF's frame.
@@ -114,7 +114,7 @@ def glb(
 
 
 def import_trimesh() -> Any:
-    """The package that writes meshes.
+    """Return the package that writes meshes.
 
     Raises:
         SettingError: it is not installed.
@@ -127,7 +127,7 @@ def import_trimesh() -> Any:
 
 
 def texture(image: npt.NDArray[np.uint8]) -> Image.Image:
-    """A picture that is saved as a jpeg of good quality, where trimesh would take PIL's 75."""
+    """Return a picture that is saved as a jpeg of good quality, where trimesh would take PIL's 75."""
     picture = Image.fromarray(image)
     picture.format = "JPEG"
     picture.save = partial(picture.save, quality=95)  # type: ignore[method-assign]

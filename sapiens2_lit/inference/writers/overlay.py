@@ -45,7 +45,7 @@ def draw_overlay(
 
 
 def as_tensors(maps: Mapping[str, Array]) -> dict[str, Tensor]:
-    """Maps (H, W) or (H, W, C) as heads predict them: classes (H, W), all else (C, H, W)."""
+    """Return maps (H, W) or (H, W, C) as heads predict them: classes (H, W), all else (C, H, W)."""
     tensors = {}
     for key, values in maps.items():
         tensor = torch.from_numpy(np.ascontiguousarray(values))
@@ -58,7 +58,7 @@ def as_tensors(maps: Mapping[str, Array]) -> dict[str, Tensor]:
 
 
 def draw_id(image: npt.NDArray[np.uint8], person: Instance) -> npt.NDArray[np.uint8]:
-    """A person's box with its number, in a color that goes with the number."""
+    """Return a person's box with its number, in a color that goes with the number."""
     assert person.id is not None
     picture = image.copy()
     color = _COLORS[person.id % len(_COLORS)]

@@ -54,7 +54,7 @@ _HIP_REACH = (
 
 
 def _sided(name: str) -> dict[str, Joint]:
-    """The joints of one side of the body, without the hand's."""
+    """Return the joints of one side of the body, without the hand's."""
     swing = ((-180.0, 180.0), (0.0, 178.0), (-100.0, 110.0))
     return {
         f"{name}_clavicle": Joint("thorax", ("z", "-y"), ((-10, 40), (-20, 25))),
@@ -69,7 +69,7 @@ def _sided(name: str) -> dict[str, Joint]:
 
 
 def _hand(name: str) -> dict[str, Joint]:
-    """The three joints of each finger, from the knuckle (the thumb's base) on."""
+    """Return the three joints of each finger, from the knuckle (the thumb's base) on."""
     joints = {}
     for finger in FINGERS:
         bend = ((-15, 45), (-10, 60), (-15, 80)) if finger == "thumb" else ((-20, 95), (-5, 110), (-5, 80))
@@ -220,5 +220,5 @@ def ankle_angles(shank: Array, foot: Array) -> Angles:
 
 
 def mirrored(matrix: Array) -> Array:
-    """A rotation (3, 3) seen in the mirror that swaps left and right."""
+    """Return a rotation (3, 3) seen in the mirror that swaps left and right."""
     return MIRROR @ matrix @ MIRROR

@@ -72,7 +72,7 @@ class Outfit:
     crotch: float
 
     def on_thigh(self, paint: Paint) -> Paint:
-        """A paint of the thigh, under the clothes of the trunk where those reach down to it."""
+        """Return a paint of the thigh, under the clothes of the trunk where those reach down to it."""
         if self.skirt:
             return layered(paint, (above(-0.08), self.skirt_paint))
         return layered(paint, (above(self.crotch), self.trunk))
@@ -167,7 +167,7 @@ def sample_outfit(rng: np.random.Generator, body: Physique, tone: Array, bent: b
 
 
 def _apparel(rng: np.random.Generator, chance: float) -> Paint | None:
-    """The paint of something that is worn with that chance."""
+    """Return the paint of something that is worn with that chance."""
     if rng.random() >= chance:
         return None
     return painted(sample_cloth(rng, sample_color(rng), 0.2), BodyClass.APPAREL)
@@ -253,7 +253,7 @@ def _garment(body: Physique, top: _Top) -> Where:
 
 
 def _fronted(rng: np.random.Generator, cloth: Texture, kind: str, waist: float) -> Texture:
-    """The front of an upper garment: an open jacket, a row of buttons, a print, or nothing."""
+    """Return the front of an upper garment: an open jacket, a row of buttons, a print, or nothing."""
     if kind == "jacket" and rng.random() < 0.6:
         inner, gap = sample_cloth(rng, sample_color(rng), 0.2), float(rng.uniform(0.02, 0.07))
         return pattern(cloth, inner, lambda p: (np.abs(p[:, 0]) < gap) & (p[:, 2] > 0))

@@ -121,7 +121,7 @@ def add_arm(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> No
 
 
 def _watched(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> Paint:
-    """The forearm's skin, with a wrist watch if that side wears one."""
+    """Return the forearm's skin, with a wrist watch if that side wears one."""
     skin = outfit.skin[f"{side}_LOWER_ARM"]
     if outfit.watch != side:
         return skin
@@ -174,7 +174,7 @@ def add_leg(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> No
 
 
 def _socked(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> Paint:
-    """The lower leg's skin with the sock that reaches up on it."""
+    """Return the lower leg's skin with the sock that reaches up on it."""
     skin = outfit.skin[f"{side}_LOWER_LEG"]
     if outfit.footwear == "bare":
         return skin

@@ -37,7 +37,7 @@ class Part:
     chart: Array = field(default_factory=lambda: np.eye(4))
 
     def moved(self, transform: Array) -> "Part":
-        """The part after a further (4, 4) transform."""
+        """Return the part after a further (4, 4) transform."""
         return replace(self, frame=transform @ self.frame)
 
 
@@ -103,7 +103,7 @@ def rounded_cone(
     front: npt.ArrayLike = (0.0, 0.0, 1.0),
     stretch: tuple[float, float] = (1.0, 1.0),
 ) -> Part:
-    """The hull of spheres around `start` and `end`.
+    """Return the hull of spheres around `start` and `end`.
 
     Args:
         start, end: centres (3,) of the two spheres.
@@ -134,7 +134,7 @@ def cross(a: Array, b: Array) -> Array:
 def ellipsoid(
     center: npt.ArrayLike, semi_axes: npt.ArrayLike, paint: Paint, *, rotation: npt.ArrayLike | None = None
 ) -> Part:
-    """An ellipsoid with `semi_axes` (3,) in metres along the columns of `rotation` (3, 3).
+    """Return an ellipsoid with `semi_axes` (3,) in metres along the columns of `rotation` (3, 3).
 
     In its own frame it is the unit sphere.
     """
@@ -148,7 +148,7 @@ def ellipsoid(
 def paint_points(
     parts: list[Part], part: npt.NDArray[np.int64], points: Array
 ) -> tuple[Array, npt.NDArray[np.uint8]]:
-    """sRGB albedo (N, 3) and classes (N,) of surface points (N, 3) of parts `part` (N,); each paint is called once."""
+    """SRGB albedo (N, 3) and classes (N,) of surface points (N, 3) of parts `part` (N,); each paint is called once."""
     albedo, labels = np.empty_like(points), np.empty(len(points), dtype=np.uint8)
     order = np.argsort(part, kind="stable")
     found, starts = np.unique(part[order], return_index=True)

@@ -71,7 +71,7 @@ def sample_pose(rng: np.random.Generator, body: Physique, activity: str | None =
 
 
 def build_body(body: Physique, angles: Mapping[str, Angles], outfit: Outfit) -> tuple[Person, Array]:
-    """A posed and dressed body without its head, a foot on y = 0, and the (4, 4) frame of the skull's pivot.
+    """Return a posed and dressed body without its head, a foot on y = 0, and the (4, 4) frame of the skull's pivot.
 
     Args:
         body: its size and shape.
@@ -94,7 +94,7 @@ def build_body(body: Physique, angles: Mapping[str, Angles], outfit: Outfit) -> 
 
 
 def lowest(part: Part) -> float:
-    """The least y of a part's surface."""
+    """Return the least y of a part's surface."""
     reach = float(np.linalg.norm(part.frame[1, :3]))
     ends = (0.0, part.radii[0]), (part.length, part.radii[1])
     return min(float(part.frame[1, 3] + along * part.frame[1, 1]) - reach * radius for along, radius in ends)

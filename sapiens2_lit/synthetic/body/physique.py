@@ -71,11 +71,11 @@ class Physique:
         return self.height * (1 - head) - self.thigh - self.shank - self.ankle
 
     def limb(self, fraction: float) -> float:
-        """A limb's radius from its fraction of the height in an average body."""
+        """Return a limb's radius from its fraction of the height in an average body."""
         return fraction * self.height * (1 + 0.15 * self.fat + 0.07 * self.muscle + 0.08 * self.child)
 
     def girth(self, fraction: float) -> float:
-        """A trunk's half breadth or depth from its fraction of the height in an average body."""
+        """Return a trunk's half breadth or depth from its fraction of the height in an average body."""
         return fraction * self.height * (1 + 0.16 * self.fat + 0.03 * self.muscle + 0.08 * self.child)
 
 

@@ -51,7 +51,7 @@ class Poser:
         )
 
     def coin(self) -> tuple[str, str]:
-        """The two sides in any order."""
+        """Return the two sides in any order."""
         return ("left", "right") if self.rng.random() < 0.5 else ("right", "left")
 
     def frames(self) -> dict[str, Array]:

@@ -99,7 +99,7 @@ class Sculptor:
         return frame[:3, :3] @ (-x if bone.startswith("right_") else x, y, z) + frame[:3, 3]
 
     def local(self, bone: str, point: Array) -> Triple:
-        """The position in a bone's frame of a point (3,) of the person; the inverse of `point`."""
+        """Return the position in a bone's frame of a point (3,) of the person; the inverse of `point`."""
         frame = self.bones[bone]
         x, y, z = frame[:3, :3].T @ (point - frame[:3, 3])
         return float(-x if bone.startswith("right_") else x), float(y), float(z)
@@ -125,7 +125,7 @@ class Sculptor:
 
 
 def sided(side: str, name: str) -> BodyClass:
-    """The class of a limb of one side, such as sided("left", "FOOT")."""
+    """Return the class of a limb of one side, such as the left foot for "left" and "FOOT"."""
     return BodyClass[f"{side.upper()}_{name}"]
 
 

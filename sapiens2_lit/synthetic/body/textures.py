@@ -31,7 +31,7 @@ _SKIN_TONES = np.array(
 
 
 def sample_skin(rng: np.random.Generator) -> Array:
-    """An sRGB skin tone (3,), evenly from very light to very dark."""
+    """Return an sRGB skin tone (3,), evenly from very light to very dark."""
     place = rng.uniform(0, len(_SKIN_TONES) - 1)
     below = int(place)
     tone = _SKIN_TONES[below] + (place - below) * (_SKIN_TONES[below + 1] - _SKIN_TONES[below])
@@ -39,7 +39,7 @@ def sample_skin(rng: np.random.Generator) -> Array:
 
 
 def sample_color(rng: np.random.Generator) -> Array:
-    """An sRGB color (3,) as clothes have: dark, light, muted or, less often, saturated."""
+    """Return an sRGB color (3,) as clothes have: dark, light, muted or, less often, saturated."""
     kind, hue = rng.random(), rng.random()
     if kind < 0.28:
         return _from_hsv(hue, rng.uniform(0.0, 0.45), rng.uniform(0.08, 0.28))
@@ -51,7 +51,7 @@ def sample_color(rng: np.random.Generator) -> Array:
 
 
 def sample_denim(rng: np.random.Generator) -> Array:
-    """An sRGB color (3,) of jeans and plain trousers: blues, black, grey, beige."""
+    """Return an sRGB color (3,) of jeans and plain trousers: blues, black, grey, beige."""
     if rng.random() < 0.5:
         return _from_hsv(rng.uniform(0.58, 0.64), rng.uniform(0.35, 0.65), rng.uniform(0.22, 0.62))
     if rng.random() < 0.6:
@@ -92,7 +92,7 @@ def pattern(base: Texture, other: Texture, where: Where) -> Texture:
 
 
 def unrolled(texture: Texture, axis: float, radius: float) -> Texture:
-    """A texture wound around trunk or limbs, with a seam at the back.
+    """Return a texture wound around trunk or limbs, with a seam at the back.
 
     Args:
         texture: of the flat cloth, x sideways and y up.
@@ -115,7 +115,7 @@ def stripes(period: float, width: float, upright: bool) -> Where:
 
 
 def checks(period: float, width: float) -> Where:
-    """A grid of lines."""
+    """Return a grid of lines."""
     level, upright = stripes(period, width, False), stripes(period, width, True)
     return lambda p: level(p) | upright(p)
 
@@ -132,7 +132,7 @@ def dots(period: float, width: float) -> Where:
 
 
 def sample_cloth(rng: np.random.Generator, color: Array, patterned: float = 0.45) -> Texture:
-    """A cloth of that color: plain and mottled or, with the probability `patterned`, with a pattern."""
+    """Return a cloth of that color: plain and mottled or, with the probability `patterned`, with a pattern."""
     phase = rng.normal(0, 1, (3, 3))
     base = mottled(color, rng.uniform(0.02, 0.10), rng.uniform(0.10, 0.4), phase)
     if rng.random() >= patterned:
@@ -159,7 +159,7 @@ def sample_skin_texture(rng: np.random.Generator, tone: Array) -> Texture:
 
 
 def painted(texture: Texture, label: int) -> Paint:
-    """A texture of one class."""
+    """Return a texture of one class."""
 
     def paint(points: Array) -> Painted:
         return texture(points), np.full(len(points), label, dtype=np.uint8)

@@ -141,12 +141,12 @@ ANNOTATIONS = (
 
 
 def folders_of(tasks: tuple[str, ...]) -> dict[str, Folder]:
-    """The folders that hold one file a sample for these tasks."""
+    """Return the folders that hold one file a sample for these tasks."""
     return {name: folder for name, folder in FOLDERS.items() if set(folder.tasks) & set(tasks)}
 
 
 def meanings(tasks: tuple[str, ...]) -> dict[str, str]:
-    """What each folder of the dataset holds, for `dataset.json`."""
+    """Return what each folder of the dataset holds, for `dataset.json`."""
     found = {name: f"{folder.suffix[1:]}: {folder.meaning}" for name, folder in folders_of(tasks).items()}
     if "pose" in tasks:
         found["annotations"] = ANNOTATIONS
@@ -157,7 +157,7 @@ def meanings(tasks: tuple[str, ...]) -> dict[str, str]:
 
 
 def stem(index: int) -> str:
-    """The name that a sample's files share, without folder and suffix."""
+    """Return the name that a sample's files share, without folder and suffix."""
     return f"{index:06d}"
 
 

@@ -63,11 +63,11 @@ class Settings:
         object.__setattr__(self, "tasks", tuple(task for task in TASKS if task in self.tasks))
 
     def frame(self, index: int) -> Frame:
-        """The image of that index with all its labels."""
+        """Return the image of that index with all its labels."""
         return generate(self.seed, index, self.size, self.people, self.field_of_view)
 
     def options(self) -> dict[str, str]:
-        """The settings as the options of the command that stand for them."""
+        """Return the settings as the options of the command that stand for them."""
         return {
             "size": f"--size {self.size[0]} {self.size[1]}",
             "people": f"--people {_one_or_both(self.people)}",
@@ -78,7 +78,7 @@ class Settings:
 
 
 def _one_or_both(bounds: tuple[float, float]) -> str:
-    """The numbers of a range as they are typed: one where they are the same."""
+    """Return the numbers of a range as they are typed: one where they are the same."""
     return " ".join(f"{bound:g}" for bound in dict.fromkeys(bounds))
 
 
@@ -98,7 +98,7 @@ def write_manifest(root: Path, settings: Settings, num: int) -> None:
 
 
 def read_manifest(root: Path) -> tuple[Settings, int] | None:
-    """Settings and number of samples of the dataset in `root`; None if `root` is not there or empty.
+    """Return settings and number of samples of the dataset in `root`; None if `root` is not there or empty.
 
     Raises:
         SettingError: `root` holds something else, or the dataset of another generator.

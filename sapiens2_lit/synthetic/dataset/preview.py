@@ -18,13 +18,13 @@ SQUARE = 12  # pixels of a checkerboard's side
 
 
 def preview(frames: Sequence[Frame], tasks: Sequence[str] = TASKS) -> Picture:
-    """A sheet of all `frames`, RGB uint8: each a row of its image and its labels."""
+    """Return a sheet of all `frames`, RGB uint8: each a row of its image and its labels."""
     rows = [views(frame, tasks) for frame in frames]
     return contact_sheet([side_by_side(list(row.values()), titles=list(row)) for row in rows], columns=1)
 
 
 def views(frame: Frame, tasks: Sequence[str] = TASKS) -> dict[str, Picture]:
-    """The image and each label of the tasks as a picture, RGB uint8 of at most 320 rows, by title."""
+    """Return the image and each label of the tasks as a picture, RGB uint8 of at most 320 rows, by title."""
     found = {"image": frame.image}
     if "pose" in tasks:
         found["308 keypoints"] = keypoints_view(frame)
@@ -45,7 +45,7 @@ def views(frame: Frame, tasks: Sequence[str] = TASKS) -> dict[str, Picture]:
 
 
 def keypoints_view(frame: Frame) -> Picture:
-    """The 308 keypoints: visible ones in full, occluded ones faint."""
+    """Return the 308 keypoints: visible ones in full, occluded ones faint."""
     skeleton = load_skeleton("sociopticon308")
     every, seen = frame.image, frame.image
     for person in frame.people:
@@ -56,12 +56,12 @@ def keypoints_view(frame: Frame) -> Picture:
 
 
 def segmentation_view(frame: Frame) -> Picture:
-    """A color a class."""
+    """Return a color a class."""
     return on_grey(load_classes("body29").palette()[frame.segmentation], frame.valid)
 
 
 def normal_view(frame: Frame) -> Picture:
-    """The usual colors, which are those of OpenGL's axes: x right red, y up green, z to the viewer blue."""
+    """Return the usual colors, which are those of OpenGL's axes: x right red, y up green, z to the viewer blue."""
     normal = frame.normal * np.array([1, -1, -1], dtype=np.float32)
     return on_grey(to_bytes((normal + 1) / 2), frame.valid)
 
@@ -79,7 +79,7 @@ def pointmap_view(frame: Frame) -> Picture:
 
 
 def foreground_view(frame: Frame) -> Picture:
-    """The people on a checkerboard."""
+    """Return the people on a checkerboard."""
     row, column = np.indices(frame.alpha.shape) // SQUARE
     board = np.where((row + column) % 2, 0.75, 0.5)[..., None]
     blended = frame.foreground + (1 - frame.alpha[..., None]) * board
@@ -105,7 +105,7 @@ def on_grey(colors: Picture, valid: npt.NDArray[np.bool_]) -> Picture:
 
 
 def fit(view: Picture) -> Picture:
-    """The view no larger than fits a sheet, and wide enough for its title."""
+    """Return the view no larger than fits a sheet, and wide enough for its title."""
     height, width = view.shape[:2]
     scale = max(min(TALLEST / height, WIDEST / width, 1.0), NARROWEST / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

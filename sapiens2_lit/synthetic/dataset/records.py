@@ -17,7 +17,7 @@ FOLDER = "records"
 
 
 def record(frame: Frame) -> bytes:
-    """What annotations say of a frame, as JSON."""
+    """Return what annotations say of a frame, as JSON."""
     people = [
         {
             "number": person.number,
@@ -37,7 +37,7 @@ def record_path(index: int) -> str:
 
 
 def recorded(root: Path, tasks: tuple[str, ...]) -> set[int]:
-    """Indices of the samples that are whole: a record is written last, and no file of it was deleted since."""
+    """Return indices of the samples that are whole: a record is written last, and no file of it was deleted since."""
     found = _indices(root / FOLDER, ".json")
     for name, folder in folders_of(tasks).items():
         found &= _indices(root / name, folder.suffix)
@@ -45,7 +45,7 @@ def recorded(root: Path, tasks: tuple[str, ...]) -> set[int]:
 
 
 def _indices(folder: Path, suffix: str) -> set[int]:
-    """Indices of the samples that have a file in a folder; files of other names are not ours."""
+    """Return indices of the samples that have a file in a folder; files of other names are not ours."""
     if not folder.is_dir():
         return set()
     ours = re.compile(f"([0-9]{{6}}){re.escape(suffix)}")
@@ -77,7 +77,7 @@ def assemble(root: Path, settings: Settings, num: int) -> None:
 def coco_dict(
     records: dict[int, dict[str, Any]], vocabulary: str, size: tuple[int, int]
 ) -> dict[str, list[dict[str, Any]]]:
-    """A COCO keypoint dict of some samples; an image's id is its index."""
+    """Return a COCO keypoint dict of some samples; an image's id is its index."""
     skeleton = load_skeleton(vocabulary)
     category = {
         "id": 1,
@@ -108,7 +108,7 @@ def coco_dict(
 
 
 def read_record(root: Path, index: int) -> dict[str, Any]:
-    """The record of one sample.
+    """Return the record of one sample.
 
     Raises:
         SettingError: it is not there, or cannot be read.

@@ -34,7 +34,7 @@ class Ear:
     flare: float
 
     def chart(self, head: Array) -> tuple[Array, Array]:
-        """u and v of points (N, 3) in the head frame."""
+        """U and v of points (N, 3) in the head frame."""
         z, y = head[:, 2] - self.center[2], head[:, 1] - self.center[1]
         cos, sin = np.cos(self.tilt), np.sin(self.tilt)
         return (z * cos + y * sin) / self._half_width, (y * cos - z * sin) / self.size
@@ -50,7 +50,7 @@ class Ear:
         return 0.54 * self.size
 
     def part(self, side: int, color: Array) -> Part:
-        """The ear of the left (side 1) or the right (-1)."""
+        """Return the ear of the left (side 1) or the right (-1)."""
         up = np.array([0.12 * side, np.cos(self.tilt), -np.sin(self.tilt)])
         up /= np.linalg.norm(up)
         out = np.array([side * np.cos(self.flare), 0.0, np.sin(self.flare)])

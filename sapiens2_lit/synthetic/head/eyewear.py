@@ -48,5 +48,5 @@ def sample_glasses(rng: np.random.Generator, face: Face, ear: Ear) -> list[Part]
 
 
 def _distance(x: Array) -> Array:
-    """z of the frame's plane, bent around the face."""
+    """Z of the frame's plane, bent around the face."""
     return np.asarray(0.485 - 0.9 * np.maximum(x - 0.05, 0) ** 2)

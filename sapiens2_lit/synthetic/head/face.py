@@ -58,11 +58,11 @@ class Eye:
         return self._corners(s) + round_ * (closed + self.openness * (height - closed))
 
     def upper_lid(self, s: Array) -> Array:
-        """y of the upper lid's edge, where the eyeball begins."""
+        """Y of the upper lid's edge, where the eyeball begins."""
         return self._lid(s, self.upper)
 
     def lower_lid(self, s: Array) -> Array:
-        """y of the lower lid's edge."""
+        """Y of the lower lid's edge."""
         return self._lid(s, -self.lower)
 
     def lash_across(self, s: Array) -> Array:
@@ -70,15 +70,15 @@ class Eye:
         return self.x + LASH_WIDTH * self.half_width * s
 
     def upper_lash(self, s: Array) -> Array:
-        """y of the upper lash line: the outer side of the lid's margin."""
+        """Y of the upper lash line: the outer side of the lid's margin."""
         return self._lid(s, self.upper) + self.lash * (1 - 0.7 * s**2)
 
     def lower_lash(self, s: Array) -> Array:
-        """y of the lower lash line."""
+        """Y of the lower lash line."""
         return self._lid(s, -self.lower) - 0.6 * self.lash * (1 - 0.7 * s**2)
 
     def upper_crease(self, s: Array) -> Array:
-        """y of the upper lid's crease, which stays where it is when the eye closes."""
+        """Y of the upper lid's crease, which stays where it is when the eye closes."""
         return self._corners(s) + (self.upper + self.crease) * (1 - s**2) + 0.7 * self.crease * s**2
 
     @property
@@ -114,11 +114,11 @@ class Brow:
         return 0.5 * self.thickness * (1 - t**2.5) * np.minimum(0.7 + 1.5 * t, 1)
 
     def upper(self, s: Array) -> Array:
-        """y of the upper border."""
+        """Y of the upper border."""
         return self._middle(s) + self._half(s)
 
     def lower(self, s: Array) -> Array:
-        """y of the lower border; it meets the upper one at s = 1."""
+        """Y of the lower border; it meets the upper one at s = 1."""
         return self._middle(s) - self._half(s)
 
 
@@ -153,15 +153,15 @@ class Mouth:
         return 0.9 * self.half_width
 
     def across(self, s: Array) -> Array:
-        """x of the outer borders at s; -1 is the person's right corner."""
+        """X of the outer borders at s; -1 is the person's right corner."""
         return self.half_width * s
 
     def inner_across(self, s: Array) -> Array:
-        """x of the inner borders at their own s."""
+        """X of the inner borders at their own s."""
         return self.inner_half_width * s
 
     def line(self, x: Array) -> Array:
-        """y of the line between the lips at x."""
+        """Y of the line between the lips at x."""
         return self.y + self.smile * (x / self.half_width) ** 2
 
     def upper_outer(self, s: Array) -> Array:

@@ -202,7 +202,7 @@ def _mouth(face: Face) -> dict[str, ChartPoint]:
 
 @lru_cache
 def _jaw() -> dict[str, ChartPoint]:
-    """The outline from the right ear over the chin to the left: rays from a fan around the face's axis."""
+    """Return the outline from the right ear over the chin to the left: rays from a fan around the face's axis."""
     points = {}
     for number, angle in enumerate(_even(0.0, np.pi, 17)):
         low = np.sin(angle)
@@ -258,7 +258,7 @@ def _ears(ear: Ear) -> dict[str, ChartPoint]:
 
 
 def mirrored(name: str) -> str:
-    """The mirror partner of a point of sociopticon308."""
+    """Return the mirror partner of a point of sociopticon308."""
     return _partners()[name]
 
 

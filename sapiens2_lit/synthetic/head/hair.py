@@ -82,7 +82,7 @@ class HairPaint:
 
 
 def sample_hair_color(rng: np.random.Generator, *, darkness: float, child: bool) -> Array:
-    """sRGB (3,); `darkness` of the skin, 0..1, makes fair hair rarer."""
+    """SRGB (3,); `darkness` of the skin, 0..1, makes fair hair rarer."""
     if not child and rng.uniform() < 0.04:
         return np.asarray(DYED[rng.integers(len(DYED))])
     fair = (1 - 0.95 * darkness) ** 2
@@ -112,7 +112,7 @@ def _lock(
     radii: tuple[float, float],
     flat: float = 1.0,
 ) -> Part:
-    """A lock from start to end, flattened along z."""
+    """Return a lock from start to end, flattened along z."""
     return rounded_cone(start, end, radii, _bare, stretch=(1.0, flat))
 
 
@@ -208,7 +208,7 @@ def _pigtails(rng: np.random.Generator) -> list[Part]:
 
 
 def hanging_beard(length: float, color: Array) -> list[Part]:
-    """A beard that hangs about `length` below the chin."""
+    """Return a beard that hangs about `length` below the chin."""
     return _paint([_ball(0, -0.335 - 0.3 * length, 0.245, 0.15, 0.07 + length, 0.155)], color)
 
 

@@ -34,7 +34,7 @@ def head_height(height: float, *, child: bool = False) -> float:
 def sample_head(
     rng: np.random.Generator, *, height: float, skin: Array, feminine: float, child: bool = False
 ) -> Person:
-    """A head with every point of the face and the ears of coco17, coco_wholebody133 and sociopticon308.
+    """Return a head with every point of the face and the ears of coco17, coco_wholebody133 and sociopticon308.
 
     Args:
         rng: draws everything that the arguments leave open.
@@ -81,7 +81,7 @@ def assemble(shape: HeadShape, others: list[Part], size: Array) -> Person:
 def sample_shape(
     rng: np.random.Generator, *, skin: Array, feminine: float, child: bool = False, asymmetry: float = 1.0
 ) -> HeadShape:
-    """A bare head; with `asymmetry` 0 its left mirrors its right."""
+    """Return a bare head; with `asymmetry` 0 its left mirrors its right."""
     face = _sample_face(rng, feminine, child, asymmetry)
     grown = not child and feminine < 0.5
     complexion = _sample_complexion(rng, skin, feminine, child, mottled=asymmetry > 0)

@@ -14,7 +14,7 @@ UPWARDS, FORWARDS = np.array([[0.0, 1.0, 0.0]]), np.array([[0.0, 0.0, 1.0]])
 def sample_background(
     rng: np.random.Generator, camera: Camera, light: Light, feet: Array | None = None
 ) -> Array:
-    """sRGB (H, W, 3) in 0..1 of what stands behind people.
+    """SRGB (H, W, 3) in 0..1 of what stands behind people.
 
     Args:
         rng: decides about everything.
@@ -34,7 +34,7 @@ def sample_background(
 
 
 def color(rng: np.random.Generator, vivid: float = 0.2) -> Array:
-    """A random sRGB color (3,), most often greyish."""
+    """Return a random sRGB color (3,), most often greyish."""
     return np.clip(rng.uniform(0.15, 0.9) + rng.normal(0, vivid, 3) * rng.uniform(0, 1) ** 2, 0.03, 0.97)
 
 
@@ -85,7 +85,7 @@ def add_shapes(rng: np.random.Generator, picture: Array, count: int) -> Array:
 def place(
     rng: np.random.Generator, camera: Camera, light: Light, feet: Array | None, *, outdoors: bool
 ) -> Array:
-    """A floor at y = 0 with a pattern and shadows, and behind it a wall or the sky."""
+    """Return a floor at y = 0 with a pattern and shadows, and behind it a wall or the sky."""
     turn = camera.pose[:3, :3].astype(np.float32)
     columns, rows = camera.columns.astype(np.float32), camera.rows.astype(np.float32)[:, None]
     x, y, z = (
@@ -129,7 +129,7 @@ def sky(rng: np.random.Generator, size: tuple[int, int]) -> Array:
 
 
 def pattern(rng: np.random.Generator, across: Array, along: Array, apart: Array) -> Array:
-    """sRGB (N, 3) of a surface at places (N,), (N,) in metres that are `apart` (N,) from their neighbours."""
+    """SRGB (N, 3) of a surface at places (N,), (N,) in metres that are `apart` (N,) from their neighbours."""
     first, second = color(rng), color(rng)
     second = first + (second - first) * rng.uniform(0.1, 0.8)
     scale = rng.uniform(0.15, 1.0)

@@ -60,7 +60,7 @@ def frame_points(
     elevation: float,
     roll: float,
 ) -> Camera:
-    """A camera straight in front (towards -z) at the distance from which `points` fill a share of the image.
+    """Return a camera straight in front (towards -z) at the distance from which `points` fill a share of the image.
 
     Args:
         points: (N, 3) in the world, to be in the picture.

@@ -57,6 +57,6 @@ def to_linear(srgb: Array) -> Array:
 
 
 def to_srgb(linear: Array) -> Array:
-    """sRGB values in 0..1 of linear light, clipped to 0..1 (IEC 61966-2-1)."""
+    """SRGB values in 0..1 of linear light, clipped to 0..1 (IEC 61966-2-1)."""
     light = np.clip(linear, 0, 1)
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)

@@ -34,7 +34,7 @@ class Scene:
 
 
 def render(scene: Scene) -> Frame:
-    """The image and all labels."""
+    """Return the image and all labels."""
     camera, size = scene.camera, scene.camera.size
     people = [person.moved(camera.pose) for person in scene.people]
     parts = [part for person in people for part in person.parts]
@@ -126,7 +126,7 @@ def blend_edges(
 
 
 def fill(valid: npt.NDArray[np.bool_], values: npt.NDArray, dtype: npt.DTypeLike) -> npt.NDArray:
-    """An image (H, W, ...) of `values` (N, ...) where `valid` (H, W), 0 elsewhere."""
+    """Return an image (H, W, ...) of `values` (N, ...) where `valid` (H, W), 0 elsewhere."""
     image = np.zeros((*valid.shape, *values.shape[1:]), dtype=dtype)
     image[valid] = values
     return image

@@ -30,7 +30,7 @@ def sample_scene(
     people: tuple[int, int] = (1, 1),
     field_of_view: tuple[float, float] = FIELDS_OF_VIEW,
 ) -> Scene:
-    """A scene that depends on its arguments alone.
+    """Return a scene that depends on its arguments alone.
 
     Args:
         seed, index: which of the endlessly many.
@@ -64,7 +64,7 @@ def sample_places(rng: np.random.Generator, count: int) -> list[Array]:
 def sample_camera(
     rng: np.random.Generator, person: Person, size: tuple[int, int], field_of_view: tuple[float, float]
 ) -> Camera:
-    """A camera that frames all of a person or the upper part of one."""
+    """Return a camera that frames all of a person or the upper part of one."""
     names, chances = zip(*((name, chance) for name, (_, chance) in SHOTS.items()), strict=True)
     lowest, _ = SHOTS[str(rng.choice(names, p=chances))]
     points = outline(person)
@@ -101,7 +101,7 @@ def facing(rng: np.random.Generator) -> float:
 
 
 def placed(person: Person, angle: float, place: Array) -> Person:
-    """The person turned by `angle` radians from the viewer and moved to `place` (3,)."""
+    """Return the person turned by `angle` radians from the viewer and moved to `place` (3,)."""
     cos, sin = np.cos(angle), np.sin(angle)
     transform = np.eye(4)
     transform[:3, :3] = [[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]

@@ -149,7 +149,7 @@ def intersect(part: Part, origins: Array, directions: Array) -> Array:
 
 
 def view_boxes(parts: list[Part]) -> Array:
-    """What the spheres at a part's two ends cover: (P, 2, 4) least and greatest x / z, least and greatest y / z.
+    """Return what the spheres at a part's two ends cover: (P, 2, 4) least and greatest x / z, least and greatest y / z.
 
     The outline of an ellipsoid with dual quadric AA' - cc' touches the line x = s z where (1, 0, -s) is on it. One
     that reaches behind the camera covers everything, a part that is all behind it nothing.
@@ -176,6 +176,6 @@ def view_boxes(parts: list[Part]) -> Array:
 
 
 def hull(boxes: Array) -> Array:
-    """The boxes (P, 4) around pairs of boxes (P, 2, 4)."""
+    """Return the boxes (P, 4) around pairs of boxes (P, 2, 4)."""
     least, most = boxes.min(1), boxes.max(1)
     return np.stack([least[:, 0], most[:, 1], least[:, 2], most[:, 3]], axis=1)

@@ -66,7 +66,7 @@ class Distiller(nn.Module):
             teacher.to(device)
 
     def ask(self, images: Tensor) -> Answer:
-        """What the teachers say of images (B, 3, H, W), computed."""
+        """Return what the teachers say of images (B, 3, H, W), computed."""
         found = Answer()
         for index, teacher in enumerate(self._teachers):
             one = teacher.answer(images, tokens=index == 0 and bool(self.settings.token_losses))
@@ -76,7 +76,7 @@ class Distiller(nn.Module):
         return found
 
     def answers(self, parts: Sequence[Batch]) -> list[Answer]:
-        """What the teachers say of each batch of a step, computed or stored."""
+        """Return what the teachers say of each batch of a step, computed or stored."""
         ask = self.ask if self.cache is None else self.cache.answer
         return [ask(part["image"]) for part in parts]
 
@@ -136,7 +136,7 @@ class Distiller(nn.Module):
         return torch.ones_like(batch["image"][:, :1], dtype=torch.bool)
 
     def played(self, copied: Callable[..., Any]) -> "Distiller":
-        """The same of copies, by which a step is planned: `copied(part, dtype of its parameters or None)`."""
+        """Return the same of copies, by which a step is planned: `copied(part, dtype of its parameters or None)`."""
         other = Distiller.__new__(Distiller)
         nn.Module.__init__(other)
         other.settings, other.cache = self.settings, None

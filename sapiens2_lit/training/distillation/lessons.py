@@ -70,7 +70,7 @@ def pair_heads(settings: Teacher, student: Network, teachers: Sequence[TeacherNe
 
 
 def find_head(name: str, head: Head, teachers: Sequence[TeacherNetwork]) -> tuple[int, str, Head] | None:
-    """The teacher, by its place, and its head of a task: that of the same name, or the only one.
+    """Return the teacher, by its place, and its head of a task: that of the same name, or the only one.
 
     Raises:
         SettingError: there are several of other names.
@@ -106,7 +106,7 @@ def nobody_teaches(name: str, head: Head, teachers: Sequence[TeacherNetwork]) ->
 
 
 def described(teacher: TeacherNetwork) -> str:
-    """A teacher and its heads, for messages."""
+    """Return a teacher and its heads, for messages."""
     return f"{teacher.origin.weights} has {kinds(dict(teacher.network.named_heads()))}"
 
 

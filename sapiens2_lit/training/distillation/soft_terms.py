@@ -144,7 +144,7 @@ def _(head: MattingHead, lesson: Lesson) -> dict[str, Tensor]:
 
 
 def fields(head: Head, lesson: Lesson) -> tuple[Tensor, Tensor]:
-    """The student's and the teacher's field (B, C, H, W) at the size of the student's input."""
+    """Return the student's and the teacher's field (B, C, H, W) at the size of the student's input."""
     own = head.field(lesson.outputs, lesson.batch)  # type: ignore[operator]  # of a DenseHead
     return own, lesson.teacher.field(lesson.answer, lesson.batch)  # type: ignore[operator]
 

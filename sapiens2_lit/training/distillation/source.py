@@ -86,7 +86,7 @@ def find_teacher(weights: str, backbone: str | None = None, *, planned: bool = F
 
 
 def saved_config(place: Path) -> dict[str, Any] | None:
-    """The configuration that a checkpoint of ours holds; None for other files.
+    """Return the configuration that a checkpoint of ours holds; None for other files.
 
     Raises:
         WeightsError: it is a checkpoint of `pretrain`, which has no heads.
@@ -143,7 +143,7 @@ def _at(make: Any, weights: str) -> Any:
 
 
 def origin_of(weights: str, place: str, config: Mapping[str, Any], backbone: Backbone) -> Origin:
-    """What a teacher was derived from: as an export or a checkpoint says, else itself."""
+    """Return what a teacher was derived from: as an export or a checkpoint says, else itself."""
     path = Path(place)
     manifest = (path if path.is_dir() else path.parent) / MANIFEST
     if manifest.is_file():
@@ -170,5 +170,5 @@ def licence_of(backbone: Backbone) -> str | None:
 
 
 def licence_of_name(weights: str) -> str | None:
-    """The licence that a name tells."""
+    """Return the licence that a name tells."""
     return SAPIENS2 if is_released(weights) else None

@@ -31,7 +31,7 @@ class Speed:
     images: float
 
     def line(self) -> str:
-        """The same in words."""
+        """Return the same in words."""
         height, width = self.image_size
         millions = self.parameters / 1e6
         return f"{self.name}: {millions:,.1f} M parameters, {self.images:.3g} images/s at {height} x {width}"
@@ -71,7 +71,7 @@ def measure_speed(
 
 
 def speed_lines(speeds: list[Speed]) -> list[str]:
-    """What `fit` says of them at its end: each, and how many times as fast the first is."""
+    """Return what `fit` says of them at its end: each, and how many times as fast the first is."""
     if len(speeds) < 2:
         return []
     student, *teachers = speeds

@@ -74,7 +74,7 @@ class TeacherNetwork:
             self.network.to(device)
 
     def autocast(self) -> torch.autocast:
-        """The precision in which it computes, whatever that of the student is."""
+        """Return the precision in which it computes, whatever that of the student is."""
         kind = next(self.network.parameters()).device.type
         return torch.autocast("cpu" if kind == "meta" else kind, torch.bfloat16, enabled=self.half)
 
@@ -106,7 +106,7 @@ class TeacherNetwork:
 
     @torch.no_grad()
     def answer(self, images: Tensor, tokens: bool) -> Answer:
-        """What it says of RGB 0..255 images (B, 3, H, W), as the student sees them, at a size of its own.
+        """Return what it says of RGB 0..255 images (B, 3, H, W), as the student sees them, at a size of its own.
 
         Args:
             images: of any dtype.
@@ -178,7 +178,7 @@ def move_buffers(network: nn.Module, device: torch.device) -> None:
 def empty_teacher(
     source: TeacherSource, half: bool, sharded: bool, wanted_size: tuple[int, int] | None
 ) -> TeacherNetwork:
-    """The same without values, on the meta device, as a plan needs it."""
+    """Return the same without values, on the meta device, as a plan needs it."""
     network = source.factory.build_empty()
     if half and not sharded:
         with torch.device("meta"):

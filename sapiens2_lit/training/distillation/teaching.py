@@ -44,7 +44,7 @@ class Teaching:
         self.image_size = (0, 0)  # of the last step
 
     def make(self, student: Network, trainer: L.Trainer | None) -> Distiller | None:
-        """The teachers beside a student, sharded as it is; what they need to learn is to be registered.
+        """Return the teachers beside a student, sharded as it is; what they need to learn is to be registered.
 
         Raises:
             SettingError, WeightsError: naming the setting or the file.
@@ -93,7 +93,7 @@ class Teaching:
                 _log.info("licence of the teacher: %s", derived(origin.base, origin.licence))
 
     def answers(self, batch: Batch) -> list[Answer | None]:
-        """What the teachers say of each batch of a step; None of each without a teacher."""
+        """Return what the teachers say of each batch of a step; None of each without a teacher."""
         parts = parts_of(batch)
         if self.distiller is None:
             return [None for _ in parts]
@@ -167,7 +167,7 @@ def is_half(precision: Precision, gpu: bool) -> bool:
 
 
 def empty_distiller(settings: Teacher, student: Network, gpu: bool, sharded: bool) -> Distiller:
-    """The teachers on the meta device, as a plan needs them; released models are known by their names.
+    """Return the teachers on the meta device, as a plan needs them; released models are known by their names.
 
     Args:
         settings: of the teacher.

@@ -13,7 +13,7 @@ _LEAST = 1e-6  # of a teacher's features
 
 
 def make_projection(student: int, teacher: int) -> nn.Linear:
-    """The layer from the student's channels to the teacher's; of the same number it starts as the identity."""
+    """Return the layer from the student's channels to the teacher's; of the same number it starts as the identity."""
     layer = nn.Linear(student, teacher)
     with torch.no_grad():
         nn.init.zeros_(layer.bias)
@@ -67,14 +67,14 @@ def similarities(maps: Tensor, temperature: float) -> Tensor:
 
 
 def to_grid(maps: Tensor, grid: torch.Size | tuple[int, int]) -> Tensor:
-    """Maps (B, C, h, w) on a grid of another size, averaged where it is coarser."""
+    """Return maps (B, C, h, w) on a grid of another size, averaged where it is coarser."""
     if tuple(maps.shape[-2:]) == tuple(grid):
         return maps
     return F.interpolate(maps, tuple(grid), mode="bilinear", align_corners=False, antialias=True)
 
 
 def smaller_grid(one: torch.Size, other: torch.Size) -> tuple[int, int]:
-    """The coarser of two grids, halved until it has `MOST_TOKENS` cells at most."""
+    """Return the coarser of two grids, halved until it has `MOST_TOKENS` cells at most."""
     height, width = min((tuple(one), tuple(other)), key=lambda grid: grid[0] * grid[1])
     while height * width > MOST_TOKENS:
         height, width = max(1, height // 2), max(1, width // 2)

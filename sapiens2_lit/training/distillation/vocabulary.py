@@ -79,12 +79,12 @@ def find_rows(name: str, head: Head, teacher: Head, origin: str) -> Rows | None:
 
 
 def vocabulary_of(head: Head) -> HeadNames | None:
-    """The names behind a head's channels, None where it has none."""
+    """Return the names behind a head's channels, None where it has none."""
     vocabulary = head.skeleton or head.classes
     return None if vocabulary is None else names_of(vocabulary)
 
 
 def listed(names: list[str]) -> str:
-    """A few of some names."""
+    """Return a few of some names."""
     rest = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")

@@ -38,7 +38,7 @@ class TeacherState:
 
 @torch.no_grad()
 def teacher_state(probabilities: Tensor) -> TeacherState:
-    """The state of answers (..., K) of this rank and all others; every rank must ask."""
+    """Return the state of answers (..., K) of this rank and all others; every rank must ask."""
     flat = probabilities.detach().float().flatten(0, -2)
     own = torch.cat([flat.sum(dim=0), entropy(flat).sum()[None], flat.new_tensor([float(len(flat))])])
     total = sum_over_ranks(own)

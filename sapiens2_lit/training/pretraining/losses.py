@@ -28,7 +28,7 @@ def distillation_loss(student: Tensor, teacher: Tensor, global_views: int, tempe
 
 
 def koleo_loss(tokens: Tensor) -> Tensor:
-    """The negative mean logarithm of the distance to the nearest other image (KoLeo, arXiv:1806.03198).
+    """Return the negative mean logarithm of the distance to the nearest other image (KoLeo, arXiv:1806.03198).
 
     Neighbors are sought among the images of all ranks, so that the loss does not depend on how many there are.
 

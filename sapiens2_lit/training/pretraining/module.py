@@ -132,7 +132,7 @@ class PretrainModule(BackboneModule):
             self._anchor = (self.make_anchor(network.backbone, sharding),)
 
     def make_teacher(self, sharding: Sharding | None) -> Network:
-        """A copy of the student's backbone and head, without gradients, sharded alike."""
+        """Return a copy of the student's backbone and head, without gradients, sharded alike."""
         with torch.device("meta"):
             backbone = self.factory.backbone()
             Adaptation(self.network_adapt, backbone, training=False)
@@ -157,7 +157,7 @@ class PretrainModule(BackboneModule):
         return self.adaptation.adapt
 
     def make_anchor(self, backbone: Backbone, sharding: Sharding | None) -> Backbone:
-        """The backbone as it was before this run, or the one that it goes on from, began.
+        """Return the backbone as it was before this run, or the one that it goes on from, began.
 
         Raises:
             SettingError: it has no pretrained weights to stay near to.
@@ -294,7 +294,7 @@ class PretrainModule(BackboneModule):
             )
 
     def final_backbone(self) -> Backbone:
-        """The backbone that a run is for: the teacher's or the student's, as `saved` says."""
+        """Return the backbone that a run is for: the teacher's or the student's, as `saved` says."""
         if self.teacher is not None and self.saved != "student":
             return self.teacher.backbone
         return self.network.backbone

@@ -76,7 +76,7 @@ class StepResult:
     answers: Tensor | None = None
 
     def loss(self) -> Tensor:
-        """The weighted sum, a scalar."""
+        """Return the weighted sum, a scalar."""
         weighed = [self.weights[name] * term for name, term in self.terms.items() if name in self.weights]
         return torch.stack(weighed).sum()
 
@@ -132,7 +132,7 @@ class Objective:
         return self.contrast == "dino"
 
     def heads(self) -> dict[str, Callable[[Backbone], nn.Module]]:
-        """What makes each head from the backbone."""
+        """Return what makes each head from the backbone."""
         found: dict[str, Callable[[Backbone], nn.Module]] = {}
         mae = self.mae
         if mae is not None:
@@ -275,7 +275,7 @@ class Objective:
 
 
 def cut_parts(images: Tensor, side: float, patch: int, seeds: list[int]) -> Tensor:
-    """A rectangle of each image (B, 3, H, W), whole patches in size, at a place by the sample's seed."""
+    """Return a rectangle of each image (B, 3, H, W), whole patches in size, at a place by the sample's seed."""
     height, width = (
         max(min(2, whole // patch), round(side * whole / patch)) * patch for whole in images.shape[-2:]
     )
@@ -289,5 +289,5 @@ def cut_parts(images: Tensor, side: float, patch: int, seeds: list[int]) -> Tens
 
 
 def describe(objective: Objective) -> Mapping[str, Any]:
-    """What checkpoints say of the objective, to tell those of another one."""
+    """Return what checkpoints say of the objective, to tell those of another one."""
     return {"name": objective.name, "mae": objective.mae is not None, "contrast": objective.contrast}

@@ -46,7 +46,7 @@ class PlannedPretraining(Network):
         return Nets(self, self.teacher, self.anchor, self.center)
 
     def example(self, batch_size: int, image_size: tuple[int, int]) -> Batch:
-        """A batch of the shapes that training has."""
+        """Return a batch of the shapes that training has."""
         views = self.objective.global_views
         if self.objective.contrast:
             batch_size = max(2, batch_size)  # one alone has no other to differ from
@@ -61,11 +61,11 @@ class PlannedPretraining(Network):
         return batch
 
     def step(self, batch: Batch, during: During) -> Tensor:
-        """The loss of a batch."""
+        """Return the loss of a batch."""
         return self.objective.run(self.nets, batch, 0, during).loss()
 
     def played(self, copied: Callable[[Any, bool], Any]) -> "PlannedPretraining":
-        """The same of copies: `copied(part, whether it is a backbone)`."""
+        """Return the same of copies: `copied(part, whether it is a backbone)`."""
         heads = {name: copied(head, False) for name, head in self.named_heads()}
         student = Network(copied(self.backbone, True), heads)
         teacher = None
@@ -80,7 +80,7 @@ class PlannedPretraining(Network):
 def planned(
     network: Network, objective: Objective, make_backbone: Callable[[], Backbone]
 ) -> PlannedPretraining:
-    """The networks of a pretraining beside its student, all on the meta device."""
+    """Return the networks of a pretraining beside its student, all on the meta device."""
     teacher = center = anchor = None
     with torch.device("meta"):
         if objective.has_teacher:

@@ -98,7 +98,7 @@ class Distillation:
             expect(getattr(self, name) >= 0, f"dino.{name}", getattr(self, name), "0 or more")
 
     def teacher_temperature_at(self, step: int) -> float:
-        """The teacher's temperature at an optimizer step, counted from 0."""
+        """Return the teacher's temperature at an optimizer step, counted from 0."""
         first, last = self.teacher_temperature
         done = min(1.0, step / max(1, self.teacher_temperature_steps))
         return first + (last - first) * done

@@ -17,7 +17,7 @@ def patchify(images: Tensor, patch: int) -> Tensor:
 
 
 def unpatchify(patches: Tensor, grid: tuple[int, int], patch: int) -> Tensor:
-    """The inverse of `patchify`: (B, N, p * p * 3) to (B, 3, H, W)."""
+    """Return the inverse of `patchify`: (B, N, p * p * 3) to (B, 3, H, W)."""
     x = patches.reshape(len(patches), *grid, patch, patch, 3)
     return x.permute(0, 5, 1, 3, 2, 4).reshape(len(patches), 3, grid[0] * patch, grid[1] * patch)
 

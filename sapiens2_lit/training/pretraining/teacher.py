@@ -45,7 +45,7 @@ class Center(nn.Module):
         self.value.lerp_(both[:-1] / both[-1].clamp(min=1), 1 - self.momentum)
 
     def probabilities(self, logits: Tensor, temperature: float) -> Tensor:
-        """The teacher's answer, (..., K) float32."""
+        """Return the teacher's answer, (..., K) float32."""
         return ((logits.float() - self.value) / temperature).softmax(dim=-1)
 
 

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 def labelled_heads(heads: Mapping[str, Head]) -> dict[str, str]:
-    """The label of each head of which a dataset can be made, by the head's name.
+    """Return the label of each head of which a dataset can be made, by the head's name.
 
     Raises:
         SettingError: two heads have the same label, or none has one.
@@ -54,7 +54,7 @@ def labelled_heads(heads: Mapping[str, Head]) -> dict[str, str]:
 
 
 def build_origin(predictor: Predictor, model: str, settings: Mapping[str, Any]) -> Origin:
-    """What is said of a dataset that a model labels.
+    """Return what is said of a dataset that a model labels.
 
     Args:
         predictor: the model, and how it is used.
@@ -127,7 +127,7 @@ def check_same(path: Path, there: Origin, origin: Origin) -> None:
 
 
 def build_dataset_writers(predictor: Predictor, source: Source, origin: Origin, copy: bool) -> list[Writer]:
-    """The writers of a dataset.
+    """Return the writers of a dataset.
 
     Args:
         predictor: the model that labels it.
@@ -151,7 +151,7 @@ def build_dataset_writers(predictor: Predictor, source: Source, origin: Origin, 
 
 
 def today() -> str:
-    """The day, UTC; that of SOURCE_DATE_EPOCH where it is set (https://reproducible-builds.org)."""
+    """Return the day, UTC; that of SOURCE_DATE_EPOCH where it is set (https://reproducible-builds.org)."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     now = datetime.fromtimestamp(int(given), UTC) if given else datetime.now(UTC)
     return now.date().isoformat()

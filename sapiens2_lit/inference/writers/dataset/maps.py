@@ -165,7 +165,7 @@ def depth_of(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 
 
 def to_npy(values: npt.NDArray[np.floating]) -> bytes:
-    """The contents of an npy of half floats."""
+    """Return the contents of an npy of half floats."""
     file = io.BytesIO()
     with np.errstate(over="ignore"):
         np.save(file, values.astype(np.float16), allow_pickle=False)

@@ -93,7 +93,7 @@ class People(RunWriter):
 
 
 def annotations_of(lines: Path) -> Iterator[dict[str, Any]]:
-    """The people of a journal, numbered from 1."""
+    """Yield the people of a journal, numbered from 1."""
     number = 0
     for entry in read_lines(lines):
         for person in entry["people"]:
@@ -102,7 +102,7 @@ def annotations_of(lines: Path) -> Iterator[dict[str, Any]]:
 
 
 def annotation_of(person: Instance, threshold: float, height: int, width: int) -> dict[str, Any] | None:
-    """A person as COCO has them; None where nothing is labelled."""
+    """Return a person as COCO has them; None where nothing is labelled."""
     points, scores = person.keypoints[:, :2].astype(np.float64), point_scores(person)
     x, y = points.T
     with np.errstate(invalid="ignore"):

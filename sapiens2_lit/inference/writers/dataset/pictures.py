@@ -64,5 +64,5 @@ class Pictures(Writer):
 
 
 def picture_name(name: str, file: Path) -> str:
-    """What a picture is called under images/."""
+    """Return what a picture is called under images/."""
     return f"{name}{file.suffix}"
