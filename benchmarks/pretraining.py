@@ -58,15 +58,17 @@ def pictures(folder: Path, count: int, size: tuple[int, int], seed: int = 0) -> 
 
 
 def pretrain(output: Path, size: str, root: Path, *options: object) -> Path:
-    """The backbone of a run, which is made unless it is there; a run that was stopped goes on."""
-    target = output / "version_0" / "backbone.safetensors"
-    if not target.exists():
+    """Return the backbone of a run, which is made unless it is there; a run that was stopped goes on."""
+    if not any(output.glob("version_*/backbone.safetensors")):
         args = [*map(str, options), "--data.root", str(root), "--output", str(output), "--ckpt_path", "auto"]
         common = ["--trainer.accelerator", "cpu", "--data.val_samples", "32", "--comparison.run", "never"]
         common += ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
         name = "smoke" if size == "test" else size
         base = args.index("--config") + 2 if "--config" in args else 0
         assert main(["pretrain", *args[:base], "--config", f"size/{name}.yaml", *common, *args[base:]]) == 0
+    (target,) = output.glob(
+        "version_*/backbone.safetensors"
+    )  # a run killed before its first checkpoint has none
     return target
 
 
