@@ -118,7 +118,7 @@ def seconds(step: Any, times: int) -> float:
 
 def cost(folder: Path, quick: bool) -> None:
     """Forward, backward and optimizer step of one batch, the kinds taken in turns."""
-    size, batch = ((64, 48), 2) if quick else ((512, 384), 2)
+    size, batch = ((64, 48), 2) if quick else ((384, 288), 2)
     name = "test" if quick else "0.1b"
     torch.manual_seed(0)
     kinds: dict[str, Any] = {}
@@ -157,7 +157,7 @@ def cost(folder: Path, quick: bool) -> None:
                 loss().backward()
                 optimizer.step()
 
-            times[label].append(seconds(step, 1 if quick else 2))
+            times[label].append(seconds(step, 1))
     base = statistics.median(times["fine-tuning (segmentation)"])
     print(f"{name}, {size[0]} x {size[1]}, {batch} images, CPU with {torch.get_num_threads()} threads")
     for label, found in times.items():
