@@ -116,7 +116,7 @@ def test_tests_mirror_the_packages() -> None:
     folders = {path.parent.relative_to(ROOT / "tests").parts for path in (ROOT / "tests").rglob("test_*.py")}
     assert {parts[0] for parts in folders if parts} <= rooms
     loose = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
-    assert loose <= {"structure", "packaging", "notebooks", "errors", *LEAVES}
+    assert loose <= {"structure", "packaging", "notebooks", "docs", "docstrings", "errors", *LEAVES}
 
 
 def test_a_circle_and_a_type_checkers_import_are_told_apart(tmp_path: Path) -> None:
