@@ -15,7 +15,6 @@ OPEN = (
     "sapiens2_lit/backbones",
     "sapiens2_lit/callbacks",
     "sapiens2_lit/checkpoints",
-    "sapiens2_lit/cli",
     "sapiens2_lit/codecs",
     "sapiens2_lit/curation",
     "sapiens2_lit/data",

@@ -161,7 +161,7 @@ def test_resuming_a_video(
         ("pose", ["--threshold", "0.3"], "means nothing without --detector"),
         ("pose", ["--detector_weights", "a.pth"], "mean nothing without --detector torchvision/NAME"),
         ("pose", ["--detector", "self"], "tells people from background"),
-        ("pose", ["--detector", "none", "--tiles", "2"], "here nobody looks for them"),
+        ("pose", ["--detector", "none", "--tiles", "2"], "here none looks for them"),
         ("pose", ["--detector", "self", "--tiles", "none"], "tells people from background"),
         ("pose", ["--mask_with", "seg", "--tiles", "0"], "tiles: found '0', expected auto, or 1 to 32"),
         ("pose", ["--tiles", "2"], "tiles: people are found by no mask here"),
