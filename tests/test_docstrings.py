@@ -22,7 +22,6 @@ OPEN = (
     "sapiens2_lit/errors.py",
     "sapiens2_lit/export",
     "sapiens2_lit/geometry",
-    "sapiens2_lit/inference",
     "sapiens2_lit/interrupts.py",
     "sapiens2_lit/lora.py",
     "sapiens2_lit/losses",

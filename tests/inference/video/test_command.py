@@ -164,7 +164,7 @@ def test_resuming_a_video(
         ("pose", ["--detector", "none", "--tiles", "2"], "here none looks for them"),
         ("pose", ["--detector", "self", "--tiles", "none"], "tells people from background"),
         ("pose", ["--mask_with", "seg", "--tiles", "0"], "tiles: found '0', expected auto, or 1 to 32"),
-        ("pose", ["--tiles", "2"], "tiles: people are found by no mask here"),
+        ("pose", ["--tiles", "2"], "but no mask finds people here"),
         ("pose", ["--person_score", "2"], "person_score: found 2.0, expected 0 to 1"),
         ("pose", ["--detector", "torchvision/none"], "torchvision has fasterrcnn"),
     ],
