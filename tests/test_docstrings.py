@@ -16,7 +16,6 @@ OPEN = (
     "sapiens2_lit/callbacks",
     "sapiens2_lit/checkpoints",
     "sapiens2_lit/codecs",
-    "sapiens2_lit/curation",
     "sapiens2_lit/data",
     "sapiens2_lit/decoders",
     "sapiens2_lit/errors.py",
