@@ -19,7 +19,6 @@ OPEN = (
     "sapiens2_lit/data",
     "sapiens2_lit/decoders",
     "sapiens2_lit/errors.py",
-    "sapiens2_lit/export",
     "sapiens2_lit/geometry",
     "sapiens2_lit/interrupts.py",
     "sapiens2_lit/lora.py",
