@@ -8,7 +8,6 @@ ROOT = Path(__file__).parents[1]
 DOCSTRINGS = runpy.run_path(str(ROOT / "benchmarks" / "docstrings.py"))
 # packages that do not keep the contract yet
 OPEN = (
-    "datamodules",
     "heads",
     "sapiens2_lit/app",
     "sapiens2_lit/archives",
