@@ -24,8 +24,8 @@ class NormalDataModule(DenseDataModule):
         image_size: (height, width) of the input.
         normals: folder under `root` with npy, npz, exr or png (n + 1) / 2 of 8 or 16 bits for each image.
         frame: coordinate axes of the files: `opencv` (x right, y down, z forward), `opengl` (y up, z toward the
-            viewer), `directx` (y up, z forward), `directx_normals` (y down, z toward the viewer), `pytorch3d` (x left, y
-            up, z forward); or world axes, with extrinsics in the files of `cameras`: `blender`, `unreal`, `colmap`,
+            viewer), `directx` (y up, z forward), `directx_normals` (y down, z toward the viewer), `pytorch3d` (x left,
+            y up, z forward); or world axes, with extrinsics in the files of `cameras`: `blender`, `unreal`, `colmap`,
             `nerf`.
         cameras: folder under `root` with intrinsics for each image or folder of images (json, txt), or one such file
             for all; null for none: pixels are then taken to be square, which matters only to rotated views.

@@ -35,8 +35,6 @@ OPEN = (
     "sapiens2_lit/synthetic",
     "sapiens2_lit/training",
     "sapiens2_lit/verify",
-    "sapiens2_lit/visualization",
-    "sapiens2_lit/vocabularies",
 )
 
 
