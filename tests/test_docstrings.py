@@ -17,7 +17,6 @@ OPEN = (
     "sapiens2_lit/cli",
     "sapiens2_lit/codecs",
     "sapiens2_lit/curation",
-    "sapiens2_lit/data",
     "sapiens2_lit/decoders",
     "sapiens2_lit/errors.py",
     "sapiens2_lit/export",
