@@ -34,7 +34,7 @@ class Backbone(nn.Module, ABC):
         std: by which they are divided then.
         image_size: (height, width) of the input that it is used at, None for any.
         weights: where pretrained weights come from (file, folder, hub id), or None.
-        licence: of these weights, as the hub names it (`apache-2.0`), None where that is not known.
+        license: of these weights, as the hub names it (`apache-2.0`), None where that is not known.
         released_licence: of all weights that were ever released for this kind of backbone, wherever a copy of them or
             what was derived from them lies; None where there are several, or none.
         holds_frozen: whether checkpoints hold its frozen weights, too, since the files that they came from have other
@@ -65,7 +65,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised RGB (B, 3, H, W) -> feature maps (B, C, H/p, W/p), the last block's last."""
+        """Normalized RGB (B, 3, H, W) -> feature maps (B, C, H/p, W/p), the last block's last."""
 
     @abstractmethod
     def init_weights(self) -> None:
@@ -117,7 +117,7 @@ class Backbone(nn.Module, ABC):
         return other
 
     def licence_notice(self, source: str | None = None) -> str | None:
-        """Return what to know of the licence of its weights, in one line; None where it has none or it is not known.
+        """Return what to know of the license of its weights, in one line; None where it has none or it is not known.
 
         Args:
             source: of a whole model that brings its weights, where it has none of its own.

@@ -48,7 +48,7 @@ class Attention(nn.Module):
     """Self-attention; `kv_heads` key-value heads are shared by `heads` queries (arXiv:2305.13245).
 
     Args:
-        modern: normalise queries and keys, and scale the result per channel; the 4K tokenizer does neither.
+        modern: normalize queries and keys, and scale the result per channel; the 4K tokenizer does neither.
     """
 
     def __init__(self, width: int, heads: int, kv_heads: int, modern: bool) -> None:

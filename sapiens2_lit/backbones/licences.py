@@ -1,4 +1,4 @@
-"""Licences of pretrained weights: what they are called, where they are, and what is worth knowing before use."""
+"""Licenses of pretrained weights: what they are called, where they are, and what is worth knowing before use."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from sapiens2_lit.checkpoints.pretraining_file import read_origin
 
 @dataclass(frozen=True)
 class Licence:
-    """A licence.
+    """A license.
 
     Args:
         title: for people.
@@ -41,7 +41,7 @@ LICENCES = {
 
 
 def notice(licence: str) -> str:
-    """One line on a licence, by its name on the hub."""
+    """One line on a license, by its name on the hub."""
     return f"licence of the backbone's weights: {in_words(licence)}"
 
 
@@ -50,7 +50,7 @@ def derived(base: str, licence: str | None) -> str:
 
     Args:
         base: the others, for people.
-        licence: of these, None where it is not known.
+        license: of these, None where it is not known.
     """
     if licence is None:
         return (
@@ -60,13 +60,13 @@ def derived(base: str, licence: str | None) -> str:
 
 
 def restriction(base: str | None, licence: str | None) -> str:
-    """What must stand in every file with weights derived from `base`; empty where its licence allows every use."""
+    """What must stand in every file with weights derived from `base`; empty where its license allows every use."""
     known = LICENCES.get(licence or "")
     return derived(base, licence) if base is not None and known is not None and known.remark else ""
 
 
 def in_words(licence: str) -> str:
-    """Return a licence with its page and what decides whether its weights can be used, by its name on the hub."""
+    """Return a license with its page and what decides whether its weights can be used, by its name on the hub."""
     known = LICENCES.get(licence)
     if known is None:
         return licence
@@ -76,7 +76,7 @@ def in_words(licence: str) -> str:
 
 
 def licence_of(weights: str | None) -> str | None:
-    """Return the licence of a Sapiens2 backbone's weights, by its name on the hub.
+    """Return the license of a Sapiens2 backbone's weights, by its name on the hub.
 
     Meta's, unless a pretraining from random values wrote them: then None, as the choice is its owner's.
     """

@@ -165,7 +165,7 @@ class Sapiens1(Backbone):
         return self.image_size[0] // PATCH, self.image_size[1] // PATCH
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised RGB (B, 3, H, W) -> contiguous maps (B, C, H/16, W/16) of `out_indices`, all normed.
+        """Normalized RGB (B, 3, H, W) -> contiguous maps (B, C, H/16, W/16) of `out_indices`, all normed.
 
         Raises:
             SettingError: H or W is no multiple of 16.

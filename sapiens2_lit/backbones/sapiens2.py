@@ -117,7 +117,7 @@ class Sapiens2(Backbone):
         self.ln1 = RMSNorm(size.width)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised RGB (B, 3, H, W) -> contiguous maps (B, C, H/p, W/p) of `out_indices`, all normed.
+        """Normalized RGB (B, 3, H, W) -> contiguous maps (B, C, H/p, W/p) of `out_indices`, all normed.
 
         Raises:
             SettingError: H or W is no multiple of the patch size p (16; 64 with the window tokenizer).
@@ -130,7 +130,7 @@ class Sapiens2(Backbone):
         ]
 
     def forward_tokens(self, images: Tensor) -> Tensor:
-        """Normalised RGB (B, 3, H, W) -> class token, 8 registers and patches (B, 9 + H/p * W/p, C), normed.
+        """Normalized RGB (B, 3, H, W) -> class token, 8 registers and patches (B, 9 + H/p * W/p, C), normed.
 
         Raises:
             SettingError: as `forward`.
@@ -146,7 +146,7 @@ class Sapiens2(Backbone):
         Blocks see no other patch; the window tokenizer sees all of them, as patches are dropped after it.
 
         Args:
-            images: normalised RGB (B, 3, H, W).
+            images: normalized RGB (B, 3, H, W).
             visible_bv: (B, V) int64, which patches of each image, as row * columns + column, in any order.
 
         Returns:

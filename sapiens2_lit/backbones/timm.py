@@ -107,7 +107,7 @@ class TimmBackbone(Backbone):
         return build(self.name, described(self.name), self.image_size, self.model_args)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised RGB (B, 3, H, W) -> contiguous maps (B, C, H/16, W/16) of `out_indices`, all normed.
+        """Normalized RGB (B, 3, H, W) -> contiguous maps (B, C, H/16, W/16) of `out_indices`, all normed.
 
         Raises:
             SettingError: H or W is no multiple of 16 (of 32 for ConvNeXt and Swin).

@@ -74,7 +74,7 @@ def final_norm(model: Any) -> nn.Module:
 def plain_maps(
     model: Any, images: Tensor, out_indices: tuple[int, ...], checkpointing: Checkpointing
 ) -> list[Tensor]:
-    """Normalised RGB (B, 3, H, W) -> contiguous maps (B, C, H/16, W/16) after the blocks `out_indices`, all normed."""
+    """Normalized RGB (B, 3, H, W) -> contiguous maps (B, C, H/16, W/16) after the blocks `out_indices`, all normed."""
     grid = images.shape[-2] // STRIDE, images.shape[-1] // STRIDE
     x_bnc, rope = embed(model, images, grid)
     mixed = getattr(model, "rope_mixed", False)  # each block has positions of its own
@@ -88,7 +88,7 @@ def plain_maps(
 
 
 def embed(model: Any, images: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Any]:
-    """Normalised RGB (B, 3, H, W) -> prefix tokens and patches (B, n, C), and their rotary positions, if any."""
+    """Normalized RGB (B, 3, H, W) -> prefix tokens and patches (B, n, C), and their rotary positions, if any."""
     x_bnc = model.patch_embed(images).flatten(1, 2)
     batch = x_bnc.shape[0]
     prefix = [token for token in (model.cls_token, model.reg_token) if token is not None]

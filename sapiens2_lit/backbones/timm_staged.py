@@ -57,7 +57,7 @@ def blocks_of(model: Any) -> list[nn.Module]:
 
 
 def staged_map(model: Any, images: Tensor, checkpointing: Checkpointing) -> Tensor:
-    """Normalised RGB (B, 3, H, W) -> the last map, normed, (B, C, H/16, W/16), bilinear where its stride is 32."""
+    """Normalized RGB (B, 3, H, W) -> the last map, normed, (B, C, H/16, W/16), bilinear where its stride is 32."""
     swin = hasattr(model, "patch_embed")
     x, index = model.patch_embed(images) if swin else model.stem(images), 0
     for stage in stages_of(model):

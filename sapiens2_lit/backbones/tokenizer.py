@@ -30,7 +30,7 @@ class WindowTokenizer(nn.Module):
         )
 
     def init_weights(self) -> None:
-        """Fresh values for the two embeddings; the blocks' layers are initialised by the backbone."""
+        """Fresh values for the two embeddings; the blocks' layers are initialized by the backbone."""
         init_normal(self.local_pos_embed)
         init_normal(self.w_cls)
 

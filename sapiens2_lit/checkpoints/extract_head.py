@@ -45,7 +45,7 @@ def take_head(checkpoint: str | Path, head: str, path: str | Path, *, backbone: 
 
 
 def of_v1(checkpoint: Path) -> dict[str, str]:
-    """What the header says besides of a Sapiens v1 backbone: its padding, which no tensor shows, and its licence."""
+    """What the header says besides of a Sapiens v1 backbone: its padding, which no tensor shows, and its license."""
     padding = own_padding(checkpoint)
     if padding is None:
         return {}

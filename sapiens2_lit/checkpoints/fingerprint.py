@@ -25,7 +25,7 @@ def fingerprint(tensors: Mapping[str, Tensor], rounded: bool = False) -> str:
     sharded tensors all ranks must ask for it.
 
     Args:
-        rounded: of the values as bfloat16 has them, so that tensors held in it are recognised.
+        rounded: of the values as bfloat16 has them, so that tensors held in it are recognized.
     """
     names = sorted(tensors)
     samples = [pick(tensors[name], sampled(tensors[name].numel())) for name in names]

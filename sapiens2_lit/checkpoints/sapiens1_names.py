@@ -1,7 +1,7 @@
 """Names and signs in files of Sapiens v1 and ours: its backbone has our names, its heads are called otherwise.
 
 Pose heads are `head.` with a last layer `final_layer`; all others are `decode_head.` with `conv_seg`, whose number of
-channels tells the task. Normals are in OpenGL's camera frame there (y up, z towards the viewer), in OpenCV's here (y
+channels tells the task. Normals are in OpenGL's camera frame there (y up, z toward the viewer), in OpenCV's here (y
 down, z forward): the last layer's rows of y and z change their signs, which nothing behind them undoes.
 """
 

@@ -1,4 +1,4 @@
-"""Which teachers a checkpoint's weights learned from: whose licence they follow."""
+"""Which teachers a checkpoint's weights learned from: whose license they follow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ class Origin:
         weights: as the settings of the training named them.
         base: what they were derived from, for people; None where they started from random values.
         hub_id: the same as a repository of the hub, where it is one.
-        licence: of these weights, as the hub names it; None where it is not known, or they started from random values.
+        license: of these weights, as the hub names it; None where it is not known, or they started from random values.
     """
 
     weights: str

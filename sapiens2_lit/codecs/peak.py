@@ -50,7 +50,7 @@ def fit_gaussian(patch: Tensor, inside: Tensor, sigma: float) -> Tensor:
 
     The logarithm's residual against a Gaussian of `sigma` around the middle is fitted by
     a + b u + c v - d (u^2 + v^2) / 2, with u, v in sigmas; then the peak is at (b, c) / (1 + d). A weak pull
-    of d towards zero, the expected width, steadies what the few pixels of a corner say about the width. Zero
+    of d toward zero, the expected width, steadies what the few pixels of a corner say about the width. Zero
     where the fit has no peak.
     """
     size = patch.shape[-1]
@@ -65,7 +65,7 @@ def fit_gaussian(patch: Tensor, inside: Tensor, sigma: float) -> Tensor:
     weight = torch.where(counts, value**2 * torch.exp(-square / _WINDOW**2), 0.0)
     weight = weight / weight.sum(dim=-1, keepdim=True).clamp_min(tiny)
 
-    # Columns and residual are centred, so that a drops out and float32 is enough for the 3 x 3 system.
+    # Columns and residual are centered, so that a drops out and float32 is enough for the 3 x 3 system.
     columns = torch.stack([u, v, -square], dim=-1)
     centred = columns - (weight[..., None, :] @ columns)
     residual = torch.log(value) + square

@@ -57,11 +57,11 @@ class UDPHeatmapCodec:
         """Target heatmaps as factors: map = gy[..., :, None] * gx[..., None, :].
 
         Args:
-            keypoints: (B, K, 3) x and y in input pixels, and v, positive where labelled.
+            keypoints: (B, K, 3) x and y in input pixels, and v, positive where labeled.
 
         Returns:
-            gx (B, K, w) and gy (B, K, h), of peak 1 and zero where unlabelled; weight (B, K), 1 where
-            labelled and the cut Gaussian touches the map, else 0. A labelled keypoint that is NaN gives NaN.
+            gx (B, K, w) and gy (B, K, h), of peak 1 and zero where unlabeled; weight (B, K), 1 where
+            labeled and the cut Gaussian touches the map, else 0. A labeled keypoint that is NaN gives NaN.
         """
         keypoints = _at_least_float32(keypoints)
         labelled = keypoints[..., 2] > 0
@@ -95,7 +95,7 @@ class UDPHeatmapCodec:
 
     def _decode(self, heatmaps: Tensor) -> Tensor:
         row_bk, column_bk = _largest_pixel(heatmaps)
-        # The Newton step's neighbours, and the reach of the blur around them.
+        # The Newton step's neighbors, and the reach of the blur around them.
         radius = self.blur_kernel // 2 + 1
         patch_bkpp, inside_bkpp = _patches(heatmaps, row_bk, column_bk, radius)
 

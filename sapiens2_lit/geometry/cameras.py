@@ -1,9 +1,9 @@
 """Pinhole cameras: projection, intrinsics of a warped image, the canonical camera, focal length from points.
 
-Camera frame: x right, y down, z forward, metres. Pixel centres are integers: an image of width W covers
+Camera frame: x right, y down, z forward, meters. Pixel centers are integers: an image of width W covers
 -0.5 <= u < W - 0.5. Intrinsics K = [[fx, skew, cx], [0, fy, cy], [0, 0, 1]] map x / z, y / z, 1 to u, v, 1.
 
-Legend: B batch, H and W pixels; u, v pixel coordinates, x, y, z metres.
+Legend: B batch, H and W pixels; u, v pixel coordinates, x, y, z meters.
 """
 
 import math
@@ -19,7 +19,7 @@ CANONICAL_SIZE = (1024, 768)
 
 
 def pixel_grid(size: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates u (1, W) and v (H, 1) of the pixel centres, of the type and on the device of `like`."""
+    """Coordinates u (1, W) and v (H, 1) of the pixel centers, of the type and on the device of `like`."""
     height, width = size
     u = torch.arange(width, dtype=like.dtype, device=like.device)
     v = torch.arange(height, dtype=like.dtype, device=like.device)
@@ -123,7 +123,7 @@ def canonical_focal(size: tuple[int, int]) -> float:
 
 
 def canonical_scale(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B,) factor s = canonical focal length / fx from metres to canonical units: target = s (X, Y, Z).
+    """(B,) factor s = canonical focal length / fx from meters to canonical units: target = s (X, Y, Z).
 
     Args:
         intrinsics: (B, 3, 3) of the image as the network sees it.

@@ -1,6 +1,6 @@
 """Surface normals of point maps, and the two frames in which files hold them.
 
-Normals point towards the camera: z < 0 in the camera's frame (x right, y down, z forward).
+Normals point toward the camera: z < 0 in the camera's frame (x right, y down, z forward).
 
 Legend: B batch, H and W pixels.
 """
@@ -21,7 +21,7 @@ def area_vectors(points: Tensor, difference: Difference = "forward") -> Tensor:
 
     Args:
         points: (B, 3, H, W), at least 2 x 2 pixels, 3 x 3 for central differences.
-        difference: `forward` to the next pixel, or `central` between the two neighbours, which commutes with flips.
+        difference: `forward` to the next pixel, or `central` between the two neighbors, which commutes with flips.
     """
     reach = 1 if difference == "forward" else 2
     before, after = (0, 1) if difference == "forward" else (1, 1)
@@ -53,7 +53,7 @@ def normals_from_points(
     Args:
         points: (B, 3, H, W) in the camera's frame, any unit.
         valid: (B, 1, H, W) bool; points that do not count may hold anything.
-        difference: `forward` to the next pixel, or `central` between the two neighbours, which commutes with flips.
+        difference: `forward` to the next pixel, or `central` between the two neighbors, which commutes with flips.
     """
     vectors = area_vectors(torch.where(valid, points, 0), difference)
     length = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
@@ -62,5 +62,5 @@ def normals_from_points(
 
 
 def swap_frame(vectors: Tensor) -> Tensor:
-    """OpenCV's frame (y down, z forward) to OpenGL's (y up, z towards the viewer), or back; channels at dim -3."""
+    """OpenCV's frame (y down, z forward) to OpenGL's (y up, z toward the viewer), or back; channels at dim -3."""
     return vectors * vectors.new_tensor([1, -1, -1])[:, None, None]

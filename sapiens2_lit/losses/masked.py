@@ -37,7 +37,7 @@ class DenseTerm(nn.Module, ABC):
     """
 
     # What both sides hold at pixels that do not count, the same or one a channel: a subclass sets it where 0 is no
-    # sensible value. None for forms that look at such neighbours as they are.
+    # sensible value. None for forms that look at such neighbors as they are.
     fill_value: tuple[float, ...] | None = (0.0,)
     # Whether the prediction is what a sigmoid is still to be taken of, where the field is one.
     on_logits = False

@@ -1,4 +1,4 @@
-"""Losses of point maps (B, 3, H, W) in the camera's frame, in canonical units or metres.
+"""Losses of point maps (B, 3, H, W) in the camera's frame, in canonical units or meters.
 
 Terms are called as `term(points, target, valid, intrinsics)`; the term of the scale branch as `term(scale,
 target_scale)`. With d the mean z of a sample's label, several compare points / d, so that near and far people
@@ -30,7 +30,7 @@ class PointTerm(nn.Module, ABC):
 
     It is the mean over the batch's images of each image's own loss, which is 0, with a gradient of 0, where none of its
     pixels counts; released forms are means over all pixels of the batch that count. A NaN prediction at a pixel that
-    counts makes it NaN. The `released` forms that look at neighbours that do not count do so for predictions that are
+    counts makes it NaN. The `released` forms that look at neighbors that do not count do so for predictions that are
     NaN there, too.
 
     Args:
@@ -167,11 +167,11 @@ class PointNormal(PointTerm):
 
     Normals come from forward differences whose ends all count, and weigh as much as their surface element is in place
     (`in_place`). Elements that are folded over, shrunken or torn apart would rather stay so than pass through worse
-    normals: neighbours that jump to and fro have three normals of four right. The other terms unfold them first.
+    normals: neighbors that jump to and fro have three normals of four right. The other terms unfold them first.
     Of what is left, an element smaller than a tenth of the label's is not stretched to unit length: its gradient
     would have no bound.
 
-    The released form takes normals of every pixel that counts, also from neighbours that do not, repeats the last
+    The released form takes normals of every pixel that counts, also from neighbors that do not, repeats the last
     difference at the borders, and weighs all alike.
 
     Args:
@@ -205,7 +205,7 @@ class PointNormal(PointTerm):
 
 
 def in_place(points: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """(B, 1, H, W): 1 where a pixel's edges to its next neighbours are the label's, 0 where as wrong as they are long.
+    """(B, 1, H, W): 1 where a pixel's edges to its next neighbors are the label's, 0 where as wrong as they are long.
 
     (1 - e² / (s l)²)² with e the error and l the length of both edges together (Tukey's biweight), after one scale s a
     sample, the best in the least squares; 0 everywhere if that is not positive.

@@ -55,9 +55,9 @@ def heatmap_squared_error(prediction: Tensor, gx: Tensor, gy: Tensor) -> Tensor:
 
 
 class KeypointMSE(nn.Module):
-    """`weight` times the mean over B, K, h, w of the squared error of labelled keypoints' heatmaps.
+    """`weight` times the mean over B, K, h, w of the squared error of labeled keypoints' heatmaps.
 
-    Unlabelled keypoints count in the mean, as zeros. A NaN in any map, labelled or not, makes the loss NaN.
+    Unlabeled keypoints count in the mean, as zeros. A NaN in any map, labeled or not, makes the loss NaN.
 
     Args:
         weight: factor of this term.
@@ -75,8 +75,8 @@ class KeypointMSE(nn.Module):
 class KeypointOHKM(nn.Module):
     """`weight` times the mean squared error of each person's `top_k` worst keypoints.
 
-    Online hard keypoint mining (CPN, Chen et al., CVPR 2018). Unlabelled keypoints have no error: where a
-    person has fewer than `top_k` labelled, zeros fill up.
+    Online hard keypoint mining (CPN, Chen et al., CVPR 2018). Unlabeled keypoints have no error: where a
+    person has fewer than `top_k` labeled, zeros fill up.
 
     Args:
         weight: factor of this term.

@@ -124,7 +124,7 @@ class Dice(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
         """Scalar, from logits (B, C, H, W), labels (B, H, W) int64, 255 ignored, and weights of pixels (B, H, W).
 
-        With weights pixels count as often in Dice's sums, and a sample as much as its labelled pixels weigh on average.
+        With weights pixels count as often in Dice's sums, and a sample as much as its labeled pixels weigh on average.
         """
         return self.weight * _by_chunks(self._loss_n, logits, labels, weight).mean()
 

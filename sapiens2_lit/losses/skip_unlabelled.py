@@ -10,7 +10,7 @@ from sapiens2_lit.vocabularies import IGNORED
 
 
 class SkipUnlabelled(nn.Module):
-    """`weight` times a loss of the samples that have a labelled pixel; 0, with a gradient of 0, where none has.
+    """`weight` times a loss of the samples that have a labeled pixel; 0, with a gradient of 0, where none has.
 
     For losses without a value where every pixel is ignored: of segmentation_models_pytorch, FocalLoss is then NaN and
     LovaszLoss no scalar. The term sees the samples with labels alone, so that its mean over the batch is over these.

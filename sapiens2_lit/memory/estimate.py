@@ -13,7 +13,7 @@ from sapiens2_lit.memory.step import simulate_step
 from sapiens2_lit.training.distillation.distiller import Distiller
 
 GIB = 2**30
-# Allowances, as seen on data-centre GPUs: what the driver, cuBLAS and cuDNN take, what NCCL does, and what the caching
+# Allowances, as seen on data-center GPUs: what the driver, cuBLAS and cuDNN take, what NCCL does, and what the caching
 # allocator cannot use. A card has a little less than it is sold with.
 CONTEXT = 600 * 2**20
 COMMUNICATION = 400 * 2**20

@@ -20,7 +20,7 @@ class AlbedoErrors(RunningSums):
         mae, rmse: in the units of the images.
         psnr: decibels for a peak of 1, of the error over all images; infinite where there is none.
         ssim: structural similarity in -1..1, of windows that are valid for more than half (`masked_ssim`).
-        grad_l1: absolute error of the difference of neighbours, mean over pairs with both ends valid, of the mean
+        grad_l1: absolute error of the difference of neighbors, mean over pairs with both ends valid, of the mean
             of columns and rows.
         si_mae, si_rmse: after each image's prediction is multiplied by the one factor that fits its label best in
             the least-squares sense: light that was taken for color, or color for light, costs nothing

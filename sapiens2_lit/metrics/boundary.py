@@ -16,7 +16,7 @@ class BoundaryF1(Metric):
     """F1 of the depth map's steps, in 0..1 (Depth Pro, arXiv:2410.02073, section 3.2):
     `depth_pro_boundary_f1`.
 
-    A pixel and its neighbour are a step where the farther depth is more than a threshold times the nearer; a found step
+    A pixel and its neighbor are a step where the farther depth is more than a threshold times the nearer; a found step
     counts where the label has it between the same two pixels, in the same direction. Pairs with an invalid end
     do not take part. Counts are of all images; F1 is averaged over thresholds from 1.05 to 1.25, higher ones weighing
     more, and over those alone at which there is a step. It depends on no scale. A prediction that is not above 0 has no
@@ -27,7 +27,7 @@ class BoundaryF1(Metric):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
-    counts: Tensor  # (3, T): steps in both, found, labelled
+    counts: Tensor  # (3, T): steps in both, found, labeled
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,13 +55,13 @@ class BoundaryF1(Metric):
 
 
 def _ratio(depth: Tensor, axis: int, farther: int) -> Tensor:
-    """Depth of one of two neighbours over the other's; 0 where one is not in front of the camera."""
+    """Depth of one of two neighbors over the other's; 0 where one is not in front of the camera."""
     size = depth.shape[axis] - 1
     near, far = depth.narrow(axis, 1 - farther, size), depth.narrow(axis, farther, size)
     return torch.where((near > 0) & (far > 0), far / near, 0)
 
 
 def _count(found: Tensor, true: Tensor, pairs: Tensor, step: float) -> Tensor:
-    """(3,) steps in both, found and labelled."""
+    """(3,) steps in both, found and labeled."""
     found, true = (found > step) & pairs, (true > step) & pairs
     return torch.stack([(found & true).sum(), found.sum(), true.sum()])

@@ -31,7 +31,7 @@ class ClassBoundaryF1(Metric):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
-    counts: Tensor  # (4, C): found and right, found, labelled and found, labelled
+    counts: Tensor  # (4, C): found and right, found, labeled and found, labeled
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()

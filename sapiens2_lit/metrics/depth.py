@@ -18,7 +18,7 @@ class DepthErrors(RunningSums):
     """Errors of depth, over all valid pixels of all images (Eigen et al., arXiv:1406.2283).
 
     Results:
-        mae, rmse: in the labels' unit, metres unless depth is relative.
+        mae, rmse: in the labels' unit, meters unless depth is relative.
         abs_rel: mean of |prediction - label| / label.
         rmse_log: of the natural logarithm.
         silog: standard deviation of the logarithms' difference within an image, mean over images. KITTI's tables

@@ -14,13 +14,13 @@ Taps = npt.NDArray[np.float64]  # on the host: to read them from a device would 
 
 
 def gaussian(sigma: float, radius: int) -> Taps:
-    """(2 radius + 1,) weights exp(-x^2 / 2 sigma^2), not normalised."""
+    """(2 radius + 1,) weights exp(-x^2 / 2 sigma^2), not normalized."""
     x = np.arange(-radius, radius + 1, dtype=np.float64)
     return np.asarray(np.exp(-0.5 * (x / sigma) ** 2), dtype=np.float64)
 
 
 def correlate(image: Tensor, taps: Sequence[float] | Taps, axis: int) -> Tensor:
-    """Weighted sums of neighbours along an axis, which gets shorter by the number of taps less one: pad first."""
+    """Weighted sums of neighbors along an axis, which gets shorter by the number of taps less one: pad first."""
     size = image.shape[axis] - len(taps) + 1
     weights = [float(tap) for tap in taps]
     result = image.narrow(axis, 0, size) * weights[0]

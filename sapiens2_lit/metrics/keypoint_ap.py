@@ -1,6 +1,6 @@
 """Average precision and recall of poses, as COCO measures them, for any skeleton and its parts.
 
-Legend: P people labelled, N people found, K keypoints.
+Legend: P people labeled, N people found, K keypoints.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _AREA_OF_BOX = 0.53
 
 @dataclass(frozen=True)
 class _Truth:
-    """Labelled people as arrays: small to keep, quick to cut to a group of keypoints."""
+    """Labeled people as arrays: small to keep, quick to cut to a group of keypoints."""
 
     images: frozenset[int]
     keypoints: np.ndarray  # (P, K, 3) x, y, v
@@ -42,10 +42,10 @@ class KeypointAP(Metric):
 
     People are ranked by box score times mean keypoint score, and those found twice in an image are dropped
     (OKS above 0.9). Results, in 0..1: AP, AP50, AP75 and AR of all keypoints; AP_body, AR_body, AP_feet, ...
-    of every group with a labelled keypoint, both hands as one group `hands`, and none of `other`. For a
-    group, people without a labelled keypoint of it are ignored, as COCO ignores people without keypoints.
+    of every group with a labeled keypoint, both hands as one group `hands`, and none of `other`. For a
+    group, people without a labeled keypoint of it are ignored, as COCO ignores people without keypoints.
     All images of `ground_truth` count: where an evaluation is cut short, what was not looked at is missed.
-    Without a labelled keypoint anywhere the results are NaN.
+    Without a labeled keypoint anywhere the results are NaN.
 
     Args:
         skeleton: the vocabulary of predictions and ground truth, with the OKS sigmas.
@@ -78,7 +78,7 @@ class KeypointAP(Metric):
         Args:
             keypoints: (B, K, 3) x, y in original pixels, and score.
             image_id: (B,) whole numbers, the ids of `ground_truth`'s images.
-            box_score: (B,) detector's scores, 1 for labelled boxes.
+            box_score: (B,) detector's scores, 1 for labeled boxes.
             person: (B,) whole numbers that tell samples apart: a sample seen twice counts once.
         """
         self.keypoints.append(keypoints.detach().float())

@@ -62,7 +62,7 @@ class MattingErrors(RunningSums):
         """
         check_maps(prediction, target, valid, channels=1)
         prediction = prediction.float()
-        # where nothing is known the label agrees, and neighbours see no edge
+        # where nothing is known the label agrees, and neighbors see no edge
         target = torch.where(valid, target.float(), prediction)
         error = prediction - target
         maps = {

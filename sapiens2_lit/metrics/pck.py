@@ -10,8 +10,8 @@ from torchmetrics import Metric
 class PCK(Metric):
     """Percentage of correct keypoints, as a share in 0..1 (Yang and Ramanan, TPAMI 2013).
 
-    A labelled keypoint is correct where its prediction lies within a threshold times the longer side of the
-    person's box. Keypoints of all people are counted alike. Without any labelled keypoint the result is NaN:
+    A labeled keypoint is correct where its prediction lies within a threshold times the longer side of the
+    person's box. Keypoints of all people are counted alike. Without any labeled keypoint the result is NaN:
     nothing is known, and neither 0 nor 1 would say so. A prediction that is not finite is not correct.
 
     Args:
@@ -39,7 +39,7 @@ class PCK(Metric):
 
         Args:
             prediction: (B, K, >= 2) x, y in input pixels.
-            target: (B, K, 3) x, y in input pixels and v, positive where labelled.
+            target: (B, K, 3) x, y in input pixels and v, positive where labeled.
             box_size: (B,) longer side of each person's box in input pixels.
         """
         labelled = target[..., 2] > 0

@@ -21,7 +21,7 @@ _POINT_DELTA, _DEPTH_DELTA = 0.25, 1.25
 
 
 class PointErrors(RunningSums):
-    """Errors of points in the unit of the labels, metres, over all valid pixels of all images.
+    """Errors of points in the unit of the labels, meters, over all valid pixels of all images.
 
     Results:
         l2: mean distance between a point and its label.
@@ -33,14 +33,14 @@ class PointErrors(RunningSums):
             camera, the label's and the prediction's (MoGe, arXiv:2410.19115).
         depth_abs_rel: mean of |z - label| / label.
         depth_delta1: share of pixels where the larger z is less than 1.25 times the smaller; none behind the camera.
-    NaN where nothing was valid. The released evaluation is of canonical points (`s` times metres, the scale branch
-    left out) and calls their unit centimetres or metres in turns: give it those, and these are its numbers.
+    NaN where nothing was valid. The released evaluation is of canonical points (`s` times meters, the scale branch
+    left out) and calls their unit centimeters or meters in turns: give it those, and these are its numbers.
 
     Args:
         alignment: what is fitted to each sample's label first: `scale` or `affine` (scale and translation) by least
             squares, `moge_scale` or `moge_affine` by the weighted absolute error of MoGe; results are then called
             `scale_l2`, `moge_affine_l2`, ...
-        thresholds: metres, one `within@` each.
+        thresholds: meters, one `within@` each.
     """
 
     def __init__(self, alignment: Alignment = "none", thresholds: Sequence[float] = (0.05, 0.1, 0.2)) -> None:

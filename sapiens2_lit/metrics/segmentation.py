@@ -17,11 +17,11 @@ class SegmentationIoU(Metric):
         mIoU: mean over classes that occur in the labels or in the predictions.
         mIoU_with_absent: mean over all classes; those that never occur count as 0, as in the released evaluation.
         foreground_mIoU: `mIoU` without the background.
-        mDice: mean over the classes of `mIoU` of 2 hits / (labelled + predicted), which is 2 IoU / (1 + IoU).
-        mAcc: mean over labelled classes of the share of their pixels that is found.
+        mDice: mean over the classes of `mIoU` of 2 hits / (labeled + predicted), which is 2 IoU / (1 + IoU).
+        mAcc: mean over labeled classes of the share of their pixels that is found.
         accuracy: share of all pixels.
         IoU/NAME, Dice/NAME: of each class that occurs, if `names` are given; the others are absent.
-    Where no pixel is labelled, all are NaN: nothing is known.
+    Where no pixel is labeled, all are NaN: nothing is known.
 
     Args:
         num_classes: C.

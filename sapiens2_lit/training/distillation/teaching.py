@@ -137,7 +137,7 @@ class Teaching:
             self.speeds.append(measure_speed(name, teacher.network, teacher.size_for(size), teacher.autocast))
 
     def write(self, meta: dict[str, Any]) -> None:
-        """Let a checkpoint say whose licence it follows."""
+        """Let a checkpoint say whose license it follows."""
         if self.distiller is not None:
             meta[TEACHERS] = [asdict(one.origin) for one in self.distiller.teachers]
 
