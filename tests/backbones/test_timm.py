@@ -166,7 +166,7 @@ def test_without_an_image_size_positions_stay_as_they_were_trained() -> None:
         ("vit_base_r50_s16_224", {}, "gives no such map"),
         ("vit_small_patch16_dinov3", {"image_size": (65, 64)}, r"\(64, 64\) or \(80, 64\)"),
         ("convnext_tiny", {"image_size": (48, 64)}, "multiples of 32"),
-        ("convnext_tiny", {"out_indices": (0, -1)}, "the last block alone"),
+        ("convnext_tiny", {"out_indices": (0, -1)}, "only the last block"),
         ("vit_small_patch16_dinov3", {"out_indices": (3, 1)}, "out_indices"),
         ("vit_small_patch16_dinov3", {"model_args": {"dept": 2}}, "no argument of timm's Eva; did you mean depth"),
         ("vit_small_patch16_dinov3", {"model_args": {"img_size": 64}}, "image_size decides it"),
