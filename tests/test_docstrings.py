@@ -10,7 +10,6 @@ DOCSTRINGS = runpy.run_path(str(ROOT / "benchmarks" / "docstrings.py"))
 OPEN = (
     "datamodules",
     "sapiens2_lit/app",
-    "sapiens2_lit/archives",
     "sapiens2_lit/callbacks",
     "sapiens2_lit/checkpoints",
     "sapiens2_lit/cli",
@@ -22,7 +21,6 @@ OPEN = (
     "sapiens2_lit/interrupts.py",
     "sapiens2_lit/lora.py",
     "sapiens2_lit/memory",
-    "sapiens2_lit/parallel",
     "sapiens2_lit/probing",
     "sapiens2_lit/report",
     "sapiens2_lit/synthetic",

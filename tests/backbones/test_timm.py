@@ -168,10 +168,10 @@ def test_without_an_image_size_positions_stay_as_they_were_trained() -> None:
         ("convnext_tiny", {"image_size": (48, 64)}, "multiples of 32"),
         ("convnext_tiny", {"out_indices": (0, -1)}, "only the last block"),
         ("vit_small_patch16_dinov3", {"out_indices": (3, 1)}, "out_indices"),
-        ("vit_small_patch16_dinov3", {"model_args": {"dept": 2}}, "no argument of timm's Eva; did you mean depth"),
+        ("vit_small_patch16_dinov3", {"model_args": {"dept": 2}}, "not an argument of timm's Eva; did you mean depth"),
         ("vit_small_patch16_dinov3", {"model_args": {"img_size": 64}}, "image_size decides it"),
         ("vit_small_patch16_dinov3", {"model_args": {"depth": "many"}}, "timm cannot build"),
-        ("vit_small_patch16_dinov3", {"model_args": {"checkpoint_path": "x.pth"}}, "no argument"),
+        ("vit_small_patch16_dinov3", {"model_args": {"checkpoint_path": "x.pth"}}, "not an argument"),
         ("vit_small_patch16_dinov3", {"activation_checkpointing": "some"}, "activation_checkpointing"),
     ],
 )  # fmt: skip
