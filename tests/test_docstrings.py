@@ -11,7 +11,6 @@ OPEN = (
     "datamodules",
     "sapiens2_lit/app",
     "sapiens2_lit/callbacks",
-    "sapiens2_lit/checkpoints",
     "sapiens2_lit/cli",
     "sapiens2_lit/curation",
     "sapiens2_lit/data",

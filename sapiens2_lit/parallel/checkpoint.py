@@ -63,15 +63,14 @@ def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[s
 
 
 def save_sharded(checkpoint: dict[str, Any], path: Path, rank: int) -> None:
-    """Write a Lightning checkpoint into a folder. Every rank must call it; `meta.pt` is written last.
+    """Write a Lightning checkpoint into a folder; raises OSError if a file cannot be written.
+
+    Every rank must call it. `meta.pt` is written last.
 
     Args:
         checkpoint: With optimizer states from `optimizer_state`; its state dict and optimizer states are removed.
         path: The folder.
         rank: This rank.
-
-    Raises:
-        OSError: A file cannot be written. Other failures are a CheckpointException.
     """
     tensors = {f"{MODEL}{name}": tensor for name, tensor in checkpoint.pop("state_dict").items()}
     kept = []
@@ -155,10 +154,7 @@ def read_model(path: Path) -> dict[str, Tensor]:
 
 
 def read_whole(path: Path, optimizers: bool = True) -> dict[str, Any]:
-    """Return a sharded checkpoint as Lightning's plain strategies save it: whole tensors, numbered parameters.
-
-    Without `optimizers` their states are left out, which take twice the memory of the model.
-    """
+    """Return a sharded checkpoint as plain strategies save it; without `optimizers`, their states are left out."""
     meta = read_meta_file(path)
     saved = meta.pop(OPTIMIZERS)
     states = []
