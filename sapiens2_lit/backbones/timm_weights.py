@@ -24,7 +24,7 @@ NOT_IN_MAP = {  # leading parts of names
     "attn_pool": "pools the map",
     "fc_norm": "follows the pooling",
     "head_drop": "a classifier",
-    "mask_token": "used in pretraining alone",
+    "mask_token": "used only in pretraining",
 }
 
 
