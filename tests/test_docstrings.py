@@ -19,7 +19,6 @@ OPEN = (
     "sapiens2_lit/inference",
     "sapiens2_lit/interrupts.py",
     "sapiens2_lit/lora.py",
-    "sapiens2_lit/memory",
     "sapiens2_lit/probing",
     "sapiens2_lit/report",
     "sapiens2_lit/synthetic",
