@@ -124,7 +124,7 @@ def test_data_of_other_classes_is_refused_before_training(tmp_path: Path) -> Non
     (tmp_path / "two.yaml").write_text("classes: [background, person]")
     data = SegmentationDataModule(str(tmp_path), classes=str(tmp_path / "two.yaml"))
     with pytest.raises(
-        SettingError, match=r"labels are of two \(2 classes\), the head predicts body29 \(29\)"
+        SettingError, match=r"labels have two \(2 classes\), the head predicts body29 \(29\)"
     ):
         SegmentationHead(32).metrics(data, "validate")
 
