@@ -229,7 +229,7 @@ def video_tab(page: Page) -> None:
     """A video, which head is drawn on it, and the result."""
     with gr.Row():
         with gr.Column(min_width=300):
-            video = gr.Video(label="video", height=320)
+            video = gr.Video(label="video", height=320, sources=["upload"])
             names = page.slot_names()
             which = gr.Dropdown(names, value=names[0], label="what is drawn")
             run = gr.Button("Predict on the video", variant="primary")
