@@ -10,7 +10,6 @@ DOCSTRINGS = runpy.run_path(str(ROOT / "benchmarks" / "docstrings.py"))
 OPEN = (
     "datamodules",
     "heads",
-    "sapiens2_lit/app",
     "sapiens2_lit/archives",
     "sapiens2_lit/backbones",
     "sapiens2_lit/callbacks",
@@ -28,7 +27,6 @@ OPEN = (
     "sapiens2_lit/models",
     "sapiens2_lit/parallel",
     "sapiens2_lit/probing",
-    "sapiens2_lit/report",
     "sapiens2_lit/synthetic",
     "sapiens2_lit/training",
     "sapiens2_lit/transforms",
