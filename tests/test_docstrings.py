@@ -22,7 +22,6 @@ OPEN = (
     "sapiens2_lit/probing",
     "sapiens2_lit/report",
     "sapiens2_lit/synthetic",
-    "sapiens2_lit/training",
     "sapiens2_lit/transforms",
     "sapiens2_lit/verify",
     "sapiens2_lit/visualization",
