@@ -14,7 +14,6 @@ OPEN: tuple[str, ...] = (
     "sapiens2_lit/lora.py",
     "sapiens2_lit/probing",
     "sapiens2_lit/synthetic",
-    "sapiens2_lit/training",
     "sapiens2_lit/verify",
 )
 
