@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "export": "archives inference models backbones decoders heads checkpoints vocabularies",
     "report": "training heads data transforms checkpoints parallel visualization vocabularies",
     "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",
-    "app": "inference heads visualization",
+    "app": "inference heads transforms visualization",
     "verify": "memory training inference export models backbones checkpoints parallel heads report vocabularies",
 }
 

@@ -111,7 +111,7 @@ class GradientNorms(LossWeighting):
 
     The gradient of each weighted loss is measured at the feature maps, in the backward pass that is made anyway. Its
     norm is brought to the mean norm times (relative loss ratio) ** alpha, so that heads that have learned less are
-    heard more. Where the paper takes a gradient step towards that, the weights here are the solution, smoothed.
+    heard more. Where the paper takes a gradient step toward that, the weights here are the solution, smoothed.
 
     Args:
         heads: names of the heads.

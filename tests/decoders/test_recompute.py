@@ -49,7 +49,7 @@ def test_batch_norms_are_refused(make: Callable[[int], DecoderHead]) -> None:
 
 
 def test_other_heads_and_other_words_are_refused() -> None:
-    with pytest.raises(SettingError, match="is no DecoderHead"):
+    with pytest.raises(SettingError, match="is not a DecoderHead"):
         set_recompute({"mine": nn.Identity()}, "samples")
     with pytest.raises(SettingError, match="found 'all', expected one of none, stages, samples"):
         set_recompute({}, "all")

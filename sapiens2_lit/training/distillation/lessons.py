@@ -116,7 +116,7 @@ def kinds(heads: dict[str, Head]) -> str:
 
 
 def check_unit(name: str, head: Head, teacher: Head, origin: str) -> None:
-    """Raise SettingError where one predicts metres and the other relative depth.
+    """Raise SettingError where one predicts meters and the other relative depth.
 
     Frames and the units of points are the same for all heads here (docs/conventions.md).
     """

@@ -118,7 +118,7 @@ def _(head: DepthHead, lesson: Lesson) -> dict[str, Tensor]:
 
 @soft_terms.register
 def _(head: PointmapHead, lesson: Lesson) -> dict[str, Tensor]:
-    """Absolute error of canonical points as a share of their mean depth, and of the scale that makes metres of them."""
+    """Absolute error of canonical points as a share of their mean depth, and of the scale that makes meters of them."""
     own, answer, teacher = lesson.outputs, lesson.answer, lesson.teacher
     assert isinstance(own, dict) and isinstance(answer, dict) and isinstance(teacher, PointmapHead)
     points, target = head.canonical(own, lesson.batch), teacher.canonical(answer, lesson.batch)

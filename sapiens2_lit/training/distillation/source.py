@@ -165,10 +165,10 @@ def origin_of(weights: str, place: str, config: Mapping[str, Any], backbone: Bac
 
 
 def licence_of(backbone: Backbone) -> str | None:
-    """The licence of a backbone's weights, wherever they lie: of Sapiens they are Meta's or derived from Meta's."""
+    """The license of a backbone's weights, wherever they lie: of Sapiens they are Meta's or derived from Meta's."""
     return backbone.released_licence or backbone.licence
 
 
 def licence_of_name(weights: str) -> str | None:
-    """Return the licence that a name tells."""
+    """Return the license that a name tells."""
     return SAPIENS2 if is_released(weights) else None

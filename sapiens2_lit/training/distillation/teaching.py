@@ -90,7 +90,7 @@ class Teaching:
             taught = ", ".join([*teacher.heads, *self.distiller.settings.token_losses])
             _log.info("teacher: %s, %s parameters, teaches %s", origin.weights, f"{count:,}", taught)
             if origin.base is not None:
-                _log.info("licence of the teacher: %s", derived(origin.base, origin.licence))
+                _log.info("license of the teacher: %s", derived(origin.base, origin.licence))
 
     def answers(self, batch: Batch) -> list[Answer | None]:
         """Return what the teachers say of each batch of a step; None of each without a teacher."""
@@ -137,7 +137,7 @@ class Teaching:
             self.speeds.append(measure_speed(name, teacher.network, teacher.size_for(size), teacher.autocast))
 
     def write(self, meta: dict[str, Any]) -> None:
-        """Let a checkpoint say whose licence it follows."""
+        """Let a checkpoint say whose license it follows."""
         if self.distiller is not None:
             meta[TEACHERS] = [asdict(one.origin) for one in self.distiller.teachers]
 

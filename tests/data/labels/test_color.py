@@ -65,7 +65,7 @@ def test_an_alpha_of_ones_is_no_alpha_of_a_255th(tmp_path):
     alpha = np.zeros(SIZE, np.uint8)
     alpha[:10] = 1
     with pytest.raises(
-        DataError, match=r"a.png: the values are 0 and 1 alone, in uint8, .* multiply them by 255"
+        DataError, match=r"a.png: the values are only 0 and 1, in uint8, .* multiply them by 255"
     ):
         read(AlphaFolder(tmp_path), alpha, ".png")
     np.testing.assert_array_equal(read(AlphaFolder(tmp_path), alpha * 255, ".png").values[..., 0], alpha)

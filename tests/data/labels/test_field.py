@@ -88,7 +88,7 @@ def test_normals_that_are_not_there_do_not_count(tmp_path):
         (
             np.full(SIZE, 2000, np.uint16),
             {},
-            r"depth in uint16 and data.unit is null: .* 0.001 for millimetres",
+            r"depth in uint16 and data.unit is null: .* 0.001 for millimeters",
         ),
         (np.full(SIZE, 2000.0), {}, r"the median depth is 2000 m, expected less than 100 m: set data.unit"),
         (np.full(SIZE, 2000.0), {"unit": 0.1}, r"the median depth is 200 m"),
