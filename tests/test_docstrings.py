@@ -26,7 +26,6 @@ OPEN = (
     "sapiens2_lit/synthetic",
     "sapiens2_lit/training",
     "sapiens2_lit/transforms",
-    "sapiens2_lit/verify",
     "sapiens2_lit/visualization",
     "sapiens2_lit/vocabularies",
 )
