@@ -62,7 +62,7 @@ def predict_on_devices(options: Namespace, args: list[str]) -> int:
             for place in killed
         ]
         raise SettingError(
-            f"--devices: {'; '.join(lines)}. What is there is whole; the same command with --resume goes on from here."
+            f"--devices: {'; '.join(lines)}. Existing results are complete; the same command with --resume continues."
         )
     return next((process.returncode for process in processes if process.returncode), 0)
 

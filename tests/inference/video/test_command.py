@@ -198,7 +198,7 @@ def test_a_full_disk_ends_the_command_with_a_message(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     error = capsys.readouterr().err
     assert "b.npy cannot be written: " in error
-    assert "Make room or choose another folder; what is there is whole." in error
+    assert "Make room or choose another folder; existing files are complete." in error
     left = set(files(tmp_path / "out"))
     assert left - {"seg/segmentation/c.npy"} == {"seg/about.json", "seg/segmentation/a.npy"}, (
         "c was under way"
