@@ -31,7 +31,6 @@ OPEN = (
     "sapiens2_lit/parallel",
     "sapiens2_lit/probing",
     "sapiens2_lit/report",
-    "sapiens2_lit/synthetic",
     "sapiens2_lit/training",
     "sapiens2_lit/verify",
 )
