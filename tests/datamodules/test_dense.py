@@ -136,7 +136,10 @@ def test_samples_without_labels_are_left_out_and_counted(depths, caplog):
     assert samples.skipped.count == 1
     samples[1], samples[4]
     assert (samples.skipped.count, samples.invalid.count) == (1, 1), "each once"
-    assert "1.png: fewer than 16 pixels are valid (data.min_valid); another sample takes its place" in caplog.text
+    assert (
+        "1.png: fewer than 16 pixels are valid (data.min_valid); another sample takes its place"
+        in caplog.text
+    )
     assert "4.png: 1536 pixels of its labels are NaN or infinite; they are ignored" in caplog.text
     held_out = data.datasets["val"][1]
     assert held_out["sample"].endswith("1.png")

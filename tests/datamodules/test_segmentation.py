@@ -246,7 +246,10 @@ def test_masks_without_labels_are_left_out_and_counted(folder, caplog):
     assert held_out["sample"].endswith("4.png")
     assert (held_out["segmentation"] == 255).all()
     data.teardown("fit")
-    assert "1.png: fewer than 16 pixels are valid (data.min_valid); another sample takes its place" in caplog.text
+    assert (
+        "1.png: fewer than 16 pixels are valid (data.min_valid); another sample takes its place"
+        in caplog.text
+    )
     assert "train: 1 of 4 samples were left out" in caplog.text
     assert "val: 1 of 2 samples were left out" in caplog.text
     assert set_up(folder, min_valid=0).datasets["train"][(0, 1)]["sample"].endswith("1.png")
