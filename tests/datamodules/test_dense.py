@@ -140,7 +140,7 @@ def test_samples_without_labels_are_left_out_and_counted(depths, caplog):
         "1.png: fewer than 16 pixels are valid (data.min_valid); another sample takes its place"
         in caplog.text
     )
-    assert "4.png: 1536 pixels of its labels are NaN or infinite; they do not count" in caplog.text
+    assert "4.png: 1536 pixels of its labels are NaN or infinite; they are ignored" in caplog.text
     held_out = data.datasets["val"][1]
     assert held_out["sample"].endswith("1.png")
     assert not held_out["valid"].any()
@@ -275,7 +275,7 @@ def test_normals_off_unit_length_are_reported(tmp_path, caplog):
     (tmp_path / "all.txt").write_text("a")
     data = set_up(NormalDataModule, tmp_path, train="all.txt", val=None, augment=None)
     assert data.datasets["train"][0]["valid"].sum() == 58 * 48 + 40
-    assert "200 pixels of its labels are NaN, infinite or not of length 1; they do not count" in caplog.text
+    assert "200 pixels of its labels are NaN, infinite or not of length 1; they are ignored" in caplog.text
     data.teardown("fit")
     assert "1 of 1 samples have labels that are NaN, infinite or not of length 1 in places" in caplog.text
 

@@ -210,7 +210,7 @@ def test_what_is_no_labelmap(tmp_path: Path, text: str, message: str) -> None:
 def test_pictures_that_were_not_exported(source: Source, tmp_path: Path) -> None:
     tools.cvat_masks(source, tmp_path)
     (tmp_path / "JPEGImages").rename(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match=r"no JPEGImages: export with `Save images`"):
+    with pytest.raises(DataError, match=r"not JPEGImages: export with `Save images`"):
         masks(tmp_path, tmp_path / "labelmap.txt", val=0.25)
 
 
