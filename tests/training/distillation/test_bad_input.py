@@ -78,7 +78,7 @@ def test_keypoints_are_mapped_by_name_and_classes_all_or_none() -> None:
 
     own = SegmentationHead(32, make_classes(names["names"], "own"))
     with pytest.raises(
-        SettingError, match=r"file knows other classes .*it lacks wheel.*Give the head the teacher's"
+        SettingError, match=r"file has other classes .*it lacks wheel.*Give the head the teacher's"
     ):
         find_rows("seg", own, SegmentationHead(32), "file")
     two = SegmentationHead(32, make_classes(["hair", "background"], "own"))
