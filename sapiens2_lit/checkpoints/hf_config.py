@@ -1,4 +1,4 @@
-"""Check the JSON files beside weights in the `transformers` layout: settings are supported, or refused by name."""
+"""Check the JSON files next to weights in the `transformers` layout: settings are supported, or refused by name."""
 
 import json
 from pathlib import Path

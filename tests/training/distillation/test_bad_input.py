@@ -90,7 +90,9 @@ def test_keypoints_are_mapped_by_name_and_classes_all_or_none() -> None:
 
 def test_metres_do_not_teach_relative_depth() -> None:
     check_unit("depth", DepthHead(32), DepthHead(32), "file")
-    with pytest.raises(SettingError, match=r"file predicts meters, but model.heads.depth predicts relative depth"):
+    with pytest.raises(
+        SettingError, match=r"file predicts meters, but model.heads.depth predicts relative depth"
+    ):
         check_unit("depth", DepthHead(32, relative=True), DepthHead(32), "file")
 
 
