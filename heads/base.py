@@ -265,7 +265,7 @@ def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
     for name, head in heads.items():
         if recompute != "none" and (not hasattr(head, "recompute") or has_batch_norm(head)):
             raise SettingError(
-                f"model.head_checkpointing: {recompute} is not for head {name}, a {type(head).__name__}: "
+                f"model.head_checkpointing: {recompute} cannot be used with head {name}, a {type(head).__name__}: "
                 + ("its batch norms would" if has_batch_norm(head) else "it is not a DecoderHead and cannot")
                 + (" count every batch twice" if has_batch_norm(head) else " compute its maps again")
             )

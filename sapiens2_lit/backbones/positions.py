@@ -49,7 +49,7 @@ def table_for(table: Tensor, has_class: bool, wanted: Grid, keep_class: bool, or
     if held is None:
         raise WeightsError(
             f"{origin}: pos_embed: found positions of {count} patches, expected those of {wanted[0]} x {wanted[1]}, of "
-            "a square, or of a grid of 4:3 such as 64 x 48: give the image_size of the file."
+            "a square grid, or of a 4:3 grid such as 64 x 48: give the image_size of the file."
         )
     first = table[:, : int(keep_class)].float()
     other = patches if held == wanted else resampled(patches, held, wanted, 0)

@@ -229,7 +229,7 @@ class Sapiens1(Backbone):
             raise WeightsError(
                 f"{origin}: found a Sapiens v1 backbone {shape.width} wide and {shape.depth} blocks deep"
                 + (f" (size: {named})" if named else "")
-                + f", expected {self.size.width} and {self.size.depth}: is `size` the file's?"
+                + f", expected {self.size.width} and {self.size.depth}: does `size` match the file?"
             )
         if self.class_token and not shape.class_token:
             raise WeightsError(

@@ -122,7 +122,7 @@ def refuse(name: str, model: nn.Module, why: str) -> SettingError:
     return SettingError(
         f"name: found {name!r}, a {type(model).__name__} of timm, {why}; expected a plain vision transformer (DINOv3, "
         "DINOv2, SigLIP2, PE, MAE and others of timm's classes VisionTransformer and Eva), a ConvNeXt or a Swin: their "
-        f"maps have stride {STRIDE} or are brought to it."
+        f"maps have stride {STRIDE} or are resampled to it."
     )
 
 

@@ -25,7 +25,7 @@ def check_finite(module: nn.Module, origin: str) -> None:
     if found:
         raise WeightsError(
             f"{origin}: {found[0]} has values that are NaN or infinite: the training diverged, or the file is damaged. "
-            "To use it all the same: --allow_nonfinite (in Python allow_nonfinite=True)."
+            "To use it anyway: --allow_nonfinite (in Python allow_nonfinite=True)."
         )
 
 

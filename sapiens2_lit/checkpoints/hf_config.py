@@ -1,4 +1,4 @@
-"""Check the JSON files beside weights in the `transformers` layout: settings are supported, or refused by name."""
+"""Check the JSON files next to weights in the `transformers` layout: settings are supported, or refused by name."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def check_configs(place: Path) -> None:
     if any(name.endswith("Backbone") for name in config.get("architectures") or []):
         _check(config, {"normalize_backbone_outputs": True}, folder_of(place) / CONFIG, "the network")
     preprocessor = folder_of(place) / PREPROCESSOR
-    _check(_read(preprocessor), PIXELS, preprocessor, "what prepares images")
+    _check(_read(preprocessor), PIXELS, preprocessor, "image preprocessing")
 
 
 def class_names(place: Path, count: int) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ NOT_BACKBONE = {
     "decode_head": "a task head; only the backbone is loaded",
     "heads": "a task head; only the backbone is loaded",
     "teacher": "the teacher of a pretraining; the student's backbone is loaded",
-    "center": "of a teacher's outputs; only the backbone is loaded",
+    "center": "the center of a teacher's outputs; only the backbone is loaded",
 }
 
 

@@ -214,15 +214,15 @@ def _hints(report: LoadReport) -> list[str]:
         (found, expected) = widths[0]
         hints.append(
             f"the file's backbone is {found[-1]} wide, the model's {expected[-1]}: is "
-            f"`{report.chosen_by}` the file's?"
+            f"`{report.chosen_by}` right?"
         )
     elif any("blocks." in name for name in report.missing + report.unexpected) and not tokenizer:
-        hints.append(f"the backbones differ in depth or layout: is `{report.chosen_by}` the file's?")
+        hints.append(f"the backbones differ in depth or layout: is `{report.chosen_by}` right?")
     if is_sapiens1(name.removeprefix("backbone.") for name in report.unexpected):
         hints.append("the file is of Sapiens v1: its backbone is sapiens2_lit.backbones.Sapiens1")
     hints += _hints_of_heads(report)
     if not report.loaded:
-        hints.append("no name fits: is this a file of this kind of backbone, and of this task?")
+        hints.append("no name fits: is the file for this kind of backbone, and for this task?")
     if any(name.endswith("predictor.weight") for name in report.unexpected):
         hints.append(
             "the file is in the transformers layout without a config.json that says which task it is."

@@ -13,7 +13,7 @@ from sapiens2_lit.decoders.presets import shared_widths
 from sapiens2_lit.decoders.recompute import Recompute, run_units
 from sapiens2_lit.errors import SettingError
 
-NAME = "shared_decoder"  # among the heads, whose names stand in checkpoints
+NAME = "shared_decoder"  # listed among the heads, also in checkpoints
 Make = TypeVar("Make", bound=Callable[[int], nn.Module])
 
 

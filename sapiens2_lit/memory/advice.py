@@ -113,7 +113,7 @@ def changes(case: MemoryQuery) -> Iterator[Change]:
     if networks.mode == "full":
         yield of("--model.adapt.mode lora", "adapters learn instead of all weights", adapt=Adapt("lora"))
     if networks.mode != "frozen" and not isinstance(case.module, PretrainModule):
-        yield of("--model.adapt.mode frozen", "heads learn alone", adapt=Adapt("frozen"))
+        yield of("--model.adapt.mode frozen", "only heads learn", adapt=Adapt("frozen"))
     if launch.sharded and not launch.offload:
         yield launched("--trainer.strategy.cpu_offload true", "slow copies from the host", offload=True)
     patch = networks.backbone.patch_size
@@ -137,8 +137,8 @@ def advice_text(case: MemoryQuery, memory: float) -> str:
         lines.append("Even then it does not fit: use a smaller backbone, more GPUs or larger ones.")
         if has_teacher(case.module):
             lines.append(
-                "Or a smaller teacher, or none in the loop: label the images once (predict --as_dataset, which can "
-                "itself run on other machines), and train on its labels."
+                "Or use a smaller teacher, or none during training: label the images once (predict --as_dataset, which "
+                "can run on other machines), and train on its labels."
             )
     return "\n".join(lines)
 

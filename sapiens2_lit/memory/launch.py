@@ -86,7 +86,7 @@ class TrainingSetup:
 
     @property
     def weights(self) -> torch.dtype | None:
-        """The dtype in which sharded parameters of the backbone are gathered; None for their own."""
+        """The dtype in which sharded parameters of the backbone are gathered; None to keep theirs."""
         return self.autocast if self.sharded else None
 
     @property

@@ -6,5 +6,5 @@ from torchmetrics import Metric, MetricCollection
 
 
 def collect(metrics: Mapping[str, Metric]) -> MetricCollection:
-    """Put metrics together, each with its own state: these metrics have no states in common that could be shared."""
+    """Put metrics together, each with its own state: these metrics have no common states to share."""
     return MetricCollection(dict(metrics), compute_groups=False)

@@ -292,6 +292,6 @@ def match_state(module: nn.Module, tensors: Mapping[str, Tensor], left_out: froz
     ]
     if lines := [f"{len(names)} {what}: {'; '.join(names[:5])}" for what, names in parts if names]:
         raise WeightsError(
-            "the checkpoint is of another model:\n  " + "\n  ".join(lines) + "\n"
-            "Compare model.backbone.size and the heads' settings (such as the skeleton) with those it was trained with."
+            "the checkpoint belongs to another model:\n  " + "\n  ".join(lines) + "\n"
+            "Compare model.backbone.size and the heads' settings (such as the skeleton) with those of its training."
         )

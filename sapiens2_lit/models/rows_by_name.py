@@ -111,7 +111,7 @@ def describe(rows: Rows, head: Head, origin: str) -> str:
         origin: Name of the file.
     """
     first = (
-        f"{rows.head}: {len(rows.found)} of {len(rows.own.names)} rows of the last layer are those of the same "
+        f"{rows.head}: {len(rows.found)} of {len(rows.own.names)} rows of the last layer come from the same "
         f"{rows.own.kind} in {origin} ({rows.theirs.name or 'its own vocabulary'}, {len(rows.theirs.names)})"
     )
     lines = [f"{first}; {len(rows.fresh)} start fresh." if rows.fresh else f"{first}."]

@@ -27,7 +27,7 @@ class StepImages:
         self.shares = 0.0  # in this step, on this rank
 
     def weigh(self, loss: Tensor, images: int, dataset: str | None = None) -> Tensor:
-        """The loss of one batch, a scalar, times its share of a full one; in its first call every rank takes part."""
+        """Multiply the loss of one batch, a scalar, by its share of a full batch; the first call needs every rank."""
         if not self.full:
             self.full[None] = greatest_over_ranks(images, loss.device)
         full = self.full.setdefault(dataset, images)

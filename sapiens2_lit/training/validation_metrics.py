@@ -42,9 +42,9 @@ class Scores:
         self.heads[name].update(self.metrics[name], outputs, batch)
 
     def compute(self) -> dict[str, float]:
-        """Everything as `HEAD/KEY`; `loss`, the sum over heads; `score`, the mean of how good each head is, 0 to 1.
+        """Return all values as `HEAD/KEY`, `loss` as the sum over heads, and `score` as the mean of their scores.
 
-        How good a head is says its `score`; where that knows nothing, its loss.
+        A head is scored by its `score`, or by its negative loss if that is NaN.
         """
         self._share_terms()
         found: dict[str, float] = {}
@@ -65,7 +65,7 @@ class Scores:
         return found
 
     def _share_terms(self) -> None:
-        """Let all processes know all loss terms, in one order: one without samples has a part in their means, too."""
+        """Let all processes know all loss terms in one order; processes without samples take part in the means, too."""
         known: dict[str, dict[str, MeanMetric]] = {name: {} for name in self.losses}
         for part in gather_over_ranks({name: list(terms) for name, terms in self.losses.items()}):
             for name, terms in part.items():

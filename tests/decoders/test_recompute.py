@@ -43,7 +43,7 @@ def test_same_outputs_and_gradients(make: Callable[..., DecoderHead], recompute:
 @pytest.mark.parametrize("make", [LinearHead, lambda width: SMPHead(width, channels=8)])
 def test_batch_norms_are_refused(make: Callable[[int], DecoderHead]) -> None:
     with pytest.raises(
-        SettingError, match=r"model.head_checkpointing: stages is not for head seg.*batch norms"
+        SettingError, match=r"model.head_checkpointing: stages cannot be used with head seg.*batch norms"
     ):
         set_recompute({"seg": make(WIDTH)}, "stages")
 

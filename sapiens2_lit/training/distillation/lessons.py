@@ -148,7 +148,7 @@ def check_unit(name: str, head: Head, teacher: Head, origin: str) -> None:
     if isinstance(head, DepthHead) and head.relative != teacher.relative:
         units = {True: "relative depth, 0 to 1", False: "meters"}
         raise SettingError(
-            f"model.teacher: {origin} predicts {units[teacher.relative]}, but model.heads.{name} "
+            f"model.teacher: {origin} predicts {units[teacher.relative]}, but model.heads.{name} predicts "
             f"{units[head.relative]}: set model.heads.{name}.init_args.relative to {str(teacher.relative).lower()}, "
             f"or leave {name} out of model.teacher.heads"
         )

@@ -61,11 +61,15 @@ def find_rows(name: str, head: Head, teacher: Head, origin: str) -> Rows | None:
     missing = [word for word, match in zip(own.names, matches, strict=True) if match is None]
     rows = tuple(0 if match is None else match.row for match in matches)
     what = (
-        f"model.teacher: {origin} knows other {own.kind} ({theirs.name or 'its own'}) than model.heads.{name}"
+        f"model.teacher: {origin} has other {own.kind} ({theirs.name or 'its own'}) than model.heads.{name}"
     )
     remedy = f"Give the head the teacher's vocabulary, or leave {name} out of model.teacher.heads and label by hand"
     if own.kind == "classes" and (missing or len(set(rows)) < len(rows)):
-        lacks = f"it lacks {listed(missing)}" if missing else "several of the head's are one of the teacher's"
+        lacks = (
+            f"it lacks {listed(missing)}"
+            if missing
+            else "several classes of the head match one of the teacher"
+        )
         raise SettingError(f"{what} ({own.name or 'its own'}), and {lacks}. {remedy}")
     if len(missing) == len(own.names):
         raise SettingError(f"{what} ({own.name or 'its own'}), and none has the same name. {remedy}")
