@@ -1,4 +1,4 @@
-"""What a page says about each model: name, size, tasks, step."""
+"""Describe each model on the page: name, size, tasks, step."""
 
 from html import escape
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from sapiens2_lit.inference.predictor import Predictor
 from sapiens2_lit.visualization.words import count
 
-SHOWN = (".jpg", ".jpeg", ".png", ".webp")  # what every browser shows
+SHOWN = (".jpg", ".jpeg", ".png", ".webp")  # every browser shows them
 
 
 def model_card(name: str, predictor: Predictor) -> str:
@@ -26,11 +26,11 @@ def model_card(name: str, predictor: Predictor) -> str:
 
 
 def example_files(predictor: Predictor, most: int = 6) -> list[Path]:
-    """Pictures of the data that the model was trained on, of those held out where a split names them.
+    """Return pictures of the model's training data, held-out ones if a split names them.
 
     Args:
-        predictor: the model.
-        most: files at most.
+        predictor: The model.
+        most: Largest number of files.
     """
     chosen = predictor.model.config.get("data")
     settings: Any = chosen.get("init_args") if isinstance(chosen, dict) else None

@@ -1,4 +1,4 @@
-"""Parts of the page that run in the browser (`app.js`), with the data they need in their HTML."""
+"""Build parts of the page that run in the browser (`app.js`), with their data in the HTML."""
 
 import base64
 
@@ -14,11 +14,11 @@ from sapiens2_lit.transforms.fields import box_of
 
 RGB = npt.NDArray[np.uint8]
 _GRID = 200  # vertices along the longer side of a surface: fewer than 65,536 in all, which WebGL counts in 16 bits
-_SIDE = 720  # pixels of the longer side, so that a dragged lamp is followed at once
+_SIDE = 720  # pixels of the longer side, so that the light follows a dragged lamp at once
 
 
 def box_canvas(image: RGB) -> str:
-    """Return a picture on which people's boxes are drawn by dragging.
+    """Return a picture to draw boxes of people on by dragging.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -33,7 +33,7 @@ def box_canvas(image: RGB) -> str:
 
 
 def relight_canvas(image: RGB, normals: npt.NDArray[np.floating]) -> str:
-    """Return a picture lit by a lamp that is dragged over it.
+    """Return a picture lit by a lamp that visitors drag over it.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -61,15 +61,15 @@ def relight_canvas(image: RGB, normals: npt.NDArray[np.floating]) -> str:
 
 
 def matte_canvas(image: RGB, prediction: Prediction, head: str) -> str:
-    """Return a cut-out in front of a color or a picture of one's own.
+    """Return a cut-out in front of a color or of the visitor's picture.
 
     Args:
         image: RGB uint8 (H, W, 3).
-        prediction: with the maps `alpha`, and `foreground` where the head has one.
-        head: that predicts them.
+        prediction: With the maps `alpha`, and `foreground` if the head has one.
+        head: Name of the head that predicts them.
     """
     maps = prediction.maps[head]
-    alpha = np.where(np.isfinite(maps["alpha"]), maps["alpha"], 0)  # where nothing is known nothing is shown
+    alpha = np.where(np.isfinite(maps["alpha"]), maps["alpha"], 0)  # unknown pixels are transparent
     colors = straight(maps["foreground"], maps["alpha"]) * 255 if "foreground" in maps else image
     cutout = np.concatenate([np.rint(np.asarray(colors, np.float32)), np.rint(alpha * 255)], axis=2)
     source = _url(_shrink(np.clip(cutout, 0, 255).astype(np.uint8)), ".png")
@@ -126,7 +126,7 @@ def _shrink(image: RGB) -> RGB:
 
 
 def _url(image: RGB, kind: str) -> str:
-    """RGB or RGBA uint8 as an address that holds the picture."""
+    """Return RGB or RGBA uint8 as a data URL."""
     order = [2, 1, 0, 3][: image.shape[2]]
     done, data = cv2.imencode(kind, image[..., order])
     assert done, f"a picture of {image.shape} cannot be encoded"

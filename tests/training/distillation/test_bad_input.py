@@ -49,7 +49,7 @@ def test_heads_without_a_teacher_are_named(tmp_path: Path) -> None:
     )
     assert "found hands" in refused(Teacher(weights, heads=["hands"]), tmp_path)
     pose = write_teacher(tmp_path / "pose.ckpt", "pose")
-    assert "none of one task" in refused(Teacher(pose), tmp_path)
+    assert "no task in common" in refused(Teacher(pose), tmp_path)
     assert "teaches nothing here" in refused(Teacher([weights, pose]), tmp_path)
     assert "several heads could teach seg" in refused(Teacher([weights, weights], heads=["seg"]), tmp_path)
 
