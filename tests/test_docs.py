@@ -63,3 +63,57 @@ def test_what_a_page_fetches_is_found_and_links_are_not(tmp_path: Path) -> None:
         "c.css",
         "d.html",
     ]
+
+
+def test_the_reference_has_every_command_with_every_option() -> None:
+    from reference_commands import command_pages
+
+    from sapiens2_lit.cli.main import COMMANDS
+    from sapiens2_lit.cli.parsers import PARSERS
+
+    pages = command_pages()
+    assert {f"commands/{name}" for name in (*COMMANDS, "configs")} <= pages.keys()
+    for name, build in PARSERS.items():
+        options = {option for action in build()._actions for option in action.option_strings} - {
+            "-h",
+            "--help",
+        }
+        assert not {option for option in options if option not in pages[f"commands/{name}"]}
+    assert "--images" in pages["commands/curate"], "the options of its steps"
+
+
+def test_signatures_are_as_they_are_written_and_link_to_what_they_name() -> None:
+    import ast
+
+    from reference_python import class_signature, described
+
+    source = 'class Scale:\n    """Scale it.\n\n    Args:\n        by: the *factor*, `a*b`.\n    """\n'
+    source += "    def __init__(self, by: Weight = 2) -> None: ...\n"
+    node = ast.parse(source).body[0]
+    assert isinstance(node, ast.ClassDef)
+    assert class_signature(node) == "(by: Weight=2)"
+    text = described(node, "sapiens2_lit.losses", {})
+    assert "`````{py:class} Scale(by: Weight=2)\n:module: sapiens2_lit.losses\n" in text
+    assert r":param by: the \*factor\*, `a*b`." in text
+
+
+def test_messages_are_collected_with_what_is_filled_in() -> None:
+    import ast
+
+    from reference_python import Module
+    from troubleshooting import messages_of
+
+    source = """
+ADVICE = "Take another."
+def f(path, sizes, near):
+    log.warning("%s: left out, %.1f %% of all", path, 3.0)
+    if sizes:
+        raise SettingError(f"{path}: found {sizes[0]}, expected {near.name}. {ADVICE}")
+    raise DataError("nothing " + (f"near {path}" if near else "at all"))
+"""
+    found = list(messages_of(Module("sapiens2_lit.data.f", ast.parse(source))))
+    assert [(one.kind, one.words) for one in found] == [
+        ("warning", "…: left out, … %% of all"),
+        ("SettingError", "‹path›: found …, expected ‹name›. Take another."),
+        ("DataError", "nothing near ‹path›"),
+    ]

@@ -6,7 +6,7 @@
 2. Sphinx makes HTML of them; a page, link or heading that is not there ends it.
 3. Nothing in the HTML may be fetched from elsewhere when somebody reads it.
 
-With `--quick` the pages that need PyTorch are left out, and links to them are warnings.
+With `--quick` the pages of settings and classes are left out, and links to them are warnings: seconds, not minutes.
 """
 
 import re
@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pages import DOCS, ROOT, linked_files, notebook_as_markdown, sections, staged, with_links_of_the_site
+from reference import write_reference
+from troubleshooting import write_troubleshooting
 
 SOURCE, SITE = ROOT / "build" / "docs", ROOT / "site"
 FETCHED = re.compile(
@@ -63,11 +65,13 @@ def fetched_from_elsewhere(site: Path) -> Iterator[str]:
 def main() -> int:
     """Build the site; returns the exit status."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="leave out the pages that need PyTorch")
+    parser.add_argument("--quick", action="store_true", help="leave out settings and classes")
     quick = parser.parse_args().quick
     for folder in (SOURCE, SITE):
         shutil.rmtree(folder, ignore_errors=True)
     stage(SOURCE)
+    write_reference(SOURCE, quick=quick)
+    write_troubleshooting(SOURCE)
     strict = [] if quick else ["--fail-on-warning", "--keep-going"]
     command = [
         sys.executable,
