@@ -22,7 +22,6 @@ OPEN = (
     "sapiens2_lit/metrics",
     "sapiens2_lit/models",
     "sapiens2_lit/parallel",
-    "sapiens2_lit/probing",
     "sapiens2_lit/synthetic",
     "sapiens2_lit/training",
     "sapiens2_lit/transforms",
