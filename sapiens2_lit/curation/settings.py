@@ -71,7 +71,7 @@ def read_settings(content: Any, origin: str) -> SelectSettings:
         if key not in KEYS:
             near = get_close_matches(str(key), KEYS, 1)
             hint = f"; did you mean {near[0]}?" if near else f"; expected some of {', '.join(KEYS)}"
-            raise SettingError(f"{origin}: found {key!r}, which is no setting of `curate select`{hint}")
+            raise SettingError(f"{origin}: found {key!r}, which is not a setting of `curate select`{hint}")
     given, plain = dict(content), SelectSettings()
     duplicates = _nested(
         origin, given.get("duplicates", {"hamming": plain.duplicates}), "duplicates", "hamming"

@@ -43,7 +43,7 @@ def load(
 
     Raises:
         UntrustedError: The file names a class that is not trusted; nothing of it was imported.
-        WeightsError: The source is not found or is no model that can predict, or a weight is not finite.
+        WeightsError: The source is not found or is not a model that can predict, or a weight is not finite.
         SettingError: Naming the setting, what was found and what was expected.
     """
     folder = Path(source).expanduser()

@@ -124,7 +124,7 @@ def load_model(
 
     Raises:
         UntrustedError: The file names a class that is not trusted; nothing of it was imported.
-        WeightsError: The source is not found or is no task model, its parts do not fit together, or a weight is not
+        WeightsError: The source is not found or is not a task model, its parts do not fit together, or a weight is not
             finite.
         SettingError: The device or precision is unknown.
     """

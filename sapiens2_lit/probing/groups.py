@@ -15,10 +15,10 @@ FOLDER = "folder"
 
 
 def group_among(setting: str, stems: Iterable[str]) -> Group | None:
-    """Return the grouping by `data.group` for these stems; a single folder with all of them is no subject or video.
+    """Return the grouping by `data.group` for these stems; a single folder with all of them is not a subject or video.
 
     Raises:
-        SettingError: It is no regular expression with a group.
+        SettingError: It is not a regular expression with a group.
     """
     group = group_of(setting)
     if setting == FOLDER and group is not None:
@@ -32,7 +32,7 @@ def group_of(setting: str) -> Group | None:
     """Return the function of `data.group` from a stem to its subject or video; None if every picture stands alone.
 
     Raises:
-        SettingError: It is no regular expression with a group.
+        SettingError: It is not a regular expression with a group.
     """
     if setting == "none":
         return None
@@ -41,7 +41,7 @@ def group_of(setting: str) -> Group | None:
     try:
         pattern = re.compile(setting)
     except re.error as error:
-        raise SettingError(f"data.group: {setting!r} is no regular expression: {error}") from error
+        raise SettingError(f"data.group: {setting!r} is not a regular expression: {error}") from error
     if not pattern.groups:
         raise SettingError(
             f"data.group: found {setting!r}, expected folder, none, or a regular expression with a group for the "

@@ -168,7 +168,7 @@ def find_place(source: str) -> str:
         return str(path)
     if path.name in PATTERNS and (found := newest(path.parent, path.name)) is not None:
         return str(found)
-    # a name below an existing folder is no hub id
+    # a name below an existing folder is not a hub id
     if is_hub_id(source) and not path.parent.is_dir() and not source.endswith(FILE_ENDINGS):
         return source
     raise SettingError(
