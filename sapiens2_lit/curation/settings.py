@@ -38,8 +38,7 @@ class SelectSettings:
     Attributes:
         cuts: Bounds over columns.
         duplicates: Bits of 256 in which perceptual hashes of duplicates differ at most; None drops only files that are
-            equal
-            byte for byte.
+            equal byte for byte.
         near_duplicates: Least cosine of the embeddings of near-duplicates; None keeps them.
         clusters: Falling numbers of clusters of each level; empty for a sample without balance.
         sample: Pictures in the end; None for all that are left.

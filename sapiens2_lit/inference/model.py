@@ -110,8 +110,7 @@ def load_model(
 
     Args:
         source: A checkpoint (.ckpt), whose networks are built from the configuration in it; or a task model (file,
-            folder
-            or hub id such as `facebook/sapiens2-seg-0.4b`), whose task and size its tensors tell.
+            folder or hub id such as `facebook/sapiens2-seg-0.4b`), whose task and size its tensors tell.
         device: Where it runs; `auto` for CUDA or MPS if there is one.
         precision: `float32`, or `bf16` by autocast.
         compile: Compile the backbone's blocks and the decoders in place.

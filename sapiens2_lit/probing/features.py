@@ -98,8 +98,7 @@ class StoredFeatures:
     """Maps of all pictures of a view.
 
     They are stored in bfloat16 after a first standardization, by at most 64 training pictures: otherwise channels with
-    a
-    large mean would lose most of their digits. When read, they are standardized again, by all training pictures.
+    a large mean would lose most of their digits. When read, they are standardized again, by all training pictures.
 
     Attributes:
         channels: C.

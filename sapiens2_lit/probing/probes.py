@@ -128,8 +128,7 @@ def train(job: Job, rates: list[float], seed: int, budget: Budget) -> nn.Module:
     """Train one probe for each learning rate, side by side on the same batches.
 
     Order, initial values and sampled pixels depend only on the seed, so that every backbone gets the same. AdamW; the
-    rate
-    is warmed up over a twentieth of the steps, then follows a cosine to 0.
+    rate is warmed up over a twentieth of the steps, then follows a cosine to 0.
 
     Args:
         job: The probe.

@@ -77,8 +77,7 @@ def comparisons(results: ProbeResults) -> list[dict[str, Any]]:
     """Compare every two rows on the first metric of every task, the better one first.
 
     `interval` is that of the paired difference: both rows are scored on the same resampled test images. `separate`
-    tells
-    whether the intervals of the two rows do not overlap: only then is one called better.
+    tells whether the intervals of the two rows do not overlap: only then is one called better.
     """
     found = []
     for task, metrics in results.directions.items():

@@ -50,8 +50,7 @@ def make_rows(sources: Sequence[Source], random: Source, size: tuple[int, int]) 
     """Return all rows of the table, after every backbone was loaded once and found to accept the pictures.
 
     If patch sizes differ, a backbone whose patches differ from those of the first one gets two rows: with the same
-    pixels,
-    and with the same grid, for which pictures are resized.
+    pixels, and with the same grid, for which pictures are resized.
 
     Args:
         sources: The backbones.
