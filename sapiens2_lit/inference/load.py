@@ -35,8 +35,8 @@ def load(
         backbone: Place of the pretrained backbone, if it has moved; for checkpoints that hold only the trained
             parameters.
         trust: Classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
-            package, torch and lightning; those in the variable SAPIENS2_LIT_TRUST, separated by commas, are trusted,
-                too.
+            package, torch and lightning; those in the variable SAPIENS2_LIT_TRUST, separated by commas, are also
+            trusted.
         allow_nonfinite: Load weights that are NaN or infinite.
         options: Of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector, tiles,
             person_score, confidence.
