@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DOCSTRINGS = runpy.run_path(str(ROOT / "benchmarks" / "docstrings.py"))
 # packages that do not keep the contract yet
-OPEN: tuple[str, ...] = ("sapiens2_lit/probing",)
+OPEN: tuple[str, ...] = ()
 
 
 def test_what_is_public_keeps_the_contract() -> None:

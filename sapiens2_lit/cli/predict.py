@@ -261,7 +261,7 @@ def run(
         predictor: The model.
         source: Pictures and videos.
         output: Writes the results.
-        boxes: Of people; None if there is no file of them.
+        boxes: Of people; None if no file of boxes is given.
         timeline: Tracks and smooths.
         tally: Counts the results.
 

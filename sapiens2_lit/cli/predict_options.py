@@ -150,5 +150,5 @@ def build_parser() -> Parser:
         metavar="N",
         help="do N parts at once, each in a process on a device of its own",
     )
-    parser.add_switch("resume", False, "leave out what is there already", results)
+    parser.add_switch("resume", False, "skip pictures that already have results", results)
     return parser

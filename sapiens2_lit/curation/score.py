@@ -123,10 +123,10 @@ def list_pictures(root: Path) -> list[str]:
     """Return the pictures below a folder, relative to it, sorted.
 
     Raises:
-        DataError: It is no folder, has no pictures, or has one with a name that no list can hold.
+        DataError: It is not a folder, has no pictures, or has one with a name that no list can hold.
     """
     if not root.is_dir():
-        raise DataError(f"{root}: is no folder, expected one with pictures")
+        raise DataError(f"{root}: is not a folder; expected one with pictures")
     names = sorted(path.relative_to(root).as_posix() for path in find_images(root))
     if not names:
         raise DataError(f"{root}: there is no picture in it, expected some of {', '.join(IMAGE_SUFFIXES)}")

@@ -63,7 +63,7 @@ class ShardedRun:
                     raise SettingError(
                         f"--shard {self.shard}: {self.out} has shards of a run with other options: {name} was "
                         f"{shown(there.get(name))}, here it is {shown(self.run.get(name))}. Give all shards the same "
-                        f"options, or this one another --output; to begin anew delete {self.folder}."
+                        f"options, or this one another --output; to start over, delete {self.folder}."
                     )
             (self.folder / self.shard.name).unlink(missing_ok=True)
 
@@ -123,7 +123,7 @@ def refuse_unfinished_shards(out: Path) -> None:
     if (out / FOLDER / "run.json").is_file():
         raise SettingError(
             f"--output {out} holds shards of a run that is not finished: give --shard I/N as for those, or another "
-            f"folder; to begin anew delete {out / FOLDER}."
+            f"folder; to start over, delete {out / FOLDER}."
         )
 
 
