@@ -268,7 +268,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         if data.image_size not in (IMAGE_SIZE, self.image_size):
             raise SettingError(
                 f"data.datasets.{name}.image_size is {data.image_size}, but data.image_size is {self.image_size}, and "
-                "all datasets of a run have one size: set data.image_size alone."
+                "all datasets of a run have one size: set only data.image_size."
             )
         data.image_size = self.image_size
         data.allow = (*data.allow, *self.allow)
@@ -297,7 +297,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         if own not in ("letterbox", self.view):
             raise SettingError(
                 f"data.datasets.{name}.view is {own}, but data.view is {self.view}, and a model has one view for all "
-                "heads: set data.view alone."
+                "heads: set only data.view."
             )
         data.view = self.view
         data.check_view()
