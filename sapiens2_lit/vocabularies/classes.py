@@ -35,7 +35,7 @@ class Classes:
         aliases: other names of classes in a tool's labels -> class index, or IGNORED.
 
     Raises:
-        SettingError: it names the vocabulary, the field and the value that does not fit.
+        SettingError: a field is wrong; the message names the vocabulary, the field and the value.
     """
 
     name: str

@@ -91,7 +91,7 @@ def read_coco(
         scores: whether to read `keypoint_scores`.
 
     Raises:
-        DataError: it lists everything that is wrong with the file (annotation, field, found, expected).
+        DataError: the file is wrong; the message lists all problems (annotation, field, found, expected).
     """
     data = dict(data or read_lists(path, ("images", "annotations", "categories")))
     problems = Problems(path)
