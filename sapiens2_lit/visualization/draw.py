@@ -79,7 +79,8 @@ def draw_segmentation(
 ) -> np.ndarray:
     """Return a copy of `image` with each pixel tinted in the color of its class, and a legend beside it.
 
-    The background keeps the image's colors; ignored pixels are darkened.
+    Below an opacity of 1, a darker line parts neighbors, whose colors may be alike. The background keeps the image's
+    colors; ignored pixels are darkened.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -94,6 +95,8 @@ def draw_segmentation(
     image = np.ascontiguousarray(image)
     colors = cv2.applyColorMap(np.ascontiguousarray(labels), classes.palette()[:, None])  # a table lookup
     picture = cv2.addWeighted(image, 1 - opacity, colors, opacity, 0)
+    if opacity < 1:
+        picture[_borders(labels)] //= 2
     found = np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORED + 1)).tolist()
     if classes.background in found:
         cv2.copyTo(image, (labels == classes.background).view(np.uint8), picture)
@@ -103,6 +106,14 @@ def draw_segmentation(
         shown = [index for index in found if index < classes.num_classes and index != classes.background]
         return np.concatenate([picture, draw_legend(shown, classes, len(image))], axis=1)
     return picture
+
+
+def _borders(labels: np.ndarray) -> np.ndarray:
+    """Return where a pixel's class is another than that of the pixel below or on the right, (H, W) bool."""
+    edges = np.zeros(labels.shape, dtype=bool)
+    edges[:-1] = labels[:-1] != labels[1:]
+    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    return edges
 
 
 def draw_legend(shown: Sequence[int], classes: Classes, height: int) -> np.ndarray:
@@ -120,12 +131,12 @@ def draw_legend(shown: Sequence[int], classes: Classes, height: int) -> np.ndarr
     scale = row / 32
     widths = [cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] for name in classes.names]
     column = np.full((height, 2 * row + max(widths), 3), _BACKGROUND, dtype=np.uint8)
-    for place, index in enumerate(shown[: height // row]):
-        top = place * row
+    for place, index in enumerate(shown[: (height - row // 2) // row]):
+        top = place * row + row // 2
         column[top + row // 6 : top + row - row // 6, row // 3 : row + row // 3] = classes.colors[index]
         at = (row + 2 * row // 3, top + round(0.7 * row))
         weight = max(1, round(1.5 * scale))
-        name = classes.names[index]
+        name = classes.names[index].replace("_", " ")
         cv2.putText(column, name, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (_TEXT,) * 3, weight, cv2.LINE_AA)
     return column
 

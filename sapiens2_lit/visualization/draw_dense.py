@@ -40,13 +40,14 @@ def draw_normals(image: np.ndarray, normals: Field) -> np.ndarray:
     return picture if everywhere else np.where(known[..., None], picture, image // 4)
 
 
-def draw_depth(image: np.ndarray, depth: Field, bar: bool | None = None) -> np.ndarray:
-    """Draw depth in colors from near (red) to far (blue), with a color bar beside it.
+def draw_depth(image: np.ndarray, depth: Field, bar: bool | None = None, unit: str = "") -> np.ndarray:
+    """Draw depth in colors from near (yellow) to far (violet), with a color bar beside it.
 
     Args:
         image: RGB uint8 (H, W, 3), shown where there is no depth.
         depth: (H, W) in any unit; not above 0, or not finite, where there is none.
         bar: whether a bar on the right shows the range; by default only if the image is at least 256 pixels high.
+        unit: written behind the numbers of the bar, such as m.
     """
     assert depth.shape == image.shape[:2], f"image {image.shape}, depth {depth.shape}"
     known = np.isfinite(depth) & (depth > 0)
@@ -54,7 +55,7 @@ def draw_depth(image: np.ndarray, depth: Field, bar: bool | None = None) -> np.n
     nearness = 1 - (np.where(known, depth, low) - low) / (high - low)
     picture = np.where(known[..., None], color_map(nearness), image // 4)
     if bar or (bar is None and len(image) >= _READABLE):
-        return np.concatenate([picture, draw_bar(low, high, len(image))], axis=1)
+        return np.concatenate([picture, draw_bar(low, high, len(image), unit)], axis=1)
     return picture
 
 
@@ -67,25 +68,29 @@ def depth_range(values: Field) -> tuple[float, float]:
 
 
 def color_map(values: Field) -> np.ndarray:
-    """Return RGB (H, W, 3) of values (H, W): blue at 0 to red at 1; values outside are clipped."""
+    """Return RGB (H, W, 3) of values (H, W): violet at 0 to yellow at 1; values outside are clipped.
+
+    Viridis grows lighter from end to end, so that it reads without color vision, too.
+    """
     bytes_ = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
-    return cv2.applyColorMap(bytes_, cv2.COLORMAP_TURBO)[..., ::-1]
+    return cv2.applyColorMap(bytes_, cv2.COLORMAP_VIRIDIS)[..., ::-1]
 
 
-def draw_bar(low: float, high: float, height: int) -> np.ndarray:
+def draw_bar(low: float, high: float, height: int, unit: str = "") -> np.ndarray:
     """Draw a column with the colors from near (top) to far, and both numbers.
 
     Args:
         low: depth at the near end.
         high: depth at the far end.
         height: of the column, in pixels.
+        unit: written behind the numbers.
 
     Returns:
         RGB uint8 (H, W, 3).
     """
     row = max(9, height // 30)
     scale = row / 32
-    texts = (f"{low:.3g}", f"{high:.3g}")
+    texts = tuple(f"{number:.3g} {unit}".rstrip() for number in (low, high))
     widths = [cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] for text in texts]
     column = np.full((height, 2 * row + max(widths), 3), _BACKGROUND, dtype=np.uint8)
     column[row : height - row, row // 2 : row + row // 2] = color_map(
