@@ -51,7 +51,7 @@ class DenseDataModule(ImageDataModule, ABC):
             pixels; `stretch` fills the input, as in the training of the released segmentation models. It belongs to the
             model: checkpoints keep it, and prediction and exports use it.
         train: file with the stems to train on, one per line, looked up under `root`, then under `root`/splits. If none
-            of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
+            of the three files exists, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
         val: file with the stems to validate on, or a share of the training images, such as 0.1, chosen by hash; null
             for no validation.
         test: file with the stems to test on.
@@ -82,7 +82,7 @@ class DenseDataModule(ImageDataModule, ABC):
             computes; the device then holds one batch more.
 
     Raises:
-        SettingError, DataError: they name the setting or file, what was found and what was expected.
+        SettingError, DataError: a setting or file is wrong; the message says what was found and expected.
     """
 
     takes_parts = True
@@ -309,6 +309,6 @@ def _report(name: str, dataset: DenseDataset) -> None:
         )  # fmt: skip
     if dataset.invalid.count:
         _log.warning(
-            "%s: %d of %d samples have labels that are %s in places; these pixels do not count.",
+            "%s: %d of %d samples have labels that are %s in places; these pixels are ignored.",
             name, dataset.invalid.count, len(dataset), say_invalid(dataset.label_sources),
         )  # fmt: skip

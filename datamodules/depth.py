@@ -34,7 +34,7 @@ class DepthDataModule(DenseDataModule):
         shared: the settings of `DenseDataModule`.
 
     Raises:
-        SettingError, DataError: they name the setting or file, what was found and what was expected.
+        SettingError, DataError: a setting or file is wrong; the message says what was found and expected.
     """
 
     def __init__(

@@ -47,9 +47,9 @@ class MultitaskDataModule(lightning.LightningDataModule):
     schedule `all` it is {"batches": {name: batch}}. Each batch trains the heads whose labels it has. Validation and
     test go through all batches of all datasets, and metrics are over all of them.
 
-    True labels win over labels that a model predicted (`predict --as_dataset`). A predicted dataset leaves out pictures
-    that have true labels of the same kind in another dataset, byte for byte. Pictures that another dataset validates on
-    are an error.
+    True labels win over labels that a model predicted (`predict --as_dataset`). A predicted dataset leaves out
+    pictures (compared byte for byte) with true labels of the same kind in another dataset. Pictures that another
+    dataset validates on are an error.
 
     An epoch ends
         with `round_robin` and `all`, after one pass through the longest dataset; shorter ones start over, in a new
@@ -76,7 +76,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
             out and counts them; null for each dataset's own setting.
 
     Raises:
-        SettingError: it names the setting, what was found and what was expected.
+        SettingError: a setting is wrong; the message names it, what was found and what was expected.
     """
 
     def __init__(
@@ -268,7 +268,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         if data.image_size not in (IMAGE_SIZE, self.image_size):
             raise SettingError(
                 f"data.datasets.{name}.image_size is {data.image_size}, but data.image_size is {self.image_size}, and "
-                "all datasets of a run have one size: set data.image_size alone."
+                "all datasets of a run have one size: set only data.image_size."
             )
         data.image_size = self.image_size
         data.allow = (*data.allow, *self.allow)
@@ -297,7 +297,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         if own not in ("letterbox", self.view):
             raise SettingError(
                 f"data.datasets.{name}.view is {own}, but data.view is {self.view}, and a model has one view for all "
-                "heads: set data.view alone."
+                "heads: set only data.view."
             )
         data.view = self.view
         data.check_view()

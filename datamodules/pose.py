@@ -126,7 +126,7 @@ class PoseDataModule(ImageDataModule):
             computes; the device then holds one batch more.
 
     Raises:
-        SettingError, DataError: they name the setting or file, what was found and what was expected.
+        SettingError, DataError: a setting or file is wrong; the message says what was found and expected.
     """
 
     takes_parts = True

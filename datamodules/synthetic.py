@@ -47,7 +47,7 @@ class SyntheticDataModule(ImageDataModule):
             computes; the device then holds one batch more.
 
     Raises:
-        SettingError: it names the setting, what was found and what was expected.
+        SettingError: a setting is wrong; the message names it, what was found and what was expected.
     """
 
     new_every_epoch = True

@@ -62,7 +62,7 @@ class UnlabeledDataModule(ImageDataModule):
             computes; the device then holds one batch more.
 
     Raises:
-        SettingError: it names the setting, what was found and what was expected.
+        SettingError: a setting is wrong; the message names it, what was found and what was expected.
     """
 
     def __init__(

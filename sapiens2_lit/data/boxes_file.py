@@ -17,7 +17,7 @@ def read_boxes(path: Path) -> dict[str, list[Region]]:
             lists, `{"FILE": [[x, y, width, height], ...], ...}`.
 
     Raises:
-        DataError: it lists everything that is wrong with the file.
+        DataError: the file is wrong; the message lists all problems.
     """
     content, problems = read_json(path), Problems(path)
     if not isinstance(content, dict):

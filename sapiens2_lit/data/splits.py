@@ -170,7 +170,7 @@ def _hint(line: str, known: set[str]) -> str:
         parts = stem_of(column.replace("\\", "/")).lstrip("/").split("/")
         for first in range(len(parts)):
             if (stem := "/".join(parts[first:])) in known:
-                more = f", column {place + 1} of {len(columns)} alone" if len(columns) > 1 else ""
+                more = f", column {place + 1} of {len(columns)} only" if len(columns) > 1 else ""
                 return f" ('{stem}' is there: leave out folders and suffixes{more})"
     lower = {stem.lower(): stem for stem in known}
     if (found := lower.get(stem_of(line).lower())) is not None:

@@ -69,7 +69,7 @@ def device_steps(steps: tuple[PixelFunction, ...]) -> list[DeviceFunction]:
                 found.append(partial(solarize, step))
             case _:
                 raise SettingError(
-                    f"augment.on_device: {type(step).__name__} can be done in the loader alone; switch it off, or "
+                    f"augment.on_device: {type(step).__name__} can only run in the loader; switch it off, or "
                     "set augment.on_device to false."
                 )
     return found

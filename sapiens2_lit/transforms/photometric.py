@@ -72,7 +72,7 @@ class Photometric:
     def __init__(self, settings: PhotometricAugmentation) -> None:
         self.settings = settings
         # albumentations takes seconds to import, and asks the network for a newer version unless this is set;
-        # the variable stays set because worker processes may import it anew.
+        # the variable stays set because worker processes may import it again.
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         import albumentations
         from albumentations.augmentations.pixel.functional import adjust_hue_torchvision

@@ -47,7 +47,7 @@ class Noise:
         chance, variance = rng.random(), rng.uniform(*self.variance)
         if chance >= self.probability:
             return image
-        # rounded noise on whole numbers is rounded noisy numbers; one channel, since a number is the first one's alone
+        # on integers, rounded noise equals rounding the noisy value; one channel: a scalar would reach the first only
         noise = np.empty((image.shape[0], image[0].size), np.int16)
         cv2.setRNGSeed(int(rng.integers(2**31)))
         cv2.randn(noise, np.zeros(1), np.full(1, np.sqrt(variance)))

@@ -35,7 +35,7 @@ class Classes:
         aliases: other names of classes in a tool's labels -> class index, or IGNORED.
 
     Raises:
-        SettingError: it names the vocabulary, the field and the value that does not fit.
+        SettingError: a field is wrong; the message names the vocabulary, the field and the value.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Classes:
             if not (math.isfinite(weight) and weight >= 0):
                 self._fail("weights", f"of '{name}' is {weight}, expected a number of 0 or more")
         if not any(self.weights):
-            self._fail("weights", "are all 0, expected at least one class to count")
+            self._fail("weights", "are all 0, expected one above 0 at least")
         for value in (*self.ignored_values, *self.remap):
             if not 0 <= value <= 255:
                 self._fail("remap or ignore_index", f"has the mask value {value}, expected 0..255")

@@ -51,7 +51,7 @@ class Entries:
         file_keys, entry_keys: keys that the file and an entry may have.
 
     Raises:
-        SettingError: it names the file, the field, what was found and what was expected.
+        SettingError: a field is wrong; the message names it, what was found and what was expected.
     """
 
     data: Mapping[str, Any]

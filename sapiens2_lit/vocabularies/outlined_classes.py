@@ -65,6 +65,6 @@ def read_cvat_classes(path: Path) -> dict[str, Any]:
     names = [*said, *sorted(drawn - {*said})]
     if not names:
         raise SettingError(
-            f"classes file {path}: there is no outline in it, expected those of CVAT for images 1.1."
+            f"classes file {path}: there is no outline in it, expected outlines of CVAT for images 1.1."
         )
     return {"classes": with_background(names)}

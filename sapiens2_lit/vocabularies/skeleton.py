@@ -26,7 +26,7 @@ class Skeleton:
         swaps_given: the partners were given, not found by left and right in the names.
 
     Raises:
-        SettingError: it names the skeleton, the field and the value that does not fit.
+        SettingError: a field is wrong; the message names the skeleton, the field and the value.
     """
 
     name: str

@@ -71,7 +71,7 @@ def skeleton_from_category(category: Mapping[str, Any], name: str) -> Skeleton:
     in a shipped skeleton, name by name, its swaps, sigmas, groups and colors are used.
 
     Raises:
-        SettingError: it names the category and the field that does not fit.
+        SettingError: a field does not fit; the message names it and the category.
     """
     where = f"category '{category.get('name', name)}' of {name}"
     keypoints = category.get("keypoints")

@@ -108,7 +108,7 @@ TASKS: dict[str, Task] = {
     ),
     "pointmap": Task(
         "sapiens2_lit.heads.PointmapHead",
-        "points in the camera's frame (x right, y down, z forward), and the scale that makes them metres",
+        "points in the camera's frame (x right, y down, z forward), and the scale that converts them to meters",
         "depth-estimation",
         (MapKind("pointmap", "points", 3, "metres", "points"), _DEPTH),
         ("x", "y", "z"),

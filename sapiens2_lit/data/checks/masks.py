@@ -162,7 +162,7 @@ class AbsentClasses(Check[MaskLabels]):
         counts = subject.total(sampling)[:-1]
         absent = [classes.names[index] for index in np.flatnonzero(counts == 0)]
         if not absent or len(absent) >= classes.num_classes - 1 or not subject.training:
-            return  # all are there, or there is one class, which another check reports
+            return  # all classes occur, or one class, which another check reports
         everything = len(looked) == len(subject.files)
         own = classes.name not in SHIPPED
         most = len(absent) > _MOST_ABSENT * classes.num_classes

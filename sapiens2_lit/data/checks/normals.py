@@ -79,7 +79,7 @@ def measure_normals(
         normals: 3-D (h, w, 3), unit vectors in the camera's frame.
         valid: 2-D (h, w) bool.
         agreement: with other normals of the same picture.
-        people: 2-D (h, w) bool, where people are, if known: the outline is theirs, not that of the valid region.
+        people: 2-D (h, w) bool, where people are, if known: then the outline is theirs, not the valid region's.
     """
     away = float(np.mean(normals[..., 2][valid] > _AWAY)) if valid.any() else 0.0
     flat, share = find_flat(normals, valid)
@@ -106,7 +106,7 @@ class NormalAxes(Check[NormalLabels]):
         across, down, facing = outline.lean[0, 0], outline.lean[1, 1], -outline.mean[2]
         yield self.finding(
             subject,
-            f"the axes are not the camera's: at the outline of people normals lean outwards by {across:+.2f} in x and "
+            f"the axes are not the camera's: at the outline of people normals lean outward by {across:+.2f} in x and "
             f"{down:+.2f} in y, and face the camera by {facing:+.2f}, expected about +0.8 each",
             advise_on_axes(outline, subject.frame),
             count=len(wrong),

@@ -223,7 +223,7 @@ def advise_on_axes(outline: Outline, frame: str) -> str:
                 f"{channels}, and the frame is '{other}'. Reverse them, n = n[..., ::-1], and set data.frame."
             )
     return (
-        f"their axes are not those of '{frame}'. At the outline of people normals point outwards if the files are "
+        f"their axes are not those of '{frame}'. At the outline of people normals point outward if the files are "
         f"converted by {describe_axes(in_file)}."
     )
 

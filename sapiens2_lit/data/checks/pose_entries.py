@@ -70,7 +70,7 @@ class MostLabelsDropped(Check[PoseLabels]):
         reasons = ", ".join(
             f"{count} {reason}"
             for reason, count in subject.skipped.items()
-            if reason != "without labelled keypoints"
+            if reason != "without labeled keypoints"
         )
         yield self.finding(
             subject,

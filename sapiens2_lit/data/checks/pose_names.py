@@ -54,7 +54,7 @@ class FewKnownPoints(Check[PoseLabels]):
             remedy = f"for a vocabulary with these points: {file} (docs/pose.md); or give both the same names{also}"
         else:
             rest = f"the other {wanted - len(known)} have no labels here"
-            remedy = f"to predict these points alone: {file}; rows of released weights are taken over by name"
+            remedy = f"to predict only these points: {file}; rows of released weights are taken over by name"
         yield self.finding(
             subject,
             f"{len(known)} of the file's {total} points are among the {wanted} of {subject.skeleton.name}; {rest}.",
@@ -206,7 +206,7 @@ class PointsNeverOccur(Check[PoseLabels]):
             subject,
             f"{len(never)} of {(columns >= 0).sum()} points never occur among {people} people: {_names(never)}; they "
             "are not learned.",
-            "check whether they were exported; a `skeleton` without them trains the others alone"
+            "check whether they were exported; a `skeleton` without them trains only the others"
             if people >= _ENOUGH_PEOPLE
             else "",
             count=len(never),

@@ -58,7 +58,7 @@ class PerCentCoordinates(Check[PoseLabels]):
                 continue
             yield self.finding(
                 subject,
-                f"all `{field}` lie in 0..100, in images of {_size_text(subject)}: they look like per cent of the "
+                f"all `{field}` lie in 0..100, in images of {_size_text(subject)}: they look like percent of the "
                 "image, not pixels.",
                 f"multiply x{_widths(field)} by the image's `width` / 100, y{_heights(field)} by its `height` / 100, "
                 "and write pixels",

@@ -35,7 +35,7 @@ class Report:
         """Raise the errors of the report, if there are any.
 
         Raises:
-            LabelError: it lists all errors and warnings.
+            LabelError: there is an error; the message lists all errors and warnings.
         """
         if self.errors:
             raise LabelError(self)

@@ -54,7 +54,7 @@ def _points(file: PoseLabels, rows: "np.ndarray") -> list[str]:
         columns = [int(file.columns[member]) for member in members if file.columns[member] >= 0]
         if columns:
             share = 100 * counts[columns].sum() / (len(columns) * len(rows))
-            parts.append(f"{group} {len(columns)} of {len(members)} points, {share:.0f} % labelled")
+            parts.append(f"{group} {len(columns)} of {len(members)} points, {share:.0f} % labeled")
     if parts:
         return _wrap(parts)
     return _wrap([f"{name} {counts[column]}" for name, column in named[:_FEW_POINTS]] + ["..."])

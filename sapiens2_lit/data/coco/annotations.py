@@ -91,7 +91,7 @@ def read_coco(
         scores: whether to read `keypoint_scores`.
 
     Raises:
-        DataError: it lists everything that is wrong with the file (annotation, field, found, expected).
+        DataError: the file is wrong; the message lists all problems (annotation, field, found, expected).
     """
     data = dict(data or read_lists(path, ("images", "annotations", "categories")))
     problems = Problems(path)
@@ -175,7 +175,7 @@ def _skipped(rows: Rows, others: dict[str, int], bad_rows: set[int]) -> dict[str
     skipped = {
         "of another category": sum(others.values()),
         "crowds": int(rows.crowd.sum()),
-        "without labelled keypoints": int((~rows.crowd & ~rows.labelled & ~rows.flat).sum()),
+        "without labeled keypoints": int((~rows.crowd & ~rows.labelled & ~rows.flat).sum()),
         "whose keypoints span no box": int((rows.labelled & ~rows.usable).sum()),
         "with a flat box": int(rows.flat.sum()),
         "that cannot be read": len(bad_rows),

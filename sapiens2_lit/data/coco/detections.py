@@ -31,7 +31,7 @@ def read_detections(path: Path, file: CocoFile, *, threshold: float = 0.0) -> Pe
         threshold: the lowest score that is used.
 
     Raises:
-        DataError: it lists everything that is wrong with the file, or no box is left.
+        DataError: the file is wrong, or no box is left; the message lists all problems.
     """
     detections = read_json(path)
     if not isinstance(detections, list):

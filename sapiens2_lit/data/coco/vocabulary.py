@@ -132,7 +132,7 @@ def _from_category(category: dict[str, Any], path: Path) -> tuple[Skeleton, str]
 def _respell(source: Skeleton, skeleton: Skeleton) -> tuple[Skeleton, dict[str, str]]:
     """Return the file's names in the spelling of the wanted vocabulary: "Right-ankle" becomes right_ankle.
 
-    A name is replaced only if it is in one of the two vocabularies alone, and has one counterpart with the same
+    A name is replaced only if just one of the two vocabularies has it, and it has one counterpart with the same
     spelling.
     """
     same = same_names(source.keypoints, skeleton.keypoints)

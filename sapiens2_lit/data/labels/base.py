@@ -45,7 +45,7 @@ class LabelSource(ABC):
         """Return the label of an upright image of `size` (height, width), in the image's pixels.
 
         Raises:
-            DataError: it names the file, what was found and what was expected.
+            DataError: the file is wrong; the message names it, what was found and what was expected.
         """
 
     @abstractmethod
@@ -67,7 +67,7 @@ class LabelSource(ABC):
         """Check that each stem has its label.
 
         Raises:
-            DataError: it names the missing labels.
+            DataError: labels are missing; the message names them.
         """
 
     def unlabeled(self, stems: Iterable[str]) -> dict[str, str]:

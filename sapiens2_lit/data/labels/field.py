@@ -94,7 +94,7 @@ class FieldFolder(RasterFolder):
             valid: 2-D (h, w), where the label may be valid.
 
         Raises:
-            DataError: it names the file, what was found and what was expected.
+            DataError: the file is wrong; the message names it, what was found and what was expected.
         """
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
@@ -141,7 +141,7 @@ class FieldFolder(RasterFolder):
         """Check that each stem has its file, and its file in `valids`.
 
         Raises:
-            DataError: it names the missing files.
+            DataError: files are missing; the message names them.
         """
         stems = list(stems)
         super().check(stems)

@@ -88,7 +88,7 @@ def read_labels(folder: Path, root: Path, kind: Kind, skip_bad: bool) -> Coco:
         skip_bad: whether entries that cannot be read are left out.
 
     Raises:
-        DataError: it lists everything that cannot be read, by file and shape.
+        DataError: something cannot be read; the message lists all of it, by file and shape.
     """
     problems = Problems(folder)
     images: list[dict[str, Any]] = []

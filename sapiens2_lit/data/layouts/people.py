@@ -49,7 +49,7 @@ def read_people(
         scores: as in `read_coco`.
 
     Raises:
-        DataError: it lists everything that is wrong; or there is nobody to learn from.
+        DataError: labels are wrong, or there is nobody to learn from; the message lists all problems.
     """
     images_setting = f"{setting.removesuffix('.annotations')}.images" if "[" in setting else "data.images"
     folder = part.folder or find_images_of(part.path, root, images, images_setting)

@@ -45,7 +45,7 @@ def read_pictures(
         choose: which pictures to use; None for all.
 
     Raises:
-        DataError: it lists everything that is wrong.
+        DataError: labels are wrong; the message lists all problems.
     """
     if part.masks is not None and part.folder is not None:
         return _with_masks(part, part.folder, part.masks, classes, choose)

@@ -112,7 +112,7 @@ def read_yaml(path: Path) -> YoloYaml:
     """Read and check a data.yaml.
 
     Raises:
-        DataError: it names the file, the field, what was found and what was expected.
+        DataError: a field is wrong; the message names it, what was found and what was expected.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))

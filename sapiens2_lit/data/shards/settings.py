@@ -37,7 +37,7 @@ class ShardReading:
             the order is that of plain folders.
 
     Raises:
-        SettingError: it names the setting, what was found and what was expected.
+        SettingError: a setting is wrong; the message names it, what was found and what was expected.
     """
 
     cache: str | None = None

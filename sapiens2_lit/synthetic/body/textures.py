@@ -1,4 +1,4 @@
-"""Colors and simple textures of cloth and skin, as functions of points in metres."""
+"""Colors and simple textures of cloth and skin, as functions of points in meters."""
 
 from collections.abc import Callable
 from colorsys import hsv_to_rgb
@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from sapiens2_lit.synthetic.body.parts import Array, Paint, Painted
 
-# Points (N, 3) in metres -> sRGB colors (N, 3) in 0..1.
+# Points (N, 3) in meters -> sRGB colors (N, 3) in 0..1.
 Texture = Callable[[Array], Array]
-# Points (N, 3) in metres -> which of them (N,).
+# Points (N, 3) in meters -> which of them (N,).
 Where = Callable[[Array], npt.NDArray[np.bool_]]
 
 # From very light to very dark, as sRGB in 0..1.

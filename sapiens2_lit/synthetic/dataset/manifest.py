@@ -31,7 +31,7 @@ class Settings:
         tasks: tasks whose labels are written, in the order of `TASKS`.
 
     Raises:
-        SettingError: it names the option, what was found and what was expected.
+        SettingError: an option is wrong; the message names it, what was found and what was expected.
     """
 
     size: tuple[int, int] = (512, 384)

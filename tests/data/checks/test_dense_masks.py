@@ -192,7 +192,7 @@ def test_masks_with_a_suffix_are_found_by_their_names(folder, eight, pattern):
     ("line", "message"),
     [
         ("images/0000.png masks/0000.png", r"'0000' is there: leave out folders and suffixes, column 1 of 2"),
-        ("a,0001", r"'0001' is there: leave out folders and suffixes, column 2 of 2 alone"),
+        ("a,0001", r"'0001' is there: leave out folders and suffixes, column 2 of 2 only"),
         ("images\\0002.png", r"'0002' is there: leave out folders"),
         ("0003.png", r"leave out the suffix"),
         ("/data/images/0003.png", r"'0003' is there"),
