@@ -129,7 +129,8 @@ class DepthHead(DenseHead):
         return {"depth": self.field(outputs, batch)}
 
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
-        return draw_depth(image, channels_last(prediction["depth"])[..., 0])
+        unit = "" if self.relative else "m"
+        return draw_depth(image, channels_last(prediction["depth"])[..., 0], unit=unit)
 
 
 def default_terms(relative: bool, released: bool) -> Terms:

@@ -204,7 +204,7 @@ class PointmapHead(FieldHead):
 
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
         points = channels_last(prediction["pointmap"])
-        return side_by_side([draw_depth(image, points[..., 2]), draw_points(image, points)])
+        return side_by_side([draw_depth(image, points[..., 2], unit="m"), draw_points(image, points)])
 
     def canonical(self, outputs: dict[str, Tensor], batch: Batch) -> Tensor:
         """Return points (B, 3, H, W) in canonical units, float32."""

@@ -1,4 +1,4 @@
-"""`sapiens2-lit convert`: datasets of other programs as ours."""
+"""`sapiens2-lit convert`: write datasets of other programs in this package's layout."""
 
 import shlex
 import sys
@@ -13,11 +13,11 @@ from sapiens2_lit.errors import Interrupted, SettingError
 
 
 def convert(args: list[str]) -> int:
-    """Convert what `args` ask for; returns the exit status.
+    """Convert the dataset that `args` name; return the exit status.
 
     Raises:
-        Interrupted: a signal came; nothing is left behind.
-        SettingError, DataError: naming the option or the file that does not fit.
+        Interrupted: A signal came; nothing is left behind.
+        SettingError, DataError: Naming the option or the file that does not fit.
     """
     options = convert_parser().parse_args(args)
     source, out = options.source.expanduser(), options.out.expanduser()
@@ -36,7 +36,13 @@ def convert(args: list[str]) -> int:
 
 
 def report(out: Path, said: list[str], found: Converted) -> str:
-    """Return what was written, and what to do with it."""
+    """Return what was written, and the commands that use it.
+
+    Args:
+        out: The new folder.
+        said: Lines on its content.
+        found: The converted dataset.
+    """
     root = shlex.quote(str(out))
     lines = [f"{out}:", *(f"  {line}" for line in said), "next:"]
     if found.people:

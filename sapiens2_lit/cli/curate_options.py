@@ -1,4 +1,4 @@
-"""The options of `curate`, made without torch."""
+"""The options of `curate`; building them needs no torch."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ every threshold. Without --config duplicates alone are dropped."""
 
 
 def curate_parser() -> Parser:
-    """All options of `curate score` and `curate select`."""
+    """Return the parser of `curate score` and `curate select`."""
     parser = Parser("sapiens2-lit curate", description=CURATE)
     steps = parser.add_subparsers(
         dest="step", metavar="score | select", required=True, parser_class=StepParser
@@ -29,13 +29,14 @@ def curate_parser() -> Parser:
 
 
 class StepParser(Parser):
-    """A `Parser` as argparse makes those of steps."""
+    """A `Parser` that argparse can build for a step."""
 
     def __init__(self, **settings: object) -> None:
         super().__init__(str(settings.pop("prog")), **settings)
 
 
 def add_score_options(parser: Parser) -> None:
+    """Add the options of `curate score`."""
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of pictures")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the scores")
     parser.add_argument(
@@ -77,6 +78,7 @@ def add_score_options(parser: Parser) -> None:
 
 
 def add_select_options(parser: Parser) -> None:
+    """Add the options of `curate select`."""
     parser.add_argument(
         "scores", type=Path, nargs="+", metavar="SCORES", help="folders of scores, or files of them"
     )

@@ -1,4 +1,4 @@
-"""`sapiens2-lit predict`: predict on images and videos and write what was found."""
+"""`sapiens2-lit predict`: predict on images and videos, and write the results."""
 
 import logging
 import signal
@@ -26,7 +26,7 @@ from sapiens2_lit.inference.inputs import check
 from sapiens2_lit.inference.shard import Shard, parse_shard
 from sapiens2_lit.inference.sources import Frame, Source, open_source
 
-if TYPE_CHECKING:  # torch is imported when all that was asked for is there
+if TYPE_CHECKING:  # torch is imported after the arguments have been checked
     from sapiens2_lit.cli.predict_tally import Tally
     from sapiens2_lit.inference.output import Output
     from sapiens2_lit.inference.predictor import Predictor
@@ -35,25 +35,18 @@ if TYPE_CHECKING:  # torch is imported when all that was asked for is there
 
 log = logging.getLogger(__name__)
 
-OF_EACH_SHARD = (
-    "shard",
-    "devices",
-    "device",
-    "output",
-    "as_dataset",
-    "resume",
-    "verify",
-)  # options that may differ
+# options that may differ between shards
+OF_EACH_SHARD = ("shard", "devices", "device", "output", "as_dataset", "resume", "verify")
 
 
 def predict(args: list[str]) -> int:
-    """Do what `args` ask for; returns the exit status: 1 where a file could not be predicted on.
+    """Predict as `args` say; return the exit status: 1 if a file could not be predicted on.
 
     Raises:
-        ArgumentError: wrong usage.
-        Interrupted: a signal came; what is there is whole.
-        SettingError, DataError, WeightsError: naming the option or the file; nothing was predicted then, or all that
-            was is whole.
+        ArgumentError: Wrong usage.
+        Interrupted: A signal came; files that exist are complete.
+        SettingError, DataError, WeightsError: Naming the option or the file; nothing was predicted, or all existing
+            results are complete.
     """
     set_up_messages()
     if any(arg.startswith("--data.predict") for arg in args):
@@ -72,13 +65,13 @@ def predict(args: list[str]) -> int:
 
 
 def predict_to(options: Namespace) -> int:
-    """Do what options ask for; returns and raises as `predict` does."""
+    """Predict as the parsed options say; return the exit status, and raise as `predict` does."""
     check_writable(options.output, "--output" if options.as_dataset is None else "--as_dataset")
     shard = None if options.shard is None else parse_shard(options.shard)
     source = open_source(options.images, without=options.output, only=options.list)
     for name, value in (("--resume", options.resume), ("--shard", options.shard)):
         if source.stream is not None and value:
-            raise SettingError(f"{name}: {source.stream.label} is a stream, which does not begin again")
+            raise SettingError(f"{name}: {source.stream.label} is a stream, which cannot start over")
     if options.as_dataset is not None:
         check_pool(options, source)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
@@ -110,10 +103,16 @@ def predict_to(options: Namespace) -> int:
 def results_of(
     options: Namespace, predictor: "Predictor", source: Source, boxes: BoxFile | None
 ) -> Callable[[Source, "ShardedRun | None"], "Output"]:
-    """What opens the results of the pictures of a shard, or of all of them, and of the run that the shard is a part of.
+    """Return a function that opens the output for the pictures of a shard, or for all of them.
+
+    Args:
+        options: Of the command.
+        predictor: Whose results are written.
+        source: All pictures and videos.
+        boxes: The file of `--boxes`, or None.
 
     Raises:
-        SettingError, DataError: an option does not fit, or the folder holds something else.
+        SettingError, DataError: An option does not fit, or the folder holds something else.
     """
     if options.as_dataset is not None:
         return begin_dataset(options, predictor, source)
@@ -141,10 +140,15 @@ def results_of(
 
 
 def begin_part(options: Namespace, shard: Shard | None, source: Source) -> "ShardedRun | None":
-    """Return the run that a shard takes part in.
+    """Return the run that a shard takes part in; None without a shard.
+
+    Args:
+        options: Of the command.
+        shard: Of `--shard`, or None.
+        source: All pictures and videos.
 
     Raises:
-        SettingError: the folder holds shards of a run with other options, or of any, where this run is whole.
+        SettingError: The folder holds shards of a run with other options, or unfinished shards while this run has none.
     """
     from sapiens2_lit.inference.sharded_run import ShardedRun, refuse_unfinished_shards
 
@@ -159,7 +163,7 @@ def begin_part(options: Namespace, shard: Shard | None, source: Source) -> "Shar
 
 @contextmanager
 def empty_folders_removed(folder: Path) -> Iterator[None]:
-    """Remove a folder, and those above it, that this block has made, if they are empty at its end, signals included."""
+    """Remove the folder and its parents that this block creates if they are empty at its end, also after a signal."""
     folder = folder.absolute()
     new = [path for path in (folder, *folder.parents) if not path.exists()]
 
@@ -176,10 +180,10 @@ def empty_folders_removed(folder: Path) -> Iterator[None]:
 
 
 def build_predictor(options: Namespace) -> "Predictor":
-    """Return the model and how it is used.
+    """Load the model with the options of how it is used.
 
     Raises:
-        SettingError, WeightsError: naming the option that does not fit.
+        SettingError, WeightsError: Naming the option that does not fit.
     """
     model = find_model(options.model)
     say_loading("PyTorch")
@@ -215,7 +219,7 @@ def build_predictor(options: Namespace) -> "Predictor":
         if value is not None and not predictor.uses_boxes:
             raise SettingError(
                 f"{name}: no head of {predictor.model.origin} ({', '.join(predictor.dense)}) sees people one by one; "
-                "leave it out, or give --dense_view crop."
+                "leave the option out, or give --dense_view crop."
             )
     if predictor.uses_boxes and options.boxes is None:
         log.info(who_finds_people(options, predictor))
@@ -223,10 +227,15 @@ def build_predictor(options: Namespace) -> "Predictor":
 
 
 def build_timeline(options: Namespace, predictor: "Predictor", source: Source) -> "VideoTracking":
-    """Return what is done with people from frame to frame.
+    """Return the tracking and smoothing of people from frame to frame.
+
+    Args:
+        options: Of the command.
+        predictor: The model.
+        source: All pictures and videos.
 
     Raises:
-        SettingError: it is asked for, but there are no people, or no frames.
+        SettingError: Tracking or smoothing is asked for, but no head predicts people, or there is no video.
     """
     from sapiens2_lit.inference.video_tracking import VideoTracking
 
@@ -246,10 +255,18 @@ def run(
     timeline: "VideoTracking",
     tally: "Tally",
 ) -> None:
-    """Predict on all frames and write what was found, in their order; a stream until a signal comes.
+    """Predict on all frames in order, and write the results; a stream runs until a signal comes.
+
+    Args:
+        predictor: The model.
+        source: Pictures and videos.
+        output: Writes the results.
+        boxes: Of people; None if there is no file of them.
+        timeline: Tracks and smooths.
+        tally: Counts the results.
 
     Raises:
-        Interrupted: a signal came; what has been through the networks is written.
+        Interrupted: A signal came; all frames that the networks have seen are written.
     """
     from sapiens2_lit.inference.run import run_ahead
 
@@ -282,7 +299,7 @@ def run(
 
 
 def usable(frames: Iterable[Frame], tally: "Tally") -> Iterator[Frame]:
-    """Yield the frames that can be predicted on; what is wrong with others goes into the tally's problems."""
+    """Yield the frames that can be predicted on; add an error to the tally's problems for each other one."""
     for frame in frames:
         try:
             check(frame.image, frame.file)

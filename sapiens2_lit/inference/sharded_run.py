@@ -1,4 +1,4 @@
-"""A run in parts: each predicts on its share of the pictures, and the last to finish makes what is of the whole run."""
+"""Coordinate a run in parts: each predicts on its share of the pictures, and the last one writes the run's lists."""
 
 import json
 import shutil
@@ -19,13 +19,13 @@ FOLDER = ".shards"
 
 
 class ShardedRun:
-    """The parts of a run in one folder, which know of each other by OUT/.shards; it is gone when all is done.
+    """The parts of a run in one folder, which share their state in OUT/.shards; it is removed when all are done.
 
     Args:
-        out: the folder of the results.
-        shard: the part that this process does.
-        source: all pictures of the run.
-        settings: by option, what must be the same for all parts.
+        out: Folder of the results.
+        shard: The part that this process does.
+        source: All pictures of the run.
+        settings: By option, the settings that all parts must share.
     """
 
     def __init__(self, out: Path, shard: Shard, source: Source, settings: Mapping[str, Any]) -> None:
@@ -43,13 +43,14 @@ class ShardedRun:
 
     @property
     def shards(self) -> list[Shard]:
+        """All parts of the run."""
         return [Shard(index, self.shard.number) for index in range(1, self.shard.number + 1)]
 
     def begin(self) -> None:
-        """Take part in the run in the folder, or begin it.
+        """Join the run in the folder, or begin it.
 
         Raises:
-            SettingError: the parts that are there are of a run with other options.
+            SettingError: The existing parts are of a run with other options.
         """
         with self._locked():
             path = self.folder / "run.json"
@@ -67,7 +68,7 @@ class ShardedRun:
             (self.folder / self.shard.name).unlink(missing_ok=True)
 
     def forget_earlier(self, writers: Sequence[Writer]) -> None:
-        """Drop lists that are left of earlier runs, as a run that does not resume does."""
+        """Remove lists of earlier runs, as a run that does not resume does."""
         for writer in writers:
             if self.fresh and isinstance(writer, RunWriter):
                 path = writer.journal_of(self.out)
@@ -75,14 +76,14 @@ class ShardedRun:
                     left.unlink(missing_ok=True)
 
     def finish(self, writers: Sequence[Writer], unchanged: bool) -> bool:
-        """Say that this part is done; the last one makes the lists of the whole run. Returns whether that was this one.
+        """Mark this part as done; the last part writes the run's lists. Return whether this was the last one.
 
         Args:
-            writers: of the run, closed.
-            unchanged: this part has found everything there.
+            writers: Of the run, closed.
+            unchanged: Whether this part found all its results already written.
         """
         with self._locked():
-            if self.fresh and unchanged:  # of a run that was complete before
+            if self.fresh and unchanged:  # the run was already complete
                 for writer in writers:
                     if isinstance(writer, RunWriter):
                         part_of(writer.journal_of(self.out), self.shard.name).unlink(missing_ok=True)
@@ -108,13 +109,17 @@ class ShardedRun:
             while True:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 with FileLock(path, thread_local=False):
-                    if path.exists():  # else the last part has removed it meanwhile
+                    if path.exists():  # otherwise the last part has removed it in the meantime
                         yield
                         return
 
 
 def refuse_unfinished_shards(out: Path) -> None:
-    """Raise SettingError if a folder holds some of the parts of a run, which a whole one would mix with its own."""
+    """Check that a folder holds no unfinished parts of a run, which a run without shards would mix up.
+
+    Raises:
+        SettingError: It does.
+    """
     if (out / FOLDER / "run.json").is_file():
         raise SettingError(
             f"--output {out} holds shards of a run that is not finished: give --shard I/N as for those, or another "

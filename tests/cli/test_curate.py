@@ -123,7 +123,7 @@ def test_missing_pictures_leave_nothing_behind(work: Path, tmp_path: Path, capsy
         str(tmp_path / "s.txt"),
     ]
     assert main(args) == 1
-    assert "12 of 12 selected pictures are not there, such as a/000.png" in capsys.readouterr().err
+    assert "12 of 12 selected pictures are missing, such as a/000.png" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

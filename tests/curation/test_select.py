@@ -150,7 +150,7 @@ def test_files_of_another_kind_are_named(scores: Scores, tmp_path: Path) -> None
     with pytest.raises(DataError, match=r"part-000001.parquet: has scores of version 7, expected 1"):
         read_scores([tmp_path / "scores"])
     parquet.write_table(arrow.table({"url": ["a"], "text": ["b"]}), file)
-    with pytest.raises(DataError, match=r"is not written by `sapiens2-lit curate score`: .* url, text"):
+    with pytest.raises(DataError, match=r"was not written by `sapiens2-lit curate score`: .* url, text"):
         read_scores([tmp_path / "scores"])
     file.write_bytes(whole)
     rewrite(file, settings={"backbone": "other"})
