@@ -16,8 +16,8 @@ def model_card(name: str, predictor: Predictor) -> str:
     height, width = model.image_size
     facts = {
         "size": f"{_backbone(predictor)}, {count(sum(one.numel() for one in model.parameters()))} parameters",
-        "tasks": ", ".join(f"{head} ({_task(part)})" for head, part in model.named_heads()),
-        "step": "unknown" if model.step is None else f"{model.step:,}",
+        "tasks": ", ".join(_task(head, part) for head, part in model.named_heads()),
+        **({} if model.step is None else {"step": f"{model.step:,}"}),
         "input": f"{height} x {width} (height x width)",
         "runs on": str(model.device),
     }
@@ -54,9 +54,10 @@ def _backbone(predictor: Predictor) -> str:
     return f"{name} {settings['size']}" if settings.get("size") else name
 
 
-def _task(head: Any) -> str:
+def _task(name: str, head: Any) -> str:
     if head.skeleton is not None:
-        return f"{head.skeleton.num_keypoints} keypoints"
+        return f"{name} ({head.skeleton.num_keypoints} keypoints)"
     if head.classes is not None:
-        return f"{head.classes.num_classes} classes"
-    return ", ".join(head.targets) or type(head).__name__
+        return f"{name} ({head.classes.num_classes} classes)"
+    more = [target for target in head.targets if target not in (name, "intrinsics")]
+    return f"{name} ({', '.join(more)})" if more else name

@@ -217,17 +217,17 @@ def slot(predictor: Predictor, head: str) -> list[Any]:
         label="original | overlay", type="numpy", format="png", height=520, max_height=520, interactive=False
     )
     legend = gr.HTML()
-    tool = gr.HTML(visible=bool({"normal", "alpha"} & set(targets)))
     solid = bool({"pointmap", "depth"} & set(targets))
-    label = "surface" if "pointmap" in targets else "surface, as a camera of 55 degrees would see it"
-    return [slider, legend, tool, gr.Model3D(label=label, visible=solid, height=420)]
+    tool = gr.HTML(visible=solid or bool({"normal", "alpha"} & set(targets)))
+    camera = "" if "pointmap" in targets else ", as a camera of 55 degrees would see it"
+    return [slider, legend, tool, gr.DownloadButton(f"Download the surface (GLB){camera}", visible=solid)]
 
 
 def video_tab(page: Page) -> None:
     """Build the video, the choice of the head that is drawn on it, and the result."""
     with gr.Row():
         with gr.Column(min_width=300):
-            video = gr.Video(label="video", height=320)
+            video = gr.Video(label="video", height=320, sources=["upload"])
             names = page.slot_names()
             which = gr.Dropdown(names, value=names[0], label="what is drawn")
             run = gr.Button("Predict on the video", variant="primary")

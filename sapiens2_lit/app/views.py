@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.app.tools import matte_canvas, relight_canvas
+from sapiens2_lit.app.tools import matte_canvas, relight_canvas, surface_canvas
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.prediction import Prediction
 from sapiens2_lit.inference.predictor import Predictor
@@ -63,7 +63,10 @@ def view(
         tool = relight_canvas(image, maps["normal"])
     elif "alpha" in maps:
         tool = matte_canvas(image, prediction, name)
-    surface = write_surface(prediction, image, name, file) if maps.keys() & {"pointmap", "depth"} else None
+    surface = None
+    if maps.keys() & {"pointmap", "depth"}:
+        points = maps["pointmap"] if "pointmap" in maps else points_of(maps["depth"], head.relative)
+        tool, surface = surface_canvas(image, points), write_surface(prediction, image, name, points, file)
     return View(
         overlay_of(head, name, prediction, image, threshold), legend_of(head, name, prediction), tool, surface
     )
@@ -118,7 +121,7 @@ def legend_of(head: Head, name: str, prediction: Prediction) -> str:
                 share = 100 * counts[place] / maps["segmentation"].size
                 color = head.classes.colors[place]
                 parts.append(
-                    f"<span>{_swatch(color)}{escape(head.classes.names[place])} {share:.1f} %</span>"
+                    f"<span>{_swatch(color)}{escape(head.classes.names[place].replace('_', ' '))} {share:.1f} %</span>"
                 )
     depth = maps["pointmap"][..., 2] if "pointmap" in maps else maps.get("depth")
     if depth is not None:
@@ -144,19 +147,18 @@ def numbers_of(prediction: Prediction, head: str) -> list[str]:
     return lines
 
 
-def write_surface(prediction: Prediction, image: RGB, head: str, file: Path) -> Path:
-    """Write a point map, or depth seen by an assumed camera of 55 degrees, as a textured surface (GLB).
+def write_surface(
+    prediction: Prediction, image: RGB, head: str, points: npt.NDArray[np.floating], file: Path
+) -> Path:
+    """Write points as a textured surface (GLB).
 
     Args:
-        prediction: For the image.
+        prediction: of the image.
         image: RGB uint8 (H, W, 3).
-        head: Name of the head.
-        file: To write.
+        head: that predicts them.
+        points: (H, W, 3) in the camera's frame.
+        file: is written.
     """
-    maps = prediction.maps[head]
-    points = (
-        maps["pointmap"] if "pointmap" in maps else points_of(maps["depth"], prediction.heads[head].relative)
-    )
     shown = replace(prediction, maps={head: {"pointmap": points}})
     file.write_bytes(MeshGlb(head, "pointmap").encode(shown, Frame(image, head)))
     return file

@@ -82,7 +82,7 @@ def agreements(model: InferenceModel, theirs: Predict, limit: float) -> list[Agr
 
 
 def picture_size(shape: str, image_size: tuple[int, int]) -> tuple[int, int]:
-    """Return (H, W) of a picture that fills a part of the input, padded by whole pixels, since halves are rounded."""
+    """Return (H, W) of a picture that fills the input only in part, padded by whole pixels, as halves are rounded."""
     shown = [
         round(part * side / 2) * 2 or min(image_size)
         for part, side in zip(SIDES[shape], image_size, strict=True)

@@ -1,4 +1,4 @@
-"""Datasets of synthetic people on disk, made in parallel; what is there is not made again."""
+"""Datasets of synthetic people on disk, generated in parallel; existing samples are kept."""
 
 import os
 from collections.abc import Iterator
@@ -25,21 +25,21 @@ from sapiens2_lit.synthetic.dataset.records import assemble, assembled, record, 
 def make_dataset(
     root: str | Path, num: int, settings: Settings, *, workers: int | None = None, progress: bool = True
 ) -> int:
-    """Write `num` samples to `root`, or those that are missing there; returns how many were made.
+    """Write `num` samples to `root`, or those that are missing there; return how many were made.
 
     Labels are in the formats of docs/synthetic.md. It may be killed at any time and called again.
 
     Args:
-        root: a folder that is new, empty, or holds the dataset of the same settings.
-        num: of samples in all.
-        settings: what they show and which labels are written.
-        workers: processes; None for one on each CPU, 1 for this process alone.
-        progress: show a bar with images per second.
+        root: a folder that is new, empty, or holds a dataset with the same settings.
+        num: number of samples in all.
+        settings: content of the pictures, and the labels to write.
+        workers: number of processes; None for one per CPU, 1 for this process alone.
+        progress: whether to show a bar with images per second.
 
     Raises:
-        Interrupted: a signal came; what is there is whole.
-        SettingError: a setting out of its range, a folder that holds something else, that another process is
-            writing to, or that cannot be written.
+        Interrupted: a signal came; all files on disk are complete.
+        SettingError: a setting is out of its range, or the folder holds something else, is in use by another process,
+            or is not writable.
     """
     root = Path(root).expanduser()
     if not 1 <= num <= MOST_IMAGES:
@@ -51,7 +51,7 @@ def make_dataset(
 
 
 def _complete(root: Path, num: int, settings: Settings, workers: int, progress: bool) -> int:
-    """Make what is missing of the first `num` samples; returns how many that were."""
+    """Make the missing samples among the first `num`; return how many were made."""
     found = read_manifest(root)
     done = recorded(root, settings.tasks)
     if found is None:
@@ -70,7 +70,7 @@ def _complete(root: Path, num: int, settings: Settings, workers: int, progress: 
 
 
 def _made(root: Path, indices: list[int], settings: Settings, workers: int) -> Iterator[int]:
-    """Make samples and give each index when it is done, in any order."""
+    """Make samples, and yield each index when it is done, in any order."""
     if workers == 1 or len(indices) < 2:
         for index in indices:
             interrupts.check()
@@ -81,7 +81,13 @@ def _made(root: Path, indices: list[int], settings: Settings, workers: int) -> I
 
 
 def make_sample(root: Path, index: int, settings: Settings) -> None:
-    """Write all files of one sample, its record last."""
+    """Write all files of one sample, its record last.
+
+    Args:
+        root: folder of the dataset.
+        index: of the sample.
+        settings: of the dataset.
+    """
     frame = settings.frame(index)
     for name, data in encoded(frame, index, settings.tasks):
         write_file(root, name, data)

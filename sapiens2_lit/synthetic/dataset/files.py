@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, in a folder that one process at a time writes to."""
+"""Write complete files only, in a folder for one writing process at a time."""
 
 import os
 from collections.abc import Iterator
@@ -10,27 +10,32 @@ from sapiens2_lit.errors import SettingError
 
 try:
     import fcntl
-except ImportError:  # Windows, which has no such locks
+except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
-ADVICE = "Make room or choose another folder; the same command goes on where it stopped."
+ADVICE = "Free space or choose another folder; the same command continues where it stopped."
 
 
 def write_file(root: Path, name: str, data: bytes) -> None:
-    """Write `root`/`name` whole or not at all.
+    """Write `root`/`name` completely or not at all.
+
+    Args:
+        root: folder of the dataset.
+        name: of the file, relative to the folder.
+        data: its content.
 
     Raises:
-        SettingError: the folder cannot be written to, or is full.
+        SettingError: the folder is not writable, or is full.
     """
     write_whole(root / name, data, ADVICE)
 
 
 @contextmanager
 def sole_writer(root: Path) -> Iterator[None]:
-    """Make the folder `root` and keep it from other processes: two at once rename each other's half-written files.
+    """Make the folder `root` and lock it: two processes would rename each other's unfinished files.
 
-    The lock ends with the process, however that ends. A file system without locks goes without; a folder that cannot
-    be made or opened is left to `write_file`, which says what is wrong.
+    The lock ends with the process, however that ends. Without locks in the file system there is no lock. If the folder
+    cannot be made or opened, `write_file` reports it later.
 
     Raises:
         SettingError: another process is writing to it.
@@ -45,7 +50,7 @@ def sole_writer(root: Path) -> Iterator[None]:
         assert opened is not None
         os.close(opened)
         raise SettingError(
-            f"{root}: another process is generating people there: wait for it, or choose another folder"
+            f"{root}: another process is generating people here: wait for it, or choose another folder"
         ) from error
     except OSError:
         pass
@@ -58,7 +63,7 @@ def sole_writer(root: Path) -> Iterator[None]:
 
 @contextmanager
 def remove_unfinished(root: Path) -> Iterator[None]:
-    """Remove, when the block ends in an exception, what processes left that were killed while they wrote."""
+    """Remove files left by killed processes, if the block ends in an exception."""
     try:
         yield
     except BaseException:
