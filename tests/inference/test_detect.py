@@ -128,7 +128,7 @@ def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
     ):
         build_detector(f"torchvision/{NAME}", weights=tmp_path / "nothing.pth")
     torch.save({"a": torch.zeros(2)}, tmp_path / "other.pth")
-    with pytest.raises(WeightsError, match=rf"no weights of torchvision's {NAME}"):
+    with pytest.raises(WeightsError, match=rf"not weights of torchvision's {NAME}"):
         build_detector(f"torchvision/{NAME}", weights=tmp_path / "other.pth")
     five = get_model(NAME, weights=None, weights_backbone=None, num_classes=5)
     torch.save(five.state_dict(), tmp_path / "five.pth")
