@@ -193,5 +193,5 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"torchvision/yolo: torchvision has fasterrcnn"):
         build_detector("torchvision/yolo")
     pytest.importorskip("transformers")
-    with pytest.raises(WeightsError, match=r"--detector .*: not found, or no object detector"):
+    with pytest.raises(WeightsError, match=r"--detector .*: not found, or not an object detector"):
         build_detector(str(tmp_path))
