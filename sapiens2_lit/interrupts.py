@@ -285,7 +285,7 @@ def _is_launched() -> bool:
 
 
 def _end_with(parent: str) -> None:
-    """End this process after its parent, since a rank would wait for it for half an hour, and a shard work in vain."""
+    """End this process after its parent: a rank would wait for it for half an hour, and a shard would work in vain."""
     while str(os.getppid()) == parent:
         time.sleep(0.2)
     if _listener is not None:

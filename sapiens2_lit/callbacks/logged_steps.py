@@ -9,7 +9,8 @@ class LoggedSteps(L.Callback):
     """Makes Lightning's count of logged steps follow the optimizer's.
 
     Lightning counts them separately, and restores its count one too high or too low from a checkpoint that was written
-    after a validation or at an early stop: curves of a resumed run would be shifted, and its rows overwrite others.
+    after a validation or at an early stop: curves of a resumed run would be shifted, and its rows would
+    overwrite others.
     """
 
     def on_train_batch_start(self, trainer: L.Trainer, *args: Any) -> None:

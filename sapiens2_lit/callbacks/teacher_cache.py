@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class AnswerStore(FeatureStore):
-    """Rows of one answer each, in half precision; the hash of the image determines the row.
+    """One answer in each row, in half precision; the hash of the image determines the row.
 
     The bits of float16 lie in a file of bfloat16, so that files, space, locks and sharing are those of features.
 

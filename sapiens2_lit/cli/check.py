@@ -52,7 +52,7 @@ class CheckCLI(SapiensCLI):
 
 
 def check(args: list[str]) -> int:
-    """Check the data that `sapiens2-lit fit ARGS` would learn from; returns the exit status.
+    """Check the data that `sapiens2-lit fit ARGS` would learn from; return the exit status.
 
     Raises:
         SettingError: naming the setting that does not fit.

@@ -15,7 +15,7 @@ _METRICS = 10
 
 
 def compare_runs(args: list[str]) -> int:
-    """Compare runs; returns the exit status.
+    """Compare runs; return the exit status.
 
     Raises:
         SettingError: naming the folder or file that is not a run.

@@ -24,7 +24,7 @@ def convert(args: list[str]) -> int:
     if not source.exists():
         raise SettingError(f"{source} does not exist: expected the folder or file of a dataset.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingError(f"{out} is there already and not empty: give a new folder.")
+        raise SettingError(f"{out} exists and is not empty: give a new folder.")
     check_writable(out.parent, "DIR")
     try:
         with interrupts.asked(), opened(source, options.format) as found, whole_folder(out) as folder:

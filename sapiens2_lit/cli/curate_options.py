@@ -40,7 +40,7 @@ def add_score_options(parser: Parser) -> None:
     """Add the options of `curate score`."""
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of pictures")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the scores")
-    parser.add_argument("--shard", metavar="I/N", help="every N-th shard from the I-th, from 1")
+    parser.add_argument("--shard", metavar="I/N", help="every N-th shard, from the I-th, counted from 1")
     parser.add_argument(
         "--shard_size", type=int, default=1000, metavar="N", help="pictures in a file (%(default)s)"
     )
@@ -56,7 +56,7 @@ def add_score_options(parser: Parser) -> None:
         metavar="NAME",
         help="finds people: torchvision/NAME, a hub id or folder of transformers",
     )
-    people.add_argument("--detector_weights", type=Path, metavar="FILE", help="of torchvision/NAME")
+    people.add_argument("--detector_weights", type=Path, metavar="FILE", help="weights of torchvision/NAME")
     people.add_argument("--threshold", type=float, metavar="S", help="the detector's lowest score (0.5)")
     people.add_argument(
         "--model", metavar="SOURCE", help="a pose model, which sees whether heads are visible"
@@ -68,9 +68,11 @@ def add_score_options(parser: Parser) -> None:
     )
     more.add_argument(
         "--image_size", type=int, nargs=2, default=[256, 192], metavar=("HEIGHT", "WIDTH"),
-        help="that the backbone sees (256 192)",
+        help="input size of the backbone (256 192)",
     )  # fmt: skip
-    more.add_argument("--batch_size", type=int, default=16, metavar="N", help="of the backbone (%(default)s)")
+    more.add_argument(
+        "--batch_size", type=int, default=16, metavar="N", help="pictures at a time (%(default)s)"
+    )
     more.add_argument(
         "--columns", nargs="+", default=[], metavar="CLASS",
         help="columns of your own, such as sapiens2_lit.curation.Colorfulness",

@@ -130,6 +130,6 @@ def share_relative(head: Namespace, data: Namespace, place: str) -> None:
         return
     if data.relative and not head.relative:
         raise SettingError(
-            f"{place}.relative is true, but the head predicts metres: set model.heads.NAME.relative, too"
+            f"{place}.relative is true, but the head predicts meters: set model.heads.NAME.relative, too"
         )
     data.relative = head.relative

@@ -29,7 +29,7 @@ def app_parser() -> Parser:
         metavar="NAME",
         help="detector of people, offered beside the model's own; as for `predict`",
     )
-    parser.add_argument("--detector_weights", type=Path, metavar="FILE", help="of torchvision/NAME")
+    parser.add_argument("--detector_weights", type=Path, metavar="FILE", help="weights of torchvision/NAME")
     add_trust_options(parser)
     parser.add_argument(
         "--max_upload", type=float, default=50, metavar="MB", help="largest picture, as a file (%(default)g)"

@@ -69,7 +69,7 @@ def build_parser() -> Parser:
         "if there is one), torchvision/NAME, a hub id or folder of transformers, or none (each image is one person)",
     )
     images.add_argument(
-        "--detector_weights", type=Path, metavar="FILE", help="of torchvision/NAME, instead of those of COCO"
+        "--detector_weights", type=Path, metavar="FILE", help="weights of torchvision/NAME (trained on COCO)"
     )
     images.add_argument("--threshold", type=float, metavar="S", help="the detector's lowest score (0.5)")
     images.add_argument(
@@ -120,7 +120,11 @@ def build_parser() -> Parser:
         "--frame", default="opencv", help="of normals and points: opencv or opengl (%(default)s)"
     )
     results.add_argument(
-        "--depth_unit", type=float, default=0.001, metavar="M", help="of depth png, metres (%(default)s)"
+        "--depth_unit",
+        type=float,
+        default=0.001,
+        metavar="M",
+        help="meters of 1 in a depth png (%(default)s)",
     )
     results.add_argument(
         "--overlay_format", default="jpg", help="of overlays of photographs: jpg or png (%(default)s)"

@@ -26,15 +26,13 @@ def detector_of(options: Namespace) -> Any:
     named = name not in (None, "self", "none")
     if options.threshold is not None and not named:
         raise SettingError(
-            "--threshold is the detector's lowest score; it means nothing without --detector NAME"
+            "--threshold is the detector's lowest score; it has no effect without --detector NAME"
         )
     if options.detector_weights is not None and not named:
-        raise SettingError(
-            "--detector_weights are a detector's; they mean nothing without --detector torchvision/NAME"
-        )
+        raise SettingError("--detector_weights has no effect without --detector torchvision/NAME")
     if options.tiles is not None and (options.boxes is not None or name == "none"):
         raise SettingError(
-            "--tiles are parts of a picture in which a detector looks for people; here none looks for them"
+            "--tiles are parts of a picture in which a detector looks for people; here no detector is used"
         )
     if not named:
         return {None: "auto", "none": None}.get(name, name)
@@ -65,14 +63,14 @@ def find_boxes(path: Path, source: Source) -> BoxFile:
     """Read the boxes of people for the pictures of a source.
 
     Raises:
-        DataError: The file cannot be read, or has boxes of none of the pictures.
+        DataError: The file cannot be read, or has no boxes for any of the pictures.
     """
     boxes = read_boxes(path)
     files = files_of(source)
     unknown = [file for file in files if boxes.find(file) is None]
     if files and not source.videos and len(unknown) == len(files):
         raise DataError(
-            f"{path}: has boxes of none of the {len(files)} images, such as {files[0]}; it knows "
+            f"{path}: has no boxes for any of the {len(files)} images, such as {files[0]}; its images are "
             f"{', '.join(list(boxes.boxes)[:3])}, ..."
         )
     if unknown:

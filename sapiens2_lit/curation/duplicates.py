@@ -76,7 +76,7 @@ def hash_duplicates(short: Bits, long: Bits, rank: Rows, most: int, margin: int)
 
 
 def is_telling(match: Match, within: bool, stays: Mask) -> bool:
-    """Return whether a pair illustrates a threshold: within it one of both is dropped, beyond it both stay.
+    """Return whether a pair illustrates a threshold: within it one of the two is dropped, beyond it both stay.
 
     Args:
         match: The pair.

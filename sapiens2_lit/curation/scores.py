@@ -64,7 +64,7 @@ class Scores:
         if not (
             arrow.types.is_integer(kind) or arrow.types.is_floating(kind) or arrow.types.is_boolean(kind)
         ):
-            raise SettingError(f"cuts.{column}: the column holds {kind}, which has no least and greatest")
+            raise SettingError(f"cuts.{column}: the column holds {kind}, which has no minimum and maximum")
         values = self.table[column].cast(arrow.float64()).combine_chunks()
         return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 

@@ -81,7 +81,7 @@ def read_settings(content: Any, origin: str) -> SelectSettings:
     falls = isinstance(levels, list | tuple) and all(_is_whole(one, 1) for one in levels)
     if not falls or any(a <= b for a, b in pairwise(levels)):
         raise SettingError(
-            f"{origin}: clusters is {levels!r}, expected falling whole numbers of clusters, such as [1000, 100]"
+            f"{origin}: clusters is {levels!r}, expected decreasing whole numbers of clusters, such as [1000, 100]"
         )
     seed, sample = given.get("seed", 0), given.get("sample")
     _expect(

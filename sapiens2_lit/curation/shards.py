@@ -80,7 +80,7 @@ def read_header(path: Path) -> Header:
     try:
         schema = arrow.parquet.read_schema(path)
     except (OSError, arrow.ArrowException) as error:
-        raise DataError(f"{path}: is damaged or no Parquet file: {error}") from error
+        raise DataError(f"{path}: is damaged or not a Parquet file: {error}") from error
     try:
         found = json.loads((schema.metadata or {})[HEADER])
         version = found["version"]

@@ -39,9 +39,9 @@ A Sapiens2 {size} backbone without a head, pretrained by sapiens2-lit without la
 
 
 def pretrained_file(model: str) -> Path | None:
-    """Return the backbone file of a pretraining that `--model` names: the file itself, or that in a run.
+    """Return the backbone file of a pretraining that `--model` names: the file itself, or the one in a run.
 
-    None if none.
+    None if it names neither.
     """
     path = Path(model).expanduser()
     run = path.parents[1] if path.parent.name == "checkpoints" else path

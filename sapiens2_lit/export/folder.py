@@ -25,9 +25,7 @@ def check_place(out: Path, *, overwrite: bool) -> None:
             raise SettingError(f"{out}: exists and is not a folder; expected a new folder's name")
         if any(out.iterdir()):
             if not overwrite:
-                raise SettingError(
-                    f"{out}: is there already; give another name, or --overwrite to replace it"
-                )
+                raise SettingError(f"{out}: exists already; give another name, or --overwrite to replace it")
             if not (out / MANIFEST).is_file():
                 raise SettingError(
                     f"{out}: --overwrite replaces only exports, and this folder has no {MANIFEST}; delete it yourself"

@@ -47,7 +47,7 @@ def read_run(source: str | Path, *, ema: bool = True) -> TrainingRun:
 
 
 def read_content(path: Path) -> Mapping[str, Any]:
-    """Return the content of a run's checkpoint, its tensors mapped and not read; empty if it is none."""
+    """Return the content of a run's checkpoint, its tensors mapped and not read; empty for other files."""
     path = path / "meta.pt" if path.is_dir() else path
     if not path.is_file() or not (path.suffix == ".ckpt" or path.name == "meta.pt"):
         return {}

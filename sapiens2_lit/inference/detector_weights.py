@@ -74,7 +74,7 @@ def load_file(name: str, file: Path, names: Mapping[int, str]) -> tuple[nn.Modul
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise WeightsError(f"{option}: no weights of torchvision's {name}: {last_line(error)}") from error
+        raise WeightsError(f"{option}: not weights of torchvision's {name}: {last_line(error)}") from error
     return model, person
 
 
@@ -114,7 +114,7 @@ def load_transformers(name: str) -> tuple[Any, Any]:
         processor = AutoImageProcessor.from_pretrained(name)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise WeightsError(
-            f"--detector {name}: not found, or no object detector of transformers: {first_line(error)}"
+            f"--detector {name}: not found, or not an object detector of transformers: {first_line(error)}"
         ) from error
     return model, processor
 

@@ -108,6 +108,6 @@ def per_image(boxes: Boxes | Sequence[Boxes], count: int) -> list[Boxes]:
     given = list(boxes)  # type: ignore[arg-type]  # an array-like that holds boxes of several images
     if len(given) != count:
         raise SettingError(
-            f"boxes: found those of {len(given)} images, expected {count}: an entry for each, None for the whole image."
+            f"boxes: found boxes of {len(given)} images, expected {count}: an entry for each, None for the whole image."
         )
     return given

@@ -161,7 +161,7 @@ def _given(images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None) -> Ge
     for place, image in enumerate(images):
         of_it: Any = next(several, missing)
         if of_it is missing:
-            raise SettingError(f"boxes: found those of {place} images, expected an entry for each image.")
+            raise SettingError(f"boxes: found boxes of {place} images, expected an entry for each image.")
         yield _Given(place, image, of_it)
 
 

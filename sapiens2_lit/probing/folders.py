@@ -63,8 +63,8 @@ def choose_tasks(data: ProbeData, wanted: tuple[str, ...] | None) -> list[str]:
     if not found:
         each = "; ".join(f"{task}: {expected(task)}" for task in TASKS)
         raise SettingError(
-            f"data.root: {root} has labels of no task; expected some of: {each}. `sapiens2-lit convert` makes such a "
-            "folder of that of a labeling tool (docs/labels.md)."
+            f"data.root: {root} has labels of no task; expected some of: {each}. `sapiens2-lit convert` makes one "
+            "from the files of a labeling tool (docs/labels.md)."
         )
     return list(wanted or found)
 

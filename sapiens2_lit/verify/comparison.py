@@ -78,7 +78,7 @@ class Comparison(ABC):
 
     @abstractmethod
     def answer(self, side: str) -> Outputs:
-        """Return the outputs of one of both for the pictures, on the setting's device."""
+        """Return the outputs of one of the two networks for the pictures, on the setting's device."""
 
     @abstractmethod
     def checks(self) -> list[Check]:

@@ -118,7 +118,7 @@ class Weights:
         needed, room = released_bytes(source), free_disk(Path(HF_HUB_CACHE))
         if room < 1.1 * needed:
             raise CannotRun(
-                f"Needs {needed / GB:.3g} GB of disk for the hub's cache, where {room / GB:.3g} GB are free: "
+                f"Needs {needed / GB:.3g} GB of disk for the hub's cache; {room / GB:.3g} GB are free: "
                 "make room, or set HF_HOME to a larger disk."
             )
 
@@ -198,7 +198,7 @@ def check_fits(opened: Opened, setting: Setting) -> None:
         )
     if host is not None and 2 * needed + room > host:
         raise CannotRun(
-            f"Needs {(2 * needed + room) / GB:.3g} GB of memory for this network and that of transformers, where "
+            f"Needs {(2 * needed + room) / GB:.3g} GB of memory for this network and the one of transformers; "
             f"{host / GB:.3g} GB are free: take a larger machine."
         )
 

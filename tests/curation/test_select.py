@@ -126,7 +126,7 @@ def test_an_empty_selection_names_the_stage_and_the_values(scores: Scores) -> No
         ({"duplicates": 3}, r"duplicates is 3, expected {hamming: NUMBER} or null"),
         ({"duplicates": {"hamming": 300}}, "duplicates.hamming is 300, expected 0 to 128"),
         ({"near_duplicates": {"cosine": 2}}, "near_duplicates.cosine is 2, expected a number up to 1"),
-        ({"clusters": [10, 100], "sample": 5}, "expected falling whole numbers"),
+        ({"clusters": [10, 100], "sample": 5}, "expected decreasing whole numbers"),
         ({"clusters": [10]}, "clusters has no effect without sample"),
         ({"sample": 0}, "sample is 0, expected a number of pictures"),
     ],

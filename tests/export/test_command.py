@@ -111,7 +111,7 @@ def test_an_export_is_replaced_only_on_demand_and_other_folders_never(
     out.mkdir()  # an empty one is as good as none
     assert main(["export", *args]) == 0
     (out / "old.txt").write_text("of the old export")
-    assert "is there already" in refused(args, capsys)
+    assert "exists already" in refused(args, capsys)
     assert (out / "old.txt").is_file()
     assert main(["export", *args, "--overwrite"]) == 0
     assert not (out / "old.txt").exists()

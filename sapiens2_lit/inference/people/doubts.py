@@ -15,7 +15,7 @@ _MARGIN = 0.01  # share of a picture's longer side; keypoints farther beyond the
 
 
 def mark_doubts(prediction: Prediction, heads: Mapping[str, Head], least_score: float | None = None) -> None:
-    """Mark, in place, each person who is probably none, with the reason; people in given boxes are never marked.
+    """Mark, in place, each person who is probably not there, with the reason; people in given boxes are not.
 
     Args:
         prediction: Of one picture.

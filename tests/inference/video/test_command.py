@@ -158,10 +158,10 @@ def test_resuming_a_video(
     [
         ("pose", ["--track"], "--track: there is no video in"),
         ("seg", ["--smooth"], "--smooth: no head of .* predicts keypoints"),
-        ("pose", ["--threshold", "0.3"], "means nothing without --detector"),
-        ("pose", ["--detector_weights", "a.pth"], "mean nothing without --detector torchvision/NAME"),
+        ("pose", ["--threshold", "0.3"], "has no effect without --detector"),
+        ("pose", ["--detector_weights", "a.pth"], "has no effect without --detector torchvision/NAME"),
         ("pose", ["--detector", "self"], "tells people from background"),
-        ("pose", ["--detector", "none", "--tiles", "2"], "here none looks for them"),
+        ("pose", ["--detector", "none", "--tiles", "2"], "here no detector is used"),
         ("pose", ["--detector", "self", "--tiles", "none"], "tells people from background"),
         ("pose", ["--mask_with", "seg", "--tiles", "0"], "tiles: found '0', expected auto, or 1 to 32"),
         ("pose", ["--tiles", "2"], "but no mask finds people here"),

@@ -63,7 +63,7 @@ class Pictures(Writer):
                 continue
             if path.stat().st_size != source.stat().st_size or hash_of(path) != hash_of(source):
                 raise DataError(
-                    f"{path}: another picture than {source} has this name, and its labels would be mixed up: rename "
+                    f"{path}: a picture other than {source} has this name, and its labels would be mixed up: rename "
                     "one, or choose another folder for --as_dataset."
                 )
 
