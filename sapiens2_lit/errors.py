@@ -57,7 +57,7 @@ class SettingError(SapiensError):
 class StorageError(Exception):
     """A server with data cannot be reached, or refuses access.
 
-    It is no `ValueError`: no file is at fault, so that no code must treat a file as damaged and leave it out.
+    It is not a `ValueError`: no file is at fault, so code must not take a file for damaged and leave it out.
     """
 
 

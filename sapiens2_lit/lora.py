@@ -71,7 +71,7 @@ def inject_lora(backbone: nn.Module, lora: LoRA, targets: Sequence[str]) -> None
         if not any(name == target or name.endswith(f".{target}") for name in names):
             known = ", ".join(sorted({name.rpartition(".")[2] for name in names}))
             raise SettingError(
-                f"model.adapt.lora.targets: found {target!r}, which is no linear layer of the backbone; expected "
+                f"model.adapt.lora.targets: found {target!r}, which is not a linear layer of the backbone; expected "
                 f"some of {known}"
             )
     settings: dict[str, Any] = {"lora_alpha": lora.alpha}  # declared as an integer, used as a number

@@ -6,8 +6,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCSTRINGS = runpy.run_path(str(ROOT / "benchmarks" / "docstrings.py"))
-# packages that do not keep the contract yet
-OPEN: tuple[str, ...] = ("sapiens2_lit/probing",)
 
 
 def test_what_is_public_keeps_the_contract() -> None:
@@ -15,7 +13,6 @@ def test_what_is_public_keeps_the_contract() -> None:
         f"{item.place}: {', '.join(rule for rule, good in verdict.items() if good is False)}"
         for item, verdict in DOCSTRINGS["judged"]()
         if any(good is False for good in verdict.values())
-        and not any(str(item.path.relative_to(ROOT)).startswith(name) for name in OPEN)
     ]
     assert not wrong, "\n".join(wrong)
 

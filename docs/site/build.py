@@ -17,6 +17,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 
+from gallery import write_gallery
 from pages import DOCS, ROOT, linked_files, notebook_as_markdown, sections, staged, with_links_of_the_site
 from reference import write_reference
 from troubleshooting import write_troubleshooting
@@ -72,6 +73,7 @@ def main() -> int:
     stage(SOURCE)
     write_reference(SOURCE, quick=quick)
     write_troubleshooting(SOURCE)
+    write_gallery(SOURCE)
     strict = [] if quick else ["--fail-on-warning", "--keep-going"]
     command = [
         sys.executable,

@@ -24,12 +24,12 @@ def overlay_video(
         progress: Called with the number of finished frames, and of all frames if the video tells.
 
     Raises:
-        DataError: The file is no video, or no frame of it can be read.
+        DataError: The file is not a video, or no frame of it can be read.
         SettingError: PyAV is not installed.
     """
     source = open_source(file)
     if not source.videos:
-        raise DataError(f"{file.name}: it is no video.")
+        raise DataError(f"{file.name}: it is not a video.")
     (video,) = source.videos.values()
     network = dict(predictor.model.named_heads())[head]
     mend, encoder, done = VideoTracking(track=True), None, 0

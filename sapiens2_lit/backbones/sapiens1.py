@@ -142,12 +142,8 @@ class Sapiens1(Backbone):
         self.padding, self.class_token = padding, class_token
         self.prefix_tokens = int(class_token)
 
-        device = torch.empty(
-            0
-        ).device  # also right under `with torch.device(...)`, in older releases of torch too
-        with torch.device(
-            "meta"
-        ):  # values are set once, below, instead of first in every layer's constructor
+        device = torch.empty(0).device  # also right in `with torch.device(...)` of older releases of torch
+        with torch.device("meta"):  # values are set once, below, not first in every layer's constructor
             self._build()
         if device.type != "meta":
             self.to_empty(device=device)

@@ -97,12 +97,8 @@ class Sapiens2(Backbone):
         self.licence = licence_of(weights)
         self.activation_checkpointing = check_checkpointing(activation_checkpointing)
 
-        device = torch.empty(
-            0
-        ).device  # also right under `with torch.device(...)`, in older releases of torch too
-        with torch.device(
-            "meta"
-        ):  # values are set once, below, instead of first in every layer's constructor
+        device = torch.empty(0).device  # also right in `with torch.device(...)` of older releases of torch
+        with torch.device("meta"):  # values are set once, below, not first in every layer's constructor
             self._build(window_tokenizer)
         if device.type != "meta":
             self.to_empty(device=device)

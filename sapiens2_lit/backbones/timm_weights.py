@@ -92,10 +92,7 @@ def _converted(
     if convert is None:
         return whole
     try:
-        with (
-            torch.no_grad(),
-            contextlib.redirect_stdout(io.StringIO()),
-        ):  # the converter prints what it misses
+        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):  # it prints what it misses
             found: dict[str, Tensor] = convert(whole, model)
     except (KeyError, RuntimeError, AssertionError, AttributeError, ValueError) as error:
         raise WeightsError(

@@ -40,9 +40,7 @@ class WindowTokenizer(nn.Module):
         windows_wtc = (
             x_bnc.unflatten(1, (rows, WINDOW, columns, WINDOW)).transpose(2, 3).flatten(3, 4).flatten(0, 2)
         )
-        if (
-            torch.compiler.is_exporting()
-        ):  # the number of chunks depends on the batch, which a graph cannot express
+        if torch.compiler.is_exporting():  # a graph cannot have a number of chunks that depends on the batch
             tokens_wc = self._encode(windows_wtc)
         else:
             encode = self._encode_again if torch.is_grad_enabled() else self._encode

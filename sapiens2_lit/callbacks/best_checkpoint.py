@@ -18,12 +18,10 @@ class BestCheckpoint(ModelCheckpoint):
     """Lightning's `ModelCheckpoint`; among equal values of `monitor`, the lower validation loss is better.
 
     Among equal losses, or if a run logs none as `val/loss`, the later checkpoint is better. Lightning keeps the first
-    of
-    equal values: while a score is still 0, that is the model that has learned least.
+    of equal values: while a score is still 0, that is the model that has learned least.
 
     Checkpoints of a killed run do not stay beside the best one: a run resumed from `last.ckpt` may find a checkpoint
-    that
-    was saved later. It is kept until the run has its own best checkpoint, which may have the same name and step.
+    that was saved later. It is kept until the run has its own best checkpoint, which may have the same name and step.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

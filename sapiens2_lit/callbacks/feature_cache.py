@@ -29,10 +29,8 @@ class FeatureCache(L.Callback):
     """Stores what a frozen backbone computes for each training sample, and reads it the next time.
 
     Features are stored in bfloat16. They are valid for a backbone with these weights and for exactly these pixels:
-    another
-    backbone, size or precision gets its own cache; a sample whose image or augmentation has changed is computed again
-    and
-    counted. Validation and test always compute features.
+    another backbone, size or precision gets its own cache; a sample whose image or augmentation has changed is
+    computed again and counted. Validation and test always compute features.
 
     Args:
         folder: For the caches; null for no cache. Each of several datasets gets its own cache.

@@ -26,8 +26,7 @@ class FedPictures(L.Callback):
     """Writes `labels.png` and `train_batch.png` into the run's folder when training starts.
 
     `labels.png` shows training samples with their labels before any augmentation; `train_batch.png` shows the first
-    batch
-    of each dataset after augmentation, with the labels that the heads learn from.
+    batch of each dataset after augmentation, with the labels that the heads learn from.
 
     Args:
         num_samples: Of each dataset; 0 for no pictures.

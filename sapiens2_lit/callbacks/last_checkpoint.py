@@ -12,11 +12,10 @@ class LastCheckpoint(Checkpoint):
     """Writes `checkpoints/last.ckpt` every `every_n_steps` optimizer steps and at the end of training.
 
     It is written only right after a step, since accumulated gradients would be lost. The name always stands for a
-    complete
-    checkpoint: a file that is replaced, or, in a sharded run, a link to a folder `last-step=N.ckpt`, since a folder
-    cannot
-    be replaced. Lightning's `ModelCheckpoint(save_last=True)` guarantees neither. If a validation follows a step, the
-    checkpoint is written after it: a resumed run does not repeat the validation, and would not know its score.
+    complete checkpoint: a file that is replaced, or, in a sharded run, a link to a folder `last-step=N.ckpt`, since a
+    folder cannot be replaced. Lightning's `ModelCheckpoint(save_last=True)` guarantees neither. If a validation
+    follows a step, the checkpoint is written after it: a resumed run does not repeat the validation, and would not
+    know its score.
 
     Args:
         every_n_steps: Optimizer steps between two writes; 0 writes only at the end.

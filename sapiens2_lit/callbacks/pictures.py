@@ -24,9 +24,8 @@ _ACROSS = 1700  # pixels of a sheet, roughly
 class PredictionPictures(L.Callback):
     """Draws the first validation samples, one sheet for each head: `pictures/step=N/HEAD.png` in the run's folder.
 
-    `predictions.png` there has the sheets of all heads of the last validation. TensorBoard, Weights & Biases and MLflow
-    get
-    them as `val/HEAD`.
+    `predictions.png` there has the sheets of all heads of the last validation. TensorBoard, Weights & Biases and
+    MLflow get them as `val/HEAD`.
 
     Args:
         num_samples: Number of samples; 0 draws none.

@@ -20,13 +20,11 @@ _log = logging.getLogger(__name__)
 class Preemption(L.Callback):
     """On Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 to any rank, finishes the step, writes `last.ckpt`, and ends the run.
 
-    This holds from the first sanity check on; before it a signal ends the process at once. An evaluation ends after the
-    current batch, and so does a validation during training: it leaves no score, and is repeated when the run is
-    resumed. In
-    a SLURM job SIGUSR1 (`#SBATCH --signal=SIGUSR1@120`) also requeues the job. Lightning's own handling of these
-    signals
-    writes or communicates inside the signal handler, while the ranks may be communicating; this callback only notes the
-    signal, and all ranks agree after the step.
+    This holds from the first sanity check on; before it a signal ends the process at once. An evaluation ends after
+    the current batch, and so does a validation during training: it leaves no score, and is repeated when the run is
+    resumed. In a SLURM job SIGUSR1 (`#SBATCH --signal=SIGUSR1@120`) also requeues the job. Lightning's own handling of
+    these signals writes or communicates inside the signal handler, while the ranks may be communicating; this callback
+    only notes the signal, and all ranks agree after the step.
 
     Args:
         last: Writes the checkpoint of `fit`; None if nothing is to be saved.

@@ -24,9 +24,8 @@ def progress_of_run(stream: TextIO | None = None) -> ProgressBar:
 class RunProgressBar(TQDMProgressBar):
     """Shows optimizer steps of the whole run, the time left, images per second, waiting, the loss and the last score.
 
-    Fine-tuning on few images passes through many short epochs, whose bars tell nothing of the end. Values are read only
-    at
-    log steps, since reading them makes the host wait for the device.
+    Fine-tuning on few images passes through many short epochs, whose bars tell nothing of the end. Values are read
+    only at log steps, since reading them makes the host wait for the device.
     """
 
     def init_train_tqdm(self) -> Any:

@@ -19,9 +19,8 @@ class RandomState(L.Callback):
     """Saves the generators of PyTorch (CPU and this rank's GPU), NumPy and Python of each rank, and restores them.
 
     They are restored when training starts, after everything that was built has drawn from them, so that a run resumed
-    in
-    the middle of an epoch does not start that epoch again. Validation leaves them unchanged, so that it does not matter
-    whether a run is resumed before or after one.
+    in the middle of an epoch does not start that epoch again. Validation leaves them unchanged, so that it does not
+    matter whether a run is resumed before or after one.
     """
 
     def __init__(self) -> None:

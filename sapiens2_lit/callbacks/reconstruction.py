@@ -22,8 +22,7 @@ class ReconstructionPictures(L.Callback):
     """Draws the first validation images: as they are, masked, and reconstructed.
 
     Each validation writes `pictures/step=N/reconstruction.png`, and the last one also `reconstruction.png`, in the
-    run's
-    folder; loggers get them as `val/reconstruction`. `views.png` has the views of the first training batch.
+    run's folder; loggers get them as `val/reconstruction`. `views.png` has the views of the first training batch.
 
     Args:
         num_samples: Number of samples; 0 draws none.

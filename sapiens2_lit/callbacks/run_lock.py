@@ -29,8 +29,7 @@ class SoleWriter(L.Callback):
         """Take the lock of a run's folder before anything is read or started, and return the folder.
 
         If this is one process of several, `setup` takes the lock. If another run has taken a new folder at the same
-        moment,
-        the next one is taken.
+        moment, the next one is taken.
 
         Raises:
             SettingError: A living run holds the lock.

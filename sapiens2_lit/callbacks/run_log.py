@@ -23,8 +23,7 @@ class RunLog(CSVLogger):
     """Writes `FOLDER/metrics.csv`: one row for each logged step, with TensorBoard's names as columns.
 
     As the first logger of a Trainer it also decides where checkpoints and the configuration go: Lightning asks the
-    first
-    one.
+    first one.
 
     Args:
         folder: Of the run.

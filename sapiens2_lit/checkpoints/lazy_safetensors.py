@@ -96,9 +96,7 @@ def open_weights(
         return OpenedWeights(*read_weights(source, task=task, backbone=backbone))
     metas = [read_meta(file) for file in files]
     if any(meta.get("backbone") or (meta.get("adapt") or {}).get("mode") == "lora" for meta in metas):
-        return OpenedWeights(
-            *read_weights(source, task=task, backbone=backbone)
-        )  # needs to be completed or merged
+        return OpenedWeights(*read_weights(source, task=task, backbone=backbone))  # to be completed or merged
     tensors: dict[str, Readable] = {}
     for file in files:
         tensors.update(stored_tensors(file))

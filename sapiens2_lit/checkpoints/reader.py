@@ -97,9 +97,7 @@ def _find(source: str | Path, download: bool) -> tuple[list[Path], str]:
     if run := checkpoint_of_run(path):
         return [run], str(run)
     if path.exists():
-        one = (
-            path.is_file() or (path / META_FILE).is_file()
-        )  # the folder of a sharded run is used as one file
+        one = path.is_file() or (path / META_FILE).is_file()  # a sharded run's folder is one checkpoint
         return [path] if one else find_files(path), str(source)
     if is_hub_id(str(source)):
         files = fetch(str(source), find_files, download)

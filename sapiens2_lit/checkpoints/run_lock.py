@@ -21,9 +21,7 @@ from sapiens2_lit.errors import SettingError
 
 NAME = "run.lock"
 BEAT = 20.0  # seconds between two signs of life
-STALE = (
-    120.0  # seconds without a sign, after which a run is dead; network file systems show signs a minute late
-)
+STALE = 120.0  # seconds without a sign after which a run is dead; network file systems may be a minute late
 
 
 class RunLock:

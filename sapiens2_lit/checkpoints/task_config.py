@@ -11,9 +11,7 @@ from sapiens2_lit.archives.safe_pickle import read_pickle
 from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.errors import WeightsError
 
-CONFIG = (
-    "sapiens2_lit.config"  # key in a header or in `meta`: JSON of the configuration that made the networks
-)
+CONFIG = "sapiens2_lit.config"  # key in a header or in `meta`: JSON of the networks' configuration
 V1 = ".pth"
 
 

@@ -65,9 +65,7 @@ def write_stream(
             checksums[name] = checksum(tensor)
             write_all(file, values_of(tensor))
         file.seek(0)
-        write_all(
-            file, header(shapes, texts, checksums)
-        )  # of the same length as before, now with the checksums
+        write_all(file, header(shapes, texts, checksums))  # of the same length, now with the checksums
     return path
 
 

@@ -146,7 +146,7 @@ def verdict_lines(found: Mapping[str, Any], start: str) -> list[str]:
     return [
         overall(tasks),
         *lines,
-        "The reconstruction loss is no part of this: it tells nothing of the features.",
+        "The reconstruction loss is left out: it tells nothing about the features.",
     ]
 
 

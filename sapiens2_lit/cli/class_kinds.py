@@ -52,7 +52,7 @@ def check_kind(value: Any, base: type, place: str) -> None:
         made = typing.get_type_hints(made).get("return") if inspect.isfunction(made) else None
     if not (isinstance(made, type) and issubclass(made, base)):
         raise SettingError(
-            f"{place}: {path or value} is no subclass of {base.__name__} ({base.__module__}.{base.__qualname__})"
+            f"{place}: {path or value} is not a subclass of {base.__name__} ({base.__module__}.{base.__qualname__})"
         )
 
 

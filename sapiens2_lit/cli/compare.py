@@ -18,7 +18,7 @@ def compare_runs(args: list[str]) -> int:
     """Compare runs; returns the exit status.
 
     Raises:
-        SettingError: naming the folder or file that is no run.
+        SettingError: naming the folder or file that is not a run.
     """
     options = compare_parser().parse_args(args)
     page = Path(options.output).expanduser()

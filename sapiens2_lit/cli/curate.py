@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sapiens2_lit import interrupts
-from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.atomic_write import check_writable, write_whole
 from sapiens2_lit.cli.curate_options import curate_parser
 from sapiens2_lit.cli.curate_stages import build_stages, check_stage_options
+from sapiens2_lit.cli.engine_options import check_engine_options, engine_of
 from sapiens2_lit.curation.score import Scored, score
 from sapiens2_lit.curation.scores import read_scores
 from sapiens2_lit.curation.select import Selection, select
 from sapiens2_lit.curation.settings import SelectSettings, read_settings
 from sapiens2_lit.data.files import absent_files
-from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
@@ -51,12 +50,13 @@ def curate_score(options: Namespace) -> int:
         Interrupted: A signal came; the same command resumes.
     """
     check_stage_options(options)
-    shard = parse_shard(options.shard)
+    check_engine_options(options, "shard")
+    shard = parse_shard(options.shard or "1/1")
     check_writable(options.output, "--output")
-    set_max_pixels(options.max_pixels)
-    set_verification(options.verify)
+    networks = any((options.detector, options.model, options.backbone))
+    places = [options.images, options.detector_weights, *map(as_path, (options.model, options.backbone))]
     try:
-        with interrupts.asked():
+        with interrupts.asked(), engine_of(options, options.output, places, networks) as engine:
             done = score(
                 open_root(options.images),
                 options.output,
@@ -64,11 +64,17 @@ def curate_score(options: Namespace) -> int:
                 shard_size=options.shard_size,
                 part=(shard.index, shard.number),
                 workers=options.workers,
+                engine=engine,
             )
     except Interrupted as error:
         raise error.with_advice("the same command goes on from here") from None
     sys.stdout.write(score_report(options, done))
     return 0
+
+
+def as_path(name: str | None) -> Path | None:
+    """Return the path that an option names, if any."""
+    return None if name is None else Path(name).expanduser()
 
 
 def score_report(options: Namespace, done: Scored) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sapiens2_lit.cli.engine_options import add_engine_options
 from sapiens2_lit.cli.options import Parser, add_trust_options
 
 CURATE = """\
@@ -39,9 +40,7 @@ def add_score_options(parser: Parser) -> None:
     """Add the options of `curate score`."""
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of pictures")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the scores")
-    parser.add_argument(
-        "--shard", default="1/1", metavar="I/N", help="every N-th shard from the I-th, from 1"
-    )
+    parser.add_argument("--shard", metavar="I/N", help="every N-th shard from the I-th, from 1")
     parser.add_argument(
         "--shard_size", type=int, default=1000, metavar="N", help="pictures in a file (%(default)s)"
     )
@@ -50,6 +49,7 @@ def add_score_options(parser: Parser) -> None:
     )
     parser.add_argument("--max_pixels", type=int, metavar="N", help="largest picture, width x height")
     parser.add_argument("--device", default="auto", help="of networks: cpu, cuda, mps or auto (%(default)s)")
+    add_engine_options(parser)
     people = parser.add_argument_group("people")
     people.add_argument(
         "--detector",

@@ -3,6 +3,8 @@
 from argparse import Namespace
 from typing import Any
 
+from sapiens2_lit.archives.verify import set_verification
+from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import SettingError
 
 
@@ -23,13 +25,15 @@ def check_stage_options(options: Namespace) -> None:
 
 
 def build_stages(options: Namespace) -> list[Any]:
-    """Build the stages that the options ask for, and load their networks.
+    """Build the stages that the options ask for, load their networks, and set the limits for reading files.
 
     Raises:
         SettingError, WeightsError: Naming the option that does not fit.
     """
     from sapiens2_lit.curation.columns import load_column
 
+    set_max_pixels(options.max_pixels)
+    set_verification(options.verify)
     stages: list[Any] = [load_column(text) for text in options.columns]
     if options.detector is not None or options.model is not None:
         stages.append(build_people(options))

@@ -14,7 +14,7 @@ ANY_DEPTH = ("class_path", "dict_kwargs", "help")  # what every class may have
 
 
 def suggestions(args: Sequence[str]) -> list[str]:
-    """Return a line for each option and configuration key that is no setting of the run, with similar settings."""
+    """Return a line for each option and configuration key that the run does not have, with similar settings."""
     args = in_todays_names(resolve_configs(list(args)))
     known = {setting.key for setting in run_settings(merged(args))} | set(ALWAYS)
     found = []

@@ -122,7 +122,7 @@ def write_metadata(
 
 
 def report(out: Path, exported: Exported, licence: str) -> str:
-    """Return what was written, and what is left to do.
+    """Return lines on what was written and what remains to be done.
 
     Args:
         out: Folder of the export.

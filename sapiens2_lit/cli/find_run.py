@@ -18,9 +18,8 @@ def find_model(source: str) -> str:
 
     Args:
         source: A file or a hub id, returned as it is; or a run's folder or a folder of runs, for the best checkpoint of
-            the newest run that has one, else the last checkpoint of the newest run; with `/best` or `/last` at the end
-                of
-            the folder, for that one alone.
+            the newest run that has one, else the last checkpoint of the newest run; or such a folder followed by
+            `/best` or `/last`, for that checkpoint alone.
 
     Raises:
         SettingError: There is no such file or folder, or no such checkpoint in it.

@@ -99,10 +99,8 @@ class SapiensCLI(LightningCLI):
     """The commands with a Trainer: each run has a folder, `OUTPUT/version_N`.
 
     It holds config.yaml, checkpoints/, metrics.csv, pictures/ and TensorBoard's events. `--ckpt_path last` or `best`
-    means
-    the newest run of `--output` that has one; `fit` resumes in its folder. `auto` means `last` if there is one, else a
-    new
-    run: for jobs that are queued again.
+    means the newest run of `--output` that has one; `fit` resumes in its folder. `auto` means `last` if there is one,
+    else a new run: for jobs that are queued again.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

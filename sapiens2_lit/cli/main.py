@@ -277,7 +277,7 @@ def how_to_trust(command: str, rest: list[str], class_paths: list[str]) -> str:
     """
     options = [part for path in class_paths for part in ("--trust", path)]
     complete = shlex.join(["sapiens2-lit", command, *rest, *options])
-    return f"Where you trust both the file and this code:\n  {complete}"
+    return f"If you trust both the file and this code:\n  {complete}"
 
 
 def plain_message(error: Exception) -> str:

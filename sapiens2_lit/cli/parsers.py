@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sapiens2_lit.cli.curate_options import curate_parser
+from sapiens2_lit.cli.engine_options import add_engine_options
 from sapiens2_lit.cli.export_options import export_parser
 from sapiens2_lit.cli.options import Parser, add_trust_options, add_verify_option
 from sapiens2_lit.cli.predict_options import build_parser as predict_parser
@@ -144,6 +145,10 @@ def synth_parser() -> Parser:
         "--tasks", nargs="+", default=["all"], metavar="TASK", help=f"all, or some of {', '.join(TASKS)}"
     )
     parser.add_argument("--workers", type=int, help="processes (one on each CPU)")
+    parser.add_argument(
+        "--shard", metavar="I/N", help="make the I-th of N parts, from 1; the last to finish writes splits"
+    )
+    add_engine_options(parser)
     return parser
 
 

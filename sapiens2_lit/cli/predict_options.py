@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sapiens2_lit.cli.engine_options import add_engine_options
 from sapiens2_lit.cli.options import Parser, add_trust_options, true_or_false
 from sapiens2_lit.data.pixel_limit import MAX_PIXELS
 
@@ -150,5 +151,6 @@ def build_parser() -> Parser:
         metavar="N",
         help="do N parts at once, each in a process on a device of its own",
     )
-    parser.add_switch("resume", False, "leave out what is there already", results)
+    add_engine_options(parser)
+    parser.add_switch("resume", False, "skip pictures that already have results", results)
     return parser

@@ -41,6 +41,13 @@ class Tally:
         if doubts and frame.video is None:  # a line for every frame of a video would be too many
             log.warning("%s: %s", frame.file, describe_doubts(people))
 
+    def merge(self, other: "Tally") -> None:
+        """Add what another part of the run has counted."""
+        self.people |= other.people
+        self.problems += other.problems
+        for name in ("num_images", "num_people", "num_empty", "num_doubtful", "num_doubted_images"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def summary(self, left_out: int = 0) -> str:
         """Return the last line of a run.
 

@@ -151,7 +151,7 @@ def read_file(name: str) -> dict[str, Any]:
     """Return the settings of a YAML file, which is found like every `--config`.
 
     Raises:
-        SettingError: There is no such file, or it is no mapping of settings.
+        SettingError: There is no such file, or it is not a mapping of settings.
     """
     file = find_config(name)
     try:

@@ -92,7 +92,7 @@ def settings_of(kind: type, values: Mapping[str, Any], prefix: str, given: int =
         kind: The class.
         values: Of its arguments, as far as they are known.
         prefix: Of the keys.
-        given: Number of first arguments that are no settings, since the caller supplies them.
+        given: Number of first arguments that are not settings, since the caller supplies them.
     """
     for name, hint in list(parameter_types(kind).items())[given:]:
         if name in ("args", "kwargs"):

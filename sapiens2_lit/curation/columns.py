@@ -87,12 +87,12 @@ def load_column(text: str) -> OwnColumn:
     """Return the column that `--columns` names: a class path, or `{class_path: PATH, init_args: {...}}`.
 
     Raises:
-        SettingError: There is no such class, it is no `Column`, or its arguments do not fit.
+        SettingError: There is no such class, it is not a `Column`, or its arguments do not fit.
     """
     try:
         given = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingError(f"--columns {text}: is no class path and no YAML: {error}") from error
+        raise SettingError(f"--columns {text}: is neither a class path nor YAML: {error}") from error
     given = {"class_path": given} if isinstance(given, str) else given
     if not isinstance(given, dict) or "class_path" not in given or given.keys() - {"class_path", "init_args"}:
         raise SettingError(
@@ -108,7 +108,7 @@ def load_column(text: str) -> OwnColumn:
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingError(f"--columns {path}: there is no such class: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Column)):
-        raise SettingError(f"--columns {path}: is no sapiens2_lit.curation.Column")
+        raise SettingError(f"--columns {path}: is not a sapiens2_lit.curation.Column")
     try:
         return OwnColumn(found(**arguments), given)
     except TypeError as error:

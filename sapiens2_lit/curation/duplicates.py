@@ -45,10 +45,9 @@ def exact_duplicates(digests: npt.NDArray[np.str_], rank: Rows) -> Mask:
 def hash_duplicates(short: Bits, long: Bits, rank: Rows, most: int, margin: int) -> tuple[Mask, list[Match]]:
     """Return which rows stay, (N,), and the pairs within `most` + `margin` bits, for people to look at.
 
-    Rows with equal hashes are merged first, so that thousands of equal pictures do not make millions of pairs. A row is
-    dropped only if a better row that stays is within `most` bits: in a chain of pictures that each differ a little from
-    the
-    next, the first and the last one are not duplicates.
+    Rows with equal hashes are merged first, so that thousands of equal pictures do not make millions of pairs. A row
+    is dropped only if a better row that stays is within `most` bits: in a chain of pictures that each differ a little
+    from the next, the first and the last one are not duplicates.
 
     Args:
         short: (N, 8) bytes of the short hashes.

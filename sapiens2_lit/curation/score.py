@@ -1,8 +1,9 @@
 """Write one row for each picture, shard by shard: existing shards are kept, missing ones are computed."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from sapiens2_lit.curation.picture import COLUMNS, RGB, measure
 from sapiens2_lit.curation.shards import VERSION, Header, import_pyarrow, read_header, shard_file, write_shard
 from sapiens2_lit.data.loading import default_workers
 from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, find_images
+from sapiens2_lit.engines.units import Engine, Unit
 from sapiens2_lit.errors import DataError, SettingError
 
 SHARD_SIZE = 1000
@@ -70,6 +72,7 @@ def score(
     shard_size: int = SHARD_SIZE,
     part: tuple[int, int] = (1, 1),
     workers: int | None = None,
+    engine: Engine | None = None,
 ) -> Scored:
     """Write `output/part-*.parquet`, with a row for each picture below `root`.
 
@@ -80,6 +83,7 @@ def score(
         shard_size: Pictures in a file.
         part: (I, N): every N-th shard, from the I-th, counted from 1.
         workers: Threads that decode; None for a share of the CPUs.
+        engine: Scores the shards instead of this process; then `stages` must be picklable.
 
     Raises:
         DataError: There are no pictures, or a file name has a line break.
@@ -91,26 +95,15 @@ def score(
         raise SettingError(f"--shard_size {shard_size}: expected 1 or more")
     names = list_pictures(root)
     slices = [names[start : start + shard_size] for start in range(0, len(names), shard_size)]
-    built = list(stages())
-    columns, settings = columns_of(built), {"shard_size": shard_size, **about(built)}
     done = Scored(len(names), len(slices))
-    mine = range(part[0] - 1, len(slices), part[1])
-    total = sum(len(slices[shard]) for shard in mine)
-    with (
-        ThreadPoolExecutor(workers or default_workers()) as pool,
-        tqdm(total=total, unit="image", leave=False, disable=None) as bar,
-    ):
-        for shard in mine:
-            path, own = shard_file(output, shard), slices[shard]
-            header = Header(VERSION, str(root.resolve()), shard, len(slices), digest_of(root, own), settings)
+    mine = [Slice(shard, len(slices), slices[shard]) for shard in range(part[0] - 1, len(slices), part[1])]
+    build = partial(Scorer, root, output, stages, shard_size, workers)
+    with tqdm(total=sum(len(one.names) for one in mine), unit="image", leave=False, disable=None) as bar:
+        for one in scored(build, mine, engine, bar.update):
+            bar.update(0 if one.told else one.pictures)
             done.own += 1
-            if is_whole(path, header):
-                done.kept += 1
-                bar.update(len(own))
-                continue
-            rows = score_pictures(root, own, built, pool, bar.update)
-            write_shard(path, header, columns, rows)
-            done.damaged += sum(row.get("damage") is not None for row in rows)
+            done.kept += one.kept
+            done.damaged += one.damaged
     done.open = sum(not shard_file(output, shard).is_file() for shard in range(len(slices)))
     for surplus in sorted(output.glob("part-*.parquet")):
         if surplus.name > shard_file(output, len(slices) - 1).name:
@@ -119,14 +112,103 @@ def score(
     return done
 
 
+@dataclass(frozen=True)
+class Slice:
+    """The pictures of a shard.
+
+    Attributes:
+        shard: which, from 0.
+        shards: in all.
+        names: of the pictures.
+    """
+
+    shard: int
+    shards: int
+    names: list[str]
+
+
+@dataclass(frozen=True)
+class SliceDone:
+    """What was done with a slice.
+
+    Attributes:
+        pictures: in it.
+        kept: its scores were there.
+        damaged: pictures that could not be read, of those scored now.
+        told: of its pictures one by one.
+    """
+
+    pictures: int
+    kept: bool = False
+    damaged: int = 0
+    told: bool = False
+
+
+def scored(
+    build: "partial[Scorer]", slices: Sequence[Slice], engine: Engine | None, said: Callable[[int], object]
+) -> Iterator[SliceDone]:
+    """Score slices, in this process or in the workers of an engine.
+
+    Args:
+        build: Builds the scorer.
+        slices: To score.
+        engine: Has the workers; None for this process.
+        said: Called with the number of further finished pictures, in this process alone.
+    """
+    if engine is not None:
+        units = [Unit(f"shard {shard_file(Path(), one.shard).stem}", one) for one in slices]
+        yield from engine.run(build, units)
+        return
+    with closing(build()) as scorer:
+        for one in slices:
+            yield scorer(one, said)
+
+
+class Scorer:
+    """Scores shards, with stages that are built once.
+
+    Args:
+        root, output, stages, shard_size, workers: as of `score`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        output: Path,
+        stages: Callable[[], Sequence[Stage]],
+        shard_size: int,
+        workers: int | None,
+    ) -> None:
+        self.root, self.output = root, output
+        self.stages = list(stages())
+        self.columns = columns_of(self.stages)
+        self.settings = {"shard_size": shard_size, **about(self.stages)}
+        self.pool = ThreadPoolExecutor(workers or default_workers())
+
+    def __call__(self, one: Slice, said: Callable[[int], object] | None = None) -> SliceDone:
+        """Write a shard that is not there; `said` is told how many more pictures are done."""
+        path, digest = shard_file(self.output, one.shard), digest_of(self.root, one.names)
+        header = Header(VERSION, str(self.root.resolve()), one.shard, one.shards, digest, self.settings)
+        if is_whole(path, header):
+            return SliceDone(len(one.names), kept=True)
+        rows = score_pictures(self.root, one.names, self.stages, self.pool, said or (lambda count: None))
+        write_shard(path, header, self.columns, rows)
+        damaged = sum(row.get("damage") is not None for row in rows)
+        return SliceDone(len(one.names), damaged=damaged, told=said is not None)
+
+    def close(self) -> None:
+        """End the threads."""
+        self.pool.shutdown()
+
+
 def list_pictures(root: Path) -> list[str]:
     """Return the pictures below a folder, relative to it, sorted.
 
     Raises:
-        DataError: It is no folder, has no pictures, or has one with a name that no list can hold.
+        DataError: It is not a folder, has no pictures, or has one with a name that no list can hold.
     """
     if not root.is_dir():
-        raise DataError(f"{root}: is no folder, expected one with pictures")
+        raise DataError(f"{root}: is not a folder; expected one with pictures")
     names = sorted(path.relative_to(root).as_posix() for path in find_images(root))
     if not names:
         raise DataError(f"{root}: there is no picture in it, expected some of {', '.join(IMAGE_SUFFIXES)}")

@@ -89,8 +89,7 @@ def read_scores(places: Sequence[Path], partial: bool = False) -> Scores:
 
     Raises:
         DataError: A file is missing, damaged, of another version or with other columns; shards are missing; or a
-            picture
-            occurs twice.
+            picture occurs twice.
     """
     arrow = import_pyarrow()
     files = sorted({file.resolve() for place in places for file in _files(place)})

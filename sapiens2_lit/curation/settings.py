@@ -38,8 +38,7 @@ class SelectSettings:
     Attributes:
         cuts: Bounds over columns.
         duplicates: Bits of 256 in which perceptual hashes of duplicates differ at most; None drops only files that are
-            equal
-            byte for byte.
+            equal byte for byte.
         near_duplicates: Least cosine of the embeddings of near-duplicates; None keeps them.
         clusters: Falling numbers of clusters of each level; empty for a sample without balance.
         sample: Pictures in the end; None for all that are left.
@@ -71,7 +70,7 @@ def read_settings(content: Any, origin: str) -> SelectSettings:
         if key not in KEYS:
             near = get_close_matches(str(key), KEYS, 1)
             hint = f"; did you mean {near[0]}?" if near else f"; expected some of {', '.join(KEYS)}"
-            raise SettingError(f"{origin}: found {key!r}, which is no setting of `curate select`{hint}")
+            raise SettingError(f"{origin}: found {key!r}, which is not a setting of `curate select`{hint}")
     given, plain = dict(content), SelectSettings()
     duplicates = _nested(
         origin, given.get("duplicates", {"hamming": plain.duplicates}), "duplicates", "hamming"

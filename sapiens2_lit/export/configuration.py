@@ -17,10 +17,8 @@ def portable_config(model: InferenceModel, heads: Mapping[str, Head]) -> dict[st
     """Return the configuration of the given heads in the form that `fit` saves; empty if it is unknown.
 
     The form is `{"model": {"backbone": ..., "heads": ...}, "data": ...}`. `data` has only what prediction depends on:
-    how
-    images and people are shown. Vocabularies are written out, since the export is used without the user's files;
-    weights
-    are left out, since the export contains them.
+    how images and people are shown. Vocabularies are written out, since the export is used without the user's files;
+    weights are left out, since the export contains them.
     """
     settings = model.config.get("model")
     if not isinstance(settings, Mapping) or not settings.get("backbone") or not settings.get("heads"):

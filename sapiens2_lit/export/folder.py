@@ -22,7 +22,7 @@ def check_place(out: Path, *, overwrite: bool) -> None:
     """
     if out.exists() or out.is_symlink():
         if not out.is_dir() or out.is_symlink():
-            raise SettingError(f"{out}: exists and is no folder, expected a new folder's name")
+            raise SettingError(f"{out}: exists and is not a folder; expected a new folder's name")
         if any(out.iterdir()):
             if not overwrite:
                 raise SettingError(

@@ -64,8 +64,7 @@ def own_provenance(model: InferenceModel, source: str, backbone: str | None = No
     """Return the start of the model's weights, by its configuration, or the source itself if it has none.
 
     The manifest of an export names its origin. Weights of a Sapiens2 model whose origin is unknown are treated as
-    derived
-    from Sapiens2, so that their license is not lost.
+    derived from Sapiens2, so that their license is not lost.
 
     Args:
         model: That is exported.

@@ -15,7 +15,7 @@ class TrainingRun:
     """Facts of a training.
 
     Attributes:
-        step: Optimizer steps of training; None if the source is no checkpoint of a run.
+        step: Optimizer steps of training; None if the source is not a checkpoint of a run.
         metrics: By name, such as `val/pose/AP`, as last logged up to that step; empty if no log is found.
         notes: Changes of the weights on the way, for people to read.
     """

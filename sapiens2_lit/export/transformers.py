@@ -189,8 +189,7 @@ def sharpened(heatmaps: Tensor) -> Tensor:
     """Replace each heatmap of (B, K, H, W) by one Gaussian at its maximum.
 
     Both frameworks refine peaks to parts of a pixel by their own formulas, which agree on the peaks of a trained model
-    but
-    not on the rough maps of an untrained one.
+    but not on the rough maps of an untrained one.
     """
     height, width = heatmaps.shape[-2:]
     greatest = heatmaps.flatten(2).argmax(-1)[..., None, None]

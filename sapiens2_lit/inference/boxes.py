@@ -68,10 +68,9 @@ def read_boxes(path: Path) -> BoxFile:
     """Read boxes in one of three forms of JSON.
 
     `{FILE: [[x, y, width, height], ...]}`, with or without a score as fifth number, where FILE is a picture's path in
-    its
-    folder or, for a frame of a video, its name (`walk/000017`); a list of detections, each with `file_name`, `bbox` and
-    `score`; or a COCO file with `images` and `annotations`, of which only the category `person` is read, if there is
-    one.
+    its folder or, for a frame of a video, its name (`walk/000017`); a list of detections, each with `file_name`,
+    `bbox` and `score`; or a COCO file with `images` and `annotations`, of which only the category `person` is read, if
+    there is one.
 
     Raises:
         DataError: Naming everything that is wrong with the file.

@@ -26,8 +26,7 @@ def read_factories(
         config: Of a checkpoint, or of the header of a safetensors file.
         origin: The file, for messages.
         trust: Classes or modules that it may name besides those of this package, torch and lightning; modules may lie
-            in
-            the working directory.
+            in the working directory.
 
     Raises:
         UntrustedError: It names a class that is not trusted; nothing was imported.

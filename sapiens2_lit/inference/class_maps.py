@@ -27,8 +27,7 @@ def restore_classes(logits: Logits, view: View) -> Labels:
     """Return the class with the largest interpolated logit at each pixel of `view.region`, uint8 (H, W).
 
     Edges between classes come out smooth, which they would not if the classes themselves were resampled. Classes that
-    are
-    nowhere the largest are left out, and only pixels that show the image take part.
+    are nowhere the largest are left out, and only pixels that show the image take part.
 
     Args:
         logits: (C, h, w), at the input's size or any other size of its aspect, such as a decoder's.

@@ -167,15 +167,13 @@ def build_detector(
     """Return a detector by its name, with its weights.
 
     Args:
-        name: `torchvision/` and the name of a detector, such as `torchvision/fasterrcnn_resnet50_fpn_v2`; or the hub id
-            or
-            the folder of an object detector of `transformers`, such as `PekingU/rtdetr_r50vd`.
+        name: `torchvision/` and the name of a detector, such as `torchvision/fasterrcnn_resnet50_fpn_v2`; or the hub
+            id or the folder of an object detector of `transformers`, such as `PekingU/rtdetr_r50vd`.
         device: Where it runs.
         threshold: Least score of a box.
         nms: If the intersection over union of two boxes is larger, only the better one is kept.
         weights: File with tensors of a torchvision detector (.pth, .safetensors); None for those of COCO, from the
-            network
-            or torch.hub's folder.
+            network or torch.hub's folder.
 
     Raises:
         SettingError: There is no such detector, `transformers` is not installed, or `weights` are given for one of its

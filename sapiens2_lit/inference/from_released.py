@@ -60,8 +60,7 @@ def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
     """Return the networks of a task file, a folder or a hub id, with their weights.
 
     An exported file may hold its configuration in its header. Otherwise the name of the head's last layer tells the
-    task,
-    shapes tell the size, and the number of keypoints or classes tells the vocabulary.
+    task, shapes tell the size, and the number of keypoints or classes tells the vocabulary.
 
     Args:
         source: The file, the folder or the hub id.

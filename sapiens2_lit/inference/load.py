@@ -35,15 +35,15 @@ def load(
         backbone: Place of the pretrained backbone, if it has moved; for checkpoints that hold only the trained
             parameters.
         trust: Classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
-            package, torch and lightning; those in the variable SAPIENS2_LIT_TRUST, separated by commas, are trusted,
-                too.
+            package, torch and lightning; those in the variable SAPIENS2_LIT_TRUST, separated by commas, are also
+            trusted.
         allow_nonfinite: Load weights that are NaN or infinite.
         options: Of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector, tiles,
             person_score, confidence.
 
     Raises:
         UntrustedError: The file names a class that is not trusted; nothing of it was imported.
-        WeightsError: The source is not found or is no model that can predict, or a weight is not finite.
+        WeightsError: The source is not found or is not a model that can predict, or a weight is not finite.
         SettingError: Naming the setting, what was found and what was expected.
     """
     folder = Path(source).expanduser()

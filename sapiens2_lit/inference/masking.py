@@ -31,7 +31,7 @@ def check_mask_head(model: InferenceModel, name: str) -> None:
     able = [head_name for head_name, head in model.named_heads() if tells_people(head)]
     if name not in able:
         raise SettingError(
-            f"mask_with: {name!r} is no head of {model.origin} that tells people from background (classes with a "
+            f"mask_with: {name!r} is not a head of {model.origin} that tells people from background (classes with a "
             f"background, or a matte); heads that do: {', '.join(able) or 'none'}."
         )
 

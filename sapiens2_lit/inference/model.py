@@ -110,8 +110,7 @@ def load_model(
 
     Args:
         source: A checkpoint (.ckpt), whose networks are built from the configuration in it; or a task model (file,
-            folder
-            or hub id such as `facebook/sapiens2-seg-0.4b`), whose task and size its tensors tell.
+            folder or hub id such as `facebook/sapiens2-seg-0.4b`), whose task and size its tensors tell.
         device: Where it runs; `auto` for CUDA or MPS if there is one.
         precision: `float32`, or `bf16` by autocast.
         compile: Compile the backbone's blocks and the decoders in place.
@@ -124,7 +123,7 @@ def load_model(
 
     Raises:
         UntrustedError: The file names a class that is not trusted; nothing of it was imported.
-        WeightsError: The source is not found or is no task model, its parts do not fit together, or a weight is not
+        WeightsError: The source is not found or is not a task model, its parts do not fit together, or a weight is not
             finite.
         SettingError: The device or precision is unknown.
     """

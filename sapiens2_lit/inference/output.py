@@ -134,10 +134,11 @@ class Output:
         self._lock = threading.Lock()
         self.part = part
         self._unchanged = True
-        if part is not None and not resume:
-            part.forget_earlier(self.writers)
-        for writer in self.writers:
-            writer.start(out, resume, None if part is None else part.shard.name)
+        if part is not None:
+            part.start(self.writers, resume)
+        else:
+            for writer in self.writers:
+                writer.start(out, resume)
 
     def done(self, name: str) -> bool:
         """Return whether a picture or a whole video is finished, so that `Source.frames` may skip it."""

@@ -45,8 +45,7 @@ class Instance:
         id: The person's number in a video; None without tracking.
         values: All other results of the head for this person, by key.
         doubt: Why this is probably nobody: the `score` is too low, or the skeleton lies `outside` the picture; None if
-            it
-            may be right, or if a user or a detector gave the box. Doubtful people are not drawn.
+            it may be right, or if a user or a detector gave the box. Doubtful people are not drawn.
     """
 
     head: str
@@ -79,8 +78,7 @@ class Prediction:
         heads: How to read the results of each head.
         confidences: By dense head, if asked for, float32 (H, W) 0..1: how sure it is of each pixel; NaN where unknown.
         people_from: Where people come from: given `boxes`, a `detector`, the `mask` of a head; `picture` if nothing
-            found
-            them, so that the image is treated as one person who fills it.
+            found them, so that the image is treated as one person who fills it.
     """
 
     image_size: tuple[int, int]

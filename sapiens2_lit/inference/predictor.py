@@ -53,14 +53,12 @@ class Predictor:
         dense_view: `whole`, or `crop` for the boxes of people alone.
         box_padding: Factor on the sides of boxes; None for that of the training's data, or 1.25.
         mask_with: Name of a head (classes with a background, or mattes) outside whose people other dense maps are NaN;
-            or
-            another model (a file, folder or hub id) with one such head.
+            or another model (a file, folder or hub id) with one such head.
         detector: Finds people on images without boxes: `self`, a segmentation or matting head of the model or of
             `mask_with`; `auto`, the same if there is one; a function from RGB uint8 (H, W, 3) to boxes (N, 5), x, y,
             width, height and score; None treats each image as one person who fills it.
         tiles: For `self`: number of parts along the longer side of an image that are searched besides the whole image,
-            for
-            tiny people; `auto` for images much larger than the input.
+            for tiny people; `auto` for images much larger than the input.
         person_score: Least score of people whom `self` found, or who are assumed to fill an image; others are doubtful
             (`Instance.doubt`). None for 0.05 above the score from which a head draws keypoints, 0.35 for most heads.
         trust: Classes or modules that the file of `mask_with` may name, as for `load`.
@@ -169,8 +167,7 @@ class Predictor:
         """Return the networks' inputs for an image, as far as they are known before the networks run; in any thread.
 
         With many people some inputs are left for later, since few are needed at a time. `start` reports invalid images
-        and
-        boxes.
+        and boxes.
 
         Args:
             image: RGB uint8 (H, W, 3).

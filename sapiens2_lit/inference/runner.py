@@ -27,8 +27,7 @@ class Runner:
         flip: Average with the mirrored images, for heads that can.
         sizes: Input sizes to average over, for heads that can.
         confidence: Fill `Prediction.confidences`, and make results depend on their own picture alone, bit for bit:
-            batches
-            are padded to full size, since networks round differently on smaller ones.
+            batches are padded to full size, since networks round differently on smaller ones.
     """
 
     def __init__(

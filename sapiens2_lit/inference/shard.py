@@ -28,11 +28,7 @@ class Shard:
 
     def of(self, source: Source) -> Source:
         """Return the photographs and videos of this part: every `number`-th one; a video is never divided."""
-        photos, videos = list(source.photos), list(source.videos)
-        mine = [
-            (photos + videos)[place]
-            for place in range(self.index - 1, len(photos) + len(videos), self.number)
-        ]
+        mine = [*source.photos, *source.videos][self.index - 1 :: self.number]
         part = Source({name: source.photos[name] for name in mine if name in source.photos}, {}, source.root)
         part.videos = {name: source.videos[name] for name in mine if name in source.videos}
         return part

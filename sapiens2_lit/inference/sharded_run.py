@@ -16,6 +16,7 @@ from sapiens2_lit.inference.writers.base import RunWriter, Writer
 from sapiens2_lit.inference.writers.journal import merge, part_of
 
 FOLDER = ".shards"
+_RUN, _STARTED = "run.json", "started"
 
 
 class ShardedRun:
@@ -26,11 +27,16 @@ class ShardedRun:
         shard: The part that this process does.
         source: All pictures of the run.
         settings: By option, the settings that all parts must share.
+        completes: Whether the last part to finish writes the lists of the whole run. Otherwise `complete` writes them,
+            as where a finished part may be done again.
     """
 
-    def __init__(self, out: Path, shard: Shard, source: Source, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, out: Path, shard: Shard, source: Source, settings: Mapping[str, Any], completes: bool = True
+    ) -> None:
         self.out = out
         self.shard = shard
+        self.completes = completes
         self.places = {name: place for place, name in enumerate([*source.photos, *source.videos])}
         names = "\n".join(self.places).encode()
         self.run = {
@@ -53,9 +59,8 @@ class ShardedRun:
             SettingError: The existing parts are of a run with other options.
         """
         with self._locked():
-            path = self.folder / "run.json"
+            path = self.folder / _RUN
             if not path.is_file():
-                self.fresh = True
                 write_whole(path, json.dumps(self.run, indent=1).encode())
             there = json.loads(path.read_text(encoding="utf-8"))
             for name in dict.fromkeys([*self.run, *there]):
@@ -63,17 +68,27 @@ class ShardedRun:
                     raise SettingError(
                         f"--shard {self.shard}: {self.out} has shards of a run with other options: {name} was "
                         f"{shown(there.get(name))}, here it is {shown(self.run.get(name))}. Give all shards the same "
-                        f"options, or this one another --output; to begin anew delete {self.folder}."
+                        f"options, or this one another --output; to start over, delete {self.folder}."
                     )
             (self.folder / self.shard.name).unlink(missing_ok=True)
 
-    def forget_earlier(self, writers: Sequence[Writer]) -> None:
-        """Remove lists of earlier runs, as a run that does not resume does."""
+    def start(self, writers: Sequence[Writer], resume: bool) -> None:
+        """Start the writers of this part; the first part of a run that does not resume drops what earlier runs left.
+
+        Args:
+            writers: Of the run.
+            resume: Whether earlier results are kept.
+        """
+        with self._locked():
+            self.fresh = not (self.folder / _STARTED).is_file()
+            for writer in writers:
+                if self.fresh and not resume and isinstance(writer, RunWriter):
+                    path = writer.journal_of(self.out)
+                    for left in (path, *path.parent.glob(part_of(path, "*-of-*").name)):
+                        left.unlink(missing_ok=True)
+            write_whole(self.folder / _STARTED, b"")
         for writer in writers:
-            if self.fresh and isinstance(writer, RunWriter):
-                path = writer.journal_of(self.out)
-                for left in (path, *path.parent.glob(part_of(path, "*-of-*").name)):
-                    left.unlink(missing_ok=True)
+            writer.start(self.out, resume, self.shard.name)
 
     def finish(self, writers: Sequence[Writer], unchanged: bool) -> bool:
         """Mark this part as done; the last part writes the run's lists. Return whether this was the last one.
@@ -83,22 +98,32 @@ class ShardedRun:
             unchanged: Whether this part found all its results already written.
         """
         with self._locked():
-            if self.fresh and unchanged:  # the run was already complete
+            if self.fresh and unchanged and self.completes:  # of a run that was complete before
                 for writer in writers:
                     if isinstance(writer, RunWriter):
                         part_of(writer.journal_of(self.out), self.shard.name).unlink(missing_ok=True)
                 shutil.rmtree(self.folder)
                 return False
             write_whole(self.folder / self.shard.name, b"")
-            if not all((self.folder / shard.name).is_file() for shard in self.shards):
+            if not self.completes or not all((self.folder / shard.name).is_file() for shard in self.shards):
                 return False
-            for writer in writers:
-                if isinstance(writer, RunWriter):
-                    names = [shard.name for shard in self.shards]
-                    merge(writer.journal_of(self.out), names, self.places, writer.numbered)
-                    writer.make_whole(self.out)
-            shutil.rmtree(self.folder)
+            self._complete(writers)
             return True
+
+    def complete(self, writers: Sequence[Writer]) -> None:
+        """Make the lists of the whole run, of which all parts are done."""
+        with self._locked():
+            missing = [shard for shard in self.shards if not (self.folder / shard.name).is_file()]
+            assert not missing, f"shard {missing[0]} is not done"
+            self._complete(writers)
+
+    def _complete(self, writers: Sequence[Writer]) -> None:
+        for writer in writers:
+            if isinstance(writer, RunWriter):
+                names = [shard.name for shard in self.shards]
+                merge(writer.journal_of(self.out), names, self.places, writer.numbered)
+                writer.make_whole(self.out)
+        shutil.rmtree(self.folder)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -114,16 +139,26 @@ class ShardedRun:
                         return
 
 
+def shards_of_unfinished(out: Path) -> int | None:
+    """Return the number of parts of the unfinished run in a folder; None if there is none."""
+    try:
+        return int(
+            json.loads((out / FOLDER / _RUN).read_text(encoding="utf-8"))["--shard"].removeprefix("of ")
+        )
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
 def refuse_unfinished_shards(out: Path) -> None:
     """Check that a folder holds no unfinished parts of a run, which a run without shards would mix up.
 
     Raises:
         SettingError: It does.
     """
-    if (out / FOLDER / "run.json").is_file():
+    if (out / FOLDER / _RUN).is_file():
         raise SettingError(
             f"--output {out} holds shards of a run that is not finished: give --shard I/N as for those, or another "
-            f"folder; to begin anew delete {out / FOLDER}."
+            f"folder; to start over, delete {out / FOLDER}."
         )
 
 

@@ -58,7 +58,7 @@ class SmoothPoints:
     def update(self, points: npt.NDArray[np.floating], time: float, size: float) -> Points:
         """Return the filtered x, y (K, 2) of the points.
 
-        Points that are not finite are returned unchanged, and start anew when they reappear.
+        Points that are not finite are returned unchanged, and smoothing restarts when they reappear.
 
         Args:
             points: (K, 2) x, y in pixels.

@@ -143,8 +143,7 @@ def open_source(
 
     Raises:
         DataError: Nothing is found, nothing can be read, a listed file is missing, or two files would have results of
-            the
-            same name.
+            the same name.
         SettingError: There is a video and PyAV is not installed; results would lie among the images; or streams of this
             kind cannot be read.
     """

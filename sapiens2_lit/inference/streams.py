@@ -113,8 +113,7 @@ class Stream:
         """Yield index, time in seconds and RGB uint8 (H, W, 3) of each frame, until the stream ends.
 
         Frames that cannot be decoded are left out, which is usual when one joins a stream. Closing the iterator closes
-        the
-        connection.
+        the connection.
         """
         self.num_left_out, self.problem = 0, None
         frames = self._decoded()

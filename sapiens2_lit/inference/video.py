@@ -165,8 +165,8 @@ class _Count:
     """The frames of a stream that came out of the decoder, in the order in which they are shown.
 
     Decoders drop some frames without an error, and after an error return some late. Each packet holds one frame; a
-    frame is
-    lost if it was due before one that came, but did not come. Without time stamps, errors are counted instead.
+    frame is lost if it was due before one that came, but did not come. Without time stamps, errors are counted
+    instead.
     """
 
     start: int | None

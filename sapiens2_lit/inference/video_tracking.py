@@ -14,11 +14,10 @@ from sapiens2_lit.metrics.oks import NMS_THRESHOLD, oks_nms
 
 
 class VideoTracking:
-    """Process the people in a run's predictions in the order of its frames; each video starts anew.
+    """Process the people in a run's predictions in the order of its frames; each video starts with new tracks.
 
-    Of people found twice the better one is kept. In videos they get numbers from 1 (`track`), the same for all heads,
-    and
-    their keypoints are smoothed (`smooth`, which numbers them as well). Photographs are independent.
+    Of people found twice the better one is kept. In videos they get numbers from 1 (`track`), the same for all
+    heads, and their keypoints are smoothed (`smooth`, which numbers them as well). Photographs are independent.
 
     Args:
         track: Whether to number people.

@@ -53,8 +53,7 @@ class View:
         size: (height, width) of the input.
         affine: Original pixel -> input pixel, without rotation or mirroring.
         box: float32 (5,) x, y, width, height in original pixels and score of the person that it shows; for a view of
-            the
-            whole image, that of the image.
+            the whole image, that of the image.
         whole: Whether it shows the whole image.
     """
 

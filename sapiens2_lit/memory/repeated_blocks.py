@@ -66,9 +66,7 @@ class RepeatedBlocks:
         self.live, self.fresh = live, fresh
         self.blocks, self.times = list(blocks), times
         self.share = gradient_share
-        self.births: list[
-            tuple[int, int]
-        ] = []  # first and last storage that each block made in the forward pass
+        self.births: list[tuple[int, int]] = []  # first and last storage of each block's forward pass
         self.passed: set[Tensor] = set()  # parameters of blocks whose backward pass is done
         self.ended: set[int] = set()  # blocks whose forward pass is done
         self.backward: int | None = None  # the block whose backward pass is running

@@ -89,9 +89,7 @@ def simulate_step(
         )
         with live, gpu_kernels(whole) if gpu else nullcontext():
             live.purpose = "batch"
-            batch = {
-                key: value.clone() for key, value in batch.items()
-            }  # counted, since it lies on the device
+            batch = {key: value.clone() for key, value in batch.items()}  # counted, as it is on the device
             waiting = (
                 [] if gpu else [value.clone() for value in batch.values()]
             )  # the loader is one batch ahead

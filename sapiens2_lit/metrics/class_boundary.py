@@ -52,9 +52,7 @@ class ClassBoundaryF1(Metric):
         right, found, hit, true = self.counts.double()
         precision, recall = right / found.clamp(min=1), hit / true.clamp(min=1)
         f1 = 2 * precision * recall / (precision + recall).clamp(min=torch.finfo(torch.float64).tiny)
-        return {
-            "boundary_f1": f1[found + true > 0].mean().float()
-        }  # the mean of nothing is NaN, as documented
+        return {"boundary_f1": f1[found + true > 0].mean().float()}  # without values it is NaN, as documented
 
 
 def _outlines(classes: Tensor) -> Tensor:

@@ -125,9 +125,7 @@ class NetworkFactory:
             balancer: The module that weights the heads' losses; it is sharded too.
         """
         if self.compile:
-            network.compile_parts(
-                decoders=sharding is None
-            )  # the hooks of sharded decoders would break the graph
+            network.compile_parts(decoders=sharding is None)  # hooks of sharded ones would break the graph
         if sharding is None:
             return
         shard_backbone(sharding, network.backbone)

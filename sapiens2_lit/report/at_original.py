@@ -25,8 +25,7 @@ def draw_views(
     """Draw labels (if there are any) and prediction of one sample; return RGB pictures by name, and a remark.
 
     The part of the original picture that the network saw is shown in the original's resolution, up to 1600 pixels on
-    the
-    longer side. Samples without a file are drawn as the network sees them.
+    the longer side. Samples without a file are drawn as the network sees them.
 
     Args:
         head: That predicts.

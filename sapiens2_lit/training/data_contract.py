@@ -32,9 +32,7 @@ class KnowsRanks(Protocol):
 
 def datamodule_of(trainer: L.Trainer | None) -> L.LightningDataModule | None:
     """Return the datamodule in use; None without a Trainer, or with loaders only."""
-    found: L.LightningDataModule | None = getattr(
-        trainer, "datamodule", None
-    )  # Lightning does not declare it
+    found: L.LightningDataModule | None = getattr(trainer, "datamodule", None)  # not declared by Lightning
     return found
 
 

@@ -86,7 +86,7 @@ def test_before_and_after_is_said_in_so_many_words(
     for task in ("segmentation", "normal", "albedo", "pose"):
         assert f"{task}: " in said
     page = (tmp_path / "version_0" / "before_after" / "report.html").read_text()
-    assert "The reconstruction loss is no part of this" in page
+    assert "The reconstruction loss is left out" in page
 
 
 def test_verdicts_follow_paired_intervals() -> None:

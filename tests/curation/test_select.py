@@ -119,7 +119,7 @@ def test_an_empty_selection_names_the_stage_and_the_values(scores: Scores) -> No
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"cut": {}}, "'cut', which is no setting of `curate select`; did you mean cuts"),
+        ({"cut": {}}, "'cut', which is not a setting of `curate select`; did you mean cuts"),
         ({"cuts": {"a": {"least": 1}}}, "cuts.a is .* expected some of min, max, equals"),
         ({"cuts": {"a": {"min": "x"}}}, "cuts.a.min is 'x', expected a number"),
         ({"cuts": [1]}, "cuts is .1., expected columns"),

@@ -72,7 +72,7 @@ def test_several_heads_need_a_choice_and_all_formats_say_so(
             ["CKPT", "OUT", "--format", "released", "--device", "abacus"],
             "device: found 'abacus'",
         ),
-        (["CKPT", "CKPT", "--format", "released"], "exists and is no folder"),
+        (["CKPT", "CKPT", "--format", "released"], "exists and is not a folder"),
         (["CKPT", "CKPT/inside", "--format", "released"], "its parent folder cannot be made"),
     ],
 )

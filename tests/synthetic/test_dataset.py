@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.synthetic.dataset import dataset
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
 from sapiens2_lit.synthetic.dataset.files import sole_writer
 from sapiens2_lit.synthetic.dataset.manifest import GENERATOR, Settings
@@ -70,6 +71,43 @@ def test_annotations_and_splits_agree(made: Path) -> None:
                 assert 0 < annotation["area"] <= annotation["bbox"][2] * annotation["bbox"][3]
         seen += stems
     assert sorted(seen) == [f"{i:06d}" for i in range(NUM)]
+
+
+def test_parts_in_any_order_leave_the_same_bytes(made: Path, tmp_path: Path) -> None:
+    for index in (3, 1, 2):
+        assert not (tmp_path / "parts" / "splits").exists()
+        part = (index, 3)
+        assert (
+            make_dataset(tmp_path / "parts", NUM, SETTINGS, workers=1, progress=False, part=part) == NUM // 3
+        )
+    assert contents(tmp_path / "parts") == contents(made)
+
+
+def test_parts_and_whole_datasets_keep_each_other_out(tmp_path: Path) -> None:
+    part = sole_writer(tmp_path, part=True)
+    refused = pytest.raises(SettingError, match="another process is generating")
+    with part, sole_writer(tmp_path, part=True), refused, sole_writer(tmp_path):
+        pass
+    with sole_writer(tmp_path), pytest.raises(SettingError, match="another process"):
+        make_dataset(tmp_path, 4, SETTINGS, part=(1, 2))
+
+
+def test_an_interrupted_part_removes_its_own_unfinished_files_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "masks").mkdir()
+    own, other = (tmp_path / "masks" / f".00000{index}.png.unfinished" for index in (2, 1))
+
+    def interrupted(root: Path, index: int, settings: Settings) -> None:
+        own.touch()
+        other.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dataset, "make_sample", interrupted)
+    monkeypatch.setattr(dataset, "read_manifest", lambda root: None)
+    with pytest.raises(KeyboardInterrupt):
+        make_dataset(tmp_path, 4, SETTINGS, workers=1, progress=False, part=(1, 2))
+    assert other.exists() and not own.exists()
 
 
 @pytest.mark.slow

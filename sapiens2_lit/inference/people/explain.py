@@ -22,8 +22,7 @@ def best_cut(
     """Return the index of the best way to see a piece of a mask as people.
 
     The value of a way is the share of the piece that the outlines of its skeletons cover, times how sure the skeletons
-    are
-    relative to the surest way, minus a price for each person more or less than the visible heads, or than one.
+    are relative to the surest way, minus a price for each person more or less than the visible heads, or than one.
 
     Args:
         piece: The piece of the mask.

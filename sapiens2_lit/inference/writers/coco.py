@@ -22,8 +22,7 @@ class CocoResults(RunWriter):
     """`OUT/HEAD/coco_results.json`, and beside it `coco_images.json` with `id`, `file_name`, `width`, `height`.
 
     Both appear at the end of the run. Until then `.coco_results.jsonl` has a line for each picture, from which
-    `--resume`
-    continues; it is kept, so that later runs can add to it.
+    `--resume` continues; it is kept, so that later runs can add to it.
 
     Args:
         head: Name of the head.

@@ -26,8 +26,7 @@ class VideoEncoder:
     """An encoder that writes frames under a temporary name, which `close` replaces by `path`.
 
     Frames keep their times, so that a variable frame rate stays variable. All have the size of the first one, rounded
-    up;
-    smaller ones are padded at the right and bottom, larger ones cut there.
+    up; smaller ones are padded at the right and bottom, larger ones cut there.
 
     Args:
         path: Of the mp4.

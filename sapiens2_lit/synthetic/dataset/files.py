@@ -1,11 +1,11 @@
 """Write complete files only, in a folder for one writing process at a time."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sapiens2_lit.atomic_write import write_whole
+from sapiens2_lit.atomic_write import own_file, unwritable_is_error, write_whole
 from sapiens2_lit.errors import SettingError
 
 try:
@@ -30,9 +30,23 @@ def write_file(root: Path, name: str, data: bytes) -> None:
     write_whole(root / name, data, ADVICE)
 
 
+def write_same(root: Path, name: str, data: bytes) -> None:
+    """Write a file as `write_file` does, where several processes may write the same at once.
+
+    Args:
+        root: Folder of the dataset.
+        name: Of the file, below `root`.
+        data: Its bytes.
+    """
+    with unwritable_is_error(root / name, ADVICE), own_file(root / name) as temporary:
+        temporary.write_bytes(data)
+
+
 @contextmanager
-def sole_writer(root: Path) -> Iterator[None]:
+def sole_writer(root: Path, part: bool = False) -> Iterator[None]:
     """Make the folder `root` and lock it: two processes would rename each other's unfinished files.
+
+    Parts of one dataset share a lock, since they write different files; a whole dataset needs the lock for itself.
 
     The lock ends with the process, however that ends. Without locks in the file system there is no lock. If the folder
     cannot be made or opened, `write_file` reports it later.
@@ -45,7 +59,7 @@ def sole_writer(root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
         if fcntl is not None:
             opened = os.open(root, os.O_RDONLY)
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(opened, (fcntl.LOCK_SH if part else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError as error:
         assert opened is not None
         os.close(opened)
@@ -62,11 +76,17 @@ def sole_writer(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def remove_unfinished(root: Path) -> Iterator[None]:
-    """Remove files left by killed processes, if the block ends in an exception."""
+def remove_unfinished(root: Path, own: Callable[[Path], bool] = lambda path: True) -> Iterator[None]:
+    """Remove files left by killed processes, if the block ends in an exception.
+
+    Args:
+        root: Folder of the dataset.
+        own: Tells whether a file belongs to this command.
+    """
     try:
         yield
     except BaseException:
         for path in root.rglob(".*.unfinished"):
-            path.unlink(missing_ok=True)
+            if own(path):
+                path.unlink(missing_ok=True)
         raise

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sapiens2_lit.errors import DataError, SettingError
-from sapiens2_lit.synthetic.dataset.files import write_file
+from sapiens2_lit.synthetic.dataset.files import write_same
 from sapiens2_lit.synthetic.dataset.frame import ANGLES, FIELDS_OF_VIEW, MOST_PEOPLE, Frame
 from sapiens2_lit.synthetic.dataset.generate import generate
 from sapiens2_lit.synthetic.dataset.layout import TASKS, meanings
@@ -100,7 +100,7 @@ def write_manifest(root: Path, settings: Settings, num: int) -> None:
         "frame_meaning": "camera frame of normals and points: x right, y down, z forward",
         "folders": meanings(settings.tasks),
     }
-    write_file(root, NAME, json.dumps(content, indent=2).encode())
+    write_same(root, NAME, json.dumps(content, indent=2).encode())
 
 
 def read_manifest(root: Path) -> tuple[Settings, int] | None:

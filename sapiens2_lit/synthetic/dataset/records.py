@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.synthetic.dataset.files import write_file
+from sapiens2_lit.synthetic.dataset.files import write_same
 from sapiens2_lit.synthetic.dataset.frame import MOST_PEOPLE, Frame
 from sapiens2_lit.synthetic.dataset.layout import SPLITS, VOCABULARIES, folders_of, split_of, stem
 from sapiens2_lit.synthetic.dataset.manifest import Settings, write_manifest
@@ -72,12 +72,12 @@ def assemble(root: Path, settings: Settings, num: int) -> None:
     """
     for split in SPLITS:
         indices = [index for index in range(num) if split_of(index) == split]
-        write_file(root, f"splits/{split}.txt", "".join(f"{stem(index)}\n" for index in indices).encode())
+        write_same(root, f"splits/{split}.txt", "".join(f"{stem(index)}\n" for index in indices).encode())
         if "pose" in settings.tasks:
             records = {index: read_record(root, index) for index in indices}
             for ending, vocabulary in VOCABULARIES.items():
                 data = json.dumps(coco_dict(records, vocabulary, settings.size))
-                write_file(root, f"annotations/{split}{ending}.json", data.encode())
+                write_same(root, f"annotations/{split}{ending}.json", data.encode())
     write_manifest(root, settings, num)
 
 

@@ -65,11 +65,7 @@ def find_rows(name: str, head: Head, teacher: Head, origin: str) -> Rows | None:
     )
     remedy = f"Give the head the teacher's vocabulary, or leave {name} out of model.teacher.heads and label by hand"
     if own.kind == "classes" and (missing or len(set(rows)) < len(rows)):
-        lacks = (
-            f"it lacks {listed(missing)}"
-            if missing
-            else "several classes of the head match one of the teacher"
-        )
+        lacks = f"it lacks {listed(missing)}" if missing else "several of the head's match one of its classes"
         raise SettingError(f"{what} ({own.name or 'its own'}), and {lacks}. {remedy}")
     if len(missing) == len(own.names):
         raise SettingError(f"{what} ({own.name or 'its own'}), and none has the same name. {remedy}")
