@@ -109,7 +109,7 @@ def draw_segmentation(
 
 
 def _borders(labels: np.ndarray) -> np.ndarray:
-    """Return where a pixel's class is another than that of the pixel below or on the right, (H, W) bool."""
+    """Return where a pixel's class differs from the pixel below or on the right, (H, W) bool."""
     edges = np.zeros(labels.shape, dtype=bool)
     edges[:-1] = labels[:-1] != labels[1:]
     edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]

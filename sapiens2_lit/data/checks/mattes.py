@@ -12,15 +12,13 @@ from sapiens2_lit.data.checks.finding import Finding
 from sapiens2_lit.data.checks.label_files import LabelFiles
 
 _FEW = 4  # values of a picture that is no matte; a matte of a person has all values
-_MIDDLE = (0.02, 0.98)  # of the largest value: between nobody and a person
+_MIDDLE = (0.02, 0.98)  # limits, relative to the largest value, between nobody and a person
 _LEAST_MIDDLE = 0.001  # share of a trimap's pixels that are unknown; it is 1 to 20 % in trimaps of people
 _SCALED_MIDDLE = 0.01  # the same for a trimap whose borders were blurred by scaling
 _MOST_COMMON = 0.5  # share of the most common value between 0 and 1; mattes have a few percent
 _LOW = 0.4  # no matte of people stays below this share of 1; 100 of 255 is 0.39
 _TOPS = {1.0: "shares", 100.0: "percent", 255.0: "8 bits", 1023.0: "10 bits", 4095.0: "12 bits"}
-_AT_TOP = (
-    0.98  # of the largest value over all pictures: people are opaque somewhere, so most pictures reach it
-)
+_AT_TOP = 0.98  # share of the largest value over all pictures: people are opaque somewhere, so most pictures reach it
 _FEWEST = 3  # pictures that agree by more than chance
 _LOW_16 = 4095 / 65535  # 12 bits, or fewer, in 16
 

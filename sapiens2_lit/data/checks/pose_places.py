@@ -12,7 +12,9 @@ from sapiens2_lit.data.checks.pose_labels import Index, PoseLabels
 from sapiens2_lit.data.checks.pose_repairs import LEAST_OF_BOX, MOST_OF_BOX, outside_points, sentinel_points
 
 _VISIBLE = 2  # visibility of visible points; occluded ones have 1
-_BOX_MARGIN = 0.25  # of its sides: labeled boxes are tight, points of feet and hair slightly outside
+_BOX_MARGIN = (
+    0.25  # share of the box's sides: labeled boxes are tight, points of feet and hair slightly outside
+)
 
 
 class MissingAsLabelled(Check[PoseLabels]):

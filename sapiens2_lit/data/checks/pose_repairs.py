@@ -7,7 +7,7 @@ import numpy.typing as npt
 AREA_OF_BOX = 0.53
 LEAST_OF_BOX, MOST_OF_BOX = 0.01, 4.0  # an area outside these shares of the box is wrong
 SENTINELS = ((0.0, 0.0), (-1.0, -1.0))  # where tools put missing points
-MARGIN = 0.1  # of the image's sides: people reach beyond the image, but not farther than this
+MARGIN = 0.1  # share of the image's sides: people reach beyond the image, but not farther than this
 
 
 def sentinel_points(points: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from sapiens2_lit.data.checks.pose_labels import Index, PoseLabels
 _LEAST_SIDE = 8  # pixels: an image whose labels could fill 0..1 has no people
 _LEAST_SIDE_PER_CENT = 150  # so that 100 is not the place of an edge
 _LEAST_PEOPLE_PER_CENT = 4
-_PEOPLE_LOOKED_AT = 5000  # of a file, in which points are compared with boxes in full precision
+_PEOPLE_LOOKED_AT = 5000  # people of a file whose points are compared with boxes in full precision
 
 
 class UnitCoordinates(Check[PoseLabels]):

@@ -26,7 +26,7 @@ _LEAST_FACTOR = (
 _SAME_FACTOR = 0.07
 _WIDEST = 150.0  # degrees across the longer side; beyond, focal lengths are in another unit than pixels
 _NARROWEST = 0.5
-_SAME_MIDDLE = 0.02  # of an image's sides: a middle principal point may be off by this much
+_SAME_MIDDLE = 0.02  # share of an image's sides: a middle principal point may be off by this much
 _LEAST_SIZE = 8  # pixels of an image whose middle is not at 0..1
 _TURNED = 0.1  # least relative difference of width and height at which an exchange shows
 

@@ -24,7 +24,7 @@ _FARTHEST_RATIO = 1e4  # for depth without a unit, relative to that of its neare
 _NEAR = 5  # percent of the pixels that are nearest
 _LOOKED_AT = 16384  # values, at most, for the percentiles
 _CHECKED = 4096  # points of an image, at most, that are checked
-_MOST_OFF = 0.01  # of the image's longer side: largest median distance of points from their pixels
+_MOST_OFF = 0.01  # share of the image's longer side: largest median distance of points from their pixels
 
 
 class DepthFolder(FieldFolder):

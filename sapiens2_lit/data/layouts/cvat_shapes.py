@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-_CORNERS = 64  # of an ellipse
+_CORNERS = 64  # corners of the polygon for an ellipse
 
 
 def points_of(shape: Element, place: Callable[[str], int]) -> list[float]:

@@ -10,7 +10,7 @@ from sapiens2_lit.data.layouts.layout import Kind, Layout, Part, short_path, vis
 from sapiens2_lit.data.layouts.registry import TOOLS
 from sapiens2_lit.errors import DataError
 
-TOOL_SUFFIXES = (".json", ".yaml", ".yml", ".xml")  # of label files
+TOOL_SUFFIXES = (".json", ".yaml", ".yml", ".xml")  # suffixes of label files
 _SHOWN = 12
 _HELP = "docs/labels.md says by tool what to type"
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sapiens2_lit.data.layouts.cvat_shapes import column_runs
 
-_CORNERS = 64  # of a circle
+_CORNERS = 64  # corners of the polygon for a circle
 
 
 def outline_of(shape: dict[str, Any], size: tuple[int, int]) -> Any:

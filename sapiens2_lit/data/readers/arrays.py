@@ -44,8 +44,8 @@ _BROKEN = (
     zipfile.BadZipFile,
     cv2.error,
 )
-_CONVERTIBLE = (np.uint8, np.uint16, np.float32)  # by OpenCV
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a member of a zip file
+_CONVERTIBLE = (np.uint8, np.uint16, np.float32)  # types that OpenCV converts
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # header of a member of a zip file
 _HEADER = 1 << 16  # an array's header ends within this number of bytes
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 # A header as numpy writes it. Numpy's reader parses Python, which CPython 3.11 cannot do in two threads at once

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")  # width, height, bits, color type, compression, filter, interlace
-_CHANNELS = {0: 1, 2: 3, 6: 4}  # by color type
+_CHANNELS = {0: 1, 2: 3, 6: 4}  # channels by color type
 _LOOKED_AT = 8  # rows that are tested before all are inflated
 _PASSED_OVER = frozenset(
     (b"PLTE", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf")

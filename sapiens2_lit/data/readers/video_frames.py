@@ -14,7 +14,7 @@ from sapiens2_lit.errors import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 FOLDER = ".frames"
-QUALITY = 95  # of JPEG
+QUALITY = 95  # quality of JPEG
 
 _log = logging.getLogger(__name__)
 

@@ -44,7 +44,7 @@ def _add_bare(sculptor: Sculptor, body: Physique, side: str, paint: Paint, toes:
         ((-0.085 * f, low, 0.47 * f), (0.10 * f, low - 0.008 * f, 0.42 * f), (ball, 0.075 * f)),
     ):
         sculptor.cone(ankle, start, end, radii, paint)
-    down = low + 0.68 * a  # of the ball's height, in the frame of the toes
+    down = low + 0.68 * a  # share of the ball's height, in the frame of the toes
     for (x, z), (end_x, end_z), (radius, end_radius) in _TOES if toes else _SOCK_ENDS:
         start = (x * f, down - (0.02 * f if toes else 0.0), z * f)
         end = (end_x * f, down - ball + end_radius * f, end_z * f)

@@ -36,7 +36,7 @@ def test_colors_are_checked(tmp_path):
         read(AlbedoFolder(tmp_path), albedo - 0.5)
     (tmp_path / "a.npy").unlink()
     with pytest.raises(
-        DataError, match=r"a.png: .* 3 channels, expected 1: .*\.convert\(.L.\); .* \(RGBA\) is \.getchannel"
+        DataError, match=r"a.png: .* 3 channels, expected 1: .*\.convert\(.L.\) .* \(RGBA\) is \.getchannel"
     ):
         read(AlphaFolder(tmp_path), (albedo * 255).astype(np.uint8), ".png")
     deep = read(AlphaFolder(tmp_path), np.full(SIZE, 13107, np.uint16), ".png")
