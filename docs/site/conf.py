@@ -26,6 +26,7 @@ maximum_signature_line_length = 88
 html_theme = "furo"
 html_title = "sapiens2-lit"
 html_static_path = ["static"]
+html_favicon = "static/icon.svg"
 html_css_files = ["site.css"]
 html_js_files = ["filter.js"]
 html_copy_source = False

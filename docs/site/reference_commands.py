@@ -70,8 +70,8 @@ def page_of_a_run(name: str) -> str:
 
 def options_of(parser: ArgumentParser) -> Iterator[str]:
     """Yield usage and tables of the options of a parser, and of its steps."""
-    yield f"```text\n{parser.format_usage().removeprefix('usage: ').rstrip()}\n```"
-    for group in parser._action_groups:
+    yield f"```text\n{usage_of(parser)}\n```"
+    for group in sorted(parser._action_groups, key=lambda group: group.title == "options"):
         shown = [
             action for action in group._group_actions if action.help != SUPPRESS and action.dest != "help"
         ]
@@ -90,6 +90,17 @@ def options_of(parser: ArgumentParser) -> Iterator[str]:
                 yield from (part.replace("## ", "### ", 1) for part in options_of(inner))
 
 
+def usage_of(parser: ArgumentParser) -> str:
+    """Return the usage that a parser has been given; else what must be there."""
+    if parser.usage:
+        return parser.usage.rstrip()
+    shown = [action for action in parser._actions if action.dest != "help"]
+    needed = [names_of(one) for one in shown if one.required and not isinstance(one, _SubParsersAction)]
+    steps = ["|".join(one.choices or ()) for one in shown if isinstance(one, _SubParsersAction)]
+    more = ["[--OPTION ...]"] if any(one.option_strings and not one.required for one in shown) else []
+    return " ".join([parser.prog, *steps, *needed, *more])
+
+
 def names_of(action: Action) -> str:
     """Return how an option is typed."""
     if action.metavar is not None:
@@ -98,9 +109,9 @@ def names_of(action: Action) -> str:
         value = "{" + ",".join(map(str, action.choices)) + "}"
     else:
         value = action.dest.upper() if action.nargs != 0 else ""
-    if not action.option_strings:
-        return value
     dots = " ..." if action.nargs in ("+", "*") else ""
+    if not action.option_strings:
+        return value + dots
     names = ", ".join(sorted(action.option_strings, key=lambda name: (-len(name), name)))
     return f"{names} {value}".rstrip() + (dots if value else "")
 
