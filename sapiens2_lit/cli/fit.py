@@ -79,12 +79,10 @@ def run(
         auto_configure_optimizers=False,
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
-        parser_kwargs={"exit_on_error": False} | {name: {"exit_on_error": False} for name in COMMANDS},
+        load_from_checkpoint_support=(command_line or SapiensCLI).saves,
+        parser_kwargs={"exit_on_error": False, args[0]: {"exit_on_error": False}},
         args=args,
     )
-
-
-COMMANDS = ("fit", "validate", "test")
 
 
 def import_public_classes() -> None:
@@ -101,6 +99,8 @@ class SapiensCLI(LightningCLI):
     `last` where there is one, else nothing: the command of a job that is put back into the queue.
     """
 
+    saves = True  # checkpoints, which hold the settings
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Runs the command.
 
@@ -109,6 +109,7 @@ class SapiensCLI(LightningCLI):
         """
         self.sole_writer = SoleWriter()
         self.before: Beginning | None = None
+        self.command = kwargs["args"][0]
         try:
             with interrupts.undone(self.leave):
                 super().__init__(*args, **kwargs)
@@ -131,11 +132,9 @@ class SapiensCLI(LightningCLI):
         if self.before is not None:
             self.before.remove()
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Those of Lightning but for predict, which is a command without a Trainer."""
-        known = LightningCLI.subcommands()
-        return {name: known[name] for name in COMMANDS}
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning asks an instance
+        """Return the command that is run alone: a parser of each of the others would take as long to make."""
+        return {self.command: LightningCLI.subcommands()[self.command]}
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: hyper-parameters in a checkpoint may come from a stranger, and the user's options win."""

@@ -27,6 +27,8 @@ class NoTrainer:
 class PlanCLI(SapiensCLI):
     """Reads the settings of `fit`, checks them, and makes the module alone: no data, no trainer, no networks."""
 
+    saves = False
+
     def instantiate_classes(self) -> None:
         settings = self.config["fit"]
         parser = self._parser("fit")
