@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format types clean
+# Bytecode is kept: each of a hundred processes of the tests would compile torch anew.
+export PYTHONDONTWRITEBYTECODE =
+
+.PHONY: demo test test-all lint format types clean
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -18,6 +21,9 @@ demo: $(READY)
 
 test: lint types
 	$(BIN)/python -m pytest -n auto --durations=20
+
+test-all: lint types
+	$(BIN)/python -m pytest -n auto --durations=20 -m 'exhaustive or not exhaustive'
 
 lint: $(READY)
 	$(BIN)/ruff check .
