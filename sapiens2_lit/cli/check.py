@@ -39,6 +39,8 @@ WARNINGS_ALONE = 3
 class CheckCLI(SapiensCLI):
     """Read the settings of `fit`; make the data and a module without networks or weights, and no trainer."""
 
+    saves = False
+
     def instantiate_classes(self) -> None:
         settings = self.config["fit"]
         parser = self._parser("fit")

@@ -80,12 +80,10 @@ def run(
         auto_configure_optimizers=False,
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
-        parser_kwargs={"exit_on_error": False} | {name: {"exit_on_error": False} for name in COMMANDS},
+        load_from_checkpoint_support=(command_line or SapiensCLI).saves,
+        parser_kwargs={"exit_on_error": False, args[0]: {"exit_on_error": False}},
         args=args,
     )
-
-
-COMMANDS = ("fit", "validate", "test")
 
 
 def import_public_classes() -> None:
@@ -103,10 +101,13 @@ class SapiensCLI(LightningCLI):
     else a new run: for jobs that are queued again.
     """
 
+    saves = True  # checkpoints, which hold the settings
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Run the command; a lack of memory raises OutOfMemory, which says what to change."""
         self.sole_writer = SoleWriter()
         self.before: Beginning | None = None
+        self.command = kwargs["args"][0]
         try:
             with interrupts.undone(self.leave):
                 super().__init__(*args, **kwargs)
@@ -129,11 +130,9 @@ class SapiensCLI(LightningCLI):
         if self.before is not None:
             self.before.remove()
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Return Lightning's subcommands but predict, which is a command without a Trainer."""
-        known = LightningCLI.subcommands()
-        return {name: known[name] for name in COMMANDS}
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning asks an instance
+        """Return the command that is run alone: a parser of each of the others would take as long to make."""
+        return {self.command: LightningCLI.subcommands()[self.command]}
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: hyperparameters in a checkpoint may come from a stranger, and the user's options win."""

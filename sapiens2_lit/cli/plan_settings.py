@@ -27,6 +27,8 @@ class NoTrainer:
 class PlanCLI(SapiensCLI):
     """Read and check the settings of `fit`, and make the module alone: no data, no trainer, no networks."""
 
+    saves = False
+
     def instantiate_classes(self) -> None:
         settings = self.config["fit"]
         parser = self._parser("fit")
