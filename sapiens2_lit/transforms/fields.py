@@ -142,7 +142,8 @@ def sample_planes(values: npt.NDArray[Any], affine: Affine, size: tuple[int, int
     channels = 1 if values.ndim == 2 else values.shape[2]
     planes = np.empty((channels, *size), np.float32)
     if channels < 4:
-        for plane, one in zip(planes, cv2.split(values), strict=True):
+        split = cv2.split(values) if channels > 1 else (values,)
+        for plane, one in zip(planes, split, strict=True):
             cv2.warpAffine(one, affine, size[::-1], dst=plane, flags=cv2.INTER_LINEAR)
         return planes
     cv2.split(cv2.warpAffine(values, affine, size[::-1], flags=cv2.INTER_LINEAR), list(planes))

@@ -48,7 +48,7 @@ class StretchedPixels(Check[CameraLabels]):
             subject,
             f"fx is {ratio:.2g} times fy: pixels would be far from square; perhaps width and height were exchanged "
             "when focal lengths were scaled",
-            "fx is in pixels of the width, fy of the height; both are about equal, unless the image was "
+            "check the camera files: fx is in pixels of the width, fy of the height; both are about equal, unless the image was "
             "stretched",
             count=len(odd),
             total=len(looked),

@@ -138,10 +138,11 @@ class PointmapFolder(FieldFolder):
             moved = pose_of(self.frame, self.cameras, image, stem).points(values)
             values = np.where(known[..., None], moved, np.float32(0))
         points = super().interpret(image, stem, size, values)
+        assert isinstance(points, _Points)
         self._check_rays(self.path(stem), points, self.cameras.read(image, stem, size))
-        return points.channel(2)
+        return Field(points.z[..., None], points.valid, points.invalid)
 
-    def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
+    def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> "_Points":
         """Return points (h, w, 3) in meters in the camera's frame."""
         if values.dtype.kind in "iu" and self.unit is None:
             raise DataError(
@@ -163,7 +164,7 @@ class PointmapFolder(FieldFolder):
                     f"data.frame says, '{self.frame}'{advise_on_frame(self.frame)}."
                 )
         valid = check_depth(path, z[..., None], valid, unit=self.unit).valid
-        return Field(points, valid, infinite)
+        return _Points(points, valid, infinite, z)
 
     def _check_rays(self, path: Path, points: Field, intrinsics: npt.NDArray[np.float64]) -> None:
         v, u = _some_places(points.valid, points.num_valid, _CHECKED)
@@ -180,6 +181,20 @@ class PointmapFolder(FieldFolder):
                 f"to the {width} x {height} pixels of this image (another resolution, or a crop), or data.frame, "
                 f"'{self.frame}', is wrong."
             )
+
+
+class _Points(Field):
+    """Points (h, w, 3), and their z (h, w), contiguous, which is taken out of them once."""
+
+    def __init__(
+        self,
+        points: npt.NDArray[np.float32],
+        valid: npt.NDArray[np.bool_],
+        invalid: int,
+        z: npt.NDArray[np.float32],
+    ) -> None:
+        super().__init__(points, valid, invalid)
+        self.z = z
 
 
 def check_unit(unit: float | None) -> None:

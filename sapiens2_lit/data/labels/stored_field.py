@@ -174,11 +174,6 @@ class Field:
             sums = self.encoding.decode_weighted(sums)
         return Sampled(sums[:-1], sums[-1], size, (down, across))
 
-    def channel(self, channel: int) -> "Field":
-        """Return one channel as floats."""
-        values = np.ascontiguousarray(self.values)
-        return Field(cv2.extractChannel(values, channel)[..., None], self.valid, self.invalid)
-
     def _needed(self, affine: Affine, size: tuple[int, int]) -> tuple[slice, slice]:
         """Return the rows and columns of the image that are shown and contain valid pixels, or all if that is most."""
         source = (self.valid.shape[0], self.valid.shape[1])
