@@ -48,8 +48,8 @@ class StretchedPixels(Check[CameraLabels]):
             subject,
             f"fx is {ratio:.2g} times fy: pixels would be far from square; perhaps width and height were exchanged "
             "when focal lengths were scaled",
-            "check the camera files: fx is in pixels of the width, fy of the height; both are about equal, unless the image was "
-            "stretched",
+            "check the camera files: fx is in pixels of the width, fy of the height; both are about equal, unless the "
+            "image was stretched",
             count=len(odd),
             total=len(looked),
             examples=(one.example(f"fx {one.facts.fx:g}, fy {one.facts.fy:g}") for one in odd),
