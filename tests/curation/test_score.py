@@ -139,7 +139,7 @@ def test_columns_by_class_path(tmp_path: Path) -> None:
     ):
         with pytest.raises(SettingError, match=message):
             load_column(path)
-    with pytest.raises(SettingError, match=r"wrong answered 'text' \(str\), expected double"):
+    with pytest.raises(SettingError, match=r"wrong returned 'text' \(str\), expected double"):
         OwnColumn(Wrong(), "it")([pool.textured(0)])
 
 
