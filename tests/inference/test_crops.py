@@ -80,7 +80,7 @@ def test_masks_leave_people_alone(
         SettingError, match="mask_with: 'normal' is not a head of memory that tells people from background"
     ):
         Predictor(every_head, mask_with="normal")
-    with pytest.raises(SettingError, match=r"'segm' is no head.*such are: seg, matting"):
+    with pytest.raises(SettingError, match=r"'segm' is not a head.*heads that do: seg, matting"):
         Predictor(every_head, mask_with="segm")
 
 
