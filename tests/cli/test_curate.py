@@ -132,7 +132,7 @@ def test_missing_pictures_leave_nothing_behind(work: Path, tmp_path: Path, capsy
     [
         (["score", "POOL"], "the following arguments are required: --output"),
         (["score", "POOL", "--output", "OUT", "--shard", "3/2"], "--shard: found 3/2"),
-        (["score", "POOL", "--output", "OUT", "--threshold", "0.3"], "--threshold is the detector's"),
+        (["score", "POOL", "--output", "OUT", "--threshold", "0.3"], "--threshold has no effect without"),
         (["score", "nowhere", "--output", "OUT"], "nowhere: is not a folder"),
         (["score", "POOL", "--output", "OUT", "--backbone", "nowhere"], "nowhere: no such file or folder"),
         (["score", "POOL", "--output", "OUT", "--columns", "no.Where"], "no.Where: there is no such class"),

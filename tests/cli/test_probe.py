@@ -43,7 +43,7 @@ def test_bad_input_ends_with_one_line_and_writes_nothing(
     )
     assert "nowhere does not exist" in capsys.readouterr().err
     assert main(["probe", "--backbones", "a=random:nano", "a=random:nano", "--output", str(output)]) == 1
-    assert "'a' is there 2 times" in capsys.readouterr().err
+    assert "'a' occurs 2 times" in capsys.readouterr().err
     assert not list(output.glob("*"))
 
 

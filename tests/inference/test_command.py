@@ -216,7 +216,7 @@ def test_predict_agrees_with_the_trainer(
         (["--formats", "ply"], "ply"),
         (["--formats", "coco"], "coco"),
         (["--model", "nowhere.safetensors"], "nowhere.safetensors: no such file or folder"),
-        (["--mask_with", "pose"], "mask_with: 'pose' is no head"),
+        (["--mask_with", "pose"], "mask_with: 'pose' is not a head"),
         (["--scales", "0"], "scales: found [0.0]"),
         (["--precision", "half"], "precision: found 'half'"),
         (["--device", "gpu"], "device: found 'gpu'"),
