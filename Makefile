@@ -6,7 +6,10 @@ UV := $(BIN)/uv
 READY := $(VENV)/.ready
 PAGES := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs notebooks benchmarks/RESULTS.md benchmarks/gpu/README.md
 
-.PHONY: demo test lint format types docs clean
+# Bytecode is kept: each of a hundred processes of the tests would compile torch anew.
+export PYTHONDONTWRITEBYTECODE =
+
+.PHONY: demo test test-all lint format types docs clean
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -19,6 +22,9 @@ demo: $(READY)
 
 test: lint types
 	$(BIN)/python -m pytest -n auto --durations=20
+
+test-all: lint types
+	$(BIN)/python -m pytest -n auto --durations=20 -m 'exhaustive or not exhaustive'
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "visualization": "vocabularies",
     "heads": "decoders losses metrics codecs geometry vocabularies visualization",
     "models": "backbones decoders heads checkpoints parallel vocabularies",
-    "synthetic": "visualization vocabularies",
+    "engines": "",
+    "synthetic": "engines visualization vocabularies",
     "data": "transforms vocabularies geometry synthetic",
     "datamodules": "data transforms vocabularies geometry synthetic",
     "training": "inference models backbones decoders heads losses parallel checkpoints vocabularies",
@@ -41,11 +42,11 @@ MAY_IMPORT = {
     "parallel",
     "probing": "memory inference models backbones checkpoints data datamodules synthetic transforms geometry metrics "
     "vocabularies",
-    "curation": "probing inference data",
+    "curation": "engines probing inference data",
     "export": "archives inference models backbones decoders heads checkpoints vocabularies",
     "report": "training heads data transforms checkpoints parallel visualization vocabularies",
     "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",
-    "app": "inference heads visualization",
+    "app": "inference heads transforms visualization",
     "verify": "memory training inference export models backbones checkpoints parallel heads report vocabularies",
 }
 

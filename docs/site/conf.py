@@ -64,6 +64,6 @@ def color_commands(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Called by Sphinx."""
+    """Register what the site adds to Sphinx; it calls this function."""
     app.add_domain(ExactPythonDomain, override=True)
     app.connect("doctree-read", color_commands)

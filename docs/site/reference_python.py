@@ -212,6 +212,14 @@ def method(node: Function, known: Mapping[str, str]) -> str:
 
 
 def directive(name: str, head: str, parts: list[str], fence: int) -> str:
+    """Return a directive of MyST.
+
+    Args:
+        name: Of the directive, such as `py:method`.
+        head: What follows the name in its first line.
+        parts: Paragraphs; empty ones are left out.
+        fence: How many backticks open and close it: more than those of directives inside.
+    """
     marks = "`" * fence
     body = "\n\n".join(part for part in parts if part)
     return f"{marks}{{{name}}} {head}\n\n{body}\n{marks}"

@@ -1,1 +1,1 @@
-"""Synthetic people with labels of every task: bodies, clothes, rendering and datasets of them."""
+"""Synthetic people with labels for every task: bodies, clothes, rendering, and datasets of them."""

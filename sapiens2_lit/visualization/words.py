@@ -1,10 +1,10 @@
-"""How long something takes and how many there are, in words."""
+"""Durations and numbers in words."""
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the two units that matter, such as `45 s`, `12 min`, `1 h 52 min`, `3 d 4 h`."""
+    """Return seconds in the two units that matter, such as `45 s`, `12 min`, `1 h 52 min`, `3 d 4 h`."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / MINUTE)

@@ -26,7 +26,7 @@ def test_options_win_over_files_and_later_files_over_earlier_ones(tmp_path: Path
 def test_files_and_lines_that_say_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="give --backbones"):
         read_options(["--config", "probe.yaml"])
-    with pytest.raises(SettingError, match=r"pose_17.yaml: is of a training"):
+    with pytest.raises(SettingError, match=r"pose_17.yaml: configures a training"):
         read_options(["--config", "pose_17.yaml", "--backbones", "random:nano"])
     own = tmp_path / "own.yaml"
     own.write_text("- steps")
