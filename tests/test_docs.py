@@ -1,8 +1,10 @@
 """The site has every page once, its links lead to where pages lie there, and nothing is fetched by its readers."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,3 +119,29 @@ def f(path, sizes, near):
         ("SettingError", "‹path›: found …, expected ‹name›. Take another."),
         ("DataError", "nothing near ‹path›"),
     ]
+
+
+def test_the_examples_of_extensions_run(tmp_path: Path) -> None:
+    """As the page shows them, in one file."""
+    import torch
+
+    from sapiens2_lit.heads import NormalHead
+    from sapiens2_lit.models.network import Network
+
+    page = (ROOT / "docs" / "extend.md").read_text()
+    names: dict[str, Any] = {}
+    exec("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), names)
+    (tmp_path / "ages.json").write_text('{"a": 30}')
+    ages = names["Ages"](tmp_path / "ages.json")
+    assert ages.warp(ages.read(Path("a.jpg"), "a", (4, 4)), None, (4, 4)) == 30
+    with pytest.raises(ValueError, match="found nothing for b"):
+        ages.check(["a", "b"])
+    assert names["AgeData"].find_labels
+
+    backbone = names["Patches"](embed_dim=32)
+    assert {backbone.layer_depth(name) for name, _ in backbone.named_parameters()} == {0, 1, 2}
+    head = NormalHead(32, decoder="linear", loss={"huber": names["Huber"](delta=0.05)})
+    outputs = Network(backbone, {"normal": head})(torch.zeros(1, 3, 32, 48, dtype=torch.uint8))["normal"]
+    batch = {"normal": torch.zeros(1, 3, 32, 48), "valid": torch.ones(1, 1, 32, 48, dtype=torch.bool)}
+    (loss,) = head.loss(outputs, batch).values()
+    assert loss.ndim == 0 and loss.requires_grad

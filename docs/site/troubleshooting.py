@@ -25,6 +25,7 @@ ERRORS = (
     "ValueError",
     "WeightsError",
 )
+OTHERS = "Others"  # of packages that are new
 AREAS = {
     "Commands and configurations": ("cli", "errors", "interrupts", "atomic_write"),
     "Data and labels": ("data", "datamodules", "transforms", "codecs", "geometry"),
@@ -36,11 +37,13 @@ AREAS = {
     "Several GPUs": ("parallel",),
     "Memory": ("memory",),
     "Prediction": ("inference", "visualization"),
+    "Ray": ("engines",),
     "Export": ("export",),
     "Probing and curation": ("probing", "curation"),
     "Reports and the app": ("report", "app"),
     "Installation": ("verify",),
     "Synthetic people": ("synthetic",),
+    OTHERS: (),
 }
 GAP = "…"
 LOGGED = re.compile(r"%[-+,.\d]*[sdgfr]")  # what a logger fills in
@@ -75,7 +78,7 @@ def all_messages() -> dict[str, list[Message]]:
             letters = sum(letter.isalpha() for letter in message.words.replace(GAP, ""))
             if message.words not in said and letters >= SHORTEST:
                 said.add(message.words)
-                found[area_of[parts[1]]].append(message)
+                found[area_of.get(parts[1], OTHERS)].append(message)
     return found
 
 
