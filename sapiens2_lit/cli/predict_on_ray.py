@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from sapiens2_lit import interrupts
 from sapiens2_lit.cli.engine_options import engine_of
 from sapiens2_lit.cli.predict_dataset import say_how_to_train
-from sapiens2_lit.cli.predict_parts import begin_part, run_in_parts
+from sapiens2_lit.cli.predict_parts import run_in_parts
 from sapiens2_lit.cli.predict_people import find_boxes
 from sapiens2_lit.cli.predict_stages import build_predictor, build_timeline, find_source, results_of, run
 from sapiens2_lit.cli.predict_tally import Tally, report
@@ -21,6 +22,9 @@ from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.engines.units import Unit
 from sapiens2_lit.errors import Interrupted
 from sapiens2_lit.inference.shard import Shard
+
+if TYPE_CHECKING:
+    from sapiens2_lit.inference.sharded_run import ShardedRun
 
 PICTURES = 256  # of a unit, about: what is done again when a worker dies
 MOST_UNITS = 4096  # then units have more pictures
@@ -59,7 +63,8 @@ def predict_on_ray(options: Namespace) -> int:
             assert engine is not None
             number = shards_of_unfinished(options.output) or number_of_units(pictures, engine.concurrency)
             shards = [Shard(index, number) for index in range(1, number + 1)]
-            begin_part(options, shards[0], source)
+            whole = run_in_parts(options, shards[0], source)
+            whole.begin()
             units = [Unit(f"shard {shard}", shard) for shard in shards]
             with tqdm(total=pictures, unit="image", disable=None, dynamic_ncols=True) as bar:
                 for done in engine.run(partial(PartJob, options), units):
@@ -67,7 +72,7 @@ def predict_on_ray(options: Namespace) -> int:
                     source.problems += done.problems
                     writers = writers or done.writers
                     bar.update(done.pictures)
-            run_in_parts(options, shards[0], source).complete(pickle.loads(writers))
+            whole.complete(pickle.loads(writers))
     except Interrupted as error:
         report(options.output, tally, source)
         raise error.with_advice("the same command with --resume goes on from here") from None
@@ -108,10 +113,13 @@ class PartJob:
         self.boxes = None if options.boxes is None else find_boxes(options.boxes, self.source)
         self.predictor = build_predictor(options)
         self.opened = results_of(options, self.predictor, self.source, self.boxes)
+        self.run: ShardedRun | None = None
 
     def __call__(self, shard: Shard) -> PartDone:
         """Predict on one part."""
-        part = begin_part(self.options, shard, self.source)
+        self.run = self.run or run_in_parts(self.options, shard, self.source)
+        part = self.run.other(shard)
+        part.begin()
         own = shard.of(self.source)
         tally = Tally(people=bool(self.predictor.top_down))
         timeline = build_timeline(self.options, self.predictor, self.source)

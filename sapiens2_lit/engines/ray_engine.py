@@ -9,6 +9,7 @@ import os
 import pickle
 import queue
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -207,12 +208,22 @@ def connect(ray: Any, address: str, **more: Any) -> None:
             except Exception as error:
                 ray.shutdown()
                 if tries and _SLOW in str(error):
+                    end_started()
                     continue
                 reason = str(error).strip().partition("\n")[0]
                 where = "on this machine" if address == "local" else f"at RAY_ADDRESS={address}"
                 raise SettingError(f"--engine ray: no Ray {where}: {reason}") from error
     finally:
         interrupts.take_back()
+
+
+def end_started() -> None:
+    """End what a start that was too slow has left: it would slow down the next one (Linux)."""
+    for listed in Path("/proc/self/task").glob("*/children"):
+        for child in listed.read_text().split():
+            with suppress(OSError):
+                if b"/ray/" in Path("/proc", child, "cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGKILL)
 
 
 @contextmanager

@@ -4,9 +4,10 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sapiens2_lit.atomic_write import unwritable_is_error, write_whole
 from sapiens2_lit.errors import SettingError
@@ -51,6 +52,12 @@ class ShardedRun:
     def shards(self) -> list[Shard]:
         """All parts of the run."""
         return [Shard(index, self.shard.number) for index in range(1, self.shard.number + 1)]
+
+    def other(self, shard: Shard) -> Self:
+        """Another part of the same run; the table of its pictures, which may be many, is shared."""
+        part = copy(self)
+        part.shard, part.fresh = shard, False
+        return part
 
     def begin(self) -> None:
         """Join the run in the folder, or begin it.
