@@ -107,7 +107,7 @@ def draw_panels(panels: Sequence[Panel], title: str = "") -> np.ndarray:
     for place, panel in enumerate(panels):
         row, column = divmod(place, columns)
         _draw(pen, panel, column * _WIDTH * _FINE, (head + row * _HEIGHT) * _FINE)
-    return np.asarray(sheet.resize(size, Image.Resampling.LANCZOS))
+    return np.asarray(sheet.reduce(_FINE))
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
