@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "export": "archives inference models backbones decoders heads checkpoints vocabularies",
     "report": "training heads data transforms checkpoints parallel visualization vocabularies",
     "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",
-    "app": "inference heads visualization",
+    "app": "inference heads transforms visualization",
     "verify": "memory training inference export models backbones checkpoints parallel heads report vocabularies",
 }
 
@@ -117,7 +117,7 @@ def test_tests_mirror_the_packages() -> None:
     folders = {path.parent.relative_to(ROOT / "tests").parts for path in (ROOT / "tests").rglob("test_*.py")}
     assert {parts[0] for parts in folders if parts} <= rooms
     loose = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
-    assert loose <= {"structure", "packaging", "notebooks", "errors", *LEAVES}
+    assert loose <= {"structure", "packaging", "notebooks", "docs", "docstrings", "errors", *LEAVES}
 
 
 def test_a_circle_and_a_type_checkers_import_are_told_apart(tmp_path: Path) -> None:

@@ -71,13 +71,13 @@ def check_engine_options(options: Namespace, *without: str) -> None:
 def engine_of(
     options: Namespace, output: Path, places: Sequence[Path | None] = (), networks: bool = True
 ) -> "AbstractContextManager[RayEngine | None]":
-    """The engine that options ask for; None for this process.
+    """Start the engine that the options ask for; give None for work in this process.
 
     Args:
-        options: of the command.
-        output: folder of the results, which is there.
-        places: files and folders that workers read, as far as they are given; what is none is left out.
-        networks: the work has a use for GPUs.
+        options: Of the command.
+        output: Existing folder of the results.
+        places: Files and folders that workers read; None is left out.
+        networks: Whether the work can use GPUs.
     """
     if options.engine != "ray":
         return nullcontext()

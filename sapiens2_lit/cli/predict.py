@@ -1,4 +1,4 @@
-"""`sapiens2-lit predict`: predict on images and videos and write what was found."""
+"""`sapiens2-lit predict`: predict on images and videos, and write the results."""
 
 import signal
 from argparse import Namespace
@@ -22,13 +22,13 @@ from sapiens2_lit.inference.shard import parse_shard
 
 
 def predict(args: list[str]) -> int:
-    """Do what `args` ask for; returns the exit status: 1 where a file could not be predicted on.
+    """Predict as `args` say; return the exit status: 1 if a file could not be predicted on.
 
     Raises:
-        ArgumentError: wrong usage.
-        Interrupted: a signal came; what is there is whole.
-        SettingError, DataError, WeightsError: naming the option or the file; nothing was predicted then, or all that
-            was is whole.
+        ArgumentError: Wrong usage.
+        Interrupted: A signal came; files that exist are complete.
+        SettingError, DataError, WeightsError: Naming the option or the file; nothing was predicted, or all existing
+            results are complete.
     """
     set_up_messages()
     if any(arg.startswith("--data.predict") for arg in args):
@@ -52,7 +52,7 @@ def predict(args: list[str]) -> int:
 
 
 def predict_to(options: Namespace) -> int:
-    """Do what options ask for; returns and raises as `predict` does."""
+    """Predict as the parsed options say; return the exit status, and raise as `predict` does."""
     shard = None if options.shard is None else parse_shard(options.shard)
     source = find_source(options)
     boxes = None if options.boxes is None else find_boxes(options.boxes, source)
@@ -83,7 +83,7 @@ def predict_to(options: Namespace) -> int:
 
 @contextmanager
 def empty_folders_removed(folder: Path) -> Iterator[None]:
-    """Remove a folder, and those above it, that this block has made, if they are empty at its end, signals included."""
+    """Remove the folder and its parents that this block creates if they are empty at its end, also after a signal."""
     folder = folder.absolute()
     new = [path for path in (folder, *folder.parents) if not path.exists()]
 

@@ -25,10 +25,15 @@ OF_EACH_SHARD = (
 
 
 def begin_part(options: Namespace, shard: Shard | None, source: Source) -> "ShardedRun | None":
-    """The run that a shard takes part in.
+    """Return the run that a shard takes part in; None without a shard.
+
+    Args:
+        options: Of the command.
+        shard: Of `--shard`, or None.
+        source: All pictures and videos.
 
     Raises:
-        SettingError: the folder holds shards of a run with other options, or of any, where this run is whole.
+        SettingError: The folder holds shards of a run with other options, or unfinished shards while this run has none.
     """
     from sapiens2_lit.inference.sharded_run import refuse_unfinished_shards
 
@@ -41,7 +46,13 @@ def begin_part(options: Namespace, shard: Shard | None, source: Source) -> "Shar
 
 
 def run_in_parts(options: Namespace, shard: Shard, source: Source) -> "ShardedRun":
-    """The run in parts that options ask for, as one part sees it; on Ray the command completes it."""
+    """Return a sharded run as one shard sees it; on Ray the command completes the run.
+
+    Args:
+        options: Of the command.
+        shard: This shard.
+        source: All pictures and videos.
+    """
     from sapiens2_lit.inference.sharded_run import ShardedRun
 
     settings = {f"--{name}": value for name, value in vars(options).items() if name not in OF_EACH_SHARD}

@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 
 
 def find_source(options: Namespace) -> Source:
-    """The pictures of a run, of all its parts; the folder of the results is made.
+    """Find all pictures of a run, and make the folder of the results.
 
     Raises:
-        SettingError, DataError: they are not there, or do not fit other options.
+        SettingError, DataError: There are none, or they do not fit other options.
     """
     check_writable(options.output, "--output" if options.as_dataset is None else "--as_dataset")
     source = open_source(options.images, without=options.output, only=options.list)
@@ -53,10 +53,16 @@ def find_source(options: Namespace) -> Source:
 def results_of(
     options: Namespace, predictor: "Predictor", source: Source, boxes: BoxFile | None
 ) -> Callable[[Source, "ShardedRun | None"], "Output"]:
-    """What opens the results of the pictures of a shard, or of all of them, and of the run that the shard is a part of.
+    """Return a function that opens the output for the pictures of a shard, or for all of them.
+
+    Args:
+        options: Of the command.
+        predictor: Whose results are written.
+        source: All pictures and videos.
+        boxes: The file of `--boxes`, or None.
 
     Raises:
-        SettingError, DataError: an option does not fit, or the folder holds something else.
+        SettingError, DataError: An option does not fit, or the folder holds something else.
     """
     if options.as_dataset is not None:
         return begin_dataset(options, predictor, source)
@@ -84,10 +90,10 @@ def results_of(
 
 
 def build_predictor(options: Namespace) -> "Predictor":
-    """The model and how it is used.
+    """Load the model with the options of how it is used.
 
     Raises:
-        SettingError, WeightsError: naming the option that does not fit.
+        SettingError, WeightsError: Naming the option that does not fit.
     """
     model = find_model(options.model)
     say_loading("PyTorch")
@@ -131,10 +137,15 @@ def build_predictor(options: Namespace) -> "Predictor":
 
 
 def build_timeline(options: Namespace, predictor: "Predictor", source: Source) -> "VideoTracking":
-    """What is done with people from frame to frame.
+    """Return the tracking and smoothing of people from frame to frame.
+
+    Args:
+        options: Of the command.
+        predictor: The model.
+        source: All pictures and videos.
 
     Raises:
-        SettingError: it is asked for, but there are no people, or no frames.
+        SettingError: Tracking or smoothing is asked for, but no head predicts people, or there is no video.
     """
     from sapiens2_lit.inference.video_tracking import VideoTracking
 
@@ -154,10 +165,18 @@ def run(
     timeline: "VideoTracking",
     tally: "Tally",
 ) -> None:
-    """Predict on all frames and write what was found, in their order; a stream until a signal comes.
+    """Predict on all frames in order, and write the results; a stream runs until a signal comes.
+
+    Args:
+        predictor: The model.
+        source: Pictures and videos.
+        output: Writes the results.
+        boxes: Of people; None if no file of boxes is given.
+        timeline: Tracks and smooths.
+        tally: Counts the results.
 
     Raises:
-        Interrupted: a signal came; what has been through the networks is written.
+        Interrupted: A signal came; all frames that the networks have seen are written.
     """
     from sapiens2_lit.inference.run import run_ahead
 
@@ -190,7 +209,7 @@ def run(
 
 
 def usable(frames: Iterable[Frame], tally: "Tally") -> Iterator[Frame]:
-    """The frames that can be predicted on; what is wrong with others goes into the tally's problems."""
+    """Yield the frames that can be predicted on; add an error to the tally's problems for each other one."""
     for frame in frames:
         try:
             check(frame.image, frame.file)

@@ -1,4 +1,4 @@
-"""`sapiens2-lit synth`: a dataset of synthetic people on disk."""
+"""`sapiens2-lit synth`: write a dataset of synthetic people."""
 
 import shlex
 import sys
@@ -24,15 +24,15 @@ CONFIGS = {
     "pointmap": "pointmap.yaml",
     "albedo": "albedo.yaml",
     "matting": "matting.yaml",
-}  # what trains on each task's labels
+}  # configurations that train on each task's labels
 
 
 def synth(args: list[str]) -> int:
-    """Generate what `args` ask for; returns the exit status.
+    """Generate the dataset that `args` describe; return the exit status.
 
     Raises:
-        Interrupted: a signal came; what is there is whole.
-        SettingError: naming the option or the file that does not fit.
+        Interrupted: A signal came; files that exist are complete.
+        SettingError: Naming the option or the file that does not fit.
     """
     options = synth_parser().parse_args(args)
     if (options.out is None) == (options.output is None):
@@ -76,7 +76,13 @@ def parse_part(text: str) -> tuple[int, int]:
 
 
 def part_report(root: Path, options: Namespace, made: int) -> str:
-    """What a part has written, of a dataset that waits for others."""
+    """Say what one part has written while other parts are missing.
+
+    Args:
+        root: Folder of the dataset.
+        options: Of the command.
+        made: Number of new samples.
+    """
     return (
         f"{root}: {made} samples of part {options.shard} are new; splits, annotations and {root / 'preview.png'} are "
         "written by the part that finishes last\n"
@@ -84,7 +90,13 @@ def part_report(root: Path, options: Namespace, made: int) -> str:
 
 
 def write_preview(root: Path, count: int, settings: Settings) -> None:
-    """`preview.png`: the first `count` samples, each beside all its labels."""
+    """Write `preview.png`: the first samples, each beside all its labels.
+
+    Args:
+        root: Folder of the dataset.
+        count: Number of samples.
+        settings: Of the dataset.
+    """
     frames = []
     for index in range(count):
         interrupts.check()
@@ -93,7 +105,14 @@ def write_preview(root: Path, count: int, settings: Settings) -> None:
 
 
 def report(root: Path, num: int, made: int, settings: Settings) -> str:
-    """What was written, and what to do with it."""
+    """Return what was written, and the command that uses it.
+
+    Args:
+        root: Folder of the dataset.
+        num: Samples in all.
+        made: Samples that are new.
+        settings: Of the dataset.
+    """
     folders = [*folders_of(settings.tasks), *(["annotations"] if "pose" in settings.tasks else [])]
     lines = [
         f"{root}: {num} samples, {made} of them new: {', '.join(folders)}",

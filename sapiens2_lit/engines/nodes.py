@@ -43,7 +43,7 @@ def check_nodes(ray: Any, places: Sequence[Path]) -> None:
 
 
 def what_is_missing(places: Sequence[str], release: str) -> str:
-    """What this machine lacks, as the end of a sentence; empty where it lacks nothing."""
+    """Say what this machine lacks, as the end of a sentence; empty if it lacks nothing."""
     if (found := version("sapiens2-lit")) != release:
         return f"has sapiens2-lit {found}, the command is of {release}: install the same on every machine"
     if absent := next((place for place in places if not os.path.exists(place)), None):  # noqa: PTH110 - as typed

@@ -82,7 +82,12 @@ class RayEngine:
             )
 
     def run(self, build: BuildJob, units: Sequence[Unit]) -> Iterator[Any]:
-        """As of `Engine.run`; gives up what is under way when it is left early."""
+        """Run units as `Engine.run` does; give up those under way if the caller stops early.
+
+        Raises:
+            SapiensError: A job raised it, or workers cannot start or went on dying.
+            Interrupted: A signal came.
+        """
         if not units:
             return
         answers: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
@@ -263,7 +268,7 @@ def import_ray() -> Any:
 
 @contextmanager
 def notes_in(output: Path) -> Iterator[Path]:
-    """A folder of its own for notes of workers, below OUTPUT/.shards."""
+    """Make a new folder below OUTPUT/.shards for notes of workers, and remove it at the end of the block."""
     above = output.absolute() / ".shards"
     notes = above / f"ray-{uuid4().hex}"
     with unwritable_is_error(notes):

@@ -110,6 +110,7 @@ class Worker:
             return file.tell()
 
     def file_of(self, unit: Unit) -> Path:
+        """Return the file of notes about a unit."""
         return self.notes / unit.name.replace("/", "-of-").replace(" ", "_")
 
     def _watch(self) -> None:

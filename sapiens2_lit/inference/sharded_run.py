@@ -1,4 +1,4 @@
-"""A run in parts: each predicts on its share of the pictures, and the last to finish makes what is of the whole run."""
+"""Coordinate a run in parts: each predicts on its share of the pictures, and the last one writes the run's lists."""
 
 import json
 import shutil
@@ -21,15 +21,15 @@ _RUN, _STARTED = "run.json", "started"
 
 
 class ShardedRun:
-    """The parts of a run in one folder, which know of each other by OUT/.shards; it is gone when all is done.
+    """The parts of a run in one folder, which share their state in OUT/.shards; it is removed when all are done.
 
     Args:
-        out: the folder of the results.
-        shard: the part that this process does.
-        source: all pictures of the run.
-        settings: by option, what must be the same for all parts.
-        completes: the last part to finish makes the lists of the whole run; else whoever calls `complete`, as where a
-            part that has finished may be done again.
+        out: Folder of the results.
+        shard: The part that this process does.
+        source: All pictures of the run.
+        settings: By option, the settings that all parts must share.
+        completes: Whether the last part to finish writes the lists of the whole run. Otherwise `complete` writes them,
+            as where a finished part may be done again.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class ShardedRun:
 
     @property
     def shards(self) -> list[Shard]:
+        """All parts of the run."""
         return [Shard(index, self.shard.number) for index in range(1, self.shard.number + 1)]
 
     def other(self, shard: Shard) -> Self:
@@ -59,10 +60,10 @@ class ShardedRun:
         return part
 
     def begin(self) -> None:
-        """Take part in the run in the folder, or begin it.
+        """Join the run in the folder, or begin it.
 
         Raises:
-            SettingError: the parts that are there are of a run with other options.
+            SettingError: The existing parts are of a run with other options.
         """
         with self._locked():
             path = self.folder / _RUN
@@ -74,7 +75,7 @@ class ShardedRun:
                     raise SettingError(
                         f"--shard {self.shard}: {self.out} has shards of a run with other options: {name} was "
                         f"{shown(there.get(name))}, here it is {shown(self.run.get(name))}. Give all shards the same "
-                        f"options, or this one another --output; to begin anew delete {self.folder}."
+                        f"options, or this one another --output; to start over, delete {self.folder}."
                     )
             (self.folder / self.shard.name).unlink(missing_ok=True)
 
@@ -82,8 +83,8 @@ class ShardedRun:
         """Start the writers of this part; the first part of a run that does not resume drops what earlier runs left.
 
         Args:
-            writers: of the run.
-            resume: whether earlier results count.
+            writers: Of the run.
+            resume: Whether earlier results are kept.
         """
         with self._locked():
             self.fresh = not (self.folder / _STARTED).is_file()
@@ -97,11 +98,11 @@ class ShardedRun:
             writer.start(self.out, resume, self.shard.name)
 
     def finish(self, writers: Sequence[Writer], unchanged: bool) -> bool:
-        """Say that this part is done; the last one makes the lists of the whole run. Returns whether that was this one.
+        """Mark this part as done; the last part writes the run's lists. Return whether this was the last one.
 
         Args:
-            writers: of the run, closed.
-            unchanged: this part has found everything there.
+            writers: Of the run, closed.
+            unchanged: Whether this part found all its results already written.
         """
         with self._locked():
             if self.fresh and unchanged and self.completes:  # of a run that was complete before
@@ -140,13 +141,13 @@ class ShardedRun:
             while True:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 with FileLock(path, thread_local=False):
-                    if path.exists():  # else the last part has removed it meanwhile
+                    if path.exists():  # otherwise the last part has removed it in the meantime
                         yield
                         return
 
 
 def shards_of_unfinished(out: Path) -> int | None:
-    """How many parts the run has of which a folder holds some; None where there is no such run."""
+    """Return the number of parts of the unfinished run in a folder; None if there is none."""
     try:
         return int(
             json.loads((out / FOLDER / _RUN).read_text(encoding="utf-8"))["--shard"].removeprefix("of ")
@@ -156,16 +157,20 @@ def shards_of_unfinished(out: Path) -> int | None:
 
 
 def refuse_unfinished_shards(out: Path) -> None:
-    """Raise SettingError if a folder holds some of the parts of a run, which a whole one would mix with its own."""
+    """Check that a folder holds no unfinished parts of a run, which a run without shards would mix up.
+
+    Raises:
+        SettingError: It does.
+    """
     if (out / FOLDER / _RUN).is_file():
         raise SettingError(
             f"--output {out} holds shards of a run that is not finished: give --shard I/N as for those, or another "
-            f"folder; to begin anew delete {out / FOLDER}."
+            f"folder; to start over, delete {out / FOLDER}."
         )
 
 
 def shown(value: Any) -> str:
-    """A setting as it is typed."""
+    """Return a setting as it is typed."""
     if isinstance(value, list):
         return " ".join(map(str, value)) or "empty"
     return "not given" if value is None else str(value)

@@ -165,7 +165,7 @@ def test_a_damaged_record_is_named(made: Path, tmp_path: Path, text: str) -> Non
 def test_two_processes_do_not_write_to_one_folder(made: Path, tmp_path: Path) -> None:
     pytest.importorskip("fcntl", reason="no locks on this system")
     root = copy(made, tmp_path)
-    expected = "another process is generating people there: wait for it"
+    expected = "another process is generating people here: wait for it"
     with sole_writer(root), pytest.raises(SettingError, match=expected):
         make(root, NUM + 1)
     assert make(root) == 0
@@ -185,7 +185,7 @@ def test_a_dataset_that_grows_keeps_its_splits(made: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("num", "changed", "expected"),
     [
-        (NUM, {"seed": 4}, "`seed` was --seed 3, now --seed 4 is asked for: go on with --seed 3"),
+        (NUM, {"seed": 4}, "`seed` was --seed 3, now --seed 4 is given: continue with --seed 3"),
         (NUM, {"size": (32, 48)}, "`size` was --size 48 32, now --size 32 48"),
         (NUM, {"people": (1, 2)}, "`people` was --people 1, now --people 1 2"),
         (
@@ -275,7 +275,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, workers: int) -
     (root / "images").rmdir()
     (root / "images").write_text("a file where a folder should be")
     with pytest.raises(
-        SettingError, match=r"images/00000[0-3].jpg cannot be written: .*the same command goes on"
+        SettingError, match=r"images/00000[0-3].jpg cannot be written: .*the same command continues"
     ):
         make_dataset(root, 4, SETTINGS, workers=workers, progress=False)
 

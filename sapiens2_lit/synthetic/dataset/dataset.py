@@ -1,4 +1,4 @@
-"""Datasets of synthetic people on disk, made in parallel; what is there is not made again."""
+"""Datasets of synthetic people on disk, generated in parallel; existing samples are kept."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -36,23 +36,23 @@ def make_dataset(
     part: tuple[int, int] = (1, 1),
     engine: Engine | None = None,
 ) -> int:
-    """Write `num` samples to `root`, or those that are missing there; returns how many were made.
+    """Write `num` samples to `root`, or those that are missing there; return how many were made.
 
     Labels are in the formats of docs/synthetic.md. It may be killed at any time and called again.
 
     Args:
-        root: a folder that is new, empty, or holds the dataset of the same settings.
-        num: of samples in all.
-        settings: what they show and which labels are written.
-        workers: processes; None for one on each CPU, 1 for this process alone.
-        progress: show a bar with images per second.
+        root: a folder that is new, empty, or holds a dataset with the same settings.
+        num: number of samples in all.
+        settings: content of the pictures, and the labels to write.
+        workers: number of processes; None for one per CPU, 1 for this process alone.
+        progress: whether to show a bar with images per second.
         part: (I, N): every N-th sample, from the I-th, counted from 1; the last part to finish completes the dataset.
         engine: makes the samples, instead of processes of this machine.
 
     Raises:
-        Interrupted: a signal came; what is there is whole.
-        SettingError: a setting out of its range, a folder that holds something else, that another process is
-            writing to, or that cannot be written.
+        Interrupted: a signal came; all files on disk are complete.
+        SettingError: a setting is out of its range, or the folder holds something else, is in use by another process,
+            or is not writable.
     """
     root = Path(root).expanduser()
     if not 1 <= num <= MOST_IMAGES:
@@ -73,7 +73,7 @@ def make_dataset(
 def _complete(
     root: Path, num: int, settings: Settings, mine: range, progress: bool, made: Callable[..., Iterator[int]]
 ) -> int:
-    """Make what is missing of this part of the first `num` samples; returns how many that were."""
+    """Make the missing samples of this part of the first `num`; return how many were made."""
     found = read_manifest(root)
     done = recorded(root, settings.tasks)
     if found is None:
@@ -99,7 +99,7 @@ def _complete(
 def _made(
     workers: int, engine: Engine | None, root: Path, indices: list[int], settings: Settings
 ) -> Iterator[int]:
-    """Make samples, in any order; gives how many more are done."""
+    """Make samples in any order; yield the number of further finished ones."""
     if engine is not None:
         slices = [indices[start : start + UNIT] for start in range(0, len(indices), UNIT)]
         units = [Unit(f"samples {stem(some[0])} to {stem(some[-1])}", some) for some in slices]
@@ -115,7 +115,7 @@ def _made(
 
 
 def sample_maker(root: Path, settings: Settings) -> Callable[[list[int]], int]:
-    """What makes some samples in a worker of an engine; returns how many."""
+    """Return a function that generates samples in a worker of an engine, and returns their number."""
     cv2.setNumThreads(0)
 
     def make(indices: list[int]) -> int:
@@ -128,7 +128,13 @@ def sample_maker(root: Path, settings: Settings) -> Callable[[list[int]], int]:
 
 
 def make_sample(root: Path, index: int, settings: Settings) -> None:
-    """Write all files of one sample, its record last."""
+    """Write all files of one sample, its record last.
+
+    Args:
+        root: folder of the dataset.
+        index: of the sample.
+        settings: of the dataset.
+    """
     frame = settings.frame(index)
     for name, data in encoded(frame, index, settings.tasks):
         write_file(root, name, data)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, in a folder that one process at a time writes to."""
+"""Write complete files only, in a folder for one writing process at a time."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,35 +10,46 @@ from sapiens2_lit.errors import SettingError
 
 try:
     import fcntl
-except ImportError:  # Windows, which has no such locks
+except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]  # a module elsewhere
 
-ADVICE = "Make room or choose another folder; the same command goes on where it stopped."
+ADVICE = "Free space or choose another folder; the same command continues where it stopped."
 
 
 def write_file(root: Path, name: str, data: bytes) -> None:
-    """Write `root`/`name` whole or not at all.
+    """Write `root`/`name` completely or not at all.
+
+    Args:
+        root: folder of the dataset.
+        name: of the file, relative to the folder.
+        data: its content.
 
     Raises:
-        SettingError: the folder cannot be written to, or is full.
+        SettingError: the folder is not writable, or is full.
     """
     write_whole(root / name, data, ADVICE)
 
 
 def write_same(root: Path, name: str, data: bytes) -> None:
-    """As `write_file`, where several processes may write the same at once."""
+    """Write a file as `write_file` does, where several processes may write the same at once.
+
+    Args:
+        root: Folder of the dataset.
+        name: Of the file, below `root`.
+        data: Its bytes.
+    """
     with unwritable_is_error(root / name, ADVICE), own_file(root / name) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
 def sole_writer(root: Path, part: bool = False) -> Iterator[None]:
-    """Make the folder `root` and keep it from other processes: two at once rename each other's half-written files.
+    """Make the folder `root` and lock it: two processes would rename each other's unfinished files.
 
-    Parts of one dataset, which write different files, keep it from whole ones, and whole ones from all.
+    Parts of one dataset share a lock, since they write different files; a whole dataset needs the lock for itself.
 
-    The lock ends with the process, however that ends. A file system without locks goes without; a folder that cannot
-    be made or opened is left to `write_file`, which says what is wrong.
+    The lock ends with the process, however that ends. Without locks in the file system there is no lock. If the folder
+    cannot be made or opened, `write_file` reports it later.
 
     Raises:
         SettingError: another process is writing to it.
@@ -53,7 +64,7 @@ def sole_writer(root: Path, part: bool = False) -> Iterator[None]:
         assert opened is not None
         os.close(opened)
         raise SettingError(
-            f"{root}: another process is generating people there: wait for it, or choose another folder"
+            f"{root}: another process is generating people here: wait for it, or choose another folder"
         ) from error
     except OSError:
         pass
@@ -66,11 +77,11 @@ def sole_writer(root: Path, part: bool = False) -> Iterator[None]:
 
 @contextmanager
 def remove_unfinished(root: Path, own: Callable[[Path], bool] = lambda path: True) -> Iterator[None]:
-    """Remove, when the block ends in an exception, what processes left that were killed while they wrote.
+    """Remove files left by killed processes, if the block ends in an exception.
 
     Args:
-        root: the dataset.
-        own: which files are of this command.
+        root: Folder of the dataset.
+        own: Tells whether a file belongs to this command.
     """
     try:
         yield
