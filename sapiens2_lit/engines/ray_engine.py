@@ -215,7 +215,7 @@ def patient(ray: Any) -> Iterator[None]:
     """Let Ray wait longer than 30 s for its own processes, which a busy machine may need to start them."""
     services = getattr(getattr(ray, "_private", None), "services", None)
     ask = getattr(services, "get_node", None)
-    if ask is None:  # a release that is built otherwise waits as long as it does
+    if services is None or ask is None:  # another release of Ray waits as long as it does
         yield
         return
 
