@@ -22,7 +22,7 @@ def markdown() -> Iterator[Path]:
 
 
 def anchors(file: Path) -> set[str]:
-    """What the headings of a file are called in links."""
+    """Return the names that links use for the headings of a file."""
     headings = re.findall(r"^#+ +(.+?) *$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -127,11 +127,18 @@ def fit(
     return once(output, work)
 
 
+def newest(run: Path) -> Path:
+    """Return the last checkpoint of the newest version that has one."""
+    versions = run.glob("version_*/checkpoints/last.ckpt")
+    return max(versions, key=lambda path: int(path.parents[1].name.removeprefix("version_")))
+
+
 def measure(run: Path, task: str, root: Path, size: tuple[int, int], sizes: Sizes) -> float:
     """The score of a run on pictures that nothing has learned from."""
     place = run / "measured"
     if not any(place.rglob("metrics.json")):
-        own = yaml.safe_load((run / "version_0" / "config.yaml").read_text())
+        last = newest(run)
+        own = yaml.safe_load((last.parents[1] / "config.yaml").read_text())
         init = {"root": str(root), "image_size": list(size), "num_workers": 0, "batch_size": sizes.batch}
         data = {
             "class_path": f"sapiens2_lit.datamodules.{MODULES[task]}",
@@ -141,7 +148,6 @@ def measure(run: Path, task: str, root: Path, size: tuple[int, int], sizes: Size
         settings.write_text(
             yaml.safe_dump({"model": {key: own["model"][key] for key in ("backbone", "heads")}, "data": data})
         )
-        last = run / "version_0" / "checkpoints" / "last.ckpt"
         command("test", "--config", settings, "--ckpt_path", last, *TRAINER[:6], "--output", place)
     return written(place, task)
 
@@ -214,7 +220,7 @@ def part(folder: Path, task: str, quick: bool) -> None:
         "--data.root", pool, "--data.val", "null", "--data.batch_size", sizes.batch,
         *(UNSURE if quick and task == "pose" else ()),
     )  # fmt: skip
-    checkpoint = teacher / "version_0" / "checkpoints" / "last.ckpt"
+    checkpoint = newest(teacher)
     labels, label_seconds = pseudo_labels(folder, checkpoint, pool, task)
     pseudo = mixture(folder / "pseudo.yaml", task, labelled, labelled_data(task, labels, nested=True))
     unlabeled = {"root": str(pool / "images"), "views": {"global_scale": [0.7, 1.0]}}

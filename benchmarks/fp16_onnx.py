@@ -60,7 +60,7 @@ def train(options: Namespace) -> Path:
     command += ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--data.num_workers", "1"]
     command += ["--trainer.limit_val_batches", "0", "--trainer.enable_progress_bar", "false"]
     cli = run(command)
-    return Path(cli.trainer.checkpoint_callback.last_model_path)
+    return Path(cli.trainer.log_dir, "checkpoints", "last.ckpt")
 
 
 def measure(files: dict[str, Path], checkpoint: Path) -> dict[str, dict[str, float]]:

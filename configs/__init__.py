@@ -1,0 +1,1 @@
+"""The shipped YAML files, one for each task, with overlays in folders."""

@@ -1,4 +1,4 @@
-"""Data for Lightning, one file a task."""
+"""LightningDataModules, one file per task."""
 
 import lazy_loader
 

@@ -11,19 +11,19 @@ from sapiens2_lit.transforms.dense import COLORLESS, ViewAugmentation
 class AlbedoDataModule(DenseDataModule):
     """Whole images and their albedo, matched by file stem.
 
-    A batch holds, besides what `DenseDataModule` names,
+    Besides the keys of `DenseDataModule`, a batch holds
         albedo (B, 3, H, W) float32: sRGB in 0..1, color without light; 0 where not valid.
-        valid (B, 1, H, W) bool: where the albedo counts.
+        valid (B, 1, H, W) bool: where the albedo is known.
 
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
-        albedos: folder under `root` with png of 8 or 16 bits, or npy, npz in 0..1 for each image; black does not count.
-        augment: random variation of training samples, none of it in color; null for none.
+        albedos: folder under `root` with a png (8 or 16 bits), npy or npz in 0..1 for each image; black is ignored.
+        augment: random variation of training samples, but not of colors; null for none.
         shared: the settings of `DenseDataModule`.
 
     Raises:
-        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+        SettingError, DataError: a setting or file is wrong; the message says what was found and expected.
     """
 
     def __init__(

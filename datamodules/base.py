@@ -1,4 +1,4 @@
-"""What the datamodules here share: stages, loaders that resume exactly, seeds and workers."""
+"""What all datamodules share: stages, loaders that resume exactly, seeds and workers."""
 
 import logging
 import os
@@ -53,27 +53,26 @@ class ImageDataModule(lightning.LightningDataModule):
     """Datasets by name (train, val, test), which `setup` fills, and their loaders.
 
     Attributes:
-        new_every_epoch: training samples never come twice.
-        labelled_elsewhere: stems of training pictures that are left out, as another dataset has true labels of them.
-        takes_parts: `fold` and `share` hold a part of the training data out, to validate on.
-        same_labels_on_all_ranks: all training batches have the same kinds of labels, so that processes need not ask
-            each other.
+        new_every_epoch: training samples never repeat.
+        labelled_elsewhere: stems of training pictures to leave out, because another dataset has true labels for them.
+        takes_parts: `fold` and `share` can hold out a part of the training data for validation.
+        same_labels_on_all_ranks: all training batches have the same kinds of labels, so ranks need not ask each other.
 
     Args:
         image_size: (height, width) of the input.
-        batch_size: samples a batch, on each rank.
+        batch_size: samples per batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
-        seed: of order and augmentation; null for the one of `seed_everything`, else 0.
-        allow: names of checks of labels whose findings are meant: they neither stop nor warn.
-        on_bad: what to do with single entries that cannot be used: `error` to stop, `skip` to leave them out and count
+        seed: of order and augmentation; null for the seed of `seed_everything`, else 0.
+        allow: names of label checks whose findings are intended: they neither stop nor warn.
+        on_bad: what to do with single entries that cannot be used: `error` stops, `skip` leaves them out and counts
             them.
-        confidence: what training makes of the confidence of labels that a model has predicted.
-        shards: how packed data are read; of folders nothing of it matters.
-        moves_ahead: whether, on CUDA, training batches of worker processes are copied to the device on a stream of its
-            own while the step before them computes: the device then holds one batch more.
+        confidence: how training uses the confidence of labels that a model predicted.
+        shards: how packed data are read; no effect on folders.
+        moves_ahead: whether, on CUDA, training batches of worker processes are copied to the device on a separate
+            stream while the current step computes: the device then holds one batch more.
 
     Raises:
-        SettingError: naming the setting, what was found and what was expected.
+        SettingError: a setting is wrong; the message names it, what was found and what was expected.
     """
 
     new_every_epoch = False
@@ -112,35 +111,36 @@ class ImageDataModule(lightning.LightningDataModule):
         self.shards = shards
         self.fold: Fold | None = None
         self.share: Share | None = None
-        self.report = Report()  # of the checks of the stages that were set up
-        self.checks_on_setup = True  # False where all checks follow
+        self.report = Report()  # of the checks of the stages set up so far
+        self.checks_on_setup = True  # False if all checks follow
         self.image_size = (image_size[0], image_size[1])
         self.batch_size = batch_size
         self.num_workers = num_workers
         self._seed = seed
-        self.augment: Any = None  # of training samples
+        self.augment: Any = None  # variation of training samples
         self._device_steps: list[Any] | None = None
         self.datasets: dict[str, Any] = {}
         self.train_dataset_wrapper: Callable[[Any], Any] | None = (
-            None  # of the training dataset, such as a feature cache's
+            None  # for the training dataset, such as a feature cache's
         )
 
     @property
     def seed(self) -> int:
+        """The seed of order and augmentation: the setting, else that of `seed_everything`, else 0."""
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
 
     @property
     def held_out(self) -> HeldOut | None:
-        """Which part of the training data is validated on; None where that has files of its own."""
+        """The part of the training data to validate on; None if validation has its own files."""
         return self.share if self.fold is None else self.fold
 
     def choose_pictures(self, name: str, path: Path, group_by: str | None) -> Choose | None:
-        """Which pictures of the training file belong to train or val where a part is held out; None for all.
+        """Return a function that tells which pictures of the training file belong to train or val; None for all.
 
         Args:
             name: train, val or test.
             path: the file, for messages.
-            group_by: as of `group_keys`; folds are of pictures where nothing is set.
+            group_by: as in `group_keys`; folds consist of pictures if it is None.
         """
         if self.held_out is None or name == "test":
             return None
@@ -154,19 +154,19 @@ class ImageDataModule(lightning.LightningDataModule):
         return bool(getattr(self.augment, "on_device", False))  # not every augmentation has it
 
     def train_samples(self) -> int | None:
-        """Number of different training samples, after `setup("fit")`; None before."""
+        """Return the number of different training samples, after `setup("fit")`; None before."""
         return len(self.datasets["train"]) if "train" in self.datasets else None
 
     def has_split(self, name: str) -> bool:
-        """Whether the settings do not leave out train, val or test by null."""
+        """Whether train, val or test is used; a setting of null leaves a split out."""
         return True
 
     def split_exists(self, name: str) -> bool:
-        """Whether there are files of a split that the settings do not leave out, so that `setup` may read it."""
+        """Whether a split is used and its files exist, so that `setup` can read it."""
         return self.has_split(name)
 
     def sample(self, name: str, index: int, epoch: int = 0) -> dict[str, Any]:
-        """One sample of a split that was set up, as the network gets it: varied, with the keys of the batch."""
+        """Return one sample of a split that was set up, as the network gets it: varied, with the keys of the batch."""
         dataset = self.datasets[name]
         if name == "train" and self.augments_on_device:
             dataset = SeededPixels(dataset, self.seed)
@@ -174,25 +174,25 @@ class ImageDataModule(lightning.LightningDataModule):
         return {key: value[0] for key, value in batch.items()}
 
     def check_subjects(self, names: Sequence[str]) -> list[Subject]:
-        """What checks look at in the given splits (train, val, test), after `setup` has read them."""
+        """Return what the checks examine in the given splits (train, val, test), after `setup` has read them."""
         return []
 
     def all_subjects(self, names: Sequence[str]) -> list[Subject]:
-        """`check_subjects`, and of labels that a model has predicted the pictures that are held out elsewhere."""
+        """Return `check_subjects`, and for predicted labels also the pictures that another dataset holds out."""
         found = self.check_subjects(names)
         return [*found, *pools_in(getattr(self, "root", None), found)]
 
     def describe(self) -> str:
-        """What is taught, in a few readable lines, after `setup("fit")`; empty for nothing to say."""
+        """Return a few readable lines about what is trained on, after `setup("fit")`; may be empty."""
         return ""
 
     def run_quick_checks(self, names: Sequence[str]) -> None:
-        """Run the checks that cost little on splits that were just read; call it at the end of `setup`.
+        """Run the cheap checks on splits that were just read; call it at the end of `setup`.
 
-        What is taught, notes and warnings are logged; `report` keeps all findings.
+        It logs what is trained on, notes and warnings; `report` keeps all findings.
 
         Raises:
-            LabelError: with all errors and warnings, if there is an error.
+            LabelError: a check found an error; it lists all errors and warnings.
         """
         if not names or not self.checks_on_setup:
             return
@@ -204,13 +204,13 @@ class ImageDataModule(lightning.LightningDataModule):
             _say(logging.WARNING if finding.warns else logging.INFO, render_finding(finding).strip())
 
     def train_sources(self) -> tuple[list[int], list[float]]:
-        """Number of training samples of each source, and how often they occur in an epoch."""
+        """Return the number of training samples of each source, and how often they occur in an epoch."""
         return [len(self.datasets["train"])], [1.0]
 
     def train_dataloader(self) -> TrainingLoader:
         sizes, weights = self.train_sources()
         dataset = self.datasets["train"]
-        paths = getattr(dataset, "image_paths", None)  # of what is read from files
+        paths = getattr(dataset, "image_paths", None)  # if samples are read from files
         if self.augments_on_device:
             dataset = SeededPixels(dataset, self.seed)
         loader = training_loader(
@@ -237,11 +237,11 @@ class ImageDataModule(lightning.LightningDataModule):
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
     ) -> dict[str, Any]:
-        """A batch on the device; its pixels are varied there where `augment.on_device` says so."""
-        seeds = batch.pop(SEED, None)  # stays on the host, which decides what is done
+        """Move a batch to the device, and vary its pixels there if `augment.on_device` is set."""
+        seeds = batch.pop(SEED, None)  # stays on the host, which draws the variation
         batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
         if seeds is not None:
-            # imported here: kornia takes seconds that other runs need not wait
+            # imported here: kornia takes seconds that other runs need not wait for
             from sapiens2_lit.transforms.device import augment_batch, device_steps
 
             if self._device_steps is None:
@@ -260,7 +260,7 @@ class ImageDataModule(lightning.LightningDataModule):
         return default_workers(1 if self.trainer is None else self.trainer.num_devices)
 
     def _ranks(self) -> dict[str, int]:
-        """num_replicas and rank of data parallelism, which is not the world where models are split."""
+        """Return num_replicas and rank of data parallelism, which is not the world size if models are split."""
         return (self.trainer and self.trainer.distributed_sampler_kwargs) or {"num_replicas": 1, "rank": 0}
 
 
@@ -270,15 +270,15 @@ def _say(level: int, text: str) -> None:
 
 
 class Shard(Dataset[dict[str, Any]]):
-    """An evaluation dataset as one of several ranks sees it: each sample says whether it is this rank's to count.
+    """The part of an evaluation dataset that one of several ranks evaluates.
 
-    Where samples do not divide evenly among ranks, the loader gives the first ones again (`evaluation_loader`); without
-    `evaluated` metrics that sum over pixels would count them twice.
+    Each sample says whether this rank evaluates it. If the samples do not divide evenly among ranks, the loader repeats
+    the first ones (`evaluation_loader`). Without `evaluated`, metrics that sum over pixels would include them twice.
 
     Args:
-        dataset: the whole.
+        dataset: the whole dataset.
         num_replicas: number of ranks.
-        rank: this one; sample i is its own where i % num_replicas is rank.
+        rank: this rank; it evaluates sample i if i % num_replicas is rank.
     """
 
     def __init__(self, dataset: Dataset[dict[str, Any]], num_replicas: int, rank: int) -> None:

@@ -1,4 +1,4 @@
-"""What several datasets have labels of, answered once for all of them."""
+"""Which labels several datasets have, in one place."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from sapiens2_lit.vocabularies import Classes, Skeleton
 
 
 class DatasetLabels:
-    """Asks those of several datasets that know.
+    """Answers questions about the labels of several datasets.
 
     Args:
         datasets: by name.
@@ -24,27 +24,27 @@ class DatasetLabels:
 
     @property
     def skeleton(self) -> Skeleton | None:
-        """The vocabulary of the datasets with keypoints, None if there is none.
+        """The vocabulary of the datasets with keypoints; None if there are no such datasets.
 
         Raises:
-            SettingError: they differ.
+            SettingError: their vocabularies differ.
         """
         return self._common("skeleton", "keypoints", self._with_keypoints())
 
     @property
     def classes(self) -> Classes | None:
-        """The vocabulary of the datasets with masks, None if there is none.
+        """The vocabulary of the datasets with masks; None if there are no such datasets.
 
         Raises:
-            SettingError: they differ.
+            SettingError: their vocabularies differ.
         """
         return self._common("classes", "names", self._with_masks())
 
     def count_classes(self) -> npt.NDArray[np.int64]:
-        """(C,) pixels of each class in the training masks of all datasets that have any.
+        """Count the pixels of each class (C,) in the training masks of all datasets that have masks.
 
         Raises:
-            SettingError: there are no masks, or they are of different classes.
+            SettingError: there are no masks, or their classes differ.
         """
         if self.classes is None:
             raise SettingError(
@@ -54,17 +54,18 @@ class DatasetLabels:
         return np.sum(counts, axis=0)
 
     def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]] | None:
-        """All labelled people of a stage (validate, test) as one COCO dict; None where no dataset has any."""
+        """Return all labeled people of a stage (validate, test) as one COCO dict; None if no dataset has any."""
         labelled = self._with_truth("val" if stage == "validate" else stage)
         truths = [self.datasets[name].ground_truth(stage) for name in labelled]  # type: ignore[attr-defined]  # labelled
         return join_ground_truths(truths) if truths else None
 
     def for_ground_truth(self, name: str, dataset: str, batch: dict[str, Any]) -> dict[str, Any]:
-        """An evaluation batch with the ids of `ground_truth`, or where its dataset has no part in that, without ids.
+        """Return an evaluation batch with the ids of `ground_truth`, without ids if its dataset has no labeled people.
 
         Args:
             name: val or test.
-            dataset: which one's batch it is.
+            dataset: name of the batch's dataset.
+            batch: the batch as the dataset gives it.
         """
         labelled = self._with_truth(name)
         if dataset in labelled:
@@ -74,12 +75,12 @@ class DatasetLabels:
     def check(
         self, heads: Mapping[str, tuple[str, ...]], taught: Collection[str] = (), unlabeled: bool = False
     ) -> None:
-        """Check, by one training sample of each dataset, that every head and every dataset is of use.
+        """Check that every head has a dataset to learn from and every dataset a head, by one sample of each.
 
         Args:
             heads: the labels that each head learns from.
-            taught: heads that need no labels, as a teacher says what is on the images.
-            unlabeled: something learns from images alone.
+            taught: heads that need no labels, because a teacher gives them.
+            unlabeled: whether something learns from images alone.
 
         Raises:
             SettingError: no dataset has the labels of a head, or no head learns from a dataset.
@@ -104,7 +105,7 @@ class DatasetLabels:
         }
 
     def _with_masks(self) -> dict[str, ImageDataModule]:
-        """The datasets whose `classes` say something: where there are no masks, they are None."""
+        """Return the datasets that have masks; the `classes` of others are None."""
         return {name: data for name, data in self.datasets.items() if _gives(data, "classes", "segmentation")}
 
     def _with_truth(self, name: str) -> list[str]:
@@ -119,5 +120,5 @@ class DatasetLabels:
 
 
 def _gives(data: ImageDataModule, attribute: str, label: str) -> bool:
-    """Whether a dataset has an attribute, and its batches the label that it speaks of."""
+    """Whether a dataset has an attribute, and its batches the label that the attribute describes."""
     return getattr(data, attribute, None) is not None and label in getattr(data, "targets", (label,))

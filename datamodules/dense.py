@@ -1,4 +1,4 @@
-"""What the datamodules of dense tasks share: folders of images and labels in, whole images out."""
+"""What the datamodules of dense tasks share: they read folders of images and labels and give whole images."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -37,50 +37,52 @@ _log = logging.getLogger(__name__)
 class DenseDataModule(ImageDataModule, ABC):
     """Whole images and their dense labels, matched by file stem.
 
-    Training sees random views; validation and test the whole image. A subclass says which labels there are. A batch
-    holds, besides them,
+    Training uses random views; validation and test use the whole image. A subclass says which labels there are. Besides
+    the labels, a batch holds
         image (B, 3, H, W) uint8: RGB.
         affine (B, 2, 3) float32: original pixel -> input pixel.
-        evaluated (B,) bool, in evaluation by several processes alone: False for samples that another one evaluates.
+        evaluated (B,) bool, only in evaluation by several processes: False for samples that another rank evaluates.
         sample, a list of str: the image, for messages.
 
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
-        view: how whole images meet the input: `letterbox` keeps their aspect, the rest is black and not counted;
-            `stretch` fills the input, as the released segmentation models were trained. It belongs to the model:
-            checkpoints keep it, and prediction and exports obey it.
-        train: file with the stems to train on, one a line, looked up under `root`, then under `root`/splits. Where none
-            of the three files is there, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
-        val: those to validate on, or a share of the others, such as 0.1, chosen by hash; null for no validation.
-        test: those to test on.
-        fold: cross-validation: `0/5` validates on the first of five parts of all that is not for testing, chosen by
-            hash, and trains on the others; null for none.
-        group_by: what stays together when a share is split off: `picture`, or `folder`, for images in a folder for
-            each person or video; null for pictures.
-        images: folder under `root` with the images, in folders of its own if you like.
-        valids: folder under `root` with a png for each image, 0 where labels do not count; null if there is none, and
-            used if it is there.
-        layer: of exr files of several passes, the layer or channel to take, such as ViewLayer.Normal, or one for each
+        view: how whole images fit the input: `letterbox` keeps their aspect and fills the rest with ignored black
+            pixels; `stretch` fills the input, as in the training of the released segmentation models. It belongs to the
+            model: checkpoints keep it, and prediction and exports use it.
+        train: file with the stems to train on, one per line, looked up under `root`, then under `root`/splits. If none
+            of the three files exists, images are split by hash: 80 % to train, 10 % to validate, 10 % to test.
+        val: file with the stems to validate on, or a share of the training images, such as 0.1, chosen by hash; null
+            for no validation.
+        test: file with the stems to test on.
+        fold: cross-validation: `0/5` validates on the first of five parts of all images that are not for testing,
+            chosen by hash, and trains on the others; null for none.
+        group_by: what stays together when a share is split off: `picture`, or `folder` if each person or video has a
+            folder; null for pictures.
+        images: folder under `root` with the images; it may have subfolders.
+        valids: folder under `root` with a png for each image, 0 where labels are invalid; null to use none. The default
+            is used only if it exists.
+        layer: layer or channel to read from exr files with several passes, such as ViewLayer.Normal, or one for each
             label ({alpha: Combined.A, foreground: Combined}); null for the only one that fits.
-        min_valid: least number of pixels that must count; samples with fewer are left out, counted and reported.
-        batch_size: images a batch, on each rank.
+        min_valid: least number of valid pixels; samples with fewer are left out, counted and reported.
+        batch_size: images per batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         augment: random variation of training samples; null for none.
-        seed: of order and augmentation; null for the one of `seed_everything`, else 0.
-        allow: names of checks of labels whose findings are meant: they neither stop nor warn.
-        on_bad: what to do with single samples that cannot be used: `error` to stop, `skip` to leave them out and count
+        seed: of order and augmentation; null for the seed of `seed_everything`, else 0.
+        allow: names of label checks whose findings are intended: they neither stop nor warn.
+        on_bad: what to do with single samples that cannot be used: `error` stops, `skip` leaves them out and counts
             them.
         reduced_decoding: whether training JPEGs that are shown at half their size or less are decoded at 1/2, 1/4 or
             1/8 of it; their pixels then differ by a few of 255 levels.
-        confidence: of labels that a model has predicted (`predict --as_dataset`): training pixels of less than `min` do
-            not count, and with `weight` the loss of each pixel is multiplied by its confidence; null to take all alike.
-        shards: how packed data are read; of folders nothing of it matters.
-        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
+        confidence: how training uses the confidence of labels that a model predicted (`predict --as_dataset`): pixels
+            with less than `min` are ignored, and with `weight` the loss of each pixel is multiplied by its confidence;
+            null to use all labels alike.
+        shards: how packed data are read; no effect on folders.
+        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the current step
             computes; the device then holds one batch more.
 
     Raises:
-        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+        SettingError, DataError: a setting or file is wrong; the message says what was found and expected.
     """
 
     takes_parts = True
@@ -132,23 +134,27 @@ class DenseDataModule(ImageDataModule, ABC):
         self._subjects: list[Subject] = []
 
     def check_view(self) -> None:
-        """Raise SettingError where the labels do not fit the view, or there is no such view."""
+        """Check that the view exists and suits the labels.
+
+        Raises:
+            SettingError: there is no such view, or the labels do not allow it.
+        """
         check_view(self.view)
 
     @abstractmethod
     def find_labels(self) -> list[LabelSource]:
-        """The kinds of labels that every image of train, val and test has.
+        """Return the kinds of labels that every image of train, val and test has.
 
         Raises:
             SettingError, DataError: a folder is missing, or settings contradict each other.
         """
 
     def find_pictures(self, name: str) -> Pictures | None:
-        """The pictures of a split with their labels as a labelling tool writes them; None where they are as ours."""
+        """Return the pictures of a split with labels in the format of a labeling tool; None for label folders."""
         return None
 
     def find_backgrounds(self) -> Backgrounds | None:
-        """What to put behind people in training."""
+        """Return the backgrounds to put behind people in training; None for none."""
         return None
 
     def has_split(self, name: str) -> bool:
@@ -162,7 +168,7 @@ class DenseDataModule(ImageDataModule, ABC):
             return file is not None
         try:
             return bool(split_stems(self.root, images_by_stem(self.root / self.images), self.splits, name))
-        except DataError:  # the file is not there, or no image falls to the split by hash
+        except DataError:  # the file is not there, or the split by hash gets no image
             return False
 
     def setup(self, stage: str) -> None:
@@ -198,14 +204,14 @@ class DenseDataModule(ImageDataModule, ABC):
         return "\n".join(lines + describe_labels(training, Sampling(QUICK_FILES)))
 
     def teardown(self, stage: str) -> None:
-        """Report how many samples were left out, or had values that did not count."""
+        """Report how many samples were left out, or had values that are ignored."""
         for name in STAGES.get(stage, ()):
             dataset = self.datasets.get(name)
             if isinstance(dataset, DenseDataset):
                 _report(name, dataset)
 
     def find_valids(self) -> ValidFolder | None:
-        """Where labels count. The default folder need not be there, another one must."""
+        """Return the folder that says where labels are valid; None if the default folder does not exist."""
         if self.valids is None or (self.valids == "valids" and not (self.root / self.valids).exists()):
             return None
         return ValidFolder(self.root / self.valids)
@@ -251,7 +257,7 @@ class DenseDataModule(ImageDataModule, ABC):
         )
 
     def _stems(self, found: Mapping[str, str], name: str) -> list[str]:
-        """The stems of a split: those of its file or by hash, or its part by `fold` or by a share as `val`."""
+        """Return the stems of a split: from its file, by hash, or the part chosen by `fold` or by a share as `val`."""
         held_out = self.held_out
         if held_out is None or name == "test":
             return split_stems(self.root, found, self.splits, name)
@@ -271,7 +277,7 @@ class DenseDataModule(ImageDataModule, ABC):
 
 
 def _labeled(name: str, stems: list[str], labels: list[LabelSource]) -> list[str]:
-    """The stems that have all labels; what is left out is said. All of them, for an error, where none has."""
+    """Return the stems that have all labels, and report the others. If none has all, return all, for the error."""
     bad = {stem: why for label in labels for stem, why in label.unlabeled(stems).items()}
     kept = [stem for stem in stems if stem not in bad]
     if not kept or not bad:
@@ -303,6 +309,6 @@ def _report(name: str, dataset: DenseDataset) -> None:
         )  # fmt: skip
     if dataset.invalid.count:
         _log.warning(
-            "%s: %d of %d samples have labels that are %s in places; these pixels do not count.",
+            "%s: %d of %d samples have labels that are %s in places; these pixels are ignored.",
             name, dataset.invalid.count, len(dataset), say_invalid(dataset.label_sources),
         )  # fmt: skip

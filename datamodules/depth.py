@@ -1,4 +1,4 @@
-"""Depth for Lightning: folders of images and depth maps in, whole images out."""
+"""Depth for Lightning: it reads folders of images and depth maps and gives whole images."""
 
 from typing import Any
 
@@ -14,19 +14,19 @@ from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
 class DepthDataModule(DenseDataModule):
     """Whole images and their depth, matched by file stem.
 
-    A batch holds, besides what `DenseDataModule` names,
-        depth (B, 1, H, W) float32: along z, in metres, or if relative in the files' unit; 0 where not valid.
-        valid (B, 1, H, W) bool: where the depth counts.
+    Besides the keys of `DenseDataModule`, a batch holds
+        depth (B, 1, H, W) float32: along z, in meters, or in the files' unit if `relative`; 0 where not valid.
+        valid (B, 1, H, W) bool: where the depth is known.
         intrinsics (B, 3, 3) float32, with `cameras` or `field_of_view`: of the image as the network sees it.
 
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
-        depths: folder under `root` with npy, npz, png of 16 bits, or exr for each image; 0, NaN and infinity do not
-            count.
-        unit: metres of one unit of the files, such as 0.001 for millimetres. Null: 1 for floats; integers need one.
-        relative: depth of an unknown scale, of any unit, above 0; larger is farther all the same. The head has such a
-            setting, too.
+        depths: folder under `root` with npy, npz, png of 16 bits, or exr for each image; 0, NaN and infinity are
+            ignored.
+        unit: meters of one unit of the files, such as 0.001 for millimeters. Null: 1 for floats; integers need a unit.
+        relative: whether the depth has an unknown scale, in any unit, above 0; larger is still farther. The head has
+            the same setting.
         cameras: folder under `root` with intrinsics for each image or folder of images (json, txt), or one such file
             for all; null for none.
         field_of_view: degrees across the longer side of every image, instead of `cameras`.
@@ -34,7 +34,7 @@ class DepthDataModule(DenseDataModule):
         shared: the settings of `DenseDataModule`.
 
     Raises:
-        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+        SettingError, DataError: a setting or file is wrong; the message says what was found and expected.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Mattes for Lightning: folders of images, alphas and foregrounds in, whole images out."""
+"""Mattes for Lightning: it reads folders of images, alphas and foregrounds and gives whole images."""
 
 import logging
 from typing import Any
@@ -9,7 +9,7 @@ from sapiens2_lit.data.labels.color import AlphaFolder, ForegroundFolder
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.transforms.dense import COLORLESS, ViewAugmentation
 
-_FOREGROUNDS = "foregrounds"  # the folder that need not be there, another one must
+_FOREGROUNDS = "foregrounds"  # this default folder may be missing, another one may not
 
 _log = logging.getLogger(__name__)
 
@@ -17,25 +17,25 @@ _log = logging.getLogger(__name__)
 class MattingDataModule(DenseDataModule):
     """Whole images and their mattes, matched by file stem: image = foreground + (1 - alpha) background.
 
-    A batch holds, besides what `DenseDataModule` names,
-        alpha (B, 1, H, W) float32: the people's share of a pixel, 0..1; NaN outside the image, where nothing counts.
+    Besides the keys of `DenseDataModule`, a batch holds
+        alpha (B, 1, H, W) float32: the people's share of a pixel, 0..1; NaN outside the image, which is ignored.
         foreground (B, 3, H, W) float32, with `foregrounds`: sRGB in 0..1, premultiplied.
 
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
         alphas: folder under `root` with png of one channel, 8 or 16 bits, or npy, npz in 0..1 for each image.
-        foregrounds: folder under `root` with png, npy or npz of the people's color; null if there is none,
-            and used if it is there.
-        premultiplied: whether the foregrounds' colors are multiplied by alpha.
-        backgrounds: folder under `root`, or an absolute one, with photographs without people, to put behind those of
-            training samples; null for none.
-        background_probability: how often, where there are `backgrounds`.
-        augment: random variation of training samples, none of it in color; null for none.
+        foregrounds: folder under `root` with png, npy or npz of the people's color; null to use none.
+            The default is used only if it exists.
+        premultiplied: whether the foregrounds' colors are already multiplied by alpha.
+        backgrounds: folder under `root`, or an absolute one, with photographs without people, to put behind the people
+            of training samples; null for none.
+        background_probability: probability of another background, with `backgrounds`.
+        augment: random variation of training samples, but not of colors; null for none.
         shared: the settings of `DenseDataModule`.
 
     Raises:
-        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+        SettingError, DataError: a setting or file is wrong; the message says what was found and expected.
     """
 
     def __init__(

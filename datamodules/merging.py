@@ -1,4 +1,4 @@
-"""Pseudo-labels beside true ones in a MultitaskDataModule: true labels win, and pictures held out are found."""
+"""Pseudo-labels beside true labels in a MultitaskDataModule: true labels win, and held-out pictures are found."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -17,21 +17,25 @@ _log = logging.getLogger(__name__)
 
 
 def pseudo_root(data: ImageDataModule) -> Path | None:
-    """The folder of a dataset whose labels a model has predicted; None of others."""
+    """Return the folder of a dataset whose labels a model predicted; None for other datasets."""
     root = getattr(data, "root", None)
     return root if isinstance(root, Path) and root.is_dir() and read_origin(root) is not None else None
 
 
 def true_labels_first(names: Iterable[str], datasets: Datasets) -> list[str]:
-    """The names in their order, those of pseudo-labels behind the others."""
+    """Return the names in their order, but datasets of pseudo-labels last."""
     return sorted(names, key=lambda name: pseudo_root(datasets[name]) is not None)
 
 
 def leave_out_labelled(name: str, datasets: Datasets) -> None:
-    """Let a dataset of pseudo-labels leave out the pictures of which another one, set up already, has true labels.
+    """Leave out the pictures of a pseudo-labeled dataset that have true labels in a dataset already set up.
+
+    Args:
+        name: name of the dataset; one without pseudo-labels is left as it is.
+        datasets: all datasets by name.
 
     Raises:
-        DataError: a list of labelled pictures cannot be read.
+        DataError: a list of labeled pictures cannot be read.
     """
     data = datasets[name]
     if (root := pseudo_root(data)) is None:
@@ -53,7 +57,7 @@ def leave_out_labelled(name: str, datasets: Datasets) -> None:
 
 
 def pools(datasets: Datasets) -> list[Pool]:
-    """Of each dataset of pseudo-labels that is trained on, its pictures that others validate or test on."""
+    """Return, for each training dataset of pseudo-labels, its pictures that other datasets validate or test on."""
     found = []
     for name, data in datasets.items():
         if (root := pseudo_root(data)) is None or "train" not in data.datasets:
@@ -72,7 +76,7 @@ def pools(datasets: Datasets) -> list[Pool]:
 
 
 def label_keys(data: ImageDataModule) -> set[str]:
-    """The keys of the labels that a dataset will have."""
+    """Return the keys of the labels that a dataset will have in its batches."""
     if isinstance(data, DenseDataModule):
         return {label.key for label in data.find_labels()}
     return {"keypoints"}

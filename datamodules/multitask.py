@@ -1,4 +1,4 @@
-"""Several datasets, each with labels of its own, in one training."""
+"""Several datasets with different labels in one training."""
 
 import logging
 import os
@@ -41,40 +41,42 @@ _log = logging.getLogger(__name__)
 
 
 class MultitaskDataModule(lightning.LightningDataModule):
-    """Named datasets, each a datamodule of its own, combined step by step.
+    """Named datasets, each with its own datamodule, combined step by step.
 
-    A training batch is one dataset's, as its datamodule says, with the dataset's name as `dataset`; by the schedule
-    `all` it is {"batches": {name: batch}}. Each batch trains the heads whose labels it has. Validation and test go
-    through the batches of all datasets in turn, every one once, and metrics are over all of them.
+    A training batch comes from one dataset, as its datamodule gives it, with the dataset's name as `dataset`; with the
+    schedule `all` it is {"batches": {name: batch}}. Each batch trains the heads whose labels it has. Validation and
+    test go through all batches of all datasets, and metrics are over all of them.
 
-    True labels win over those of a model (`predict --as_dataset`): its pictures that another dataset has true labels of
-    the same kind of, byte for byte, are left out; those that another dataset validates on are an error.
+    True labels win over labels that a model predicted (`predict --as_dataset`). A predicted dataset leaves out
+    pictures (compared byte for byte) with true labels of the same kind in another dataset. Pictures that another
+    dataset validates on are an error.
 
-    An epoch ends when
-        by `round_robin` and `all`, the longest dataset was gone through once; shorter ones start over, in a new order.
-        by `proportional`, each dataset gave its number of batches times its weight.
+    An epoch ends
+        with `round_robin` and `all`, after one pass through the longest dataset; shorter ones start over, in a new
+        order.
+        with `proportional`, when each dataset has given its number of batches times its weight.
 
     Args:
         datasets: the datamodules by name.
         schedule: what a step trains on: `round_robin`, one dataset after the other; `proportional`, one dataset drawn
-            by its number of batches and weight, on all ranks the same; `all`, a batch of each.
-        weights: by `proportional`, factors on how often datasets are taken; 1 for those not named.
-        image_size: (height, width) of the input, handed to all datasets.
-        view: how whole images meet the input, `letterbox` or `stretch`, handed to all datasets that show whole
-            images: a model has one view for all heads.
-        fold: cross-validation in all datasets, as `0/5`: of each the first of five parts is validated on; null for each
-            dataset's own.
-        val: share of each dataset's training pictures to validate on, such as 0.1; null for each dataset's own.
-        root: folder that relative roots of the datasets lie in; null for the working directory.
-        batch_size: samples a batch of each dataset, on each rank; null for each dataset's own.
-        num_workers: loader processes of each dataset that does not say, on each rank; null for a share of the CPUs.
-        seed: of the drawn order; null for the one of `seed_everything`, else 0.
-        allow: names of checks of labels whose findings are meant in all datasets, beside each dataset's own.
-        on_bad: what to do with single samples that cannot be used, in all datasets: `error` to stop, `skip` to leave
-            them out and count them; null for each dataset's own.
+            by its number of batches and weight, the same on all ranks; `all`, a batch of each.
+        weights: with `proportional`, factors on how often datasets are used; 1 for those not named.
+        image_size: (height, width) of the input, for all datasets.
+        view: how whole images fit the input, `letterbox` or `stretch`, for all datasets of whole images: a model has
+            one view for all heads.
+        fold: cross-validation in all datasets: `0/5` validates on the first of five parts of each; null for each
+            dataset's own setting.
+        val: share of each dataset's training pictures to validate on, such as 0.1; null for each dataset's own setting.
+        root: folder that relative roots of the datasets start from; null for the working directory.
+        batch_size: samples per batch of each dataset, on each rank; null for each dataset's own setting.
+        num_workers: loader processes on each rank for each dataset that does not set it; null for a share of the CPUs.
+        seed: of the drawn order; null for the seed of `seed_everything`, else 0.
+        allow: names of label checks whose findings are intended in all datasets, besides each dataset's own setting.
+        on_bad: what to do with single samples that cannot be used, in all datasets: `error` stops, `skip` leaves them
+            out and counts them; null for each dataset's own setting.
 
     Raises:
-        SettingError: naming the setting, what was found and what was expected.
+        SettingError: a setting is wrong; the message names it, what was found and what was expected.
     """
 
     def __init__(
@@ -128,33 +130,41 @@ class MultitaskDataModule(lightning.LightningDataModule):
 
     @property
     def seed(self) -> int:
+        """The seed of the drawn order: the setting, else that of `seed_everything`, else 0."""
         return int(os.environ.get("PL_GLOBAL_SEED", 0)) if self._seed is None else self._seed
 
     @property
     def same_labels_on_all_ranks(self) -> bool:
-        """All processes take the same dataset at every step, so that they train the same heads."""
+        """Whether training batches of every dataset have the same labels on all ranks.
+
+        All processes use the same dataset at every step, so that they train the same heads.
+        """
         return all(data.same_labels_on_all_ranks for data in self.datasets.values())
 
     def train_samples(self) -> int | None:
-        """Number of training samples of all datasets, after `setup("fit")`; None before."""
+        """Return the number of training samples of all datasets, after `setup("fit")`; None before."""
         counts = [data.train_samples() for data in self.datasets.values()]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
 
-    # ------------------------------------------- what heads ask of the data, see DatasetLabels
+    # ------------------------------------------- what heads ask about the data, see DatasetLabels
 
     @property
     def skeleton(self) -> Skeleton | None:
+        """The vocabulary of the keypoints of all datasets; None without keypoints."""
         return self.labels.skeleton
 
     @property
     def classes(self) -> Classes | None:
+        """The vocabulary of the masks of all datasets; None without masks."""
         return self.labels.classes
 
     def count_classes(self) -> npt.NDArray[np.int64]:
+        """Count the pixels of each class (C,) in the training masks of all datasets."""
         return self.labels.count_classes()
 
     def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]] | None:
+        """Return all labeled people of a stage (validate, test) as one COCO dict; None without any."""
         return self.labels.ground_truth(stage)
 
     # ------------------------------------------------------------------------ stages
@@ -167,7 +177,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         """Set up every dataset that has the stage.
 
         Raises:
-            SettingError, DataError: with all that is wrong, by dataset; or no dataset has the stage.
+            SettingError, DataError: no dataset has the stage, or datasets have problems, which are listed by dataset.
         """
         if not (names := self._taking_part(stage)):
             raise SettingError(f"data.datasets: `{STAGES[stage][0]}` is null in all of them.")
@@ -232,7 +242,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         return self._evaluation("test")
 
     def state_dict(self) -> dict[str, Any]:
-        """Where training is in each dataset: Lightning forgets the loader's own state at the end of an epoch."""
+        """Return the position in each dataset; Lightning drops the loader's state at the end of an epoch."""
         return {} if self._training is None else {"mixture": self._training.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -241,7 +251,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
     ) -> dict[str, Any]:
-        """Every batch on the device in the way of its own dataset, which may vary pixels there."""
+        """Move every batch to the device as its dataset does, which may vary pixels there."""
         if "batches" in batch:
             parts = batch["batches"]
             return {"batches": {name: self._transfer(part, device) for name, part in parts.items()}}
@@ -254,11 +264,11 @@ class MultitaskDataModule(lightning.LightningDataModule):
     # ----------------------------------------------------------------------- details
 
     def _hand_down(self, name: str, data: ImageDataModule, batch_size: int | None, root: str | None) -> None:
-        """Give a dataset what is set once for all."""
+        """Pass shared settings on to a dataset."""
         if data.image_size not in (IMAGE_SIZE, self.image_size):
             raise SettingError(
                 f"data.datasets.{name}.image_size is {data.image_size}, but data.image_size is {self.image_size}, and "
-                "all datasets of a run have one size: set data.image_size alone."
+                "all datasets of a run have one size: set only data.image_size."
             )
         data.image_size = self.image_size
         data.allow = (*data.allow, *self.allow)
@@ -287,7 +297,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         if own not in ("letterbox", self.view):
             raise SettingError(
                 f"data.datasets.{name}.view is {own}, but data.view is {self.view}, and a model has one view for all "
-                "heads: set data.view alone."
+                "heads: set only data.view."
             )
         data.view = self.view
         data.check_view()
@@ -306,7 +316,7 @@ class MultitaskDataModule(lightning.LightningDataModule):
         return loader
 
     def _having(self, name: str) -> dict[str, ImageDataModule]:
-        """The datasets with samples of that name (train, val, test) that were set up."""
+        """Return the datasets that were set up with samples of split `name` (train, val, test)."""
         return {key: data for key, data in self.datasets.items() if name in data.datasets}
 
     def _taking_part(self, stage: str) -> list[str]:
@@ -314,5 +324,5 @@ class MultitaskDataModule(lightning.LightningDataModule):
 
 
 def _of_dataset(name: str, report: Report) -> list[Finding]:
-    """The findings in one dataset, which say so."""
+    """Return the findings in one dataset, with its name in front."""
     return [replace(one, where=f"data.datasets.{name}, {one.where}") for one in report.findings]

@@ -1,4 +1,4 @@
-"""Surface normals for Lightning: folders of images and normals in, whole images out."""
+"""Surface normals for Lightning: it reads folders of images and normals and gives whole images."""
 
 from typing import Any
 
@@ -14,26 +14,27 @@ from sapiens2_lit.transforms.dense import RELEASED, DenseAugmentation
 class NormalDataModule(DenseDataModule):
     """Whole images and their surface normals, matched by file stem.
 
-    A batch holds, besides what `DenseDataModule` names,
-        normal (B, 3, H, W) float32: unit vectors towards the camera, x right, y down, z forward; 0 where not valid.
-        valid (B, 1, H, W) bool: where the normal counts.
+    Besides the keys of `DenseDataModule`, a batch holds
+        normal (B, 3, H, W) float32: unit vectors toward the camera, x right, y down, z forward; 0 where not valid.
+        valid (B, 1, H, W) bool: where the normal is known.
         intrinsics (B, 3, 3) float32, with `cameras` or `field_of_view`: of the image as the network sees it.
 
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
         normals: folder under `root` with npy, npz, exr or png (n + 1) / 2 of 8 or 16 bits for each image.
-        frame: of the files: `opencv` (x right, y down, z forward), `opengl` (y up, z towards the viewer), `directx`
-            (y up, z forward), `directx_normals` (y down, z towards the viewer), `pytorch3d` (x left, y up, z forward);
-            of a world, with extrinsics in the files of `cameras`: `blender`, `unreal`, `colmap`, `nerf`.
+        frame: coordinate axes of the files: `opencv` (x right, y down, z forward), `opengl` (y up, z toward the
+            viewer), `directx` (y up, z forward), `directx_normals` (y down, z toward the viewer), `pytorch3d` (x left,
+            y up, z forward); or world axes, with extrinsics in the files of `cameras`: `blender`, `unreal`, `colmap`,
+            `nerf`.
         cameras: folder under `root` with intrinsics for each image or folder of images (json, txt), or one such file
-            for all; null where there are none: pixels then count as square, which matters to rotated views alone.
+            for all; null for none: pixels are then taken to be square, which matters only to rotated views.
         field_of_view: degrees across the longer side of every image, instead of `cameras`.
         augment: random variation of training samples; null for none.
         shared: the settings of `DenseDataModule`.
 
     Raises:
-        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+        SettingError, DataError: a setting or file is wrong; the message says what was found and expected.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a datamodule consists of."""
+"""The parts of a datamodule."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from sapiens2_lit.datamodules.multitask import MultitaskDataModule
 
 
 def datamodule_parts(data: Any) -> dict[str, Any]:
-    """The datamodules of one of several datasets, by name; any other datamodule is its only part, without a name."""
+    """Return the datamodules of a MultitaskDataModule by name; any other datamodule is its only part, named ""."""
     return dict(data.datasets) if isinstance(data, MultitaskDataModule) else {"": data}

@@ -1,4 +1,4 @@
-"""Point maps for Lightning: folders of images, points or depth, and cameras in, whole images out."""
+"""Point maps for Lightning: it reads images, points or depth, and cameras and gives whole images."""
 
 from typing import Any
 
@@ -11,36 +11,36 @@ from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.dense import RELEASED_POINTMAP, DenseAugmentation
 
-_CAMERAS = "cameras"  # the folder where nothing is set
+_CAMERAS = "cameras"  # the default folder
 
 
 class PointmapDataModule(DenseDataModule):
     """Whole images, their point maps and cameras, matched by file stem.
 
-    A batch holds, besides what `DenseDataModule` names,
-        pointmap (B, 3, H, W) float32: metres, x right, y down, z forward, on the rays of `intrinsics`; 0 where not
-            valid.
-        valid (B, 1, H, W) bool: where it counts.
+    Besides the keys of `DenseDataModule`, a batch holds
+        pointmap (B, 3, H, W) float32: meters, x right, y down, z forward, on the rays of `intrinsics`; 0 where not
+        valid.
+        valid (B, 1, H, W) bool: where the point is known.
         intrinsics (B, 3, 3) float32: of the image as the network sees it.
 
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
-        pointmaps: folder under `root` with npy, npz or exr for each image; null to take `depths`.
+        pointmaps: folder under `root` with npy, npz or exr for each image; null to use `depths`.
         depths: folder under `root` with depth along z instead of points: npy, npz, png of 16 bits, or exr.
-        frame: of the point maps: `opencv` (x right, y down, z forward), `opengl` (y up, z towards the viewer),
-            `directx` (y up, z forward), `pytorch3d` (x left, y up, z forward); of a world, with extrinsics in the files
-            of `cameras`, in the unit of the points: `blender`, `unreal`, `colmap`, `nerf`.
-        unit: metres of one unit of the files, such as 0.001 for millimetres. Null: 0.01 for `unreal`, 1 for other
-            floats; integers need one.
+        frame: coordinate axes of the point maps: `opencv` (x right, y down, z forward), `opengl` (y up, z toward the
+            viewer), `directx` (y up, z forward), `pytorch3d` (x left, y up, z forward); or world axes, with extrinsics
+            in the files of `cameras`, in the unit of the points: `blender`, `unreal`, `colmap`, `nerf`.
+        unit: meters of one unit of the files, such as 0.001 for millimeters. Null: 0.01 for `unreal`, 1 for other
+            floats; integers need a unit.
         cameras: folder under `root` with intrinsics for each image or folder of images (json, txt), or one such file
-            for all. Null: the folder `cameras`, unless there is a `field_of_view`.
+            for all. Null: the folder `cameras`, unless `field_of_view` is set.
         field_of_view: degrees across the longer side of every image, instead of `cameras`.
         augment: random variation of training samples; null for none.
         shared: the settings of `DenseDataModule`.
 
     Raises:
-        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+        SettingError, DataError: a setting or file is wrong; the message says what was found and expected.
     """
 
     def __init__(

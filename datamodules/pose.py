@@ -1,4 +1,4 @@
-"""Pose data for Lightning: COCO keypoint files in, batches of crops and keypoints out."""
+"""Pose data for Lightning: it reads COCO keypoint files and gives batches of crops and keypoints."""
 
 import logging
 from collections.abc import Sequence
@@ -51,10 +51,10 @@ class PoseSource:
     Attributes:
         root: its folder.
         annotations: its COCO file, looked up under `root`, then under `root`/annotations.
-        images: its images' folder under `root`.
-        weight: how often its people occur in an epoch: 2 twice, 0.5 a random half of them.
-        skeleton: its vocabulary, where its categories do not name the keypoints as the model's does.
-        masks: its masks' folder under `root`, of the classes of `data.classes`; read where `data.masks` is given.
+        images: folder of its images under `root`.
+        weight: how often its people occur in an epoch: 2 for twice, 0.5 for a random half of them.
+        skeleton: its vocabulary, if its categories do not name the keypoints as the model's vocabulary does.
+        masks: folder of its masks under `root`, with the classes of `data.classes`; read if `data.masks` is set.
     """
 
     root: str
@@ -66,65 +66,67 @@ class PoseSource:
 
 
 class PoseDataModule(ImageDataModule):
-    """People from COCO keypoint files of any vocabulary, cropped one a sample.
+    """People from COCO keypoint files of any vocabulary; each sample is the crop of one person.
 
     A batch holds
         image (B, 3, H, W) uint8: RGB.
-        keypoints (B, K, 3) float32: x, y in input pixels, v 0 unlabelled, 1 occluded, 2 visible.
+        keypoints (B, K, 3) float32: x, y in input pixels, v 0 unlabeled, 1 occluded, 2 visible.
         affine (B, 2, 3) float32: original pixel -> input pixel.
         box (B, 4) float32: x, y, w, h in original pixels.
-        score (B,) float32: the box's confidence, 1 for labelled ones.
+        score (B,) float32: the box's confidence, 1 for labeled ones.
         image_id (B,) int64: as in `ground_truth`.
         person (B,) int64: index in the stage's dataset.
-        segmentation (B, H, W) int64: class index of each pixel, 255 where nothing counts; with `masks` alone.
+        segmentation (B, H, W) int64, only with `masks`: class index of each pixel, 255 ignored.
         sample, a list of str: image and annotation, for messages.
 
     Args:
         root: the dataset's folder.
-        skeleton: the vocabulary of the model, by name or file; labels are mapped to it by name. Null means that
-            of the pose head on the command line, else `sociopticon308`. A COCO file names it by its category.
+        skeleton: the vocabulary of the model, by name or file; labels are mapped to it by name. Null for the vocabulary
+            of the pose head on the command line, else `sociopticon308`. A COCO file gives the vocabulary of its
+            category.
         image_size: (height, width) of the input.
         train: labels to train on, looked up under `root`, then under `root`/annotations: a COCO file, a YOLO data.yaml,
-            an annotations.xml of CVAT, or a folder of LabelMe. Where nothing is set and the file is not there, the
-            folders of these tools are recognized, with their splits.
-        val: those to validate on, or a share of the training pictures, such as 0.1, chosen by hash; null for no
+            an annotations.xml of CVAT, or a folder of LabelMe. If the default file does not exist, the folders of these
+            tools are recognized, with their splits.
+        val: labels to validate on, or a share of the training pictures, such as 0.1, chosen by hash; null for no
             validation.
-        test: those to test on.
+        test: labels to test on.
         fold: cross-validation: `0/5` validates on the first of five parts of the pictures of `train`, chosen by hash,
-            and trains on the others, whatever `val` is; null for none.
+            and trains on the others, for any `val`; null for none.
         group_by: what stays together when a share is split off: a field of the file's images, `folder`, or `picture`;
-            null for a field of subjects or videos where every image has one.
+            null for a field of subjects or videos if every image has one.
         images: folder under `root` that file names are relative to, or one for each split ({train: train2017, ...}).
-            Where nothing is set, folders named after the annotation file and its own folder are looked at, too.
-        masks: folder under `root` with a png for each image, of the same stem, whose values are classes: brings
-            `segmentation` along; null for none.
-        classes: the vocabulary of the masks, by name or file. Null means that of the segmentation head on the command
-            line, else `body29`.
-        batch_size: people a batch, on each rank.
+            The default also finds folders named after the annotation file or its folder.
+        masks: folder under `root` with a png for each image, of the same stem, whose values are classes: adds
+            `segmentation` to the batch; null for none.
+        classes: the vocabulary of the masks, by name or file. Null for the vocabulary of the segmentation head on the
+            command line, else `body29`.
+        batch_size: people per batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
         augment: random variation of training samples; null for none.
         box: training and validation boxes: `label` (the file's) or `keypoints` (tight around them).
         padding: factor on the sides of boxes.
-        detections: COCO results to validate and test on, instead of labelled boxes.
-        detection_threshold: lowest score of a detection that counts.
+        detections: COCO results to validate and test on, instead of labeled boxes.
+        detection_threshold: lowest score of a detection that is used.
         sources: more datasets to train on, mixed with `train`.
         weight: how often the people of `train` occur in an epoch, beside `sources`.
-        file_skeleton: the vocabulary of `train`, `val` and `test`, where their categories do not name the keypoints as
-            the model's does, or do not name them at all: the points of these files in their order.
-        seed: of order and augmentation; null for the one of `seed_everything`, else 0.
-        allow: names of checks of labels whose findings are meant: they neither stop nor warn.
-        on_bad: what to do with single people or images that cannot be used: `error` to stop, `skip` to leave them out
-            and count them.
+        file_skeleton: the vocabulary of `train`, `val` and `test`, if their categories name the keypoints otherwise
+            than the model's vocabulary or not at all: the points of these files in order.
+        seed: of order and augmentation; null for the seed of `seed_everything`, else 0.
+        allow: names of label checks whose findings are intended: they neither stop nor warn.
+        on_bad: what to do with single people or images that cannot be used: `error` stops, `skip` leaves them out and
+            counts them.
         reduced_decoding: whether training JPEGs that are shown at half their size or less are decoded at 1/2, 1/4 or
             1/8 of it; their pixels then differ by a few of 255 levels.
-        confidence: of labels that a model has predicted (`predict --as_dataset`): training points of less than `min`
-            are unlabelled, and with `weight` the loss of each is multiplied by its score; null to take all alike.
-        shards: how packed data are read; of folders nothing of it matters.
-        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
+        confidence: how training uses the confidence of labels that a model predicted (`predict --as_dataset`): points
+            with less than `min` are unlabeled, and with `weight` the loss of each point is multiplied by its score;
+            null to use all labels alike.
+        shards: how packed data are read; no effect on folders.
+        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the current step
             computes; the device then holds one batch more.
 
     Raises:
-        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+        SettingError, DataError: a setting or file is wrong; the message says what was found and expected.
     """
 
     takes_parts = True
@@ -199,7 +201,7 @@ class PoseDataModule(ImageDataModule):
         return self._finder.exists(self._file_of(name))
 
     def setup(self, stage: str) -> None:
-        """Read what a stage (fit, validate, test) needs and has not been read."""
+        """Read what a stage (fit, validate, test) needs, unless it was read before."""
         find_root(self.root)
         if stage == "fit" and self.without_masks:
             _log.warning("data.masks is null: a head that predicts classes learns nothing from this data.")
@@ -227,13 +229,13 @@ class PoseDataModule(ImageDataModule):
         return [len(people) for people in self.datasets["train"].sources], self.weights
 
     def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]]:
-        """All annotations of a stage that was set up, as a COCO dict in the skeleton's vocabulary.
+        """Return all annotations of a stage that was set up, as a COCO dict in the skeleton's vocabulary.
 
         Args:
             stage: train, validate or test.
 
         Raises:
-            SettingError: if the stage was not set up, or has no annotations.
+            SettingError: the stage was not set up, or has no annotations.
         """
         name = "val" if stage == "validate" else stage
         if name not in self.files:
@@ -243,7 +245,7 @@ class PoseDataModule(ImageDataModule):
         return build_ground_truth(self.files[name])
 
     def count_classes(self) -> npt.NDArray[np.int64]:
-        """(C,) pixels of each class in the training images' masks, of 2000 of them at most; after `setup("fit")`.
+        """Count the pixels of each class (C,) in the masks of at most 2000 training images; after `setup("fit")`.
 
         Raises:
             SettingError: there are no masks.
@@ -264,7 +266,7 @@ class PoseDataModule(ImageDataModule):
         return SplitFinder(self.root, self.annotations, _DEFAULTS, "pose")
 
     def _file_of(self, name: str) -> str:
-        """The split whose file holds the people of a split: a part of training that is held out is validated on."""
+        """Return the split whose file holds the people of a split: a held-out part of training is used as val."""
         return "train" if self.held_out is not None and name == "val" else name
 
     def _read_labelled(self, name: str) -> list[People]:
@@ -311,7 +313,7 @@ class PoseDataModule(ImageDataModule):
         return [file.people for file in self.files[name]]
 
     def _find_masks(self, people: Sequence[People], training: bool) -> list[list[LabelSource]]:
-        """The masks of each source, after checking that all images have theirs."""
+        """Return the masks of each source, after checking that every image has its mask."""
         if self.masks is None or self.classes is None:
             return []
         places = [(self.root, self.masks, "data.masks")]

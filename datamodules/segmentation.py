@@ -1,4 +1,4 @@
-"""Segmentation data for Lightning: folders of images and masks in, whole images out."""
+"""Segmentation data for Lightning: it reads folders of images and masks and gives whole images."""
 
 from typing import Any
 
@@ -17,31 +17,31 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.segmentation import RELEASED, SegmentationAugmentation
 from sapiens2_lit.vocabularies import load_classes
 
-_MASKS = "masks"  # where nothing is set; only then the labels of tools are looked for
+_MASKS = "masks"  # the default folder; labels of tools are looked for only if it is not changed
 
 
 class SegmentationDataModule(DenseDataModule):
     """Whole images and their class maps, matched by file stem.
 
-    A batch holds, besides what `DenseDataModule` names,
-        segmentation (B, H, W) int64: class index, 255 where nothing counts.
+    Besides the keys of `DenseDataModule`, a batch holds
+        segmentation (B, H, W) int64: class index, 255 ignored.
 
     Args:
         root: the dataset's folder.
         image_size: (height, width) of the input.
-        classes: the vocabulary of the masks, by name or file. Null means that of the segmentation head on the command
-            line, else `body29`.
-        masks: folder under `root` with a png for each image, of the same stem. Where it is not there, the folders of
-            labelling tools are recognized; `train` may name their labels, too: a COCO file, a YOLO data.yaml, an
+        classes: the vocabulary of the masks, by name or file. Null for the vocabulary of the segmentation head on the
+            command line, else `body29`.
+        masks: folder under `root` with a png for each image, of the same stem. If it does not exist, the folders of
+            labeling tools are recognized. `train` may also name their labels: a COCO file, a YOLO data.yaml, an
             annotations.xml of CVAT, a folder of LabelMe, or a list of CVAT's Segmentation mask.
-        backgrounds: folder under `root`, or an absolute one, with photographs without people: what is of the
-            background's class in training samples is replaced by parts of them; null for none.
-        background_probability: how often, where there are `backgrounds`.
+        backgrounds: folder under `root`, or an absolute one, with photographs without people: parts of them replace the
+            background class in training samples; null for none.
+        background_probability: probability of another background, with `backgrounds`.
         augment: random variation of training samples; null for none.
         shared: the settings of `DenseDataModule`.
 
     Raises:
-        SettingError, DataError: naming the setting or the file, what was found and what was expected.
+        SettingError, DataError: a setting or file is wrong; the message says what was found and expected.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SegmentationDataModule(DenseDataModule):
         return (self.held_out is not None and name != "test") or finder.exists(name)
 
     def _has_own_masks(self, finder: SplitFinder) -> bool:
-        """Whether masks are a folder of ours: it is there or set, or no tool's labels are."""
+        """Whether masks are a folder in the kit's format: it exists or is set, or there are no labels of a tool."""
         if finder.names_tool():
             return False
         return self.masks != _MASKS or (self.root / _MASKS).is_dir() or not finder.finds_tool()
@@ -90,7 +90,7 @@ class SegmentationDataModule(DenseDataModule):
         return [MaskFolder(self.root / self.masks, mask_classes(self.root, self.classes))]
 
     def count_classes(self) -> npt.NDArray[np.int64]:
-        """(C,) pixels of each class in the training masks, of 2000 of them at most; after `setup("fit")`."""
+        """Count the pixels of each class (C,) in at most 2000 training masks; after `setup("fit")`."""
         masks, names = self.datasets["train"].label_sources[0], self.datasets["train"].names.tolist()
         return count_classes([(masks, stem_of(name)) for name in names], self.classes.num_classes)
 

@@ -1,4 +1,4 @@
-"""Endless synthetic people for Lightning, generated on the way, with exact labels of every task."""
+"""Endless synthetic people for Lightning, generated during training, with exact labels for every task."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,9 +17,9 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.synthetic.dataset.frame import ANGLES, FIELDS_OF_VIEW, MOST_PEOPLE
 from sapiens2_lit.vocabularies import load_classes, load_skeleton
 
-# Where the indices of a stage begin: training never comes to what is validated or tested on.
+# Where the indices of a stage begin: training never reaches the pictures of validation and test.
 _STARTS = {"train": 0, "val": 1 << 40, "test": 1 << 41}
-_COUNTED = 32  # pictures in which classes are counted, and their size: seconds in all
+_COUNTED = 32  # pictures in which classes are counted, and their size: takes seconds in all
 _COUNTED_SIZE = (192, 144)
 
 
@@ -27,27 +27,27 @@ class SyntheticDataModule(ImageDataModule):
     """Whole pictures of synthetic people, new ones in every epoch; nothing is read from disk.
 
     A batch holds the keys of docs/conventions.md: `image`, the `targets`, and always `valid`, `intrinsics`, `affine`
-    (the identity), `box`, `score`, `image_id`, `person` and `sample`. Keypoints and box are those of the largest
-    person in the picture; dense labels are of all people.
+    (the identity), `box`, `score`, `image_id`, `person` and `sample`. Keypoints and box belong to the largest person in
+    the picture; dense labels show all people.
 
     Args:
         image_size: (height, width) of the pictures.
-        skeleton: the vocabulary of the keypoints, by name or file, known points found by name. Null means that of the
-            pose head on the command line, else `sociopticon308`.
-        targets: labels, of keypoints, segmentation, normal, pointmap, depth, albedo, alpha, foreground.
+        skeleton: the vocabulary of the keypoints, by name or file; known points are found by name. Null for the
+            vocabulary of the pose head on the command line, else `sociopticon308`.
+        targets: the labels, out of keypoints, segmentation, normal, pointmap, depth, albedo, alpha, foreground.
         people: least and greatest number of people in a picture, 20 at most.
-        field_of_view: least and greatest vertical one of the cameras, in degrees.
-        samples_per_epoch: pictures an epoch, over all ranks.
-        val_samples: pictures to validate on, always the same ones; none of them is trained on.
-        test_samples: pictures to test on, others again.
-        batch_size: pictures a batch, on each rank.
+        field_of_view: least and greatest vertical field of view of the cameras, in degrees.
+        samples_per_epoch: pictures per epoch, over all ranks.
+        val_samples: pictures to validate on, always the same; training does not use them.
+        test_samples: pictures to test on, different from both.
+        batch_size: pictures per batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
-        seed: another one, other people; null for the one of `seed_everything`, else 0.
-        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
+        seed: another seed gives other people; null for the seed of `seed_everything`, else 0.
+        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the current step
             computes; the device then holds one batch more.
 
     Raises:
-        SettingError: naming the setting, what was found and what was expected.
+        SettingError: a setting is wrong; the message names it, what was found and what was expected.
     """
 
     new_every_epoch = True
@@ -92,7 +92,7 @@ class SyntheticDataModule(ImageDataModule):
             found = ", ".join(unknown) if targets else "empty"
             raise SettingError(f"data.targets: {found}; expected some of {', '.join(TARGETS)}.")
         self.skeleton = load_skeleton(skeleton or "sociopticon308")
-        find_source(self.skeleton)  # a vocabulary without a known point is an error now, not in a worker
+        find_source(self.skeleton)  # a vocabulary without a known point is an error here, not in a worker
         self.classes = load_classes("body29")
         self.targets = tuple(targets)
         self.people = (people[0], people[1])
@@ -117,7 +117,7 @@ class SyntheticDataModule(ImageDataModule):
             )
 
     def count_classes(self) -> npt.NDArray[np.int64]:
-        """(C,) pixels of each class in small versions of the first training pictures, 32 of them at most."""
+        """Count the pixels of each class (C,) in small versions of at most 32 training pictures."""
         length = min(_COUNTED, self.counts["train"])
         few = SyntheticDataset(
             length,
@@ -134,9 +134,9 @@ class SyntheticDataModule(ImageDataModule):
         return np.asarray(counts)[: self.classes.num_classes]
 
     def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]]:
-        """The largest person of each picture of a stage (validate, test), as a COCO dict in the skeleton's vocabulary.
+        """Return the largest person of each picture of a stage as a COCO dict in the skeleton's vocabulary.
 
-        It renders these pictures: boxes and visibility are seen, not known beforehand.
+        The stage is validate or test. It renders these pictures, because only the render shows boxes and visibility.
 
         Raises:
             SettingError: the stage was not set up, or is train, which has no end.

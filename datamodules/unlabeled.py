@@ -1,4 +1,4 @@
-"""Images without labels for Lightning: folders, videos, people cut out by boxes."""
+"""Images without labels for Lightning: folders, videos, and people cut out by boxes."""
 
 import hashlib
 import logging
@@ -24,8 +24,8 @@ from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.views import MultiCropAugmentation
 
 BOXES = "boxes.json"
-CHECKED = 50_000  # images whose headers are looked at beforehand
-LOCAL_SHARE = 0.5  # of each side of the input: local views are that large where nothing says how large
+CHECKED = 50_000  # images whose headers are read before training
+LOCAL_SHARE = 0.5  # default size of local views: this share of each side of the input
 
 _log = logging.getLogger(__name__)
 
@@ -33,36 +33,36 @@ _log = logging.getLogger(__name__)
 class UnlabeledDataModule(ImageDataModule):
     """Views of all images, and frames of all videos, under a folder, for `sapiens2-lit pretrain`.
 
-    Under `fit`, where a teacher (`model.teacher`) says what is on them, each view is an image of its own, and none are
-    held out: there are no labels to validate on. For `pretrain` a batch holds `image` (B, G, 3, H, W), with contrast
-    `local` (B, L, 3, h, w), `seed` (B,), which stays on the host, and `sample`. Images that are damaged, too large or
-    too small are left out, counted and named. Gray ones have three equal channels.
+    With `fit` and a teacher (`model.teacher`), each view is one image, and no image is held out, because there are no
+    labels to validate on. For `pretrain` a batch holds `image` (B, G, 3, H, W), with contrast `local` (B, L, 3, h, w),
+    `seed` (B,), which stays on the host, and `sample`. Images that are damaged, too large or too small are left out,
+    counted and named. Gray images have three equal channels.
 
     Args:
-        root: folder of images and videos, in folders or not; or one video.
+        root: folder of images and videos, with or without subfolders; or one video.
         image_size: (height, width) of global views, multiples of the backbone's patch.
-        boxes: JSON file with boxes of people, each of which is a picture of its own then; see docs/pretraining.md.
-            `boxes.json` in the folder is taken by itself.
-        list: text file with the images to take, one path a line, relative to the folder, as `curate select` writes it;
-            null for all. Videos are not looked at then.
+        boxes: JSON file with boxes of people, each of which becomes one picture; see docs/pretraining.md. `boxes.json`
+            in the folder is used without this setting.
+        list: text file with the images to use, one path per line, relative to the folder, as `curate select` writes it;
+            null for all. With a list, videos are not used.
         views: how views are cut and varied.
-        global_views: of each image; null for what the objective needs.
-        local_views: of each image; null for 4 with self-distillation, else none.
-        local_size: (height, width) of local views (unpublished); null for half of each side.
+        global_views: global views of each image; null for the number that the objective needs.
+        local_views: local views of each image; null for 4 with self-distillation, else none.
+        local_size: (height, width) of local views (not published); null for half of each side.
         least_side: shortest side of an image, or person, in pixels; null for half the shorter side of the input.
-        frame_step: of videos every so many frames are taken.
-        near_duplicates: a frame whose hash of 64 bits differs from the last one's in so many or fewer is dropped.
+        frame_step: one of so many frames of a video is used.
+        near_duplicates: a frame is dropped if its 64-bit hash differs from the last one's in so many bits or fewer.
         frames: folder for the frames of videos; null for `.frames` beside each video.
         val_samples: images to measure reconstruction on, chosen by name, a tenth of all at most; 0 for none.
-        batch_size: images a batch, on each rank.
+        batch_size: images per batch, on each rank.
         num_workers: loader processes on each rank; null for a share of the CPUs, at most 8.
-        seed: of order and views; null for the one of `seed_everything`, else 0.
-        shards: how packed data are read; of folders nothing of it matters.
-        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the step before it
+        seed: of order and views; null for the seed of `seed_everything`, else 0.
+        shards: how packed data are read; no effect on folders.
+        moves_ahead: whether, on CUDA, a thread copies the next training batch to the device while the current step
             computes; the device then holds one batch more.
 
     Raises:
-        SettingError: naming the setting, what was found and what was expected.
+        SettingError: a setting is wrong; the message names it, what was found and what was expected.
     """
 
     def __init__(
@@ -106,12 +106,12 @@ class UnlabeledDataModule(ImageDataModule):
             views,
         )
         self._least_side = least_side
-        self.left_out: dict[str, str] = {}  # before training, by name: why
+        self.left_out: dict[str, str] = {}  # images left out before training: name -> reason
 
     # -------------------------------------------------------------- files
 
     def prepare_data(self) -> None:
-        """Write the frames of videos, once; a video that cannot be read is left out."""
+        """Write the frames of videos to disk, once; a video that cannot be read is left out."""
         for video in self.videos():
             folder = frames_folder(video, self.frames, self.frame_step, self.near_duplicates)
             try:
@@ -120,16 +120,17 @@ class UnlabeledDataModule(ImageDataModule):
                 _log.warning("left out: %s", error)
 
     def videos(self) -> list[Path]:
+        """Return the videos under the folder; none if `list` is set."""
         if not self.root.is_file():
             find_root(self.root)
         return find_videos(self.root) if self.list is None else []
 
     def setup(self, stage: str) -> None:
-        """Find the pictures and part them; `fit` and `validate` are the stages."""
+        """Find the pictures and split them for a stage, `fit` or `validate`."""
         if "train" in self.datasets:
             return
         pictures = self.find_pictures()
-        self.views = replace(self.views, size=self.image_size)  # which a MultitaskDataModule may have set
+        self.views = replace(self.views, size=self.image_size)  # a MultitaskDataModule may have set it
         held_out = 0 if self.as_images else min(self.val_samples, len(pictures) // 10)
         order = sorted(pictures, key=lambda one: hashlib.sha256(one.name.encode()).digest())
         chosen = {one.name for one in order[:held_out]}
@@ -145,16 +146,17 @@ class UnlabeledDataModule(ImageDataModule):
 
     @property
     def least_side(self) -> int:
+        """Shortest side of a usable picture, in pixels: the setting, or half the shorter side of the input."""
         return self._least_side or max(1, min(self.image_size) // 2)
 
     @property
     def as_images(self) -> bool:
-        """Whether what is trained takes images, not views of them."""
+        """Whether the trained module takes images, not views of them."""
         module = None if self.trainer is None else self.trainer.lightning_module
         return module is not None and not getattr(module, "takes_views", False)
 
     def find_pictures(self) -> list[Picture]:
-        """All that can be used, as far as headers tell.
+        """Return all pictures that can be used, judged by their headers.
 
         Raises:
             DataError: there is none.
@@ -171,7 +173,7 @@ class UnlabeledDataModule(ImageDataModule):
             )
         base = self.root if self.root.is_dir() else self.root.parent
         everything = [part for file in files for part in self.parts_of(file, base)]
-        far = len(everything) > CHECKED or is_address(self.root)  # headers would have to be fetched
+        far = len(everything) > CHECKED or is_address(self.root)  # reading headers would fetch the files
         pictures = [one for one in everything if far or self.looks_usable(one)]
         self.say_left_out(len(everything))
         if not pictures:
@@ -180,7 +182,7 @@ class UnlabeledDataModule(ImageDataModule):
         return pictures
 
     def parts_of(self, file: Path, base: Path) -> list[Picture]:
-        """A file as one picture, or each person in it as one."""
+        """Return a file as one picture, or each person in it as one picture."""
         name = str(file.relative_to(base)) if file.is_relative_to(base) else str(file)
         if (boxes := self._boxes()) is None:
             return [Picture(file, None, name)]
@@ -196,6 +198,7 @@ class UnlabeledDataModule(ImageDataModule):
         return self._read_boxes
 
     def looks_usable(self, picture: Picture) -> bool:
+        """Whether a picture's header can be read and its shorter side is long enough; if not, note why."""
         try:
             height, width = upright_size(picture.path)
             region = picture.region or (0, 0, width, height)
@@ -208,7 +211,7 @@ class UnlabeledDataModule(ImageDataModule):
         return True
 
     def say_left_out(self, total: int) -> None:
-        """Log what is left out, with the first names."""
+        """Log how many images are left out, with the first names."""
         if not self.left_out:
             return
         shown = "".join(f"\n  {reason}" for reason in list(self.left_out.values())[:SHOWN])
@@ -217,7 +220,7 @@ class UnlabeledDataModule(ImageDataModule):
         _log.warning("left out: %d of %d images%s%s", len(self.left_out), total, shown, rest)
 
     def teardown(self, stage: str) -> None:
-        """Say what was left out on the way: damage shows when pixels are decoded."""
+        """Report what was left out during training: damage shows when pixels are decoded."""
         if (data := self.datasets.get("train")) is not None and (count := data.left_out.count):
             names = [data.pictures[index].name for index in data.left_out.indices()[:SHOWN]]
             more = f" and {count - SHOWN} more" if count > SHOWN else ""
@@ -230,13 +233,13 @@ class UnlabeledDataModule(ImageDataModule):
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
     ) -> dict[str, Any]:
-        """A batch on the device, but for its seeds; pixels are varied there where `views.colors.on_device` says so."""
+        """Move a batch to the device, except its seeds, and vary pixels there if `views.colors.on_device` is set."""
         seeds = batch.pop("seed")
         batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
         batch["seed"] = seeds  # masks are drawn on the host
         colors = self.views.settings.colors
         if colors.on_device and "train" in self.datasets and self._trains():
-            # imported here: kornia takes seconds that other runs need not wait
+            # imported here: kornia takes seconds that other runs need not wait for
             from sapiens2_lit.transforms.device import augment_batch, device_steps
 
             steps = device_steps((self.datasets["train"].colors,))
@@ -252,7 +255,7 @@ class UnlabeledDataModule(ImageDataModule):
 
 
 def one_by_one(batch: dict[str, Any]) -> dict[str, Any]:
-    """A batch of views (B, V, 3, H, W) as one of B * V images, with nothing but their names."""
+    """Return a batch of views (B, V, 3, H, W) as one of B * V images, with their names and no other keys."""
     views = batch["image"].shape[1]
     names = [name for name in batch.get("sample", ()) for _ in range(views)]
     kept = {key: batch[key] for key in ("dataset",) if key in batch}
@@ -260,7 +263,16 @@ def one_by_one(batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def view_seeds(seeds: Sequence[int], views: int, stream: int) -> torch.Tensor:
-    """A seed for each view of each sample, apart from those of other views."""
+    """Return a seed for each view of each sample, different from the seeds of other views.
+
+    Args:
+        seeds: one seed per sample.
+        views: number of views per sample.
+        stream: 0 for global views, 1 for local ones.
+
+    Returns:
+        int64 (B * V,), the views of a sample next to each other.
+    """
     drawn = [
         int(np.random.default_rng((seed, stream, view, 7)).integers(2**63))
         for seed in seeds
@@ -270,6 +282,6 @@ def view_seeds(seeds: Sequence[int], views: int, stream: int) -> torch.Tensor:
 
 
 def local_size_of(image_size: tuple[int, int], patch: int = 16) -> tuple[int, int]:
-    """(height, width) of local views: half of each side, in whole patches, one at least."""
+    """Return (height, width) of local views: half of each side, in whole patches, at least one patch."""
     height, width = (max(1, round(LOCAL_SHARE * side / patch)) * patch for side in image_size)
     return height, width

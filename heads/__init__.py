@@ -1,4 +1,4 @@
-"""Heads: one file a task."""
+"""Heads: one file for each task."""
 
 import lazy_loader
 

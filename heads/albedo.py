@@ -1,4 +1,4 @@
-"""Albedo: the color that light has not touched."""
+"""Albedo: the color of a surface without light and shadow."""
 
 import math
 from collections.abc import Mapping
@@ -19,19 +19,22 @@ if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
 
 
 class AlbedoHead(DenseHead):
-    """sRGB in 0..1 at the input's size. The network may leave the range in training; predictions are clamped.
+    """Predict sRGB albedo in 0..1 at the input's size.
+
+    The network's raw values may leave the range during training; predictions are clamped.
 
     Args:
-        embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle`, with RMSNorm as in the released recipe (never published), `deconv`, `light`, or
-            `linear`; `auto` for what its weights have, without weights `pixel_shuffle`.
-        loss: named terms, modules called as `term(albedo, target, valid)` with (B, 3, H, W), (B, 3, H, W) and
-            (B, 1, H, W); the default is 2 absolute, 2 gradient and 1 chromaticity error.
-        released_loss: the default terms in their released form, which clamps inside the chromaticity and takes means
-            over all pixels of a batch that count.
+        embed_dim: Channels of the backbone's feature map.
+        decoder: `pixel_shuffle` (with RMSNorm, as in the released recipe, whose weights were never published),
+            `deconv`, `light` or `linear`; `auto` follows the weights that are loaded, and is `pixel_shuffle` without
+            weights.
+        loss: Named terms: modules called as `term(albedo, target, valid)` with (B, 3, H, W), (B, 3, H, W) and (B, 1, H,
+            W). None: absolute error (weight 2), gradient error (2) and chromaticity error (1).
+        released_loss: Use the default terms in their released form, which clamps the prediction inside the chromaticity
+            and averages over all valid pixels of a batch.
 
     Raises:
-        SettingError: `loss` and `released_loss` are both given.
+        SettingError: `loss` and `released_loss` are both given, or `loss` is empty.
     """
 
     targets = ("albedo",)
@@ -53,15 +56,15 @@ class AlbedoHead(DenseHead):
         return outputs.flip(-1)
 
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
-        """PSNR, SSIM and errors, as they are and blind to brightness."""
+        """Return PSNR, SSIM and errors, with and without a correction of brightness."""
         return measures.collect({"albedo": measures.AlbedoErrors()})
 
     def score(self, values: Mapping[str, float]) -> float:
-        """1 - `rmse`, which tells apart what `psnr` does."""
+        """Return 1 - `rmse`, which ranks models as `psnr` does."""
         return 1 - values.get("rmse", math.nan)
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """sRGB (B, 3, H, W) in 0..1 at the size of the network's input."""
+        """Return sRGB (B, 3, H, W) in 0..1 at the size of the network's input."""
         return {"albedo": self.field(outputs, batch).clamp(0, 1)}
 
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
@@ -69,7 +72,7 @@ class AlbedoHead(DenseHead):
 
 
 def default_terms(released: bool) -> Terms:
-    """The released weights; `released` chooses their form too."""
+    """Return the terms with the released weights; `released` also chooses the released form."""
     return {
         "l1": AlbedoL1(released=released),
         "gradient": AlbedoGradient(released=released),

@@ -24,7 +24,7 @@ from sapiens2_lit.decoders import (
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies import Classes, Skeleton
 
-if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+if TYPE_CHECKING:  # the import takes seconds, and prediction needs no metrics
     from torchmetrics import MetricCollection
 
 Batch = dict[str, Any]
@@ -36,41 +36,46 @@ RENAMED = {"partial": "uses_valid", "prepare": "setup", "measures": "can_evaluat
 class CountsClasses(Protocol):
     """A LightningDataModule that counts the classes of its training masks, for `class_weights: auto`."""
 
-    def count_classes(self) -> npt.NDArray[np.int64]: ...
+    def count_classes(self) -> npt.NDArray[np.int64]:
+        """Return the number of training pixels of each class, (C,)."""
 
 
 @runtime_checkable
 class NamesClasses(Protocol):
-    """A LightningDataModule whose masks have a vocabulary, None where it has no masks."""
+    """A LightningDataModule whose masks have a vocabulary."""
 
     @property
-    def classes(self) -> Classes | None: ...
+    def classes(self) -> Classes | None:
+        """The vocabulary of the masks; None if there are no masks."""
 
 
 @runtime_checkable
 class KnowsPeople(Protocol):
-    """A LightningDataModule with all labelled people of a stage (validate, test) as a COCO dict, None without any."""
+    """A LightningDataModule that knows all labeled people of a stage."""
 
-    def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]] | None: ...
+    def ground_truth(self, stage: str) -> dict[str, list[dict[str, Any]]] | None:
+        """Return the people of a stage (`validate` or `test`) as a COCO dictionary; None if there are none."""
 
 
 class Head(nn.Module, ABC):
     """One task: a network on feature maps, its loss, its metrics and its pictures.
 
-    Built as `Head(embed_dim, **its own settings)`. Methods stand in this order in every head file:
-    settings and network, prepare, forward, unflip, loss, metrics and update, predict, draw and what goes with it.
+    A head is built as `Head(embed_dim, **settings)`. Every head file has its methods in this order: settings and
+    network, setup, forward, unflip, loss, metrics and update, predict, draw and its relatives.
 
     Attributes:
-        targets: batch keys that the head learns from; a batch without them is skipped.
-        monitor: the metric that `score` is made of, unless a head defines that itself, and whether more is better.
-        headline: metrics that are said first after a test, behind that of `monitor`.
-        top_down: the head sees one person at a time, in a crop around their box; its `predict` answers `keypoints`.
-        multi_scale: the head's outputs, one tensor, may be averaged over images of several sizes.
-        uses_valid: whether its labels count only where `valid` of the batch says so.
-        skeleton, classes: the vocabulary of its predictions, of heads that have one.
-        relative: it predicts relative depth.
-        uses_image: `forward` takes the images themselves beside the feature maps (`run_head`).
-        takes_shared: `forward` takes the map of the shared decoder behind those of the backbone.
+        targets: Batch keys that the head learns from; it skips a batch without them.
+        monitor: The metric from which `score` is computed, unless the head overrides `score`, and `max` if higher is
+            better, else `min`.
+        headline: Metrics shown first after a test, behind the monitored one.
+        top_down: The head sees one person at a time, in a crop around their box; its `predict` returns `keypoints`.
+        multi_scale: The head's output is one tensor that may be averaged over several input sizes.
+        uses_valid: Labels are used only where the batch's `valid` is true.
+        skeleton: Vocabulary of predicted keypoints; None for heads without keypoints.
+        classes: Vocabulary of predicted classes; None for heads without classes.
+        relative: The head predicts relative depth.
+        uses_image: `forward` takes the images besides the feature maps (`run_head`).
+        takes_shared: `forward` takes the shared decoder's map as the last one, behind the backbone's maps.
     """
 
     targets: tuple[str, ...] = ()
@@ -86,103 +91,118 @@ class Head(nn.Module, ABC):
     takes_shared: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Raises TypeError where a head of before has names that would be ignored now."""
+        """Refuse a subclass that uses the former name of an attribute or method, which would be ignored.
+
+        Raises:
+            TypeError: The class defines a name that has been renamed.
+        """
         super().__init_subclass__(**kwargs)
         for old, new in RENAMED.items():
             if old in vars(cls):
                 raise TypeError(f"{cls.__name__}.{old} is now called {new}")
 
     def init_weights(self) -> None:
-        """Give every parameter its fresh value, in place: Kaiming, fan-out, zero biases."""
+        """Initialize every parameter in place: Kaiming normal (fan-out), zero biases."""
         init_decoder(self)
 
     @abstractmethod
     def forward(self, features: list[Tensor]) -> Outputs:
-        """Feature maps [(B, C, h, w)], the deepest last, to raw outputs.
+        """Turn feature maps [(B, C, h, w)], the deepest last, into raw outputs.
 
-        With `uses_image` it takes `images` besides, RGB 0..255 (B, 3, H, W) of any dtype.
+        With `uses_image`, it also takes `images`: RGB in 0..255, (B, 3, H, W), of any dtype.
         """
 
     def setup(self, data: Any) -> None:
-        """Learn from the training data what the loss needs beforehand, such as how frequent classes are.
+        """Learn from the training data what the loss needs, such as the frequency of classes.
 
-        Called on every process when a training starts, after `data`, the LightningDataModule in use (None if there is
-        none), was set up and before the first step; not when one is resumed or in evaluation: what was learned lives in
-        buffers, which checkpoints keep. It must come to the same values everywhere.
+        Training calls this once on every process, after `data` was set up and before the first step. It is not called
+        for a resumed run or in evaluation: keep results in buffers, which checkpoints save. Every process must get the
+        same values.
+
+        Args:
+            data: The LightningDataModule in use; None if there is none.
         """
 
     @property
     def has_flip_test(self) -> bool:
-        """Whether outputs can be averaged with those of the mirrored image."""
+        """Whether outputs can be averaged with the outputs for the mirrored image."""
         return type(self).unflip is not Head.unflip
 
     def unflip(self, outputs: Outputs) -> Outputs | None:
-        """Outputs of a mirrored image, mirrored back; None where the head has no flip test."""
+        """Mirror the outputs of a mirrored image back; return None if the head has no flip test."""
         return None
 
     @abstractmethod
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Weighted loss terms, each a scalar; training minimises their sum."""
+        """Return weighted loss terms, each a scalar; training minimizes their sum."""
 
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
-        """Fresh metrics for one stage (train, validate, test); `data` is the LightningDataModule in use, if any."""
+        """Return new metrics for one stage.
+
+        Args:
+            data: The LightningDataModule in use, if any.
+            stage: `train`, `validate` or `test`.
+        """
         from torchmetrics import MetricCollection
 
         return MetricCollection({})
 
     def score(self, values: Mapping[str, float]) -> float:
-        """How good the head is, 0 to 1, the higher the better; NaN where `values` do not tell.
+        """Return how good the head is, from 0 to 1, higher is better; NaN if `values` lack the metric.
 
-        Of them all `val/score` is the mean, by which the best checkpoint is chosen: it should move whenever the model
-        does. Without a definition of its own a head has a function of `monitor` that rises as that gets better.
+        `val/score`, the mean over heads, chooses the best checkpoint, so a score should change whenever the model does.
+        Unless a head overrides this, the score is `monitor` mapped to 0..1 so that better values score higher.
 
         Args:
-            values: of one validation or test, the metrics by name, and the loss as `loss`.
+            values: Metrics of one validation or test by name, and the loss as `loss`.
         """
         key, mode = self.monitor
         value = values.get(key, math.nan)
         return bounded(value if mode == "max" else -value)
 
     def can_evaluate(self, batch: Batch) -> bool:
-        """Whether validation and test can tell anything of the head by this batch: it has the labels."""
+        """Return whether validation and test can evaluate the head on this batch: it has the labels."""
         return all(key in batch for key in self.targets)
 
     def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
-        """Take one batch into `metrics`."""
+        """Update `metrics` with one batch."""
 
     @abstractmethod
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """What a user gets for each sample, in the units of docs/conventions.md.
+        """Return what a user gets for each sample, in the units of docs/conventions.md.
 
-        In pixels of the original image where the batch has `affine`, else of the network's input.
+        Points are in pixels of the original image if the batch has `affine`, else in pixels of the network's input.
         """
 
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
-        """One sample's prediction, or its labels under the same keys, on an RGB uint8 image (H, W, 3)."""
+        """Draw one sample's prediction, or its labels under the same keys, on an RGB uint8 image (H, W, 3)."""
         return image
 
     def draw_unsure(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
-        """As `draw`, and faintly what that leaves out because it scores too low: early in training, nearly all."""
+        """Draw like `draw` on an RGB uint8 image (H, W, 3), and add faintly what `draw` leaves out.
+
+        It leaves out predictions with a low score: early in training, that is nearly all of them.
+        """
         return self.draw(image, prediction)
 
     def remark(self, prediction: dict[str, Tensor]) -> str:
-        """What a picture of one sample's prediction does not show, in a few words; empty for nothing."""
+        """Return in a few words what the picture of a sample's prediction does not show; empty for nothing."""
         return ""
 
     def counted_pixels(self, batch: Batch) -> Tensor | None:
-        """Where labels count, (B, H, W) or (B, 1, H, W) bool; None where the batch does not say, or all of it does."""
+        """Return where labels are valid, (B, H, W) or (B, 1, H, W) bool; None if all of them are."""
         return batch["valid"] if self.uses_valid and "valid" in batch else None
 
 
 class DecoderHead(Head):
     """A head whose network is a decoder: a chain of named stages on the deepest feature map.
 
-    The stages become the head's own children, so that its parameters carry the released names
+    The stages become children of the head itself, so that its parameters have the released names
     (`deconv_layers.0.weight`, `conv_pose.bias`).
 
     Attributes:
-        stages: names of those in the chain, the predictor last.
-        recompute: which maps are computed again in the backward pass instead of kept; may be changed at any time.
+        stages: Names of the stages in the chain, the predictor last.
+        recompute: Which maps the backward pass computes again instead of keeping them; may be changed at any time.
     """
 
     recompute: Recompute = "none"
@@ -197,12 +217,12 @@ class DecoderHead(Head):
             self.add_module(name, child)
 
     def units(self) -> list[Unit]:
-        """The chain in pieces, the predictor last."""
+        """Return the chain in pieces for `run_units`, the predictor last."""
         *chain, _ = self.stages
         return [*units_of(self.get_submodule(name) for name in chain), self.predictor]
 
     def predictor(self, x: Tensor) -> Tensor:
-        """The last layer, and what enlarges its field where the decoder has such a part."""
+        """Apply the last layer to a map (B, C, H, W), and the upsampling of its field if the decoder has one."""
         field: Tensor = self.get_submodule(self.stages[-1])(x)
         return self.get_submodule("convex_layers")(field, x) if hasattr(self, "convex_layers") else field
 
@@ -218,15 +238,25 @@ class DecoderHead(Head):
 
 
 def run_head(head: Head, features: list[Tensor], images: Tensor) -> Outputs:
-    """Raw outputs for feature maps of images, RGB 0..255 (B, 3, H, W), which go along where the head asks for them."""
+    """Return a head's raw outputs.
+
+    Args:
+        head: The head.
+        features: Feature maps [(B, C, h, w)], the deepest last.
+        images: RGB in 0..255, (B, 3, H, W); passed on only to heads that use it.
+    """
     return head(features, images) if head.uses_image else head(features)
 
 
 def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
-    """Let every head compute decoder maps again in the backward pass, by `stages` or `samples` (`run_units`), or not.
+    """Choose which decoder maps every head computes again in the backward pass.
+
+    Args:
+        heads: The heads by name.
+        recompute: `none`, `stages` or `samples`; see `run_units`.
 
     Raises:
-        SettingError: another word, or a head that cannot.
+        SettingError: `recompute` is another word, or a head cannot recompute its maps.
     """
     if recompute not in RECOMPUTE:
         raise SettingError(
@@ -235,8 +265,8 @@ def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
     for name, head in heads.items():
         if recompute != "none" and (not hasattr(head, "recompute") or has_batch_norm(head)):
             raise SettingError(
-                f"model.head_checkpointing: {recompute} is not for head {name}, a {type(head).__name__}: "
-                + ("its batch norms would" if has_batch_norm(head) else "it is no DecoderHead and cannot")
+                f"model.head_checkpointing: {recompute} cannot be used with head {name}, a {type(head).__name__}: "
+                + ("its batch norms would" if has_batch_norm(head) else "it is not a DecoderHead and cannot")
                 + (" count every batch twice" if has_batch_norm(head) else " compute its maps again")
             )
         if hasattr(head, "recompute"):
@@ -244,17 +274,17 @@ def set_recompute(heads: Mapping[str, nn.Module], recompute: Recompute) -> None:
 
 
 def bounded(value: float) -> float:
-    """Any number as one of 0 to 1, which rises with it, 0.5 for 0; NaN stays NaN."""
+    """Map any number to 0..1, increasing, with 0.5 for 0; NaN stays NaN."""
     return (1 + (math.copysign(1, value) if math.isinf(value) else value / (1 + abs(value)))) / 2
 
 
 def closeness(error: float) -> float:
-    """An error of 0 or more as a score: 1 for none, 1/2 for 1, 0 for an infinite one."""
+    """Map an error of 0 or more to a score: 1 for 0, 1/2 for 1, 0 for infinity."""
     return 1 / (1 + error)
 
 
 def average(a: Outputs, b: Outputs) -> Outputs:
-    """Mean of two heads' outputs of the same form."""
+    """Return the mean of two outputs with the same keys and the same shapes."""
     if isinstance(a, dict):
         assert isinstance(b, dict)
         return {key: (value + b[key]) / 2 for key, value in a.items()}

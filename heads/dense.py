@@ -1,4 +1,4 @@
-"""What heads of dense fields share: maps of the input's size, pixels that count, a sensible start.
+"""What heads of dense tasks share: maps at the input's size, valid pixels, a sensible start.
 
 Legend: B batch, C channels, H and W pixels of the input.
 """
@@ -14,17 +14,20 @@ from sapiens2_lit.decoders import LightDecoder, SharedPart
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, DecoderHead, Outputs
 
-if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+if TYPE_CHECKING:  # the import takes seconds, and prediction needs no metrics
     from torchmetrics import MetricCollection
 
 Terms = dict[str, nn.Module]
 
 
 class FieldHead(DecoderHead):
-    """A head whose last layer stays out of autocast: bfloat16 has steps of 1 cm at 2 m, which surfaces would show."""
+    """A head whose last layer runs outside autocast.
+
+    bfloat16 has steps of 1 cm at a distance of 2 m, which would be visible in surfaces.
+    """
 
     def predictor(self, x: Tensor) -> Tensor:
-        """The last layer, in its own precision."""
+        """Apply the last layer to `x`, (B, C, h, w), in the precision of its weights."""
         last = self.get_submodule(self.stages[-1])
         assert isinstance(last, nn.Conv2d)
         with torch.autocast(x.device.type, enabled=False):
@@ -32,15 +35,15 @@ class FieldHead(DecoderHead):
 
 
 class DenseHead(FieldHead):
-    """A head whose decoder gives one field (B, C, H, W), learned where `valid` says so.
+    """A head whose decoder gives one map (B, C, H, W) and learns from the valid pixels.
 
     Args:
-        decoder: the network.
-        losses: named terms, called as `term(field, target, valid)`.
-        init_bias: what the decoder of a fresh head predicts, one value a channel.
+        decoder: The network.
+        losses: Named terms, called as `term(field, target, valid)`.
+        init_bias: What the decoder of a new head predicts, one value for each channel.
 
     Attributes:
-        key: of the field, in batches and in predictions.
+        key: Name of the map in batches and in predictions.
     """
 
     key: str
@@ -56,15 +59,15 @@ class DenseHead(FieldHead):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Kaiming, fan-out, zero biases; the last layer so that a fresh head predicts about `init_bias` everywhere.
+        """Initialize as other heads do, but let the last layer predict about `init_bias` everywhere.
 
-        With Kaiming there too, the first hundreds of steps would go into unlearning large random values.
+        With Kaiming normal in the last layer, training would spend hundreds of steps on unlearning large random values.
         """
         super().init_weights()
         start_at(self.get_submodule(self.stages[-1]), self.init_bias)
 
     def field(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """The field (B, C, H, W) that losses and metrics see, float32, at the input's size."""
+        """Return the map (B, C, H, W) that losses and metrics see: float32, at the input's size."""
         return at_input_size(outputs, batch).float()
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
@@ -72,17 +75,23 @@ class DenseHead(FieldHead):
         return {name: term(field, batch[self.key], valid) for name, term in self.losses.items()}
 
     def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
-        """Take one batch into `metrics`, but for samples that another process counts."""
+        """Update `metrics` with one batch, without samples that are not evaluated."""
         if self.key in batch:
             valid = evaluated_pixels(valid_pixels(batch), batch)
             metrics.update(self.predict(outputs, batch)[self.key], batch[self.key], valid)
 
 
 def choose_terms(head: str, loss: Terms | None, released: bool, default: Callable[[bool], Terms]) -> Terms:
-    """The terms of `loss`, or where it is None the default ones, in the released form or not.
+    """Return the terms of `loss`, or the default ones if it is None.
+
+    Args:
+        head: Name of the head, for errors.
+        loss: Named terms; None for the default ones.
+        released: Whether to use the released form of the default terms.
+        default: Gives the default terms for `released`.
 
     Raises:
-        SettingError: both were asked for, or `loss` is empty.
+        SettingError: `loss` and `released` are both given, or `loss` is empty.
     """
     if loss is None:
         return default(released)
@@ -96,15 +105,21 @@ def choose_terms(head: str, loss: Terms | None, released: bool, default: Callabl
 
 
 def outside_autocast(layer: nn.Module, x: Tensor) -> Tensor:
-    """What a layer makes of `x` in the precision of its own weights."""
+    """Apply a layer to `x`, of any shape, in the precision of the layer's weights."""
     with torch.autocast(x.device.type, enabled=False):
         return layer(x.to(next(layer.parameters()).dtype))
 
 
 def start_at(layer: nn.Module, values: Sequence[float], std: float = 0.01) -> None:
-    """Let a last layer predict about `values`, one a channel; `std` of its weights is how much the rest may add.
+    """Initialize a last layer so that it predicts about `values`.
 
-    Small: what random features add is noise from pixel to pixel, which training would have to unlearn first.
+    Features are random at first. Their contribution is noise from pixel to pixel that training has to unlearn, so keep
+    it small.
+
+    Args:
+        layer: A convolution or a linear layer with a bias.
+        values: One for each output channel.
+        std: Standard deviation of the weights.
     """
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     assert layer.bias is not None
@@ -114,7 +129,7 @@ def start_at(layer: nn.Module, values: Sequence[float], std: float = 0.01) -> No
 
 
 def at_input_size(outputs: Outputs, batch: Batch) -> Tensor:
-    """A field (B, C, H, W) of the images' size, which a backbone of another stride than 16 does not give by itself."""
+    """Resize a map (B, C, h, w) to the images' size (B, C, H, W), if a backbone's stride is not 16."""
     assert isinstance(outputs, Tensor)
     size = batch["image"].shape[-2:]
     if outputs.shape[-2:] == size:
@@ -123,16 +138,16 @@ def at_input_size(outputs: Outputs, batch: Batch) -> Tensor:
 
 
 def valid_pixels(batch: Batch) -> Tensor:
-    """(B, 1, H, W) bool: where dense labels count; everywhere, if the batch does not say."""
+    """Return where dense labels are valid, (B, 1, H, W) bool; everywhere if the batch has no `valid`."""
     image = batch["image"]
     return batch.get("valid", torch.ones_like(image[:, :1], dtype=torch.bool))
 
 
 def weighted_pixels(valid: Tensor, batch: Batch) -> Tensor:
-    """`valid` (B, 1, H, W) for losses: the weights of the pixels that count, float, where the batch has such."""
+    """Return what losses take as `valid`, (B, 1, H, W): bool, or float if the batch has a `weight` for pixels."""
     return torch.where(valid, batch["weight"], 0) if "weight" in batch else valid
 
 
 def evaluated_pixels(valid: Tensor, batch: Batch) -> Tensor:
-    """`valid` (B, 1, H, W) without the samples that another process counts."""
+    """Return `valid`, (B, 1, H, W), without the samples that are not evaluated."""
     return valid & batch["evaluated"][:, None, None, None] if "evaluated" in batch else valid

@@ -22,35 +22,35 @@ from sapiens2_lit.heads.dense import (
 from sapiens2_lit.losses import GradientMatching, SiLog
 from sapiens2_lit.visualization.draw_dense import channels_last, draw_depth
 
-if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+if TYPE_CHECKING:  # the import takes seconds, and prediction needs no metrics
     from torchmetrics import MetricCollection
 
-_START = 3.0  # metres: a person who fills the picture
+_START = 3.0  # meters: a person who fills the picture
 
 
 class DepthHead(DenseHead):
-    """Depth along the line of sight's axis, z, at the input's size.
+    """Predict depth along z, the camera's axis, at the input's size.
 
-    Of metric depth the network gives the logarithm: near and far are as easily reached. Relative depth is a sigmoid, 0
-    at the nearest point that counts and 1 at the farthest; or as in Sapiens v1 the network's number itself. Its labels
-    may be of any unit and offset, above 0: the datamodule takes 0 for no label. Ratios among the metrics, as
-    `affine_abs_rel`, are to the labels as they are, offset included.
+    For metric depth the network gives the logarithm, so that near and far are equally easy to reach. Relative depth is
+    a sigmoid: 0 at the nearest valid point and 1 at the farthest; with `linear` it is the network's number itself, as
+    in Sapiens v1. Labels of relative depth may have any unit and any offset, but must be above 0: the datamodule takes
+    0 for no label. Relative errors such as `affine_abs_rel` are measured against the labels as given, offset included.
 
     Args:
-        embed_dim: channels of the backbone's feature map.
-        relative: predict relative depth; labels are scaled to 0..1 sample by sample.
+        embed_dim: Channels of the backbone's feature map.
+        relative: Predict relative depth; labels are scaled to 0..1 in each sample.
         decoder: `pixel_shuffle`, `deconv`, `light` or `linear`; `sapiens1` as in the released models of Sapiens v1;
-            `auto` for what its weights have, without weights `pixel_shuffle`. No depth model of the second generation
-            was released.
-        loss: named terms, modules called as `term(depth, target, valid)` with three (B, 1, H, W); the default is the
-            scale-invariant logarithmic error, and 0.5 of gradient matching.
-        released_loss: the scale-invariant logarithmic error alone, in its released form.
-        linear: relative depth is the network's number, without a sigmoid, as in the released models of Sapiens v1: near
-            0 and 1 it may lie outside.
+            `auto` follows the weights that are loaded, and is `pixel_shuffle` without weights. No depth model of
+            Sapiens2 was released.
+        loss: Named terms: modules called as `term(depth, target, valid)` with three (B, 1, H, W). None: the
+            scale-invariant logarithmic error (weight 1) and gradient matching (0.5).
+        released_loss: Use only the scale-invariant logarithmic error, in its released form.
+        linear: Relative depth is the network's number without a sigmoid, as in the released models of Sapiens v1. It
+            may leave 0..1 slightly.
 
     Raises:
-        SettingError: `loss` and `released_loss` are both given, or `relative` and `released_loss` are; or `linear`
-            without `relative`.
+        SettingError: `loss` and `released_loss` are both given, or `relative` and `released_loss` are, or `loss` is
+            empty; or `linear` is given without `relative`.
     """
 
     targets = ("depth",)
@@ -88,9 +88,10 @@ class DepthHead(DenseHead):
         return outputs.flip(-1)
 
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
-        """Errors as they are and after scale and shift are fitted; of metric depth also after the scale alone is.
+        """Return errors of depth as predicted, and after scale and shift are fitted.
 
-        In a test also after MoGe's alignment, and of metric depth F1 of boundaries.
+        Metric depth is also measured after fitting the scale alone. A test adds MoGe's alignment, and for metric depth
+        F1 of depth boundaries.
         """
         metrics: dict[str, Any] = {"depth": measures.DepthErrors(), "affine": measures.DepthErrors("affine")}
         if not self.relative:
@@ -103,9 +104,10 @@ class DepthHead(DenseHead):
         return measures.collect(metrics)
 
     def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
-        """Take one batch into `metrics`, but for samples that another process counts.
+        """Update `metrics` with one batch, without samples that are not evaluated.
 
-        Relative depth is measured against labels scaled to 0..1, and fitted to the labels as they are.
+        Relative depth is compared with labels scaled to 0..1; metrics that fit scale and shift compare it with the
+        labels as given.
         """
         if "depth" not in batch:
             return
@@ -116,19 +118,23 @@ class DepthHead(DenseHead):
             metric.update(depth, relative_depth(target, valid) if scaled else target, valid)
 
     def score(self, values: Mapping[str, float]) -> float:
-        """1 / (1 + `abs_rel`), of relative depth 1 / (1 + `affine_abs_rel`)."""
+        """Return 1 / (1 + `abs_rel`), or 1 / (1 + `affine_abs_rel`) for relative depth."""
         return closeness(values.get(self.monitor[0], math.nan))
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Depth (B, 1, H, W) at the size of the network's input: metres, or 0..1 if relative (about, if linear)."""
+        """Return depth (B, 1, H, W) at the size of the network's input, in meters, or in 0..1 if relative.
+
+        With `linear`, relative depth may leave 0..1 slightly.
+        """
         return {"depth": self.field(outputs, batch)}
 
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
-        return draw_depth(image, channels_last(prediction["depth"])[..., 0])
+        unit = "" if self.relative else "m"
+        return draw_depth(image, channels_last(prediction["depth"])[..., 0], unit=unit)
 
 
 def default_terms(relative: bool, released: bool) -> Terms:
-    """The scale-invariant error, and gradients unless released."""
+    """Return the scale-invariant error, and gradient matching unless `released`."""
     terms: Terms = {"scale_invariant": SiLog(relative=relative, released=released)}
     if not released:
         terms["gradient_matching"] = GradientMatching(relative=relative)

@@ -1,4 +1,4 @@
-"""A linear probe: how much of a task the frozen features already hold."""
+"""A linear probe: how much of a task frozen features already hold."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -10,21 +10,21 @@ from sapiens2_lit.vocabularies import Classes, load_classes
 
 
 class LinearHead(SegmentationHeadBase):
-    """Segmentation by one linear layer on each cell of the feature map; logits are interpolated to the input's size.
+    """Segment by one linear layer on each cell of the feature map; logits are resized to the input's size.
 
-    Channels are standardised over the batch first, as linear probes of dense features usually are (DINOv2,
-    arXiv:2304.07193): without it, their scale would decide how fast the probe learns.
+    Channels are standardized over the batch first, as in most linear probes of dense features (DINOv2,
+    arXiv:2304.07193); otherwise their scale would decide how fast the probe learns.
 
     Args:
-        embed_dim: channels of the backbone's feature map.
-        classes: `body29`, or a YAML file of your own.
-        loss: named terms, as of `SegmentationHead`.
-        class_weights: of the default cross-entropy, as of `SegmentationHead`.
-        opacity: of the classes' colors in pictures, 0 to 1.
-        per_class: score every class in validation and test, too.
+        embed_dim: Channels of the backbone's feature map.
+        classes: `body29`, or a YAML file with your classes.
+        loss: Named terms; see `SegmentationHead`.
+        class_weights: Class weights of the default cross-entropy; see `SegmentationHead`.
+        opacity: Opacity of the classes' colors in pictures, 0 to 1.
+        per_class: Also report every class in validation and test.
 
     Raises:
-        SettingError: naming the setting, what was found and what was expected.
+        SettingError: A setting is out of its range; the error names it, its value and what was expected.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class LinearHead(SegmentationHeadBase):
         super().__init__(nn.Sequential(layers), vocabulary, loss, class_weights, opacity, per_class)
 
     def init_weights(self) -> None:
-        """Zero: a convex problem needs no random start."""
+        """Initialize the layer with zeros: a convex problem needs no random start."""
         self.init_losses()
         norm = self.get_submodule("norm")
         assert isinstance(norm, nn.BatchNorm2d)

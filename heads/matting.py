@@ -1,4 +1,4 @@
-"""Mattes: how much of each pixel is person, and of what color that part is."""
+"""Mattes: how much of each pixel a person covers, and the color of that part."""
 
 import math
 from collections.abc import Mapping
@@ -15,26 +15,27 @@ from sapiens2_lit.heads.dense import DenseHead, Terms, choose_terms, evaluated_p
 from sapiens2_lit.losses import AlphaCrossEntropy, AlphaGradient, AlphaL1, AlphaLaplacian, CompositeL1
 from sapiens2_lit.visualization.draw_dense import channels_last, draw_matte
 
-if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+if TYPE_CHECKING:  # the import takes seconds, and prediction needs no metrics
     from torchmetrics import MetricCollection
 
 
 class MattingHead(DenseHead):
-    """Alpha and premultiplied foreground at the input's size, four sigmoids: composite = foreground + (1 - alpha) B.
+    """Predict alpha and premultiplied foreground at the input's size, as four sigmoids.
 
-    Labels are alpha, and foreground where there is one. An alpha that is NaN does not count. The batch's `valid` plays
-    no part: it says where people are, and a matte is about where they are not, too.
+    A picture on background B is composite = foreground + (1 - alpha) B. Labels are alpha, and the foreground if there
+    is one. A pixel whose alpha is NaN is ignored. The head does not use the batch's `valid`, which says where people
+    are: a matte is also about where they are not.
 
     Args:
-        embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle` as in the released matting model, `deconv`, `light`, or `linear`;
-            `auto` for what its weights have, without weights `pixel_shuffle`.
-        loss: named terms of alpha, modules called as `term(alpha, target, valid)` with three (B, 1, H, W), or, where
-            their `on_logits` is true, with the logits of alpha; the default is absolute error, cross-entropy,
-            gradient and Laplacian pyramid error. No recipe was released.
-        color_loss: named terms of (B, 4, H, W) premultiplied rgb and alpha, for batches with a foreground; the default
-            is the error of composites on black and on white. Empty for none: then only alpha is learned.
-        connectivity: measure connectivity in validation and test, which takes the CPU 0.1 s for an image.
+        embed_dim: Channels of the backbone's feature map.
+        decoder: `pixel_shuffle` as in the released matting model, `deconv`, `light` or `linear`; `auto` follows the
+            weights that are loaded, and is `pixel_shuffle` without weights.
+        loss: Named terms of alpha: modules called as `term(alpha, target, valid)` with three (B, 1, H, W); a term whose
+            `on_logits` is true gets the logits of alpha. None: absolute error, cross-entropy, gradient error and
+            Laplacian pyramid error. No recipe was released.
+        color_loss: Named terms of premultiplied rgb and alpha (B, 4, H, W), for batches with a foreground. None: the
+            error of composites on black and on white. Empty: only alpha is learned.
+        connectivity: Measure connectivity in validation and test, which takes 0.1 CPU seconds for an image.
 
     Raises:
         SettingError: `loss` is empty.
@@ -63,11 +64,11 @@ class MattingHead(DenseHead):
         self.connectivity = connectivity
 
     def logits(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """The field (B, 4, H, W) before its sigmoid."""
+        """Return premultiplied rgb and alpha before the sigmoid, (B, 4, H, W)."""
         return super().field(outputs, batch)
 
     def field(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Premultiplied rgb and alpha (B, 4, H, W) in 0..1."""
+        """Return premultiplied rgb and alpha (B, 4, H, W) in 0..1."""
         return self.logits(outputs, batch).sigmoid()
 
     def unflip(self, outputs: Outputs) -> Outputs:
@@ -78,7 +79,7 @@ class MattingHead(DenseHead):
         logits, alpha = self.logits(outputs, batch), batch["alpha"]
         matte, valid = logits.sigmoid(), weighted_pixels(alpha.isfinite(), batch)
         terms = {
-            # a sigmoid that is sure of itself is rounded to 0 or 1, from where no gradient leads back
+            # a saturated sigmoid is rounded to 0 or 1, where its gradient is 0
             name: term((logits if getattr(term, "on_logits", False) else matte)[:, 3:], alpha, valid)
             for name, term in self.losses.items()
         }
@@ -88,22 +89,22 @@ class MattingHead(DenseHead):
         return terms
 
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
-        """SAD, MSE, gradient and, outside training, connectivity."""
+        """Return SAD, MSE, gradient error and, outside training, connectivity."""
         errors = measures.MattingErrors(self.connectivity and stage != "train")
         return measures.collect({"matting": errors})
 
     def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
-        """Take one batch into `metrics`, but for samples that another process counts."""
+        """Update `metrics` with one batch, without samples that are not evaluated."""
         if "alpha" in batch:
             valid = evaluated_pixels(batch["alpha"].isfinite(), batch)
             metrics.update(self.field(outputs, batch)[:, 3:], batch["alpha"], valid)
 
     def score(self, values: Mapping[str, float]) -> float:
-        """1 / (1 + `sad`), in thousands of pixels."""
+        """Return 1 / (1 + `sad`), with `sad` in thousands of pixels."""
         return closeness(values.get("sad", math.nan))
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Alpha (B, 1, H, W) and premultiplied foreground (B, 3, H, W), 0..1, at the size of the network's input."""
+        """Return alpha (B, 1, H, W) and premultiplied foreground (B, 3, H, W) in 0..1, at the network's input size."""
         matte = self.field(outputs, batch)
         return {"alpha": matte[:, 3:], "foreground": matte[:, :3]}
 
@@ -118,7 +119,10 @@ class MattingHead(DenseHead):
 
 
 def default_terms() -> Terms:
-    """Of alpha, twice, since absolute errors alone get stuck, and of its edges at every scale."""
+    """Return the terms of alpha: absolute error, cross-entropy, and errors of edges at every scale.
+
+    The absolute error alone gets stuck where the sigmoid saturates; the cross-entropy does not.
+    """
     return {
         "alpha": AlphaL1(),
         "alpha_cross_entropy": AlphaCrossEntropy(),

@@ -1,7 +1,7 @@
-"""Point maps: where in space each pixel is, in metres, and the camera that saw it.
+"""Point maps: the position of each pixel in space, in meters, and the camera.
 
-The network works in canonical units: as if a camera of one focal length (768 pixels at 1024 x 768) had taken every
-image. A second branch predicts the scale s = canonical focal length / fx; metres are canonical points / s.
+The network works in canonical units, as though one camera had taken every image: its focal length is 768 pixels at 1024
+x 768. A second branch predicts the scale s = canonical focal length / fx. Meters are canonical points / s.
 
 Legend: B batch, H and W pixels of the input, K intrinsics.
 """
@@ -44,32 +44,32 @@ from sapiens2_lit.losses.masked import mean_weight
 from sapiens2_lit.visualization.draw import side_by_side
 from sapiens2_lit.visualization.draw_dense import channels_last, draw_depth, draw_points
 
-if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+if TYPE_CHECKING:  # the import takes seconds, and prediction needs no metrics
     from torchmetrics import MetricCollection
 
 _START = (0.0, 0.0, 3.0)  # canonical: a person who fills the picture, taken with the canonical camera
-_SMALLEST_SCALE = 0.05  # a camera 20 times as long as the canonical one; smaller is no camera of people
+_SMALLEST_SCALE = 0.05  # 20 times the canonical focal length; nobody takes pictures of people with more
 
 
 class PointmapHead(FieldHead):
-    """Points x, y, z of the camera's frame (x right, y down, z forward) at the input's size.
+    """Predict points x, y, z in the camera's frame (x right, y down, z forward) at the input's size.
 
     Args:
-        embed_dim: channels of the backbone's feature map.
-        decoder: `pixel_shuffle` as in the released point map models, `deconv`, `light`, or `linear`;
-            `auto` for what its weights have, without weights `pixel_shuffle`.
-        image_size: (height, width) of the input, on which the scale branch's length depends; on the command line it is
-            the data's. Released scale branches belong to 1024 x 768.
-        patch_size: input pixels along a cell of the feature map: 16, or 64 with the window tokenizer.
-        loss: named terms, modules called as `term(points, target, valid, intrinsics)` in canonical units; the default
-            has absolute errors of pixels, of coarse blocks and about the centroid, logarithmic depth, consistency with
-            the camera, and normals.
-        scale_weight: of the scale's absolute error; 0 for labels without metric scale, such as those that
-            `loss: {aligned: {class_path: sapiens2_lit.losses.PointAligned}}` takes.
-        released_loss: the default terms in their released form.
-        focal_from: `scale`: the predicted focal length is what the scale branch says; `points`: what fits the
-            predicted points best, with the principal point anywhere, over the pixels that `valid` counts, or all
-            in front of the camera.
+        embed_dim: Channels of the backbone's feature map.
+        decoder: `pixel_shuffle` as in the released point map models, `deconv`, `light` or `linear`; `auto` follows the
+            weights that are loaded, and is `pixel_shuffle` without weights.
+        image_size: (height, width) of the input, which sets the length of the scale branch; on the command line it is
+            the data's. Released scale branches need 1024 x 768.
+        patch_size: Input pixels along a cell of the feature map: 16, or 64 with the window tokenizer.
+        loss: Named terms: modules called as `term(points, target, valid, intrinsics)` in canonical units. None:
+            absolute errors of pixels, of coarse blocks and about the centroid, logarithmic depth, consistency with the
+            camera, and normals.
+        scale_weight: Weight of the scale's absolute error. Use 0 for labels without metric scale, for which there is
+            `loss: {aligned: {class_path: sapiens2_lit.losses.PointAligned}}`.
+        released_loss: Use the default terms in their released form.
+        focal_from: `scale`: the scale branch gives the predicted focal length. `points`: it is the one that fits the
+            predicted points best, with a free principal point, over the valid pixels, or over all points in front of
+            the camera if the batch has no `valid`.
 
     Raises:
         SettingError: `loss` and `released_loss` are both given, or a setting is out of its range.
@@ -107,16 +107,19 @@ class PointmapHead(FieldHead):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Kaiming, but for the last layers: a fresh head sees a rough wall 3 m away, with the canonical camera."""
+        """Initialize as other heads do, except the last layers.
+
+        A new head predicts a rough wall at a distance of 3 m, seen by the canonical camera.
+        """
         init_decoder(self)
         start_at(self.get_submodule(self.stages[-1]), _START, std=0.25)
         start_at(self.scale_final_layer[-1], (1.0,), std=1e-2)
 
     def forward(self, features: list[Tensor], images: Tensor | None = None) -> Outputs:
-        """Canonical points (B, 3, H, W) as `pointmap`, and `scale` (B, 1).
+        """Return canonical points (B, 3, H, W) as `pointmap`, and `scale` (B, 1).
 
         Raises:
-            SettingError: the feature map is of another size than `image_size` says.
+            SettingError: The feature map does not have the size that `image_size` and `patch_size` give.
         """
         cells = features[-2 if self.takes_shared else -1]
         grid = (cells.shape[-2], cells.shape[-1])
@@ -127,7 +130,7 @@ class PointmapHead(FieldHead):
             )
         points = super().forward(features, images)
         assert isinstance(points, Tensor)
-        # bfloat16 has steps of 0.4 %: all points of an image would be off by that, and the focal length
+        # bfloat16 has steps of 0.4 %, which would shift all points of an image and the focal length
         return {
             "pointmap": points,
             "scale": outside_autocast(self.scale_final_layer, self.scale_conv_layers(cells)),
@@ -139,7 +142,7 @@ class PointmapHead(FieldHead):
         return {**outputs, "pointmap": points.flip(-1) * points.new_tensor([-1, 1, 1])[:, None, None]}
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms in canonical units, and `scale`, for samples with any pixel that counts."""
+        """Return the terms in canonical units, and `scale` over samples with any valid pixel."""
         assert isinstance(outputs, dict)
         points, intrinsics, valid = self.canonical(outputs, batch), batch["intrinsics"], valid_pixels(batch)
         weights = weighted_pixels(valid, batch)
@@ -152,9 +155,10 @@ class PointmapHead(FieldHead):
         return {**terms, "scale": self.scale_loss(scale, true_scale)}
 
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
-        """Errors in metres; outside training also after an alignment, of the surface's normals and of the camera.
+        """Return errors in meters.
 
-        In a test also after MoGe's alignments.
+        Outside training, also errors after an alignment, of the surface's normals and of the camera; in a test, also
+        errors after MoGe's alignments.
         """
         metrics: dict[str, Any] = {"points": measures.PointErrors()}
         if stage != "train":
@@ -165,7 +169,7 @@ class PointmapHead(FieldHead):
         return measures.collect(metrics)
 
     def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
-        """Take one batch into `metrics`, but for samples that another process counts."""
+        """Update `metrics` with one batch, without samples that are not evaluated."""
         if not all(key in batch for key in self.targets):
             return
         assert isinstance(outputs, dict)
@@ -180,15 +184,16 @@ class PointmapHead(FieldHead):
             metrics["camera"].update(found[own], batch["intrinsics"][own], image_size(batch))
 
     def score(self, values: Mapping[str, float]) -> float:
-        """1 / (1 + `l2`), in metres."""
+        """Return 1 / (1 + `l2`), with `l2` in meters."""
         return closeness(values.get("l2", math.nan))
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """What the points are in metres, and what the camera was.
+        """Return the points in meters, and the camera.
 
-        `pointmap` (B, 3, H, W) and `depth` (B, 1, H, W), its z, in metres at the size of the network's input; `focal`
-        (B,), in pixels of the original image where the batch has the `affine` that led to the input, else of the
-        input, NaN where the points do not tell; `scale` (B,), canonical units in a metre.
+        Returns:
+            `pointmap` (B, 3, H, W) and `depth` (B, 1, H, W), its z, in meters at the size of the network's input;
+                `focal` (B,) in pixels of the original image if the batch has `affine`, else of the input, NaN if the
+                points do not determine it; `scale` (B,), canonical units per meter.
         """
         assert isinstance(outputs, dict)
         points, scale = self.metric(outputs, batch)
@@ -199,32 +204,32 @@ class PointmapHead(FieldHead):
 
     def draw(self, image: np.ndarray, prediction: dict[str, Tensor]) -> np.ndarray:
         points = channels_last(prediction["pointmap"])
-        return side_by_side([draw_depth(image, points[..., 2]), draw_points(image, points)])
+        return side_by_side([draw_depth(image, points[..., 2], unit="m"), draw_points(image, points)])
 
     def canonical(self, outputs: dict[str, Tensor], batch: Batch) -> Tensor:
-        """Points (B, 3, H, W) in canonical units, float32."""
+        """Return points (B, 3, H, W) in canonical units, float32."""
         return at_input_size(outputs["pointmap"], batch).float()
 
     def metric(self, outputs: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
-        """Points (B, 3, H, W) in metres and scale (B,), never below 0.05."""
+        """Return points (B, 3, H, W) in meters, and the scale (B,), which is 0.05 or more."""
         scale = outputs["scale"].float()[:, 0].clamp(min=_SMALLEST_SCALE)
         return self.canonical(outputs, batch) / scale[:, None, None, None], scale
 
     def focal(self, points: Tensor, scale: Tensor, batch: Batch) -> Tensor:
-        """(B,) focal length in pixels of the input."""
+        """Return the focal length (B,) in pixels of the input."""
         if self.focal_from == "scale":
             return canonical_focal(image_size(batch)) / scale
-        # a crop's principal point may be anywhere
+        # the principal point of a crop may lie anywhere
         return recover_focal(points, batch.get("valid", points[:, 2:] > 0), principal="free")[0]
 
 
 def image_size(batch: Batch) -> tuple[int, int]:
-    """(height, width) of the input."""
+    """Return (height, width) of the input."""
     return batch["image"].shape[-2], batch["image"].shape[-1]
 
 
 def default_terms(released: bool) -> Terms:
-    """The released weights; `released` chooses their form too."""
+    """Return the terms with the released weights; `released` also chooses the released form."""
     return {
         "l1": PointL1(released=released),
         "multiscale": PointMultiscaleL1(released=released),

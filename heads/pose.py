@@ -1,4 +1,4 @@
-"""Human pose: one heatmap a keypoint."""
+"""Human pose: one heatmap for each keypoint."""
 
 import math
 from collections.abc import Mapping
@@ -19,27 +19,29 @@ from sapiens2_lit.metrics.oks import person_score
 from sapiens2_lit.visualization.draw import draw_keypoints, draw_unsure_keypoints
 from sapiens2_lit.vocabularies import Skeleton, load_skeleton
 
-if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+if TYPE_CHECKING:  # the import takes seconds, and prediction needs no metrics
     from torchmetrics import MetricCollection
 
 RELEASED_MAP_AREA = 256 * 192
-_PCK_SHARE = 0.1  # of the score: little, so that AP decides where it tells models apart
+_PCK_SHARE = 0.1  # share of PCK in the score: small, so that AP decides wherever it differs between models
 
 
 class PoseHead(DecoderHead):
-    """Keypoints of one person through heatmaps at a quarter of the input's size.
+    """Predict keypoints of one person through heatmaps at a quarter of the input's size.
 
     Args:
-        embed_dim: channels of the backbone's feature map.
-        skeleton: `coco17`, `coco_wholebody133`, `sociopticon308`, or a YAML file of your own.
-        decoder: `deconv` as in the released pose models, `pixel_shuffle`, `light`, `linear`,
-            or `sapiens1` as in those of Sapiens v1;
-            `auto` for what its weights have, without weights `deconv`.
-        sigma: standard deviation of a target's Gaussian in heatmap pixels on the released 256 x 192 map; on
-            maps of another size it is scaled along, but never below one pixel.
-        loss: named terms, modules called as `term(prediction, gx, gy, weight)`; the default is the released
-            mean squared error. Add `ohkm: {class_path: sapiens2_lit.losses.KeypointOHKM}` for hard keypoints.
-        draw_threshold: keypoints that score below it are not drawn.
+        embed_dim: Channels of the backbone's feature map.
+        skeleton: `coco17`, `coco_wholebody133`, `sociopticon308`, or a YAML file with your skeleton.
+        decoder: `deconv` as in the released pose models, `pixel_shuffle`, `light`, `linear`, or `sapiens1` as in the
+            released models of Sapiens v1; `auto` follows the weights that are loaded, and is `deconv` without weights.
+        sigma: Standard deviation of a target's Gaussian, in heatmap pixels on the released 256 x 192 map. It is scaled
+            with the size of the map, but is one pixel or more.
+        loss: Named terms: modules called as `term(prediction, gx, gy, weight)`. None: the released mean squared error.
+            Add `ohkm: {class_path: sapiens2_lit.losses.KeypointOHKM}` for hard keypoints.
+        draw_threshold: Keypoints with a score below this are not drawn.
+
+    Raises:
+        SettingError: `sigma` is not positive.
     """
 
     skeleton: Skeleton
@@ -69,16 +71,16 @@ class PoseHead(DecoderHead):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Kaiming for the decoder; the last layer starts near zero (Xiao et al., ECCV 2018).
+        """Initialize the decoder with Kaiming normal, and the last layer near zero (Xiao et al., ECCV 2018).
 
-        With Kaiming there too, heatmaps start with values of about 2 where targets are 0 nearly everywhere, and
-        the first hundreds of steps go into unlearning them.
+        With Kaiming normal in the last layer, heatmaps would start at about 2, although targets are 0 nearly
+        everywhere, and training would spend hundreds of steps on unlearning that.
         """
         init_decoder(self)
         nn.init.normal_(self.get_parameter("conv_pose.weight"), std=1e-3)
 
     def codec(self, heatmaps: Tensor, images: Tensor) -> UDPHeatmapCodec:
-        """The codec between (.., h, w) heatmaps and keypoints on (.., H, W) images."""
+        """Return the codec between (..., h, w) heatmaps and keypoints on (..., H, W) images."""
         height, width = heatmaps.shape[-2:]
         sigma = max(1.0, self.sigma * math.sqrt(height * width / RELEASED_MAP_AREA))
         return UDPHeatmapCodec((images.shape[-2], images.shape[-1]), (height, width), sigma)
@@ -100,7 +102,10 @@ class PoseHead(DecoderHead):
         return {name: term(outputs, gx, gy, weight) for name, term in self.losses.items()}
 
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
-        """PCK, in a test of each keypoint, too; where `data` has ground truth, OKS average precision and recall."""
+        """Return PCK, and OKS average precision and recall if `data` has ground truth.
+
+        A test also reports PCK of each keypoint.
+        """
         metrics: dict[str, Any] = {
             "pck": measures.PCK(names=self.skeleton.keypoints if stage == "test" else None)
         }
@@ -110,9 +115,10 @@ class PoseHead(DecoderHead):
         return measures.collect(metrics)
 
     def score(self, values: Mapping[str, float]) -> float:
-        """0.9 AP + 0.1 PCK, the mean over its thresholds; PCK alone where there is no AP.
+        """Return 0.9 AP + 0.1 PCK (the mean over its thresholds), or PCK alone without AP.
 
-        AP is 0 until people are found quite well, for all of a short run on few images: PCK tells these apart.
+        AP stays 0 until people are found quite well; in a short run on few images, that is the whole run. PCK still
+        distinguishes such models.
         """
         shares = [value for key, value in values.items() if key.startswith("PCK@") and "/" not in key]
         pck = sum(shares) / len(shares) if shares else math.nan
@@ -122,7 +128,7 @@ class PoseHead(DecoderHead):
         return (1 - _PCK_SHARE) * ap + _PCK_SHARE * pck
 
     def can_evaluate(self, batch: Batch) -> bool:
-        """People from a detector have no keypoints, but average precision is measured on them."""
+        """Return whether the batch has keypoints, or people from a detector, on which AP is measured."""
         return "sample_index" in batch or super().can_evaluate(batch)
 
     def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
@@ -136,9 +142,9 @@ class PoseHead(DecoderHead):
             metrics["ap"].update(original, batch["image_id"], batch["box_score"], batch["sample_index"])
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Keypoints (B, K, 3) as x, y, score and a score (B,) for each person.
+        """Return keypoints (B, K, 3) as x, y, score, and a score (B,) for each person.
 
-        In pixels of the original image where the batch has the `affine` that led to the input, else of the input.
+        Keypoints are in pixels of the original image if the batch has `affine`, else in pixels of the input.
         """
         assert isinstance(outputs, Tensor)
         keypoints = self.codec(outputs, batch["image"]).decode(outputs)
@@ -163,7 +169,7 @@ class PoseHead(DecoderHead):
 
 
 def to_original(keypoints: Tensor, affine: Tensor) -> Tensor:
-    """Keypoints (B, K, 3) from input pixels to original pixels; `affine` (B, 2, 3) leads the other way."""
+    """Map keypoints (B, K, 3) from input pixels to original pixels; `affine` (B, 2, 3) maps original to input."""
     linear, shift = affine[:, :, :2], affine[:, :, 2]
     points = torch.linalg.solve(linear.float(), (keypoints[..., :2] - shift[:, None]).transpose(1, 2).float())
     return torch.cat([points.transpose(1, 2), keypoints[..., 2:]], dim=2)

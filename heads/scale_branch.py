@@ -1,4 +1,4 @@
-"""The branch of the point map head that guesses the camera: one number for the whole image, in released names."""
+"""The branch of the point map head that predicts the camera's scale: one number for an image, in released names."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,18 +8,18 @@ from torch import nn
 from sapiens2_lit.decoders.presets import REFERENCE_WIDTH, SMALLEST_RELEASED
 
 _CONV, _MLP = (1536, 512, 128), (512, 128)
-_FEWEST_CELLS = 12  # that a stride may leave: InstanceNorm over a cell or two would leave nothing to see
+_FEWEST_CELLS = 12  # that a stride may leave: InstanceNorm over one or two cells would erase their content
 
 
 class ScaleBranch(nn.Sequential):
-    """(B, in_channels, h, w) -> (B, 1).
+    """Predict the scale (B, 1) from a feature map (B, in_channels, h, w).
 
     Args:
-        in_channels: channels of the feature map.
-        grid: its (h, w); the length of the first linear layer follows from it.
-        conv_channels: of each 1 x 1 convolution, InstanceNorm, SiLU.
-        mlp_channels: of each linear layer but the last.
-        strides: of each convolution.
+        in_channels: Channels of the feature map.
+        grid: (h, w) of the feature map, which sets the length of the first linear layer.
+        conv_channels: Channels of each 1 x 1 convolution, which is followed by InstanceNorm and SiLU.
+        mlp_channels: Channels of each linear layer but the last.
+        strides: Stride of each convolution.
     """
 
     scale_conv_layers: nn.Sequential
@@ -47,9 +47,9 @@ class ScaleBranch(nn.Sequential):
 
 
 def build_scale_branch(embed_dim: int, grid: tuple[int, int]) -> ScaleBranch:
-    """The released branch on a 64 x 48 grid; on others with strides of 2 as long as 12 cells are left.
+    """Build the released branch for a 64 x 48 grid; other grids get strides of 2 while 12 cells or more are left.
 
-    Below a width of 768, channels shrink in proportion.
+    Below an `embed_dim` of 768, channels shrink in proportion.
     """
     shrink = embed_dim / REFERENCE_WIDTH if embed_dim < SMALLEST_RELEASED else 1.0
     conv, mlp = (tuple(max(8, round(c * shrink / 8) * 8) for c in row) for row in (_CONV, _MLP))
@@ -57,7 +57,7 @@ def build_scale_branch(embed_dim: int, grid: tuple[int, int]) -> ScaleBranch:
 
 
 def strides_for(grid: tuple[int, int], count: int) -> list[int]:
-    """2 `count` times, but 1 from where fewer than 12 cells would be left."""
+    """Return `count` strides: 2 while 12 cells or more are left, then 1."""
     strides = []
     height, width = grid
     for _ in range(count):

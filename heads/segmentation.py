@@ -1,4 +1,4 @@
-"""Segmentation: one class a pixel."""
+"""Segmentation: one class for each pixel."""
 
 import logging
 import math
@@ -20,7 +20,7 @@ from sapiens2_lit.losses.segmentation import check_weights
 from sapiens2_lit.visualization.draw import draw_segmentation
 from sapiens2_lit.vocabularies import IGNORED, Classes, load_classes
 
-if TYPE_CHECKING:  # it takes seconds to import, and prediction has no metrics
+if TYPE_CHECKING:  # the import takes seconds, and prediction needs no metrics
     from torchmetrics import Metric, MetricCollection
 
 ClassWeights = Literal["released", "none", "auto"] | list[float]
@@ -29,19 +29,19 @@ _log = logging.getLogger(__name__)
 
 
 class SegmentationHeadBase(DecoderHead):
-    """Logits of every class by any network; all of segmentation but the network itself.
+    """Segmentation with any network that gives logits of every class.
 
     Args:
-        network: stages from the backbone's feature map to logits, which are brought to the input's size.
-        classes: the vocabulary.
-        loss: named terms, or None for the default ones.
-        class_weights: of the default cross-entropy.
-        opacity: of the classes' colors in pictures, 0 to 1.
-        per_class: score every class in validation and test, too.
-        boundaries: score in validation and test how well outlines of classes are met, too.
+        network: Stages from the backbone's feature map to logits, which are resized to the input's size.
+        classes: The vocabulary.
+        loss: Named terms; None for the default ones.
+        class_weights: Class weights of the default cross-entropy.
+        opacity: Opacity of the classes' colors in pictures, 0 to 1.
+        per_class: Also report every class in validation and test.
+        boundaries: Also report F1 of class boundaries in validation and test.
 
     Raises:
-        SettingError: naming the setting, what was found and what was expected.
+        SettingError: A setting is out of its range; the error names it, its value and what was expected.
     """
 
     classes: Classes
@@ -76,24 +76,26 @@ class SegmentationHeadBase(DecoderHead):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Kaiming, fan-out, zero biases; the last layer so that a fresh head is about undecided."""
+        """Initialize as other heads do, but let the last layer give all classes about the same logit."""
         super().init_weights()
         start_at(self.get_submodule(self.stages[-1]), (0.0,) * self.classes.num_classes)
         self.init_losses()
 
     def init_losses(self) -> None:
+        """Set the class weights that are counted in the data back to 1."""
         for term in self.balanced_terms():
             term.init_weights()
 
     def balanced_terms(self) -> list[BalancedCrossEntropy]:
+        """Return the terms whose class weights are counted in the data."""
         return [term for term in self.losses.values() if isinstance(term, BalancedCrossEntropy)]
 
     def setup(self, data: Any) -> None:
-        """Count the classes of the training masks, where `class_weights` is `auto`.
+        """Count the classes of the training masks, if `class_weights` is `auto`.
 
         Raises:
-            SettingError: `data` has no masks to count.
-            DataError: a mask cannot be read.
+            SettingError: `data` has no masks to count, or has other classes.
+            DataError: A mask cannot be read.
         """
         if not (terms := self.balanced_terms()):
             return
@@ -116,17 +118,17 @@ class SegmentationHeadBase(DecoderHead):
         return outputs.flip(-1)[:, torch.tensor(self.classes.swap, device=outputs.device)]
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms of the labelled pixels, times their `weight` where the batch has such.
+        """Return the terms over labeled pixels, multiplied by the batch's `weight` if it has one.
 
         Raises:
-            SettingError: there are weights, and a term that is not ours takes none.
+            SettingError: The batch has weights, but a term other than CrossEntropy and Dice cannot take them.
         """
         self._check_weights(batch)
         logits, labels = at_input_size(outputs, batch), batch["segmentation"]
         weights = (batch["weight"][:, 0],) if "weight" in batch else ()
         with torch.autocast(logits.device.type, enabled=False):
             return {
-                # ours see to float32 themselves, a chunk at a time; others would add up pixels in half precision
+                # CrossEntropy and Dice convert to float32 by chunks; other terms would sum pixels in half precision
                 name: term(logits, labels, *weights)
                 if isinstance(term, CrossEntropy | Dice)
                 else term(logits.float(), labels)
@@ -138,17 +140,17 @@ class SegmentationHeadBase(DecoderHead):
         if "weight" in batch and others:
             raise SettingError(
                 f"data.confidence.weight is true, but {type(self).__name__}'s loss `{others[0]}`, a "
-                f"{type(self.losses[others[0]]).__name__}, takes no weights of pixels: take CrossEntropy and Dice, or "
+                f"{type(self.losses[others[0]]).__name__}, takes no weights of pixels: use CrossEntropy and Dice, or "
                 "set it to false."
             )
 
     def metrics(self, data: Any = None, stage: str = "train") -> "MetricCollection":
-        """Intersection over union, Dice and accuracies; of each class but in training, if `per_class`.
+        """Return intersection over union, Dice and accuracies.
 
-        With `boundaries` F1 of outlines, but in training.
+        Outside training, `per_class` adds every class and `boundaries` adds F1 of class boundaries.
 
         Raises:
-            SettingError: the labels of `data` are of other classes.
+            SettingError: The labels of `data` have other classes.
         """
         self.check_classes(data)
         names = self.classes.names if self.per_class and stage != "train" else None
@@ -159,20 +161,24 @@ class SegmentationHeadBase(DecoderHead):
         return measures.collect(chosen)
 
     def score(self, values: Mapping[str, float]) -> float:
-        """`mIoU`."""
+        """Return `mIoU`."""
         return values.get("mIoU", math.nan)
 
     def check_classes(self, data: Any) -> None:
-        """Raise SettingError where the labels of `data` are of other classes."""
+        """Check that the labels of `data` have the head's classes.
+
+        Raises:
+            SettingError: They have others.
+        """
         labelled = data.classes if isinstance(data, NamesClasses) else None
         if labelled is not None and labelled.names != self.classes.names:
             raise SettingError(
-                f"data.classes: the labels are of {labelled.name} ({labelled.num_classes} classes), the head predicts "
+                f"data.classes: the labels have {labelled.name} ({labelled.num_classes} classes), the head predicts "
                 f"{self.classes.name} ({self.classes.num_classes}); give the data the classes of the head."
             )
 
     def update(self, metrics: "MetricCollection", outputs: Outputs, batch: Batch) -> None:
-        """Take one batch into `metrics`, but for samples that another process counts."""
+        """Update `metrics` with one batch, without samples that are not evaluated."""
         if "segmentation" in batch:
             labels = batch["segmentation"]
             if "evaluated" in batch:
@@ -180,9 +186,9 @@ class SegmentationHeadBase(DecoderHead):
             metrics.update(at_input_size(outputs, batch).argmax(dim=1), labels)
 
     def predict(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """The most likely class of each pixel, (B, H, W) uint8, at the size of the network's input.
+        """Return the most likely class of each pixel, (B, H, W) uint8, at the size of the network's input.
 
-        Unlike points, maps stay in input pixels; `batch["affine"]` says where they belong in the original image.
+        Unlike points, maps stay in input pixels; `batch["affine"]` maps the original image to them.
         """
         return {"segmentation": at_input_size(outputs, batch).argmax(dim=1).to(torch.uint8)}
 
@@ -195,24 +201,26 @@ class SegmentationHeadBase(DecoderHead):
 
 
 class SegmentationHead(SegmentationHeadBase):
-    """Logits of every class at the input's size.
+    """Predict logits of every class at the input's size.
 
     Args:
-        embed_dim: channels of the backbone's feature map.
-        classes: `body29`, the released 29 classes, `body28`, those of Sapiens v1, or a YAML file of your own.
-        decoder: `deconv` as in the released segmentation models, `pixel_shuffle`, `light`, `linear`,
-            or `sapiens1` as in those of Sapiens v1;
-            `auto` for what its weights have, without weights `deconv`.
-        loss: named terms, modules called as `term(logits, labels)` with (B, C, H, W) and (B, H, W), 255 ignored; the
-            default is the released one: weighted cross-entropy and Dice.
-        class_weights: of the default cross-entropy: `released` (those of the vocabulary; of body29 the released
-            recipe's), `none` (1 everywhere), `auto` (counted in the training masks), or one for each class.
-        opacity: of the classes' colors in pictures, 0 to 1.
-        per_class: score every class in validation and test, too.
-        boundaries: score in validation and test how well outlines of classes are met, too.
+        embed_dim: Channels of the backbone's feature map.
+        classes: `body29`, the released 29 classes; `body28`, the classes of Sapiens v1; or a YAML file with your
+            classes.
+        decoder: `deconv` as in the released segmentation models, `pixel_shuffle`, `light`, `linear`, or `sapiens1` as
+            in the released models of Sapiens v1; `auto` follows the weights that are loaded, and is `deconv` without
+            weights.
+        loss: Named terms: modules called as `term(logits, labels)` with (B, C, H, W) and (B, H, W); label 255 is
+            ignored. None: the released ones, weighted cross-entropy and Dice.
+        class_weights: Class weights of the default cross-entropy: `released` (the vocabulary's; for body29 they are the
+            released recipe's), `none` (1 everywhere), `auto` (counted in the training masks), or a list with one number
+            for each class.
+        opacity: Opacity of the classes' colors in pictures, 0 to 1.
+        per_class: Also report every class in validation and test.
+        boundaries: Also report F1 of class boundaries in validation and test.
 
     Raises:
-        SettingError: naming the setting, what was found and what was expected.
+        SettingError: A setting is out of its range; the error names it, its value and what was expected.
     """
 
     def __init__(
@@ -232,10 +240,15 @@ class SegmentationHead(SegmentationHeadBase):
 
 
 def default_loss(classes: Classes, class_weights: ClassWeights, head: str) -> dict[str, nn.Module]:
-    """The released terms for the classes.
+    """Return the released terms for the classes.
+
+    Args:
+        classes: The vocabulary.
+        class_weights: See `SegmentationHead`.
+        head: Name of the head, for errors.
 
     Raises:
-        SettingError: the weights are neither a known name nor one a class.
+        SettingError: `class_weights` is neither a known word nor a list with one number for each class.
     """
     dice = Dice(background=classes.background)
     if class_weights == "auto":

@@ -1,7 +1,7 @@
-"""Segmentation by a decoder of segmentation_models_pytorch: the worked example of using somebody else's decoder.
+"""Segmentation by a decoder of segmentation_models_pytorch: an example of how to use another library's decoder.
 
-Such decoders take several feature maps. A backbone gives them by `out_indices`, all as fine as each other, since a
-plain transformer has no pyramid; a decoder made for pyramids gets them resized.
+Such decoders take several feature maps. A backbone gives them with `out_indices`. All have the same size, because a
+plain transformer has no pyramid; for a decoder made for pyramids they are resized.
 """
 
 from collections import OrderedDict
@@ -22,22 +22,22 @@ _CELL = 16  # pixels along a cell of the feature map, for which the decoders' st
 
 
 class SMPHead(SegmentationHeadBase):
-    """Logits of every class by DPT (arXiv:2103.13413) or UPerNet (arXiv:1807.10221) on four feature maps.
+    """Predict logits of every class by DPT (arXiv:2103.13413) or UPerNet (arXiv:1807.10221) on four feature maps.
 
-    The backbone must give four: `model.backbone.init_args.out_indices: [5, 11, 17, 23]` for a depth of 24.
+    The backbone must give four maps: `model.backbone.init_args.out_indices: [5, 11, 17, 23]` for a depth of 24.
 
     Args:
-        embed_dim: channels of each of the backbone's feature maps.
-        classes: `body29`, or a YAML file of your own.
+        embed_dim: Channels of each of the backbone's feature maps.
+        classes: `body29`, or a YAML file with your classes.
         decoder: `dpt` or `upernet`.
-        channels: of the decoder's maps.
-        loss: named terms, as of `SegmentationHead`.
-        class_weights: of the default cross-entropy, as of `SegmentationHead`.
-        opacity: of the classes' colors in pictures, 0 to 1.
-        per_class: score every class in validation and test, too.
+        channels: Channels of the decoder's maps.
+        loss: Named terms; see `SegmentationHead`.
+        class_weights: Class weights of the default cross-entropy; see `SegmentationHead`.
+        opacity: Opacity of the classes' colors in pictures, 0 to 1.
+        per_class: Also report every class in validation and test.
 
     Raises:
-        SettingError: naming the setting, what was found and what was expected.
+        SettingError: A setting is out of its range; the error names it, its value and what was expected.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class SMPHead(SegmentationHeadBase):
         self.kind = decoder
 
     def init_weights(self) -> None:
-        """The decoder keeps its authors' start; the last layer gets ours."""
+        """Keep the library's initialization of the decoder; initialize the last layer as other heads do."""
         self.init_losses()
         init_decoder(self.get_submodule("conv_seg"))
 
     def forward(self, features: list[Tensor], images: Tensor | None = None) -> Outputs:
-        """Four maps (B, C, h, w), the deepest last, to logits at 8 (dpt) or 4 (upernet) times their size.
+        """Turn four maps (B, C, h, w), the deepest last, into logits at 8 (dpt) or 4 (upernet) times their size.
 
-        The 8 is of the next even size.
+        DPT first resizes maps with an odd side to the next even size.
 
         Raises:
-            SettingError: the backbone gives another number of maps.
+            SettingError: The backbone gives another number of maps.
         """
         if len(features) != _MAPS:
             raise SettingError(
@@ -90,7 +90,7 @@ class SMPHead(SegmentationHeadBase):
                 for f in features
             ]
             return conv_seg(decoder(maps, [None] * _MAPS))
-        # UPerNet wants strides of 4, 8, 16 and 32, after two finer maps that it skips
+        # UPerNet expects strides of 4, 8, 16 and 32, behind two finer maps that it skips
         pyramid = [
             F.interpolate(feature, scale_factor=scale, mode="bilinear") if scale != 1 else feature
             for feature, scale in zip(features, (4, 2, 1, 0.5), strict=True)
@@ -99,8 +99,8 @@ class SMPHead(SegmentationHeadBase):
 
 
 def build_dpt(embed_dim: int, channels: int) -> nn.Module:
-    """DPT without class tokens."""
-    # imported here: it brings timm along, and takes seconds that other heads need not wait
+    """Build DPT without class tokens."""
+    # imported here: it imports timm, which takes seconds, and other heads do not need it
     from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder
 
     return DPTDecoder(
@@ -114,7 +114,7 @@ def build_dpt(embed_dim: int, channels: int) -> nn.Module:
 
 
 def build_upernet(embed_dim: int, channels: int) -> nn.Module:
-    """UPerNet on maps of one width."""
+    """Build UPerNet on maps of one width."""
     from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
 
     skipped = (embed_dim, embed_dim)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written under another name in their folder, then renamed."""
+"""Write files that are complete or absent: under another name in their folder, then renamed."""
 
 import errno
 import glob
@@ -21,24 +21,26 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-ADVICE = "Make room or choose another folder; what is there is whole."
+ADVICE = "Make room or choose another folder; existing files are complete."
 DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT}
-A_DAY = 86_400.0  # s after which what nobody can lock is taken for left over
+A_DAY = 86_400.0  # s after which a file on a system without locks is treated as left over
 _UNIQUE = re.compile(r"[0-9a-f]{32}")
 
 
 @contextmanager
 def whole_file(path: Path, mark: str = "unfinished", durable: bool = False) -> Iterator[Path]:
-    """A temporary name to write `path` under; it replaces `path` when the block ends well, and else is removed.
+    """Yield a temporary name to write `path` under; it replaces `path` if the block succeeds, and is removed otherwise.
 
-    Folders are made as needed. A process that is killed leaves `.NAME.MARK` behind, and `path` as it was.
+    Folders are created as needed. A killed process leaves `.NAME.MARK` behind, and `path` unchanged.
 
     Args:
-        mark: ends the temporary name; give each writer its own where several may write the same file at once.
-        durable: it survives a loss of power once the block has ended: costs the time of a write to the disk itself.
+        path: Of the file.
+        mark: End of the temporary name; must differ between processes that may write the same file at once.
+        durable: Whether the file survives a loss of power after the block; takes the time of a write to the disk
+            itself.
 
     Raises:
-        OSError: the folder cannot be written to, or is full.
+        OSError: The folder cannot be written to, or is full.
     """
     temporary = path.with_name(f".{path.name}.{mark}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,12 +60,12 @@ def whole_file(path: Path, mark: str = "unfinished", durable: bool = False) -> I
 
 @contextmanager
 def own_file(path: Path) -> Iterator[Path]:
-    """As a durable `whole_file`, where several processes may write `path` at once; the last one wins.
+    """Do what a durable `whole_file` does if several processes may write `path` at once; the last one wins.
 
-    What processes that were killed have left of earlier writes of `path` is removed.
+    Files that killed processes have left from earlier writes of `path` are removed.
 
     Raises:
-        OSError: the folder cannot be written to, or is full.
+        OSError: The folder cannot be written to, or is full.
     """
     remove_leftovers(path)
     with ExitStack() as until_replaced, whole_file(path, mark=uuid4().hex, durable=True) as temporary:
@@ -74,7 +76,7 @@ def own_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def held(temporary: Path) -> Iterator[None]:
-    """Let other processes see that a temporary file or folder is being written, as long as this block runs."""
+    """Let other processes see that a temporary file or folder is being written, while this block runs."""
     descriptor = None
     with suppress(OSError):  # a file system without locks
         descriptor = os.open(temporary, os.O_RDONLY) if fcntl else None
@@ -89,19 +91,19 @@ def held(temporary: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path`, which takes its name when the block ends well, and else is deleted.
+    """Yield a temporary folder beside `path`, which is renamed if the block succeeds and deleted otherwise.
 
-    What processes that were killed have left of earlier ones is removed, or given its name again.
+    Folders that killed processes have left are removed, or get their name back.
 
     Raises:
-        Interrupted: a signal came while the folder took its name; it is whole.
-        OSError: the parent cannot be written to, or is full.
+        Interrupted: A signal came while the folder was renamed; it is complete.
+        OSError: The parent cannot be written to, or is full.
     """
     bring_back(path)
     remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
-        with interrupts.undone(partial(delete_folder, temporary)):  # its user asks for signals nowhere else
+        with interrupts.undone(partial(delete_folder, temporary)):  # the caller handles signals nowhere else
             temporary.mkdir()
             with held(temporary):
                 yield temporary
@@ -112,12 +114,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Give the finished folder `new` the name `path`; what was there is deleted only then.
+    """Give the finished folder `new` the name `path`; only then is an existing one deleted.
 
-    A process that is killed in between leaves what `bring_back` brings back.
+    If the process is killed in between, `bring_back` restores the existing one.
 
     Raises:
-        OSError: a name cannot be changed; what was there keeps its own.
+        OSError: A folder cannot be renamed; an existing one keeps its name.
     """
     if path.is_file() or path.is_symlink():
         path.unlink()
@@ -137,7 +139,7 @@ def replace_folder(new: Path, path: Path) -> None:
 
 
 def bring_back(path: Path) -> None:
-    """Give a folder its name again that a process was about to replace when it was killed; delete it if replaced."""
+    """Restore the name of a folder that a killed process was about to replace; delete it if it was replaced."""
     for old in path.parent.glob(f".{glob.escape(path.name)}.*old"):
         if is_held(old):
             continue
@@ -149,7 +151,7 @@ def bring_back(path: Path) -> None:
 
 
 def delete_folder(folder: Path) -> None:
-    """Delete a folder, to which another thread may be writing."""
+    """Delete a folder, even while another thread may be writing to it."""
     for _ in range(3):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -169,7 +171,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 def is_held(temporary: Path) -> bool:
-    """Whether a process may still be writing a temporary file or folder."""
+    """Return whether a process may still be writing a temporary file or folder."""
     try:
         descriptor = os.open(temporary, os.O_RDONLY) if fcntl else None
     except FileNotFoundError:
@@ -194,7 +196,7 @@ def is_held(temporary: Path) -> bool:
 
 def flush(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk itself."""
-    if path.is_dir() and os.name == "nt":  # where folders cannot be opened
+    if path.is_dir() and os.name == "nt":  # Windows cannot open folders
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -204,22 +206,24 @@ def flush(path: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes, advice: str = ADVICE) -> None:
-    """Write a file, replacing it; a kill leaves no half of it.
+    """Write a file, replacing an existing one; a killed process leaves no incomplete file.
 
     Args:
-        advice: ends the message of an error.
+        path: Of the file.
+        data: Its content.
+        advice: End of an error's message.
 
     Raises:
-        SettingError: the folder cannot be written to, or is full.
+        SettingError: The folder cannot be written to, or is full.
     """
     with unwritable_is_error(path, advice), whole_file(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_own(path: Path, data: bytes) -> None:
-    """As `write_whole`, where several processes may write `path` at once; the last one wins.
+    """Do what `write_whole` does if several processes may write `path` at once; the last one wins.
 
-    One that is killed leaves a file behind, which `remove_leftovers` removes.
+    A killed process leaves a file behind, which `remove_leftovers` removes.
     """
     with unwritable_is_error(path), whole_file(path, mark=uuid4().hex) as temporary:
         temporary.write_bytes(data)
@@ -230,11 +234,12 @@ def unwritable_is_error(path: Path, advice: str = ADVICE, needed: int | None = N
     """Turn the system's refusal to write `path` into a message.
 
     Args:
-        advice: ends the message.
-        needed: bytes, where it is known.
+        path: Of the file or folder.
+        advice: End of the message.
+        needed: Size of the file in bytes; None if unknown.
 
     Raises:
-        SettingError: naming the file and what to do.
+        SettingError: Naming the file and what to do.
     """
     try:
         yield
@@ -245,7 +250,16 @@ def unwritable_is_error(path: Path, advice: str = ADVICE, needed: int | None = N
 
 
 def room(error: OSError, folder: Path, needed: int | None = None) -> str:
-    """Of a disk that is full or read-only: the folder, the bytes that are needed, if known, and those that are free."""
+    """Say what a full or read-only disk needs and has, in parentheses, to be added to an error's message.
+
+    Args:
+        error: What the system said.
+        folder: Where a file was to be written.
+        needed: Size of the file in bytes, if known.
+
+    Returns:
+        An empty text for errors that have nothing to do with the disk.
+    """
     if error.errno not in DISK_ERRORS:
         return ""
     wanted = "" if needed is None else f"needs {needed:,} bytes, "
@@ -253,32 +267,35 @@ def room(error: OSError, folder: Path, needed: int | None = None) -> str:
 
 
 def free_bytes(folder: Path) -> int:
-    """What is free on the disk where a folder is, or would be made."""
+    """Return the free bytes on the disk where a folder is, or would be created."""
     here = folder.absolute()
     return shutil.disk_usage(next(place for place in (here, *here.parents) if place.exists())).free
 
 
 def check_room(folder: Path, needed: int, advice: str = ADVICE) -> None:
-    """See to it that a folder has room, before anything is written into it.
+    """Check that a folder has room, before anything is written into it.
 
     Args:
-        needed: bytes.
+        folder: To write to.
+        needed: Bytes.
+        advice: End of an error's message.
 
     Raises:
-        SettingError: naming the folder, what is needed and what is free.
+        SettingError: Naming the folder, the needed and the free bytes.
     """
     if (free := free_bytes(folder)) < needed:
         raise SettingError(f"{folder}: needs {needed:,} bytes, its disk has {free:,} bytes free. {advice}")
 
 
 def check_writable(folder: Path, setting: str) -> None:
-    """Make a folder, and see whether files can be made in it, before work begins whose results go there.
+    """Create a folder and check that files can be created in it, before the work whose results go there.
 
     Args:
-        setting: what names the folder, for the message, such as `--output`.
+        folder: To write to.
+        setting: The option of the folder, for the message, such as `--output`.
 
     Raises:
-        SettingError: they cannot.
+        SettingError: They cannot.
     """
     if folder.exists() and not folder.is_dir():
         raise SettingError(f"{setting} {folder} is a file, expected a folder")

@@ -1,10 +1,10 @@
-"""What all commands do when Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 comes.
+"""Handle Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 in all commands.
 
-A command is in one of two states. Before its work begins, and where nothing can be lost, a signal ends the process at
-once. Inside `asked()` a signal only leaves a note, which the work looks at between its steps: no exception is ever
-raised in the middle of other code, where it would leave a lock taken or a file half written.
+A command is in one of two states. Before its work begins, and while nothing can be lost, a signal ends the process at
+once. Inside `asked()` a signal only leaves a note, which the work checks between its steps: no exception is ever raised
+in the middle of other code, where it would leave a lock taken or a file half written.
 
-Python runs handlers in the main thread alone, and not while that waits in C. So the signals are read by a thread as
+Python runs handlers only in the main thread, and not while that thread waits in C. So a thread reads the signals as
 well, from a socket that the interpreter's C handler writes to (`signal.set_wakeup_fd`).
 """
 
@@ -24,10 +24,10 @@ from sapiens2_lit.errors import Interrupted
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))  # Windows has two of them
 REPEATED = 0.25  # s: GNU timeout signals its child and then the group; a hand on the keyboard is slower
-REPEATED_BY_TORCHRUN = 5.0  # s: it passes on what the terminal has sent to its workers, too
-PATIENCE = 0.5  # s that the main thread has, to end the process by itself
+REPEATED_BY_TORCHRUN = 5.0  # s: it repeats signals that the terminal has already sent to its workers
+PATIENCE = 0.5  # s that the main thread has to end the process itself
 LAUNCHER = "SAPIENS2_LIT_LAUNCHER"  # the process that started this rank
-PARENT = "SAPIENS2_LIT_PARENT"  # the process with which this one ends, however that ends
+PARENT = "SAPIENS2_LIT_PARENT"  # this process ends when that one does, for whatever reason
 
 Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
@@ -37,7 +37,7 @@ class _Listener:
 
     def __init__(self) -> None:
         self.number = 0  # of the first signal
-        self.depth = 0  # of blocks that ask
+        self.depth = 0  # of nested `hold`s
         self.cleanups: list[Callable[[], object]] = []
         self.pid = os.getpid()
         self.ending = False
@@ -51,7 +51,7 @@ class _Listener:
         self.thread = threading.Thread(target=self._watch, name="interrupts", daemon=True)
         self.thread.start()
         for number in SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and `&` of a script ask for
+            if signal.getsignal(number) != signal.SIG_IGN:  # set by nohup, and by `&` in a script
                 self.before[number] = signal.signal(number, self._handle)
 
     def stop(self) -> None:
@@ -70,7 +70,7 @@ class _Listener:
             signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self.pid:  # a forked child: its parent answers
+        if os.getpid() != self.pid:  # a forked child: its parent handles the signal
             return
         if self.depth == 0:
             self._end(number)
@@ -82,7 +82,9 @@ class _Listener:
         while number := self.outlet.recv(1)[0]:
             if number not in self.before:
                 continue
-            if self.depth == 0 and not self.number:  # else it was noted, and the asking is over
+            if (
+                self.depth == 0 and not self.number
+            ):  # otherwise it was noted, and no block waits for it anymore
                 self._end_if_stuck(number)
             self.number = self.number or number
             if number == signal.SIGINT:
@@ -91,14 +93,14 @@ class _Listener:
                 first = first or time.monotonic()
 
     def _end_if_stuck(self, number: int) -> None:
-        """The main thread ends the process, unless it waits in C, as for other ranks."""
+        """End the process if the main thread does not: it may wait in C, such as for other ranks."""
         time.sleep(PATIENCE)
         time.sleep(10 * PATIENCE if self.ending else 0)
         if self.depth == 0:
             self._end(number)
 
     def clean(self) -> None:
-        """Undo what is not finished, twice, for threads that were about to make it; they begin nothing more."""
+        """Undo unfinished work twice, for threads that were about to create more; they then start nothing new."""
         self.ending = True
         for clean in [*reversed(self.cleanups), lambda: time.sleep(0.02), *reversed(self.cleanups)]:
             with suppress(Exception):  # the process ends in any case
@@ -107,7 +109,7 @@ class _Listener:
     def _end(self, number: int) -> NoReturn:
         self.clean()
         _kill_children()
-        if self.launched:  # Lightning kills the launcher of a rank that fails, which then says nothing
+        if self.launched:  # Lightning kills the launcher of a failed rank, which then prints nothing
             with suppress(OSError):
                 os.kill(os.getppid(), number)
         with suppress(OSError):  # the terminal may be gone
@@ -116,13 +118,14 @@ class _Listener:
 
 
 _listener: _Listener | None = None
+_told = 0  # the signal of another process
 
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """Answer signals in this block; one that was ignored before, as under nohup, stays ignored.
+    """Handle signals in this block; one that was ignored before, such as under nohup, stays ignored.
 
-    A block inside another, or outside the main thread, which alone may set handlers, changes nothing.
+    A block inside another one, or outside the main thread, which alone may set handlers, changes nothing.
     """
     global _listener
     if _listener is not None or threading.current_thread() is not threading.main_thread():
@@ -143,10 +146,10 @@ def answered() -> Iterator[None]:
 
 @contextmanager
 def asked() -> Iterator[None]:
-    """In this block signals wait for `check`, but a second Ctrl-C ends the process; what came is raised at its end.
+    """Let signals wait for `check` in this block, but let a second Ctrl-C end the process; raise at the block's end.
 
     Raises:
-        Interrupted: a signal came.
+        Interrupted: A signal came.
     """
     hold()
     try:
@@ -157,7 +160,7 @@ def asked() -> Iterator[None]:
 
 
 def hold() -> None:
-    """From now on, until `release`, signals wait for `received` to be asked, or for `check`."""
+    """Let signals wait for `received` or `check`, until `release`."""
     if _listener is not None:
         _listener.depth += 1
 
@@ -169,22 +172,28 @@ def release() -> None:
 
 
 def received() -> int:
-    """The first signal that came inside `asked`, or 0."""
-    return 0 if _listener is None else _listener.number
+    """Return the first signal that came inside `asked`, or 0."""
+    return _told if _listener is None else _listener.number
+
+
+def tell(number: int) -> None:
+    """Note a signal in a process that hears none itself, because the process that it works for asks it to end."""
+    global _told
+    _told = number
 
 
 def check() -> None:
     """End the work if a signal came.
 
     Raises:
-        Interrupted: one did.
+        Interrupted: One did.
     """
     if number := received():
         raise Interrupted(number, f"stopped by {name_of(number)}")
 
 
 def settle() -> None:
-    """Take the signal that came for answered: to who watches a stream, Ctrl-C is its end, and no failure."""
+    """Mark the signal as handled: for a user who watches a stream, Ctrl-C is its normal end."""
     if _listener is not None:
         _listener.number = 0
 
@@ -203,16 +212,17 @@ def undone(clean: Callable[[], object]) -> Iterator[None]:
 
 
 def take_back() -> None:
-    """Set our handlers again, where a library has set its own."""
+    """Set the handlers of this module again, after a library has set its own."""
     if _listener is not None:
         _listener.take_back()
 
 
 @contextmanager
 def left_to_parent() -> Iterator[None]:
-    """Processes that start in this block never hear the signals, not even while they start.
+    """Block the signals in processes that start in this block, even while they start.
 
-    They inherit what the starting thread blocks. This process misses nothing: its other threads block nothing.
+    They inherit the blocked signals of the starting thread. This process misses nothing: its other threads block
+    nothing.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -225,7 +235,10 @@ def left_to_parent() -> Iterator[None]:
 
 
 def end_by_parent_alone() -> None:
-    """In a worker: ignore what its parent answers, but let it end this process by SIGTERM, as multiprocessing does."""
+    """In a worker, ignore signals that its parent handles.
+
+    SIGTERM from the parent still ends it, as multiprocessing expects.
+    """
     if not hasattr(signal, "sigwaitinfo"):  # Windows, macOS
         for number in set(SIGNALS) - {signal.SIGTERM}:
             signal.signal(number, signal.SIG_IGN)
@@ -234,7 +247,7 @@ def end_by_parent_alone() -> None:
         return
     from multiprocessing import parent_process
 
-    parent = parent_process()  # of a fork server's children not the process that forked them
+    parent = parent_process()  # for children of a fork server, this is not the process that forked them
     own = os.getppid() if parent is None else parent.pid
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     threading.Thread(target=_wait_for_parent, args=(own,), name="parent", daemon=True).start()
@@ -247,18 +260,18 @@ def _wait_for_parent(parent: int | None) -> None:
 
 
 def launches_ranks() -> None:
-    """Let processes that Lightning may start as other ranks know this one, until `answered` ends."""
-    if _listener is not None and "LOCAL_RANK" not in os.environ:  # which all launchers of ranks set
+    """Tell processes that Lightning may start as other ranks about this one, until `answered` ends."""
+    if _listener is not None and "LOCAL_RANK" not in os.environ:  # all launchers of ranks set it
         os.environ[LAUNCHER] = str(os.getpid())
 
 
 def is_launched() -> bool:
-    """Whether another process of the same command started this one as a rank, and speaks for it."""
+    """Return whether another process of the same command started this one as a rank, and reports for it."""
     return _listener is not None and _listener.launched
 
 
 def launcher_ends() -> bool:
-    """Whether this is a rank whose launcher ends, too, which is seen within some seconds."""
+    """Return whether this is a rank whose launcher ends, too; waits a few seconds for that."""
     until = time.monotonic() + 5
     while is_launched() and str(os.getppid()) == os.environ[LAUNCHER] and time.monotonic() < until:
         time.sleep(0.1)
@@ -266,13 +279,13 @@ def launcher_ends() -> bool:
 
 
 def _is_launched() -> bool:
-    """As long as the environment is as it was given."""
+    """Return whether this process is a launched rank; valid only before the environment changes."""
     by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     return LAUNCHER in os.environ and os.environ.get("LOCAL_RANK", "0") != "0" and not by_torchrun
 
 
 def _end_with(parent: str) -> None:
-    """A rank whose launcher is gone would wait for it for half an hour, and a shard would work for nobody."""
+    """End this process after its parent: a rank would wait for it for half an hour, and a shard would work in vain."""
     while str(os.getppid()) == parent:
         time.sleep(0.2)
     if _listener is not None:
@@ -291,12 +304,12 @@ def _kill_children() -> None:
 
 
 def name_of(number: int) -> str:
-    """What a user calls a signal."""
+    """Return a signal's name for users."""
     return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
 def _in_child() -> None:
-    """A forked process must not write to the socket of its parent."""
+    """Keep a forked process from writing to the socket of its parent."""
     global _listener
     if _listener is not None:
         _listener = None

@@ -1,4 +1,4 @@
-"""Low-rank adapters on the linear layers of a backbone (LoRA, arXiv:2106.09685), through `peft`.
+"""Add low-rank adapters to the linear layers of a backbone (LoRA, arXiv:2106.09685), through `peft`.
 
 An adapted layer computes W x + b + (alpha / rank) B A x, where A (rank, in) and B (out, rank) are trained and B starts
 at zero. In state dicts `NAME.weight` becomes `NAME.base_layer.weight`, next to `NAME.lora_A.default.weight` and B.
@@ -20,13 +20,13 @@ _PAIR = re.compile(r"(?P<layer>.+)\.lora_(?P<side>A|B)\.default\.weight")
 
 @dataclass(frozen=True)
 class LoRA:
-    """The adapters.
+    """Settings of the adapters.
 
     Args:
-        rank: of the product B A.
-        alpha: its factor is alpha / rank.
-        dropout: share of the adapters' inputs that is dropped in training.
-        targets: names, or last parts of names, of the linear layers that get one; null for all in the backbone's
+        rank: Rank of the product B A.
+        alpha: The product is multiplied by alpha / rank.
+        dropout: Share of the adapters' inputs that is dropped in training.
+        targets: Names, or last parts of names, of the linear layers with adapters; null for all in the backbone's
             blocks.
     """
 
@@ -44,14 +44,17 @@ class LoRA:
 
     @property
     def scale(self) -> float:
+        """The factor alpha / rank."""
         return self.alpha / self.rank
 
 
 def inject_lora(backbone: nn.Module, lora: LoRA, targets: Sequence[str]) -> None:
-    """Put adapters beside the target layers, in place; every other parameter is frozen.
+    """Put adapters beside the target layers, in place, and freeze every other parameter.
 
     Args:
-        targets: those of a backbone, where `lora` names none.
+        backbone: The network.
+        lora: Settings of the adapters.
+        targets: Layers of the backbone, used if `lora` names none.
 
     Raises:
         SettingError: `peft` is not installed, or a target names no linear layer.
@@ -68,7 +71,7 @@ def inject_lora(backbone: nn.Module, lora: LoRA, targets: Sequence[str]) -> None
         if not any(name == target or name.endswith(f".{target}") for name in names):
             known = ", ".join(sorted({name.rpartition(".")[2] for name in names}))
             raise SettingError(
-                f"model.adapt.lora.targets: found {target!r}, which is no linear layer of the backbone; expected "
+                f"model.adapt.lora.targets: found {target!r}, which is not a linear layer of the backbone; expected "
                 f"some of {known}"
             )
     settings: dict[str, Any] = {"lora_alpha": lora.alpha}  # declared as an integer, used as a number
@@ -78,7 +81,7 @@ def inject_lora(backbone: nn.Module, lora: LoRA, targets: Sequence[str]) -> None
 
 
 def reset_adapters(backbone: nn.Module) -> None:
-    """Fresh values for the adapters, in place, whether sharded or not; they depend on the run's seed alone."""
+    """Initialize the adapters in place, sharded or not; the values depend only on the run's seed."""
 
     def reset() -> None:
         for layer in backbone.modules():
@@ -90,24 +93,24 @@ def reset_adapters(backbone: nn.Module) -> None:
 
 
 def is_lora(name: str) -> bool:
-    """Whether a parameter of this name belongs to an adapter."""
+    """Return whether a parameter of this name belongs to an adapter."""
     return ".lora_" in name
 
 
 def plain_name(name: str) -> str:
-    """The name that a parameter has without adapters."""
+    """Return the name that a parameter has without adapters."""
     return name.replace(BASE, ".")
 
 
 def merge_state(tensors: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
-    """A state dict without adapters: their product is added to the weights that they stood beside.
+    """Return a state dict without adapters: their products are added to the weights beside them.
 
     Args:
-        tensors: by name, of a model with adapters; those of the base layers under either name.
+        tensors: By name, of any shape, of a model with adapters; those of base layers under either name.
         scale: alpha / rank.
 
     Raises:
-        KeyError: an adapter lacks its other half, or the weight that it belongs to.
+        KeyError: An adapter lacks its other half, or the weight that it belongs to.
     """
     merged = {plain_name(name): tensor for name, tensor in tensors.items() if not is_lora(name)}
     for name, down in tensors.items():

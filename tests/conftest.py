@@ -2,10 +2,13 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
+os.environ["PYTHONDONTWRITEBYTECODE"] = ""  # else every process that tests start compiles torch anew
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read by torch when it is imported, as by the command
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes that tests start, too: they share the cores
 
@@ -18,10 +21,40 @@ from small_datasets import dataset, people  # noqa: F401  # fixtures
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco_wholebody_tiny"
 
-
+sys.dont_write_bytecode = False
 # What is ignored is inherited: a shell that starts the tests in the background ignores SIGINT, which they send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+LONGEST = (  # files of over ten CPU seconds: first, lest one of them is left for a single process at the end
+    "parallel/test_training.py", "cli/test_fit.py", "parallel/test_interruptions.py", "cli/test_interrupted_runs.py",
+    "verify/test_command.py", "memory/test_command.py", "parallel/test_distillation.py",
+    "parallel/test_pretraining.py", "benchmarks/test_suite.py", "training/test_big_batch.py", "test_notebooks.py",
+    "models/test_compile.py", "parallel/test_distributed.py", "cli/test_fit_dense.py", "benchmarks/test_kills.py",
+    "cli/test_fit_multitask.py", "parallel/test_timm_parallel.py", "memory/test_shipped_costs.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the longest files, and leave out tests marked `exhaustive` unless `-m` names them."""
+    here = Path(__file__).parent
+    ranks = {here / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+    if "exhaustive" not in config.option.markexpr:
+        left = [item for item in items if item.get_closest_marker("exhaustive")]
+        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=left)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n`, run all tests of a file in one process: it makes the fixtures of the file once."""
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False  # as sorted above
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -98,3 +98,28 @@ def test_distillation_runs(tmp_path: Path) -> None:
     for name in ("teacher", "alone", "taught", "pool"):
         assert f"{name:8} mIoU 0." in text
     assert "20 masks of the teacher" in text
+
+
+@pytest.mark.slow
+def test_own_labels_runs(tmp_path: Path) -> None:
+    pictures, text = execute("own_labels", tmp_path, num=20)
+    assert pictures == 2
+    assert "20 pictures, 8 points: l_shoulder r_shoulder" in text
+    assert (tmp_path / "check" / "check.html").is_file()
+    assert "PCK@0.1 of held-out people" in text
+
+
+@pytest.mark.slow
+def test_relighting_runs(tmp_path: Path) -> None:
+    pictures, text = execute("relighting", tmp_path, num=20)
+    assert pictures == 1
+    assert text.count("degrees from the exact normals") == 2
+
+
+@pytest.mark.slow
+def test_gait_runs(tmp_path: Path) -> None:
+    pictures, text = execute("gait", tmp_path, num=20)
+    assert pictures == 2
+    assert "120 steps a minute were made" in text
+    assert "exact     120 steps a minute" in text, "what is measured is what was made"
+    assert "steadied" in text

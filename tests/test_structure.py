@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "visualization": "vocabularies",
     "heads": "decoders losses metrics codecs geometry vocabularies visualization",
     "models": "backbones decoders heads checkpoints parallel vocabularies",
-    "synthetic": "visualization vocabularies",
+    "engines": "",
+    "synthetic": "engines visualization vocabularies",
     "data": "transforms vocabularies geometry synthetic",
     "datamodules": "data transforms vocabularies geometry synthetic",
     "training": "inference models backbones decoders heads losses parallel checkpoints vocabularies",
@@ -41,11 +42,11 @@ MAY_IMPORT = {
     "parallel",
     "probing": "memory inference models backbones checkpoints data datamodules synthetic transforms geometry metrics "
     "vocabularies",
-    "curation": "probing inference data",
+    "curation": "engines probing inference data",
     "export": "archives inference models backbones decoders heads checkpoints vocabularies",
     "report": "training heads data transforms checkpoints parallel visualization vocabularies",
     "callbacks": "memory training heads data datamodules checkpoints parallel report visualization",
-    "app": "inference heads visualization",
+    "app": "inference heads transforms visualization",
     "verify": "memory training inference export models backbones checkpoints parallel heads report vocabularies",
 }
 
@@ -116,7 +117,7 @@ def test_tests_mirror_the_packages() -> None:
     folders = {path.parent.relative_to(ROOT / "tests").parts for path in (ROOT / "tests").rglob("test_*.py")}
     assert {parts[0] for parts in folders if parts} <= rooms
     loose = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
-    assert loose <= {"structure", "packaging", "notebooks", "errors", *LEAVES}
+    assert loose <= {"structure", "packaging", "notebooks", "docs", "docstrings", "errors", *LEAVES}
 
 
 def test_a_circle_and_a_type_checkers_import_are_told_apart(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""`sapiens2-lit app`: look at what checkpoints say about a picture, in a browser. Needs the extra `app`."""
+"""`sapiens2-lit app`: show in a browser what checkpoints predict for a picture. Needs the extra `app`."""

@@ -1,4 +1,4 @@
-// Boxes drawn by dragging, a lamp that is dragged over normals, a cut-out on a new background: all in the browser.
+// Boxes drawn by dragging, a lamp over normals, a cut-out on a new background, a surface to turn: all in the browser.
 (() => {
   const load = source => new Promise(done => { const image = new Image(); image.onload = () => done(image); image.src = source; });
   const pixels = (image, width, height) => {
@@ -96,7 +96,51 @@
     draw();
   }
 
-  const kinds = { boxes, relight, matte };
+  const VERTEX = `attribute vec3 place, color; uniform float yaw, pitch, away, wide; varying vec3 paint;
+    void main() {
+      vec3 p = vec3(cos(yaw) * place.x + sin(yaw) * place.z, place.y, cos(yaw) * place.z - sin(yaw) * place.x);
+      p = vec3(p.x, cos(pitch) * p.y - sin(pitch) * p.z, sin(pitch) * p.y + cos(pitch) * p.z);
+      float z = p.z - away, near = .05, far = 20.;
+      gl_Position = vec4(2.7 * p.x / wide, 2.7 * p.y, (z * (far + near) + 2. * far * near) / (near - far), -z);
+      paint = color; }`;
+  const FRAGMENT = 'precision mediump float; varying vec3 paint; void main() { gl_FragColor = vec4(paint, 1.); }';
+
+  function surface(root) {
+    const canvas = root.querySelector('canvas'), gl = canvas.getContext('webgl', { antialias: true, alpha: true });
+    if (!gl) { root.querySelector('.stage').textContent = 'This browser has no WebGL: download the surface to see it.'; return; }
+    const bytes = key => Uint8Array.from(atob(root.dataset[key]), letter => letter.charCodeAt(0));
+    const program = gl.createProgram();
+    for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+      const shader = gl.createShader(kind); gl.shaderSource(shader, source); gl.compileShader(shader); gl.attachShader(program, shader); }
+    gl.linkProgram(program); gl.useProgram(program); gl.enable(gl.DEPTH_TEST);
+    const triangles = new Uint16Array(bytes('triangles').buffer);
+    for (const [name, data, type] of [['place', new Int16Array(bytes('positions').buffer), gl.SHORT], ['color', bytes('colors'), gl.UNSIGNED_BYTE]]) {
+      const spot = gl.getAttribLocation(program, name);
+      gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer()); gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW);
+      gl.enableVertexAttribArray(spot); gl.vertexAttribPointer(spot, 3, type, true, 0, 0); }
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer()); gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, triangles, gl.STATIC_DRAW);
+    let view, asked = false;
+    const draw = () => {
+      asked = false;
+      for (const key in view) gl.uniform1f(gl.getUniformLocation(program, key), view[key]);
+      gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+      gl.drawElements(gl.TRIANGLES, triangles.length, gl.UNSIGNED_SHORT, 0); };
+    const ask = () => { if (!asked) { asked = true; requestAnimationFrame(draw); } };
+    const turn = (across, down) => { view.yaw += across; view.pitch = clamp(view.pitch + down, -1.5, 1.5); ask(); };
+    const reset = () => { view = { yaw: 0, pitch: 0, away: 2.8, wide: canvas.width / canvas.height }; ask(); };
+    canvas.addEventListener('pointerdown', event => { canvas.setPointerCapture(event.pointerId); });
+    canvas.addEventListener('pointermove', event => {
+      if (canvas.hasPointerCapture(event.pointerId)) turn(event.movementX / 150, event.movementY / 150); });
+    canvas.addEventListener('wheel', event => {
+      event.preventDefault(); view.away = clamp(view.away * Math.exp(event.deltaY / 800), 1.2, 8); ask(); }, { passive: false });
+    canvas.addEventListener('keydown', event => {
+      const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      if (step) { event.preventDefault(); turn(step[0] / 10, step[1] / 10); } });
+    root.querySelector('.reset').addEventListener('click', reset);
+    reset();
+  }
+
+  const kinds = { boxes, relight, matte, surface };
   const start = () => {
     for (const root of document.querySelectorAll('[data-tool]:not([data-ready])')) {
       root.dataset.ready = 'yes'; kinds[root.dataset.tool](root); } };

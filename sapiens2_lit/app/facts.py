@@ -1,4 +1,4 @@
-"""What a page says about each model: name, size, tasks, step."""
+"""Describe each model on the page: name, size, tasks, step."""
 
 from html import escape
 from pathlib import Path
@@ -7,17 +7,17 @@ from typing import Any
 from sapiens2_lit.inference.predictor import Predictor
 from sapiens2_lit.visualization.words import count
 
-SHOWN = (".jpg", ".jpeg", ".png", ".webp")  # what every browser shows
+SHOWN = (".jpg", ".jpeg", ".png", ".webp")  # every browser shows them
 
 
 def model_card(name: str, predictor: Predictor) -> str:
-    """The facts of one model as HTML."""
+    """Return the facts of one model as HTML."""
     model = predictor.model
     height, width = model.image_size
     facts = {
         "size": f"{_backbone(predictor)}, {count(sum(one.numel() for one in model.parameters()))} parameters",
-        "tasks": ", ".join(f"{head} ({_task(part)})" for head, part in model.named_heads()),
-        "step": "not said" if model.step is None else f"{model.step:,}",
+        "tasks": ", ".join(_task(head, part) for head, part in model.named_heads()),
+        **({} if model.step is None else {"step": f"{model.step:,}"}),
         "input": f"{height} x {width} (height x width)",
         "runs on": str(model.device),
     }
@@ -26,11 +26,11 @@ def model_card(name: str, predictor: Predictor) -> str:
 
 
 def example_files(predictor: Predictor, most: int = 6) -> list[Path]:
-    """Pictures of the data that the model was trained on, of those held out where a split names them.
+    """Return pictures of the model's training data, held-out ones if a split names them.
 
     Args:
-        predictor: the model.
-        most: files at most.
+        predictor: The model.
+        most: Largest number of files.
     """
     chosen = predictor.model.config.get("data")
     settings: Any = chosen.get("init_args") if isinstance(chosen, dict) else None
@@ -54,9 +54,10 @@ def _backbone(predictor: Predictor) -> str:
     return f"{name} {settings['size']}" if settings.get("size") else name
 
 
-def _task(head: Any) -> str:
+def _task(name: str, head: Any) -> str:
     if head.skeleton is not None:
-        return f"{head.skeleton.num_keypoints} keypoints"
+        return f"{name} ({head.skeleton.num_keypoints} keypoints)"
     if head.classes is not None:
-        return f"{head.classes.num_classes} classes"
-    return ", ".join(head.targets) or type(head).__name__
+        return f"{name} ({head.classes.num_classes} classes)"
+    more = [target for target in head.targets if target not in (name, "intrinsics")]
+    return f"{name} ({', '.join(more)})" if more else name

@@ -1,4 +1,4 @@
-"""The page, in Gradio: a picture or a video in, a tab for each head, in it a column for each checkpoint."""
+"""Build the page in Gradio: a picture or a video in, a tab for each head, in it a column for each checkpoint."""
 
 import shutil
 import tempfile
@@ -26,40 +26,40 @@ _FONT, _MONO = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]  # of 
 
 
 def launch_options() -> dict[str, Any]:
-    """What `launch` must be given for the page to look and work as meant: nothing is fetched from elsewhere."""
+    """Return arguments of `launch` for the page's look and for privacy: nothing is fetched from elsewhere."""
     script = (_HERE / "app.js").read_text(encoding="utf-8")
     return {
         "css": (_HERE / "app.css").read_text(encoding="utf-8"),
         "head": f"<script>{script}</script>",
         "theme": gr.themes.Default(font=_FONT, font_mono=_MONO),
         "footer_links": ["api"],
-        "share": False,  # whatever GRADIO_SHARE says: pictures stay on this machine
-        "_frontend": False,  # no test of the server by a request of 3 s: a busy machine or a proxy fails it
+        "share": False,  # overrides GRADIO_SHARE: pictures stay on this machine
+        "_frontend": False,  # skips Gradio's test request of 3 s, which fails on a busy machine or behind a proxy
     }
 
 
 @dataclass
 class Found:
-    """What is kept of a visitor's last picture, so that a threshold can change without a new prediction."""
+    """A visitor's last picture and predictions, so that a threshold can change without predicting again."""
 
     image: RGB
     predictions: dict[str, Prediction]
 
 
 class Page:
-    """What the page does.
+    """The functions of the page.
 
     Args:
-        predictors: by the name that their columns have.
-        max_upload: the largest file in megabytes.
-        detector: of people, where one was given.
+        predictors: By the name of their columns.
+        max_upload: Largest file in megabytes.
+        detector: Of people; None if none was given.
     """
 
     def __init__(self, predictors: Mapping[str, Predictor], max_upload: float, detector: Find | None) -> None:
         self.predictors = dict(predictors)
         self.max_upload = max_upload
         self.detector = detector
-        self.folder = Path(tempfile.mkdtemp(prefix="sapiens2_lit_app_"))  # gradio serves files out of it
+        self.folder = Path(tempfile.mkdtemp(prefix="sapiens2_lit_app_"))  # gradio serves its files
         heads = (name for one in self.predictors.values() for name, _ in one.model.named_heads())
         self.slots = [
             (head, model)
@@ -69,7 +69,7 @@ class Page:
         ]
 
     def predict(self, uploaded: str | None, way: str, drawn: str, threshold: float) -> list[Any]:
-        """The state, and for each slot the original under the overlay, its legend, tool and surface."""
+        """Return the state, and for each slot the original with the overlay, its legend, tool and surface."""
         image = self.read(uploaded)
         boxes = guarded(boxes_of, way, drawn, image, self.detector)
         found = Found(
@@ -78,13 +78,13 @@ class Page:
         return [found, *self.show(found, threshold)]
 
     def predict_new(self, uploaded: str | None, way: str, drawn: str, threshold: float) -> list[Any]:
-        """As `predict`, of a picture that was just put there: not before its boxes are drawn."""
+        """Do what `predict` does for a picture that was just uploaded, unless its boxes are to be drawn first."""
         if uploaded is None or way == DRAWN:
             return [gr.skip()] * (1 + 4 * len(self.slots))
         return self.predict(uploaded, way, drawn, threshold)
 
     def show(self, found: Found | None, threshold: float) -> list[Any]:
-        """For each slot its parts, drawn anew."""
+        """Return the parts of each slot, drawn again."""
         if found is None:
             return [gr.skip()] * (4 * len(self.slots))
         shown: list[Any] = []
@@ -95,20 +95,20 @@ class Page:
         return shown
 
     def draw_boxes(self, uploaded: str | None, way: str) -> Any:
-        """The picture to draw boxes on, where boxes are drawn."""
+        """Return the picture to draw boxes on, if boxes are drawn."""
         if uploaded is None or way != DRAWN:
             return gr.update(value="", visible=False)
         return gr.update(value=box_canvas(self.read(uploaded)), visible=True)
 
     def save(self, found: Found | None, threshold: float) -> str:
-        """All results as one zip."""
+        """Return all results as one zip; without a picture raises gr.Error."""
         if found is None:
             raise gr.Error("Predict on a picture first.")
         both = {name: (one, found.predictions[name]) for name, one in self.predictors.items()}
         return str(write_results(both, found.image, self.file("results.zip"), threshold))
 
     def video(self, uploaded: str | None, slot: str, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
-        """The video with one head's results drawn on it."""
+        """Return the video with one head's results drawn on it; without a video raises gr.Error."""
         if uploaded is None:
             raise gr.Error("Drop a video first.")
         head, model = self.slots[self.slot_names().index(slot)]
@@ -121,23 +121,23 @@ class Page:
         return str(guarded(overlay_video, self.predictors[model], head, Path(uploaded), out, tell))
 
     def slot_names(self) -> list[str]:
-        """How slots are called in a list."""
+        """Return the slots' names in a list."""
         return [f"{head} of {model}" if len(self.predictors) > 1 else head for head, model in self.slots]
 
     def read(self, uploaded: str | None) -> RGB:
-        """The uploaded picture."""
+        """Return the uploaded picture, RGB uint8 (H, W, 3); without one raises gr.Error."""
         if uploaded is None:
             raise gr.Error("Drop a picture first.")
         return guarded(read_upload, Path(uploaded), self.max_upload)
 
     def file(self, name: str) -> Path:
-        """A new file that the page may serve."""
+        """Return the path of a new file that the page may serve."""
         folder = self.folder / uuid.uuid4().hex
         folder.mkdir()
         return folder / name
 
     def examples(self) -> list[list[str]]:
-        """Copies of pictures that a model was validated on."""
+        """Copy pictures that a model was validated on, and return their paths."""
         found = dict.fromkeys(path for one in self.predictors.values() for path in example_files(one))
         return [[str(shutil.copy(path, self.file(path.name)))] for path in [*found][:6]]
 
@@ -145,14 +145,14 @@ class Page:
 def build_page(
     predictors: dict[str, Predictor], max_upload: float = 50, detector: Find | None = None
 ) -> gr.Blocks:
-    """A page that shows every head of every predictor, two or more of them side by side.
+    """Return a page that shows every head of every predictor, two or more predictors side by side.
 
     Launch it with `launch_options()`.
 
     Args:
-        predictors: by the name that their columns have.
-        max_upload: the largest picture or video, as a file, in megabytes.
-        detector: a function from RGB uint8 (H, W, 3) to boxes of people (N, 5), offered beside the model's own way.
+        predictors: By the name of their columns.
+        max_upload: Largest picture or video file, in megabytes.
+        detector: A function from RGB uint8 (H, W, 3) to boxes of people (N, 5), offered beside the model's own.
     """
     page = Page(predictors, max_upload, detector)
     cards = "".join(model_card(name, one) for name, one in predictors.items())
@@ -167,7 +167,7 @@ def build_page(
 
 
 def picture_tab(page: Page) -> None:
-    """The picture with its settings, and the results below."""
+    """Build the picture with its settings, and the results below."""
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
             picture = gr.Image(label="picture", type="filepath", image_mode=None, height=320)
@@ -175,9 +175,7 @@ def picture_tab(page: Page) -> None:
                 gr.Examples(examples, picture, label="examples out of the model's data")
         with gr.Column(scale=2, min_width=280):
             way = gr.Radio(choices(page.detector), value=AUTO, label="people")
-            threshold = gr.Slider(
-                0, 1, _THRESHOLD, step=0.01, label="lowest score of a keypoint that is drawn"
-            )
+            threshold = gr.Slider(0, 1, _THRESHOLD, step=0.01, label="lowest score of a drawn keypoint")
             run = gr.Button("Predict", variant="primary")
             save = gr.Button("Download all results")
             saved = gr.File(label="results", visible=False)
@@ -199,7 +197,7 @@ def picture_tab(page: Page) -> None:
 
 
 def result_tabs(page: Page) -> list[Any]:
-    """A tab for each head, in it a column for each model; returns the parts of each slot in turn."""
+    """Build a tab for each head with a column for each model; return the parts of all slots."""
     outputs: list[Any] = []
     with gr.Tabs():
         for head in dict.fromkeys(head for head, _ in page.slots):
@@ -213,23 +211,23 @@ def result_tabs(page: Page) -> list[Any]:
 
 
 def slot(predictor: Predictor, head: str) -> list[Any]:
-    """Where one head's results of one model appear."""
+    """Build the place of one head's results of one model; return its parts."""
     targets = dict(predictor.model.named_heads())[head].targets
     slider = gr.ImageSlider(
         label="original | overlay", type="numpy", format="png", height=520, max_height=520, interactive=False
     )
     legend = gr.HTML()
-    tool = gr.HTML(visible=bool({"normal", "alpha"} & set(targets)))
     solid = bool({"pointmap", "depth"} & set(targets))
-    label = "surface" if "pointmap" in targets else "surface, as a camera of 55 degrees would see it"
-    return [slider, legend, tool, gr.Model3D(label=label, visible=solid, height=420)]
+    tool = gr.HTML(visible=solid or bool({"normal", "alpha"} & set(targets)))
+    camera = "" if "pointmap" in targets else ", as a camera of 55 degrees would see it"
+    return [slider, legend, tool, gr.DownloadButton(f"Download the surface (GLB){camera}", visible=solid)]
 
 
 def video_tab(page: Page) -> None:
-    """A video, which head is drawn on it, and the result."""
+    """Build the video, the choice of the head that is drawn on it, and the result."""
     with gr.Row():
         with gr.Column(min_width=300):
-            video = gr.Video(label="video", height=320)
+            video = gr.Video(label="video", height=320, sources=["upload"])
             names = page.slot_names()
             which = gr.Dropdown(names, value=names[0], label="what is drawn")
             run = gr.Button("Predict on the video", variant="primary")
@@ -239,7 +237,11 @@ def video_tab(page: Page) -> None:
 
 
 def guarded(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function; what is wrong with a visitor's input is said on the page."""
+    """Call a function; show errors in a visitor's input on the page.
+
+    Raises:
+        gr.Error: The function raised a SapiensError.
+    """
     try:
         return function(*arguments)
     except SapiensError as error:
@@ -247,21 +249,25 @@ def guarded(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def check_size(file: Path, max_upload: float) -> None:
-    """Raise DataError, naming the file's name, its size and the limit, where a file is too large."""
+    """Check the size of a file.
+
+    Raises:
+        DataError: It is too large; naming the file, its size and the limit.
+    """
     size = file.stat().st_size
     if size > max_upload * 1e6:
         raise DataError(f"{file.name}: the file has {size / 1e6:.1f} MB, expected {max_upload:g} MB at most.")
 
 
 def read_upload(file: Path, max_upload: float) -> RGB:
-    """The picture in an uploaded file, RGB uint8 (H, W, 3).
+    """Return the picture in an uploaded file, RGB uint8 (H, W, 3).
 
     Args:
-        file: where the server put it.
-        max_upload: the largest file, in megabytes; what a form does not refuse, a program may send.
+        file: On the server.
+        max_upload: Largest file, in megabytes; a program may send what the form would refuse.
 
     Raises:
-        DataError: naming the file's name, its size and the limit, or what is wrong with the picture.
+        DataError: Naming the file, its size and the limit, or what is wrong with the picture.
     """
     check_size(file, max_upload)
     return read(file)

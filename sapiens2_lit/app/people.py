@@ -1,4 +1,4 @@
-"""Who is on a picture, as the page asks for it."""
+"""Get the people in a picture in the way that the visitor chooses."""
 
 import json
 from collections.abc import Callable
@@ -16,23 +16,23 @@ AUTO, DRAWN, WHOLE, DETECTOR = "found by the model", "boxes I draw", "the whole 
 
 
 def choices(detector: Find | None) -> list[str]:
-    """The ways that people can be found."""
+    """Return the ways to find people."""
     return [AUTO, *([DETECTOR] if detector is not None else []), DRAWN, WHOLE]
 
 
 def boxes_of(
     way: str, drawn: str | None, image: RGB, detector: Find | None
 ) -> npt.NDArray[np.floating] | None:
-    """Boxes (N, 4 or 5) as of `Predictor.predict`; None to let the model find people.
+    """Return boxes (N, 4 or 5) for `Predictor.predict`; None to let the model find people.
 
     Args:
-        way: one of `choices`.
+        way: One of `choices`.
         drawn: JSON of boxes [[x, y, width, height], ...] in pixels of the image.
         image: RGB uint8 (H, W, 3).
-        detector: of people, of `DETECTOR`.
+        detector: Of people, for `DETECTOR`.
 
     Raises:
-        DataError: no box was drawn, or what was sent is none.
+        DataError: No box was drawn, or the boxes are invalid.
     """
     if way == WHOLE:
         return np.array([[0, 0, image.shape[1], image.shape[0]]], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A video through one head of one model, as another video."""
+"""Run one head of one model on a video, and draw the result as another video."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,19 +17,19 @@ def overlay_video(
     """Draw a head's results on every frame; people are numbered.
 
     Args:
-        predictor: the model.
-        head: whose results are drawn.
-        file: the video.
-        out: the mp4 to write.
-        progress: called with the frames done, and their number where the video says it.
+        predictor: The model.
+        head: Name of the head.
+        file: The video.
+        out: The mp4 to write.
+        progress: Called with the number of finished frames, and of all frames if the video tells.
 
     Raises:
-        DataError: the file is no video, or no frame of it can be read.
+        DataError: The file is not a video, or no frame of it can be read.
         SettingError: PyAV is not installed.
     """
     source = open_source(file)
     if not source.videos:
-        raise DataError(f"{file.name}: it is no video.")
+        raise DataError(f"{file.name}: it is not a video.")
     (video,) = source.videos.values()
     network = dict(predictor.model.named_heads())[head]
     mend, encoder, done = VideoTracking(track=True), None, 0

@@ -1,4 +1,4 @@
-"""What a predictor says about a picture, as a browser can show it: one view a head."""
+"""Show a predictor's results for a picture in a browser, one view for each head."""
 
 import json
 import zipfile
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.app.tools import matte_canvas, relight_canvas
+from sapiens2_lit.app.tools import matte_canvas, relight_canvas, surface_canvas
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.prediction import Prediction
 from sapiens2_lit.inference.predictor import Predictor
@@ -23,7 +23,7 @@ from sapiens2_lit.visualization.draw import draw_keypoints
 from sapiens2_lit.visualization.draw_dense import color_map, depth_range, draw_depth, to_bytes
 
 RGB = npt.NDArray[np.uint8]
-_FIELD_OF_VIEW = 55.0  # degrees of the longer side, where no head says what camera it was
+_FIELD_OF_VIEW = 55.0  # degrees of the longer side, if no head predicts the camera
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class View:
     """The results of one head.
 
     Attributes:
-        overlay: RGB uint8 (H, W, 3), as large as the picture.
-        legend: HTML that says what the colors mean, and the numbers.
-        tool: HTML of what may be played with, empty for nothing.
-        surface: a GLB file, or None.
+        overlay: RGB uint8 (H, W, 3), of the picture's size.
+        legend: HTML with the meaning of the colors, and numbers.
+        tool: HTML of an interactive tool; empty for none.
+        surface: A GLB file, or None.
     """
 
     overlay: RGB
@@ -46,15 +46,15 @@ class View:
 def view(
     predictor: Predictor, name: str, prediction: Prediction, image: RGB, threshold: float | None, file: Path
 ) -> View:
-    """One head's results.
+    """Return one head's results.
 
     Args:
-        predictor: the model.
-        name: of the head.
-        prediction: for the image.
+        predictor: The model.
+        name: Of the head.
+        prediction: For the image.
         image: RGB uint8 (H, W, 3).
-        threshold: keypoints that score less are not drawn; that of the head where None.
-        file: where a surface is written.
+        threshold: Keypoints with a lower score are not drawn; None for the head's threshold.
+        file: For a surface.
     """
     head = dict(predictor.model.named_heads())[name]
     maps = prediction.maps.get(name, {})
@@ -63,7 +63,10 @@ def view(
         tool = relight_canvas(image, maps["normal"])
     elif "alpha" in maps:
         tool = matte_canvas(image, prediction, name)
-    surface = write_surface(prediction, image, name, file) if maps.keys() & {"pointmap", "depth"} else None
+    surface = None
+    if maps.keys() & {"pointmap", "depth"}:
+        points = maps["pointmap"] if "pointmap" in maps else points_of(maps["depth"], head.relative)
+        tool, surface = surface_canvas(image, points), write_surface(prediction, image, name, points, file)
     return View(
         overlay_of(head, name, prediction, image, threshold), legend_of(head, name, prediction), tool, surface
     )
@@ -72,7 +75,18 @@ def view(
 def overlay_of(
     head: Head, name: str, prediction: Prediction, image: RGB, threshold: float | None = None
 ) -> RGB:
-    """A head's results, drawn so that they lie on the picture pixel by pixel: legends stand elsewhere."""
+    """Draw a head's results pixel by pixel on the picture, without a legend.
+
+    Args:
+        head: The head.
+        name: Its name.
+        prediction: For the image.
+        image: RGB uint8 (H, W, 3).
+        threshold: Keypoints with a lower score are not drawn; None for the head's threshold.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+    """
     maps = prediction.maps.get(name, {})
     if "pointmap" in maps:
         return draw_depth(image, maps["pointmap"][..., 2], bar=False)
@@ -91,7 +105,13 @@ def overlay_of(
 
 
 def legend_of(head: Head, name: str, prediction: Prediction) -> str:
-    """The colors of classes, the range of depth, the people with their scores."""
+    """Return the colors of classes, the range of depth, and people with their scores, as HTML.
+
+    Args:
+        head: The head.
+        name: Its name.
+        prediction: For the image.
+    """
     maps = prediction.maps.get(name, {})
     parts = []
     if head.classes is not None and "segmentation" in maps:
@@ -101,7 +121,7 @@ def legend_of(head: Head, name: str, prediction: Prediction) -> str:
                 share = 100 * counts[place] / maps["segmentation"].size
                 color = head.classes.colors[place]
                 parts.append(
-                    f"<span>{_swatch(color)}{escape(head.classes.names[place])} {share:.1f} %</span>"
+                    f"<span>{_swatch(color)}{escape(head.classes.names[place].replace('_', ' '))} {share:.1f} %</span>"
                 )
     depth = maps["pointmap"][..., 2] if "pointmap" in maps else maps.get("depth")
     if depth is not None:
@@ -117,7 +137,7 @@ def legend_of(head: Head, name: str, prediction: Prediction) -> str:
 
 
 def numbers_of(prediction: Prediction, head: str) -> list[str]:
-    """Lines of text: people found with their scores, the focal length."""
+    """Return lines of text: people with their scores, the focal length."""
     lines = []
     for number, person in enumerate(people_of(prediction, head), start=1):
         doubt = f", doubtful ({person.doubt}), not drawn" if person.doubt is not None else ""
@@ -127,19 +147,25 @@ def numbers_of(prediction: Prediction, head: str) -> list[str]:
     return lines
 
 
-def write_surface(prediction: Prediction, image: RGB, head: str, file: Path) -> Path:
-    """Write a point map, or depth seen by an assumed camera of 55 degrees, as a textured surface (GLB)."""
-    maps = prediction.maps[head]
-    points = (
-        maps["pointmap"] if "pointmap" in maps else points_of(maps["depth"], prediction.heads[head].relative)
-    )
+def write_surface(
+    prediction: Prediction, image: RGB, head: str, points: npt.NDArray[np.floating], file: Path
+) -> Path:
+    """Write points as a textured surface (GLB).
+
+    Args:
+        prediction: of the image.
+        image: RGB uint8 (H, W, 3).
+        head: that predicts them.
+        points: (H, W, 3) in the camera's frame.
+        file: is written.
+    """
     shown = replace(prediction, maps={head: {"pointmap": points}})
     file.write_bytes(MeshGlb(head, "pointmap").encode(shown, Frame(image, head)))
     return file
 
 
 def points_of(depth: npt.NDArray[np.floating], relative: bool) -> npt.NDArray[np.float32]:
-    """Depth (H, W) as points (H, W, 3) in the frame of a camera whose longer side sees 55 degrees.
+    """Return depth (H, W) as points (H, W, 3) in the frame of a camera with 55 degrees along the longer side.
 
     Relative depth from 0 to 1 becomes 1 to 2.
     """
@@ -154,7 +180,14 @@ def points_of(depth: npt.NDArray[np.floating], relative: bool) -> npt.NDArray[np
 def write_results(
     found: Mapping[str, tuple[Predictor, Prediction]], image: RGB, file: Path, threshold: float | None
 ) -> Path:
-    """Write everything as one zip: overlays, maps as npz, people as JSON; a folder for each model."""
+    """Write all results as one zip: overlays, maps as npy, people as JSON; a folder for each model.
+
+    Args:
+        found: Predictor and prediction of each model.
+        image: RGB uint8 (H, W, 3).
+        file: To write.
+        threshold: Keypoints with a lower score are not drawn; None for the head's threshold.
+    """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for model, (predictor, prediction) in found.items():
             for name, head in predictor.model.named_heads():

@@ -1,1 +1,1 @@
-"""Files of tensors: read without running anything, verified by their checksums, written straight to the disk."""
+"""Files of tensors: read without running code, verified by their checksums, written directly to disk."""

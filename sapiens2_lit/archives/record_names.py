@@ -1,4 +1,4 @@
-"""Which tensor a record of a PyTorch archive holds, for messages. Nothing that the file names is imported or called."""
+"""Find which tensor a record of a PyTorch archive holds, for messages, without importing or calling what it names."""
 
 import io
 import pickle
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_DEPTH = 12  # of containers in each other
+_DEPTH = 12  # largest nesting of containers
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class _Storage:
 
 
 class _Anything:
-    """Stands for whatever a file names, and does nothing."""
+    """A stand-in for every class that a file names; it does nothing."""
 
     def __new__(cls, *args: Any, **settings: Any) -> "_Anything":
         return super().__new__(cls)
@@ -46,11 +46,11 @@ def _first(*args: Any) -> Any:
 
 
 def tensor_of_record(filename: str, pickled: bytes) -> str:
-    """Tell a record by the names of its tensors, such as `state_dict.backbone.cls_token`, or by its own.
+    """Describe a record by the names of its tensors, such as `state_dict.backbone.cls_token`, else by its file name.
 
     Args:
-        filename: of the record.
-        pickled: the archive's `data.pkl`, which may be damaged.
+        filename: Name of the record.
+        pickled: The archive's `data.pkl`, which may be damaged.
     """
     record = filename.partition("/")[2] or filename
     if not record.startswith("data/"):
@@ -59,9 +59,7 @@ def tensor_of_record(filename: str, pickled: bytes) -> str:
         content = _Names(io.BytesIO(pickled)).load()
         key = record.removeprefix("data/")
         names = [name for name, found in _walk(content, ()) if found == key]
-    except (
-        Exception
-    ):  # a broken file makes unpickling raise whatever its bytes say; then the record has to do
+    except Exception:  # unpickling a broken file can raise anything; the record's name is used then
         names = []
     return ", ".join(names[:3]) or record
 

@@ -1,7 +1,7 @@
-"""Checksums of weights: of PyTorch's archives, which hold the CRC-32 of every record, and of our safetensors files.
+"""Checksums of weights: the CRC-32 of every record in PyTorch's archives, and checksums in this project's safetensors.
 
-Reading a file memory-mapped looks at none of them, so a byte that changed on the disk would be trained on. Values are
-hashed where they lie, without being copied.
+Reading a memory-mapped file checks none of them, so a byte that changed on disk would go unnoticed. Values are hashed
+in place, without copies.
 """
 
 import io
@@ -23,11 +23,11 @@ from sapiens2_lit.errors import DamagedError
 
 VARIABLE = "SAPIENS2_LIT_VERIFY"
 CHECKSUMS = "sapiens2_lit.crc32"  # key in the header of safetensors
-HEADER = ""  # in the checksums: of names, shapes and texts in the header
+HEADER = ""  # key of the checksum of names, shapes and texts in the header
 CHUNK = 2**24  # bytes
-# What `zipfile` raises of an archive with bytes that changed.
+# Errors that `zipfile` raises for an archive with changed bytes.
 BROKEN_ZIP = (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, EOFError)
-_LOCAL = 30  # bytes of the header before each record of an archive, without names
+_LOCAL = 30  # bytes of the header in front of each record of an archive, without names
 
 _log = logging.getLogger(__name__)
 _verified: set[tuple[str, int, int]] = set()
@@ -35,24 +35,25 @@ _left_out = False
 
 
 def set_verification(verify: bool) -> None:
-    """Say whether this process verifies files, unless the variable says that none does."""
+    """Choose whether this process verifies files; the environment variable can still turn verification off."""
     global _left_out
     _left_out = not verify
 
 
 def is_wanted() -> bool:
-    """Whether files are to be verified; the variable SAPIENS2_LIT_VERIFY says `false` where not."""
+    """Return whether files are to be verified; SAPIENS2_LIT_VERIFY=false turns that off."""
     return not _left_out and os.environ.get(VARIABLE, "true").lower() not in ("false", "0", "no")
 
 
 def verify_file(file: Path) -> bool:
-    """Compare a file with its checksums, once for each process; returns whether it holds some.
+    """Compare a file with its checksums, once in each process; return whether it has checksums.
 
-    Safetensors without any are told of in the log; of other files it is not known yet what they are.
+    The log mentions safetensors without checksums. For other files the caller does so, since their kind is not known
+    yet.
 
     Raises:
-        DamagedError: naming the file and the tensor.
-        OSError: it cannot be read.
+        DamagedError: A checksum does not match; the message names the file and the tensor.
+        OSError: The file cannot be read.
     """
     stat = file.stat()
     key = (str(file.resolve()), stat.st_mtime_ns, stat.st_size)
@@ -70,25 +71,25 @@ def verify_file(file: Path) -> bool:
 
 
 def tell_unverified(file: Path) -> None:
-    """Say in the log that a file is read without a comparison."""
+    """Log that a file is read without verification."""
     _log.info("%s: not verified, it holds no checksums.", file)
 
 
 def mapped(file: Path) -> memoryview:
-    """The bytes of a file, mapped into memory as long as they are in use."""
+    """Return the bytes of a file, mapped into memory while they are in use."""
     with file.open("rb") as opened:
         return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def verify_archive(data: memoryview, name: str) -> bool:
-    """Compare every record of an archive of PyTorch with its checksum; returns True.
+    """Compare every record of a PyTorch archive with its checksum; return True.
 
     Args:
-        data: the archive.
-        name: of the file, for messages.
+        data: The archive.
+        name: Name of the file, for messages.
 
     Raises:
-        DamagedError: naming the tensor.
+        DamagedError: A checksum does not match; the message names the tensor.
     """
     try:
         with zipfile.ZipFile(_Section(data)) as archive:
@@ -104,7 +105,7 @@ def verify_archive(data: memoryview, name: str) -> bool:
 
 
 def _values(data: memoryview, record: zipfile.ZipInfo) -> memoryview | None:
-    """The bytes of a record, which PyTorch never compresses; None where the header before them is damaged."""
+    """Return the bytes of a record, which PyTorch never compresses; None if the header before them is damaged."""
     start = record.header_offset
     local = bytes(data[start : start + _LOCAL])
     if len(local) < _LOCAL or local[:4] != b"PK\3\4" or record.compress_type != zipfile.ZIP_STORED:
@@ -118,7 +119,7 @@ def _values(data: memoryview, record: zipfile.ZipInfo) -> memoryview | None:
 
 
 def _record_values(filename: str, data: memoryview, records: list[zipfile.ZipInfo]) -> bytes:
-    """The bytes of the record whose name ends so; none where there is no such record."""
+    """Return the bytes of the record whose name ends with `filename`; empty if there is none."""
     found = next((record for record in records if record.filename.endswith(filename)), None)
     values = None if found is None else _values(data, found)
     return b"" if values is None else bytes(values)
@@ -146,7 +147,7 @@ class _Section(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self.place, os.SEEK_END: len(self.data)}[whence]
         if start + offset < 0:
-            raise ValueError("a place before the beginning")
+            raise ValueError("a position before the beginning")
         self.place = start + offset
         return self.place
 
@@ -164,27 +165,27 @@ class _Section(io.RawIOBase):
 
 
 def checksum(tensor: Tensor) -> str:
-    """Hash the values of a contiguous tensor on the CPU, as eight hexadecimal digits."""
+    """Hash the values of a contiguous tensor of any shape on the CPU, as eight hexadecimal digits."""
     return f"{_crc(memoryview(values_of(tensor))):08x}"
 
 
 def values_of(tensor: Tensor) -> Any:
-    """The bytes of a contiguous tensor on the CPU, not copied."""
+    """Return the bytes of a contiguous tensor of any shape on the CPU, without a copy."""
     return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
 def header_checksum(entries: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
-    """Hash what a header says besides places: names, dtypes, shapes and texts."""
+    """Hash what a header says except positions: names, dtypes, shapes and texts."""
     shapes = {name: [entry["dtype"], list(entry["shape"])] for name, entry in entries.items()}
     texts = {name: text for name, text in metadata.items() if name != CHECKSUMS}
     return f"{zlib.crc32(json.dumps([shapes, texts], sort_keys=True).encode()):08x}"
 
 
 def verify_safetensors(data: memoryview, file: Path) -> bool:
-    """Compare every tensor with its checksum in the header; returns whether there are checksums.
+    """Compare every tensor with its checksum in the header; return whether there are checksums.
 
     Raises:
-        DamagedError: naming the tensor.
+        DamagedError: A checksum does not match, or the header is broken; the message names the tensor.
     """
     size = int.from_bytes(data[:8], "little")
     try:

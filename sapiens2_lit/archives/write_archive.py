@@ -1,4 +1,4 @@
-"""Write PyTorch's archives straight to the disk: no copy in memory, none in another folder."""
+"""Write PyTorch's archives directly to disk, without a copy in memory or in another folder."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SMALL = 2**20  # bytes beside tensors: names, settings, the archive's index
+SMALL = 2**20  # bytes for everything but tensors: names, settings, the archive's index
 
 
 def write_archive(content: Any, file: Path) -> None:
-    """Write what `torch.save` would, with the CRC-32 of every record, one tensor after the other.
+    """Write what `torch.save` would write, with the CRC-32 of every record, one tensor after the other.
 
     Raises:
-        OSError: the disk is full, or cannot be written to.
+        OSError: The disk is full, or cannot be written to.
     """
     with file.open("wb", buffering=0) as opened:
         writer = _Writer(opened.fileno())
@@ -25,7 +25,7 @@ def write_archive(content: Any, file: Path) -> None:
 
 
 class _Writer:
-    """A file whose errors wait until PyTorch's writer is done, which an exception in its middle would abort."""
+    """A file that keeps its errors until PyTorch's writer is done, since an exception inside the writer would abort."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -49,7 +49,7 @@ class _Writer:
 
 
 def archive_bytes(content: Any) -> int:
-    """What an archive of it takes on the disk, about; a sharded tensor counts with what this rank holds."""
+    """Estimate the bytes of an archive on disk; a sharded tensor takes what this rank holds."""
     storages = {}
     for tensor in tensors_in(content):
         local = getattr(tensor, "_local_tensor", tensor)
@@ -59,7 +59,7 @@ def archive_bytes(content: Any) -> int:
 
 
 def tensors_in(content: Any) -> Iterator[Tensor]:
-    """All tensors in containers."""
+    """Yield all tensors, of any shape, in nested containers."""
     if isinstance(content, Tensor):
         yield content
     elif isinstance(content, Mapping):

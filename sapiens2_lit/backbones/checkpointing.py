@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_conte
 from sapiens2_lit.errors import SettingError
 
 Checkpointing = bool | int | Literal["selective"]
-# Attention takes most time for each number that it returns. One of these runs, by device and dtype.
+# Attention takes the most time per number that it returns. Device and dtype decide which of these runs.
 ATTENTION = [
     torch.ops.aten._scaled_dot_product_flash_attention.default,
     torch.ops.aten._scaled_dot_product_efficient_attention.default,
@@ -20,10 +20,10 @@ ATTENTION = [
 
 
 def check_checkpointing(value: Checkpointing) -> Checkpointing:
-    """The value, if it is a mode.
+    """Return the value if it is a mode of checkpointing.
 
     Raises:
-        SettingError: it is not.
+        SettingError: It is not.
     """
     if (isinstance(value, int) and value >= 0) or value == "selective":
         return value
@@ -33,13 +33,21 @@ def check_checkpointing(value: Checkpointing) -> Checkpointing:
 
 
 def run_block(block: nn.Module, x: Tensor, rope: Any, index: int, mode: Checkpointing) -> Tensor:
-    """The block's result; where `mode` says so of block number `index`, its activations are computed twice."""
+    """Run one block, and compute its activations again in the backward pass if `mode` says so.
+
+    Args:
+        block: The block.
+        x: Tokens (B, N, C), or a map for networks with stages.
+        rope: Rotary positions, passed to the block; None for blocks without.
+        index: Number of the block.
+        mode: True for every block, n for every n-th, `selective` for every block but its attention.
+    """
     inputs = (x,) if rope is None else (x, rope)
     again = mode == "selective" or (bool(mode) and index % int(mode) == 0)
     if not (again and torch.is_grad_enabled()):
         found: Tensor = block(*inputs)
         return found
-    # The second time must drop what the first time dropped.
+    # The second forward pass must drop the same values as the first.
     random = any(drops(layer) for layer in block.modules())
     settings: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": random}
     if mode == "selective":
@@ -49,7 +57,7 @@ def run_block(block: nn.Module, x: Tensor, rope: Any, index: int, mode: Checkpoi
 
 
 def drops(layer: nn.Module) -> bool:
-    """Whether a layer drops values, or as timm's DropPath whole branches, in training."""
+    """Return whether a layer drops values in training, or whole branches like timm's DropPath."""
     return (
         getattr(layer, "p", 0.0) > 0
         if isinstance(layer, nn.Dropout)

@@ -1,4 +1,4 @@
-"""What a block is made of: RMSNorm, attention with grouped queries, gated feed-forward network.
+"""Layers of a block: RMSNorm, attention with grouped queries, gated feed-forward network.
 
 Shape suffixes: b batch, n tokens, c channels, h heads, d channels of a head.
 """
@@ -11,14 +11,14 @@ from sapiens2_lit.backbones.rope import RopeTables, rotate
 
 EPS = 1e-6
 INIT_STD = 0.02
-# Small networks, the ones that are trained from scratch, learn sooner with 1 than with 0.1 or 1e-5 (tried).
+# Small networks trained from scratch learn faster with 1 than with 0.1 or 1e-5 (tried).
 INIT_LAYER_SCALE = 1.0
 
 
 class RMSNorm(nn.Module):
     """Root-mean-square norm over the last dimension, with a weight and no bias (arXiv:1910.07467).
 
-    Under autocast the result has the autocast dtype: the linear layers that share it would each cast it anew.
+    Under autocast the result has the autocast dtype; otherwise each linear layer that uses it would cast it again.
     """
 
     def __init__(self, width: int) -> None:
@@ -26,7 +26,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        # The fused kernel wants one dtype, and sums in float32 whatever it is.
+        # The fused kernel needs one dtype for both, and sums in float32 for every dtype.
         y = F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), EPS)
         if torch.is_autocast_enabled(x.device.type):
             y = y.to(torch.get_autocast_dtype(x.device.type))
@@ -45,10 +45,13 @@ class LayerScale(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention; `kv_heads` key-value heads are shared by `heads` queries (arXiv:2305.13245).
+    """Self-attention in which `kv_heads` key-value heads are shared by `heads` queries (arXiv:2305.13245).
 
     Args:
-        modern: normalise queries and keys, and scale the result per channel; the 4K tokenizer does neither.
+        width: Channels of a token.
+        heads: Number of query heads.
+        kv_heads: Number of key-value heads; a divisor of `heads`.
+        modern: Normalize queries and keys, and scale the result per channel; the 4K tokenizer does neither.
     """
 
     def __init__(self, width: int, heads: int, kv_heads: int, modern: bool) -> None:
@@ -76,9 +79,15 @@ class Attention(nn.Module):
         return y_bnc if self.gamma is None else self.gamma(y_bnc)
 
     def attend(self, q_bhnd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor) -> Tensor:
-        """Attention proper: values weighted by how well queries and keys agree."""
-        # On CUDA only flash attention shares keys, which takes no float32: a kernel that writes the (n, n)
-        # matrix would stand in for it. There, and on CPUs, copies of the keys are the cheaper way.
+        """Return scaled dot-product attention (B, H, N, D).
+
+        Args:
+            q_bhnd: Queries (B, H, N, D).
+            k_bhnd: Keys (B, K, N, D) of K key-value heads.
+            v_bhnd: Values (B, K, N, D).
+        """
+        # On CUDA only flash attention shares keys, and it does not take float32: torch would fall back to a kernel
+        # that writes the (n, n) matrix. In float32, and on CPUs, copying the keys is cheaper.
         share = q_bhnd.is_cuda and q_bhnd.dtype == torch.bfloat16
         if self.repeats > 1 and not share:
             k_bhnd, v_bhnd = (x.repeat_interleave(self.repeats, dim=1) for x in (k_bhnd, v_bhnd))
@@ -99,7 +108,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the feed-forward network, each behind a norm and beside a shortcut."""
+    """Attention, then the feed-forward network, each with a norm before it and a shortcut beside it."""
 
     def __init__(self, width: int, heads: int, kv_heads: int, mlp_width: int, modern: bool = True) -> None:
         super().__init__()
@@ -114,16 +123,16 @@ class Block(nn.Module):
 
 
 def init_normal(tensor: Tensor) -> None:
-    """Normal with deviation 0.02, cut at two deviations.
+    """Fill a tensor of any shape from a normal distribution with deviation 0.02, clipped at two deviations.
 
-    Clipped, not redrawn: `trunc_normal_` takes minutes for the large sizes on a CPU.
+    It is clipped instead of drawn again, since `trunc_normal_` takes minutes for the large sizes on a CPU.
     """
     with torch.no_grad():
         tensor.normal_(std=INIT_STD).clamp_(-2 * INIT_STD, 2 * INIT_STD)
 
 
 def init_layer(module: nn.Module) -> None:
-    """Fresh values for the parameters that `module` itself owns; modules without any are left alone."""
+    """Initialize the direct parameters of a module; modules without any are left alone."""
     if isinstance(module, nn.Linear | nn.Conv2d):
         init_normal(module.weight)
         if module.bias is not None:

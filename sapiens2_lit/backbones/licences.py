@@ -1,4 +1,4 @@
-"""Licences of pretrained weights: what they are called, where they are, and what is worth knowing before use."""
+"""Licenses of pretrained weights: their names, their pages, and what to know before use."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from sapiens2_lit.checkpoints.pretraining_file import read_origin
 
 @dataclass(frozen=True)
 class Licence:
-    """A licence.
+    """A license.
 
     Args:
-        title: for people.
-        page: where its text is, where that is known.
-        remark: a condition that decides whether weights can be used at all.
+        title: Name for people.
+        page: Address of its text, if known.
+        remark: A condition that decides whether the weights can be used at all.
     """
 
     title: str
@@ -21,9 +21,9 @@ class Licence:
 
 
 SAPIENS2 = "sapiens2-license"
-ON_HUB = ("apache-2.0", "mit", "cc-by-nc-4.0")  # which the hub's metadata knows by these names
+ON_HUB = ("apache-2.0", "mit", "cc-by-nc-4.0")  # names in the hub's metadata
 NON_COMMERCIAL = "no commercial use"
-# by the names of the Hugging Face hub
+# keys are the names on the Hugging Face hub
 LICENCES = {
     SAPIENS2: Licence("Sapiens2 License", "https://huggingface.co/collections/facebook/sapiens2"),
     "dinov3-license": Licence(
@@ -41,32 +41,32 @@ LICENCES = {
 
 
 def notice(licence: str) -> str:
-    """One line on a licence, by its name on the hub."""
-    return f"licence of the backbone's weights: {in_words(licence)}"
+    """Return one line on a license, given its name on the hub."""
+    return f"license of the backbone's weights: {in_words(licence)}"
 
 
 def derived(base: str, licence: str | None) -> str:
-    """What to say of weights that were derived from others, in one or two sentences.
+    """Return one or two sentences on weights that were derived from others.
 
     Args:
-        base: the others, for people.
-        licence: of these, None where it is not known.
+        base: The other weights, for people.
+        licence: License of the other weights; None if it is not known.
     """
     if licence is None:
         return (
-            f"The weights are derived from {base}, whose licence is not known here: find it out before use."
+            f"The weights are derived from {base}, whose license is not known here: find it out before use."
         )
-    return f"The weights are derived from {base}, and its licence holds for them: {in_words(licence)}."
+    return f"The weights are derived from {base}, and its license holds for them: {in_words(licence)}."
 
 
 def restriction(base: str | None, licence: str | None) -> str:
-    """What must stand in every file with weights derived from `base`; empty where its licence allows every use."""
+    """Return the notice that files with weights derived from `base` must carry; empty if every use is allowed."""
     known = LICENCES.get(licence or "")
     return derived(base, licence) if base is not None and known is not None and known.remark else ""
 
 
 def in_words(licence: str) -> str:
-    """A licence with its page and what decides whether its weights can be used, by its name on the hub."""
+    """Describe a license in words: its title, its page and any condition, given its name on the hub."""
     known = LICENCES.get(licence)
     if known is None:
         return licence
@@ -76,9 +76,9 @@ def in_words(licence: str) -> str:
 
 
 def licence_of(weights: str | None) -> str | None:
-    """The licence of a Sapiens2 backbone's weights, by its name on the hub.
+    """Return the license of a Sapiens2 backbone's weights, by its name on the hub.
 
-    Meta's, unless a pretraining from random values wrote them: then None, as the choice is its owner's.
+    It is Meta's, except for weights that a pretraining from random values wrote: then None, since their owner decides.
     """
     if weights is None:
         return None

@@ -1,4 +1,4 @@
-"""Learned positions of a grid of patches, resampled to another grid as Sapiens v1 does."""
+"""Learned positions of a grid of patches, resampled to another grid as in Sapiens v1."""
 
 import math
 
@@ -8,17 +8,22 @@ from torch.nn import functional as F
 
 from sapiens2_lit.errors import WeightsError
 
-PORTRAIT = (4, 3)  # rows and columns of a released task model's grid are in this proportion
+PORTRAIT = (4, 3)  # rows : columns of the grids of released task models
 
 Grid = tuple[int, int]  # rows and columns of patches
 
 
 def resampled(table: Tensor, held: Grid, wanted: Grid, prefix: int) -> Tensor:
-    """Positions (1, prefix + rows * columns, C) at another grid: bicubic, align_corners False, in float32.
+    """Resample positions to another grid: bicubic, align_corners False, in float32.
 
     Args:
-        table: at the grid `held`.
-        prefix: positions in front, of tokens that are no patches; they stay as they are.
+        table: Positions (1, P + N, C) of P prefix tokens and N patches.
+        held: Grid of the table: rows and columns.
+        wanted: The new grid.
+        prefix: P, the number of tokens in front that are not patches; their positions stay unchanged.
+
+    Returns:
+        (1, P + rows * columns, C).
     """
     patches = table[:, prefix:].float().transpose(1, 2).unflatten(2, held)
     patches = F.interpolate(patches, wanted, mode="bicubic", align_corners=False)
@@ -26,17 +31,17 @@ def resampled(table: Tensor, held: Grid, wanted: Grid, prefix: int) -> Tensor:
 
 
 def table_for(table: Tensor, has_class: bool, wanted: Grid, keep_class: bool, origin: str) -> Tensor:
-    """Positions of a file, (1, n, C), as a backbone holds them.
+    """Return a file's positions as a backbone holds them, (1, N, C).
 
     Args:
-        table: of the file.
-        has_class: its first position is the class token's.
-        wanted: the backbone's grid.
-        keep_class: the backbone has a class token.
-        origin: of the file, for messages.
+        table: Positions of the file (1, M, C).
+        has_class: The first position of the file is the class token's.
+        wanted: The backbone's grid.
+        keep_class: The backbone has a class token.
+        origin: Name of the file, for messages.
 
     Raises:
-        WeightsError: n is neither the wanted grid's, nor a square's, nor a 4:3 grid's.
+        WeightsError: The number of patches fits neither the wanted grid, nor a square, nor a 4:3 grid.
     """
     patches = table[:, int(has_class) :]
     count = patches.shape[1]
@@ -44,7 +49,7 @@ def table_for(table: Tensor, has_class: bool, wanted: Grid, keep_class: bool, or
     if held is None:
         raise WeightsError(
             f"{origin}: pos_embed: found positions of {count} patches, expected those of {wanted[0]} x {wanted[1]}, of "
-            "a square, or of a grid of 4:3 such as 64 x 48: give the file's own image_size."
+            "a square grid, or of a 4:3 grid such as 64 x 48: give the image_size of the file."
         )
     first = table[:, : int(keep_class)].float()
     other = patches if held == wanted else resampled(patches, held, wanted, 0)
@@ -52,7 +57,10 @@ def table_for(table: Tensor, has_class: bool, wanted: Grid, keep_class: bool, or
 
 
 def grid_of(count: int) -> Grid | None:
-    """Rows and columns of so many patches: of a square as in pretraining, or in the proportion of task models."""
+    """Return the rows and columns of `count` patches: a square as in pretraining, or 4:3 as in task models.
+
+    None if they fit neither.
+    """
     side = math.isqrt(count)
     if side**2 == count:
         return side, side

@@ -1,4 +1,4 @@
-"""The vision transformer of the first generation, Sapiens v1.
+"""The vision transformer of Sapiens v1.
 
 Shape suffixes: b batch, n tokens, c channels, h attention heads, d channels of a head.
 """
@@ -37,7 +37,7 @@ NOT_IN_TASKS = {CLASS_TOKEN: "the class token, which released task models leave 
 
 
 class PatchEmbed(nn.Module):
-    """Pixels of each patch to a token; with padding, of a patch that begins so many pixels up and left."""
+    """Turn the pixels of each patch into a token; with padding, patches begin that many pixels further up and left."""
 
     def __init__(self, width: int, padding: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the feed-forward network, each behind a norm and beside a shortcut."""
+    """Attention, then the feed-forward network, each with a norm before it and a shortcut beside it."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -94,25 +94,26 @@ class Sapiens1(Backbone):
     """Sapiens v1 (Meta, 2024, arXiv:2408.12569): a plain vision transformer, with released weights under CC BY-NC 4.0.
 
     Args:
-        size: a name (`0.3b`, `0.6b`, `1b`, `2b`), or a row of one's own.
-        image_size: (height, width) in pixels at which it is used, multiples of 16; positions are held for it, and
-            resampled (bicubic) from those of a file. `forward` takes every such size.
-        padding: pixels of zeros around the image before it is cut into patches: 2 in some released models, else 0. No
-            file says which: null takes what the released model of the file's task and size has, without weights 0.
-        class_token: keep the class token of pretraining. Released task models leave it out.
-        weights: file, folder or hub id of released weights, such as `facebook/sapiens-pretrain-0.3b`.
-        out_indices: blocks whose maps `forward` returns, see `Sapiens2`.
-        activation_checkpointing: see `Sapiens2`.
+        size: A name (`0.3b`, `0.6b`, `1b`, `2b`), or a `Sapiens1Size`.
+        image_size: (height, width) in pixels at which it is used, multiples of 16. Positions are held for this size,
+            and resampled (bicubic) from the positions of a file. `forward` takes every such size.
+        padding: Pixels of zeros around the image before it is cut into patches: 2 in some released models, else 0. No
+            file says which. Null uses the padding of the released model with the file's task and size; without weights
+            it is 0.
+        class_token: Keep the class token of pretraining, which released task models leave out.
+        weights: File, folder or hub id of released weights, such as `facebook/sapiens-pretrain-0.3b`.
+        out_indices: Blocks whose maps `forward` returns; see `Sapiens2`.
+        activation_checkpointing: See `Sapiens2`.
 
     Raises:
-        SettingError: a setting is out of range; or a file has a head that was not released, and `padding` is null.
-        WeightsError: the weights are not found, or are not of this model.
+        SettingError: A setting is out of range, or `padding` is null and the file has a head that was not released.
+        WeightsError: The weights are not found, or belong to another model.
     """
 
     image_size: tuple[int, int]
     activation_checkpointing: Checkpointing
     released_licence = LICENCE
-    holds_frozen = True  # positions are resampled, and a file may have a class token besides
+    holds_frozen = True  # positions are resampled, and a file may have an additional class token
 
     def __init__(
         self,
@@ -141,8 +142,8 @@ class Sapiens1(Backbone):
         self.padding, self.class_token = padding, class_token
         self.prefix_tokens = int(class_token)
 
-        device = torch.empty(0).device  # under `with torch.device(...)` too, which older releases do not tell
-        with torch.device("meta"):  # values come once, below, not first from every layer's constructor
+        device = torch.empty(0).device  # also right in `with torch.device(...)` of older releases of torch
+        with torch.device("meta"):  # values are set once, below, not first in every layer's constructor
             self._build()
         if device.type != "meta":
             self.to_empty(device=device)
@@ -161,14 +162,14 @@ class Sapiens1(Backbone):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches that positions are held for."""
+        """Rows and columns of the patches that positions are held for."""
         return self.image_size[0] // PATCH, self.image_size[1] // PATCH
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised RGB (B, 3, H, W) -> contiguous maps (B, C, H/16, W/16) of `out_indices`, all normed.
+        """Turn normalized RGB (B, 3, H, W) into normed, contiguous maps (B, C, H/16, W/16) of `out_indices`.
 
         Raises:
-            SettingError: H or W is no multiple of 16.
+            SettingError: H or W is not a multiple of 16.
         """
         height, width = check_image_size(images.shape[-2:], PATCH)
         grid = height // PATCH, width // PATCH
@@ -190,7 +191,7 @@ class Sapiens1(Backbone):
         return x_bnc + resampled(self.pos_embed, self.grid, grid, self.prefix_tokens).to(x_bnc.dtype)
 
     def init_weights(self) -> None:
-        """Linear layers, tokens and positions normal with deviation 0.02, biases 0, norms 1, in place."""
+        """Initialize in place: linear layers, tokens and positions normal with deviation 0.02, biases 0, norms 1."""
         self.apply(init_layer)
         init_normal(self.pos_embed)
         if self.class_token:
@@ -200,7 +201,7 @@ class Sapiens1(Backbone):
         """Load `self.weights`, if any, strictly, and log what was loaded.
 
         Raises:
-            WeightsError: the weights are not found, or names or shapes differ; nothing is loaded then.
+            WeightsError: The weights are not found, or names or shapes differ; nothing is loaded then.
         """
         if self.weights is None:
             return
@@ -212,10 +213,10 @@ class Sapiens1(Backbone):
     def fit_tensors(
         self, tensors: Mapping[str, Readable], origin: str, prefix: str = ""
     ) -> dict[str, Readable]:
-        """Tensors of a file with the positions of this image size.
+        """Return the tensors of a file with positions for this image size.
 
         Raises:
-            WeightsError: they are of another size, or of no Sapiens v1 backbone.
+            WeightsError: They have another size, or are not from a Sapiens v1 backbone.
         """
         fitted = dict(tensors)
         shape = shape_of(tensors, origin, prefix)
@@ -224,7 +225,7 @@ class Sapiens1(Backbone):
             raise WeightsError(
                 f"{origin}: found a Sapiens v1 backbone {shape.width} wide and {shape.depth} blocks deep"
                 + (f" (size: {named})" if named else "")
-                + f", expected {self.size.width} and {self.size.depth}: is `size` the file's?"
+                + f", expected {self.size.width} and {self.size.depth}: does `size` match the file?"
             )
         if self.class_token and not shape.class_token:
             raise WeightsError(
@@ -243,8 +244,8 @@ class Sapiens1(Backbone):
         needed = padding_of_source(source)
         if needed != self.padding:
             raise SettingError(
-                f"model.backbone.padding: {source} was trained with {needed}, and without a word it is {self.padding} "
-                f"here: set padding={needed}."
+                f"model.backbone.padding: {source} was trained with {needed}, and the default is {self.padding} here: "
+                f"set padding={needed}."
             )
 
     def with_blocks(self, blocks: Sequence[nn.Module], out_indices: tuple[int, ...]) -> "Sapiens1":
@@ -260,10 +261,10 @@ class Sapiens1(Backbone):
         return {"maps": str(self.out_indices), "padding": str(self.padding), "grid": str(self.grid)}
 
     def layer_depth(self, name: str) -> int:
-        """0 for tokens, positions and patch embedding, i + 1 for block i, depth + 1 for the final norm.
+        """Return 0 for tokens, positions and patch embedding, i + 1 for block i, depth + 1 for the final norm.
 
         Raises:
-            KeyError: no parameter has such a name.
+            KeyError: No parameter has this name.
         """
         stage, *rest = name.removeprefix("backbone.").split(".")
         if stage == "layers" and rest and rest[0].isdecimal() and int(rest[0]) < self.depth:
@@ -272,4 +273,4 @@ class Sapiens1(Backbone):
             return 0
         if stage == "ln1":
             return self.depth + 1
-        raise KeyError(f"{name!r} is no parameter of Sapiens1.")
+        raise KeyError(f"{name!r} is not a parameter of Sapiens1.")

@@ -1,10 +1,10 @@
-"""One row a size of the first generation: how wide and how deep each Sapiens v1 backbone is."""
+"""Sizes of Sapiens v1 backbones: one row with width, depth and heads for each."""
 
 from dataclasses import dataclass
 
 from sapiens2_lit.errors import SettingError, WeightsError
 
-MLP_RATIO = 4  # hidden channels of the feed-forward network, by channels of a token
+MLP_RATIO = 4  # hidden channels of the feed-forward network / channels of a token
 
 
 @dataclass(frozen=True)
@@ -12,12 +12,12 @@ class Sapiens1Size:
     """Shape of a backbone.
 
     Args:
-        width: channels C of a token.
-        depth: number of blocks.
-        heads: of attention; C is a multiple of it.
+        width: Channels C of a token.
+        depth: Number of blocks.
+        heads: Number of attention heads, a divisor of C.
 
     Raises:
-        SettingError: the numbers do not fit together.
+        SettingError: The numbers do not fit together.
     """
 
     width: int
@@ -44,10 +44,10 @@ HIDDEN_SAPIENS1_SIZES = {"test": Sapiens1Size(32, 3, 2)}  # for tests
 
 
 def find_sapiens1_size(size: str | Sapiens1Size) -> Sapiens1Size:
-    """The row of that name; a row stays what it is.
+    """Return the size with this name; a size is returned itself.
 
     Raises:
-        SettingError: no size has that name.
+        SettingError: No size has this name.
     """
     if isinstance(size, Sapiens1Size):
         return size
@@ -58,16 +58,21 @@ def find_sapiens1_size(size: str | Sapiens1Size) -> Sapiens1Size:
 
 
 def sapiens1_size_name(width: int, depth: int) -> str | None:
-    """The name of the size that is so wide and so deep; None where there is none."""
+    """Return the name of the size with this width and depth; None if there is none."""
     rows = (SAPIENS1_SIZES | HIDDEN_SAPIENS1_SIZES).items()
     return next((name for name, row in rows if (row.width, row.depth) == (width, depth)), None)
 
 
 def known_size_name(width: int, depth: int, origin: str) -> str:
-    """As `sapiens1_size_name`, of a file that `origin` names.
+    """Return the name of the size with this width and depth, for a file.
+
+    Args:
+        width: Channels of a token.
+        depth: Number of blocks.
+        origin: Name of the file, for the error.
 
     Raises:
-        WeightsError: there is none.
+        WeightsError: No size has this width and depth.
     """
     name = sapiens1_size_name(width, depth)
     if name is None:

@@ -25,11 +25,11 @@ from sapiens2_lit.errors import SettingError
 log = logging.getLogger(__name__)
 
 REGISTERS = 8
-PREFIX = 1 + REGISTERS  # tokens in front of the patches: class token, registers
+PREFIX = 1 + REGISTERS  # number of tokens in front of the patches: class token, registers
 
 
 class PatchEmbed(nn.Module):
-    """Pixels of each patch to a token."""
+    """Turn the pixels of each patch into a token."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -43,25 +43,26 @@ class Sapiens2(Backbone):
     """Sapiens2 (Meta, 2026): a plain vision transformer for images of people, with released weights.
 
     Args:
-        size: a name (`0.1b`, `0.4b`, `0.8b`, `1b`, `5b`; `pico` and `nano`, never released), or a row of one's own.
-        image_size: (height, width) in pixels at which it is used. Both are multiples of 16, of 64 with the
-            window tokenizer. `forward` takes every such size; the released models were trained at 1024 x 768.
-        window_tokenizer: the 4K variant: 4 x 4 patches become one token, so an image of 4096 x 3072 gives the
-            64 x 48 map that 1024 x 768 gives without.
-        rope_dtype: in which positions are computed. The released code uses bfloat16, `transformers` and
-            `timm` float32; the outputs differ by about 1e-3.
-        weights: file, folder or hub id of pretrained weights, such as `facebook/sapiens2-pretrain-0.4b`.
-        out_indices: blocks whose maps `forward` returns, counted from 0 or, when negative, from the end; they
-            increase and end with the last block. Every map passes the final norm, as decoders on several
-            maps (DPT, UPerNet) want one scale for all.
-        activation_checkpointing: keep only the inputs of blocks for the backward pass and compute the rest
-            again: far less memory for a third more computation. `true` does so in every block, a number n in
-            every n-th, `selective` in every block but for the results of attention, which are kept. May be
-            switched at any time. The window tokenizer always does so.
+        size: A name (`0.1b`, `0.4b`, `0.8b`, `1b`, `5b`; `pico` and `nano` have no released weights), or a
+            `BackboneSize`.
+        image_size: (height, width) in pixels at which it is used, multiples of 16, or of 64 with the window tokenizer.
+            `forward` takes every such size; the released models were trained at 1024 x 768.
+        window_tokenizer: The 4K variant: 4 x 4 patches become one token, so an image of 4096 x 3072 gives the 64 x 48
+            map that 1024 x 768 gives without it.
+        rope_dtype: Dtype in which positions are computed. The released code uses bfloat16, `transformers` and `timm`
+            use float32; outputs differ by about 1e-3.
+        weights: File, folder or hub id of pretrained weights, such as `facebook/sapiens2-pretrain-0.4b`.
+        out_indices: Blocks whose maps `forward` returns, counted from 0 or, when negative, from the end. They must
+            increase and end with the last block. Every map passes the final norm, since decoders on several maps (DPT,
+            UPerNet) need one scale for all.
+        activation_checkpointing: Keep only the inputs of blocks for the backward pass and compute the rest again: much
+            less memory for a third more computation. `true` does so in every block, a number n in every n-th block,
+            `selective` in every block but keeps the results of attention. May be changed at any time. The window
+            tokenizer always does so.
 
     Raises:
-        SettingError: a setting is out of range; the message names it.
-        WeightsError: the weights are not found, or are not of this model.
+        SettingError: A setting is out of range; the message names it.
+        WeightsError: The weights are not found, or belong to another model.
     """
 
     image_size: tuple[int, int]
@@ -87,7 +88,7 @@ class Sapiens2(Backbone):
         self.size = find_size(size)
         self.embed_dim = self.size.width
         self.depth = self.size.depth
-        # One cell of the feature map, in input pixels.
+        # Input pixels along one cell of the feature map.
         self.patch_size = PATCH * WINDOW if window_tokenizer else PATCH
         self.image_size = check_image_size(image_size, self.patch_size)
         self.rope_dtype = torch.float32 if rope_dtype == "float32" else torch.bfloat16
@@ -96,8 +97,8 @@ class Sapiens2(Backbone):
         self.licence = licence_of(weights)
         self.activation_checkpointing = check_checkpointing(activation_checkpointing)
 
-        device = torch.empty(0).device  # under `with torch.device(...)` too, which older releases do not tell
-        with torch.device("meta"):  # values come once, below, not first from every layer's constructor
+        device = torch.empty(0).device  # also right in `with torch.device(...)` of older releases of torch
+        with torch.device("meta"):  # values are set once, below, not first in every layer's constructor
             self._build(window_tokenizer)
         if device.type != "meta":
             self.to_empty(device=device)
@@ -117,10 +118,10 @@ class Sapiens2(Backbone):
         self.ln1 = RMSNorm(size.width)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised RGB (B, 3, H, W) -> contiguous maps (B, C, H/p, W/p) of `out_indices`, all normed.
+        """Turn normalized RGB (B, 3, H, W) into normed, contiguous maps (B, C, H/p, W/p) of `out_indices`.
 
         Raises:
-            SettingError: H or W is no multiple of the patch size p (16; 64 with the window tokenizer).
+            SettingError: H or W is not a multiple of the patch size p (16, or 64 with the window tokenizer).
         """
         grid = self._grid(images)
         x_bnc = self._embed(images, grid)
@@ -130,10 +131,10 @@ class Sapiens2(Backbone):
         ]
 
     def forward_tokens(self, images: Tensor) -> Tensor:
-        """Normalised RGB (B, 3, H, W) -> class token, 8 registers and patches (B, 9 + H/p * W/p, C), normed.
+        """Turn normalized RGB (B, 3, H, W) into class token, 8 registers and patches (B, 9 + H/p * W/p, C), normed.
 
         Raises:
-            SettingError: as `forward`.
+            SettingError: See `forward`.
         """
         grid = self._grid(images)
         x_bnc = self._embed(images, grid)
@@ -141,19 +142,19 @@ class Sapiens2(Backbone):
         return self.ln1(x_bnc)
 
     def forward_visible(self, images: Tensor, visible_bv: Tensor) -> Tensor:
-        """Encode some of the patches alone, each at its own position, as in MAE (arXiv:2111.06377).
+        """Encode only some of the patches, each at its position in the image, as in MAE (arXiv:2111.06377).
 
-        Blocks see no other patch; the window tokenizer sees all of them, as patches are dropped after it.
+        Blocks see no other patch. The window tokenizer sees all of them, as patches are dropped after it.
 
         Args:
-            images: normalised RGB (B, 3, H, W).
-            visible_bv: (B, V) int64, which patches of each image, as row * columns + column, in any order.
+            images: Normalized RGB (B, 3, H, W).
+            visible_bv: (B, V) int64, the patches of each image as row * columns + column, in any order.
 
         Returns:
-            Class token, 8 registers and the patches in the order given, (B, 9 + V, C), normed.
+            Class token, 8 registers and the patches in the given order, (B, 9 + V, C), normed.
 
         Raises:
-            SettingError: as `forward`.
+            SettingError: See `forward`.
         """
         grid = self._grid(images)
         x_bnc = self._embed(images, grid)
@@ -170,25 +171,25 @@ class Sapiens2(Backbone):
         return height // self.patch_size, width // self.patch_size
 
     def _embed(self, images: Tensor, grid: Grid) -> Tensor:
-        """A token of each patch, (B, h * w, C), where there are windows of each window."""
+        """Return a token for each patch, or for each window with the window tokenizer, (B, h * w, C)."""
         x_bnc = self.patch_embed(images)
         if self.tokenizer is not None:
             x_bnc = self.tokenizer(x_bnc, (grid[0] * WINDOW, grid[1] * WINDOW))
         return x_bnc
 
     def _rope(self, x_bnc: Tensor, grid: Grid) -> RopeTables:
-        """Tables of the whole grid, for tokens like these."""
+        """Return the tables of the whole grid, with the device and dtype of the tokens."""
         kind = x_bnc.device.type
         compute = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x_bnc.dtype
-        # The released bfloat16 positions also turn queries and keys in bfloat16.
+        # With the released bfloat16 positions, queries and keys are rotated in bfloat16 too.
         out = torch.bfloat16 if self.rope_dtype == torch.bfloat16 else compute
         return rope_tables(
             grid, self.size.head_dim, prefix=PREFIX, dtype=self.rope_dtype, device=x_bnc.device, out=out
         )
 
     def _run_blocks(self, x_bnc: Tensor, rope: RopeTables, wanted: tuple[int, ...]) -> list[Tensor]:
-        """The tokens after each of the `wanted` blocks; class token and registers are put in front."""
-        batch = x_bnc.shape[0]  # len() would fix the batch's size in an exported graph
+        """Return the tokens after each of the `wanted` blocks, with class token and registers in front."""
+        batch = x_bnc.shape[0]  # len() would fix the batch size in an exported graph
         prefix = [token.expand(batch, -1, -1) for token in (self.cls_token, self.storage_tokens)]
         x_bnc = torch.cat([*prefix, x_bnc], dim=1)
         kept = []
@@ -199,7 +200,7 @@ class Sapiens2(Backbone):
         return kept
 
     def init_weights(self) -> None:
-        """Linear layers and tokens normal with deviation 0.02, biases 0, norms and LayerScale 1, in place."""
+        """Initialize in place: linear layers and tokens normal with deviation 0.02, biases 0, norms and scales 1."""
         self.apply(init_layer)
         init_normal(self.cls_token)
         init_normal(self.storage_tokens)
@@ -211,7 +212,7 @@ class Sapiens2(Backbone):
         """Load `self.weights`, if any, strictly, and log what was loaded.
 
         Raises:
-            WeightsError: the weights are not found, or names or shapes differ; nothing is loaded then.
+            WeightsError: The weights are not found, or names or shapes differ; nothing is loaded then.
         """
         if self.weights is None:
             return
@@ -220,17 +221,20 @@ class Sapiens2(Backbone):
         log.info("%s", report.summary())
 
     def other_parts(self) -> list[nn.Module]:
-        """The window tokenizer: its blocks run once for each chunk of windows, gathered together they are so once."""
+        """Return the window tokenizer, if any.
+
+        Its blocks run once for each chunk of windows; as one part, they are gathered only once.
+        """
         return [] if self.tokenizer is None else [self.tokenizer]
 
     def feature_settings(self) -> dict[str, str]:
         return {"rope": str(self.rope_dtype), "maps": str(self.out_indices)}
 
     def layer_depth(self, name: str) -> int:
-        """0 for tokens, patch embedding and tokenizer, i + 1 for block i, depth + 1 for the final norm.
+        """Return 0 for tokens, patch embedding and tokenizer, i + 1 for block i, depth + 1 for the final norm.
 
         Raises:
-            KeyError: no parameter has such a name.
+            KeyError: No parameter has this name.
         """
         stage, *rest = name.removeprefix("backbone.").split(".")
         if stage == "blocks" and rest and rest[0].isdecimal() and int(rest[0]) < self.depth:
@@ -239,4 +243,4 @@ class Sapiens2(Backbone):
             return 0
         if stage == "ln1":
             return self.depth + 1
-        raise KeyError(f"{name!r} is no parameter of Sapiens2.")
+        raise KeyError(f"{name!r} is not a parameter of Sapiens2.")

@@ -1,4 +1,4 @@
-"""One row a size: how wide and how deep each Sapiens2 backbone is, and which image sizes it takes."""
+"""Sizes of Sapiens2 backbones: one row with width, depth and heads for each, and the image sizes that they take."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from sapiens2_lit.errors import SettingError
 
 PATCH = 16
 WINDOW = 4  # the 4K tokenizer turns WINDOW x WINDOW patches into one token
-FULL_ATTENTION = 8  # this many blocks at either end have as many key-value heads as query heads
+FULL_ATTENTION = 8  # number of blocks at each end that have as many key-value heads as query heads
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,14 @@ class BackboneSize:
     """Shape of a backbone.
 
     Args:
-        width: channels C of a token.
-        depth: number of blocks.
-        heads: query heads; C / heads must be a multiple of 4 (RoPE: rows and columns, in halves).
-        mlp_width: hidden channels of the feed-forward network.
-        tokenizer_depth: blocks of the 4K window tokenizer, where it is used.
+        width: Channels C of a token.
+        depth: Number of blocks.
+        heads: Number of query heads; C / heads must be a multiple of 4 (RoPE: rows and columns, in halves).
+        mlp_width: Hidden channels of the feed-forward network.
+        tokenizer_depth: Number of blocks of the 4K window tokenizer, where it is used.
 
     Raises:
-        SettingError: the numbers do not fit together.
+        SettingError: The numbers do not fit together.
     """
 
     width: int
@@ -52,13 +52,13 @@ class BackboneSize:
         return self.width // self.heads
 
     def kv_heads(self, block: int) -> int:
-        """Key-value heads of block number `block`: half in the middle of the network, all elsewhere."""
+        """Return the number of key-value heads of a block: half in the middle of the network, all elsewhere."""
         grouped = FULL_ATTENTION <= block < self.depth - FULL_ATTENTION
         return self.heads // 2 if grouped else self.heads
 
 
 SIZES = {
-    # no released weights: for demonstrations on a CPU
+    # without released weights: for demonstrations on a CPU
     "pico": BackboneSize(128, 4, 4, 256, 1),
     "nano": BackboneSize(192, 6, 6, 768, 1),
     "0.1b": BackboneSize(768, 12, 12, 3072, 2),
@@ -74,15 +74,15 @@ HIDDEN_SIZES = {  # for tests
 
 
 def size_names(hidden: bool = False) -> tuple[str, ...]:
-    """Names of the sizes, small to large; with `hidden`, those made for tests too."""
+    """Return the names of the sizes from small to large; `hidden` adds the sizes made for tests."""
     return (*SIZES, *HIDDEN_SIZES) if hidden else tuple(SIZES)
 
 
 def find_size(size: str | BackboneSize) -> BackboneSize:
-    """The row of that name; a row stays what it is.
+    """Return the size with this name; a size is returned itself.
 
     Raises:
-        SettingError: no size has that name.
+        SettingError: No size has this name.
     """
     if isinstance(size, BackboneSize):
         return size
@@ -93,10 +93,11 @@ def find_size(size: str | BackboneSize) -> BackboneSize:
 
 
 def check_image_size(image_size: Sequence[int], multiple: int) -> tuple[int, int]:
-    """The (height, width) in pixels, if both are multiples of `multiple`.
+    """Return (height, width) in pixels if both are multiples of `multiple`.
 
     Raises:
-        SettingError: not two positive integers, or no multiples; names the nearest sizes that are.
+        SettingError: They are not two positive integers, or not multiples; the message names the nearest sizes that
+            are.
     """
     if len(image_size) != 2 or any(not isinstance(side, int) or side < 1 for side in image_size):
         raise SettingError(

@@ -30,28 +30,30 @@ log = logging.getLogger(__name__)
 class TimmBackbone(Backbone):
     """A network of timm: DINOv3, DINOv2, SigLIP2, Perception Encoder, MAE and others; ConvNeXt and Swin.
 
-    Maps have stride 16, pass the network's final norm, if it has one, and leave class token and registers out. Images
-    are normalized as the model's weights expect it. Nothing that is beside the map is built: no classifier, no pooling.
+    Maps have stride 16, pass the network's final norm if it has one, and leave out class token and registers. Images
+    are normalized as the model's weights expect. Parts that do not contribute to the map, such as a classifier or
+    pooling, are not built.
 
-    Of plain vision transformers, patches of 14 pixels (DINOv2) are resampled to 16, as are learned positions to the
-    grid of `image_size`. Random shifts and scales of rotary positions belong to pretraining and are off. The last map
-    of ConvNeXt and Swin has stride 32 and is resampled to 16, bilinear.
+    For plain vision transformers, patches of 14 pixels (DINOv2) are resampled to 16, and learned positions to the grid
+    of `image_size`. Random shifts and scales of rotary positions belong to pretraining and are off. The last map of
+    ConvNeXt and Swin has stride 32 and is resampled to 16, bilinear.
 
     Args:
-        name: of timm, with the tag of its weights where it has several: `vit_large_patch16_dinov3.lvd1689m`.
-        image_size: (height, width) in pixels at which it is used, multiples of 16, of 32 for ConvNeXt and Swin.
+        name: Name in timm, with the tag of its weights if it has several: `vit_large_patch16_dinov3.lvd1689m`.
+        image_size: (height, width) in pixels at which it is used, multiples of 16, or of 32 for ConvNeXt and Swin.
             `forward` takes every such size. None for the size that the weights were trained at.
-        weights: `pretrained` for those that the name means, from the Hugging Face hub; or a file, a folder or a hub id
-            of weights of this model. None for fresh ones.
-        out_indices: blocks whose maps `forward` returns, counted from 0 or, when negative, from the end; they increase
-            and end with the last block. Every map passes the final norm. Of ConvNeXt and Swin the last block's alone:
-            maps of other stages have other widths.
-        model_args: arguments of timm's class that differ from what the name means, such as `{depth: 2}`.
-        activation_checkpointing: see `Sapiens2`.
+        weights: `pretrained` for the weights that the name means, from the Hugging Face hub; or a file, a folder or a
+            hub id with weights of this model. None for random values.
+        out_indices: Blocks whose maps `forward` returns, counted from 0 or, when negative, from the end. They must
+            increase and end with the last block. Every map passes the final norm. ConvNeXt and Swin only give the last
+            block's map, since maps of other stages have other widths.
+        model_args: Arguments of timm's class that differ from what the name means, such as `{depth: 2}`.
+        activation_checkpointing: See `Sapiens2`.
 
     Raises:
-        SettingError: a setting is out of range, timm is not installed, has no such model, or the model gives no map.
-        WeightsError: the weights are not found, or are not of this model.
+        SettingError: A setting is out of range, timm is not installed or has no such model, or the model gives no such
+            map.
+        WeightsError: The weights are not found, or belong to another model.
     """
 
     activation_checkpointing: Checkpointing
@@ -85,7 +87,7 @@ class TimmBackbone(Backbone):
         self.staged = is_staged(named)
         self.multiple = COARSEST if self.staged else STRIDE
         self.image_size = None if image_size is None else check_image_size(image_size, self.multiple)
-        # What timm draws here must not shift what `init_weights` draws.
+        # Random numbers that timm draws here must not change what `init_weights` draws.
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             self.model = self._build()
         self.embed_dim = int(self.model.num_features)
@@ -94,7 +96,7 @@ class TimmBackbone(Backbone):
         self.out_indices = resolve_indices(out_indices, self.depth)
         if self.staged and len(self.out_indices) > 1:
             raise SettingError(
-                f"out_indices: found {list(out_indices)}, expected the last block alone: maps of other stages of "
+                f"out_indices: found {list(out_indices)}, expected only the last block: maps of other stages of "
                 f"{self.name} have other widths."
             )
         if device.type != "meta":
@@ -107,10 +109,10 @@ class TimmBackbone(Backbone):
         return build(self.name, described(self.name), self.image_size, self.model_args)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised RGB (B, 3, H, W) -> contiguous maps (B, C, H/16, W/16) of `out_indices`, all normed.
+        """Turn normalized RGB (B, 3, H, W) into normed, contiguous maps (B, C, H/16, W/16) of `out_indices`.
 
         Raises:
-            SettingError: H or W is no multiple of 16 (of 32 for ConvNeXt and Swin).
+            SettingError: H or W is not a multiple of 16 (of 32 for ConvNeXt and Swin).
         """
         check_image_size(images.shape[-2:], self.multiple)
         if self.staged:
@@ -118,19 +120,19 @@ class TimmBackbone(Backbone):
         return plain_maps(self.model, images, self.out_indices, self.activation_checkpointing)
 
     def init_weights(self) -> None:
-        """Give every parameter and buffer the value that timm draws for it, in place."""
+        """Initialize every parameter and buffer as timm does, in place."""
         model: Any = self.model
         if hasattr(model, "init_weights") and not getattr(model, "rope_mixed", False):
             model.init_weights()
             return
-        with torch.device("cpu"):  # timm draws values of such models as it builds them, and at no other time
+        with torch.device("cpu"):  # timm initializes such models only while it builds them
             copy_values(self._build(), model)
 
     def load_weights(self) -> None:
         """Load `self.weights`, if any, strictly, and log what was loaded.
 
         Raises:
-            WeightsError: the weights are not found, or names or shapes differ; nothing is loaded then.
+            WeightsError: The weights are not found, or names or shapes differ; nothing is loaded then.
         """
         if self.weights is not None:
             log.info("%s", load_timm(self.model, self.weights, self.name).summary())
@@ -148,19 +150,19 @@ class TimmBackbone(Backbone):
         return {"timm": self.name, "maps": str(self.out_indices), "pixels": f"{self.mean} {self.std}"}
 
     def layer_depth(self, name: str) -> int:
-        """0 for tokens, positions and patch embedding, i + 1 for block i, depth + 1 for the final norm.
+        """Return 0 for tokens, positions and patch embedding, i + 1 for block i, depth + 1 for the final norm.
 
         Raises:
-            KeyError: no parameter has such a name.
+            KeyError: No parameter has this name.
         """
         plain = name.removeprefix("backbone.").removeprefix("model.")
         try:
             return staged_depth(self.model, plain) if self.staged else plain_depth(plain, self.depth)
         except KeyError as error:
-            raise KeyError(f"{name!r} is no parameter of {self.name}.") from error
+            raise KeyError(f"{name!r} is not a parameter of {self.name}.") from error
 
 
 def of_bytes(values: Sequence[float]) -> tuple[float, float, float]:
-    """A mean or deviation of RGB 0..1, as of 0..255."""
+    """Convert a mean or deviation for RGB in 0..1 to RGB in 0..255."""
     red, green, blue = (round(value * 255, 6) for value in values)
     return red, green, blue

@@ -1,4 +1,4 @@
-"""Models of timm (Apache-2.0) by name, and the arguments that their classes take."""
+"""Models of timm (Apache-2.0) by name, and the arguments of their classes."""
 
 import difflib
 import functools
@@ -12,7 +12,7 @@ from torch import nn
 from sapiens2_lit.errors import SettingError
 
 STRIDE = 16  # input pixels along one side of a cell of the maps that heads take
-DECIDED = {  # arguments that the backbone gives itself, and what decides them
+DECIDED = {  # arguments that the backbone sets, and what decides them
     "img_size": "image_size",
     "patch_size": "the stride of 16",
     "num_classes": "that there is no classifier",
@@ -27,10 +27,10 @@ DECIDED = {  # arguments that the backbone gives itself, and what decides them
 
 
 def import_timm() -> Any:
-    """The package timm.
+    """Return the package timm.
 
     Raises:
-        SettingError: it is not installed.
+        SettingError: It is not installed.
     """
     try:
         import timm
@@ -40,10 +40,10 @@ def import_timm() -> Any:
 
 
 def model_config(name: str) -> Any:
-    """What timm knows about a model's weights: `mean`, `std`, `license`, `hf_hub_id`, `input_size`.
+    """Return what timm knows about a model's weights: `mean`, `std`, `license`, `hf_hub_id`, `input_size`.
 
     Raises:
-        SettingError: timm has no such model, or no such weights of it; names the nearest ones.
+        SettingError: timm has no such model, or no such weights of it; the message names the nearest ones.
     """
     timm = import_timm()
     architecture, _, tag = name.partition(".")
@@ -55,20 +55,20 @@ def model_config(name: str) -> Any:
         raise SettingError(_unknown(name, f"timm has no weights {tag!r} of {architecture}", known))
     config = timm.get_pretrained_cfg(name)
     if config is None:
-        raise SettingError(f"name: found {name!r}, of which timm does not say how images are normalized.")
+        raise SettingError(f"name: found {name!r}, but timm does not say how its images are normalized.")
     return config
 
 
 def create(name: str, model_args: Mapping[str, Any], **decided: Any) -> Any:
-    """The model with fresh weights and without a classifier, on the device in use.
+    """Build a model with random values and without a classifier, on the current device.
 
     Args:
-        name: of timm.
-        model_args: arguments of its class that a user gave.
-        decided: arguments that win over them.
+        name: Name in timm.
+        model_args: Arguments of its class that a user gave.
+        decided: Arguments that override them.
 
     Raises:
-        SettingError: its class does not take the arguments.
+        SettingError: Its class does not take the arguments.
     """
     timm = import_timm()
     try:
@@ -81,9 +81,9 @@ def create(name: str, model_args: Mapping[str, Any], **decided: Any) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def described(name: str) -> Any:
-    """The model as its name alone means it, on the meta device, where it takes no memory; not to be changed.
+    """Return the model that the name alone means, on the meta device, where it takes no memory; do not change it.
 
-    Where its class takes a depth it has one block, which says as much as many.
+    If its class takes a depth, it has one block, which is enough to describe it.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         try:
@@ -93,10 +93,10 @@ def described(name: str) -> Any:
 
 
 def check_args(model: nn.Module, model_args: Mapping[str, Any]) -> None:
-    """Check the arguments that are to change a model.
+    """Check a user's arguments of a model.
 
     Raises:
-        SettingError: its class has no such argument, or the backbone decides it.
+        SettingError: The model's class has no such argument, or the backbone sets it.
     """
     known = set(inspect.signature(type(model).__init__).parameters) - {"self", "kwargs"}
     for argument in model_args:
@@ -107,19 +107,33 @@ def check_args(model: nn.Module, model_args: Mapping[str, Any]) -> None:
         if argument not in known:
             near = nearest(argument, known - DECIDED.keys())
             raise SettingError(
-                f"model_args: found {argument!r}, which is no argument of timm's {type(model).__name__}{near}"
+                f"model_args: found {argument!r}, which is not an argument of timm's {type(model).__name__}{near}"
             )
 
 
 def refuse(name: str, model: nn.Module, why: str) -> SettingError:
+    """Return the error for a model that cannot be a backbone.
+
+    Args:
+        name: Name in timm.
+        model: The model.
+        why: What is wrong with it, as a relative clause.
+    """
     return SettingError(
         f"name: found {name!r}, a {type(model).__name__} of timm, {why}; expected a plain vision transformer (DINOv3, "
         "DINOv2, SigLIP2, PE, MAE and others of timm's classes VisionTransformer and Eva), a ConvNeXt or a Swin: their "
-        f"maps have stride {STRIDE} or are brought to it."
+        f"maps have stride {STRIDE} or are resampled to it."
     )
 
 
 def nearest(name: str, known: Iterable[str], otherwise: Sequence[str] = ()) -> str:
+    """Return a question that names the nearest known names, or a full stop if none is near.
+
+    Args:
+        name: What was given.
+        known: All known names.
+        otherwise: Names to suggest if none is near.
+    """
     near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5) or list(otherwise)
     return f"; did you mean {' or '.join(near)}?" if near else "."
 

@@ -1,4 +1,4 @@
-"""Plain vision transformers of timm: tokens of 16 x 16 pixels, through blocks of one width.
+"""Plain vision transformers of timm: tokens of 16 x 16 pixels through blocks of one width.
 
 Shape suffixes: b batch, n tokens, c channels, h and w rows and columns of the patch grid.
 """
@@ -13,12 +13,12 @@ from sapiens2_lit.backbones.checkpointing import Checkpointing, run_block
 from sapiens2_lit.backbones.timm_models import STRIDE, create, refuse
 
 RESAMPLED = 14  # patch size whose kernel is resampled to STRIDE
-# Random changes of positions in training: they belong to pretraining, and differ from process to process.
+# Random changes of positions in training. They belong to pretraining, and differ between processes.
 ROPE_AUGMENTATIONS = ("shift_coords", "jitter_coords", "rescale_coords")
 
 
 def is_plain(model: Any) -> bool:
-    """Whether all tokens of a model are patches of one size, behind class token and registers."""
+    """Return whether all tokens of a model are patches of one size, behind class token and registers."""
     from timm.layers import PatchEmbed
     from timm.models.eva import Eva
     from timm.models.vision_transformer import VisionTransformer
@@ -33,16 +33,16 @@ def is_plain(model: Any) -> bool:
 def build_plain(
     name: str, described: Any, image_size: tuple[int, int] | None, model_args: Mapping[str, Any]
 ) -> Any:
-    """A vision transformer of patches of 16 pixels without its heads, on the device in use.
+    """Build a vision transformer with patches of 16 pixels and without its heads, on the current device.
 
     Args:
-        name: of timm.
-        described: the model as the name alone means it.
+        name: Name in timm.
+        described: The model that the name alone means.
         image_size: (height, width) at which learned positions are held; None for the grid of its weights.
-        model_args: arguments of timm's class.
+        model_args: Arguments of timm's class.
 
     Raises:
-        SettingError: its patches are of another size, or it does not take the arguments.
+        SettingError: Its patches have another size, or it does not take the arguments.
     """
     patch, (rows, columns) = described.patch_embed.patch_size, described.patch_embed.grid_size
     if patch not in ((STRIDE, STRIDE), (RESAMPLED, RESAMPLED)):
@@ -59,14 +59,14 @@ def build_plain(
             setattr(rope, setting, None)
         rope.aug_active = False
     for block in model.blocks:
-        # Else such layers pass their linear layer by, and adapters on it would do nothing.
+        # Otherwise such layers bypass their linear module, and adapters on it would do nothing.
         if getattr(getattr(block, "attn", None), "qkv_bias_separate", None) is False:
             block.attn.qkv_bias_separate = True
     return model
 
 
 def final_norm(model: Any) -> nn.Module:
-    """The norm after the last block: where it stands behind the pooling, that one; Identity where there is none."""
+    """Return the norm after the last block, or the one behind the pooling; Identity if there is none."""
     norm: nn.Module = model.fc_norm if isinstance(model.norm, nn.Identity) else model.norm
     return norm
 
@@ -74,10 +74,17 @@ def final_norm(model: Any) -> nn.Module:
 def plain_maps(
     model: Any, images: Tensor, out_indices: tuple[int, ...], checkpointing: Checkpointing
 ) -> list[Tensor]:
-    """Normalised RGB (B, 3, H, W) -> contiguous maps (B, C, H/16, W/16) after the blocks `out_indices`, all normed."""
+    """Return normed, contiguous maps (B, C, H/16, W/16) after some of the blocks.
+
+    Args:
+        model: The model.
+        images: Normalized RGB (B, 3, H, W).
+        out_indices: Blocks whose maps are returned.
+        checkpointing: See `run_block`.
+    """
     grid = images.shape[-2] // STRIDE, images.shape[-1] // STRIDE
     x_bnc, rope = embed(model, images, grid)
-    mixed = getattr(model, "rope_mixed", False)  # each block has positions of its own
+    mixed = getattr(model, "rope_mixed", False)  # each block has different positions
     norm, maps = final_norm(model), []
     for i, block in enumerate(model.blocks):
         x_bnc = run_block(block, x_bnc, rope[i] if mixed else rope, i, checkpointing)
@@ -88,7 +95,13 @@ def plain_maps(
 
 
 def embed(model: Any, images: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Any]:
-    """Normalised RGB (B, 3, H, W) -> prefix tokens and patches (B, n, C), and their rotary positions, if any."""
+    """Return prefix tokens and patches (B, N, C), and their rotary positions, if any.
+
+    Args:
+        model: The model.
+        images: Normalized RGB (B, 3, H, W).
+        grid: Rows and columns of patches.
+    """
     x_bnc = model.patch_embed(images).flatten(1, 2)
     batch = x_bnc.shape[0]
     prefix = [token for token in (model.cls_token, model.reg_token) if token is not None]
@@ -104,7 +117,7 @@ def embed(model: Any, images: Tensor, grid: tuple[int, int]) -> tuple[Tensor, An
 
 
 def positions(model: Any, grid: tuple[int, int]) -> Tensor | None:
-    """Learned positions (1, n, C), resampled (bicubic, antialiased) where the grid is not the one they are held at."""
+    """Return learned positions (1, N, C), resampled (bicubic, antialiased) if the grid differs from the model's."""
     held: Tensor | None = model.pos_embed
     at = tuple(model.patch_embed.grid_size)
     if held is None or at == grid:
@@ -117,7 +130,11 @@ def positions(model: Any, grid: tuple[int, int]) -> Tensor | None:
 
 
 def plain_depth(name: str, depth: int) -> int:
-    """See `Backbone.layer_depth`, of timm's name."""
+    """Return the depth of a parameter, given its name in timm; see `Backbone.layer_depth`.
+
+    Raises:
+        KeyError: No parameter has this name.
+    """
     stage, *rest = name.split(".")
     if stage == "blocks" and rest and rest[0].isdecimal() and int(rest[0]) < depth:
         return int(rest[0]) + 1

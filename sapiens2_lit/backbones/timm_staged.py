@@ -1,4 +1,4 @@
-"""Networks of timm in stages, ConvNeXt and Swin: the last map, of stride 32, is brought to stride 16."""
+"""Networks of timm in stages, ConvNeXt and Swin: the last map, of stride 32, is resampled to stride 16."""
 
 from collections.abc import Mapping
 from itertools import accumulate
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from sapiens2_lit.backbones.checkpointing import Checkpointing, run_block
 from sapiens2_lit.backbones.timm_models import STRIDE, create, refuse
 
-COARSEST = 32  # stride of the last map, of which image sizes are multiples
+COARSEST = 32  # stride of the last map; image sizes are multiples of it
 
 
 def is_staged(model: nn.Module) -> bool:
-    """Whether a model is a ConvNeXt or a Swin."""
+    """Return whether a model is a ConvNeXt or a Swin."""
     from timm.models.convnext import ConvNeXt
     from timm.models.swin_transformer import SwinTransformer
 
@@ -24,16 +24,16 @@ def is_staged(model: nn.Module) -> bool:
 def build_staged(
     name: str, described: Any, image_size: tuple[int, int] | None, model_args: Mapping[str, Any]
 ) -> Any:
-    """A network in stages without its head but for the norm in it, on the device in use.
+    """Build a network in stages without its head, except for the norm in it, on the current device.
 
     Args:
-        name: of timm.
-        described: the model as the name alone means it.
-        image_size: (height, width) that windows are laid out for; None for that of its weights.
-        model_args: arguments of timm's class.
+        name: Name in timm.
+        described: The model that the name alone means.
+        image_size: (height, width) for which windows are laid out; None for the size of its weights.
+        model_args: Arguments of timm's class.
 
     Raises:
-        SettingError: its last map has another stride, or it does not take the arguments.
+        SettingError: Its last map has another stride, or it does not take the arguments.
     """
     if not hasattr(described, "patch_embed"):
         model = create(name, model_args)
@@ -48,16 +48,23 @@ def build_staged(
 
 
 def stages_of(model: Any) -> list[Any]:
+    """Return the stages of a network, in order."""
     return list(model.stages if hasattr(model, "stages") else model.layers)
 
 
 def blocks_of(model: Any) -> list[nn.Module]:
-    """All blocks, in the order in which they run."""
+    """Return all blocks, in the order in which they run."""
     return [block for stage in stages_of(model) for block in stage.blocks]
 
 
 def staged_map(model: Any, images: Tensor, checkpointing: Checkpointing) -> Tensor:
-    """Normalised RGB (B, 3, H, W) -> the last map, normed, (B, C, H/16, W/16), bilinear where its stride is 32."""
+    """Return the last map, normed, (B, C, H/16, W/16); a map of stride 32 is resampled, bilinear.
+
+    Args:
+        model: The model.
+        images: Normalized RGB (B, 3, H, W).
+        checkpointing: See `run_block`.
+    """
     swin = hasattr(model, "patch_embed")
     x, index = model.patch_embed(images) if swin else model.stem(images), 0
     for stage in stages_of(model):
@@ -65,7 +72,7 @@ def staged_map(model: Any, images: Tensor, checkpointing: Checkpointing) -> Tens
         for block in stage.blocks:
             x = run_block(block, x, None, index, checkpointing)
             index += 1
-    # Swin has rows, columns and channels in this order.
+    # Swin's maps are (B, rows, columns, C).
     x = model.norm(x).permute(0, 3, 1, 2) if swin else model.norm_pre(x)
     if "norm" in model.head:
         x = model.head["norm"](x)
@@ -75,7 +82,13 @@ def staged_map(model: Any, images: Tensor, checkpointing: Checkpointing) -> Tens
 
 
 def staged_depth(model: Any, name: str) -> int:
-    """See `Backbone.layer_depth`, of timm's name; what brings a stage its map belongs to its first block."""
+    """Return the depth of a parameter, given its name in timm; see `Backbone.layer_depth`.
+
+    The layers that downsample the input of a stage belong to its first block.
+
+    Raises:
+        KeyError: No parameter has this name.
+    """
     lengths = [len(stage.blocks) for stage in stages_of(model)]
     starts = [0, *accumulate(lengths)]
     part, *rest = name.split(".")

@@ -1,4 +1,4 @@
-"""Weights of models of timm: found by name, in a file, a folder or on the hub, and loaded strictly."""
+"""Weights of timm's models: found by name, in a file, a folder or on the hub, and loaded strictly."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from sapiens2_lit.checkpoints.strict_loading import LoadReport, is_under, load_s
 from sapiens2_lit.errors import WeightsError
 
 PRETRAINED = "pretrained"
-OWN = "model."  # in front of timm's names in checkpoints of ours
+OWN = "model."  # in front of timm's names in checkpoints of this project
 NOT_IN_MAP = {  # leading parts of names
     **NOT_BACKBONE,
     "head.fc": "a classifier",
@@ -24,12 +24,12 @@ NOT_IN_MAP = {  # leading parts of names
     "attn_pool": "pools the map",
     "fc_norm": "follows the pooling",
     "head_drop": "a classifier",
-    "mask_token": "used in pretraining alone",
+    "mask_token": "used only in pretraining",
 }
 
 
 def hub_id_of(name: str, config: Any) -> str:
-    """The repository of a model's pretrained weights.
+    """Return the repository of a model's pretrained weights.
 
     Raises:
         WeightsError: timm knows none.
@@ -45,13 +45,18 @@ def hub_id_of(name: str, config: Any) -> str:
 
 
 def load_timm(model: nn.Module, source: str, name: str) -> LoadReport:
-    """Load weights into a model of timm, strictly, in place.
+    """Load weights strictly into a model of timm, in place.
 
-    Where names and shapes are the model's, nothing but the part that this process holds is read. Else timm's converter
-    brings names of the first release to its own, and resamples patches and positions to the model's.
+    If names and shapes are the model's, only the part that this process holds is read. Otherwise timm's converter
+    renames the tensors of the first release, and resamples patches and positions.
+
+    Args:
+        model: The model.
+        source: File, folder or hub id.
+        name: Name in timm, for errors.
 
     Raises:
-        WeightsError: they are not found, or not of this model; nothing is loaded then.
+        WeightsError: The weights are not found, or belong to another model; nothing is loaded then.
     """
     found = open_weights(source)
     tensors: Mapping[str, Readable] = {
@@ -67,7 +72,7 @@ def load_timm(model: nn.Module, source: str, name: str) -> LoadReport:
 
 
 def copy_values(source: nn.Module, target: nn.Module) -> None:
-    """Copy parameters and buffers, those that no file holds included, between models of one layout, in place."""
+    """Copy parameters and all buffers, including those that no file holds, between models of one layout, in place."""
     load_state(target, source.state_dict(), source="fresh values")
     held = dict(source.named_buffers())
     for name, buffer in target.named_buffers():
@@ -87,7 +92,7 @@ def _converted(
     if convert is None:
         return whole
     try:
-        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):  # it prints what it misses
             found: dict[str, Tensor] = convert(whole, model)
     except (KeyError, RuntimeError, AssertionError, AttributeError, ValueError) as error:
         raise WeightsError(

@@ -1,4 +1,4 @@
-"""The window tokenizer of the 4K models: 4 x 4 patches in, one token out.
+"""The window tokenizer of the 4K models, which turns 4 x 4 patches into one token.
 
 Shape suffixes: b batch, w windows of all images, t tokens of a window, c channels.
 """
@@ -10,14 +10,14 @@ from torch.utils.checkpoint import checkpoint
 from sapiens2_lit.backbones.layers import Block, init_normal
 from sapiens2_lit.backbones.sizes import WINDOW, BackboneSize
 
-CHUNK = 1024  # windows at a time; an image of 4096 x 3072 has 3072
+CHUNK = 1024  # windows processed at a time; an image of 4096 x 3072 has 3072
 
 
 class WindowTokenizer(nn.Module):
-    """Encode each window of patches with a shared class token, which then stands for the window.
+    """Encode each window of patches with a shared class token, which then represents the window.
 
-    The patches are many (49152 in an image of 4096 x 3072), so windows pass in chunks, and while gradients
-    are recorded each chunk is checkpointed: activations are computed anew in the backward pass.
+    An image of 4096 x 3072 has 49152 patches, so windows are processed in chunks. While gradients are recorded, each
+    chunk is checkpointed: its activations are computed again in the backward pass.
     """
 
     def __init__(self, size: BackboneSize) -> None:
@@ -30,17 +30,17 @@ class WindowTokenizer(nn.Module):
         )
 
     def init_weights(self) -> None:
-        """Fresh values for the two embeddings; the blocks' layers are initialised by the backbone."""
+        """Initialize the two embeddings; the backbone initializes the layers of the blocks."""
         init_normal(self.local_pos_embed)
         init_normal(self.w_cls)
 
     def forward(self, x_bnc: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Patches (B, rows * columns, C), row by row, to windows (B, rows * columns / 16, C), row by row."""
+        """Turn patches (B, rows * columns, C), row by row, into windows (B, rows * columns / 16, C), row by row."""
         rows, columns = grid[0] // WINDOW, grid[1] // WINDOW
         windows_wtc = (
             x_bnc.unflatten(1, (rows, WINDOW, columns, WINDOW)).transpose(2, 3).flatten(3, 4).flatten(0, 2)
         )
-        if torch.compiler.is_exporting():  # a graph cannot hold as many chunks as some batch will need
+        if torch.compiler.is_exporting():  # a graph cannot have a number of chunks that depends on the batch
             tokens_wc = self._encode(windows_wtc)
         else:
             encode = self._encode_again if torch.is_grad_enabled() else self._encode

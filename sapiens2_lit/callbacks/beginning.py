@@ -1,4 +1,4 @@
-"""What a run writes before it begins, and how that is removed again."""
+"""Remove what a run has written before it began, if it ends before that."""
 
 import os
 import shutil
@@ -14,13 +14,13 @@ EVENTS = "*/events.out.tfevents.*"  # of TensorBoard, in a run's folder
 
 
 class Beginning:
-    """Notes what is in `output` before a run, so that one which ends before it began can leave nothing.
+    """A record of the files in `output` before a run, so that a run that ends before it began leaves nothing.
 
     Args:
-        output: where the run folders are.
+        output: Folder of the runs.
 
     Attributes:
-        lock: that of the run's folder, once this process holds it.
+        lock: That of the run's folder, once this process holds it.
     """
 
     def __init__(self, output: Path) -> None:
@@ -32,28 +32,31 @@ class Beginning:
         self.over = False
 
     def finish(self) -> None:
-        """From now on `remove` does nothing: the run has begun."""
+        """Note that the run has begun: `remove` now does nothing."""
         self.over = True
 
     def remove(self) -> None:
-        """Remove the folder that this process made; TensorBoard's file tells it by the process's number, too."""
+        """Remove the folder that this process made.
+
+        The process id in the name of TensorBoard's file identifies it, too.
+        """
         if self.over:
             return
         for events in set(self.output.glob(f"{EVENTS}.{os.getpid()}.*")) - self.events:
-            if events.parent in self.before:  # of a run that goes on
+            if events.parent in self.before:  # of a resumed run
                 events.unlink()
             else:
                 shutil.rmtree(events.parent, ignore_errors=True)
         if self.lock is not None and self.lock.made_folder:
             holder = read(self.lock.folder / NAME) or this_process()
-            if holder["pid"] == os.getpid():  # else of a run that was faster
+            if holder["pid"] == os.getpid():  # otherwise another run was faster
                 shutil.rmtree(self.lock.folder, ignore_errors=True)
         for folder in self.new:
             with suppress(OSError):  # others may write there, too
                 folder.rmdir()
 
     def remove_failed(self) -> None:
-        """The same of a run that ended by an error, begun or not, unless it has saved or logged something."""
+        """Remove the folder of a run that ended by an error, unless it has saved or logged something."""
         if self.lock is not None and has_results(self.lock.folder):
             return
         self.over = False
@@ -61,21 +64,21 @@ class Beginning:
 
 
 def has_results(run: Path) -> bool:
-    """Whether a run's folder holds a checkpoint or a row of numbers."""
+    """Return whether a run's folder holds a checkpoint or a row of metrics."""
     return (run / "metrics.csv").exists() or any((run / "checkpoints").glob("*"))
 
 
 def missing(folder: Path) -> list[Path]:
-    """A folder and those above it that are not there, the innermost first."""
+    """Return a folder and its parents that do not exist, innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def preemption(settings: Any, before: Beginning | None) -> Preemption:
-    """What ends a run when a signal says so; one that has not begun yet leaves nothing.
+    """Return the callback that ends a run on a signal; a run that has not begun yet leaves nothing.
 
     Args:
-        settings: of the command, instantiated.
-        before: what was there before a `fit`; None for commands that do not train.
+        settings: Of the command, instantiated.
+        before: The files before a `fit`; None for commands that do not train.
     """
     saves = before is not None and settings.trainer.enable_checkpointing is not False
     ends = Preemption(settings.last_checkpoint if saves else None)

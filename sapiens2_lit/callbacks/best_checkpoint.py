@@ -1,4 +1,4 @@
-"""Keep the best states of a run by their score, among equal scores by their validation loss, and no others."""
+"""Keep only the best checkpoints of a run: by score, and among equal scores by validation loss."""
 
 import math
 import re
@@ -15,14 +15,13 @@ LOSS = "val/loss"
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Lightning's `ModelCheckpoint`, to which of equal values of `monitor` the lower validation loss is the better.
+    """Lightning's `ModelCheckpoint`; among equal values of `monitor`, the lower validation loss is better.
 
-    Of equal losses, or where a run logs none as `val/loss`, the later is. Lightning keeps the first of equal values: of
-    a score that is 0 until a model has learned something, the model that has learned least.
+    Among equal losses, or if a run logs none as `val/loss`, the later checkpoint is better. Lightning keeps the first
+    of equal values: while a score is still 0, that is the model that has learned least.
 
-    What a killed run has left does not stay beside the best: a run that goes on from `last.ckpt` may find a checkpoint
-    that was saved later, of which it knows nothing. That one stays until the run has a best one of its own, under the
-    same name if it comes to the same step.
+    Checkpoints of a killed run do not stay beside the best one: a run resumed from `last.ckpt` may find a checkpoint
+    that was saved later. It is kept until the run has its own best checkpoint, which may have the same name and step.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -31,11 +30,16 @@ class BestCheckpoint(ModelCheckpoint):
 
     @property
     def state_key(self) -> str:
-        """That of Lightning's own, under which older checkpoints have their best score."""
+        """The key of Lightning's own callback, which older checkpoints use."""
         return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
 
     def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
-        """Whether this state is to be kept; every rank must ask."""
+        """Return whether to keep this state; every rank must call it.
+
+        Args:
+            trainer: Of the run.
+            current: Value of `monitor`, a scalar; None if it was not logged.
+        """
         if super().check_monitor_top_k(trainer, current):
             return True
         worst = self.kth_best_model_path
@@ -55,7 +59,7 @@ class BestCheckpoint(ModelCheckpoint):
         }
 
     def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
-        # Lightning has just told the best from the worst by their scores alone
+        # Lightning has just ranked the checkpoints by score alone
         if filepath in self.best_k_models:
             known = {**self.losses, filepath: validation_loss(trainer)}
             self.losses = {path: known.get(path, math.inf) for path in self.best_k_models}
@@ -66,7 +70,10 @@ class BestCheckpoint(ModelCheckpoint):
         super()._save_checkpoint(trainer, filepath)
 
     def _place(self, path: str) -> tuple[float, float]:
-        """Grows with how good a kept state is; of equal ones the later comes later in `best_k_models`."""
+        """Return a sort key that grows with the quality of a kept state.
+
+        Later equal ones come later in `best_k_models`.
+        """
         score = float(self.best_k_models[path])
         return (score if self.mode == "max" else -score, -self.losses[path])
 
@@ -86,7 +93,7 @@ class BestCheckpoint(ModelCheckpoint):
             self.remove_unknown()
 
     def forget_missing(self) -> None:
-        """Forget checkpoints of this run that are gone: the next one is then good enough to be saved."""
+        """Forget checkpoints of this run that no longer exist, so that the next one is good enough to be saved."""
         self.best_k_models = {
             path: score for path, score in self.best_k_models.items() if Path(path).exists()
         }
@@ -105,7 +112,7 @@ class BestCheckpoint(ModelCheckpoint):
         return torch.tensor(float("-inf" if self.mode == "max" else "inf"))
 
     def remove_unknown(self) -> None:
-        """Remove checkpoints named as ours that are none of the best."""
+        """Remove checkpoints that are named like those of this callback but are not among the best."""
         if self.dirpath is None or self.filename is None or self.save_top_k < 1:
             return
         name = re.sub(r"\\\{[^{}]*\\\}", r"[^/]+", re.escape(self.filename))
@@ -120,6 +127,6 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def validation_loss(trainer: L.Trainer) -> float:
-    """The last one; infinite where there is none."""
+    """Return the last validation loss; infinite if there is none."""
     loss = float(trainer.callback_metrics.get(LOSS, math.inf))
     return math.inf if math.isnan(loss) else loss

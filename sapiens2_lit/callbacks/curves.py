@@ -1,4 +1,4 @@
-"""The curves of a run as a picture, beside its table of numbers."""
+"""Draw the curves of a run as a picture, beside its table of metrics."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ class Curves(L.Callback):
     """Draws `metrics.csv` as `curves.png` after every validation and at the end of training.
 
     Args:
-        monitor: what the best checkpoint is chosen by, in whose curve the best is marked.
-        mode: `max` where higher is better, else `min`.
+        monitor: Metric that chooses the best checkpoint; its best value is marked.
+        mode: `max` if higher is better, else `min`.
     """
 
     def __init__(self, monitor: str = "val/score", mode: str = "max") -> None:
@@ -38,7 +38,7 @@ class Curves(L.Callback):
 
     @rank_zero_only
     def draw(self, step: int) -> None:
-        """Draw what is there."""
+        """Draw the metrics so far."""
         if self.folder is None or not (self.folder / NAME).exists():
             return
         curves = curves_of(read_rows(self.folder / NAME))

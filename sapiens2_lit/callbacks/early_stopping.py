@@ -1,4 +1,4 @@
-"""End a run that no longer gets better, and say so."""
+"""End a run that no longer improves, and log the reason."""
 
 import logging
 from typing import Any
@@ -13,16 +13,16 @@ _log = logging.getLogger(__name__)
 
 
 class Patience(EarlyStopping):
-    """Ends training when so many validations in a row have brought no better score.
+    """Ends training after this many validations in a row without a better score.
 
     Args:
-        patience: validations.
-        monitor: the score's name in the log.
-        mode: `max` where higher is better, else `min`.
+        patience: Number of validations.
+        monitor: The score's name in the log.
+        mode: `max` if higher is better, else `min`.
     """
 
     def __init__(self, patience: int, monitor: str = "val/score", mode: str = "max") -> None:
-        super().__init__(monitor, patience=int(patience), mode=mode)  # checkpoints hold plain numbers alone
+        super().__init__(monitor, patience=int(patience), mode=mode)  # a plain number, for checkpoints
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict | {"patience": self.patience})  # the command line wins
@@ -30,13 +30,13 @@ class Patience(EarlyStopping):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not sum(trainer.num_val_batches) and not getattr(trainer, "fast_dev_run", False):
             raise SettingError(
-                f"--patience {self.patience}: nothing is validated, so that no score can stop the run; "
+                f"--patience {self.patience}: there is no validation, so no score can stop the run; "
                 "give data.val, or leave --patience out"
             )
 
 
 class EarlyStoppingMessage(L.Callback):
-    """Says why a run ended before its time, for every `EarlyStopping` that it has."""
+    """Logs why a run ended early, for every `EarlyStopping` that it has."""
 
     @rank_zero_only
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -48,7 +48,7 @@ class EarlyStoppingMessage(L.Callback):
 
 
 def why(callback: EarlyStopping) -> str | None:
-    """Why it stopped the run; None if it did not."""
+    """Return why the callback stopped the run; None if it did not."""
     if callback.wait_count >= callback.patience:
         times = f"{callback.wait_count} times" if callback.wait_count > 1 else "once"
         return (

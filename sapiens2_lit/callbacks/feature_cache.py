@@ -1,4 +1,4 @@
-"""Epochs after the first train heads from features on disk, without the frozen backbone."""
+"""Store features of a frozen backbone on disk, so that epochs after the first train only the heads."""
 
 import logging
 from collections.abc import Callable
@@ -26,17 +26,17 @@ _log = logging.getLogger(__name__)
 
 
 class FeatureCache(L.Callback):
-    """Stores what a frozen backbone computes for each training sample, and takes it from there the next time.
+    """Stores what a frozen backbone computes for each training sample, and reads it the next time.
 
-    Features are stored in bfloat16. They are valid for a backbone with these weights and for just these pixels: another
-    backbone, size or precision takes a cache of its own; a sample whose image or augmentation changed is computed anew,
-    and counted. Validation and test compute theirs every time.
+    Features are stored in bfloat16. They are valid for a backbone with these weights and for exactly these pixels:
+    another backbone, size or precision gets its own cache; a sample whose image or augmentation has changed is
+    computed again and counted. Validation and test always compute features.
 
     Args:
-        folder: for the caches; null for no cache. Of several datasets each has a cache of its own there.
-        views: how many augmented views of each sample there are; epoch e shows view e modulo `views`, so that the first
-            `views` epochs compute features and the others read them.
-        limit_gb: greatest size of the caches of this run in GB; it is announced before they are made.
+        folder: For the caches; null for no cache. Each of several datasets gets its own cache.
+        views: Number of augmented views of each sample; epoch e shows view e modulo `views`, so that the first `views`
+            epochs compute features and the others read them.
+        limit_gb: Largest size of this run's caches in GB; the size is logged before they are created.
     """
 
     def __init__(self, folder: str | None = None, views: int = 1, limit_gb: float = 50.0) -> None:
@@ -54,10 +54,10 @@ class FeatureCache(L.Callback):
         self.stale = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Let the training data read from the cache, before its loader is made.
+        """Let the training data read from the cache, before their loader is made.
 
         Raises:
-            SettingError: the data cannot be cached.
+            SettingError: The data cannot be cached.
         """
         if self.folder is None or stage != "fit":
             return
@@ -70,6 +70,7 @@ class FeatureCache(L.Callback):
             data.train_dataset_wrapper = partial(self.wrap, name)
 
     def wrap(self, name: str, dataset: Any) -> CachedDataset:
+        """Return a training dataset that reads its features from the cache."""
         cached = CachedDataset(dataset, self.views)
         cached.store = self.stores.get(name)
         self.datasets[name] = cached
@@ -79,14 +80,14 @@ class FeatureCache(L.Callback):
         """Open the cache.
 
         Raises:
-            SettingError: the backbone is trained or sharded, or the cache would be too large.
+            SettingError: The backbone is trained or sharded, or the cache would be too large.
         """
         if self.folder is None:
             return
         assert isinstance(pl_module, SapiensModule)
         if isinstance(
             trainer.strategy, ShardedStrategy
-        ):  # a rank that has its features would not gather blocks
+        ):  # a rank with stored features would not take part in gathering blocks
             raise SettingError(
                 "feature_cache: a sharded backbone has to run on all ranks at once; use --config strategy/ddp.yaml"
             )
@@ -100,7 +101,13 @@ class FeatureCache(L.Callback):
             cached.store = self.stores[name]
 
     def open(self, trainer: L.Trainer, module: SapiensModule, folder: Path) -> dict[str, FeatureStore]:
-        """A store for each dataset, after its size was checked and announced."""
+        """Check and log the size of the caches, and return an opened store for each dataset.
+
+        Args:
+            trainer: Of the run.
+            module: That is trained.
+            folder: For the caches.
+        """
         parts = parts_of(trainer)
         height, width = next(iter(parts.values())).image_size
         with torch.no_grad(), trainer.precision_plugin.forward_context():
@@ -115,17 +122,17 @@ class FeatureCache(L.Callback):
             rank_zero_info(
                 "Feature cache %s: %s for %d rows", store.folder, size_text(store.bytes), store.rows
             )
-            rank_zero_info("  %d of them are filled, the others will be as they come", len(store.open()))
+            rank_zero_info("  %d of them are filled; training fills the others", len(store.open()))
         for place, size in others(stores.values()).items():
             rank_zero_info(
-                "  %s beside it (%s) is of another backbone, size, precision, release or number of samples or views, "
-                "and not used: delete it if you like",
+                "  %s beside it (%s) belongs to another backbone, size, precision, release or number of samples or "
+                "views, and is not used: delete it if you like",
                 place, size_text(size),
             )  # fmt: skip
         return stores
 
     def about(self, trainer: L.Trainer, module: SapiensModule) -> dict[str, Any]:
-        """What features depend on besides the pixels."""
+        """Return everything that features depend on besides the pixels."""
         backbone = module.backbone
         assert backbone is not None
         return {
@@ -138,9 +145,13 @@ class FeatureCache(L.Callback):
         }
 
     def features(self, batch: Batch, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
-        """The feature maps of a batch from `CachedDataset`; those that are not stored are computed, and stored.
+        """Return the feature maps (B, C, H, W) of a batch from `CachedDataset`; missing ones are computed and stored.
 
-        All pass bfloat16, so that it makes no difference which were stored.
+        All features pass through bfloat16, so that it makes no difference which were stored.
+
+        Args:
+            batch: Of the training data.
+            compute: Returns the feature maps of images (B, 3, H, W).
         """
         store = self.stores[batch.get("dataset", "")]
         missing = (~batch["cached"]).nonzero()[:, 0]
@@ -158,8 +169,8 @@ class FeatureCache(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.stale:  # on this rank
             _log.warning(
-                "Feature cache: %d rows were of other pixels than the data now has, and were computed anew: images, "
-                "augmentation or seed changed since they were stored, or another run varies them differently.",
+                "Feature cache: %d rows did not match the pixels of the data, and were computed again: images, "
+                "augmentation or seed have changed since they were stored, or another run varies them differently.",
                 self.stale,
             )
             self.stale = 0
@@ -174,10 +185,10 @@ class FeatureCache(L.Callback):
 
 
 def parts_of(trainer: L.Trainer) -> dict[str, ImageDataModule]:
-    """The datamodules whose training samples are cached, by name; "" where there is one alone.
+    """Return the datamodules whose training samples are cached, by name; the name of a single one is "".
 
     Raises:
-        SettingError: the data are of another kind.
+        SettingError: The data are of another kind.
     """
     parts = datamodule_parts(getattr(trainer, "datamodule", None))
     for data in parts.values():

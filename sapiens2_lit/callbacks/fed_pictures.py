@@ -1,4 +1,4 @@
-"""What a run is fed, as pictures: the labels as they are, and the first batches as the network sees them."""
+"""Draw the input of a run: labels as they are on disk, and the first batches as the network sees them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,11 +25,11 @@ _ACROSS = 1700  # pixels of a sheet at most, unless one sample is wider
 class FedPictures(L.Callback):
     """Writes `labels.png` and `train_batch.png` into the run's folder when training starts.
 
-    `labels.png` has training samples with their labels before any augmentation, of the datamodules here;
-    `train_batch.png` the first batch of each dataset, after augmentation, with what the heads learn from it.
+    `labels.png` shows training samples with their labels before any augmentation; `train_batch.png` shows the first
+    batch of each dataset after augmentation, with the labels that the heads learn from.
 
     Args:
-        num_samples: of each dataset; 0 for no pictures.
+        num_samples: Of each dataset; 0 for no pictures.
     """
 
     def __init__(self, num_samples: int) -> None:
@@ -66,13 +66,19 @@ class FedPictures(L.Callback):
 
 
 def named_parts(batch: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The batches in a batch that have images, by their dataset; one without a name has an empty one."""
+    """Return the batches with images in a batch, by dataset; a batch without a name has an empty one."""
     names = list(batch["batches"]) if "batches" in batch else [str(batch.get("dataset", ""))]
     return {name: part for name, part in zip(names, parts_of(batch), strict=True) if "image" in part}
 
 
 def batch_sheet(module: SapiensModule, batch: Mapping[str, Any], count: int) -> np.ndarray:
-    """Samples of a batch, each with the labels of every head that learns from it, as the network sees them."""
+    """Return a picture (H, W, 3) of samples of a batch, each with the labels of every head that learns from it.
+
+    Args:
+        module: That is trained.
+        batch: After augmentation.
+        count: Largest number of samples.
+    """
     few = {key: value[:count] for key, value in batch.items() if hasattr(value, "__getitem__")}
     heads = {name: head for name, head in module.named_heads() if all(key in few for key in head.targets)}
     strips = []
@@ -84,7 +90,7 @@ def batch_sheet(module: SapiensModule, batch: Mapping[str, Any], count: int) -> 
 
 
 def fed_data(datamodule: Any) -> list[CheckedData]:
-    """The datamodules in use whose labels can be drawn as they are."""
+    """Return the datamodules in use whose labels can be drawn as they are on disk."""
     return [
         CheckedData(
             name=name,

@@ -1,4 +1,4 @@
-"""Evaluation begins with weights that are numbers."""
+"""Refuse to evaluate weights that are not finite."""
 
 import lightning as L
 
@@ -9,7 +9,7 @@ class FiniteWeights(L.Callback):
     """Refuses to validate, test or predict with weights that are NaN or infinite.
 
     Args:
-        origin: the file that the weights come from, for the message.
+        origin: File of the weights, for the message.
     """
 
     def __init__(self, origin: str) -> None:

@@ -1,4 +1,4 @@
-"""Keep the newest state of a run, to continue from."""
+"""Keep the newest checkpoint of a run, to resume from."""
 
 import shutil
 from pathlib import Path
@@ -9,15 +9,16 @@ from lightning.pytorch.callbacks import Checkpoint
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes `checkpoints/last.ckpt` every so many optimizer steps and at the end of training.
+    """Writes `checkpoints/last.ckpt` every `every_n_steps` optimizer steps and at the end of training.
 
-    Only right after a step: inside a window of accumulated gradients these would be lost. What has that name is always
-    whole: a file that is replaced, or, of a sharded run, a link to a folder `last-step=N.ckpt`, which cannot be.
-    Lightning's own `ModelCheckpoint(save_last=True)` promises neither. Where a validation follows a step, the state is
-    written after it: a run that goes on does not validate again, and would not know what was best.
+    It is written only right after a step, since accumulated gradients would be lost. The name always stands for a
+    complete checkpoint: a file that is replaced, or, in a sharded run, a link to a folder `last-step=N.ckpt`, since a
+    folder cannot be replaced. Lightning's `ModelCheckpoint(save_last=True)` guarantees neither. If a validation
+    follows a step, the checkpoint is written after it: a resumed run does not repeat the validation, and would not
+    know its score.
 
     Args:
-        every_n_steps: optimizer steps between two writes; 0 writes at the end only.
+        every_n_steps: Optimizer steps between two writes; 0 writes only at the end.
     """
 
     def __init__(self, every_n_steps: int = 500) -> None:
@@ -49,7 +50,7 @@ class LastCheckpoint(Checkpoint):
         self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:
-        """Write now, unless this step is written already; every rank must call it."""
+        """Write now, unless this step is already written; every rank must call it."""
         if trainer.global_step == self.saved_step or getattr(trainer, "fast_dev_run", False):
             return
         self.saved_step = trainer.global_step
@@ -66,12 +67,12 @@ class LastCheckpoint(Checkpoint):
 
 
 def checkpoint_folder(trainer: L.Trainer) -> Path:
-    """Where the run's checkpoints lie; every rank must call it, since `log_dir` is agreed upon."""
+    """Return the folder of the run's checkpoints; every rank must call it, since `log_dir` is broadcast."""
     return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
 
 
 def link(last: Path, folder: Path) -> None:
-    """Let the name `last` mean the folder beside it, in one step."""
+    """Let the name `last` point to the folder beside it, atomically."""
     new = last.with_name(f".{last.name}.link")
     new.unlink(missing_ok=True)
     new.symlink_to(folder.name, target_is_directory=True)
@@ -79,14 +80,14 @@ def link(last: Path, folder: Path) -> None:
 
 
 def remove_others(last: Path) -> None:
-    """Remove folders that `last` no longer means."""
+    """Remove folders that `last` no longer points to."""
     for folder in last.parent.glob("last-step=*.ckpt"):
         if folder.is_dir() and folder.resolve() != last.resolve():
             shutil.rmtree(folder)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a run left behind that was killed while it wrote."""
+    """Remove files and folders of a run that was killed while it wrote."""
     for pattern in (".*.part", ".*.old"):
         for path in folder.glob(pattern):
             if path.is_dir():
@@ -96,12 +97,15 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def validation_follows(trainer: L.Trainer) -> bool:
-    """Whether the loop validates right after this batch."""
+    """Return whether the loop validates right after this batch."""
     loop = trainer.fit_loop
     return loop._data_fetcher is not None and loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 def is_last_step(trainer: L.Trainer) -> bool:
-    """Whether training ends with this batch; a state saved here, not later, counts its logged steps right."""
+    """Return whether training ends with this batch.
+
+    A checkpoint saved here, not later, has the right count of logged steps.
+    """
     last_epoch = trainer.max_epochs is not None and trainer.current_epoch + 1 == trainer.max_epochs
     return trainer.global_step == trainer.max_steps or (last_epoch and trainer.is_last_batch)

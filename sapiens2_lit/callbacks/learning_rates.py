@@ -1,4 +1,4 @@
-"""Learning rates of a run, as a few readable curves."""
+"""Log the learning rates of a run as a few readable curves."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from sapiens2_lit.training.backbone_module import BackboneModule
 class LearningRates(L.Callback):
     """Logs the learning rates of the slowest and the fastest parameter group as `lr/NAME`.
 
-    Layer-wise decay makes dozens of groups whose rates are fixed multiples of each other: two say it all.
+    Layer-wise decay makes dozens of groups whose rates are fixed multiples of each other, so two are enough.
     """
 
     def on_train_batch_start(

@@ -1,4 +1,4 @@
-"""What a run trains, printed when it starts."""
+"""Print what a run trains when it starts."""
 
 from typing import Any
 
@@ -14,19 +14,19 @@ from sapiens2_lit.training.backbone_module import BackboneModule
 
 
 class ModelSummary(L.Callback):
-    """Prints a short table: parameters of backbone and heads, how many of them are trained, at which rates.
+    """Prints a short table: parameters of backbone and heads, how many of them are trained, and their learning rates.
 
-    Below it, the memory that the plan (`sapiens2-lit plan`) expects on each device, which takes about a second.
+    Below it is the memory that the plan (`sapiens2-lit plan`) expects on each device, which takes about a second.
 
     Args:
-        settings: of `fit`, as the command line has them; without them there is no such line.
+        settings: Of `fit`, as parsed; None for no such line.
     """
 
     def __init__(self, settings: Namespace | None = None) -> None:
         self.settings = settings
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Before anything has run: a sharded part that has, shows its gathered parameters, which no optimizer knows."""
+        """Print the table before anything has run: a sharded part shows its gathered parameters afterwards."""
         assert isinstance(pl_module, BackboneModule)
         if not trainer.is_global_zero:
             return
@@ -42,12 +42,13 @@ class ModelSummary(L.Callback):
 
 
 def model_summary(module: BackboneModule, groups: list[dict[str, Any]]) -> str:
-    """Rows for the backbone, each head and the sum; learning rates are those at the schedule's height.
+    """Return rows for the backbone, each head and the sum, with the peak learning rates of the schedule.
 
-    Of a backbone that is unfrozen on the way, all counts that is ever trained.
+    A backbone that is unfrozen on the way is shown with all parameters that are ever trained.
 
     Args:
-        groups: of the optimizer.
+        module: That is trained.
+        groups: Of the optimizer.
     """
     assert module.backbone is not None
     assert module.adaptation is not None
@@ -72,25 +73,26 @@ def model_summary(module: BackboneModule, groups: list[dict[str, Any]]) -> str:
 
 
 def memory_line(module: BackboneModule, settings: Namespace, devices: int) -> str:
-    """The estimated memory on each device, or why there is none.
+    """Return the estimated memory on each device, or why there is no estimate.
 
     Args:
-        settings: of `fit`.
-        devices: in all.
+        module: That is trained.
+        settings: Of `fit`.
+        devices: Total number.
     """
     assert module.adaptation is not None
     try:
         launch = launch_of(settings, devices, gpu=module.device.type == "cuda")
-        with torch.random.fork_rng(devices=[]):  # training is the same with and without this line
+        with torch.random.fork_rng(devices=[]):  # training must not depend on the estimate
             found = estimate(empty_networks(module, adapt=module.adaptation.adapt), launch)
-    except Exception as error:  # a head of the user's own may do what cannot be played; its training goes on
+    except Exception as error:  # a custom head may do what cannot be simulated; training continues
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         return f"memory: not estimated ({reason})"
     return f"memory, estimated: {found.total / GIB:.1f} GiB on each device, fullest in {found.phase}"
 
 
 def span(rates: list[float]) -> str:
-    """The least and the greatest of some learning rates, such as `1e-06 to 1e-04`."""
+    """Return the least and the greatest learning rate as text, such as `1e-06 to 1e-04`."""
     if not rates:
         return "-"
     low, high = f"{min(rates):.2g}", f"{max(rates):.2g}"

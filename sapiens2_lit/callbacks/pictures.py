@@ -1,4 +1,4 @@
-"""Labels beside predictions, for a few validation samples that stay the same throughout a run."""
+"""Draw labels beside predictions, for a few validation samples that stay the same throughout a run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,13 +22,13 @@ _ACROSS = 1700  # pixels of a sheet, roughly
 
 
 class PredictionPictures(L.Callback):
-    """Draws the first validation samples, a sheet a head: `pictures/step=N/HEAD.png` in the run's folder.
+    """Draws the first validation samples, one sheet for each head: `pictures/step=N/HEAD.png` in the run's folder.
 
-    `predictions.png` there has those of all heads of the last validation.
-    TensorBoard, Weights & Biases and MLflow get them as `val/HEAD`.
+    `predictions.png` there has the sheets of all heads of the last validation. TensorBoard, Weights & Biases and
+    MLflow get them as `val/HEAD`.
 
     Args:
-        num_samples: how many samples; 0 draws none.
+        num_samples: Number of samples; 0 draws none.
     """
 
     def __init__(self, num_samples: int = 8) -> None:
@@ -37,7 +37,7 @@ class PredictionPictures(L.Callback):
         self.folder: Path | None = None  # of the run
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if not getattr(trainer, "fast_dev_run", False):  # which writes nothing
+        if not getattr(trainer, "fast_dev_run", False):  # it writes nothing
             run = trainer.log_dir  # every rank must ask
             self.folder = Path(run) if run is not None else None
 
@@ -84,22 +84,22 @@ class PredictionPictures(L.Callback):
 
 
 def columns_of(pictures: Sequence[np.ndarray]) -> int:
-    """As many as let a sheet be looked at whole: two, of narrow pictures up to four."""
+    """Return the number of columns of a sheet that fits a screen: two, or up to four for narrow pictures (H, W, 3)."""
     return max(2, min(4, _ACROSS // max(picture.shape[1] for picture in pictures)))
 
 
 def stack(sheets: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The sheets of all heads in one picture, under the heads' names where there are several."""
+    """Return the sheets (H, W, 3) of all heads in one picture, below the heads' names if there are several."""
     if len(sheets) == 1:
         return next(iter(sheets.values()))
     return contact_sheet([side_by_side([sheet], [name]) for name, sheet in sheets.items()], columns=1)
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write RGB (H, W, 3) uint8; the folder is made.
+    """Write RGB (H, W, 3) uint8; create the folder if needed.
 
     Raises:
-        SettingError: it cannot be written.
+        SettingError: The file cannot be written.
     """
     done, data = cv2.imencode(".png", picture[..., ::-1])
     assert done
@@ -107,7 +107,14 @@ def write_png(path: Path, picture: np.ndarray) -> None:
 
 
 def log_picture(logger: Logger, name: str, picture: np.ndarray, step: int) -> None:
-    """Give a picture, RGB (H, W, 3) uint8, to a logger that takes some; others are left alone."""
+    """Log a picture by a logger that supports pictures; others are left alone.
+
+    Args:
+        logger: Of the run.
+        name: Of the picture.
+        picture: RGB (H, W, 3) uint8.
+        step: Of the optimizer.
+    """
     if isinstance(logger, TensorBoardLogger):
         logger.experiment.add_image(name, picture, step, dataformats="HWC")
     elif isinstance(logger, WandbLogger):

@@ -1,4 +1,4 @@
-"""End a run in order when a signal says so: Ctrl-C, or a machine that is about to be taken away."""
+"""End a run in an orderly way on a signal: Ctrl-C, or a machine that is about to be taken away."""
 
 import logging
 import os
@@ -18,16 +18,16 @@ _log = logging.getLogger(__name__)
 
 
 class Preemption(L.Callback):
-    """On Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, to any rank: finish the step, write `last.ckpt`, and end the run.
+    """On Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 to any rank, finishes the step, writes `last.ckpt`, and ends the run.
 
-    From the first sanity check on; before it a signal ends the process at once. Evaluation ends after the batch, and a
-    validation in the middle of training likewise: it leaves no score, and is repeated when the run goes on. In a SLURM
-    job SIGUSR1 (`#SBATCH --signal=SIGUSR1@120`) also puts the job back into the queue. Lightning's own
-    handling of these signals writes or communicates inside the signal handler, in the middle of whatever the ranks are
-    sending each other; ours only takes a note, and all ranks agree after the step.
+    This holds from the first sanity check on; before it a signal ends the process at once. An evaluation ends after
+    the current batch, and so does a validation during training: it leaves no score, and is repeated when the run is
+    resumed. In a SLURM job SIGUSR1 (`#SBATCH --signal=SIGUSR1@120`) also requeues the job. Lightning's own handling of
+    these signals writes or communicates inside the signal handler, while the ranks may be communicating; this callback
+    only notes the signal, and all ranks agree after the step.
 
     Args:
-        last: writes the state of `fit`; None where nothing is to be saved.
+        last: Writes the checkpoint of `fit`; None if nothing is to be saved.
     """
 
     def __init__(self, last: LastCheckpoint | None) -> None:
@@ -42,21 +42,21 @@ class Preemption(L.Callback):
         self.listen()
 
     def listen(self, *args: Any) -> None:
-        """From here on signals wait until this run asks for them."""
+        """Let signals wait, from now on, until this run asks for them."""
         if not self._listening:
             self._listening = True
-            self._answered.enter_context(interrupts.answered())  # unless a command did so before
+            self._answered.enter_context(interrupts.answered())  # does nothing if the command did so before
             interrupts.hold()
             self.beginning.close()
         interrupts.take_back()  # from Lightning, which restores the former handlers at the end
 
-    on_sanity_check_start = listen  # type: ignore[assignment]  # takes what the hook is given
+    on_sanity_check_start = listen  # type: ignore[assignment]  # accepts the hook's arguments
     on_validation_start = on_test_start = on_predict_start = listen  # type: ignore[assignment]  # as above
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         step = trainer.global_step
         stepped, self.seen_step = step != self.seen_step, step
-        if stepped:  # else gradients are being accumulated
+        if stepped:  # otherwise gradients are being accumulated
             self.end_if_told(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -66,7 +66,7 @@ class Preemption(L.Callback):
         """End training if any rank got a signal; every rank must call it, with no gradients accumulated.
 
         Raises:
-            Interrupted: one did; what is needed to go on is written.
+            Interrupted: One did; the checkpoint for resuming is written.
         """
         number = greatest_over_ranks(interrupts.received(), trainer.strategy.root_device)
         if not number:
@@ -82,10 +82,10 @@ class Preemption(L.Callback):
         raise Interrupted(number, f"{found}, which is saved; go on with --ckpt_path last")
 
     def end_validation(self, trainer: L.Trainer) -> None:
-        """End training between two batches of a validation, unless the validation or the step is to be finished first.
+        """End training between two batches of a validation, unless the validation or the step must be finished first.
 
         Raises:
-            Interrupted: any rank got a signal; what is needed to go on is written.
+            Interrupted: Any rank got a signal; the checkpoint for resuming is written.
         """
         loop = trainer.fit_loop.epoch_loop
         progress = loop.val_loop.batch_progress
@@ -94,18 +94,18 @@ class Preemption(L.Callback):
             return
         if greatest_over_ranks(interrupts.received(), trainer.strategy.root_device):
             none_done = progress.total.completed
-            progress.current.reset()  # what a loop that goes on with a validation looks at: none of its batches is done
+            progress.current.reset()  # the resumed loop must see that no batch of this validation is done
             begun = {"ready": none_done + 1, "started": none_done + 1, "processed": none_done}
             progress.total.load_state_dict({**begun, "completed": none_done})
             if self.last is not None and not trainer.fit_loop.done:
-                self.last.saved_step = -1  # a state of this step would go on after the validation
+                self.last.saved_step = -1  # a checkpoint of this step would resume after the validation
             self.end_if_told(trainer)
 
     def end_evaluation(self, trainer: L.Trainer, *args: Any) -> None:
         """End an evaluation if any rank got a signal.
 
         Raises:
-            Interrupted: one did.
+            Interrupted: One did.
         """
         if trainer.state.fn == "fit":
             self.end_validation(trainer)
@@ -115,7 +115,7 @@ class Preemption(L.Callback):
     on_validation_batch_end = on_test_batch_end = on_predict_batch_end = end_evaluation  # type: ignore[assignment]  # as above
 
     def on_exception(self, trainer: L.Trainer, *args: Any) -> None:
-        self._answered.close()  # of a command, signals wait on, for its end
+        self._answered.close()  # inside a command, signals keep waiting until it ends
         self._listening = False
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -126,7 +126,7 @@ class Preemption(L.Callback):
 
 
 def requeue(number: int) -> None:
-    """Put this SLURM job, if it is one, back into the queue, where SIGUSR1 announced its end."""
+    """Requeue this SLURM job, if it is one, after SIGUSR1 announced its end."""
     job = os.environ.get("SLURM_JOB_ID")
     if job is None or number != signal.SIGUSR1:
         return

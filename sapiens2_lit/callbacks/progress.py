@@ -1,4 +1,4 @@
-"""How far a run is: one bar on a terminal, plain lines where there is none; both count optimizer steps."""
+"""Show how far a run is: a bar on a terminal, plain lines without one; both count optimizer steps."""
 
 import math
 import sys
@@ -12,23 +12,24 @@ from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from sapiens2_lit.callbacks.throughput import Speed, Throughput
 from sapiens2_lit.visualization.words import duration
 
-FORMAT = "{n_fmt}/{total_fmt} {bar} {remaining}{postfix}"  # the bar takes what is left of the line
-SILENCE = 30.0  # seconds after which an evaluation without a terminal says how far it is
+FORMAT = "{n_fmt}/{total_fmt} {bar} {remaining}{postfix}"  # the bar fills the rest of the line
+SILENCE = 30.0  # seconds after which an evaluation without a terminal writes how far it is
 
 
 def progress_of_run(stream: TextIO | None = None) -> ProgressBar:
-    """A bar where standard output is a terminal, else plain lines: a log file keeps every refresh of a bar."""
+    """Return a bar if standard output is a terminal, else plain lines: a log file would keep every refresh of a bar."""
     return RunProgressBar() if (stream or sys.stdout).isatty() else ProgressLines()
 
 
 class RunProgressBar(TQDMProgressBar):
-    """Shows optimizer steps of the whole run, the time left, images a second, waiting, the loss and the last score.
+    """Shows optimizer steps of the whole run, the time left, images per second, waiting, the loss and the last score.
 
-    Fine-tuning on few images passes through many short epochs, whose bars say nothing of the end. Values are read at
-    log steps alone: reading them makes the host wait for the device.
+    Fine-tuning on few images passes through many short epochs, whose bars tell nothing of the end. Values are read
+    only at log steps, since reading them makes the host wait for the device.
     """
 
     def init_train_tqdm(self) -> Any:
+        """Return Lightning's bar with this package's format."""
         bar = super().init_train_tqdm()
         bar.bar_format = FORMAT
         return bar
@@ -39,7 +40,7 @@ class RunProgressBar(TQDMProgressBar):
         bar.total, bar.initial, bar.n = total_steps(trainer), trainer.global_step, trainer.global_step
 
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        """Nothing: the bar is of the whole run."""
+        """Do nothing: the bar shows the whole run."""
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -56,10 +57,10 @@ class RunProgressBar(TQDMProgressBar):
             bar.refresh()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Nothing, as at its start."""
+        """Do nothing: the bar shows the whole run."""
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """What Lightning's does, but for the values behind the bar."""
+        """Do what Lightning's bar does, with this package's values behind the bar."""
         if self._train_progress_bar is not None and trainer.state.fn == "fit":
             values = self.get_metrics(trainer, pl_module)
             self.train_progress_bar.set_postfix_str(bar_text(speed_of(trainer), values))
@@ -74,7 +75,7 @@ class ProgressLines(ProgressBar):
     """Writes one line at every log step and after every validation.
 
     Args:
-        clock: seconds, ever growing.
+        clock: Returns seconds that never decrease.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -85,12 +86,15 @@ class ProgressLines(ProgressBar):
         self.began = self.spoke = self.validated = 0.0
 
     def disable(self) -> None:
+        """Write no more lines."""
         self.enabled = False
 
     def enable(self) -> None:
+        """Write lines again."""
         self.enabled = True
 
     def say(self, text: str) -> None:
+        """Write a line at once, unless disabled."""
         if self.enabled:
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
@@ -112,7 +116,7 @@ class ProgressLines(ProgressBar):
         self.say("  ".join([place(trainer), *values, *speed_words(speed_of(trainer)), *left]))
 
     def left(self, trainer: L.Trainer) -> list[str]:
-        """How long the rest takes, at the pace of this start of the run, validation included."""
+        """Return the time left, at the pace since this process started training, validation included."""
         total, done = total_steps(trainer), trainer.global_step - self.first_step
         if total is None or not done:
             return []
@@ -146,7 +150,14 @@ class ProgressLines(ProgressBar):
         self.say_evaluation("test", args, kwargs, trainer.num_test_batches)
 
     def say_evaluation(self, what: str, args: Any, kwargs: Any, counts: Any) -> None:
-        """How far an evaluation is, where nothing was said for a while."""
+        """Write how far an evaluation is, if no line was written for a while.
+
+        Args:
+            what: `validation` or `test`.
+            args: Positional arguments of the hook.
+            kwargs: Keyword arguments of the hook.
+            counts: Batches of each loader.
+        """
         batch_idx = kwargs.get("batch_idx", args[3] if len(args) > 3 else 0)
         loader = kwargs.get("dataloader_idx", args[4] if len(args) > 4 else 0)
         if self.clock() - self.spoke >= SILENCE:
@@ -154,7 +165,7 @@ class ProgressLines(ProgressBar):
 
 
 def total_steps(trainer: L.Trainer) -> int | None:
-    """Optimizer steps of the whole run; None where nothing tells."""
+    """Return the optimizer steps of the whole run; None if they are unknown."""
     if trainer.max_steps > 0:
         return trainer.max_steps
     steps = trainer.estimated_stepping_batches
@@ -162,25 +173,25 @@ def total_steps(trainer: L.Trainer) -> int | None:
 
 
 def is_log_step(trainer: L.Trainer) -> bool:
-    """Whether the step that has just been done is logged."""
+    """Return whether the step that was just done is logged."""
     every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it elsewhere
     return every > 0 and trainer.global_step % every == 0
 
 
 def speed_of(trainer: L.Trainer) -> Speed | None:
-    """What the run's `Throughput` measured last."""
+    """Return the last measurement of the run's `Throughput`."""
     found = [callback.speed for callback in trainer.callbacks if isinstance(callback, Throughput)]  # type: ignore[attr-defined]
     return found[0] if found else None
 
 
 def place(trainer: L.Trainer) -> str:
-    """Where the run is, such as `step 200 of 10,000`."""
+    """Return where the run is, such as `step 200 of 10,000`."""
     total = total_steps(trainer)
     return f"step {trainer.global_step:,}" + ("" if total is None else f" of {total:,}")
 
 
 def training_values(values: Mapping[str, Any]) -> list[str]:
-    """The losses of a step by their names, `loss` first."""
+    """Return the losses of a step with their names, `loss` first."""
     shown = {
         name.removeprefix("train/"): value for name, value in values.items() if name.startswith("train/")
     }
@@ -188,6 +199,7 @@ def training_values(values: Mapping[str, Any]) -> list[str]:
 
 
 def speed_words(speed: Speed | None) -> list[str]:
+    """Return the speed as words; empty if it was not measured."""
     if speed is None:
         return []
     waits = [] if speed.waiting is None else [f"waits for data {speed.waiting:.0%}"]
@@ -195,7 +207,7 @@ def speed_words(speed: Speed | None) -> list[str]:
 
 
 def bar_text(speed: Speed | None, values: Mapping[str, Any]) -> str:
-    """What stands behind the bar, 52 characters at most."""
+    """Return the text behind the bar, 52 characters at most."""
     parts = []
     if speed is not None:
         parts.append(f"{short(speed.images)} img/s")
@@ -207,9 +219,10 @@ def bar_text(speed: Speed | None, values: Mapping[str, Any]) -> str:
 
 
 def short(rate: float) -> str:
-    """A rate in few characters: `0.42`, `18.2`, `1234`."""
+    """Return a rate in few characters: `0.42`, `18.2`, `1234`."""
     return f"{rate:.2f}" if rate < 10 else f"{rate:.1f}" if rate < 100 else f"{rate:.0f}"
 
 
 def number(value: Any, digits: int = 4) -> str:
+    """Return a number with this many significant digits."""
     return f"{float(value):.{digits}g}"

@@ -1,4 +1,4 @@
-"""The states of all random generators, in every checkpoint: a run that goes on draws what it would have drawn."""
+"""Save the states of all random generators in every checkpoint, so that a resumed run draws the same numbers."""
 
 import logging
 import random
@@ -18,9 +18,9 @@ _log = logging.getLogger(__name__)
 class RandomState(L.Callback):
     """Saves the generators of PyTorch (CPU and this rank's GPU), NumPy and Python of each rank, and restores them.
 
-    They are restored when training starts, after all that was built has drawn from them: a run that goes on in the
-    middle of an epoch does not start that epoch again.
-    Validation leaves them as they were, so that it does not matter whether a run goes on before or after one.
+    They are restored when training starts, after everything that was built has drawn from them, so that a run resumed
+    in the middle of an epoch does not start that epoch again. Validation leaves them unchanged, so that it does not
+    matter whether a run is resumed before or after one.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,8 @@ class RandomState(L.Callback):
         saved, self.saved = self.saved, None
         if len(saved) != trainer.world_size:
             _log.warning(
-                "The checkpoint has random generators of %d ranks, this run has %d: dropout and the like draw anew.",
+                "The checkpoint has random generators of %d ranks, this run has %d ranks: dropout and other random "
+                "choices differ from those of an uninterrupted run.",
                 len(saved),
                 trainer.world_size,
             )
@@ -56,8 +57,8 @@ class RandomState(L.Callback):
 
 
 def generator_states() -> State:
-    """The states of this process's generators, as tensors, numbers and containers of these."""
-    _, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 (of code of others)
+    """Return the states of this process's generators, as tensors, numbers and containers of these."""
+    _, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 (other code uses it)
     version, words, next_gauss = random.getstate()
     state: State = {
         "torch": torch.get_rng_state(),
@@ -70,7 +71,7 @@ def generator_states() -> State:
 
 
 def restore(state: State) -> None:
-    """Bring this process's generators to a state of `generator_states`; a GPU's only where both have one."""
+    """Set this process's generators to a state of `generator_states`; a GPU's only if both have one."""
     torch.set_rng_state(state["torch"].cpu())
     keys, place, has_gauss, gauss = state["numpy"]
     np.random.set_state(("MT19937", keys.cpu().numpy().astype(np.uint32), place, has_gauss, gauss))  # noqa: NPY002

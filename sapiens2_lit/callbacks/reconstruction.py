@@ -1,4 +1,4 @@
-"""Pictures of a pretraining: what was masked, what was made of it, and the views that are compared."""
+"""Draw pictures of a pretraining: masked images, their reconstruction, and the views that are compared."""
 
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ COLUMNS = 2
 class ReconstructionPictures(L.Callback):
     """Draws the first validation images: as they are, masked, and reconstructed.
 
-    Of each validation `pictures/step=N/reconstruction.png`, of the last one `reconstruction.png` in the run's folder;
-    loggers get them as `val/reconstruction`. `views.png` has the views of the first training batch.
+    Each validation writes `pictures/step=N/reconstruction.png`, and the last one also `reconstruction.png`, in the
+    run's folder; loggers get them as `val/reconstruction`. `views.png` has the views of the first training batch.
 
     Args:
-        num_samples: how many samples; 0 draws none.
+        num_samples: Number of samples; 0 draws none.
     """
 
     def __init__(self, num_samples: int = 8) -> None:
@@ -92,13 +92,13 @@ class ReconstructionPictures(L.Callback):
 
 
 def as_picture(image: Tensor) -> np.ndarray:
-    """RGB of 0 to 255 (3, H, W), whatever its dtype, as uint8 (H, W, 3)."""
+    """Return RGB 0 to 255 (3, H, W) of any dtype as uint8 (H, W, 3)."""
     pixels = image.detach().float().clamp(0, 255).round().byte()
     return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 
 def of_height(picture: np.ndarray, height: int) -> np.ndarray:
-    """The picture on a gray ground of that height, in its middle."""
+    """Return the picture (H, W, 3) padded with gray to a height, vertically centered."""
     top = max(0, height - picture.shape[0])
     above = top // 2
     return np.asarray(

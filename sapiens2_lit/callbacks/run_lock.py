@@ -1,4 +1,4 @@
-"""Keep a run's folder from other runs."""
+"""Keep other runs out of a run's folder."""
 
 import logging
 import os
@@ -16,23 +16,23 @@ _log = logging.getLogger(__name__)
 
 
 class SoleWriter(L.Callback):
-    """Holds the lock of the run's folder on rank 0: a second run that would write there is refused.
+    """Holds the lock of the run's folder on rank 0, so that a second run cannot write there.
 
-    It belongs before all callbacks that write. Whoever makes it calls `release` at the end, however that comes.
+    It must come before all callbacks that write. Its creator must call `release` at the end, also after errors.
     """
 
     def __init__(self) -> None:
         self.lock: RunLock | None = None
-        self.before: Beginning | None = None  # by which a refused run removes what its loggers have made
+        self.before: Beginning | None = None  # lets a refused run remove what its loggers have created
 
     def claim(self, find_folder: Callable[[], Path]) -> Path:
         """Take the lock of a run's folder before anything is read or started, and return the folder.
 
-        Where this is one process of several the lock is left to `setup`. A folder whose number another run has taken at
-        the same moment is not waited for: the next one is taken.
+        If this is one process of several, `setup` takes the lock. If another run has taken a new folder at the same
+        moment, the next one is taken.
 
         Raises:
-            SettingError: a run that lives holds it.
+            SettingError: A living run holds the lock.
         """
         while True:
             folder = find_folder()
@@ -76,16 +76,16 @@ class SoleWriter(L.Callback):
         if self.lock is not None and self.lock.lost:
             raise SettingError(
                 f"{self.lock.folder}: another run has taken over, since this one showed no sign of life for "
-                f"{self.lock.stale:.0f} s; it ends here"
+                f"{self.lock.stale:.0f} s; this run ends"
             )
 
     def release(self) -> None:
-        """Give the folder free."""
+        """Release the folder."""
         if self.lock is not None:
             self.lock.release()
 
 
 def is_one_of_several() -> bool:
-    """Whether a launcher has started this process beside others, by the variables that launchers set."""
+    """Return whether a launcher has started this process beside others, by the variables that launchers set."""
     counts = (os.environ.get(name, "1") for name in ("WORLD_SIZE", "SLURM_NTASKS"))
     return "LOCAL_RANK" in os.environ or any(count != "1" for count in counts)

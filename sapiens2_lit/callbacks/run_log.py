@@ -1,4 +1,4 @@
-"""The numbers of a run in one file, whatever other loggers there are."""
+"""Write the metrics of a run to one file, whatever other loggers there are."""
 
 import csv
 import io
@@ -20,14 +20,14 @@ _log = logging.getLogger(__name__)
 
 
 class RunLog(CSVLogger):
-    """Writes `FOLDER/metrics.csv`: one row a logged step, columns named like TensorBoard's.
+    """Writes `FOLDER/metrics.csv`: one row for each logged step, with TensorBoard's names as columns.
 
     As the first logger of a Trainer it also decides where checkpoints and the configuration go: Lightning asks the
     first one.
 
     Args:
-        folder: of the run.
-        goes_on: keep the rows of steps before the first that is logged now; else a file that is there is replaced.
+        folder: Of the run.
+        goes_on: Whether to keep the rows before the first step logged now; else an existing file is replaced.
     """
 
     def __init__(self, folder: Path, goes_on: bool = False) -> None:
@@ -36,6 +36,7 @@ class RunLog(CSVLogger):
 
     @property
     def experiment(self) -> Any:
+        """The table."""
         return self.table
 
     @rank_zero_only
@@ -44,23 +45,23 @@ class RunLog(CSVLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any = None) -> None:
-        """Nothing: `config.yaml` has them."""
+        """Do nothing: `config.yaml` has them."""
 
     @rank_zero_only
     def save(self) -> None:
-        """Nothing: each row is written at once."""
+        """Do nothing: each row is written at once."""
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Nothing, as `save`."""
+        """Do nothing: each row is written at once."""
 
 
 class MetricsTable:
-    """A CSV file with one row a step, which is there after each call of `write`.
+    """A CSV file with one row for each step, which is complete after each call of `write`.
 
     Args:
-        path: of the file.
-        goes_on: keep the rows that are there, but for those of steps that are written again.
+        path: Of the file.
+        goes_on: Whether to keep existing rows, except those of steps that are written again.
     """
 
     def __init__(self, path: Path, goes_on: bool = False) -> None:
@@ -72,10 +73,10 @@ class MetricsTable:
         self._read = False
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Add values to the row of a step; rows of later steps, of a run that went further before, are dropped.
+        """Add values to the row of a step; rows of later steps, from an earlier run that went further, are dropped.
 
         Raises:
-            SettingError: the file cannot be written.
+            SettingError: The file cannot be written.
         """
         if not self._read:
             self._begin()
@@ -93,7 +94,7 @@ class MetricsTable:
             self._put(row)
 
     def _begin(self) -> None:
-        """Take up what is there, or begin anew."""
+        """Read existing rows, or begin a new file."""
         self._read = True
         rows = [] if self._new or not self.path.exists() else self._rows_before()
         self.columns = list(dict.fromkeys([STEP, *(name for row in rows for name in row)]))
@@ -108,11 +109,13 @@ class MetricsTable:
         except (ValueError, KeyError, csv.Error) as error:
             aside = self.path.with_name(f"{self.path.name}.old")
             self.path.replace(aside)
-            _log.warning("%s is no table of this program (%s): it is %s now.", self.path, error, aside.name)
+            _log.warning(
+                "%s is not a table of this program (%s): renamed to %s.", self.path, error, aside.name
+            )
             return []
 
     def _replace(self, rows: list[Row]) -> None:
-        """The whole file: the names of its columns, and these rows."""
+        """Write the whole file: the names of its columns, and these rows."""
         names = {name: name for name in self.columns}
         write_whole(self.path, self._lines([names, *rows]))
         self.offset = self.path.stat().st_size
@@ -132,11 +135,11 @@ class MetricsTable:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a `metrics.csv`, in the order of their steps, without empty cells; half a row at its end is left out.
+    """Return the rows of a `metrics.csv`, sorted by step, without empty cells and without an incomplete last row.
 
     Raises:
-        ValueError: a row has no number of a step.
-        KeyError: there is no column of that name.
+        ValueError: A row has no valid step.
+        KeyError: There is no column of steps.
     """
     text = path.read_text(encoding="utf-8")
     lines = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))

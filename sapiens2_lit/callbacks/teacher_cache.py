@@ -1,4 +1,4 @@
-"""Teachers' answers on disk, found again by the content of the image that they are of."""
+"""Store teachers' answers on disk, by the content of the image."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,31 +21,29 @@ from sapiens2_lit.training.distillation.settings import Teacher
 from sapiens2_lit.training.distillation.teacher import Answer, TeacherNetwork
 from sapiens2_lit.training.module import SapiensModule
 
-STORED = (
-    torch.float16
-)  # 11 significant bits: a relative error of 1/2048 at most, and 65,504 is the largest value
+STORED = torch.float16  # 11 significant bits: a relative error of at most 1/2048; the largest value is 65,504
 SETTING = "model.teacher.cache"
-_PROBED = 256  # rows that are looked at together
+_PROBED = 256  # rows to probe together
 _log = logging.getLogger(__name__)
 
 
 class AnswerStore(FeatureStore):
-    """Rows of one answer each, in half precision, whose place follows from the mark of the image.
+    """One answer in each row, in half precision; the hash of the image determines the row.
 
-    The bits of float16 lie in a file of bfloat16: files, space, locks and sharing are those of features.
+    The bits of float16 lie in a file of bfloat16, so that files, space, locks and sharing are those of features.
 
     Args:
-        folder: for caches of any teacher.
-        about: what answers depend on besides the pixels.
-        rows: how many images there are.
-        length: values of an answer.
+        folder: For caches of any teacher.
+        about: Everything that answers depend on besides the pixels.
+        rows: Number of images.
+        length: Number of values of an answer.
     """
 
     def __init__(self, folder: Path, about: dict[str, Any], rows: int, length: int) -> None:
         super().__init__(folder, about, rows, (length,), SETTING)
 
     def place(self, mark: int) -> int | None:
-        """The row of an image, or the free one where it would be stored; None where all are taken by others."""
+        """Return the row of an image, or the free one where it would be stored; None if others have taken all rows."""
         start = mark % self.rows
         for first in range(0, self.rows, _PROBED):
             rows = (start + torch.arange(first, min(first + _PROBED, self.rows))) % self.rows
@@ -56,14 +54,19 @@ class AnswerStore(FeatureStore):
         return None
 
     def find(self, mark: int) -> Tensor | None:
-        """The answer (length,) to the image of that mark, float16; None where there is none."""
+        """Return the answer to the image with this hash, float16 of shape (L,); None if there is none."""
         row = self.place(mark)
         found = None if row is None else self.read(row, mark)
         return None if found is None else found.view(STORED)
 
     def add(self, mark: int, answer: Tensor) -> bool:
-        """Store an answer (length,) in float16; returns whether there was room."""
-        with FileLock(self.folder / "place.lock"):  # others may look for a free row, too
+        """Store an answer in float16; return whether there was room.
+
+        Args:
+            mark: Hash of the image.
+            answer: Of shape (L,).
+        """
+        with FileLock(self.folder / "place.lock"):  # other processes may search for a free row, too
             row = self.place(mark)
             if row is not None:
                 bits = answer.to(STORED).view(torch.bfloat16)
@@ -72,19 +75,20 @@ class AnswerStore(FeatureStore):
 
 
 class AnswerCache:
-    """Answers images from a store, and asks the teachers about those that it has not seen.
+    """Answers from a store, and from the teachers for images that are not in it.
 
-    All answers pass half precision, so that it makes no difference which were stored. It is of use where images come
-    again as they were; images that are varied at random are computed, and counted.
+    All answers pass through half precision, so that it makes no difference which were stored. The cache helps if images
+    come again unchanged; randomly varied images are computed and counted.
 
     Args:
-        store: opened.
-        ask: what computes answers to images (B, 3, H, W).
-        example: an answer to one image, which tells shapes.
-        together: all ranks have to ask at once, as sharded teachers do.
+        store: Opened.
+        ask: Computes answers to images (B, 3, H, W).
+        example: An answer to one image, which tells shapes.
+        together: Whether all ranks must ask at once, as for sharded teachers.
 
     Attributes:
-        computed, full: images that were computed in this run, and of them those for which there was no room.
+        computed: Images that were computed in this run.
+        full: Those of them for which there was no room.
     """
 
     def __init__(
@@ -94,13 +98,13 @@ class AnswerCache:
         self.computed = self.full = 0
 
     def answer(self, images: Tensor) -> Answer:
-        """What the teachers say of images (B, 3, H, W)."""
+        """Return the teachers' answers to images (B, 3, H, W)."""
         marks = [mark_of(image) for image in images.cpu()]
         rows = [self.store.find(mark) for mark in marks]
         missing = [index for index, row in enumerate(rows) if row is None]
         wanted = greatest_over_ranks(len(missing), images.device) if self.together else len(missing)
         if wanted:
-            asked = missing or [0]  # where others ask, a sharded teacher needs all ranks
+            asked = missing or [0]  # if other ranks ask, a sharded teacher needs all ranks
             found = pack(self.ask(images[asked])).to(STORED).cpu()
             for index, row in zip(missing, found, strict=False):
                 rows[index] = row
@@ -110,28 +114,28 @@ class AnswerCache:
         return unpack(together, self.example)
 
     def say(self) -> None:
-        """Warn where it was of no use."""
+        """Warn if the cache did not help."""
         if self.full:
             _log.warning(
-                "%s: %d answers found no room among the %d of %s: either images are varied at random and none comes "
-                "again (switch augmentation off, or set the cache to null), or it is full of an earlier run's other "
-                "images (delete it)",
+                "%s: there was no room for %d answers among the %d of %s: either images are varied at random and none "
+                "comes again (switch augmentation off, or set the cache to null), or it is full of other images of an "
+                "earlier run (delete it)",
                 SETTING, self.full, self.store.rows, self.store.folder,
             )  # fmt: skip
             self.full = 0
 
 
 class TeacherCache(L.Callback):
-    """Opens the cache that `model.teacher.cache` names, when training starts; without it there is nothing to do."""
+    """Opens the cache of `model.teacher.cache` when training starts; without that setting it does nothing."""
 
     def __init__(self) -> None:
         self.cache: AnswerCache | None = None
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Make or find the cache of these teachers; its size is announced and checked before.
+        """Create or find the cache of these teachers, after its size was checked and logged.
 
         Raises:
-            SettingError: the number of samples or the size of images is not known, or it would be too large.
+            SettingError: The number of samples or the size of images is unknown, or the cache would be too large.
         """
         assert isinstance(pl_module, SapiensModule)
         distiller = pl_module.teaching.distiller
@@ -162,17 +166,17 @@ def open_store(
     rows: int,
     example: Answer,
 ) -> AnswerStore:
-    """The store of these teachers' answers, opened.
+    """Return the opened store of these teachers' answers.
 
     Args:
-        settings: with `cache`, its folder.
-        teachers: on the device.
+        settings: With `cache`, its folder.
+        teachers: On the device.
         image_size: (height, width) of the student's images.
-        rows: number of training samples.
-        example: an answer to one image.
+        rows: Number of training samples.
+        example: An answer to one image.
 
     Raises:
-        SettingError: it would be larger than the limit or the disk.
+        SettingError: The store would be larger than the limit or the disk.
     """
     assert settings.cache is not None
     about = about_answers(settings, teachers, image_size, example)
@@ -194,8 +198,8 @@ def open_store(
     )
     for place, size in others([store]).items():
         _log.info(
-            "  %s beside it (%s) is of another teacher, setting or number of samples, and not used: delete it if you "
-            "like", place, size_text(size),
+            "  %s beside it (%s) belongs to another teacher, setting or number of samples, and is not used: delete it "
+            "if you like", place, size_text(size),
         )  # fmt: skip
     return store
 
@@ -203,7 +207,14 @@ def open_store(
 def about_answers(
     settings: Teacher, teachers: Sequence[TeacherNetwork], image_size: tuple[int, int], example: Answer
 ) -> dict[str, Any]:
-    """What answers depend on besides the pixels: another teacher, or the same otherwise, has a cache of its own."""
+    """Return everything that answers depend on besides the pixels; other values get another cache.
+
+    Args:
+        settings: Of the teachers.
+        teachers: On the device.
+        image_size: (height, width) of the student's images.
+        example: An answer to one image.
+    """
     return {
         "release": version("sapiens2-lit"),
         "image_size": list(image_size),
@@ -223,7 +234,7 @@ def about_answers(
 
 
 def values_of(answer: Answer) -> dict[str, Tensor]:
-    """The tensors of an answer by name, in a fixed order."""
+    """Return the tensors of an answer by name, in a fixed order."""
     found: dict[str, Tensor] = {}
     for name in sorted(answer.outputs):
         outputs = answer.outputs[name]
@@ -233,13 +244,13 @@ def values_of(answer: Answer) -> dict[str, Tensor]:
 
 
 def pack(answer: Answer) -> Tensor:
-    """All values of an answer in one row for each image, (B, length), within the range of half precision."""
+    """Return all values of an answer in one row for each image, (B, L), clamped to half precision's range."""
     most = torch.finfo(STORED).max
     return torch.cat([one.flatten(1).float() for one in values_of(answer).values()], dim=1).clamp(-most, most)
 
 
 def unpack(rows: Tensor, example: Answer) -> Answer:
-    """The inverse of `pack`, float32."""
+    """Return the answer whose `pack` gives these rows (B, L), float32."""
     parts: dict[str, Tensor] = {}
     start = 0
     for name, one in values_of(example).items():

@@ -1,4 +1,4 @@
-"""How fast a run is, what it waits for, and what it takes: in the log of every run."""
+"""Log how fast a run is, how long it waits for data, and the memory that it takes."""
 
 import sys
 import time
@@ -18,18 +18,16 @@ from sapiens2_lit.memory.flops import TrainingFlops, training_flops
 from sapiens2_lit.memory.networks import empty_networks
 from sapiens2_lit.training.backbone_module import BackboneModule
 
-FETCH = (
-    "train_dataloader_next"  # how Lightning's training loop calls the fetching of a batch for its profilers
-)
+FETCH = "train_dataloader_next"  # Lightning's name of fetching a batch, for its profilers
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Of the steps since the last log step.
+    """Speed of the steps since the last log step.
 
     Attributes:
-        images: a second, over all devices.
-        waiting: share of the time that the loop waited for its next batch, 0 to 1; None where that is not measured.
+        images: Per second, over all devices.
+        waiting: Share of the time that the loop waited for its next batch, 0 to 1; None if it is not measured.
     """
 
     images: float
@@ -37,10 +35,10 @@ class Speed:
 
 
 class DataWait(PassThroughProfiler):
-    """Adds up the seconds in which the training loop waits for its next batch, whatever loader it has.
+    """Sums the seconds in which the training loop waits for its next batch, with any loader.
 
     Args:
-        clock: seconds, ever growing.
+        clock: Returns seconds that never decrease.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -51,31 +49,32 @@ class DataWait(PassThroughProfiler):
         self._since = 0.0
 
     def start(self, action_name: str) -> None:
+        """Start the clock, if the action is the fetching of a batch."""
         if action_name.endswith(FETCH):
             self._since = self.clock()
 
     def stop(self, action_name: str) -> None:
+        """Stop the clock, if the action is the fetching of a batch."""
         if action_name.endswith(FETCH):
             self.seconds += self.clock() - self._since
             self.count += 1
 
 
 class Throughput(L.Callback):
-    """Logs at every log step how the steps since the last one went; no step waits for the device for it.
+    """Logs the speed of the steps since the last log step; measuring makes no step wait for the device.
 
     throughput/images_per_second, over all devices, without validation;
     throughput/waiting_for_data, a share of that time, 0 to 1, on the first process;
     throughput/model_flop_utilization, 0 to 1, on cards whose peak is known (`memory.cards`);
-    memory/gpu_peak_gib, the most that was allocated on this device so far, or, without a GPU, memory/process_gib, what
-    this process takes now.
+    memory/gpu_peak_gib, the most that was allocated on this device so far, or, without a GPU, memory/process_gib, the
+    current memory of this process.
 
     Args:
-        wait: the Trainer's profiler, which measures the waiting; None where the user has another one.
-        clock: seconds, ever growing.
+        wait: The Trainer's profiler, which measures the waiting; None if the user has another one.
+        clock: Returns seconds that never decrease.
 
     Attributes:
-        speed: at the last log step; None before.
-        image_rate: images a second over the whole run, without validation; None before a step is done.
+        speed: At the last log step; None before.
     """
 
     def __init__(self, wait: DataWait | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -90,6 +89,7 @@ class Throughput(L.Callback):
 
     @property
     def image_rate(self) -> float | None:
+        """Images per second over the whole run, without validation; None before a step is done."""
         return self._all_images / self._all_seconds if self._all_seconds > 0 else None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -120,7 +120,7 @@ class Throughput(L.Callback):
             self._begin()
 
     def measure(self, trainer: L.Trainer, module: BackboneModule) -> dict[str, float]:
-        """What is logged of the steps since the last log step."""
+        """Return the logged values of the steps since the last log step."""
         seconds = max(self.clock() - self._began - self._paused, 1e-9)
         ranks = (trainer.distributed_sampler_kwargs or {}).get("num_replicas", 1)
         waiting = None
@@ -149,17 +149,23 @@ class Throughput(L.Callback):
 
 
 def count_images(batch: Mapping[str, Any]) -> int:
-    """Images of a training batch, or of the batches of several datasets in it."""
+    """Return the number of images of a training batch, or of the batches of several datasets in it."""
     return sum(len(part["image"]) for part in parts_of(batch) if "image" in part)
 
 
 def parts_of(batch: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The batches in a batch: of several datasets by the schedule `all`, else itself."""
+    """Return the batches in a batch: those of several datasets by the schedule `all`, else the batch itself."""
     return list(batch["batches"].values()) if "batches" in batch else [batch]
 
 
 def batch_flops(flops: TrainingFlops, module: BackboneModule, batch: Mapping[str, Any]) -> float:
-    """What a batch takes: of the heads, those count whose labels it has."""
+    """Return the operations of a batch, including only heads whose labels it has.
+
+    Args:
+        flops: Of an image.
+        module: That is trained.
+        batch: Of the training data.
+    """
     work = 0.0
     for part in parts_of(batch):
         taught = [
@@ -174,19 +180,25 @@ def batch_flops(flops: TrainingFlops, module: BackboneModule, batch: Mapping[str
 def card_and_flops(
     trainer: L.Trainer, module: BackboneModule, batch: Mapping[str, Any]
 ) -> tuple[float, TrainingFlops | None]:
-    """The peak of this process's card, below 0 where it is not known, and what an image takes."""
+    """Return the peak rate of this process's card, negative if unknown, and the operations of an image.
+
+    Args:
+        trainer: Of the run.
+        module: That is trained.
+        batch: Of the training data.
+    """
     card = find_card(torch.cuda.get_device_name(module.device))
     if card is None or module.adaptation is None:
         return -1.0, None
     tf32 = torch.get_float32_matmul_precision() != "highest"
     image = parts_of(batch)[0]["image"]
     try:
-        with torch.random.fork_rng(devices=[]):  # training is the same with and without the count
+        with torch.random.fork_rng(devices=[]):  # training must not depend on the count
             networks = empty_networks(
                 module, adapt=module.adaptation.adapt, checkpointing=False, head_checkpointing="none"
             )
             flops = training_flops(networks, (image.shape[-2], image.shape[-1]))
-    except Exception as error:  # a head of the user's own may do what cannot be counted; its training goes on
+    except Exception as error:  # a custom head may do what cannot be counted; training continues
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         rank_zero_info("throughput/model_flop_utilization: not measured (%s)", reason)
         return -1.0, None
@@ -194,7 +206,7 @@ def card_and_flops(
 
 
 def memory_taken(device: torch.device) -> dict[str, float]:
-    """The most that was allocated on a GPU, or what this process takes, in GiB; nothing where neither is known."""
+    """Return the peak memory allocated on a GPU, or the memory of this process, in GiB; empty if neither is known."""
     if device.type == "cuda":
         return {"memory/gpu_peak_gib": torch.cuda.max_memory_allocated(device) / GIB}
     held = process_bytes()
@@ -202,10 +214,13 @@ def memory_taken(device: torch.device) -> dict[str, float]:
 
 
 def process_bytes() -> int | None:
-    """Memory of this process that is resident, or the most there was, where the system tells that alone."""
+    """Return the resident memory of this process, or its peak if the system tells only that.
+
+    None if it tells neither.
+    """
     statm = Path("/proc/self/statm")
     try:
-        import resource  # not there on Windows
+        import resource  # does not exist on Windows
     except ImportError:
         return None
     if statm.exists():

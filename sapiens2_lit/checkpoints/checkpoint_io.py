@@ -1,4 +1,4 @@
-"""Checkpoints of runs as files, and reading those that sharded runs wrote as folders."""
+"""Write checkpoints of runs as files, and read those that sharded runs wrote as folders."""
 
 import os
 from pathlib import Path
@@ -17,10 +17,10 @@ LOOPS = {"fit_loop", "validate_loop", "test_loop", "predict_loop"}
 
 
 class RunCheckpointIO(TorchCheckpointIO):
-    """Writes a file whole or not at all, straight to its folder; reads the folder of a sharded run like a file.
+    """Writes a file completely or not at all, directly into its folder; reads the folder of a sharded run like a file.
 
     Args:
-        optimizers: read the states of optimizers from folders, too, as training needs them.
+        optimizers: Read the states of optimizers from folders, too, which training needs.
     """
 
     def __init__(self, optimizers: bool = True) -> None:
@@ -49,10 +49,10 @@ class RunCheckpointIO(TorchCheckpointIO):
 
 
 def checkpoint_of(content: Any, path: Any) -> dict[str, Any]:
-    """The content of a file, if it is a checkpoint of a Trainer.
+    """Return the content of a file if it is a checkpoint of a Trainer.
 
     Raises:
-        WeightsError: it is something else.
+        WeightsError: It is something else.
     """
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise WeightsError(f"{path}: expected a checkpoint of a run, with a state_dict.")
@@ -67,7 +67,11 @@ def checkpoint_of(content: Any, path: Any) -> dict[str, Any]:
 
 
 def check_own_folder(state: Any, place: str) -> None:
-    """Raise WeightsError where a callback would take a file outside its folder for a checkpoint that it may remove."""
+    """Check that a callback's state lists only checkpoints in its folder, since the callback may remove them.
+
+    Raises:
+        WeightsError: It lists a file outside the folder.
+    """
     models = state.get("best_k_models") if isinstance(state, dict) else None
     if not models:
         return

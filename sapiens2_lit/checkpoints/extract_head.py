@@ -1,4 +1,4 @@
-"""One head of a multitask checkpoint as a file of its own."""
+"""Save one head of a multitask checkpoint as a separate file."""
 
 import json
 from pathlib import Path
@@ -15,19 +15,18 @@ from sapiens2_lit.errors import WeightsError
 def take_head(checkpoint: str | Path, head: str, path: str | Path, *, backbone: str | None = None) -> Path:
     """Write the backbone and one head of a checkpoint as a task file in the released layout.
 
-    The file is what `model.weights` of a run with that head alone takes, and predicts what the checkpoint's head did:
-    averaged weights stand in it where there are any, adapters are merged.
+    The file can be the `model.weights` of a run with only that head, and predicts what the checkpoint's head predicted:
+    it contains averaged weights if there are any, and adapters are merged.
 
     Args:
-        checkpoint: a checkpoint or weights file of ours, of any number of heads.
-        head: its name under `model.heads`.
-        path: the safetensors file to write.
-        backbone: where to find the pretrained backbone of a checkpoint that holds only what was trained, if it is no
-            longer where it was.
+        checkpoint: A checkpoint or weights file of this project, with any number of heads.
+        head: Name of the head under `model.heads`.
+        path: The safetensors file to write.
+        backbone: Where the pretrained backbone is, if the checkpoint holds only what was trained and the backbone has
+            moved.
 
     Raises:
-        WeightsError: there is no such head, no whole backbone beside it, or the backbone that it belongs to is not
-            found.
+        WeightsError: There is no such head, no complete backbone beside it, or the checkpoint's backbone is not found.
     """
     found = read_weights(checkpoint, backbone=backbone)
     tensors = released_state(found.tensors, head)
@@ -45,7 +44,7 @@ def take_head(checkpoint: str | Path, head: str, path: str | Path, *, backbone: 
 
 
 def of_v1(checkpoint: Path) -> dict[str, str]:
-    """What the header says besides of a Sapiens v1 backbone: its padding, which no tensor shows, and its licence."""
+    """Return what a header must add for a Sapiens v1 backbone: its padding, which no tensor shows, and its license."""
     padding = own_padding(checkpoint)
     if padding is None:
         return {}

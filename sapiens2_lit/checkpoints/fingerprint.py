@@ -1,4 +1,4 @@
-"""Which backbone a checkpoint belongs to that holds only what was trained, and whether one at hand is the same."""
+"""Identify the backbone of a checkpoint that holds only what was trained, and verify the one at hand."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -13,19 +13,20 @@ from sapiens2_lit.lora import plain_name
 from sapiens2_lit.parallel.collectives import sum_over_ranks
 from sapiens2_lit.parallel.dtensor import is_sharded, local_values, pick
 
-SAMPLED = 64  # values of each tensor: enough to tell any two trainings apart, and milliseconds for the largest models
+SAMPLED = 64  # values of each tensor: enough to distinguish any two trainings, in milliseconds for the largest models
 
 Identity = dict[str, Any]
 
 
 def fingerprint(tensors: Mapping[str, Tensor], rounded: bool = False) -> str:
-    """A hash of names, shapes, and up to 64 evenly spaced values of each tensor as float32.
+    """Return a hash of names, shapes, and up to 64 evenly spaced values of each tensor as float32.
 
-    It does not depend on the order of the tensors, on whether float32 values were stored as such, nor on ranks: of
-    sharded tensors all ranks must ask for it.
+    It does not depend on the order of the tensors, on whether float32 values were stored as such, nor on the number of
+    ranks. If tensors are sharded, all ranks must call it.
 
     Args:
-        rounded: of the values as bfloat16 has them, so that tensors held in it are recognised.
+        tensors: Tensors by name.
+        rounded: Round values to bfloat16 first, so that tensors held in it are recognized.
     """
     names = sorted(tensors)
     samples = [pick(tensors[name], sampled(tensors[name].numel())) for name in names]
@@ -43,17 +44,18 @@ def fingerprint(tensors: Mapping[str, Tensor], rounded: bool = False) -> str:
 
 
 def sampled(count: int) -> Tensor:
-    """Evenly spaced positions in a tensor of `count` values."""
+    """Return evenly spaced positions in a tensor of `count` values, (min(64, N),) for a count of N."""
     most = min(SAMPLED, count)
     return torch.arange(most) * (count - 1) // max(1, most - 1)
 
 
 def identify(tensors: Mapping[str, Tensor], weights: str, rounded: bool = False) -> Identity:
-    """What a checkpoint says of the backbone's tensors (names without `backbone.`) that it leaves out.
+    """Describe the backbone that a checkpoint leaves out.
 
     Args:
-        weights: where they came from: a file, a folder or a hub id.
-        rounded: some of them are held in bfloat16.
+        tensors: Its tensors, by names without `backbone.`.
+        weights: Where they came from: a file, a folder or a hub id.
+        rounded: Some of them are held in bfloat16.
     """
     plain = {plain_name(name): tensor for name, tensor in tensors.items()}
     path = Path(weights).expanduser()
@@ -70,13 +72,13 @@ def check_identity(identity: Identity, tensors: Mapping[str, Tensor], origin: st
     """Check that the backbone at hand is the one that a checkpoint was trained on.
 
     Args:
-        identity: of the checkpoint.
-        tensors: of the backbone, names without `backbone.`, before anything is merged into them.
-        origin: where they came from, for the message.
-        checkpoint: which checkpoint, for the message.
+        identity: What the checkpoint says about its backbone.
+        tensors: Tensors of the backbone, by names without `backbone.`, before adapters are merged.
+        origin: Where they came from, for the message.
+        checkpoint: Name of the checkpoint, for the message.
 
     Raises:
-        WeightsError: tensors are missing, or have other values.
+        WeightsError: Tensors are missing, or have other values.
     """
     plain = {plain_name(name): tensor for name, tensor in tensors.items()}
     missing = [name for name in identity["names"] if name not in plain]
@@ -89,12 +91,12 @@ def check_identity(identity: Identity, tensors: Mapping[str, Tensor], origin: st
     if own != identity["fingerprint"]:
         raise WeightsError(
             f"{checkpoint}: it holds only what was trained on the backbone of {identity['weights']}, but the backbone "
-            f"of {origin} has other values. Set model.backbone.weights to the one that it was trained on."
+            f"of {origin} has other values. Set model.backbone.weights to the backbone that it was trained on."
         )
 
 
 def candidates(identity: Identity, given: Iterable[str | None] = ()) -> list[str]:
-    """Where to look for the backbone: what the user gave, then where it was."""
+    """Return where to look for the backbone: what the user gave, then where it was."""
     return list(
         dict.fromkeys(place for place in (*given, identity["weights"], identity["location"]) if place)
     )

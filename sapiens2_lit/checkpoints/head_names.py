@@ -1,4 +1,4 @@
-"""What the rows of a head's last layer stand for in weights: names of keypoints or classes, as far as files tell."""
+"""Names of the rows of a head's last layer in weights: keypoints or classes, as far as files tell."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,14 +21,14 @@ from sapiens2_lit.vocabularies.synonyms import Kind
 SKELETONS = {17: "coco17", 133: "coco_wholebody133", 308: "sociopticon308"}
 CLASSES = {29: "body29"}
 CLASSES_V1 = {28: "body28"}
-RELEASED = "decode_head"  # the one head of a file in the released layout
+RELEASED = "decode_head"  # name of the head of a file in the released layout
 _LAYERS: dict[str, Kind] = {"conv_pose": "keypoints", "conv_seg": "classes"}
 _SETTINGS: dict[str, Kind] = {"skeleton": "keypoints", "classes": "classes"}
 
 
 @dataclass(frozen=True)
 class HeadNames:
-    """The names behind the rows of a head's last layer, in their order."""
+    """The names of the rows of a head's last layer, in order."""
 
     kind: Kind
     name: str
@@ -36,29 +36,29 @@ class HeadNames:
 
 
 def names_of(vocabulary: Skeleton | Classes) -> HeadNames:
-    """The names of a vocabulary."""
+    """Return the names of a vocabulary."""
     if isinstance(vocabulary, Skeleton):
         return HeadNames("keypoints", vocabulary.name, vocabulary.keypoints)
     return HeadNames("classes", vocabulary.name, vocabulary.names)
 
 
 def to_json(names: HeadNames) -> dict[str, Any]:
-    """What checkpoints hold of a head's names."""
+    """Return a head's names as checkpoints hold them."""
     return {"name": names.name, names.kind: list(names.names)}
 
 
 def read_head_names(source: str, tensors: Mapping[str, Readable]) -> dict[str, HeadNames]:
-    """The names of each head of opened weights: as the file says, else of released models by their number.
+    """Return the row names of each head of opened weights, from the file or by the number of rows of released models.
 
     Args:
-        source: of the weights, as `open_weights` takes it.
-        tensors: of them; `heads.NAME.*`, or `decode_head.*` in the released layout.
+        source: Source of the weights, as `open_weights` takes it.
+        tensors: Their tensors: `heads.NAME.*`, or `decode_head.*` in the released layout.
 
     Returns:
-        By NAME, or `decode_head`; heads whose names nobody knows are not there.
+        Names by NAME or `decode_head`; heads with unknown names are left out.
 
     Raises:
-        WeightsError: the file cannot be read, or holds names that are no list of names.
+        WeightsError: The file cannot be read, or its names are not a list of names.
     """
     files, _ = locate(source, download=False)
     said = _said_by(files[0], tensors)
@@ -71,7 +71,7 @@ def read_head_names(source: str, tensors: Mapping[str, Readable]) -> dict[str, H
             continue
         count = tensor.shape[0]
         if head in said and (said[head].kind != kind or len(said[head].names) != count):
-            del found[head]  # it is not of this file
+            del found[head]  # the names do not belong to this file
         elif head not in said and kind == "keypoints" and count in SKELETONS:
             found[head] = names_of(load_skeleton(SKELETONS[count]))
         elif head not in said and kind == "classes" and count in classes:
@@ -80,12 +80,12 @@ def read_head_names(source: str, tensors: Mapping[str, Readable]) -> dict[str, H
 
 
 def released_classes(names: Iterable[str]) -> dict[int, str]:
-    """Vocabularies of released models with a backbone of these names, by their number of classes."""
+    """Return the vocabularies of released models with a backbone of these names, by their number of classes."""
     return CLASSES_V1 if is_sapiens1(names) else CLASSES
 
 
 def _said_by(file: Path, tensors: Mapping[str, Readable]) -> dict[str, HeadNames]:
-    """What a checkpoint of ours, the header of a task file or the config.json beside it says."""
+    """Return the names in a checkpoint of this package, in a task file's header or in the config.json beside it."""
     meta = read_meta(file)
     if meta:
         return _of_config(meta.get("config") or {}) | _of_meta(meta, file)
@@ -105,7 +105,7 @@ def _of_meta(meta: Mapping[str, Any], file: Path) -> dict[str, HeadNames]:
 
 
 def _of_header(file: Path) -> dict[str, HeadNames]:
-    """What `take_head` and `export` write into the header of a task file; its one head has any name there."""
+    """Return the names in the header that `take_head` and `export` write; the one head may have any name there."""
     if file.suffix != ".safetensors":
         return {}
     with safe_open(file, framework="pt") as opened:
@@ -129,7 +129,7 @@ def _from_json(value: Any, where: str) -> HeadNames:
 
 
 def _of_config(config: Mapping[str, Any]) -> dict[str, HeadNames]:
-    """The vocabularies that a run's configuration names, or has written out."""
+    """Return the vocabularies that a run's configuration names or contains."""
     model = config.get("model")
     heads = model.get("heads") if isinstance(model, Mapping) else None
     found = {}
@@ -147,7 +147,7 @@ def _of_setting(value: Any, kind: Kind) -> HeadNames | None:
     if isinstance(value, str):
         try:
             return names_of(load_skeleton(value) if kind == "keypoints" else load_classes(value))
-        except SettingError:  # a file of one's own that is elsewhere: as if nothing were said
+        except SettingError:  # a user's file that is not here: the names stay unknown
             return None
     names = value.get("keypoints" if kind == "keypoints" else "names") if isinstance(value, Mapping) else None
     if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):

@@ -1,4 +1,4 @@
-"""What the JSON files beside weights in the `transformers` layout say of the network: obeyed, or refused by name."""
+"""Check the JSON files next to weights in the `transformers` layout: settings are supported, or refused by name."""
 
 import json
 from pathlib import Path
@@ -10,63 +10,66 @@ CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 MODEL_TYPE = "sapiens2"
 NETWORK: dict[
     str, Any
-] = {  # what our backbones have no other value of, though the shapes of weights do not show it
+] = {  # the only values that the backbones support and that the shapes of weights do not show
     "hidden_act": "silu",
     "rope_theta": 100.0,
     "rms_norm_eps": 1e-6,
     "use_gated_mlp": True,
     "use_qk_norm": True,
 }
-PIXELS: dict[str, Any] = {  # what backbones see of RGB 0..255
+PIXELS: dict[str, Any] = {  # how RGB in 0..255 is normalized for backbones
     "do_rescale": True,
     "rescale_factor": 1 / 255,
     "do_normalize": True,
     "image_mean": [0.485, 0.456, 0.406],
     "image_std": [0.229, 0.224, 0.225],
 }
-_ROUNDED = 1e-4  # relative: files hold a mean in a few digits
+_ROUNDED = 1e-4  # relative tolerance: files hold a mean in a few digits
 
 
 def read_config(place: Path) -> dict[str, Any]:
-    """The config.json in a folder, or beside a file; empty where there is none.
+    """Return the config.json in a folder, or beside a file; empty if there is none.
 
     Raises:
-        WeightsError: it is no JSON object.
+        WeightsError: It is not a JSON object.
     """
     return _read(folder_of(place) / CONFIG)
 
 
 def check_configs(place: Path) -> None:
-    """Refuse what config.json and preprocessor_config.json ask for and our networks do not do.
+    """Refuse settings in config.json and preprocessor_config.json that the networks of this package do not support.
 
-    Nothing is checked where config.json is missing, or of another kind of model.
+    Nothing is checked if config.json is missing, or belongs to another kind of model.
 
     Raises:
-        WeightsError: naming the file, the key, what was found and what was expected; or a file is no JSON object.
+        WeightsError: A setting is not supported, or a file is not a JSON object; the message names the file, the key,
+            what was found and what was expected.
     """
     config = read_config(place)
     if config.get("model_type") != MODEL_TYPE:
         return
-    # newer versions of transformers keep what belongs to RoPE together
+    # newer versions of transformers group the settings of RoPE
     rope = config.get("rope_parameters")
     asked = {**rope, **config} if isinstance(rope, dict) else config
     _check(asked, NETWORK, folder_of(place) / CONFIG, "the network")
     if asked.get("rope_type", "default") != "default":
         raise WeightsError(
-            f"{folder_of(place) / CONFIG}: `rope_type` is {asked['rope_type']!r}, expected 'default': the network has "
-            "no other."
+            f"{folder_of(place) / CONFIG}: `rope_type` is {asked['rope_type']!r}, expected 'default', the only one "
+            "that the network supports."
         )
     if any(name.endswith("Backbone") for name in config.get("architectures") or []):
         _check(config, {"normalize_backbone_outputs": True}, folder_of(place) / CONFIG, "the network")
     preprocessor = folder_of(place) / PREPROCESSOR
-    _check(_read(preprocessor), PIXELS, preprocessor, "what prepares images")
+    _check(_read(preprocessor), PIXELS, preprocessor, "image preprocessing")
 
 
 def class_names(place: Path, count: int) -> tuple[str, ...] | None:
-    """The names of `id2label` in config.json by index, if it has as many; None where it has not, or LABEL_0, ... alone.
+    """Return the names of `id2label` in config.json by index.
+
+    None if it does not have `count` names, or has only LABEL_0, LABEL_1, and so on.
 
     Raises:
-        WeightsError: its keys are not the indices of the classes.
+        WeightsError: Its keys are not the indices of the classes.
     """
     labels = read_config(place).get("id2label")
     if not isinstance(labels, dict) or len(labels) != count:
@@ -81,6 +84,7 @@ def class_names(place: Path, count: int) -> tuple[str, ...] | None:
 
 
 def folder_of(place: Path) -> Path:
+    """Return a folder itself, or the folder of a file."""
     return place if place.is_dir() else place.parent
 
 
@@ -100,13 +104,13 @@ def _check(found: dict[str, Any], expected: dict[str, Any], path: Path, what: st
     for key, value in expected.items():
         if key in found and found[key] is not None and not _same(found[key], value):
             raise WeightsError(
-                f"{path}: `{key}` is {found[key]!r}, expected {value!r}: {what} of this project has no other, and "
-                "would answer wrongly."
+                f"{path}: `{key}` is {found[key]!r}, expected {value!r}: {what} of this project supports nothing else, "
+                "and results would be wrong."
             )
 
 
 def _same(found: Any, expected: Any) -> bool:
-    """Equal, numbers but for their last digits."""
+    """Compare two values; numbers may differ in their last digits."""
     if isinstance(expected, list):
         values = found if isinstance(found, list) else [found] * len(expected)
         return len(values) == len(expected) and all(map(_same, values, expected))

@@ -1,4 +1,4 @@
-"""Names of repositories on the Hugging Face hub, told from paths; nothing is asked of the hub."""
+"""Distinguish names of repositories on the Hugging Face hub from paths, without asking the hub."""
 
 import re
 
@@ -8,10 +8,10 @@ RELEASED = "facebook/sapiens2-"
 
 
 def is_hub_id(source: str) -> bool:
-    """Whether `source` looks like `organisation/name` rather than a path to a file."""
+    """Return whether `source` looks like `organization/name` rather than a path to a file."""
     return HUB_ID.fullmatch(source) is not None and not source.endswith(FILE_ENDINGS)
 
 
 def is_released(hub_id: str) -> bool:
-    """Whether it is one of Meta's own repositories, which a file may name to be fetched."""
+    """Return whether it is one of Meta's repositories, which may be fetched when a file names them."""
     return hub_id.startswith(RELEASED) and is_hub_id(hub_id)

@@ -1,4 +1,4 @@
-"""Which of several checkpoints that were kept by their score is the best."""
+"""Find the best of several checkpoints that were kept by their score."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,10 @@ from sapiens2_lit.checkpoints.format import META_FILE
 
 
 def best_of(files: list[Path]) -> Path:
-    """The best of a run's checkpoints that were kept by their score: as the newest of them says, else the newest."""
+    """Return the best of a run's checkpoints that were kept by their score.
+
+    The newest one says which is best; if it does not, it is the newest itself.
+    """
     newest = max(files, key=lambda path: path.stat().st_mtime)
     if len(files) == 1:
         return newest

@@ -1,4 +1,4 @@
-"""Tensors of any layout by our names, which are the released ones of Sapiens2; and what tells a head's task."""
+"""Rename tensors of any layout to this package's names, which are the released ones, and find a head's task."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,13 +18,13 @@ Layout = Literal["released", "transformers", "sapiens1"]
 def in_our_names(
     tensors: Mapping[str, Any], file: Path, task: str | None, join: Callable[[Any, Any], Any] = join_rows
 ) -> tuple[dict[str, Any], Layout]:
-    """Tensors by their released names, and in which layout they are given.
+    """Return tensors by their released names, and the layout that they had.
 
     Args:
-        tensors: read, or yet to be read.
-        file: that they are of, beside which a config.json may say the task.
-        task: as of `read_weights`.
-        join: as of `to_released`.
+        tensors: Tensors, read or not read yet.
+        file: The file that they came from; a config.json beside it may name the task.
+        task: See `read_weights`.
+        join: See `to_released`.
     """
     if is_v1_task(tensors):
         return from_v1(tensors, task or v1_task(tensors, file)), "sapiens1"
@@ -34,7 +34,7 @@ def in_our_names(
 
 
 def v1_task(tensors: Mapping[str, Any], file: Path) -> str | None:
-    """The task of a head in the layout of Sapiens v1, where something besides its shapes tells it."""
+    """Return the task of a head in the layout of Sapiens v1, if something besides its shapes tells it."""
     last = tensors.get("decode_head.conv_seg.weight")
     if last is None:
         return None
@@ -45,12 +45,12 @@ def v1_task(tensors: Mapping[str, Any], file: Path) -> str | None:
 
 
 def _vocabulary_in(file: Path) -> str:
-    """What `take_head` wrote of a vocabulary into the header of safetensors, as JSON; empty for other files."""
+    """Return the vocabulary that `take_head` wrote into the header of safetensors, as JSON; empty for other files."""
     with safe_open(file, framework="pt") as opened:
         return str((opened.metadata() or {}).get(VOCABULARY, ""))
 
 
 def task_beside(file: Path) -> str | None:
-    """The task that the config.json beside a file names, if any."""
+    """Return the task that the config.json beside a file names, if any."""
     architectures = read_config(file).get("architectures") or []
     return next((task for task, row in TASKS.items() if row.transformers in architectures), None)

@@ -1,4 +1,4 @@
-"""Weights in safetensors files that are read only where they are needed: each rank takes the part that it holds."""
+"""Weights in safetensors files that are read only where needed: each rank reads the part that it holds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,17 +20,21 @@ from sapiens2_lit.parallel.dtensor import Part
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor in a safetensors file, not read yet."""
+    """A tensor in a safetensors file that is not read yet."""
 
     file: Path
     name: str
     shape: torch.Size
 
     def read(self, part: Part) -> Tensor:
-        """One slice for each dimension of it. The values stay in the file, mapped, until they are copied."""
+        """Return a part of the tensor, of the same shape as `part`; values stay in the mapped file until copied.
+
+        Args:
+            part: One slice for each dimension; empty for the whole tensor.
+        """
         if any(one.start >= one.stop for one in part):
             return torch.empty([max(0, one.stop - one.start) for one in part])
-        # Opened for this tensor alone: pages that were read count as this process's memory as long as it is open.
+        # Opened for this tensor only: pages that were read belong to this process's memory while the file is open.
         with safe_open(self.file, framework="pt") as opened:
             return opened.get_slice(self.name)[part] if part else opened.get_tensor(self.name)
 
@@ -44,9 +48,15 @@ class JoinedTensor:
 
     @property
     def shape(self) -> torch.Size:
+        """The shape of both together."""
         return torch.Size([self.first.shape[0] + self.second.shape[0], *self.first.shape[1:]])
 
     def read(self, part: Part) -> Tensor:
+        """Return a part of both together, of the same shape as `part`.
+
+        Args:
+            part: One slice for each dimension.
+        """
         rows, *rest = part
         middle = self.first.shape[0]
         halves = (
@@ -61,7 +71,7 @@ Readable = StoredTensor | JoinedTensor | Tensor
 
 
 class OpenedWeights(NamedTuple):
-    """Tensors by their released names, read or yet to be read, where they came from, and in which layout."""
+    """Tensors by their released names, read or not read yet, where they came from, and their layout."""
 
     tensors: Mapping[str, Readable]
     origin: str
@@ -71,17 +81,22 @@ class OpenedWeights(NamedTuple):
 def open_weights(
     source: str | Path, *, task: str | None = None, backbone: str | None = None
 ) -> OpenedWeights:
-    """As `read_weights`, but nothing of safetensors files is read except names and shapes.
+    """Open weights like `read_weights`, but read only names and shapes of safetensors files.
+
+    Args:
+        source: See `read_weights`.
+        task: See `read_weights`.
+        backbone: See `read_weights`.
 
     Raises:
-        WeightsError: as `read_weights`.
+        WeightsError: See `read_weights`.
     """
     files, origin = locate(source)
     if any(file.suffix != ".safetensors" for file in files):
         return OpenedWeights(*read_weights(source, task=task, backbone=backbone))
     metas = [read_meta(file) for file in files]
     if any(meta.get("backbone") or (meta.get("adapt") or {}).get("mode") == "lora" for meta in metas):
-        return OpenedWeights(*read_weights(source, task=task, backbone=backbone))  # it is not the whole model
+        return OpenedWeights(*read_weights(source, task=task, backbone=backbone))  # to be completed or merged
     tensors: dict[str, Readable] = {}
     for file in files:
         tensors.update(stored_tensors(file))
@@ -93,7 +108,11 @@ def open_weights(
 
 
 def stored_tensors(file: Path) -> dict[str, StoredTensor]:
-    """The tensors of one file, by name."""
+    """Return the tensors of one file by name, without reading their values.
+
+    Raises:
+        WeightsError: It is not a safetensors file, or cannot be read.
+    """
     try:
         verify_file(file)
         with safe_open(file, framework="pt") as opened:

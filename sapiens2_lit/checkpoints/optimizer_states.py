@@ -1,7 +1,7 @@
-"""Optimizer states of few bits as plain tensors, so that whoever reads a checkpoint needs nothing but torch.
+"""Convert low-bit optimizer states to plain tensors, so that checkpoints can be read with nothing but torch.
 
-torchao keeps them in tensor classes of its own, which `torch.load` refuses unless torchao was imported before, and
-which Lightning cannot load at all: it tells where to put tensors by a function, which they do not take.
+torchao keeps these states in its own tensor classes. `torch.load` refuses them unless torchao was imported before, and
+Lightning cannot load them at all: it passes a function as `map_location`, which they do not support.
 """
 
 from collections.abc import Callable
@@ -9,16 +9,16 @@ from typing import Any
 
 from torch import Tensor
 
-CLASS = "torchao"  # key in what stands for such a tensor
+CLASS = "torchao"  # key in the dictionary that replaces such a tensor
 
 
 def with_plain_states(states: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """State dicts of optimizers, in which tensors of torchao's classes are dicts of the tensors in them."""
+    """Return state dicts of optimizers in which torchao's tensors are replaced by dictionaries of plain tensors."""
     return _mapped(states, _flatten)
 
 
 def with_own_states(states: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The inverse of `with_plain_states`."""
+    """Return the inverse of `with_plain_states`."""
     return _mapped(states, _unflatten)
 
 
@@ -39,7 +39,7 @@ def _flatten(value: Any) -> Any:
     kind = type(value)
     if not (isinstance(value, Tensor) and kind.__module__.startswith("torchao.optim.")):
         return value
-    names, settings = value.__tensor_flatten__()  # type: ignore[attr-defined]  # of every wrapper of tensors
+    names, settings = value.__tensor_flatten__()  # type: ignore[attr-defined]  # every wrapper of tensors has it
     return {
         CLASS: kind.__name__,
         "settings": settings,

@@ -1,4 +1,4 @@
-"""The backbone that a pretraining leaves: a file in the released layout that says where it comes from."""
+"""The backbone that a pretraining saves: a file in the released layout that says where it comes from."""
 
 import json
 from collections.abc import Mapping
@@ -16,17 +16,18 @@ ORIGIN = "sapiens2_lit.pretraining"  # key in the header: JSON
 
 
 def gathered_backbone(backbone: nn.Module, scale: float) -> dict[str, Tensor]:
-    """All tensors of a backbone on the CPU, adapters merged; every rank must call it where it is sharded.
+    """Return all tensors of a backbone on the CPU, with adapters merged; if it is sharded, every rank must call it.
 
     Args:
-        scale: of the adapters, alpha / rank.
+        backbone: The backbone.
+        scale: Scale of the adapters, alpha / rank.
     """
     tensors = {name: whole(tensor.detach()).cpu() for name, tensor in nn.Module.state_dict(backbone).items()}
     return merge_state(tensors, scale) if any(map(is_lora, tensors)) else tensors
 
 
 def read_origin(source: str | Path) -> Mapping[str, Any] | None:
-    """What the header of a pretraining's file says; None for any other file."""
+    """Return what the header of a pretraining's file says; None for any other file."""
     path = Path(source).expanduser()
     if path.suffix != ".safetensors" or not path.is_file():
         return None
@@ -34,5 +35,5 @@ def read_origin(source: str | Path) -> Mapping[str, Any] | None:
         with safe_open(path, framework="pt") as opened:
             found = json.loads((opened.metadata() or {}).get(ORIGIN, "null"))
     except (SafetensorError, OSError, ValueError, RecursionError):
-        return None  # whoever loads it will say what is wrong
+        return None  # the code that loads it reports what is wrong
     return found if isinstance(found, dict) else None

@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 class Weights(NamedTuple):
-    """Tensors by their released names, where they came from, and in which layout they lay there."""
+    """Tensors by their released names, where they came from, and the layout that they had there."""
 
     tensors: dict[str, Tensor]
     origin: str
@@ -56,21 +56,21 @@ def read_weights(
     backbone: str | None = None,
     download: bool = True,
 ) -> Weights:
-    """Read all tensors of `source`, in the released layout, on the CPU and memory-mapped where possible.
+    """Read all tensors of `source` in the released layout, on the CPU and memory-mapped if possible.
 
     Args:
-        source: a file (.safetensors, .pth, .pt, .bin, .ckpt), a folder (`model.safetensors`, shards with an
-            index, or one `sapiens2_*.safetensors`), or a hub id (`facebook/sapiens2-pose-0.4b`).
-        task: what the head in a file in the `transformers` layout is for (pose, seg, normal, pointmap,
-            matting); without it the config.json beside the file tells. Files of Sapiens v1 tell by their shapes.
-        ema: of a checkpoint of ours take the averaged weights, where it has them.
-        backbone: where to find the pretrained backbone of a checkpoint of ours that holds only what was
-            trained, if it is no longer where it was.
-        download: fetch a hub id that is not in the local cache.
+        source: A file (.safetensors, .pth, .pt, .bin, .ckpt), a folder (`model.safetensors`, shards with an index, or
+            one `sapiens2_*.safetensors`), or a hub id (`facebook/sapiens2-pose-0.4b`).
+        task: Task of the head (pose, seg, normal, pointmap, matting) in a file in the `transformers` layout; None to
+            take it from the config.json beside the file. Shapes tell the task in files of Sapiens v1.
+        ema: Read the averaged weights of a checkpoint of this package, if it has them.
+        backbone: Where the pretrained backbone is, if the checkpoint holds only what was trained and the backbone has
+            moved.
+        download: Download a hub id that is not in the local cache.
 
     Raises:
-        WeightsError: nothing is there, it is not weights, it holds code instead of tensors alone, or the backbone
-            that it belongs to is not found, or is another.
+        WeightsError: There is nothing, the file is not weights or holds code, or the checkpoint's backbone is not found
+            or is another one.
     """
     files, origin = locate(source, download)
     tensors: dict[str, Tensor] = {}
@@ -81,10 +81,10 @@ def read_weights(
 
 
 def locate(source: str | Path, download: bool = True) -> tuple[list[Path], str]:
-    """The files that `source` means, downloaded if need be, and how to call them in messages.
+    """Return the files that `source` means, downloaded if needed, and their name for messages.
 
     Raises:
-        WeightsError: nothing is there, or a configuration beside them asks for another network (`check_configs`).
+        WeightsError: There is nothing, or a configuration beside the files asks for another network (`check_configs`).
     """
     files, origin = _find(source, download)
     check_configs(files[0])
@@ -97,25 +97,25 @@ def _find(source: str | Path, download: bool) -> tuple[list[Path], str]:
     if run := checkpoint_of_run(path):
         return [run], str(run)
     if path.exists():
-        one = path.is_file() or (path / META_FILE).is_file()  # the folder of a sharded run is one
+        one = path.is_file() or (path / META_FILE).is_file()  # a sharded run's folder is one checkpoint
         return [path] if one else find_files(path), str(source)
     if is_hub_id(str(source)):
         files = fetch(str(source), find_files, download)
         return files, f"{source} ({files[0].parent})"
     raise WeightsError(
-        f"weights: found {str(source)!r}, which is no file or folder; expected one, a run (RUNS or RUNS/last), "
-        "or a hub id such as facebook/sapiens2-pretrain-0.4b."
+        f"weights: found {str(source)!r}, which is no file or folder; expected one of these, a run (RUNS or "
+        "RUNS/last), or a hub id such as facebook/sapiens2-pretrain-0.4b."
     )
 
 
 def read_meta(checkpoint: str | Path) -> dict[str, Any]:
-    """What a checkpoint of ours says beside its tensors: `config`, `adapt`, `backbone`; empty for other files.
+    """Return what a checkpoint of this package holds besides tensors: `config`, `adapt`, `backbone`; else nothing.
 
     Raises:
-        WeightsError: the file cannot be read.
+        WeightsError: The file cannot be read.
     """
     path = Path(checkpoint)
-    if path.is_dir():  # a sharded one, whose tensors are in files of their own
+    if path.is_dir():  # a sharded checkpoint, whose tensors are in separate files
         path = path / META_FILE
     if path.suffix == ".safetensors":
         meta = read_header(path)
@@ -134,11 +134,7 @@ def read_meta(checkpoint: str | Path) -> dict[str, Any]:
 
 
 def read_step(checkpoint: str | Path) -> int | None:
-    """Read how many steps a checkpoint of ours was trained for; None for other files.
-
-    Raises:
-        WeightsError: the file cannot be read.
-    """
+    """Return the number of steps that a checkpoint of this package was trained for; None for other files."""
     path = Path(checkpoint)
     if found := re.search(r"step=(\d+)", path.name):
         return int(found[1])
@@ -151,10 +147,10 @@ def read_step(checkpoint: str | Path) -> int | None:
 
 
 def read_header(file: Path) -> Any:
-    """What `consolidate` wrote of a checkpoint into the header of safetensors; empty for other files.
+    """Return what `consolidate` wrote about a checkpoint into the header of safetensors; empty for other files.
 
     Raises:
-        WeightsError: it is no safetensors file, or its header is broken.
+        WeightsError: It is not a safetensors file, or its header is broken.
     """
     try:
         with safe_open(file, framework="pt") as opened:
@@ -164,10 +160,10 @@ def read_header(file: Path) -> Any:
 
 
 def find_files(folder: Path) -> list[Path]:
-    """The weights files of a folder that belong together.
+    """Return the weights files of a folder that belong together.
 
     Raises:
-        WeightsError: there is none, a shard is missing, or there are several and none is the usual one.
+        WeightsError: There is none, a shard is missing, or there are several and none has the usual name.
     """
     whole = folder / "model.safetensors"
     if whole.is_file():
@@ -200,7 +196,7 @@ def _shards(index: Path) -> list[Path]:
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise WeightsError(
-            f"{index}: weight_map names {', '.join(missing)}, expected beside it and not found."
+            f"{index}: weight_map names {', '.join(missing)}, expected in the same folder and not found."
         )
     return [index.parent / name for name in names]
 
@@ -237,7 +233,7 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 
 
 def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
-    """The tensors by name, out of {"state_dict": ...} or {"model": ...} if need be."""
+    """Return the tensors by name, taken out of {"state_dict": ...} or {"model": ...} if needed."""
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             if others := sorted(str(one) for one in content if one not in (key, "meta")):
@@ -255,16 +251,13 @@ def _unwrap(content: Any, file: Path) -> dict[str, Tensor]:
 
 
 def complete(content: Mapping[str, Any], file: Path, *, ema: bool, backbone: str | None) -> dict[str, Tensor]:
-    """The tensors `backbone.*` and `heads.NAME.*` of a whole, plain model.
+    """Return the tensors `backbone.*` and `heads.NAME.*` of the complete model, without adapters.
 
     Args:
-        content: of the checkpoint.
-        file: it came from, for messages.
-        ema: take the averages, where there are any.
-        backbone: where to find the pretrained backbone, if not where it was.
-
-    Raises:
-        WeightsError: the backbone that it belongs to is not found, or is another one.
+        content: Content of the checkpoint.
+        file: File of the checkpoint, for messages.
+        ema: Use the averages, if there are any.
+        backbone: Where the pretrained backbone is, if it has moved.
     """
     meta, tensors = content[META], dict(content["state_dict"])
     if ema:
@@ -280,7 +273,13 @@ def complete(content: Mapping[str, Any], file: Path, *, ema: bool, backbone: str
 
 
 def find_backbone(identity: Mapping[str, Any], file: Path, given: str | None) -> dict[str, Tensor]:
-    """The tensors of the pretrained backbone, names without `backbone.`, verified."""
+    """Return the verified tensors of the pretrained backbone; raises WeightsError if it is missing or another one.
+
+    Args:
+        identity: What the checkpoint says about its backbone.
+        file: File of the checkpoint, for messages.
+        given: Where the user says that it is.
+    """
     failures = []
     for place in candidates(dict(identity), [given]):
         try:
@@ -292,6 +291,6 @@ def find_backbone(identity: Mapping[str, Any], file: Path, given: str | None) ->
         check_identity(dict(identity), tensors, found.origin, str(file))
         return tensors
     raise WeightsError(
-        f"{file}: it holds only what was trained; the pretrained backbone that it belongs to was not found, give its "
+        f"{file}: it holds only what was trained; the pretrained backbone that it belongs to was not found: give its "
         "file, folder or hub id as backbone weights.\n  " + "\n  ".join(failures)
     )

@@ -1,4 +1,4 @@
-"""Names in released task files (`backbone.`, `decode_head.`) and our modules (`backbone.`, `heads.NAME.`)."""
+"""Translate names between released task files (`backbone.`, `decode_head.`) and modules (`backbone.`, `heads.*.`)."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -9,22 +9,25 @@ from sapiens2_lit.errors import WeightsError
 
 T = TypeVar("T")  # a tensor, or one that is not read yet
 
-# What a task file, or a checkpoint of ours, holds besides the backbone.
+# What a task file, or a checkpoint of this package, holds besides the backbone.
 NOT_BACKBONE = {
     "decode_head": "a task head; only the backbone is loaded",
     "heads": "a task head; only the backbone is loaded",
     "teacher": "the teacher of a pretraining; the student's backbone is loaded",
-    "center": "of a teacher's outputs; only the backbone is loaded",
+    "center": "the center of a teacher's outputs; only the backbone is loaded",
 }
 
 
 def backbone_state(tensors: Mapping[str, T]) -> dict[str, T]:
-    """The tensors with the prefix `backbone.` taken off, where there is one; others keep their names."""
+    """Return the tensors without the prefix `backbone.`; names without it stay unchanged."""
     return {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
 
 
 def task_state(tensors: Mapping[str, T], head: str) -> dict[str, T]:
-    """Our names for a released task file: its head becomes `heads.HEAD.`, a bare backbone gets its prefix."""
+    """Return a released task file in this package's names.
+
+    The head becomes `heads.HEAD.`, and a bare backbone gets its prefix.
+    """
     bare = not any(name.startswith("backbone.") for name in tensors)
     renamed = {}
     for name, tensor in tensors.items():
@@ -38,10 +41,10 @@ def task_state(tensors: Mapping[str, T], head: str) -> dict[str, T]:
 
 
 def released_state(tensors: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
-    """Released names for our backbone and the one head called `head`; other heads are left out.
+    """Return the backbone and the head called `head` in released names; other heads are left out.
 
     Raises:
-        WeightsError: there is no such head, or a tensor belongs neither to a backbone nor to a head.
+        WeightsError: There is no such head, or a tensor belongs neither to a backbone nor to a head.
     """
     heads = sorted({name.split(".")[1] for name in tensors if name.startswith("heads.")})
     if head not in heads:
@@ -51,7 +54,7 @@ def released_state(tensors: Mapping[str, Tensor], head: str) -> dict[str, Tensor
     renamed = {}
     for name, tensor in tensors.items():
         if name.startswith(f"heads.{head}.losses."):
-            continue  # what a loss has counted in the data is nobody's weight
+            continue  # what a loss has counted in the data is not a weight
         if name.startswith(f"heads.{head}."):
             renamed[f"decode_head.{name.removeprefix(f'heads.{head}.')}"] = tensor
         elif name.startswith("backbone."):

@@ -1,11 +1,11 @@
-"""What settings and class paths were called before, so that checkpoints, exported files and runs of then still load."""
+"""Former names of settings and class paths, so that old checkpoints, exported files and runs still load."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sapiens2_lit.errors import WeightsError
 
-LARGEST = 40_000  # values
+LARGEST = 40_000  # largest number of values
 
 CLASS_PATHS = {
     "sapiens2_lit.balancing.FixedWeights": "sapiens2_lit.training.loss_weighting.FixedWeights",
@@ -18,7 +18,7 @@ CLASS_PATHS = {
     "sapiens2_lit.report.TestReport": "sapiens2_lit.report.HtmlReport",
     "sapiens2_lit.checkpoints.run_io.RunCheckpointIO": "sapiens2_lit.checkpoints.checkpoint_io.RunCheckpointIO",
 }
-SETTINGS = {  # by place in a configuration; `*` is any one name
+SETTINGS = {  # new name by position in a configuration; `*` is any one name
     "model.recompute": "head_checkpointing",
     "model.balance": "loss_weighting",
     "model.adapt.small": "auto_freeze_below",
@@ -31,10 +31,11 @@ VALUES = {("model.adapt.mode", "last"): "last_blocks"}
 
 
 def translate_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration in today's names; what is new in it stays as it is.
+    """Return a configuration in today's names; new names in it stay unchanged.
 
     Raises:
-        WeightsError: it has more values than a configuration has: references in a file can make billions of a few.
+        WeightsError: It has more values than any configuration: references in a file can turn a few values into
+            billions.
     """
     _check_size(config)
     translated = _translate(config, "")
@@ -53,13 +54,13 @@ def _check_size(config: Any) -> None:
 
 
 def translate_adapt(adapt: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings under `model.adapt` alone, as checkpoints keep them besides, in today's names."""
+    """Return the settings under `model.adapt` in today's names; checkpoints also keep them separately."""
     translated: dict[str, Any] = translate_config({"model": {"adapt": adapt}})["model"]["adapt"]
     return translated
 
 
 def old_names(config: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """What in a configuration has an old name, each with the new one, for messages."""
+    """Yield each old name in a configuration with the new one, for messages."""
     if isinstance(config, Mapping):
         for key, value in config.items():
             here = f"{place}.{key}".removeprefix(".")
@@ -76,12 +77,15 @@ def old_names(config: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 
 def old_option(option: str) -> tuple[str, str] | None:
-    """An option of the command line such as `--model.recompute=stages` that has an old name, and the new one."""
+    """Return a command-line option with an old name, such as `--model.recompute=stages`, and the new one.
+
+    None if its name is not old.
+    """
     name, _, value = option.removeprefix("--").partition("=")
     if value and (found := next(old_names(value, name), None)):
         return found
     parts = name.split(".")
-    for end in range(len(parts), 1, -1):  # also of settings below it, `model.balance.alpha`
+    for end in range(len(parts), 1, -1):  # also for settings below it, such as `model.balance.alpha`
         here = ".".join(parts[:end])
         if new := _setting(here) or _setting(_with_init_args(here)):
             return f"--{name}", ".".join(["--" + ".".join(parts[: end - 1]), new, *parts[end:]])
@@ -120,6 +124,6 @@ def _value(place: str, value: str) -> str:
 
 
 def _with_init_args(place: str) -> str:
-    """On the command line `init_args` may be left out."""
+    """Insert `init_args`, which may be left out on the command line."""
     parts = place.split(".")
     return ".".join([*parts[:3], "init_args", *parts[3:]]) if parts[:2] == ["model", "heads"] else place

@@ -1,7 +1,7 @@
-"""One run at a time writes into a folder: a file names the process that does, and is touched while it lives.
+"""Let one run at a time write into a folder: a file names the run's process, and is touched while the process lives.
 
-Locks of the system (`flock`, `filelock`) end with their process, but many network file systems do not have them or keep
-them to one machine. A file with a sign of life works wherever files do.
+Locks of the operating system (`flock`, `filelock`) end with their process, but many network file systems lack them or
+keep them to one machine. A file with a sign of life works on every file system.
 """
 
 import json
@@ -21,21 +21,21 @@ from sapiens2_lit.errors import SettingError
 
 NAME = "run.lock"
 BEAT = 20.0  # seconds between two signs of life
-STALE = 120.0  # seconds without any, after which a run is taken for dead; network file systems show one a minute late
+STALE = 120.0  # seconds without a sign after which a run is dead; network file systems may be a minute late
 
 
 class RunLock:
     """Holds a run's folder for this process, from `acquire` to `release`.
 
-    A lock left by a dead process of this machine, or by an earlier start of the same SLURM job, gives way at once. That
-    of another machine is watched until it shows a sign of life or has shown none for `stale` seconds: a job that is put
-    back into the queue goes on. Times are those of the file system alone, since clocks of machines differ. Forked
-    processes do not hold the lock.
+    The lock of a dead process on this machine, or of an earlier start of the same SLURM job, is replaced at once. The
+    lock of another machine is watched until it shows a sign of life or has shown none for `stale` seconds, so that a
+    job that is put back into the queue can continue. All times come from the file system, since clocks of machines
+    differ. Forked processes do not hold the lock.
 
     Args:
-        folder: of the run; made if it is not there.
-        beat: seconds between two signs of life.
-        stale: seconds without a sign of life after which a run is taken for dead.
+        folder: The run's folder; it is created if needed.
+        beat: Seconds between two signs of life.
+        stale: Seconds without a sign of life after which a run is considered dead.
     """
 
     def __init__(self, folder: Path, beat: float = BEAT, stale: float = STALE) -> None:
@@ -53,10 +53,11 @@ class RunLock:
         """Take the lock.
 
         Args:
-            say: told in one line that this may take a while, where it does.
+            say: Called with one line if waiting may take a while.
 
         Raises:
-            SettingError: a run that lives holds it; names its host and process. Or the folder cannot be written to.
+            SettingError: A living run holds it (the message names its host and process), or the folder cannot be
+                written to.
         """
         with unwritable_is_error(self.path):
             self.made_folder = not self.folder.exists()
@@ -70,7 +71,7 @@ class RunLock:
         threading.Thread(target=self._show_life, name="run lock", daemon=True).start()
 
     def release(self) -> None:
-        """Give the folder free; does nothing in a process that does not hold it."""
+        """Release the folder; does nothing in a process that does not hold it."""
         if self.held_by != os.getpid():
             return
         self._released.set()
@@ -79,10 +80,10 @@ class RunLock:
             if (read(self.path) or {}).get("token") == self.token:
                 self.path.unlink()
             if self.made_folder:
-                self.folder.rmdir()  # which a run that did not start leaves empty
+                self.folder.rmdir()  # fails unless the folder is empty, as after a run that did not start
 
     def _create(self) -> bool:
-        """Make the file, whole, unless it is there."""
+        """Create the complete file; return False if it exists already."""
         content = json.dumps({"token": self.token, **this_process()}, indent=1)
         whole = self.path.with_name(f".{NAME}.{self.token}")
         try:
@@ -109,7 +110,7 @@ class RunLock:
         """Return as soon as the holder is known to be dead.
 
         Raises:
-            SettingError: it lives.
+            SettingError: The holder lives.
         """
         if is_dead(holder):
             return
@@ -135,7 +136,7 @@ class RunLock:
         )
 
     def _remove(self, holder: dict[str, Any]) -> None:
-        """Remove a dead process's lock; if another process took it over meanwhile, its lock stays."""
+        """Remove a dead process's lock; if another process took the lock meanwhile, it stays."""
         aside = self.path.with_name(f".{NAME}.{self.token}.dead")
         with suppress(FileNotFoundError):
             self.path.rename(aside)
@@ -146,13 +147,13 @@ class RunLock:
 
     def _show_life(self) -> None:
         while not self._released.wait(self.beat) and not self.lost:
-            with self._beating, suppress(OSError):  # which a network file system gets over
+            with self._beating, suppress(OSError):  # network file systems recover from errors
                 if not self._released.is_set():
                     self._touch()
 
     def _touch(self) -> None:
         holder = read(self.path)
-        if holder is None and self._create():  # somebody has deleted it
+        if holder is None and self._create():  # the file was deleted
             return
         if holder and holder.get("token") != self.token:
             self.lost = True
@@ -161,7 +162,7 @@ class RunLock:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """What a lock says; empty where it cannot be understood, None where there is none."""
+    """Return the content of a lock; empty if it cannot be read, None if there is none."""
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
@@ -172,9 +173,9 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def age(path: Path) -> float | None:
-    """Seconds since the last sign of life, by the clock of the file system; None where there is no lock."""
+    """Return the seconds since the last sign of life, by the clock of the file system; None if there is no lock."""
     try:
-        # Opened and synced: clients of network file systems answer for closed files and date unwritten ones themselves.
+        # Opened and synced: network file systems report cached times of closed files and local times of unwritten ones.
         with path.open() as file, TemporaryFile(dir=path.parent) as now:
             now.write(b"0")
             now.flush()
@@ -185,7 +186,7 @@ def age(path: Path) -> float | None:
 
 
 def this_process() -> dict[str, Any]:
-    """What a lock says of its holder."""
+    """Return what a lock says about its holder."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -197,7 +198,7 @@ def this_process() -> dict[str, Any]:
 
 
 def is_dead(holder: dict[str, Any]) -> bool:
-    """Whether a holder is known to be dead, whatever its last sign of life."""
+    """Return whether a holder is known to be dead, regardless of its last sign of life."""
     job = os.environ.get("SLURM_JOB_ID")
     if job is not None and holder.get("job") == job and holder.get("restarts", 0) < restarts():
         return True  # an earlier start of this job
@@ -205,25 +206,25 @@ def is_dead(holder: dict[str, Any]) -> bool:
 
 
 def on_this_machine(holder: dict[str, Any]) -> bool:
-    """Whether its process number means something here: not so in another container of the same host name."""
+    """Return whether the holder's process number is valid here; not so in another container with the same host name."""
     return holder.get("host") == socket.gethostname() and holder.get("machine") == machine()
 
 
 def is_running(pid: object, started: object) -> bool:
-    """Whether a process of this machine lives, and is not another one with the same number."""
+    """Return whether a process of this machine lives, and is not another one with the same number."""
     if not isinstance(pid, int) or pid <= 0:
-        return True  # nobody knows
+        return True  # unknown
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        pass  # it is somebody else's
+        pass  # it belongs to another user
     return start_time(pid) == started
 
 
 def machine() -> str | None:
-    """This start of this machine and this container's numbering of processes; None where the system does not tell."""
+    """Return an id of this boot of the machine and this container's process numbers; None if the system has none."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -231,13 +232,13 @@ def machine() -> str | None:
 
 
 def start_time(pid: int) -> str | None:
-    """When a process began, in ticks since the machine did; None where the system does not tell."""
+    """Return when a process began, in ticks since the machine started; None if the system does not tell."""
     with suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     return None
 
 
 def restarts() -> int:
-    """How often SLURM has put this job back into the queue."""
+    """Return how often SLURM has put this job back into the queue."""
     count = os.environ.get("SLURM_RESTART_COUNT", "")
     return int(count) if count.isdigit() else 0

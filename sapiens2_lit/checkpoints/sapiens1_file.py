@@ -1,4 +1,4 @@
-"""What a file of Sapiens v1 is of, by its names and shapes: size, task, and the padding that no file holds."""
+"""Describe a file of Sapiens v1 by its names and shapes: size, task, and the padding that no file holds."""
 
 import re
 from collections.abc import Mapping
@@ -16,21 +16,23 @@ from sapiens2_lit.checkpoints.task_config import read_task_config
 from sapiens2_lit.errors import SettingError, WeightsError
 
 PADDING = "sapiens2_lit.padding"  # key in a header: the padding of a head that was taken out of a checkpoint
-LICENCE = "cc-by-nc-4.0"  # of all released weights
+LICENCE = "cc-by-nc-4.0"  # license of all released weights
 _HUB = re.compile(r"facebook/sapiens-(pretrain|pose|seg|depth|normal)-(0\.3b|0\.6b|1b|2b)")
-_PADDED_SEG = (1536, 40)  # 1b: of 28 classes the only size that was trained with padding
-CLASSES_28, CLASSES_20 = 28, 20  # of the released models, and of those fine-tuned on CIHP and LIP
+_PADDED_SEG = (1536, 40)  # 1b: the only size with 28 classes that was trained with padding
+CLASSES_28, CLASSES_20 = 28, 20  # of the released models, and of models fine-tuned on CIHP and LIP
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Attributes:
-    width: channels of a token.
-    depth: number of blocks.
-    class_token: whether it has one.
-    positions: how many patches positions are held for.
-    task: of the head: pose, seg, depth or normal; None without one.
-    outputs: channels of the head's last layer, 0 without one.
+    """What a file of Sapiens v1 holds.
+
+    Attributes:
+        width: Channels of a token.
+        depth: Number of blocks.
+        class_token: Whether it has a class token.
+        positions: Number of patches with positions.
+        task: Task of the head: pose, seg, depth or normal; None without a head.
+        outputs: Channels of the head's last layer, 0 without a head.
     """
 
     width: int
@@ -42,15 +44,15 @@ class Shape:
 
 
 def shape_of(tensors: Mapping[str, Readable], origin: str, prefix: str = "") -> Shape:
-    """What the tensors are of, by names and shapes.
+    """Return what tensors belong to, by names and shapes.
 
     Args:
-        tensors: of a backbone, a task file in released names (`read_weights`), or a checkpoint of ours.
-        origin: of them, for messages.
-        prefix: in front of the backbone's names.
+        tensors: Tensors of a backbone, a task file in released names (`read_weights`), or a checkpoint of this package.
+        origin: Name of the file, for messages.
+        prefix: What stands in front of the backbone's names.
 
     Raises:
-        WeightsError: a tensor that every such backbone has is not there.
+        WeightsError: A tensor that every such backbone has is missing.
     """
     missing = [
         name
@@ -78,7 +80,7 @@ def shape_of(tensors: Mapping[str, Readable], origin: str, prefix: str = "") -> 
 
 
 def known_padding(shape: Shape) -> int | None:
-    """The padding of the released model of that task, size and number of classes; None where none was released."""
+    """Return the padding of the released model with this task, size and number of classes; None if there is none."""
     if shape.task in (None, "depth"):
         return 0
     if shape.task in ("pose", "normal"):
@@ -89,10 +91,10 @@ def known_padding(shape: Shape) -> int | None:
 
 
 def own_padding(file: Path) -> int | None:
-    """The padding that a file of ours was made with; None of other files.
+    """Return the padding that a file of this package was made with; None for other files.
 
     Raises:
-        WeightsError: it cannot be read.
+        WeightsError: The file cannot be read.
     """
     config = read_meta(file).get("config") or read_task_config(file)
     model: Any = config.get("model") or {}
@@ -105,7 +107,7 @@ def own_padding(file: Path) -> int | None:
 
 
 def _in_header(file: Path) -> int | None:
-    """What `take_head` writes."""
+    """Return the padding that `take_head` wrote into the header."""
     if file.suffix != ".safetensors":
         return None
     with safe_open(file, framework="pt") as opened:
@@ -114,13 +116,16 @@ def _in_header(file: Path) -> int | None:
 
 
 def padding_in(tensors: Mapping[str, Readable], origin: str, place: Path | None, prefix: str = "") -> int:
-    """The padding of the patch embedding: as a config.json beside the file says, else by task, size and classes.
+    """Return the padding of the patch embedding, from a config.json beside the file, else by task, size and classes.
 
     Args:
-        place: the file or its folder, None where nothing lies beside it.
+        tensors: Tensors of the file.
+        origin: Name of the file, for messages.
+        place: The file or its folder; None if nothing lies beside it.
+        prefix: What stands in front of the backbone's names.
 
     Raises:
-        SettingError: nobody knows.
+        SettingError: The padding is unknown.
         WeightsError: config.json says something else than 0 or 2.
     """
     said: Any = read_config(place).get("padding") if place is not None else None
@@ -134,21 +139,21 @@ def padding_in(tensors: Mapping[str, Readable], origin: str, place: Path | None,
     known = known_padding(shape)
     if known is None:
         raise SettingError(
-            f"{origin}: a Sapiens v1 model of {shape.outputs} classes, and none such was released: nobody knows "
+            f"{origin}: a Sapiens v1 model of {shape.outputs} classes. None such was released, so it is not known "
             "whether its patch embedding is padded, and no file says so. Its configuration does: set "
-            "model.backbone.init_args.padding to 2 where that has patch_cfg=dict(padding=2), else to 0; for other "
+            "model.backbone.init_args.padding to 2 if that has patch_cfg=dict(padding=2), else to 0; for other "
             'commands write {"padding": 2} or {"padding": 0} into a config.json beside the file.'
         )
     return known
 
 
 def padding_of_source(source: str) -> int:
-    """As `padding_in`, of a file, a folder or a hub id; released repositories are known by their names.
+    """Return the padding of a file, a folder or a hub id; released repositories are known by their names.
 
-    Files of ours say it themselves.
+    Files of this package contain it; for others see `padding_in`.
 
     Raises:
-        SettingError, WeightsError: as `padding_in`; or there are no such weights.
+        SettingError, WeightsError: See `padding_in`; or there are no such weights.
     """
     path = Path(source).expanduser()
     if not path.exists() and is_hub_id(source) and (named := _HUB.fullmatch(source)):

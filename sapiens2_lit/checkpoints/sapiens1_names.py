@@ -1,8 +1,8 @@
-"""Names and signs in files of Sapiens v1 and ours: its backbone has our names, its heads are called otherwise.
+"""Translate names and signs between files of Sapiens v1 and this package. Backbones have the same names, heads do not.
 
 Pose heads are `head.` with a last layer `final_layer`; all others are `decode_head.` with `conv_seg`, whose number of
-channels tells the task. Normals are in OpenGL's camera frame there (y up, z towards the viewer), in OpenCV's here (y
-down, z forward): the last layer's rows of y and z change their signs, which nothing behind them undoes.
+channels tells the task. There, normals are in OpenGL's camera frame (y up, z toward the viewer); here, in OpenCV's (y
+down, z forward). So the last layer's rows of y and z change their signs, which no later layer undoes.
 """
 
 import re
@@ -15,28 +15,28 @@ from sapiens2_lit.errors import WeightsError
 
 POSE, OTHERS = "head.", "decode_head."
 LAST = {"pose": "final_layer", "seg": "conv_seg", "depth": "conv_seg", "normal": "conv_seg"}
-BY_CHANNELS = {1: "depth", 3: "normal"}  # any other number is of classes
-FRAME = (1.0, -1.0, -1.0)  # of a normal
+BY_CHANNELS = {1: "depth", 3: "normal"}  # any other number is a number of classes
+FRAME = (1.0, -1.0, -1.0)  # factors of a normal's x, y, z
 
 _BACKBONE = re.compile(r"(backbone\.)?layers\.\d+\.ffn\.layers\.")
 
 
 def is_sapiens1(names: Iterable[str]) -> bool:
-    """Whether tensors with these names are of a Sapiens v1 backbone, with or without a head."""
+    """Return whether tensors with these names belong to a Sapiens v1 backbone, with or without a head."""
     return any(_BACKBONE.match(name) for name in names)
 
 
 def is_v1_task(tensors: Mapping[str, Any]) -> bool:
-    """Whether tensors are of a task file of Sapiens v1, in its own names."""
+    """Return whether tensors are a task file of Sapiens v1 in its original names."""
     own = ("head.deconv_layers.", "head.conv_layers.", "head.final_layer.", "decode_head.conv_seg.")
     return is_sapiens1(tensors) and any(name.startswith(own) for name in tensors)
 
 
 def task_of(tensors: Mapping[str, Any]) -> str:
-    """The task of a file, by the names of its head and the channels of its last layer.
+    """Return the task of a file, by the names of its head and the channels of its last layer.
 
     Raises:
-        WeightsError: there is no last layer.
+        WeightsError: There is no last layer.
     """
     if any(name.startswith(POSE) for name in tensors):
         return "pose"
@@ -49,14 +49,14 @@ def task_of(tensors: Mapping[str, Any]) -> str:
 
 
 def from_v1(tensors: Mapping[str, Any], task: str | None = None) -> dict[str, Any]:
-    """Our names (`backbone.`, `decode_head.`, `conv_TASK`) for a task file of Sapiens v1.
+    """Return a task file of Sapiens v1 in this package's names (`backbone.`, `decode_head.`, `conv_TASK`).
 
     Args:
-        tensors: of it, read or yet to be read.
-        task: of its head, where the file itself cannot tell, as with three classes.
+        tensors: Tensors of the file, read or not read yet.
+        task: Task of its head, if the file itself cannot tell, as with three classes.
 
     Raises:
-        WeightsError: there is no last layer.
+        WeightsError: There is no last layer.
     """
     task = task or task_of(tensors)
     old = POSE if task == "pose" else OTHERS
@@ -74,7 +74,7 @@ def from_v1(tensors: Mapping[str, Any], task: str | None = None) -> dict[str, An
 
 
 def to_v1(tensors: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
-    """The names of Sapiens v1 for our backbone and one head of a task that it has; what `from_v1` undoes."""
+    """Return the backbone and one head in the names of Sapiens v1; the inverse of `from_v1`."""
     old = POSE if task == "pose" else OTHERS
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -87,6 +87,6 @@ def to_v1(tensors: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
 
 
 def turned(tensor: Any) -> Tensor:
-    """Rows of a normal's last layer, weight or bias, in the other frame; read where they are not yet."""
+    """Return a normal's last layer, weight (3, C, 1, 1) or bias (3,), in the other frame; reads it if needed."""
     whole: Tensor = tensor if isinstance(tensor, Tensor) else tensor.read(())
     return whole * whole.new_tensor(FRAME).view(-1, *[1] * (whole.ndim - 1))

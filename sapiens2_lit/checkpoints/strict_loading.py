@@ -1,4 +1,4 @@
-"""Copy tensors into a module, strictly, and say what became of each."""
+"""Copy tensors strictly into a module, and report what happened to each."""
 
 import difflib
 from collections import Counter
@@ -15,27 +15,27 @@ from sapiens2_lit.lora import is_lora, plain_name
 from sapiens2_lit.parallel.dtensor import held_part, local_values
 
 # Names, or last parts of names, that a file may hold or lack without harm.
-NEVER_LOADED = {"mask_token": "used in pretraining alone"}
+NEVER_LOADED = {"mask_token": "used only in pretraining"}
 COMPUTED = {"rope_embed.periods": "not in the file; computed"}
-LISTED = 12  # names of one kind in a message
+LISTED = 12  # largest number of names of one kind in a message
 
 Shape = tuple[int, ...]
 
 
 @dataclass
 class LoadReport:
-    """What became of each tensor of a file, and of each of a module.
+    """What happened to each tensor of a file and to each tensor of a module.
 
     Attributes:
-        source: where the tensors came from.
-        loaded: names copied.
-        ignored: names of the file left out, with the reason.
-        kept: names of the module that keep their values, with the reason.
-        missing: names of the module that the file lacks.
-        mismatched: names in both, with the shapes (found in the file, expected by the module).
-        unexpected: names of the file that the module lacks.
-        by_rows: those of `loaded` whose rows were taken over by name, and how many.
-        chosen_by: the setting that decides the module's shapes.
+        source: Where the tensors came from.
+        loaded: Names copied.
+        ignored: Names of the file left out, with the reason.
+        kept: Names of the module that keep their values, with the reason.
+        missing: Names of the module that the file lacks.
+        mismatched: Names in both, with the shapes (found in the file, expected by the module).
+        unexpected: Names of the file that the module lacks.
+        by_rows: Names in `loaded` whose rows were copied by name, and how many.
+        chosen_by: The setting that decides the module's shapes.
     """
 
     source: str
@@ -50,11 +50,11 @@ class LoadReport:
 
     @property
     def complete(self) -> bool:
-        """Nothing is missing, of another shape, or unexpected."""
+        """Whether nothing is missing, of another shape, or unexpected."""
         return not (self.missing or self.mismatched or self.unexpected)
 
     def summary(self) -> str:
-        """One line: the counts and the reasons, as for a log."""
+        """Return counts and reasons in one line, for a log."""
         parts = [f"{len(self.loaded)} tensors loaded"]
         parts += [f"{count} of them {how}" for how, count in Counter(self.by_rows.values()).items()]
         for verb, names in (("ignored", self.ignored), ("kept", self.kept)):
@@ -64,7 +64,7 @@ class LoadReport:
         return f"{self.source}: {', '.join(parts)}"
 
     def __str__(self) -> str:
-        """The summary, then the names that did not fit."""
+        """Return the summary, then the names that did not fit."""
         lines = [self.summary()]
         lines += _listed("missing (the model has them, the file does not)", self.missing)
         lines += _listed(
@@ -78,7 +78,11 @@ class LoadReport:
         return "\n".join(lines)
 
     def raise_unless_complete(self) -> None:
-        """Raise a WeightsError that lists names, shapes and likely causes, unless all fitted."""
+        """Check that everything fitted.
+
+        Raises:
+            WeightsError: Something did not; the message lists names, shapes and likely causes.
+        """
         if not self.complete:
             raise WeightsError("\n".join([f"{self}", *(f"hint: {hint}" for hint in _hints(self))]))
 
@@ -92,25 +96,27 @@ def load_state(
     ignore: Mapping[str, str] | None = None,
     chosen_by: str = "size",
 ) -> LoadReport:
-    """Copy `tensors` into the parameters and buffers of `module`, all or, where one does not fit, none.
+    """Copy `tensors` into the parameters and buffers of `module`; if one does not fit, copy none.
 
-    Values are cast to the module's dtypes. Sharded parameters take their part of the whole tensor, and of tensors
-    that are not read yet (`open_weights`) nothing else is read. Layers with adapters take theirs as without.
+    Values are cast to the module's dtypes. Sharded parameters take their part of the whole tensor; of tensors that are
+    not read yet (`open_weights`) only that part is read. Layers with adapters take the tensors of the layers without.
 
     Args:
-        source: where the tensors came from, for messages.
-        reinitialize: names or leading parts of names (`heads.pose.conv_pose`) that keep their fresh values.
-        ignore: leading parts of the file's names to leave out, with the reason.
-        chosen_by: the setting that decides the module's shapes, for messages.
+        module: The module, changed in place.
+        tensors: Tensors by name.
+        source: Where the tensors came from, for messages.
+        reinitialize: Names, or leading parts of names (`heads.pose.conv_pose`), of what keeps its initial values.
+        ignore: Leading parts of the file's names to leave out, with the reason.
+        chosen_by: The setting that decides the module's shapes, for messages.
 
     Returns:
-        What became of each tensor. It is complete.
+        What happened to each tensor; it is complete.
 
     Raises:
-        WeightsError: a name is missing or unexpected, or a shape differs.
-        SettingError: an entry of `reinitialize` names nothing in the module.
+        WeightsError: A name is missing or unexpected, or a shape differs.
+        SettingError: An entry of `reinitialize` names nothing in the module.
     """
-    # Not module.state_dict(): a training module may leave its frozen weights out of that.
+    # Not module.state_dict(), since a training module may leave out its frozen weights there.
     targets = {
         plain_name(name): tensor
         for name, tensor in nn.Module.state_dict(module, keep_vars=True).items()
@@ -165,13 +171,13 @@ def _compare(
 
 def _copy(target: Tensor, source: Readable) -> None:
     assert not target.is_meta, "call to_empty() before loading weights"
-    # Every rank reads its own part, so nothing is sent.
+    # Every rank reads its part, so nothing is sent.
     part = held_part(target)
     local_values(target).copy_(source[part] if isinstance(source, Tensor) else source.read(part))
 
 
 def is_under(name: str, prefix: str) -> bool:
-    """Whether `name` is `prefix` or lies below it, by whole parts between dots."""
+    """Return whether `name` is `prefix` or lies below it, by whole parts between dots."""
     return name == prefix or name.startswith(prefix.rstrip(".") + ".")
 
 
@@ -197,7 +203,7 @@ def _listed(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def _hints(report: LoadReport) -> list[str]:
-    """Likely causes, by what the names and shapes show."""
+    """Return likely causes of what did not fit, by names and shapes."""
     hints: list[str] = []
     tokenizer = [name for name in report.missing + report.unexpected if "tokenizer." in f".{name}"]
     if tokenizer:
@@ -208,15 +214,15 @@ def _hints(report: LoadReport) -> list[str]:
         (found, expected) = widths[0]
         hints.append(
             f"the file's backbone is {found[-1]} wide, the model's {expected[-1]}: is "
-            f"`{report.chosen_by}` the file's?"
+            f"`{report.chosen_by}` right?"
         )
     elif any("blocks." in name for name in report.missing + report.unexpected) and not tokenizer:
-        hints.append(f"the backbones differ in depth or layout: is `{report.chosen_by}` the file's?")
+        hints.append(f"the backbones differ in depth or layout: is `{report.chosen_by}` right?")
     if is_sapiens1(name.removeprefix("backbone.") for name in report.unexpected):
         hints.append("the file is of Sapiens v1: its backbone is sapiens2_lit.backbones.Sapiens1")
     hints += _hints_of_heads(report)
     if not report.loaded:
-        hints.append("no name fits: is this a file of this kind of backbone, and of this task?")
+        hints.append("no name fits: is the file for this kind of backbone, and for this task?")
     if any(name.endswith("predictor.weight") for name in report.unexpected):
         hints.append(
             "the file is in the transformers layout without a config.json that says which task it is."
@@ -226,25 +232,25 @@ def _hints(report: LoadReport) -> list[str]:
     if scale and not widths:
         hints.append(
             "the scale branch of a point map head belongs to the image size that it was trained at, 1024 x 768 where "
-            f"it was released: use that, or train it anew for this image size: reinitialize: [{scale[0]}]"
+            f"it was released: use that, or train it from scratch for this size: reinitialize: [{scale[0]}]"
         )
     elif other and not widths:
         stem = other[0].rpartition(".")[0]
-        hints.append(f"to train a layer of another shape anew, list it: reinitialize: [{stem}]")
+        hints.append(f"to train a layer of another shape from scratch, list it: reinitialize: [{stem}]")
     return hints
 
 
 def _hints_of_heads(report: LoadReport) -> list[str]:
-    """What to set where whole heads are in one of file and model alone."""
+    """Return what to set if whole heads are only in the file or only in the model."""
     known = {_head_of(name) for name in [*report.loaded, *report.mismatched]}
     hints = []
     if new := sorted({_head_of(name) for name in report.missing} - known - {""}):
-        hints.append(f"to train heads that the file lacks anew, list them: reinitialize: [{', '.join(new)}]")
+        hints.append(f"to train heads that the file lacks, list them: reinitialize: [{', '.join(new)}]")
     if spare := sorted({_head_of(name) for name in report.unexpected} - known - {""}):
         hints.append(f"to do without heads that the model lacks, list them: drop: [{', '.join(spare)}]")
     return hints
 
 
 def _head_of(name: str) -> str:
-    """`heads.NAME` of a tensor of that head, else nothing."""
+    """Return `heads.NAME` for a tensor of that head, else an empty string."""
     return ".".join(name.split(".")[:2]) if name.startswith("heads.") else ""

@@ -1,4 +1,4 @@
-"""The configuration that a task file of ours holds beside its tensors: in a header, or in `meta` of a v1 file."""
+"""The configuration that a task file of this package holds besides tensors: in a header, or in `meta` of a v1 file."""
 
 import json
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from sapiens2_lit.archives.safe_pickle import read_pickle
 from sapiens2_lit.checkpoints.renames import translate_config
 from sapiens2_lit.errors import WeightsError
 
-CONFIG = "sapiens2_lit.config"  # in a header, or in `meta`: JSON of the configuration that made the networks
+CONFIG = "sapiens2_lit.config"  # key in a header or in `meta`: JSON of the networks' configuration
 V1 = ".pth"
 
 
 def read_task_config(file: Path) -> dict[str, Any]:
-    """The configuration of the networks of a task file, or nothing.
+    """Return the configuration of the networks of a task file; empty if it has none.
 
     Raises:
-        WeightsError: the file or its header cannot be read, or it holds something else there.
+        WeightsError: The file or its header cannot be read, or it holds something else there.
     """
     try:
         text = _text(file)

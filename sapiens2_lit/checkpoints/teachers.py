@@ -1,4 +1,4 @@
-"""Which teachers a checkpoint's weights learned from: whose licence they follow."""
+"""Find the teachers that a checkpoint's weights learned from, whose license they follow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,11 @@ class Origin:
     """Where a teacher's weights came from.
 
     Attributes:
-        weights: as the settings of the training named them.
-        base: what they were derived from, for people; None where they started from random values.
-        hub_id: the same as a repository of the hub, where it is one.
-        licence: of these weights, as the hub names it; None where it is not known, or they started from random values.
+        weights: As the settings of the training named them.
+        base: What they were derived from, for people; None if they started from random values.
+        hub_id: The same as a repository on the hub, if it is one.
+        licence: License of these weights, as the hub names it; None if it is not known, or they started from random
+            values.
     """
 
     weights: str
@@ -25,10 +26,10 @@ class Origin:
 
 
 def read_teachers(checkpoint: str | Path) -> list[Origin]:
-    """The teachers that a checkpoint of ours says it learned from; none of other files.
+    """Return the teachers that a checkpoint of this package says it learned from; none for other files.
 
     Raises:
-        WeightsError: the file cannot be read.
+        WeightsError: The file cannot be read.
     """
     path = Path(checkpoint).expanduser()
     whole = path.is_file() and path.suffix in (*PICKLES, ".safetensors")

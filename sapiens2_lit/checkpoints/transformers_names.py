@@ -1,7 +1,7 @@
-"""Names of the same weights in the released files and in `transformers`, as two tables.
+"""Two tables of names of the same weights in the released files and in `transformers`.
 
-The released layout is ours too. A `{}` stands for a number; where the released layout counts every module of
-a chain and `transformers` only the convolutions, the number on the released side is `step` times the other.
+This package uses the released layout. A `{}` stands for a number. Where the released layout numbers every module of a
+chain and `transformers` only the convolutions, the released number is `step` times the other.
 """
 
 import re
@@ -66,37 +66,38 @@ PREDICTORS = tuple(
     if row.transformers
 )
 
-# Computed from the formula, by them and by us, so that it has no name there.
+# Computed from a formula in both, so that it has no name in `transformers`.
 NO_NAME = re.compile(r"(backbone\.)?rope_embed\.periods")
 W12 = re.compile(r"(?P<block>.*blocks\.\d+)\.ffn\.w12\.(?P<kind>weight|bias)")
 HALF = re.compile(r".*model\.layer\.(?P<block>\d+)\.mlp\.(?P<half>gate|up)_proj\.(?P<kind>weight|bias)")
 
 
 def detect_layout(names: Iterable[str]) -> Layout:
-    """Which layout a file with these names has; names that both know are taken as released."""
+    """Return the layout of a file with these names; names that both layouts have are taken as released."""
     marks = ("embeddings.patch_embeddings.", "model.layer.", "upsample_layers.", "decode_head.predictor.")
     return "transformers" if any(mark in name for name in names for mark in marks) else "released"
 
 
 def join_rows(first: Tensor, second: Tensor) -> Tensor:
-    """The rows of both."""
+    """Concatenate two tensors (N, ...) and (M, ...) along the rows, to (N + M, ...)."""
     return torch.cat([first, second])
 
 
 def to_released(
     tensors: Mapping[str, Any], *, task: str | None = None, join: Callable[[Any, Any], Any] = join_rows
 ) -> dict[str, Any]:
-    """Rename from `transformers` to the released layout, joining gate_proj and up_proj to w12.
+    """Rename from `transformers` to the released layout, joining gate_proj and up_proj into w12.
 
     A bare backbone stays without a prefix; in a task model it gets `backbone.`, and the head `decode_head.`.
 
     Args:
-        task: which `conv_TASK` the head's `predictor` is; `transformers` does not say. Unknown, the name
-            `decode_head.predictor` is kept.
-        join: makes w12 of its halves; another for tensors that are not read yet.
+        tensors: Tensors by name, read or not read yet.
+        task: Task of the head, whose `predictor` becomes `conv_TASK`; `transformers` does not tell it. None keeps the
+            name `decode_head.predictor`.
+        join: Joins the halves of w12; another function for tensors that are not read yet.
 
     Raises:
-        WeightsError: a name is in no row of the tables.
+        WeightsError: A name is in no row of the tables.
     """
     prefix = next(
         (p for p in ("model.", "backbone.") if any(n.startswith(f"{p}embeddings.") for n in tensors)), ""
@@ -123,12 +124,12 @@ def to_released(
 
 
 def to_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename from the released layout to that of `transformers`, splitting w12 into gate_proj and up_proj.
+    """Rename from the released layout to the one of `transformers`, splitting w12 into gate_proj and up_proj.
 
     The computed buffer `rope_embed.periods` has no name there and is left out.
 
     Raises:
-        WeightsError: a name is in no row of the tables, as the window tokenizer's, or a head's of a
+        WeightsError: A name is in no row of the tables, such as the window tokenizer's, or belongs to the head of a
             task that `transformers` does not have.
     """
     prefix = "backbone." if any(name.startswith("backbone.") for name in tensors) else ""
@@ -149,7 +150,7 @@ def to_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _rename(name: str, prefix: str, new_prefix: str, head: tuple[Rule, ...], *, forward: bool) -> str:
-    """The other layout's name: by the backbone's rows where it has the backbone's prefix, or the head's."""
+    """Return the other layout's name, by the rows of the backbone or of the head."""
     if name.startswith(prefix):
         found = _translate(name.removeprefix(prefix), BACKBONE, forward=forward)
         if found is not None:
@@ -168,7 +169,7 @@ def _rename(name: str, prefix: str, new_prefix: str, head: tuple[Rule, ...], *, 
 
 
 def _translate(name: str, rules: tuple[Rule, ...], *, forward: bool) -> str | None:
-    """`name` by the first row that fits, or None."""
+    """Return `name` translated by the first row that fits, or None."""
     for rule in rules:
         here, there = (rule.released, rule.transformers) if forward else (rule.transformers, rule.released)
         match = re.fullmatch(re.escape(here).replace(r"\{\}", r"(\d+)"), name)

@@ -1,7 +1,7 @@
-"""Which classes a file may name: those of a few packages, of the expected kind; others where the user trusts them.
+"""Decide which classes a file may name: classes of the expected kind in a few packages, and what the user trusts.
 
-A class path is looked at before anything is imported. What it names must be a class, a subclass of what its place
-expects, and defined where it may be: a package's own `import os` opens no way out of it.
+A class path is checked before anything is imported. It must name a class, a subclass of what is expected there, that is
+defined in an allowed package: names that a package merely imports, such as `os`, are refused.
 """
 
 import importlib
@@ -24,7 +24,7 @@ PACKAGES = (
     "segmentation_models_pytorch",
     "lightning",
 )
-# Classes of these packages that download, or write to a place that their arguments choose.
+# Classes of these packages that download, or write to a path that their arguments choose.
 _NOT_IN_FILES = (
     "lightning.pytorch.demos",
     "lightning.pytorch.strategies.DeepSpeedStrategy",
@@ -39,10 +39,10 @@ class Trust:
     """What the user trusts besides `PACKAGES`.
 
     Args:
-        entries: class paths (`contact.ContactHead`), or modules (`contact`) with everything in them.
+        entries: Class paths (`contact.ContactHead`), or modules (`contact`) with everything in them.
 
     Raises:
-        SettingError: an entry is neither.
+        SettingError: An entry is neither.
     """
 
     entries: tuple[str, ...] = ()
@@ -55,11 +55,11 @@ class Trust:
                 )
 
     def names(self, path: str) -> bool:
-        """Whether the user named this class, or a module that it is in."""
+        """Return whether the user named this class, or a module that contains it."""
         return is_in(path, self.entries)
 
     def allows(self, path: str) -> bool:
-        """Whether a file may name this path; nothing is imported to find out."""
+        """Return whether a file may name this path; nothing is imported."""
         if self.names(path):
             return True
         hidden = any(part.startswith("_") for part in path.split("."))
@@ -67,10 +67,10 @@ class Trust:
 
 
 def trusted(entries: Iterable[str] = ()) -> Trust:
-    """What the user trusts: the entries, and those of the variable SAPIENS2_LIT_TRUST, separated by commas.
+    """Return what the user trusts: the entries, and those in the variable SAPIENS2_LIT_TRUST, separated by commas.
 
     Raises:
-        SettingError: an entry is neither a class path nor a module.
+        SettingError: An entry is neither a class path nor a module.
     """
     if isinstance(entries, str):
         entries = (entries,)
@@ -79,23 +79,24 @@ def trusted(entries: Iterable[str] = ()) -> Trust:
 
 
 def find_class(path: str, base: type, place: str, trust: Trust) -> type:
-    """Import the class that a file names at a place.
+    """Import a class that a file names.
 
     Args:
-        path: the class path.
-        base: what the place expects a subclass of.
-        place: the file and the key in it, for messages.
+        path: The class path.
+        base: The class must be a subclass of this.
+        place: The file and the key in it, for messages.
+        trust: What may be named.
 
     Raises:
-        UntrustedError: the path, or where the class is defined, is not allowed; nothing of it was imported.
-        WeightsError: there is no such class, or it is of another kind.
+        UntrustedError: The path, or where the class is defined, is not allowed; in the first case nothing was imported.
+        WeightsError: There is no such class, or it is of another kind.
     """
     if not trust.allows(path):
         raise UntrustedError(place, [path])
     module, _, name = path.rpartition(".")
     found = getattr(_module(module, path, place, trust), name, None)
     if not isinstance(found, type):
-        what = "names nothing there is" if found is None else f"is a {type(found).__name__}, no class"
+        what = "names nothing that exists" if found is None else f"is a {type(found).__name__}, not a class"
         raise WeightsError(f"{place}: cannot be made: {path} {what}; expected a subclass of {base.__name__}.")
     check_subclass(found, base, place, path)
     if not trust.names(path) and not trust.allows(f"{found.__module__}.{found.__qualname__}"):
@@ -104,30 +105,44 @@ def find_class(path: str, base: type, place: str, trust: Trust) -> type:
 
 
 def check_subclass(found: Any, base: type, place: str, path: str) -> None:
-    """Raise WeightsError where what a class path names is no subclass of what its place expects."""
+    """Check that what a class path names is a subclass of what is expected.
+
+    Args:
+        found: What it names.
+        base: What is expected.
+        place: The file and the key in it, for messages.
+        path: The class path.
+
+    Raises:
+        WeightsError: It is not.
+    """
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise WeightsError(f"{place}: {path} is no subclass of {base.__name__}.")
+        raise WeightsError(f"{place}: {path} is not a subclass of {base.__name__}.")
 
 
 def _module(name: str, path: str, place: str, trust: Trust) -> Any:
-    """The module, imported by its own name: attributes that are modules are not followed."""
+    """Return the module, imported by its own name; attributes that are modules are not followed."""
     if not name:
         raise WeightsError(f"{place}: found {path!r}, expected a full class path, such as torch.nn.GELU.")
     if not trust.names(path):
         _check_not_here(name.partition(".")[0], place)
     elif (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # classes of the user's own may lie in the working directory
+        sys.path.append(here)  # the user's classes may lie in the working directory
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise WeightsError(
-            f"{place}: {path} cannot be imported: {error}. Classes of your own must be installed, or lie in the "
-            "working directory."
+            f"{place}: {path} cannot be imported: {error}. Your classes must be installed, or lie in the working "
+            "directory."
         ) from error
 
 
 def _check_not_here(package: str, place: str) -> None:
-    """Raise WeightsError where a package would be imported from files that lie in the working directory."""
+    """Check that a package would not be imported from files in the working directory.
+
+    Raises:
+        WeightsError: It would.
+    """
     if package in sys.modules:
         return
     spec = importlib.util.find_spec(package)
@@ -137,10 +152,10 @@ def _check_not_here(package: str, place: str) -> None:
         if not installed:
             raise WeightsError(
                 f"{place}: names the package {package}, which is not installed; {package} in the working directory is "
-                "not taken for it."
+                "not used instead."
             )
 
 
 def is_in(path: str, entries: Iterable[str]) -> bool:
-    """Whether a path is one of the entries, or below one."""
+    """Return whether a path is one of the entries, or below one."""
     return any(path == entry or path.startswith(f"{entry}.") for entry in entries)

@@ -1,7 +1,7 @@
-"""Settings out of a file, checked against the types of what they would build, before anything is built.
+"""Check settings in a file against the types of what they would build, before anything is built.
 
-jsonargparse imports whatever a class path says, also one in a text where a class or a callable may stand. So settings
-of a file pass through here first: each value is compared with the annotation of its parameter, at any depth.
+jsonargparse imports what a class path says, even one in a text if a class or a callable is allowed there. So a file's
+settings are checked here first: each value is compared with the annotation of its parameter, at any depth.
 """
 
 import dataclasses
@@ -26,16 +26,16 @@ from sapiens2_lit.errors import UntrustedError, WeightsError
 _KEYS = {"class_path", "init_args", "dict_kwargs"}
 _MODULES = ("sapiens2_lit.losses", "sapiens2_lit.decoders", "torch.nn", "segmentation_models_pytorch.losses")
 _SEQUENCES = (abc.Sequence, abc.Iterable, abc.Collection, abc.MutableSequence, abc.Set)
-_LIMIT = 20_000  # values in the settings of one file; references in YAML can make billions out of a few lines
+_LIMIT = 20_000  # values in the settings of one file; references in YAML can turn a few lines into billions
 
 
 @dataclasses.dataclass
 class FileSettings:
-    """Checks settings of one file.
+    """Checks the settings of one file.
 
     Args:
-        origin: the file, for messages.
-        trust: what may be named in it.
+        origin: The file, for messages.
+        trust: What may be named in it.
     """
 
     origin: str
@@ -45,11 +45,11 @@ class FileSettings:
     def check(self, values: Mapping[str, tuple[Any, Any]]) -> None:
         """Check values, each with the type that it will be parsed as, by their keys in the file.
 
-        All class paths are looked at before the first is imported.
+        All class paths are checked before the first one is imported.
 
         Raises:
-            UntrustedError: they name classes that a file may not name. Nothing was imported.
-            WeightsError: they name a class of another kind, or a class where none is expected.
+            UntrustedError: The values name classes that a file may not name. Nothing was imported.
+            WeightsError: They name a class of another kind, or a class where none is expected.
         """
         for place, (value, _) in values.items():
             if refused := sorted({path for path in self._class_paths(value) if not self.trust.allows(path)}):
@@ -58,7 +58,7 @@ class FileSettings:
             self._check(value, hint, place)
 
     def _class_paths(self, value: Any) -> Iterator[str]:
-        """Every class path in mappings, at any depth."""
+        """Yield every class path in mappings, at any depth."""
         self._count()
         if isinstance(value, Mapping):
             if isinstance(path := value.get("class_path"), str):
@@ -87,7 +87,7 @@ class FileSettings:
                 self._check(entry, _union(inner), f"{place}[{index}]")
 
     def _check_text(self, text: str, choices: list[Any], place: str) -> None:
-        """Text is fine where only text, a number or a choice can stand; elsewhere it must not be read as more."""
+        """Accept text where only text, a number or a choice is allowed; elsewhere it must not be parsed further."""
         if all(map(_is_plain, choices)):
             return
         if not any(map(_is_plain, choices)) and Any not in choices:
@@ -109,7 +109,7 @@ class FileSettings:
             return
         dicts = [choice for choice in choices if _is_dict(choice)]
         if not dicts and len(classes) == 1 and not _is_callable(classes[0]):
-            self._check_arguments(value, base_of(classes[0]), place)  # the settings of the class itself
+            self._check_arguments(value, base_of(classes[0]), place)  # the arguments of the class itself
             return
         inner = _union([get_args(choice)[1] for choice in dicts if len(get_args(choice)) == 2])
         for key, entry in value.items():
@@ -118,11 +118,11 @@ class FileSettings:
     def _check_class(self, value: Mapping[Any, Any], bases: list[type], place: str) -> None:
         path = value["class_path"]
         if not isinstance(path, str) or set(value) - _KEYS:
-            raise self._refused(place, value, f"a mapping with {', '.join(sorted(_KEYS))} alone")
+            raise self._refused(place, value, f"a mapping with only {', '.join(sorted(_KEYS))}")
         if not bases:
             raise self._refused(place, path, "a value, not a class")
         where = f"{self.origin}: {place}"
-        # of several types that may stand here, the first whose subclass it is
+        # if several types are allowed here, take the first one that the class is a subclass of
         for base in bases[:-1]:
             try:
                 found = find_class(path, base, where, self.trust)
@@ -154,7 +154,7 @@ class FileSettings:
 
 
 def parameter_types(kind: type) -> dict[str, Any]:
-    """The types of a class's arguments by name, those that it hands on to its bases included; Any where not given."""
+    """Return the types of a class's arguments by name, with the ones passed on to its bases; Any if not given."""
     found: dict[str, Any] = {}
     for one in kind.__mro__:
         init = vars(one).get("__init__")
@@ -173,18 +173,18 @@ def parameter_types(kind: type) -> dict[str, Any]:
 def _hints(of: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(of)
-    except (NameError, TypeError, AttributeError):  # names that are imported for type checkers alone
+    except (NameError, TypeError, AttributeError):  # names that are imported only for type checkers
         return {}
 
 
 def _check_small_module(found: type, path: str, where: str) -> None:
-    """Where any module may stand, such as a loss, take no whole networks: those fetch weights."""
+    """Refuse whole networks, which fetch weights, where any module is allowed, such as for a loss."""
     if not is_in(found.__module__, _MODULES):
-        raise WeightsError(f"{where}: {path} is no loss or layer; expected one of {', '.join(_MODULES)}.")
+        raise WeightsError(f"{where}: {path} is not a loss or layer; expected one of {', '.join(_MODULES)}.")
 
 
 def _names_object(text: str) -> bool:
-    """Whether text could be an import path of something that there is, told without importing it."""
+    """Return whether text could be the import path of something that exists, without importing it."""
     parts = text.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         return False
@@ -195,7 +195,7 @@ def _names_object(text: str) -> bool:
 
 
 def choices_of(hint: Any) -> Iterator[Any]:
-    """The types that a value may have, unions taken apart."""
+    """Yield the types that a value may have, with unions taken apart."""
     while True:
         if get_origin(hint) is Annotated or hasattr(hint, "__value__"):
             hint = getattr(hint, "__value__", None) or get_args(hint)[0]
@@ -217,7 +217,7 @@ def _union(hints: list[Any]) -> Any:
 
 
 def _is_plain(hint: Any) -> bool:
-    """Whether a value of this type can be no object that is imported or built."""
+    """Return whether a value of this type cannot be an object that is imported or built."""
     if hint in (None, type(None)) or get_origin(hint) is Literal:
         return True
     return isinstance(hint, type) and issubclass(hint, str | int | float | complex | bytes | PurePath | Enum)
@@ -228,7 +228,10 @@ def _is_callable(hint: Any) -> bool:
 
 
 def base_of(hint: Any) -> type | None:
-    """What a class path must name a subclass of, where the type is a class, a class's type or a function making one."""
+    """Return what a class path must name a subclass of; None if the type allows no class path.
+
+    The type may be a class, a type of a class, or a function that makes an object.
+    """
     if _is_callable(hint):
         made = get_args(hint)[-1] if get_args(hint) else None
         return made if isinstance(made, type) and not _is_plain(made) else None

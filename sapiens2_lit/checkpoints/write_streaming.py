@@ -1,7 +1,7 @@
 """Write a safetensors file tensor by tensor, so that a model larger than memory fits.
 
-The format: eight bytes with the length of the header, the header in JSON, and the values one after the other
-(https://huggingface.co/docs/safetensors). The library's own writer wants all tensors in memory.
+The format is eight bytes with the length of the header, the header in JSON, and the values one after the other
+(https://huggingface.co/docs/safetensors). The library's writer needs all tensors in memory.
 """
 
 import io
@@ -33,13 +33,19 @@ def write_stream(
     *,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write the tensors that `shapes` names, each as `read` gives it, to the safetensors file `path`, replacing it.
+    """Write tensors to a safetensors file, replacing it, with one tensor at a time in memory.
 
-    The file appears under its name only when it is complete. One tensor at a time is in memory.
+    The file appears under its name only when it is complete.
+
+    Args:
+        path: The file.
+        shapes: Shape and dtype of each tensor, by name.
+        read: Returns a tensor, by name.
+        metadata: Texts for the header.
 
     Raises:
-        WeightsError: a dtype that the format does not know.
-        SettingError: the folder cannot be written to, or has no room.
+        WeightsError: A dtype is unknown to the format.
+        SettingError: The folder cannot be written to, or the disk has no room.
     """
     path = Path(path)
     texts = {"format": "pt", **(metadata or {})}
@@ -59,25 +65,27 @@ def write_stream(
             checksums[name] = checksum(tensor)
             write_all(file, values_of(tensor))
         file.seek(0)
-        write_all(file, header(shapes, texts, checksums))  # as long as before, now with the checksums
+        write_all(file, header(shapes, texts, checksums))  # of the same length, now with the checksums
     return path
 
 
 def write_all(file: io.FileIO, data: bytes | memoryview) -> None:
-    """Write to an unbuffered file, which may take less than it is given."""
+    """Write all data to an unbuffered file, which may accept only a part at a time."""
     left = memoryview(data)
     while left.nbytes:
         left = left[file.write(left) :]
 
 
 def header(shapes: Shapes, metadata: Mapping[str, str], checksums: dict[str, str]) -> bytes:
-    """The first bytes of the file.
+    """Return the first bytes of the file.
 
     Args:
-        checksums: of the tensors by name; that of the header itself is set here.
+        shapes: Shape and dtype of each tensor, by name.
+        metadata: Texts for the header.
+        checksums: Checksums of the tensors by name; the header's checksum is set here.
 
     Raises:
-        WeightsError: a dtype that the format does not know.
+        WeightsError: A dtype is unknown to the format.
     """
     entries: dict[str, Any] = {}
     start = 0

@@ -1,4 +1,4 @@
-"""Write weights as safetensors, whole or not at all."""
+"""Write weights as safetensors, completely or not at all."""
 
 import json
 import os
@@ -17,15 +17,17 @@ from sapiens2_lit.checkpoints.write_streaming import DTYPES
 def write_weights(
     tensors: Mapping[str, Tensor], path: str | os.PathLike[str], *, metadata: Mapping[str, str] | None = None
 ) -> Path:
-    """Write `tensors` to the safetensors file `path`, replacing it; folders are made as needed.
+    """Write `tensors` to the safetensors file `path`, replacing it; folders are created as needed.
 
-    The file appears under its name only when it is complete: a reader, or a crash, never meets half of it.
+    The file appears under its name only when it is complete, so that neither a reader nor a crash meets half of it.
 
     Args:
-        metadata: short texts kept in the file's header, beside the checksums of the tensors.
+        tensors: Tensors by name.
+        path: The file.
+        metadata: Short texts for the file's header, besides the checksums of the tensors.
 
     Raises:
-        SettingError: the folder cannot be written to, or has no room.
+        SettingError: The folder cannot be written to, or the disk has no room.
     """
     path = Path(path)
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -37,7 +39,7 @@ def write_weights(
 
 
 def with_checksums(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
-    """A file's texts, and the checksums of its tensors, contiguous and on the CPU, by which it is verified."""
+    """Return a file's texts together with the checksums of its tensors, which must be contiguous and on the CPU."""
     shapes = {
         name: {"dtype": DTYPES.get(tensor.dtype), "shape": tensor.shape} for name, tensor in tensors.items()
     }

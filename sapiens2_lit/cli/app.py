@@ -14,7 +14,7 @@ from sapiens2_lit.inference.predictor import Predictor
 
 
 def app(args: list[str]) -> int:
-    """Serve a page that shows what one checkpoint, or several side by side, say about a picture.
+    """Serve a page that shows what one checkpoint, or several side by side, predict for a picture.
 
     Raises:
         SettingError: gradio is not installed, or the port is taken.
@@ -54,7 +54,7 @@ def app(args: list[str]) -> int:
         )
     except OSError as error:
         raise SettingError(f"--port {options.port}: {error}") from error
-    except Exception as error:  # gradio raises many kinds where its server does not answer
+    except Exception as error:  # gradio raises many kinds if its server does not answer
         raise SettingError(
             f"app: the page cannot be served at {options.host}:{options.port}: {error or type(error).__name__}"
         ) from error
@@ -65,7 +65,13 @@ def app(args: list[str]) -> int:
 
 
 def load_all(models: list[str], device: str, **options: Any) -> dict[str, Predictor]:
-    """Predictors by the shortest names that tell them apart; options as of `load`."""
+    """Load predictors, by the shortest names that tell them apart.
+
+    Args:
+        models: As typed on the command line.
+        device: Name of the device.
+        options: More arguments of `load`.
+    """
     names = [name_of(model) for model in models]
     if len(set(names)) < len(names):
         names = list(models)
@@ -76,7 +82,7 @@ def load_all(models: list[str], device: str, **options: Any) -> dict[str, Predic
 
 
 def name_of(model: str) -> str:
-    """What the page calls a model: the run, its version and the file, without what all runs have."""
+    """Return a model's name for the page: run, version and file, without the parts that all runs share."""
     parts = [
         part for part in model.rstrip("/").split("/") if part not in ("", ".", "..", "checkpoints", "runs")
     ]

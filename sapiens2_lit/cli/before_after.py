@@ -1,4 +1,4 @@
-"""Whether a pretraining helped: start and result probed side by side, and said in so many words."""
+"""Tell whether a pretraining helped: probe its start and its result side by side, and give a verdict."""
 
 import sys
 from collections.abc import Mapping
@@ -23,16 +23,17 @@ Verdict = Literal["better", "no difference", "worse"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The probe of start and result at the end of a pretraining.
+    """Settings of the probe that compares start and result at the end of a pretraining.
 
     Attributes:
-        run: `auto` where the run started from weights, `always` (random values are the start then), or `never`.
+        run: `auto` (if the run started from weights), `always` (random values are the start if it had none), or
+            `never`.
         root: folder with labels, laid out as for `fit`; null for synthetic people.
-        train_images: labelled images that probes learn from.
-        test_images: that they are tested on.
+        train_images: labeled images that the probes train on.
+        test_images: labeled images that the probes are tested on.
         seeds: trainings of each probe.
-        steps: of each.
-        batch_size: images a step.
+        steps: optimizer steps of each training.
+        batch_size: images per step.
     """
 
     run: Literal["auto", "always", "never"] = "auto"
@@ -63,7 +64,11 @@ class Comparison:
         return self.run == "always" or (self.run == "auto" and start is not None)
 
     def settings(self, image_size: tuple[int, int]) -> ProbeSettings:
-        """As `sapiens2-lit probe` takes them."""
+        """Return the settings in the form of `sapiens2-lit probe`.
+
+        Args:
+            image_size: (height, width).
+        """
         data = ProbeData(
             root=self.root,
             image_size=image_size,
@@ -84,12 +89,14 @@ class Comparison:
 def compare_with_start(
     settings: Comparison, start: str | None, result: Path, image_size: tuple[int, int], folder: Path
 ) -> str:
-    """Probe both, write the page and the numbers under `folder`; returns what there is to say.
+    """Probe start and result, write page and numbers below `folder`, and return the verdict as text.
 
     Args:
-        start: weights that the run began with; None for random values.
-        result: the backbone that it left.
+        settings: Size of the probe.
+        start: Weights that the run started from; None for random values.
+        result: The backbone that the run wrote.
         image_size: (height, width).
+        folder: The run's folder.
     """
     backbones = {RESULT: str(result)} if start is None else {START: start, RESULT: str(result)}
     sys.stdout.write("probing the start and the result\n")
@@ -104,7 +111,7 @@ def compare_with_start(
 
 
 def page_of(results: ProbeResults, lines: list[str]) -> str:
-    """The page of the probe with the verdict above all else."""
+    """Return the probe's page with the verdict at the top."""
     page = build_probe_page(results.as_dict(), results.pictures, results.pca)
     told = "".join(f"<p>{escape(one)}</p>" for one in lines[1:])
     said = f"<section><h1>{escape(lines[0])}</h1>{told}</section>"
@@ -113,13 +120,13 @@ def page_of(results: ProbeResults, lines: list[str]) -> str:
 
 
 def verdict_lines(found: Mapping[str, Any], start: str) -> list[str]:
-    """The verdict in one line, then one on each task.
+    """Return the verdict in one line, then one line for each task.
 
-    A task is better or worse where the interval (95 %) of the paired difference on the same test images leaves out 0.
+    A task is better or worse if the 95 % interval of the paired difference on the same test images excludes 0.
 
     Args:
-        found: what results.json holds.
-        start: the row that it is compared with.
+        found: Content of results.json.
+        start: The row that the result is compared with.
     """
     tasks: dict[str, Verdict] = {}
     lines = []
@@ -139,12 +146,12 @@ def verdict_lines(found: Mapping[str, Any], start: str) -> list[str]:
     return [
         overall(tasks),
         *lines,
-        "The reconstruction loss is no part of this: it tells nothing of the features.",
+        "The reconstruction loss is left out: it tells nothing about the features.",
     ]
 
 
 def overall(tasks: Mapping[str, Verdict]) -> str:
-    """One verdict on all tasks."""
+    """Sum up the verdicts on all tasks in one line."""
     better = [task for task, verdict in tasks.items() if verdict == "better"]
     worse = [task for task, verdict in tasks.items() if verdict == "worse"]
     if worse and better:

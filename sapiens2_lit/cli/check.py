@@ -1,4 +1,4 @@
-"""`sapiens2-lit check`: look through the labels that a training would learn from, before it does."""
+"""`sapiens2-lit check`: look through the labels before a training learns from them."""
 
 import json
 import sys
@@ -37,7 +37,9 @@ WARNINGS_ALONE = 3
 
 
 class CheckCLI(SapiensCLI):
-    """Reads the settings of `fit`, and makes the data and a module without networks or weights: no trainer."""
+    """Read the settings of `fit`; make the data and a module without networks or weights, and no trainer."""
+
+    saves = False
 
     def instantiate_classes(self) -> None:
         settings = self.config["fit"]
@@ -45,14 +47,14 @@ class CheckCLI(SapiensCLI):
         built = parser.instantiate_classes(Namespace(model=settings.model, data=settings.data))
         self.model, self.datamodule = built.model, built.data
         self.config_init = self.config
-        self.trainer = NoTrainer()  # type: ignore[assignment]  # all that is called of it
+        self.trainer = NoTrainer()  # type: ignore[assignment]  # has all methods that are called
 
     def after_instantiate_classes(self) -> None:
-        """Nothing is saved."""
+        """Save nothing."""
 
 
 def check(args: list[str]) -> int:
-    """Check the data that `sapiens2-lit fit ARGS` would learn from; returns the exit status.
+    """Check the data that `sapiens2-lit fit ARGS` would learn from; return the exit status.
 
     Raises:
         SettingError: naming the setting that does not fit.
@@ -79,10 +81,10 @@ def check(args: list[str]) -> int:
 
 
 def parts_of(datamodule: Any) -> dict[str, ImageDataModule]:
-    """The datamodules to check, by name; a single one has none.
+    """Return the datamodules to check, by name; the name of a single one is empty.
 
     Raises:
-        SettingError: it is not one that can be checked.
+        SettingError: a datamodule is of a kind that cannot be checked.
     """
     parts = datamodule_parts(datamodule)
     for part in parts.values():
@@ -95,7 +97,7 @@ def parts_of(datamodule: Any) -> dict[str, ImageDataModule]:
 
 
 def check_all(parts: Mapping[str, ImageDataModule]) -> tuple[Report, list[CheckedData]]:
-    """Read every split there is and run all checks on all of it."""
+    """Read every split that exists, and run all checks on all of its files."""
     findings: list[Finding] = []
     checked = []
     for name, data in parts.items():
@@ -121,7 +123,7 @@ def check_all(parts: Mapping[str, ImageDataModule]) -> tuple[Report, list[Checke
 
 
 def read_splits(data: ImageDataModule) -> list[Finding]:
-    """Set up train, val and test, as far as they are there; returns what keeps them from being read."""
+    """Set up train, val and test, as far as they exist; return findings about what cannot be read."""
     data.checks_on_setup = False
     data.prepare_data()
     found: dict[str, Finding] = {}
@@ -142,7 +144,13 @@ def read_splits(data: ImageDataModule) -> list[Finding]:
 
 
 def run_with_bar(name: str, subjects: list[Subject], data: ImageDataModule) -> list[Finding]:
-    """Run all checks on all files, with a bar that says which."""
+    """Run all checks on all files, and show the current one in a progress bar.
+
+    Args:
+        name: Of the dataset, for the bar; may be empty.
+        subjects: What is checked.
+        data: The datamodule, whose `allow` names findings to leave out.
+    """
     steps = sum(isinstance(subject, one.looks_at) for subject in subjects for one in CHECKS)
 
     with tqdm(total=steps, desc=f"check {name}".strip(), unit="check", leave=False, disable=None) as bar:
@@ -156,12 +164,18 @@ def run_with_bar(name: str, subjects: list[Subject], data: ImageDataModule) -> l
 
 
 def status_of(report: Report) -> int:
-    """The exit status of a report."""
+    """Return the exit status of a report."""
     return 1 if report.errors else WARNINGS_ALONE if report.warnings else 0
 
 
 def to_text(report: Report, checked: list[CheckedData], page: Path) -> str:
-    """The summary on the terminal: what is taught, all findings, and where the page is."""
+    """Return the summary for the terminal: what the data teach, all findings, and where the page is.
+
+    Args:
+        report: All findings.
+        checked: The datasets.
+        page: File of the page.
+    """
     lines = [f"{one.name}: {one.taught}" if one.name else one.taught for one in checked if one.taught]
     lines += [render_finding(finding) for finding in report.findings]
     lines.append(f"{summary(report)}; the page: {page}")
@@ -169,7 +183,14 @@ def to_text(report: Report, checked: list[CheckedData], page: Path) -> str:
 
 
 def to_json(report: Report, checked: list[CheckedData], status: int, page: Path) -> bytes:
-    """The findings, and what was looked at."""
+    """Return the findings and the checked datasets as JSON.
+
+    Args:
+        report: All findings.
+        checked: The datasets.
+        status: Exit status of the command.
+        page: File of the page.
+    """
     found = {
         "status": status,
         "errors": len(report.errors),

@@ -1,4 +1,4 @@
-"""Settings that a run with a Trainer refuses, before anything of it is made."""
+"""Refuse settings that a run with a Trainer cannot have, before anything of it is built."""
 
 from jsonargparse import Namespace
 
@@ -6,11 +6,14 @@ from sapiens2_lit.errors import SettingError
 
 
 def check_run(settings: Namespace, command: str) -> None:
-    """Raise SettingError where a setting has no effect in the command, or contradicts how runs work here.
+    """Check that every setting has an effect in the command and fits how runs work here.
 
     Args:
-        settings: of the run, `ckpt_path` resolved.
+        settings: Of the run, with `ckpt_path` resolved.
         command: `fit`, `validate`, `test` or `pretrain`.
+
+    Raises:
+        SettingError: Naming the setting.
     """
     if command != "fit" and settings.ckpt_path is None and settings.model.weights is None:
         raise SettingError(f"{command}: nothing is trained yet; give --model or --model.weights")

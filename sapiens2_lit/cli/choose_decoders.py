@@ -1,4 +1,4 @@
-"""`decoder: auto`: the decoder that a head's weights have, the one that heads share, or the task's own."""
+"""Resolve `decoder: auto`: the decoder of a head's weights, the shared one, or the one recommended for the task."""
 
 from collections.abc import Mapping, Sequence
 from typing import get_args
@@ -17,14 +17,14 @@ _TASK_OF = {row.head: task for task, row in TASKS.items()}
 
 
 def choose_decoders(model: Namespace, checkpoint: str | None = None) -> None:
-    """Write the decoder of every head that leaves it open into the settings, so that checkpoints say which it was.
+    """Write the decoder of every head with `auto` into the settings, so that checkpoints record which one it was.
 
     Args:
-        model: settings of the module; changed in place.
-        checkpoint: of the run that goes on or is tested, whose decoders win over a recommendation.
+        model: Settings of the module; changed in place.
+        checkpoint: Of the run that is resumed or tested; its decoders win over a recommendation.
 
     Raises:
-        SettingError: a head's decoder is another one than its weights have.
+        SettingError: A head's decoder is another one than its weights have.
         WeightsError: `weights` are not found or cannot be read.
     """
     heads = {
@@ -48,12 +48,18 @@ def choose_decoders(model: Namespace, checkpoint: str | None = None) -> None:
 
 
 def settings_of(head: Namespace) -> Namespace:
+    """Return the arguments of a head's class; empty if there are none."""
     found: Namespace = head.get("init_args", Namespace())
     return found
 
 
 def known_kinds(model: Namespace, tasks: Mapping[str, str]) -> dict[str, Kind]:
-    """Kinds of the decoders in `weights`, of the heads that take theirs from there; `tasks` has the task of each."""
+    """Return the kinds of decoders in `model.weights`, for the heads that load theirs from there.
+
+    Args:
+        model: Settings of the module.
+        tasks: The task of each head.
+    """
     fresh = tuple(model.get("reinitialize") or ())
     own = model.backbone.get("init_args", Namespace()).get("weights")
     tensors = open_weights(model.weights, backbone=own).tensors
@@ -66,7 +72,7 @@ def known_kinds(model: Namespace, tasks: Mapping[str, str]) -> dict[str, Kind]:
 
 
 def trained_kinds(checkpoint: str, tasks: Mapping[str, str]) -> dict[str, Kind]:
-    """Kinds of the decoders in a checkpoint; none where it cannot be read, which its loading says in its turn."""
+    """Return the kinds of decoders in a checkpoint; empty if it cannot be read, which raises when it is loaded."""
     try:
         return kinds_in(open_weights(checkpoint).tensors, tasks)
     except WeightsError:
@@ -74,13 +80,13 @@ def trained_kinds(checkpoint: str, tasks: Mapping[str, str]) -> dict[str, Kind]:
 
 
 def kinds_in(tensors: Mapping[str, Readable], tasks: Mapping[str, str]) -> dict[str, Kind]:
-    """Kinds of the decoders that heads have, where their parameters tell."""
+    """Return the kinds of the heads' decoders, for those heads whose parameters tell."""
     kinds = {name: kind_of(task, shapes_of(name, tensors)) for name, task in tasks.items()}
     return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
 def shapes_of(head: str, tensors: Mapping[str, Readable]) -> dict[str, Sequence[int]]:
-    """Shapes of the parameters of one head of ours, or of the one head of a released file, by their names in it."""
+    """Return the shapes of one head's parameters by name, from a checkpoint of this package or a released file."""
     return {
         name.removeprefix(prefix): tensor.shape
         for name, tensor in tensors.items()

@@ -1,4 +1,4 @@
-"""`padding: null` of a Sapiens v1 backbone: that of the file which its weights come from."""
+"""Resolve `padding: null` of a Sapiens v1 backbone: the padding of the file that its weights come from."""
 
 from jsonargparse import Namespace
 
@@ -8,14 +8,14 @@ _CLASS = "sapiens2_lit.backbones.Sapiens1"
 
 
 def choose_padding(model: Namespace) -> None:
-    """Write the padding of a backbone that leaves it open into the settings, so that checkpoints say which it was.
+    """Write the padding of a backbone with `null` into the settings, so that checkpoints record which one it was.
 
     Args:
-        model: settings of the module; changed in place.
+        model: Settings of the module; changed in place.
 
     Raises:
-        SettingError: nobody knows the padding of the weights.
-        WeightsError: they are not found or cannot be read.
+        SettingError: The padding of the weights is not known.
+        WeightsError: The weights are not found or cannot be read.
     """
     if model.backbone.class_path != _CLASS:
         return

@@ -1,4 +1,4 @@
-"""How long a run lasts of which nobody has said it."""
+"""Choose the length of a run whose settings do not say it."""
 
 import logging
 import os
@@ -17,43 +17,44 @@ from sapiens2_lit.datamodules.multitask import MultitaskDataModule
 from sapiens2_lit.datamodules.parts import datamodule_parts
 from sapiens2_lit.memory.launch import batch_size_of
 
-EPOCHS = 100  # through all samples: enough to learn few by heart, and no more
+EPOCHS = 100  # enough to memorize a small dataset, and no more
 FEWEST, MOST = (
     500,
     10_000,
-)  # steps: a warm-up alone takes some; what more brings is for the user to find worth it
+)  # steps: the warm-up alone takes some; whether more are worth it is the user's decision
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Duration:
-    """A number of optimizer steps, and why it is that."""
+    """A number of optimizer steps, and the reason for it."""
 
     steps: int
     reason: str
 
     @rank_zero_only
     def say(self) -> None:
+        """Log the steps, the reason, and the options that decide otherwise."""
         ways = "--trainer.max_steps N or --trainer.max_epochs N decide otherwise"
         _log.info("%s steps: %s (%s)", f"{self.steps:,}", self.reason, ways)
 
 
 def is_open(trainer: Namespace) -> bool:
-    """Whether the settings of a Trainer say nothing of how long it trains."""
+    """Return whether the settings of a Trainer leave open how long it trains."""
     limits = (trainer.max_epochs, trainer.max_time, trainer.fast_dev_run or None)
     return trainer.max_steps == -1 and all(limit is None for limit in limits)
 
 
 def choose_duration(settings: Namespace, data: Any) -> Duration:
-    """The steps of a run whose settings leave them open (`is_open`).
+    """Return the steps of a run whose settings leave them open (`is_open`).
 
-    A run that goes on has those that it was begun with. Else the number of training samples decides, for which data of
-    this package are set up now, before the Trainer is made.
+    A resumed run keeps the steps that it was started with. Otherwise the number of training samples decides; for that,
+    data of this package are set up now, before the Trainer is made.
 
     Args:
-        settings: of `fit`.
-        data: the datamodule.
+        settings: Of `fit`.
+        data: The datamodule.
     """
     if (before := steps_before(settings.ckpt_path)) is not None:
         return Duration(before, "as the run was begun with")
@@ -68,7 +69,7 @@ def choose_duration(settings: Namespace, data: Any) -> Duration:
 
 
 def set_up(data: ImageDataModule | MultitaskDataModule) -> None:
-    """Read the training data; how many workers datasets have is left to the Trainer, which knows the ranks."""
+    """Read the training data; the Trainer, which knows the ranks, still decides the datasets' workers."""
     workers = [part.num_workers for part in datamodule_parts(data).values()]
     data.prepare_data()
     data.setup("fit")
@@ -77,11 +78,11 @@ def set_up(data: ImageDataModule | MultitaskDataModule) -> None:
 
 
 def sensible_duration(samples: int | None, images: int) -> Duration:
-    """100 epochs, 500 steps at least and 10,000 at most.
+    """Return 100 epochs, but at least 500 and at most 10,000 steps.
 
     Args:
-        samples: to train on; None where that is not known.
-        images: of a step, over all devices and accumulated batches.
+        samples: For training; None if unknown.
+        images: Per step, over all devices and accumulated batches.
     """
     if not samples:
         return Duration(MOST, "the data do not say beforehand how many samples they have")
@@ -93,7 +94,7 @@ def sensible_duration(samples: int | None, images: int) -> Duration:
 
 
 def steps_before(ckpt_path: str | None) -> int | None:
-    """What the run that goes on has in its configuration; None where nothing goes on, or it says nothing."""
+    """Return the steps that the resumed run has in its configuration; None if no run is resumed, or it has none."""
     run = run_of(ckpt_path)
     if run is None:
         return None
@@ -104,7 +105,7 @@ def steps_before(ckpt_path: str | None) -> int | None:
 
 
 def devices_of(trainer: Namespace) -> int:
-    """Devices that a run will have in all, as its settings and its launcher say."""
+    """Return the number of devices of a run, from its launcher or its settings."""
     if (world := os.environ.get("WORLD_SIZE", "")).isdigit():
         return int(world)
     devices, nodes = trainer.devices, trainer.num_nodes or 1
@@ -119,9 +120,9 @@ def devices_of(trainer: Namespace) -> int:
 
 
 def validate_in_steps(trainer: Namespace) -> None:
-    """Unless told otherwise, validate ten times a run and at least every 500 optimizer steps.
+    """Unless the settings say otherwise, validate ten times per run, and at least every 500 optimizer steps.
 
-    By epochs, few images would be validated without end and a million hardly ever.
+    Counted in epochs, a run on few images would validate all the time, and one on a million images hardly ever.
     """
     if trainer.max_steps > 0 and trainer.val_check_interval is None and trainer.check_val_every_n_epoch == 1:
         trainer.check_val_every_n_epoch = None

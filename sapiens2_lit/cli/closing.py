@@ -1,4 +1,4 @@
-"""The last lines of `fit`: what was achieved, where it is, and the commands that come next."""
+"""Write the last lines of `fit`: what the run achieved, where it is, and the commands that come next."""
 
 import re
 import shlex
@@ -16,19 +16,19 @@ from sapiens2_lit.training.distillation.speed import speed_lines
 from sapiens2_lit.training.module import SapiensModule
 from sapiens2_lit.visualization.words import duration
 
-NEXT_STEPS = 2  # times as many steps, in the command that goes on
+NEXT_STEPS = 2  # factor on the steps, in the command that resumes
 FILES = ("curves.png", "predictions.png", "labels.png", "train_batch.png", NAME, "config.yaml")
 
 
 def closing_lines(trainer: L.Trainer, data: Any, settings: Namespace, folder: Path, seconds: float) -> str:
-    """What `fit` says at its end.
+    """Return the last lines of `fit`.
 
     Args:
-        trainer: that has trained.
-        data: its datamodule.
-        settings: of `fit`, instantiated.
-        folder: of the run.
-        seconds: that training took.
+        trainer: After training.
+        data: Its datamodule.
+        settings: Of `fit`, instantiated.
+        folder: Of the run.
+        seconds: Duration of the training.
     """
     checkpoints = settings.trainer.enable_checkpointing is not False
     module = trainer.lightning_module
@@ -55,12 +55,19 @@ def closing_lines(trainer: L.Trainer, data: Any, settings: Namespace, folder: Pa
 
 
 def pace(trainer: L.Trainer) -> str:
+    """Return the images per second as text; empty if they were not measured."""
     rates = [one.image_rate for one in trainer.callbacks if isinstance(one, Throughput)]  # type: ignore[attr-defined]
     return f", {rates[0]:.1f} images/s" if rates and rates[0] else ""
 
 
 def best_line(checkpoint: Any, best: Path | None, folder: Path) -> str:
-    """The best score, at which step, and its file."""
+    """Return a line with the best score, its step and its file.
+
+    Args:
+        checkpoint: The `BestCheckpoint` callback.
+        best: File of the best checkpoint; None if there is none.
+        folder: Of the run.
+    """
     name = checkpoint.monitor
     if best is None:
         return f"no {name} was measured, so that no best state is known; the newest is checkpoints/last.ckpt"
@@ -71,7 +78,14 @@ def best_line(checkpoint: Any, best: Path | None, folder: Path) -> str:
 
 
 def step_of(best: Path, monitor: str, score: float | None, folder: Path) -> int | None:
-    """The step of the best checkpoint, by its name, or else by the run's table of numbers."""
+    """Return the step of the best checkpoint, from its name, or else from the run's table of metrics; None if unknown.
+
+    Args:
+        best: File of the checkpoint.
+        monitor: Name of the metric.
+        score: Its best value.
+        folder: Of the run.
+    """
     if found := re.search(r"step=(\d+)", best.name):
         return int(found[1])
     table = folder / NAME
@@ -81,7 +95,15 @@ def step_of(best: Path, monitor: str, score: float | None, folder: Path) -> int 
 
 
 def next_commands(trainer: L.Trainer, data: Any, model: Path, folder: Path, last: Path) -> list[str]:
-    """Commands that can be run as they are."""
+    """Return commands that can be run as they are.
+
+    Args:
+        trainer: After training.
+        data: Its datamodule.
+        model: What `--model` names.
+        folder: Of the run.
+        last: File of the last checkpoint, which need not exist.
+    """
     measure = "test" if has_test(data) else "validate"
     config = folder / "config.yaml"
     ended = trainer.global_step >= trainer.max_steps or trainer.max_steps < 0
@@ -98,7 +120,7 @@ def next_commands(trainer: L.Trainer, data: Any, model: Path, folder: Path, last
 
 
 def has_test(data: Any) -> bool:
-    """Whether the data have a split to test on."""
+    """Return whether the data have a test split."""
     parts = datamodule_parts(data).values()
     try:
         return all(hasattr(part, "split_exists") and part.split_exists("test") for part in parts)
@@ -107,7 +129,7 @@ def has_test(data: Any) -> bool:
 
 
 def pictures_of(data: Any) -> str:
-    """A folder with pictures that is there, if the data know one; else a word for the user's own."""
+    """Return a folder of pictures that exists, if the data name one; otherwise a placeholder."""
     for part in datamodule_parts(data).values():
         root, images = getattr(part, "root", None), getattr(part, "images", None)
         if isinstance(root, Path) and isinstance(images, str) and (root / images).is_dir():

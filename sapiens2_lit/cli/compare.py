@@ -15,10 +15,10 @@ _METRICS = 10
 
 
 def compare_runs(args: list[str]) -> int:
-    """Compare runs; returns the exit status.
+    """Compare runs; return the exit status.
 
     Raises:
-        SettingError: naming the folder or file that is no run.
+        SettingError: naming the folder or file that is not a run.
     """
     options = compare_parser().parse_args(args)
     page = Path(options.output).expanduser()
@@ -32,14 +32,14 @@ def compare_runs(args: list[str]) -> int:
 
 
 def goodness(run: Run) -> tuple[str, float]:
-    """Sorts the best last; runs without a score are the worst, and other measures stand together."""
+    """Return a sort key: the best run last, runs without a score first, runs with the same monitor together."""
     if run.best is None:
         return ("", float("-inf"))
     return (run.monitor[0], run.best[1] if run.monitor[1] else -run.best[1])
 
 
 def to_text(runs: Sequence[Run]) -> str:
-    """Scores, the best first; metrics at the best step; and settings that differ, with runs by their numbers."""
+    """Return three tables: scores, best first; metrics at the best step; and settings that differ between runs."""
     numbers = [str(place + 1) for place in range(len(runs))]
     scores = [["", "run", "best", "at step", "of", "test/score"]]
     for place, run in zip(numbers, runs, strict=True):
@@ -67,7 +67,7 @@ def to_text(runs: Sequence[Run]) -> str:
 
 
 def telling_metrics(found: Sequence[Mapping[str, float]]) -> list[str]:
-    """Metrics of heads, those that most runs have first, but for those that say the same as one before."""
+    """Return the heads' metrics, most common first, without those that equal an earlier one in all runs."""
     kept: dict[tuple[float | None, ...], str] = {}
     for name in dict.fromkeys(name for metrics in found for name in metrics):
         if name.count("/") == 2:
@@ -76,11 +76,12 @@ def telling_metrics(found: Sequence[Mapping[str, float]]) -> list[str]:
 
 
 def shortened(text: str) -> str:
+    """Return the end of a text that is too wide for a column, after `...`."""
     return text if len(text) <= _WIDEST else f"...{text[3 - _WIDEST :]}"
 
 
 def rows_of(table: Sequence[Sequence[str]]) -> list[str]:
-    """Lines whose columns stand below each other."""
+    """Return a table as lines with aligned columns."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,4 +1,4 @@
-"""Whether the weights of a run were trained on images shown in another way than its data show them."""
+"""Compare how images were shown to the weights of a run with how the run's data show them."""
 
 import logging
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ log = logging.getLogger(__name__)
 def warn_of_other_views(
     module: SapiensModule, data: Any, heads: Mapping[str, Any], checkpoint: str | None
 ) -> None:
-    """Name the heads whose weights saw whole images in another way than the data of this run show them.
+    """Warn of heads whose weights were trained on whole images shown in another way than the data show them.
 
     Args:
-        module: of the run, whose networks need not be made yet.
-        data: the datamodule; one without `view`, as of people's crops, does not stretch.
-        heads: settings of the heads by name.
-        checkpoint: what is resumed or tested, if anything; else the task file that the module starts from counts.
+        module: Of the run; its networks need not exist yet.
+        data: The datamodule; one without `view`, such as of person crops, does not stretch images.
+        heads: Settings of the heads by name.
+        checkpoint: The one that is resumed or tested; None for the task file that the module starts from.
     """
     source = checkpoint or module.factory.weights
     if not source or not (Path(source).expanduser().exists() or is_hub_id(source)):
-        return  # nothing is loaded, or the loading will say what is missing
+        return  # nothing is loaded, or loading will name the missing file
     shown = getattr(data, "view", "letterbox")
     fresh = () if checkpoint else module.factory.reinitialize
     names = [
@@ -38,14 +38,17 @@ def warn_of_other_views(
     trained = trained_view(source) if names else None
     if trained not in (None, shown):
         log.warning(
-            "The weights of %s (%s) were trained with data.view %s, and this run has %s: they see images of another "
-            "shape than they know until they have learned it. Set data.view to %s to keep what they were trained with.",
+            "The weights of %s (%s) were trained with data.view %s, but this run has %s: they must first learn images "
+            "of another shape. Set data.view to %s to keep what they were trained with.",
             ", ".join(f"the head {name}" for name in names), source, trained, shown, trained,
         )  # fmt: skip
 
 
 def trained_view(source: str) -> str | None:
-    """The view that the heads of a checkpoint, a task file, a folder or a hub id were trained with; None if unknown."""
+    """Return the view that the heads of a checkpoint, task file, folder or hub id were trained with.
+
+    None if unknown.
+    """
     place = find_folder(source)
     if (place.suffix in (".ckpt", ".pt", ".pth") or (place / "meta.pt").is_file()) and (
         meta := read_meta(place)
@@ -55,5 +58,5 @@ def trained_view(source: str) -> str | None:
         return configured_view(config)
     tensors = open_weights(place).tensors
     if not any(name.startswith("decode_head.") for name in tensors):
-        return None  # a backbone alone, or weights of ours without a word about their making
+        return None  # a backbone alone, or weights without a record of their training
     return released_view(find_task(tensors, str(Path(source))), place)

@@ -1,4 +1,4 @@
-"""`sapiens2-lit completion SHELL`: tab completion, by shtab, of commands, options, configurations and values."""
+"""`sapiens2-lit completion SHELL`: tab completion of commands, options, configurations and values, by shtab."""
 
 from argparse import Action, ArgumentParser, _SubParsersAction
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from sapiens2_lit.cli.parsers import PARSERS, completion_parser
 from sapiens2_lit.cli.run_settings import Setting, run_settings, trained_by
 from sapiens2_lit.cli.short_help import WHAT
 
-RUNS = ("fit", "validate", "test", "check", "plan")  # whose options are the settings of a run
+RUNS = ("fit", "validate", "test", "check", "plan")  # their options are the settings of a run
 FILES = (
     "root",
     "output",
@@ -50,10 +50,10 @@ _sapiens2_lit_config() {{
 
 
 def completion(args: Sequence[str]) -> str:
-    """The script for a shell.
+    """Return the completion script for a shell.
 
     Raises:
-        ArgumentError: no shell that is known.
+        ArgumentError: The shell is not known.
     """
     shell = completion_parser().parse_args(args).shell
     preamble = PREAMBLE.get(shell, "").format(configs=" ".join(shipped_configs(commands=True)))
@@ -62,7 +62,7 @@ def completion(args: Sequence[str]) -> str:
 
 
 def all_commands() -> ArgumentParser:
-    """One parser with every command and its options."""
+    """Return one parser with every command and its options."""
     root = ArgumentParser("sapiens2-lit", allow_abbrev=False)
     commands = root.add_subparsers()
     settings = settings_of_shipped_runs()
@@ -88,7 +88,7 @@ def all_commands() -> ArgumentParser:
 
 
 def all_actions(parser: ArgumentParser) -> Iterator[Action]:
-    """The options of a command and of its steps."""
+    """Yield the options of a command and of its steps."""
     for action in parser._actions:
         yield action
         if isinstance(action, _SubParsersAction):
@@ -97,7 +97,7 @@ def all_actions(parser: ArgumentParser) -> Iterator[Action]:
 
 
 def settings_of_shipped_runs(command: str = "fit") -> dict[str, Setting]:
-    """All settings of the complete configurations of a command, by their keys."""
+    """Return all settings of a command's complete configurations, by key."""
     found: dict[str, Setting] = {}
     for name in complete_configs(command):
         for one in run_settings(merged(["--config", str(find_config(name))]), *trained_by(command)):
@@ -106,7 +106,7 @@ def settings_of_shipped_runs(command: str = "fit") -> dict[str, Setting]:
 
 
 def choices_of_type(hint: Any) -> list[str]:
-    """The values that a type names: of a choice and of a switch."""
+    """Return the values that a type allows: of a `Literal` and of a switch."""
     found: list[str] = []
     for one in choices_of(hint):
         if get_origin(one) is Literal:

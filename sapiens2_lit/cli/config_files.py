@@ -1,4 +1,4 @@
-"""The configurations of a run as they are written, put together before anything of them is imported."""
+"""Merge the configurations of a run as they are written, before anything that they name is imported."""
 
 from argparse import ArgumentError
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ Settings = dict[str, Any]
 
 
 def config_files(args: Sequence[str]) -> list[str]:
-    """The files of every `--config`, in their order."""
+    """Return the files of every `--config`, in order."""
     found = []
     for before, arg in zip(["", *args], args, strict=False):
         if before in ("--config", "-c"):
@@ -25,7 +25,10 @@ def config_files(args: Sequence[str]) -> list[str]:
 
 
 def read_settings(file: str) -> Settings:
-    """What a file says, `init_args` lifted to beside their class; empty where the parser must say what is wrong."""
+    """Return a file's settings, with `init_args` lifted beside their class.
+
+    Empty if the parser will report an error.
+    """
     try:
         content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -34,7 +37,7 @@ def read_settings(file: str) -> Settings:
 
 
 def merged(args: Sequence[str]) -> Settings:
-    """What files and options say together, unparsed; the arguments of a class lie beside its `class_path`."""
+    """Return files and options merged, unparsed; the arguments of a class lie beside its `class_path`."""
     found: Settings = {}
     for file in config_files(args):
         _merge(found, read_settings(file))
@@ -53,7 +56,7 @@ def merged(args: Sequence[str]) -> Settings:
 
 
 def options_of(args: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Names and values of the options, without dashes, but for `--config`."""
+    """Yield names (without dashes) and values of all options but `--config`."""
     for arg, following in zip(args, [*args[1:], "--"], strict=False):
         name, equals, value = arg.partition("=")
         if not name.startswith("--") or name in ("--", "--config"):
@@ -66,16 +69,16 @@ def options_of(args: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 
 def expect_task(command: str, args: Sequence[str], needed: bool) -> None:
-    """Check that some configuration says what is trained on what, and comes before the overlays that change it.
+    """Check that a configuration says what to train on which data, and that it comes before its overlays.
 
     Args:
-        command: for messages.
-        args: its options, every `--config` as a path.
-        needed: whether it does nothing without a configuration.
+        command: For messages.
+        args: Its options, every `--config` as a path.
+        needed: Whether the command does nothing without a configuration.
 
     Raises:
-        ArgumentError: there is no configuration.
-        SettingError: there are overlays alone, or one before what it changes.
+        ArgumentError: There is no configuration.
+        SettingError: There are only overlays, or one comes before the configuration that it changes.
     """
     files = config_files(args)
     first = args.index(files[0]) if files and files[0] in args else len(args)
@@ -105,13 +108,13 @@ def expect_task(command: str, args: Sequence[str], needed: bool) -> None:
 
 
 def has_task(settings: Settings) -> bool:
-    """Whether settings name the class of their data, as those of a complete run do."""
+    """Return whether settings name the class of their data, as a complete run does."""
     data = settings.get("data")
     return isinstance(data, str) or (isinstance(data, dict) and "class_path" in data)
 
 
 def shown(file: str) -> str:
-    """A file as `--config` names it: shipped ones without their folder."""
+    """Return a file as `--config` names it: a shipped one without its folder."""
     path, folder = Path(file), shipped_folder()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else file
 
@@ -121,7 +124,7 @@ def _tasks(command: str) -> str:
 
 
 def lifted(value: Any) -> Any:
-    """Settings in which `init_args` lie beside their `class_path`, at any depth."""
+    """Return settings with `init_args` lifted beside their `class_path`, at any depth."""
     if isinstance(value, list):
         return [lifted(one) for one in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Configurations by name: the working directory's own first, then those shipped with the package."""
+"""Find configurations by name: first in the working directory, then among those shipped with the package."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -8,18 +8,23 @@ from pathlib import Path
 from sapiens2_lit.errors import SettingError
 
 PRETRAINING = "pretrain/"
-OBJECTIVE = {"mae", "contrast", "anchor", "decoder_first_steps"}  # keys of `model` that only `pretrain` has
+OBJECTIVE = {"mae", "contrast", "anchor", "decoder_first_steps"}  # keys of `model` in `pretrain` only
 OVERLAYS = ("pretrain/from_scratch.yaml",)
 COMMANDS = {"probe.yaml", "select.yaml"}  # of commands without a Trainer: neither runs nor overlays
 OLD_NAMES = {"size/test.yaml": "size/smoke.yaml"}
 
 
 def shipped_folder() -> Path:
+    """Return the folder of the shipped configurations."""
     return Path(str(files("sapiens2_lit.configs")))
 
 
 def shipped_configs(commands: bool = False) -> list[str]:
-    """Names of the shipped configurations, complete runs before overlays; with `commands`, of other commands' too."""
+    """Return the names of the shipped configurations, complete runs before overlays.
+
+    Args:
+        commands: Whether to include configurations of commands without a Trainer.
+    """
     folder = shipped_folder()
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")]
     names = [name for name in names if commands or name not in COMMANDS]
@@ -27,17 +32,17 @@ def shipped_configs(commands: bool = False) -> list[str]:
 
 
 def complete_configs(command: str = "fit") -> list[str]:
-    """Those that are a run by themselves, of `fit` or `pretrain`; the others are overlays."""
+    """Return the configurations that are a complete run of `fit` or `pretrain`; the others are overlays."""
     if command == "pretrain":
         return [name for name in shipped_configs() if name.startswith(PRETRAINING) and name not in OVERLAYS]
     return [name for name in shipped_configs() if "/" not in name]
 
 
 def find_config(name: str) -> Path:
-    """The file that `--config NAME` means.
+    """Return the file that `--config NAME` means.
 
     Raises:
-        SettingError: no such file here or among the shipped ones.
+        SettingError: There is no such file here or among the shipped ones.
     """
     for path in (Path(name), shipped_folder() / OLD_NAMES.get(name, name)):
         if path.is_file():
@@ -52,7 +57,7 @@ def find_config(name: str) -> Path:
 
 
 def resolve_configs(args: list[str]) -> list[str]:
-    """Replace the value of every `--config` by the file it means."""
+    """Replace the value of every `--config` by the path of its file."""
     return list(_resolved(args))
 
 
@@ -70,6 +75,6 @@ def _resolved(args: list[str]) -> Iterator[str]:
 
 
 def summary(name: str) -> str:
-    """First comment line of a shipped configuration."""
+    """Return the first comment line of a shipped configuration."""
     first = (shipped_folder() / name).read_text().splitlines()[0]
     return first.removeprefix("#").strip()

@@ -1,4 +1,4 @@
-"""The command that turns a checkpoint of a run, however many ranks wrote it, into one safetensors file of weights."""
+"""Turn a checkpoint of a run, whatever its number of ranks, into one safetensors file of weights."""
 
 import json
 import sys
@@ -29,8 +29,8 @@ def consolidate_command(args: list[str]) -> int:
     """Run `consolidate MODEL --output OUT.safetensors`.
 
     Raises:
-        ArgumentError: wrong usage.
-        SettingError: no file to write, or OUT is no name of a safetensors file.
+        ArgumentError: Wrong usage.
+        SettingError: No file to write is given, or its name does not end with .safetensors.
     """
     options = consolidate_parser().parse_args(args)
     set_up_messages()
@@ -43,13 +43,13 @@ def consolidate_command(args: list[str]) -> int:
 
 
 def consolidate(checkpoint: Path, out: Path) -> Path:
-    """Write the weights of a checkpoint, a folder or a file, to one safetensors file; optimizer states are left out.
+    """Write the weights of a checkpoint, a folder or a file, to one safetensors file, without optimizer states.
 
-    One tensor at a time is in memory, so that a machine without a GPU and with little memory can do it.
+    Only one tensor is in memory at a time, so that a machine without a GPU and with little memory suffices.
 
     Raises:
-        WeightsError: the checkpoint is none, or was not written to its end.
-        SettingError: the file's name does not end with .safetensors.
+        WeightsError: This is not a checkpoint, or it was not completely written.
+        SettingError: The file's name does not end with .safetensors.
     """
     if out.suffix != ".safetensors":
         raise SettingError(f"consolidate: found {out}, expected a name that ends with .safetensors")
@@ -71,6 +71,11 @@ def consolidate(checkpoint: Path, out: Path) -> Path:
 
 
 def consolidate_file(checkpoint: Path, out: Path) -> Path:
+    """Write the weights of a checkpoint that is one file, as `consolidate` does.
+
+    Raises:
+        WeightsError: The file has no `state_dict`.
+    """
     content = read_pickle(checkpoint)
     if not (isinstance(content, dict) and isinstance(content.get("state_dict"), dict)):
         raise WeightsError(f"{checkpoint}: expected a checkpoint of a run, with a state_dict.")
@@ -80,5 +85,5 @@ def consolidate_file(checkpoint: Path, out: Path) -> Path:
 
 
 def header_of(meta: Any) -> dict[str, str]:
-    """What the checkpoint says beside its tensors, by which the file can be predicted with as the checkpoint can."""
+    """Return the checkpoint's metadata as a header, which makes the file usable by `predict` like the checkpoint."""
     return {CHECKPOINT: json.dumps(meta)} if meta else {}

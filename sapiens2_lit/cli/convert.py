@@ -1,4 +1,4 @@
-"""`sapiens2-lit convert`: datasets of other programs as ours."""
+"""`sapiens2-lit convert`: write datasets of other programs in this package's layout."""
 
 import shlex
 import sys
@@ -13,18 +13,18 @@ from sapiens2_lit.errors import Interrupted, SettingError
 
 
 def convert(args: list[str]) -> int:
-    """Convert what `args` ask for; returns the exit status.
+    """Convert the dataset that `args` name; return the exit status.
 
     Raises:
-        Interrupted: a signal came; nothing is left behind.
-        SettingError, DataError: naming the option or the file that does not fit.
+        Interrupted: A signal came; nothing is left behind.
+        SettingError, DataError: Naming the option or the file that does not fit.
     """
     options = convert_parser().parse_args(args)
     source, out = options.source.expanduser(), options.out.expanduser()
     if not source.exists():
         raise SettingError(f"{source} does not exist: expected the folder or file of a dataset.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingError(f"{out} is there already and not empty: give a new folder.")
+        raise SettingError(f"{out} exists and is not empty: give a new folder.")
     check_writable(out.parent, "DIR")
     try:
         with interrupts.asked(), opened(source, options.format) as found, whole_folder(out) as folder:
@@ -36,7 +36,13 @@ def convert(args: list[str]) -> int:
 
 
 def report(out: Path, said: list[str], found: Converted) -> str:
-    """What was written, and what to do with it."""
+    """Return what was written, and the commands that use it.
+
+    Args:
+        out: The new folder.
+        said: Lines on its content.
+        found: The converted dataset.
+    """
     root = shlex.quote(str(out))
     lines = [f"{out}:", *(f"  {line}" for line in said), "next:"]
     if found.people:

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sapiens2_lit import interrupts
-from sapiens2_lit.archives.verify import set_verification
 from sapiens2_lit.atomic_write import check_writable, write_whole
 from sapiens2_lit.cli.curate_options import curate_parser
 from sapiens2_lit.cli.curate_stages import build_stages, check_stage_options
+from sapiens2_lit.cli.engine_options import check_engine_options, engine_of
 from sapiens2_lit.curation.score import Scored, score
 from sapiens2_lit.curation.scores import read_scores
 from sapiens2_lit.curation.select import Selection, select
 from sapiens2_lit.curation.settings import SelectSettings, read_settings
 from sapiens2_lit.data.files import absent_files
-from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.data.readers.images import read_image
 from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.errors import DataError, Interrupted, SettingError
@@ -33,26 +32,31 @@ if TYPE_CHECKING:
 
 
 def curate(args: Sequence[str]) -> int:
-    """Do what `args` ask for; returns the exit status.
+    """Score or select, as `args` say; return the exit status.
 
     Raises:
-        ArgumentError: wrong usage.
-        Interrupted: a signal came; what is there is whole.
-        SettingError, DataError, WeightsError: naming the option or the file; nothing is half written.
+        ArgumentError: Wrong usage.
+        Interrupted: A signal came; files that exist are complete.
+        SettingError, DataError, WeightsError: Naming the option or the file; no file is half written.
     """
     options = curate_parser().parse_args(list(args))
     return curate_score(options) if options.step == "score" else curate_select(options)
 
 
 def curate_score(options: Namespace) -> int:
-    """Score the pictures of a folder."""
+    """Score the pictures of a folder; return the exit status.
+
+    Raises:
+        Interrupted: A signal came; the same command resumes.
+    """
     check_stage_options(options)
-    shard = parse_shard(options.shard)
+    check_engine_options(options, "shard")
+    shard = parse_shard(options.shard or "1/1")
     check_writable(options.output, "--output")
-    set_max_pixels(options.max_pixels)
-    set_verification(options.verify)
+    networks = any((options.detector, options.model, options.backbone))
+    places = [options.images, options.detector_weights, *map(as_path, (options.model, options.backbone))]
     try:
-        with interrupts.asked():
+        with interrupts.asked(), engine_of(options, options.output, places, networks) as engine:
             done = score(
                 open_root(options.images),
                 options.output,
@@ -60,6 +64,7 @@ def curate_score(options: Namespace) -> int:
                 shard_size=options.shard_size,
                 part=(shard.index, shard.number),
                 workers=options.workers,
+                engine=engine,
             )
     except Interrupted as error:
         raise error.with_advice("the same command goes on from here") from None
@@ -67,8 +72,13 @@ def curate_score(options: Namespace) -> int:
     return 0
 
 
+def as_path(name: str | None) -> Path | None:
+    """Return the path that an option names, if any."""
+    return None if name is None else Path(name).expanduser()
+
+
 def score_report(options: Namespace, done: Scored) -> str:
-    """What was scored, and what comes next."""
+    """Return what was scored, and the next command."""
     lines = [
         f"{options.output}: {done.pictures:,} pictures in {done.shards} shards; of {done.own} here {done.kept} were "
         f"there, {done.own - done.kept} are new, with {done.damaged} damaged pictures"
@@ -84,7 +94,11 @@ def score_report(options: Namespace, done: Scored) -> str:
 
 
 def curate_select(options: Namespace) -> int:
-    """Select by scores, and write list, counts and page."""
+    """Select by scores, and write the list, the counts and the page; return the exit status.
+
+    Raises:
+        SettingError: `--output` has a suffix of the files beside the list.
+    """
     settings = SelectSettings() if options.config is None else read_config(options.config)
     output = options.output
     if output.suffix.lower() in (".json", ".html"):
@@ -109,16 +123,16 @@ def curate_select(options: Namespace) -> int:
 
 
 def say(stage: str) -> None:
-    """Say on standard error what is being done."""
+    """Name the current stage on standard error."""
     interrupts.check()
     sys.stderr.write(f"{stage} ...\n")
 
 
 def read_config(name: str) -> SelectSettings:
-    """The settings of a file, found as of every `--config`.
+    """Return the settings of a file, which is found like every `--config`.
 
     Raises:
-        SettingError: it cannot be read, or a setting does not fit.
+        SettingError: The file cannot be read, or a setting does not fit.
     """
     from sapiens2_lit.cli.configs import find_config
 
@@ -131,26 +145,32 @@ def read_config(name: str) -> SelectSettings:
 
 
 def expect_pictures(root: Path, found: Selection) -> None:
-    """Check that all selected pictures are there.
+    """Check that all selected pictures exist.
 
     Raises:
-        DataError: some are not; nothing was written.
+        DataError: Some do not; nothing was written.
     """
     if absent := sorted(absent_files(root, found.paths)):
         raise DataError(
-            f"{root}: {len(absent)} of {len(found.paths)} selected pictures are not there, such as {absent[0]}; give "
+            f"{root}: {len(absent)} of {len(found.paths)} selected pictures are missing, such as {absent[0]}; give "
             "--images DIR if they have moved, else run `curate score` again"
         )
 
 
 def read_one(root: Path, path: str) -> "RGB":
-    """A picture of the pool, for the page."""
+    """Read one picture of the pool, for the page."""
     interrupts.check()
     return read_image(root / path)
 
 
 def select_report(output: Path, root: Path, found: Selection) -> str:
-    """What each stage has left, the files, and what reads the list."""
+    """Return the pictures left after each stage, the files, and the commands that read the list.
+
+    Args:
+        output: The list.
+        root: Folder of the pool.
+        found: The selection.
+    """
     width = max(len(stage.name) for stage in found.stages)
     lines = [stage_line(stage, width) for stage in found.stages]
     if found.clusters:
@@ -173,5 +193,6 @@ def select_report(output: Path, root: Path, found: Selection) -> str:
 
 
 def stage_line(stage: Any, width: int) -> str:
+    """Return one line: the stage's name, padded to `width`, and the pictures that it leaves."""
     note = f"  ({stage.note})" if stage.note else ""
     return f"{stage.name:{width}}  {stage.left:>10,}{note}"

@@ -1,7 +1,8 @@
-"""The options of `curate`, made without torch."""
+"""The options of `curate`; building them needs no torch."""
 
 from pathlib import Path
 
+from sapiens2_lit.cli.engine_options import add_engine_options
 from sapiens2_lit.cli.options import Parser, add_trust_options
 
 CURATE = """\
@@ -18,7 +19,7 @@ every threshold. Without --config duplicates alone are dropped."""
 
 
 def curate_parser() -> Parser:
-    """All options of `curate score` and `curate select`."""
+    """Return the parser of `curate score` and `curate select`."""
     parser = Parser("sapiens2-lit curate", description=CURATE)
     steps = parser.add_subparsers(
         dest="step", metavar="score | select", required=True, parser_class=StepParser
@@ -29,18 +30,17 @@ def curate_parser() -> Parser:
 
 
 class StepParser(Parser):
-    """A `Parser` as argparse makes those of steps."""
+    """A `Parser` that argparse can build for a step."""
 
     def __init__(self, **settings: object) -> None:
         super().__init__(str(settings.pop("prog")), **settings)
 
 
 def add_score_options(parser: Parser) -> None:
+    """Add the options of `curate score`."""
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of pictures")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the scores")
-    parser.add_argument(
-        "--shard", default="1/1", metavar="I/N", help="every N-th shard from the I-th, from 1"
-    )
+    parser.add_argument("--shard", metavar="I/N", help="every N-th shard, from the I-th, counted from 1")
     parser.add_argument(
         "--shard_size", type=int, default=1000, metavar="N", help="pictures in a file (%(default)s)"
     )
@@ -49,13 +49,14 @@ def add_score_options(parser: Parser) -> None:
     )
     parser.add_argument("--max_pixels", type=int, metavar="N", help="largest picture, width x height")
     parser.add_argument("--device", default="auto", help="of networks: cpu, cuda, mps or auto (%(default)s)")
+    add_engine_options(parser)
     people = parser.add_argument_group("people")
     people.add_argument(
         "--detector",
         metavar="NAME",
         help="finds people: torchvision/NAME, a hub id or folder of transformers",
     )
-    people.add_argument("--detector_weights", type=Path, metavar="FILE", help="of torchvision/NAME")
+    people.add_argument("--detector_weights", type=Path, metavar="FILE", help="weights of torchvision/NAME")
     people.add_argument("--threshold", type=float, metavar="S", help="the detector's lowest score (0.5)")
     people.add_argument(
         "--model", metavar="SOURCE", help="a pose model, which sees whether heads are visible"
@@ -67,9 +68,11 @@ def add_score_options(parser: Parser) -> None:
     )
     more.add_argument(
         "--image_size", type=int, nargs=2, default=[256, 192], metavar=("HEIGHT", "WIDTH"),
-        help="that the backbone sees (256 192)",
+        help="input size of the backbone (256 192)",
     )  # fmt: skip
-    more.add_argument("--batch_size", type=int, default=16, metavar="N", help="of the backbone (%(default)s)")
+    more.add_argument(
+        "--batch_size", type=int, default=16, metavar="N", help="pictures at a time (%(default)s)"
+    )
     more.add_argument(
         "--columns", nargs="+", default=[], metavar="CLASS",
         help="columns of your own, such as sapiens2_lit.curation.Colorfulness",
@@ -77,6 +80,7 @@ def add_score_options(parser: Parser) -> None:
 
 
 def add_select_options(parser: Parser) -> None:
+    """Add the options of `curate select`."""
     parser.add_argument(
         "scores", type=Path, nargs="+", metavar="SCORES", help="folders of scores, or files of them"
     )

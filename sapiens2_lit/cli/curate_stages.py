@@ -1,21 +1,23 @@
-"""What the options of `curate score` add to every row: people, heads, embeddings, columns of one's own."""
+"""Build what the options of `curate score` add to every row: people, heads, embeddings, columns of the user."""
 
 from argparse import Namespace
 from typing import Any
 
+from sapiens2_lit.archives.verify import set_verification
+from sapiens2_lit.data.pixel_limit import set_max_pixels
 from sapiens2_lit.errors import SettingError
 
 
 def check_stage_options(options: Namespace) -> None:
-    """Check options that mean something only together.
+    """Check options that have an effect only together with another, and their ranges.
 
     Raises:
-        SettingError: one has no meaning without another, or is out of its range.
+        SettingError: An option has no effect without another, or is out of its range.
     """
     if options.detector is None:
         for name in ("threshold", "detector_weights"):
             if getattr(options, name) is not None:
-                raise SettingError(f"--{name} is the detector's; it means nothing without --detector NAME")
+                raise SettingError(f"--{name} has no effect without --detector NAME")
     for name in ("batch_size", "shard_size", "workers"):
         value = getattr(options, name)
         if value is not None and value < 1:
@@ -23,13 +25,15 @@ def check_stage_options(options: Namespace) -> None:
 
 
 def build_stages(options: Namespace) -> list[Any]:
-    """The stages that options ask for, networks loaded.
+    """Build the stages that the options ask for, load their networks, and set the limits for reading files.
 
     Raises:
-        SettingError, WeightsError: naming the option that does not fit.
+        SettingError, WeightsError: Naming the option that does not fit.
     """
     from sapiens2_lit.curation.columns import load_column
 
+    set_max_pixels(options.max_pixels)
+    set_verification(options.verify)
     stages: list[Any] = [load_column(text) for text in options.columns]
     if options.detector is not None or options.model is not None:
         stages.append(build_people(options))
@@ -42,7 +46,7 @@ def build_stages(options: Namespace) -> list[Any]:
 
 
 def build_people(options: Namespace) -> Any:
-    """Detector and pose model, as far as they are asked for."""
+    """Build detector and pose model, as far as the options ask for them."""
     from sapiens2_lit.cli.find_run import find_model
     from sapiens2_lit.curation.people import People
     from sapiens2_lit.inference.model import find_device, load_model

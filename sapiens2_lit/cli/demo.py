@@ -1,4 +1,4 @@
-"""`sapiens2-lit demo`: generate people, train on them, print what was learnt and draw it."""
+"""`sapiens2-lit demo`: generate people, train on them, print what was learned and draw it."""
 
 import shlex
 import sys
@@ -25,11 +25,15 @@ CONFIG = "quickstart.yaml"
 PEOPLE = Settings(size=(256, 192), tasks=("pose", "segmentation"))
 METRICS = ("pose/PCK@0.05", "pose/PCK@0.1", "pose/AP", "seg/mIoU", "seg/foreground_mIoU")
 DRAWN = 8
-FEWEST = 20  # pictures: a tenth is tested on, another validated on, and quickstart.yaml takes batches of 16
+FEWEST = 20  # pictures: a tenth for tests, a tenth for validation, and quickstart.yaml takes batches of 16
 
 
 def demo(args: list[str]) -> None:
-    """Generate people once, fit pose and segmentation on them, print metrics of held-out ones, save predictions.png."""
+    """Generate people, fit pose and segmentation on them, print metrics on held-out ones, and save predictions.png.
+
+    Raises:
+        SettingError: `--num` or `--steps` is too small.
+    """
     options = demo_parser().parse_args(args)
     if options.num < FEWEST:
         raise SettingError(f"--num {options.num}: expected {FEWEST} or more, of which a tenth is held out")
@@ -52,7 +56,7 @@ def demo(args: list[str]) -> None:
 
 
 def measure(cli: SapiensCLI) -> str:
-    """A table of the metrics on the test split, which neither training nor validation has seen."""
+    """Return a table of the metrics on the test split, which neither training nor validation has seen."""
     (found,) = cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
     people = len(cli.datamodule.datasets["test"])
     return "\n".join(
@@ -63,9 +67,18 @@ def measure(cli: SapiensCLI) -> str:
 def compare_predictions(
     model: SapiensModule, batch: dict[str, Any], settings: Settings, count: int
 ) -> list[np.ndarray]:
-    """The first samples of a generated dataset's batch, each beside its labels and the predictions of both heads.
+    """Draw the first samples of a generated dataset's batch, each beside its labels and the predictions of both heads.
 
-    A picture is generated anew from its index, which is its `image_id`, and its labels with it.
+    A picture and its labels are generated again from its index, which is its `image_id`.
+
+    Args:
+        model: With a head `pose` and a head `seg`.
+        batch: Of the dataset, with `image` (B, 3, H, W).
+        settings: The dataset's.
+        count: Number of samples to draw.
+
+    Returns:
+        One RGB picture (H, W, 3) for each sample.
     """
     batch = {key: value[:count] for key, value in batch.items()}
     heads = dict(model.named_heads())
@@ -85,7 +98,15 @@ def compare_predictions(
 def compare(
     frame: Frame, heads: dict[str, Any], keypoints: np.ndarray, labels: np.ndarray, affine: np.ndarray
 ) -> np.ndarray:
-    """Labels beside `keypoints` (K, 3) in the frame's pixels and class map `labels` (h, w), to which `affine` leads."""
+    """Draw labels beside predictions.
+
+    Args:
+        frame: Picture and labels.
+        heads: By name, with `pose` and `seg`.
+        keypoints: Predicted (K, 3): x, y, score, in pixels of the frame.
+        labels: Predicted class map (h, w).
+        affine: From the frame's pixels to those of `labels`, (2, 3).
+    """
     pose, segmentation = heads["pose"], heads["seg"]
     assert isinstance(pose, PoseHead)
     assert isinstance(segmentation, SegmentationHead)
@@ -104,5 +125,6 @@ def compare(
 
 
 def say(text: str) -> None:
+    """Write a line on standard output at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

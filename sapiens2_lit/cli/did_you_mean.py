@@ -1,4 +1,4 @@
-"""What a mistyped option may have meant, among all settings of the run, those of its chosen classes included."""
+"""Suggest settings that a mistyped option may have meant, among all settings of the run and of its classes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -14,7 +14,7 @@ ANY_DEPTH = ("class_path", "dict_kwargs", "help")  # what every class may have
 
 
 def suggestions(args: Sequence[str]) -> list[str]:
-    """A line for each option and each key of a configuration that is no setting of the run, with what is like it."""
+    """Return a line for each option and configuration key that the run does not have, with similar settings."""
     args = in_todays_names(resolve_configs(list(args)))
     known = {setting.key for setting in run_settings(merged(args))} | set(ALWAYS)
     found = []
@@ -26,13 +26,18 @@ def suggestions(args: Sequence[str]) -> list[str]:
 
 
 def is_known(name: str, known: set[str]) -> bool:
-    """Whether a key is a setting, holds settings, or lies in what takes any key."""
+    """Return whether a key is a setting, holds settings, or lies in a setting that accepts any key."""
     last = name.rpartition(".")[2]
     return name in known or last in ANY_DEPTH or any(key.startswith(f"{name}.") for key in known)
 
 
 def closest(name: str, known: set[str]) -> list[str]:
-    """Up to three options that may have been meant: with a similar last part, at another place, or similar in all."""
+    """Return up to three options that may be meant: with a similar last part, the same one elsewhere, or a similar key.
+
+    Args:
+        name: The key as typed.
+        known: All keys.
+    """
     parent, _, last = name.rpartition(".")
     beside = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == parent}
     found = [beside[part] for part in get_close_matches(last, beside, n=2)]

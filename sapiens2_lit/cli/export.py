@@ -1,4 +1,4 @@
-"""`sapiens2-lit export`: a trained model in the format of others, with licence and model card."""
+"""`sapiens2-lit export`: write a trained model in another program's format, with license and model card."""
 
 import sys
 from argparse import Namespace
@@ -37,12 +37,12 @@ SMALL_FILES = 4_000_000  # bytes: of a graph and what lies beside it
 
 
 def export(args: list[str], api: HfApi | None = None) -> int:
-    """Export as `args` ask for; returns the exit status.
+    """Export as `args` say; return the exit status.
 
     Raises:
-        SettingError: an option does not fit, or the format cannot hold the model.
-        WeightsError: the checkpoint is not found or not readable.
-        ExportError: the export does not compute what the model does.
+        SettingError: An option does not fit, or the format cannot hold the model.
+        WeightsError: The checkpoint is not found or not readable.
+        ExportError: The exported model computes something else than the model.
     """
     options = parse(args)
     set_up_messages()
@@ -83,7 +83,14 @@ def export(args: list[str], api: HfApi | None = None) -> int:
 
 
 def export_backbone(source: Path, out: Path, options: Namespace, api: HfApi) -> int:
-    """Export the backbone of a pretraining; returns the exit status."""
+    """Export the backbone of a pretraining; return the exit status.
+
+    Args:
+        source: File of the backbone.
+        out: Folder to write.
+        options: Of the command.
+        api: Client of the hub.
+    """
     name = options.push_to_hub or out.name
     with new_folder(out, overwrite=options.overwrite) as folder:
         checked = write_backbone_folder(source, folder, options.format, name, options.check)
@@ -97,7 +104,16 @@ def export_backbone(source: Path, out: Path, options: Namespace, api: HfApi) -> 
 def write_metadata(
     model: InferenceModel, folder: Path, exported: Exported, origin: Provenance, run: TrainingRun, name: str
 ) -> str:
-    """Write manifest, licence and card; returns what became of the licence."""
+    """Write manifest, license and model card; return what was done about the license.
+
+    Args:
+        model: That was exported.
+        folder: Of the export.
+        exported: What was written.
+        origin: Where the weights come from.
+        run: The training.
+        name: Title of the card.
+    """
     write_json(folder / MANIFEST, manifest(model, exported, origin))
     licence = write_licence(folder, exported.weights, origin)
     card = write_card(name, model, exported, origin, run)
@@ -106,7 +122,13 @@ def write_metadata(
 
 
 def report(out: Path, exported: Exported, licence: str) -> str:
-    """What was written, and what is left to do."""
+    """Return lines on what was written and what remains to be done.
+
+    Args:
+        out: Folder of the export.
+        exported: What was written.
+        licence: What `write_metadata` returned.
+    """
     files = ", ".join(sorted(path.name for path in out.iterdir()))
     todo = {
         "notice": f"\n{out / 'LICENSE'} is a notice: put the text of the Sapiens2 License there before you pass it on",

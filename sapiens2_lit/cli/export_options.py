@@ -17,12 +17,12 @@ Write a trained model in another format, into a folder with its licence and a mo
   torch-export   a package of torch.export, any heads
   onnx           ONNX, any heads, with a program that uses it by numpy and onnxruntime alone
 
-What was written is run and compared with the model, unless --check false."""
+The written model is run and compared with the original, unless --check false."""
 FORMATS = ("released", "transformers", "torch-export", "onnx")
 
 
 def export_parser() -> Parser:
-    """All options of the command."""
+    """Return the parser of the command."""
     parser = Parser("sapiens2-lit export", description=DESCRIPTION)
     parser.add_argument("older", nargs="*", metavar="CKPT OUT", help="older form of --model and --output")
     parser.add_argument(
@@ -67,11 +67,11 @@ def export_parser() -> Parser:
 
 
 def parse(args: list[str]) -> Namespace:
-    """The options, with `model` and `output` set.
+    """Return the options, with `model` and `output` set.
 
     Raises:
-        ArgumentError: wrong usage.
-        SettingError: an option without effect, or no model or no folder.
+        ArgumentError: Wrong usage.
+        SettingError: An option has no effect, or model or folder are missing.
     """
     options = export_parser().parse_args(args)
     options.model, options.output = model_and_output(options)
@@ -79,17 +79,17 @@ def parse(args: list[str]) -> Namespace:
         raise SettingError(f"--opset has no effect with --format {options.format}")
     if options.format != "onnx" and options.precision is not None:
         raise SettingError(
-            f"--precision has no effect with --format {options.format}: it is of --format onnx"
+            f"--precision has no effect with --format {options.format}, only with --format onnx"
         )
     options.opset = options.opset or OPSETS[0]
     return options
 
 
 def model_and_output(options: Namespace) -> tuple[str, Path]:
-    """What to export, and where to, from `--model` and `--output` or from the older `CKPT OUT [--output RUNS]`.
+    """Return what to export and where to, from `--model` and `--output`, or from the older `CKPT OUT [--output RUNS]`.
 
     Raises:
-        SettingError: one of them is not given, or the model is given twice.
+        SettingError: One of them is missing, or the model is given twice.
     """
     if options.older:
         if options.model is not None or len(options.older) != 2:

@@ -1,4 +1,4 @@
-"""Which file `--model` and `--ckpt_path` mean: of a run, of a folder of runs, or a file by itself."""
+"""Find the file that `--model` and `--ckpt_path` mean: of a run, of a folder of runs, or a file by itself."""
 
 import logging
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ _log = logging.getLogger(__name__)
 
 
 def find_model(source: str) -> str:
-    """The checkpoint, released file, folder or hub id that `--model` means.
+    """Return the checkpoint, released file, folder or hub id that `--model` means.
 
     Args:
-        source: a file or a hub id, which stand for themselves; a run's folder or a folder of runs: the best checkpoint
-            of the newest run that has one, else the last checkpoint of the newest run; with `/best` or `/last` at the
-            end of the folder, that one alone.
+        source: A file or a hub id, returned as it is; or a run's folder or a folder of runs, for the best checkpoint of
+            the newest run that has one, else the last checkpoint of the newest run; or such a folder followed by
+            `/best` or `/last`, for that checkpoint alone.
 
     Raises:
-        SettingError: there is no such file or folder, or no such checkpoint in it.
+        SettingError: There is no such file or folder, or no such checkpoint in it.
     """
     path = Path(source).expanduser()
     if path.is_dir() and (found := checkpoint_in(path)):
@@ -40,10 +40,10 @@ def find_model(source: str) -> str:
 
 
 def expect_hub_id(source: str) -> None:
-    """Check that what is no file here can be a repository on the hub.
+    """Check that a name without a file can be a repository on the hub.
 
     Raises:
-        SettingError: it cannot, or its folder holds runs, of which it is none.
+        SettingError: It cannot, or its folder holds runs, and this is none of them.
     """
     beside = sorted(path.parent.name for path in Path(source).expanduser().parent.glob("*/version_*"))
     if not is_hub_id(source) or beside:
@@ -55,10 +55,19 @@ def expect_hub_id(source: str) -> None:
 
 
 def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
-    """What `--ckpt_path` means: a path; with `last`, `best` that of the newest run of `output`, with `auto` its last.
+    """Return the checkpoint that `--ckpt_path` means.
+
+    Args:
+        ckpt_path: A path; `last` or `best` of the newest run in `output` that has one; `auto`: `last` if there is one;
+            or
+            None.
+        output: Folder of the runs.
+
+    Returns:
+        A path, or None if `ckpt_path` is None, or `auto` without a checkpoint.
 
     Raises:
-        SettingError: there is none.
+        SettingError: There is no such checkpoint.
     """
     if ckpt_path is None or Path(ckpt_path).exists() or "://" in ckpt_path:
         return ckpt_path
@@ -76,12 +85,12 @@ def find_checkpoint(ckpt_path: str | None, output: Path) -> str | None:
 
 
 def next_run(output: Path) -> Path:
-    """The folder of a run that is new in `output`."""
+    """Return the folder of the next run in `output`."""
     return output / f"version_{1 + max(map(version_number, output.glob('version_*')), default=-1)}"
 
 
 def run_of(ckpt_path: str | None) -> Path | None:
-    """The run folder that a checkpoint of ours lies in."""
+    """Return the run folder that a checkpoint lies in; None if it lies elsewhere."""
     folder = (
         Path(ckpt_path).parents[1] if ckpt_path and Path(ckpt_path).parent.name == "checkpoints" else None
     )
@@ -89,9 +98,12 @@ def run_of(ckpt_path: str | None) -> Path | None:
 
 
 def with_model(options: Sequence[str]) -> list[str]:
-    """Today's form of `--ckpt_path`, `--out` and, beside `--ckpt_path best|last`, `--output`, accepted until 1.0.
+    """Translate the older `--ckpt_path` and `--out` to `--model` and `--output`; accepted until 1.0.
 
     `--ckpt_path best --output RUNS --out DIR` becomes `--model RUNS/best --output DIR`.
+
+    Raises:
+        SettingError: `--ckpt_path` and `--model` are both given.
     """
     checkpoint, out = value_of(options, "--ckpt_path"), value_of(options, "--out")
     if checkpoint is None and out is None:

@@ -60,11 +60,12 @@ def run(
     command_line: "type[SapiensCLI] | None" = None,
     module: type[BackboneModule] = SapiensModule,
 ) -> "SapiensCLI":
-    """Run `[command, *options]`; returns the finished command line object with its trainer, model and data.
+    """Run `[command, *options]`; return the finished command line object with its trainer, model and data.
 
     Args:
-        command_line: how options become a run, `SapiensCLI` by default.
-        module: what is trained.
+        args: The command and its options.
+        command_line: The class that turns options into a run; None for `SapiensCLI`.
+        module: The class of the module that is trained.
     """
     set_up_messages()
     import_public_classes()
@@ -79,36 +80,34 @@ def run(
         auto_configure_optimizers=False,
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
-        parser_kwargs={"exit_on_error": False} | {name: {"exit_on_error": False} for name in COMMANDS},
+        load_from_checkpoint_support=(command_line or SapiensCLI).saves,
+        parser_kwargs={"exit_on_error": False, args[0]: {"exit_on_error": False}},
         args=args,
     )
 
 
-COMMANDS = ("fit", "validate", "test")
-
-
 def import_public_classes() -> None:
-    """Import what settings may name without its module, as `--data PoseDataModule`: the parser knows what is there."""
+    """Import the classes that settings may name without their module, such as `--data PoseDataModule`."""
     for package in (backbones, callbacks, datamodules, heads, losses, transforms):
         for name in package.__all__:
             getattr(package, name)
 
 
 class SapiensCLI(LightningCLI):
-    """One run lives in `OUTPUT/version_N`: config.yaml, checkpoints/, metrics.csv, pictures/, TensorBoard's events.
+    """The commands with a Trainer: each run has a folder, `OUTPUT/version_N`.
 
-    `--ckpt_path last` or `best` means the newest run of `--output` that has one; `fit` goes on in its folder. `auto` is
-    `last` where there is one, else nothing: the command of a job that is put back into the queue.
+    It holds config.yaml, checkpoints/, metrics.csv, pictures/ and TensorBoard's events. `--ckpt_path last` or `best`
+    means the newest run of `--output` that has one; `fit` resumes in its folder. `auto` means `last` if there is one,
+    else a new run: for jobs that are queued again.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Runs the command.
+    saves = True  # checkpoints, which hold the settings
 
-        Raises:
-            OutOfMemory: with what to change.
-        """
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Run the command; a lack of memory raises OutOfMemory, which says what to change."""
         self.sole_writer = SoleWriter()
         self.before: Beginning | None = None
+        self.command = kwargs["args"][0]
         try:
             with interrupts.undone(self.leave):
                 super().__init__(*args, **kwargs)
@@ -126,30 +125,30 @@ class SapiensCLI(LightningCLI):
             self.sole_writer.release()
 
     def leave(self) -> None:
-        """Give the run's folder free, and leave nothing of a run that has not begun."""
+        """Release the run's folder, and remove what a run that has not begun has written."""
         self.sole_writer.release()
         if self.before is not None:
             self.before.remove()
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Those of Lightning but for predict, which is a command without a Trainer."""
-        known = LightningCLI.subcommands()
-        return {name: known[name] for name in COMMANDS}
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning asks an instance
+        """Return the command that is run alone: a parser of each of the others would take as long to make."""
+        return {self.command: LightningCLI.subcommands()[self.command]}
 
     def _parse_ckpt_path(self) -> None:
-        """Nothing: hyper-parameters in a checkpoint may come from a stranger, and the user's options win."""
+        """Do nothing: hyperparameters in a checkpoint may come from a stranger, and the user's options win."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options of a run."""
         add_run_options(parser)
 
     def before_instantiate_classes(self) -> None:
+        """Check the settings and fill in those that are left open."""
         settings = self.config[self.subcommand]
         set_verification(settings.verify)
         settings.ckpt_path = find_checkpoint(settings.ckpt_path, Path(settings.output))
         settings.weights_only = settings.weights_only is not False  # a checkpoint may come from a stranger
         check_run(settings, str(self.subcommand))
-        if self.subcommand != "fit":  # ten numbers are said instead of Lightning's table of all
+        if self.subcommand != "fit":  # ten metrics are printed instead of Lightning's table of all
             self.talks, settings.verbose = settings.verbose, False
         check_kinds(settings.model)
         self.share_settings(settings)
@@ -162,7 +161,7 @@ class SapiensCLI(LightningCLI):
         choose_padding(settings.model)
 
     def instantiate_classes(self) -> None:
-        """Make all that the configuration says, in the run's folder, which from now on is this run's alone."""
+        """Build everything that the configuration names; from now on the run's folder belongs to this run alone."""
         settings = self.config[self.subcommand]
         writes = self.subcommand == "fit" and not settings.trainer.fast_dev_run
         if writes:
@@ -172,6 +171,7 @@ class SapiensCLI(LightningCLI):
             super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Build the Trainer with this package's loggers, callbacks and plugins."""
         settings = self.config[self.subcommand]
         kwargs |= self.duration()
         kwargs.setdefault("default_root_dir", settings.output)
@@ -181,13 +181,13 @@ class SapiensCLI(LightningCLI):
         self.data_wait = DataWait() if self.subcommand == "fit" and not own_profiler else None
         kwargs["callbacks"] = self.callbacks()
         kwargs["plugins"] = self.plugins()
-        kwargs["enable_model_summary"] = False  # the start table says more, in fewer lines
+        kwargs["enable_model_summary"] = False  # `ModelSummary` of this package has more in fewer lines
         if self.data_wait is not None:
             kwargs["profiler"] = self.data_wait
         return super().instantiate_trainer(**kwargs)
 
     def duration(self) -> dict[str, Any]:
-        """Arguments of the Trainer that say how long it trains, where the settings did not: now they do."""
+        """Return the Trainer's arguments for its duration if the settings leave it open, and complete the settings."""
         settings = self.config[self.subcommand]
         if self.subcommand != "fit" or not is_open(settings.trainer):
             return {}
@@ -199,12 +199,12 @@ class SapiensCLI(LightningCLI):
         return {name: settings.trainer[name] for name in names}
 
     def callbacks(self) -> list[L.Callback]:
-        """The user's own callbacks, and those that every run has."""
+        """Return the user's callbacks and those of every run; a LearningRateFinder raises SettingError."""
         built = self.config_init[self.subcommand]
         callbacks = built.trainer.callbacks or []
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
         if self.subcommand == "fit":
-            callbacks.append(Throughput(self.data_wait))  # before what shows it
+            callbacks.append(Throughput(self.data_wait))  # before the callbacks that show it
         own_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
         if built.trainer.enable_progress_bar is not False and not own_bar:
             callbacks.append(progress_of_run())
@@ -234,7 +234,7 @@ class SapiensCLI(LightningCLI):
         return [*callbacks, preemption(built, self.before)]
 
     def observers(self, built: Namespace) -> list[L.Callback]:
-        """What shows how training goes, and stores features on the way."""
+        """Return the callbacks that show how training goes, and those that store features."""
         return [
             built.pictures,
             FedPictures(built.pictures.num_samples),
@@ -244,11 +244,11 @@ class SapiensCLI(LightningCLI):
         ]
 
     def keepers(self, built: Namespace) -> list[L.Callback]:
-        """What writes checkpoints."""
+        """Return the callbacks that write checkpoints."""
         return [built.checkpoint, built.last_checkpoint]
 
     def plugins(self) -> list[Any]:
-        """The user's own plugins, and ours for checkpoints unless one of them is that."""
+        """Return the user's plugins, and `RunCheckpointIO` unless one of them is a CheckpointIO."""
         plugins = self.config_init[self.subcommand].trainer.plugins or []
         plugins = [*plugins] if isinstance(plugins, list) else [plugins]
         if any(isinstance(plugin, CheckpointIO) for plugin in plugins):
@@ -256,7 +256,7 @@ class SapiensCLI(LightningCLI):
         return [*plugins, RunCheckpointIO(optimizers=self.subcommand == "fit")]
 
     def run_folder(self) -> Path:
-        """This run's folder under the output: of the run that goes on, or a new one."""
+        """Return this run's folder in the output: the folder of the resumed run, or a new one."""
         assert self.subcommand is not None
         settings = self.config[self.subcommand]
         output = Path(settings.output)
@@ -267,10 +267,11 @@ class SapiensCLI(LightningCLI):
         return output / run.name if run and of_run else next_run(output)
 
     def before_fit(self) -> None:
+        """Note when training starts."""
         self.began = time.monotonic()
 
     def after_fit(self) -> None:
-        """Say what was achieved, where it is, and what comes next."""
+        """Print what the run achieved, where it is, and the commands that come next."""
         settings = self.config_init["fit"]
         if self.trainer.is_global_zero and not settings.trainer.fast_dev_run:
             seconds = time.monotonic() - self.began
@@ -279,7 +280,7 @@ class SapiensCLI(LightningCLI):
             sys.stdout.flush()
 
     def after_test(self) -> None:
-        """Say what tells most, and write all."""
+        """Print the most important metrics, and write all of them."""
         settings = self.config_init[self.subcommand]
         if self.trainer.is_global_zero and self.talks and not settings.trainer.fast_dev_run:
             source = settings.ckpt_path or self.model.factory.weights
@@ -291,6 +292,7 @@ class SapiensCLI(LightningCLI):
     after_validate = after_test
 
     def after_instantiate_classes(self) -> None:
+        """Give the module its configuration, for checkpoints, and its checkpoint to resume from."""
         dump = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         self.model.config = with_vocabularies(dump[self.subcommand])
         settings = self.config[self.subcommand]
@@ -298,5 +300,5 @@ class SapiensCLI(LightningCLI):
         self.warn(settings)
 
     def warn(self, settings: Namespace) -> None:
-        """Say what may be meant otherwise."""
+        """Warn of settings that may be mistakes."""
         warn_of_other_views(self.model, self.datamodule, settings.model.heads, settings.ckpt_path)

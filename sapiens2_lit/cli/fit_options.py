@@ -1,4 +1,4 @@
-"""The options of fit, validate and test besides those of Trainer, model and data."""
+"""The options of fit, validate and test, besides those of Trainer, model and data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "output": {"default": "runs/default", "help": "Folder for the runs of this configuration."},
     "patience": {
         "type": PositiveInt | None,
-        "help": "End fit after so many validations in a row without a better score (`checkpoint.monitor`).",
+        "help": "End fit after this many validations in a row without a better score (`checkpoint.monitor`).",
     },
     "report": {
         "type": str | None,
@@ -21,15 +21,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "trust": {
         "type": list[str] | None,
-        "help": "A class that the config.yaml beside a checkpoint may name besides those of sapiens2_lit, torch and "
-        "lightning, or a module with all in it; may be repeated. What --config names is trusted anyway.",
+        "help": "A class, or a module with all its classes, that the config.yaml beside a checkpoint may name besides "
+        "those of sapiens2_lit, torch and lightning; may be repeated. Classes in --config files are trusted anyway.",
     },
     "allow_nonfinite": {
         "type": bool,
         "nargs": "?",
         "const": True,
         "default": False,
-        "help": "Evaluate weights that are NaN or infinite all the same.",
+        "help": "Evaluate weights even if they contain NaN or infinite values.",
     },
     "verify": {
         "type": bool,
@@ -48,8 +48,8 @@ BEST = {
     "checkpoint.mode": "max",
     "checkpoint.filename": "best-step={step}",
     "checkpoint.auto_insert_metric_name": False,
-    "checkpoint.enable_version_counter": False,  # a step that is done again has the same name
-    "checkpoint.save_on_train_epoch_end": False,  # after validation, when the score is there
+    "checkpoint.enable_version_counter": False,  # a repeated step has the same name
+    "checkpoint.save_on_train_epoch_end": False,  # after validation, when the score is known
 }
 
 
@@ -58,11 +58,12 @@ def add_run_options(
     callbacks: Mapping[str, type[Callback]] = CALLBACKS,
     defaults: Mapping[str, Any] = BEST,
 ) -> None:
-    """Add what a run has besides trainer, model and data.
+    """Add the options of a run, besides those of trainer, model and data.
 
     Args:
-        callbacks: by name, whose settings are options.
-        defaults: of some of these.
+        parser: Of the command.
+        callbacks: Classes of callbacks whose settings are options, by name.
+        defaults: Of some of these settings.
     """
     for name, settings in OPTIONS.items():
         parser.add_argument(f"--{name}", **{"default": None} | settings)

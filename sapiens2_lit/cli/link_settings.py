@@ -1,4 +1,4 @@
-"""Settings that backbone, heads and data share: one place decides each."""
+"""Link settings that backbone, heads and data share: each is set in one place."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from sapiens2_lit.vocabularies.written_out import ALIASES, is_file_name, written
 
 
 def share_settings(settings: Namespace) -> None:
-    """Tell backbone and heads the data's image size, and the data the heads' vocabularies: one place decides each."""
+    """Give backbone and heads the data's image size, and the data the heads' vocabularies."""
     data = settings.data.get("init_args", Namespace())
     heads = [head.get("init_args", Namespace()) for head in settings.model.heads.values()]
     for network in (settings.model.backbone.get("init_args", Namespace()), *heads):
@@ -33,7 +33,7 @@ def share_settings(settings: Namespace) -> None:
 
 
 def datasets_of(data: Namespace) -> dict[str, Namespace]:
-    """The settings of a datamodule, or of each one in a datamodule of several, by their place in the configuration."""
+    """Return the settings of each datamodule by its place in the configuration: of a single one, or of several."""
     nested = data.get("datasets")
     if not isinstance(nested, dict):
         return {"data": data}
@@ -45,14 +45,14 @@ def datasets_of(data: Namespace) -> dict[str, Namespace]:
 
 
 def find_vocabularies(owners: Mapping[str, Namespace], data: Namespace) -> None:
-    """Let files of vocabularies be found where the data lie, too: under its root, and in `annotations` there.
+    """Find files of vocabularies also below the data's root and in `annotations` there.
 
     Args:
-        owners: what has settings of vocabularies, by its place in the configuration.
-        data: whose folders are looked at.
+        owners: Settings that may name vocabularies, by their place in the configuration; changed in place.
+        data: Settings of the data, whose folders are searched.
 
     Raises:
-        SettingError: a file is nowhere; says where it was looked for.
+        SettingError: A file is nowhere; the message lists the searched places.
     """
     roots = [Path(one.root).expanduser() for one in datasets_of(data).values() if one.get("root")]
     folders = [folder for root in roots for folder in (root, root / "annotations")]
@@ -74,9 +74,9 @@ def find_vocabularies(owners: Mapping[str, Namespace], data: Namespace) -> None:
 
 
 def with_vocabularies(config: dict[str, Any]) -> dict[str, Any]:
-    """A run's configuration in which vocabularies of one's own are written out, in place.
+    """Write the user's own vocabularies out in a run's configuration, in place, and return it.
 
-    Checkpoints hold it: they are read where the data and the files of vocabularies are not.
+    Checkpoints hold it, and are read on machines without the data and the vocabulary files.
     """
     for head in (config["model"].get("heads") or {}).values():
         settings = (head or {}).get("init_args") or {}
@@ -87,7 +87,16 @@ def with_vocabularies(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def share_vocabularies(head: Namespace, data: Namespace, place: str) -> None:
-    """The data have the skeleton and the classes of the heads."""
+    """Give the data the skeleton and the classes of a head.
+
+    Args:
+        head: Settings of the head.
+        data: Settings of the data; changed in place.
+        place: Of the data in the configuration, for messages.
+
+    Raises:
+        SettingError: The data's setting contradicts the head's.
+    """
     for vocabulary in ("skeleton", "classes"):
         predicted = head.get(vocabulary)
         if predicted is None or vocabulary not in data:
@@ -102,16 +111,25 @@ def share_vocabularies(head: Namespace, data: Namespace, place: str) -> None:
 
 
 def named(vocabulary: Any) -> Any:
-    """A vocabulary's setting, aliases by the name that they stand for."""
+    """Return a vocabulary's setting, with an alias replaced by its name."""
     return ALIASES.get(str(vocabulary), vocabulary)
 
 
 def share_relative(head: Namespace, data: Namespace, place: str) -> None:
-    """Depth is relative for both or for neither: the head decides."""
+    """Make depth relative for both data and head, or for neither; the head decides.
+
+    Args:
+        head: Settings of the head.
+        data: Settings of the data; changed in place.
+        place: Of the data in the configuration, for messages.
+
+    Raises:
+        SettingError: The data's depth is relative, but the head's is not.
+    """
     if "relative" not in head or "relative" not in data:
         return
     if data.relative and not head.relative:
         raise SettingError(
-            f"{place}.relative is true, but the head predicts metres: set model.heads.NAME.relative, too"
+            f"{place}.relative is true, but the head predicts meters: set model.heads.NAME.relative, too"
         )
     data.relative = head.relative

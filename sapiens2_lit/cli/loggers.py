@@ -1,4 +1,4 @@
-"""Loggers of a run: one that is given no folder writes into the run's."""
+"""Give the loggers of a run a folder: a logger without one writes into the run's folder."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +11,16 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from sapiens2_lit.callbacks import RunLog
 
-NOWHERE = "."  # what Weights & Biases has by itself, and others get, where nobody names a folder
+NOWHERE = "."  # the default of Weights & Biases; other loggers get it if no folder is named
 OPTIONS = ("--trainer.logger", "--trainer.logger+")
 NEED_FOLDER = ("TensorBoardLogger", "CSVLogger")  # cannot be made without `save_dir`
 
 
 def with_logger_folders(args: Sequence[str]) -> list[str]:
-    """The arguments of a command, in which loggers that need a folder have one, which means that of the run."""
+    """Return a command's arguments with a placeholder folder for loggers that need one.
+
+    It stands for the run's folder.
+    """
     found: list[str] = []
     for index, arg in enumerate(args):
         before = args[index - 1] if index else ""
@@ -38,7 +41,7 @@ def _names_folder(args: Sequence[str]) -> bool:
 
 
 def _in_file(config: str) -> str:
-    """A configuration, by its path or as text, as text if one of its loggers gets a folder."""
+    """Return a configuration (a path or text); as text if one of its loggers gets a folder."""
     is_text = "\n" in config or config.startswith("{")
     text = config if is_text or not Path(config).is_file() else Path(config).read_text(encoding="utf-8")
     if "logger" not in text:
@@ -65,11 +68,11 @@ def _filled(logger: Any) -> Any:
 
 @contextmanager
 def writing_into(run: Path, loggers: Any) -> Iterator[None]:
-    """While this lasts, the settings of loggers without a folder name the run's; saved configurations name none.
+    """Within this block, give loggers without a folder the run's; saved configurations name none.
 
     Args:
-        run: the run's folder.
-        loggers: `trainer.logger`, parsed: of one logger or of several.
+        run: The run's folder.
+        loggers: `trainer.logger`, parsed: one logger or several.
     """
     before = []
     for logger in loggers if isinstance(loggers, list) else [loggers]:
@@ -99,12 +102,12 @@ def _places(name: str, run: Path, settings: Namespace) -> dict[str, str]:
 
 
 def loggers_of_run(built: Any, folder: Path, goes_on: bool) -> list[Logger]:
-    """That of `metrics.csv`, first, since it says where the run is; and the user's own, or TensorBoard's.
+    """Return the loggers of a run: `metrics.csv` first, which defines its folder, then the user's or TensorBoard's.
 
     Args:
-        built: `trainer.logger`, made: loggers, or true or false.
-        folder: the run's.
-        goes_on: what is logged is added to what is there.
+        built: `trainer.logger`, instantiated: loggers, or true or false.
+        folder: The run's.
+        goes_on: Whether to append to existing logs.
     """
     own = RunLog(folder, goes_on=goes_on)
     if built in (None, True):

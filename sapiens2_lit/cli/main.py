@@ -1,4 +1,4 @@
-"""The command `sapiens2-lit`. What needs no torch answers without importing it."""
+"""The command `sapiens2-lit`. Commands that need no torch do not import it."""
 
 import os
 import re
@@ -34,18 +34,18 @@ usage: sapiens2-lit COMMAND [--config FILE ...] [--KEY VALUE ...]
   curate     choose from a pool:    sapiens2-lit curate score IMAGES --output scores
                                     sapiens2-lit curate select scores --config select.yaml --output LIST
   plan       memory on each GPU:    sapiens2-lit plan --config pose_308.yaml --devices 8 --memory 80
-  consolidate weights in one file:  sapiens2-lit consolidate RUN/last --output FILE.safetensors
+  consolidate weights to one file:  sapiens2-lit consolidate RUN/last --output FILE.safetensors
   convert    labels of other tools: sapiens2-lit convert SRC DIR --from NAME
   pack       a folder as tar shards: sapiens2-lit pack DIR OUT --shard_size 1GB
   synth      write a dataset of synthetic people: sapiens2-lit synth DIR --num 500 --size 512 384
   configs    list the shipped configurations; `configs show NAME` prints one
   verify     this installation:     sapiens2-lit verify [--quick] [--weights DIR]
-  demo       train on a few hundred generated images and draw what was learnt
+  demo       train on a few hundred generated images and draw what was learned
   completion bash, zsh or tcsh:     eval "$(sapiens2-lit completion bash)"
 
-Files run no code: a class of your own that a checkpoint names is imported with --trust CLASS_OR_MODULE alone.
+Files run no code: your own class that a checkpoint names is imported only with --trust CLASS_OR_MODULE.
 Later --config files and options win over earlier ones. `sapiens2-lit fit --config FILE --help` shows the settings of a
-run that people change, `--help_all` every one, `--print_config` its whole configuration.
+run that people change, `--help_all` all of them, `--print_config` its whole configuration.
 """
 TRAINER_COMMANDS = ("fit", "validate", "test")
 RUN_COMMANDS = (*TRAINER_COMMANDS, "pretrain")
@@ -79,22 +79,22 @@ OTHER_COMMANDS = {
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run one command; returns the exit status.
+    """Run one command; return the exit status.
 
-    0 is done, 1 something to mend in data or settings, 2 wrong usage, 128 + N the answer to signal N (130: Ctrl-C).
+    0: done; 1: data or settings need a change; 2: wrong usage; 128 + N: ended by signal N (130: Ctrl-C).
     """
-    # Threads of torch that wait for each other sleep: spinning, they take the CPU that the loader's processes need.
+    # Threads of torch sleep while they wait for each other: busy waiting would take CPU time from the data loader.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     args = sys.argv[1:] if args is None else list(args)
     command, rest = (args[0], args[1:]) if args else ("--help", [])
-    if command == "app":  # whose server answers Ctrl-C by itself
+    if command == "app":  # its server handles Ctrl-C itself
         return answer(command, rest)
     with interrupts.answered():
         return answer_signals(command, rest)
 
 
 def answer_signals(command: str, rest: list[str]) -> int:
-    """Run a command; returns its exit status, which tells of the signal that came meanwhile."""
+    """Run a command; return its exit status, or that of a signal that came during the run."""
     try:
         status = answer(command, rest)
     except Interrupted as error:
@@ -103,7 +103,7 @@ def answer_signals(command: str, rest: list[str]) -> int:
         if os.environ.get("SAPIENS2_LIT_TRACEBACK"):
             raise
         if not (number := interrupts.received()):
-            if interrupts.launcher_ends():  # by a signal to it alone; it says so
+            if interrupts.launcher_ends():  # by a signal to the launcher alone, which reports it
                 return 0
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -114,24 +114,24 @@ def answer_signals(command: str, rest: list[str]) -> int:
 
 
 def stopped(number: int, message: str) -> int:
-    """Say why the command ends; returns its exit status."""
-    if interrupts.is_launched():  # its launcher says it, and takes another status for a failure
+    """Print why the command ends; return its exit status."""
+    if interrupts.is_launched():  # its launcher reports it, and treats any other status as a failure
         return 0
     sys.stderr.write(f"\n{message}\n")
-    return 128 + number  # as shells tell of signals
+    return 128 + number  # as shells report signals
 
 
 def answer(command: str, rest: list[str]) -> int:
-    """Run a command; returns its exit status, with a message of what a user can mend."""
+    """Run a command; return its exit status, and print a message for errors that a user can correct."""
     try:
         return dispatch(command, rest)
     except UntrustedError as error:
         return fail(f"{error}\n{how_to_trust(command, rest, error.class_paths)}", status=1, cause=error)
     except (SapiensError, StorageError) as error:
         return fail(plain_message(error), status=1, cause=error)
-    except MemoryError as error:  # of a Trainer it is explained already
+    except MemoryError as error:  # those of a Trainer are explained before
         reason = str(error) or "the system refused it"
-        return fail(f"out of memory: {reason}. Take a smaller --batch_size or image.", status=1, cause=error)
+        return fail(f"out of memory: {reason}. Use a smaller --batch_size or image.", status=1, cause=error)
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
@@ -145,7 +145,13 @@ def answer(command: str, rest: list[str]) -> int:
 
 
 def wrong_usage(command: str, rest: list[str], message: str) -> str:
-    """What is wrong with options: of a mistyped one what it may have meant; and where the options are listed."""
+    """Return the message of wrong usage with suggestions for mistyped options, and where the options are listed.
+
+    Args:
+        command: As typed.
+        rest: Its options.
+        message: Of the parser.
+    """
     if command not in (*RUN_COMMANDS, "check", "plan"):
         return f"{message}\n`sapiens2-lit {command} --help` lists the options."
     if "torch" in sys.modules and re.search("is not accepted|unrecognized arguments", message):
@@ -159,6 +165,7 @@ def wrong_usage(command: str, rest: list[str], message: str) -> str:
 
 
 def dispatch(command: str, rest: list[str]) -> int:
+    """Import and run a command; return its exit status."""
     if command in COMMANDS and answered(command, rest):
         return 0
     if command == "predict":
@@ -247,6 +254,7 @@ def dispatch(command: str, rest: list[str]) -> int:
 
 
 def configs(rest: list[str]) -> int:
+    """List the shipped configurations, or print one; return the exit status."""
     if not rest:
         names = shipped_configs(commands=True)
         width = max(map(len, names))
@@ -260,30 +268,44 @@ def configs(rest: list[str]) -> int:
 
 
 def how_to_trust(command: str, rest: list[str], class_paths: list[str]) -> str:
-    """The command that allows what a file names."""
+    """Return the command line that allows the class paths in a file.
+
+    Args:
+        command: As typed.
+        rest: Its options.
+        class_paths: That are not trusted.
+    """
     options = [part for path in class_paths for part in ("--trust", path)]
     complete = shlex.join(["sapiens2-lit", command, *rest, *options])
-    return f"Where you trust both the file and this code:\n  {complete}"
+    return f"If you trust both the file and this code:\n  {complete}"
 
 
 def plain_message(error: Exception) -> str:
-    """The message without the traceback that a data loader's worker puts around it."""
+    """Return the message without the traceback that a data loader's worker puts around it."""
     found = re.findall(r"^sapiens2_lit\.errors\.\w+: (.*)\Z", str(error), flags=re.MULTILINE | re.DOTALL)
     return found[-1].rstrip() if found else str(error)
 
 
 def without_unions(message: str) -> str:
-    """What jsonargparse found wrong, without what it says of every type that a setting might have had as well."""
+    """Return jsonargparse's message without its lines on each alternative type of the setting."""
     noise = r"(- )?(Does not validate|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>)"
     lines = [line for line in message.splitlines() if not re.match(rf"\s*{noise}", line)]
     return dedent("\n".join(re.sub(r"^(\s*)- ", r"\1", line) for line in lines)) or message
 
 
 def print_line(text: str) -> None:
+    """Write a line on standard output."""
     sys.stdout.write(text.rstrip("\n") + "\n")
 
 
 def fail(message: str, status: int, cause: BaseException | None = None) -> int:
+    """Write an error on standard error; return the exit status.
+
+    Args:
+        message: What is wrong.
+        status: Exit status.
+        cause: The error, which this function raises instead if SAPIENS2_LIT_TRACEBACK is set.
+    """
     if cause is not None and os.environ.get("SAPIENS2_LIT_TRACEBACK"):
         raise cause
     sys.stderr.write(f"\nerror: {message}\n")

@@ -1,4 +1,4 @@
-"""What `test` and `validate` say, and the file with all of it."""
+"""Print the metrics of `test` and `validate`, and write all of them to a file."""
 
 import json
 import math
@@ -20,12 +20,15 @@ SPLITS = {"test": "test", "validate": "val"}
 def measured_lines(
     trainer: L.Trainer, module: SapiensModule, data: Any, command: str, checkpoint: str | None, folder: Path
 ) -> str:
-    """Write `metrics.json`, and return the ten numbers that tell most of it, for the terminal.
+    """Write `metrics.json`, and return its ten most important metrics as text for the terminal.
 
     Args:
-        command: test or validate.
-        checkpoint: what was measured.
-        folder: for the file.
+        trainer: After the evaluation.
+        module: The evaluated module.
+        data: Its datamodule.
+        command: `test` or `validate`.
+        checkpoint: That was evaluated; None if unknown.
+        folder: For the file.
     """
     stage = LOG_NAMES[command]
     found = {
@@ -57,7 +60,7 @@ def measured_lines(
 
 
 def count_samples(data: Any, split: str) -> int | None:
-    """Number of samples of a split, over all datasets; None where the data do not tell."""
+    """Return the number of samples of a split, over all datasets; None if the data do not tell."""
     datasets = getattr(data, "datasets", None) or {}
     found = (
         [datasets[split]]

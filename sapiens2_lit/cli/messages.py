@@ -1,4 +1,4 @@
-"""What the command line shows on the way: our messages, and of the libraries' those that help."""
+"""Set up the messages of the command line: this package's own, and those of libraries that help the user."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ NOISE = (
     "Checkpoint directory .* exists and is not empty",  # a run that goes on
     "Be aware that when using `ckpt_path`, callbacks",  # an evaluation writes no checkpoints
     "The number of training batches .* is smaller than the logging interval",  # steps count across epochs
-    r"Found \d+ module\(s\) in eval mode at the start of training",  # what is frozen; the start table says so
+    r"Found \d+ module\(s\) in eval mode at the start of training",  # frozen modules; the model summary names them
     "Total length of `list` across ranks is zero",  # data.val: null
 )
 NOISY = (
@@ -23,12 +23,12 @@ NOISY = (
     "`Trainer(val_check_interval=",  # validate_in_steps sets it
     "`weights_only` was not set",
     "is an Enum subclass",
-)  # parts of records; the last of torchao's import
+)  # parts of records; the last comes from importing torchao
 
 
 def set_up_messages() -> None:
-    """Show our own messages; drop advertisements and warnings that tell users nothing they could act on."""
-    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # what Lightning calls, not we
+    """Show this package's messages; drop advertisements and warnings of libraries that users cannot act on."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # caused by Lightning's calls
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
     for name in (
@@ -46,12 +46,14 @@ def set_up_messages() -> None:
 
 
 class ToStandardError(logging.StreamHandler[TextIO]):
-    """Writes to what standard error is at the time: whoever redirects it for a while may close that file again."""
+    """Write to the current standard error, since a caller may redirect it for a while and close that file again."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write a record to the current standard error."""
         self.stream = sys.stderr
         super().emit(record)
 
 
 def is_no_noise(record: logging.LogRecord) -> bool:
+    """Return whether a log record should be shown."""
     return not any(noise in record.getMessage() for noise in NOISY)

@@ -1,4 +1,4 @@
-"""Settings that users type by a name of before: options are refused with the new name, files are translated."""
+"""Handle old names of settings: options are refused with the new name, files are translated."""
 
 import logging
 from pathlib import Path
@@ -12,10 +12,10 @@ _log = logging.getLogger(__name__)
 
 
 def in_todays_names(args: list[str]) -> list[str]:
-    """The arguments of a command, each `--config` with old names replaced by its translated text.
+    """Return a command's arguments; a `--config` with old names is replaced by its translated text.
 
     Raises:
-        SettingError: an option has an old name; the message has the new one.
+        SettingError: An option has an old name; the message has the new one.
     """
     translated = []
     for index, arg in enumerate(args):
@@ -31,7 +31,15 @@ def in_todays_names(args: list[str]) -> list[str]:
 
 
 def refuse_old(option: str, following: str) -> None:
-    """Raise SettingError if an option, or the value after it, has an old name."""
+    """Check that neither an option nor the value after it has an old name.
+
+    Args:
+        option: As typed, with or without `=VALUE`.
+        following: The next argument; may be empty.
+
+    Raises:
+        SettingError: Naming the old and the new name.
+    """
     found = old_option(option)
     if found is None and "=" not in option and following and not following.startswith("--"):
         found = old_option(f"{option}={following}")
@@ -43,7 +51,10 @@ def refuse_old(option: str, following: str) -> None:
 
 
 def translated_file(file: str) -> str:
-    """The file itself, or where it has old names its text in today's; a warning, but for a run's own config.yaml."""
+    """Return a configuration's path, or its text with today's names if it has old ones.
+
+    Warns of old names, except in a run's own config.yaml.
+    """
     path = Path(file)
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None

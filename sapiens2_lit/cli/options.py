@@ -1,4 +1,4 @@
-"""Options of the commands without a Trainer: one spelling, one form of switches, one kind of error."""
+"""Build the options of commands without a Trainer: one spelling, one form of switches, one kind of error."""
 
 from argparse import ArgumentError, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
@@ -6,14 +6,13 @@ from difflib import get_close_matches
 from itertools import zip_longest
 from typing import Any, NoReturn
 
-DEFAULT_RUNS = "runs/default"  # where `fit` writes if nobody says
+DEFAULT_RUNS = "runs/default"  # where `fit` writes by default
 
 
 class Parser(ArgumentParser):
-    """An ArgumentParser that raises instead of ending the process; `--box-padding` is read as `--box_padding`.
+    """An ArgumentParser that raises ArgumentError instead of ending the process.
 
-    Raises:
-        ArgumentError: on wrong usage.
+    It reads `--box-padding` as `--box_padding`.
     """
 
     def __init__(self, prog: str, **settings: Any) -> None:
@@ -21,10 +20,16 @@ class Parser(ArgumentParser):
         super().__init__(prog, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False, **settings)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # as of the base class
+        """Parse as the base class does, with underscores in the names of options."""
         self.typed = with_underscores(args or [])
         return super().parse_known_args(self.typed, namespace)
 
     def error(self, message: str) -> NoReturn:
+        """Report wrong usage, with suggestions for mistyped options.
+
+        Raises:
+            ArgumentError: Always.
+        """
         names = {arg.partition("=")[0] for arg in self.typed if arg.startswith("--")}
         for name in sorted(names - self._option_string_actions.keys()):
             if near := get_close_matches(name, self._option_string_actions, n=2):
@@ -32,7 +37,14 @@ class Parser(ArgumentParser):
         raise ArgumentError(None, message)
 
     def add_switch(self, name: str, default: bool, help: str, group: Any = None) -> None:
-        """Add `--NAME [true|false]`; `--NAME` alone means true, `--no_NAME` is an older form of false."""
+        """Add `--NAME [true|false]`; `--NAME` alone means true, `--no_NAME` is an older form of false.
+
+        Args:
+            name: Of the option, without dashes.
+            default: Its value if it is not given.
+            help: Text for `--help`.
+            group: Group of options to add it to; None for the parser itself.
+        """
         (group or self).add_argument(
             f"--{name}",
             type=true_or_false,
@@ -45,16 +57,18 @@ class Parser(ArgumentParser):
 
 
 def add_trust_options(parser: Parser, group: Any = None) -> None:
-    """Add the options of every command that builds the networks of a file."""
+    """Add the options of every command that builds the networks that a file names."""
     (group or parser).add_argument(
         "--trust",
         action="append",
         default=[],
         metavar="CLASS_OR_MODULE",
-        help="a class that the file may name besides those of sapiens2_lit, torch and lightning, such as "
-        "contact.ContactHead, or a module with all in it; may be repeated",
+        help="a class, or a module with all its classes, that the file may name besides those of sapiens2_lit, torch "
+        "and lightning, such as contact.ContactHead; may be repeated",
     )
-    parser.add_switch("allow_nonfinite", False, "use weights that are NaN or infinite all the same", group)
+    parser.add_switch(
+        "allow_nonfinite", False, "use weights even if they contain NaN or infinite values", group
+    )
     add_verify_option(parser, group)
 
 
@@ -64,7 +78,7 @@ def add_verify_option(parser: Parser, group: Any = None) -> None:
 
 
 def with_underscores(args: Sequence[str]) -> list[str]:
-    """The same options with underscores in their names; `--no_ema` becomes `--ema=false`."""
+    """Return the options with underscores in their names; `--no_ema` becomes `--ema=false`."""
     found = []
     for arg in args:
         name, equals, value = arg.partition("=")
@@ -80,7 +94,7 @@ def true_or_false(text: str) -> bool:
     """Read a switch's value.
 
     Raises:
-        ArgumentTypeError: it is neither true nor false.
+        ArgumentTypeError: It is neither true nor false.
     """
     if text.lower() not in ("true", "false"):
         raise ArgumentTypeError(f"found {text!r}, expected true or false")
@@ -88,7 +102,7 @@ def true_or_false(text: str) -> bool:
 
 
 def value_of(options: Sequence[str], name: str) -> str | None:
-    """The last value given for an option, as `--name value` or `--name=value`."""
+    """Return the last value given for an option, as `--name value` or `--name=value`; None if there is none."""
     value = None
     for option, following in zip_longest(options, options[1:], fillvalue=""):
         if option == name:
@@ -99,7 +113,7 @@ def value_of(options: Sequence[str], name: str) -> str | None:
 
 
 def without(options: Sequence[str], *names: str) -> list[str]:
-    """The options without those of these names, which take one value each."""
+    """Return the options without those named, each of which takes one value."""
     kept, skip = [], False
     for option in options:
         if skip:

@@ -1,4 +1,4 @@
-"""Words that other programs have for our settings: typed here, they are answered with ours."""
+"""Answer options of other programs with the names that they have here."""
 
 from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
@@ -67,10 +67,14 @@ PREDICT_WORDS = {
 
 
 def refuse_other_words(args: Sequence[str], words: Mapping[str, str]) -> None:
-    """Answer an option, or Ultralytics' `NAME=VALUE`, that other programs have with what it is called here.
+    """Refuse options of other programs, including Ultralytics' `NAME=VALUE`, and name the option here.
+
+    Args:
+        args: As typed.
+        words: The option here, by the other program's word.
 
     Raises:
-        ArgumentError: naming both.
+        ArgumentError: Naming both.
     """
     for before, arg in zip(["", *args], args, strict=False):
         is_value = before.startswith("-") and "=" not in before

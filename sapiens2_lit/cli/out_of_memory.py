@@ -1,4 +1,4 @@
-"""What to say when memory runs out: what of this run's settings takes it, and what to change."""
+"""Explain a lack of memory: which settings of the run take it, and what to change."""
 
 import errno
 import re
@@ -26,7 +26,7 @@ class OutOfMemory(SapiensError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, of a GPU or of the host, or the system refused to give it."""
+    """Return whether memory ran out, of a GPU or the host, or the system refused it."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     refused = isinstance(error, OSError) and error.errno == errno.ENOMEM
@@ -36,11 +36,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> SapiensError | None:
-    """What happened, in a line, where a library says it in many; None where it is nothing of the kind."""
+    """Return a library's long error in one line; None if it is an error of another kind."""
     text = " ".join(str(error).split())
     if isinstance(error, RuntimeError) and (found := DEAD_WORKER.search(text)):
         return DataError(
-            f"a worker of the data loader died ({found[0]}). Where memory ran out: fewer --data.num_workers, or a "
+            f"a worker of the data loader died ({found[0]}). If memory ran out, use fewer --data.num_workers or a "
             "smaller --data.batch_size; with --data.num_workers 0 the run itself shows what happens"
         )
     if isinstance(error, ValueError) and text.startswith("`val_check_interval`"):
@@ -49,25 +49,34 @@ def explain(error: BaseException) -> SapiensError | None:
 
 
 def advice(settings: Any, error: BaseException, trained: Any = None, ranks: int | None = None) -> OutOfMemory:
-    """The error with what to change, the cheapest first: of a training as its plan tells, else by the settings alone.
+    """Return the error with changes that help, cheapest first.
+
+    For a training they come from its memory plan, otherwise from the settings alone.
 
     Args:
-        settings: of the command, as parsed.
-        trained: the `SapiensModule` that was in training, if any.
-        ranks: processes that trained it.
+        settings: Of the command, as parsed.
+        error: What was raised.
+        trained: The `SapiensModule` that was in training; None if there was none.
+        ranks: Processes that trained it; None if unknown.
     """
     first = str(error).strip().partition("\n")[0]
     try:
         told = advice_by_settings(settings) if trained is None else by_plan(settings, trained, ranks)
     except (
         Exception
-    ) as cause:  # such as of a user's own head on tensors without contents: memory matters more
+    ) as cause:  # such as a user's own head that fails on meta tensors; the lack of memory matters more
         told = f"{advice_by_settings(settings)}\n(The plan of this run failed: {cause})"
     return OutOfMemory(f"out of memory: {first}\n{told}")
 
 
 def by_plan(settings: Any, trained: Any, ranks: int | None) -> str:
-    """What takes the memory, and changes with what the training takes then; some seconds of a processor."""
+    """Return which parts take the memory, and changes with the memory that each leaves to take; a few seconds of CPU.
+
+    Args:
+        settings: Of the command, as parsed.
+        trained: The `SapiensModule` that was in training.
+        ranks: Processes that trained it; None if unknown.
+    """
     gpu = torch.cuda.is_available() and settings.get("trainer.accelerator") != "cpu"
     memory = (
         torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30 if gpu else None

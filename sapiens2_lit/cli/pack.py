@@ -1,4 +1,4 @@
-"""`sapiens2-lit pack`: a folder as tar shards."""
+"""`sapiens2-lit pack`: pack a folder into tar shards."""
 
 import os
 import shlex
@@ -18,11 +18,11 @@ _LEAST = 10_000  # bytes of a shard
 
 
 def pack_command(args: list[str]) -> int:
-    """Pack what `args` ask for; returns the exit status.
+    """Pack the folder that `args` name; return the exit status.
 
     Raises:
-        Interrupted: a signal came; the shards that are there are whole.
-        SettingError, DataError: naming the option or the file that does not fit.
+        Interrupted: A signal came; the existing shards are complete.
+        SettingError, DataError: Naming the option or the file that does not fit.
     """
     options = pack_parser().parse_args(args)
     size = parse_bytes(options.shard_size, "--shard_size")
@@ -42,7 +42,7 @@ def pack_command(args: list[str]) -> int:
 
 
 def report(out: Path, done: Packed) -> str:
-    """What was packed, sizes before and after, and what reads it."""
+    """Return what was packed, the sizes before and after, and the option that reads it."""
     if not done.samples:
         return f"{out}: {done.shards} shards, all there already\n"
     kept = f", {done.kept} of them there already" if done.kept else ""
@@ -64,4 +64,5 @@ def report(out: Path, done: Packed) -> str:
 
 
 def megabytes(count: int) -> str:
+    """Return a number of bytes as text in MB."""
     return f"{count / 1e6:,.1f} MB"

@@ -1,9 +1,10 @@
-"""The options of the small commands, made without torch: `--help`, wrong usage and tab completion take no time."""
+"""Build the parsers of the small commands without torch, so that help, errors and completion are fast."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from sapiens2_lit.cli.curate_options import curate_parser
+from sapiens2_lit.cli.engine_options import add_engine_options
 from sapiens2_lit.cli.export_options import export_parser
 from sapiens2_lit.cli.options import Parser, add_trust_options, add_verify_option
 from sapiens2_lit.cli.predict_options import build_parser as predict_parser
@@ -14,19 +15,21 @@ ANY_MODEL = "a run, RUNS/best, RUNS/last, a checkpoint, a task file or folder, o
 
 
 def app_parser() -> Parser:
-    """All options of `app`."""
+    """Return the parser of `app`."""
     parser = Parser(
         "sapiens2-lit app",
-        description="Serve a page that shows what one checkpoint, or several side by side, say about a picture.",
+        description="Serve a page that shows what one checkpoint, or several side by side, predict for a picture.",
     )
     parser.add_argument("models", nargs="+", metavar="MODEL", help=ANY_MODEL)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 for every network")
     parser.add_argument("--port", type=int, default=7860, help="(%(default)s)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (%(default)s)")
     parser.add_argument(
-        "--detector", metavar="NAME", help="of people, offered beside the model's own way; as of `predict`"
+        "--detector",
+        metavar="NAME",
+        help="detector of people, offered beside the model's own; as for `predict`",
     )
-    parser.add_argument("--detector_weights", type=Path, metavar="FILE", help="of torchvision/NAME")
+    parser.add_argument("--detector_weights", type=Path, metavar="FILE", help="weights of torchvision/NAME")
     add_trust_options(parser)
     parser.add_argument(
         "--max_upload", type=float, default=50, metavar="MB", help="largest picture, as a file (%(default)g)"
@@ -40,14 +43,14 @@ def app_parser() -> Parser:
 CHECK_USAGE = "sapiens2-lit check --config FILE [--data.KEY VALUE ...] [--output DIR] [--json FILE]"
 CHECK = """\
 Run all checks of labels on all files of the data, and write a page with the findings and pictures of the labels, as
-they are and as the network sees them. All further options are those of `fit`; no network is built.
+they are and as the network sees them. All other options are those of `fit`; no network is built.
 
 Exit status: 0 clean or notes alone, 1 errors, 2 wrong usage, 3 warnings alone.
 """
 
 
 def check_parser() -> Parser:
-    """The options of `check` besides those of `fit`."""
+    """Return the parser of the options of `check` besides those of `fit`."""
     parser = Parser("sapiens2-lit check", usage=CHECK_USAGE, description=CHECK)
     parser.add_argument(
         "--output", default="check", metavar="DIR", help="folder for check.html (%(default)s)"
@@ -57,7 +60,7 @@ def check_parser() -> Parser:
 
 
 def consolidate_parser() -> Parser:
-    """All options of `consolidate`."""
+    """Return the parser of `consolidate`."""
     parser = Parser(
         "sapiens2-lit consolidate",
         description="Write the weights of a checkpoint, sharded or not, into one safetensors file.",
@@ -70,7 +73,7 @@ def consolidate_parser() -> Parser:
 
 
 def demo_parser() -> Parser:
-    """All options of `demo`."""
+    """Return the parser of `demo`."""
     parser = Parser(
         "sapiens2-lit demo",
         description="Generate people once, fit pose and segmentation on them, print metrics of held-out ones, save "
@@ -91,15 +94,15 @@ sapiens2-lit plan [--devices N] --memory GIB [--config FILE ...] [--KEY VALUE ..
 
 
 def plan_parser() -> Parser:
-    """The options of `plan` besides those of `fit`."""
+    """Return the parser of the options of `plan` besides those of `fit`."""
     parser = Parser("sapiens2-lit plan", usage=PLAN_USAGE)
     parser.add_argument("--devices", type=int, help="GPUs in all (default: trainer.devices x num_nodes)")
     parser.add_argument("--memory", type=float, help="memory of each GPU in GiB, as it is sold: 24, 80, 141")
-    parser.add_argument("--card", help="of which the hours are estimated, such as H100 or 'RTX 4090'")
+    parser.add_argument("--card", help="card to estimate the hours for, such as H100 or 'RTX 4090'")
     parser.add_argument(
         "--images_per_second",
         type=float,
-        help="as a run of this kind has logged it (throughput/images_per_second): the hours follow from it",
+        help="speed that a run of this kind has logged (throughput/images_per_second); gives the hours",
     )
     parser.add_switch("table", False, "all sizes, modes, precisions and numbers of GPUs")
     parser.add_argument("--sizes", nargs="+", help="sizes of the table (all)")
@@ -110,12 +113,12 @@ def plan_parser() -> Parser:
 SYNTH = """\
 Write pictures of synthetic people with exact labels, as the datamodules read them.
 
-Run it again after a kill, or with a larger --num, and only what is missing is made. Of ten samples eight are for
-training, one for validation, one for testing."""
+Run it again after a kill, or with a larger --num: it makes only what is missing. Eight of ten samples are for training,
+one is for validation, one for testing."""
 
 
 def synth_parser() -> Parser:
-    """All options of `synth`."""
+    """Return the parser of `synth`."""
     from sapiens2_lit.synthetic.dataset.frame import FIELDS_OF_VIEW
     from sapiens2_lit.synthetic.dataset.layout import TASKS
 
@@ -142,18 +145,22 @@ def synth_parser() -> Parser:
         "--tasks", nargs="+", default=["all"], metavar="TASK", help=f"all, or some of {', '.join(TASKS)}"
     )
     parser.add_argument("--workers", type=int, help="processes (one on each CPU)")
+    parser.add_argument(
+        "--shard", metavar="I/N", help="make the I-th of N parts, from 1; the last to finish writes splits"
+    )
+    add_engine_options(parser)
     return parser
 
 
 COMPARE = """\
-Say of several runs how good they are and what their settings differ in, and write a page with their curves, metrics and
-pictures of the same samples. RUN is a run (version_N) or a folder of runs, such as runs/pose_17 or runs/*.
+Compare the scores and settings of several runs, and write a page with their curves, metrics and pictures of the same
+samples. RUN is a run (version_N) or a folder of runs, such as runs/pose_17 or runs/*.
 """
 COMPARE_PAGE = "compare.html"
 
 
 def compare_parser() -> Parser:
-    """All options of `compare`."""
+    """Return the parser of `compare`."""
     usage = "sapiens2-lit compare RUN [RUN ...] [--output DIR]"
     parser = Parser("sapiens2-lit compare", usage=usage, description=COMPARE)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run, or a folder of runs")
@@ -164,27 +171,27 @@ def compare_parser() -> Parser:
 
 
 def completion_parser() -> Parser:
-    """All options of `completion`."""
+    """Return the parser of `completion`."""
     parser = Parser(
         "sapiens2-lit completion",
-        description="Print a script by which a shell completes commands, options, configurations and values.",
+        description="Print a script that lets a shell complete commands, options, configurations and values.",
     )
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell that reads it")
     return parser
 
 
 CONVERT = """\
-Write a dataset of another program as ours: images, annotations/*.json and a skeleton file for keypoints, masks, splits
-and a classes file for outlines.
+Convert a dataset of another program to the layout that `fit` reads: images, annotations/*.json and a skeleton file for
+keypoints; masks, splits and a classes file for outlines.
 
-NAME is coco, yolo, cvat-xml, cvat-masks or labelme, which training reads as they are, too; deeplabcut or sleap; or any
+NAME is coco, yolo, cvat-xml, cvat-masks or labelme, which training also reads directly; deeplabcut or sleap; or any
 format of datumaro, such as voc_segmentation or coco_person_keypoints. The last two kinds need
 pip install 'sapiens2-lit[convert]'.
 """
 
 
 def convert_parser() -> Parser:
-    """All options of `convert`."""
+    """Return the parser of `convert`."""
     usage = "sapiens2-lit convert SRC DIR --from NAME"
     parser = Parser("sapiens2-lit convert", usage=usage, description=CONVERT)
     parser.add_argument(
@@ -198,13 +205,13 @@ def convert_parser() -> Parser:
 PACK = """\
 Pack a folder that a datamodule reads into tar shards, as webdataset reads them, with an index of every file.
 
-`--data.root OUT` then reads it as the folder that it was: the same samples, labels, splits and losses. Copied to object
-storage it is read from there: `--data.root s3://BUCKET/PREFIX`. Run it again after a kill: only open shards are redone.
+`--data.root OUT` then gives the same samples, labels, splits and losses as the folder. Copied to object storage, it is
+read from there: `--data.root s3://BUCKET/PREFIX`. Run it again after a kill: only unfinished shards are written again.
 """
 
 
 def pack_parser() -> Parser:
-    """All options of `pack`."""
+    """Return the parser of `pack`."""
     parser = Parser("sapiens2-lit pack", description=PACK)
     parser.add_argument("source", type=Path, metavar="DIR", help="the folder of a dataset, or of images")
     parser.add_argument(
@@ -217,7 +224,8 @@ def pack_parser() -> Parser:
         "--encode",
         choices=("fast", "keep"),
         default="fast",
-        help="fast: labels as they load fastest, without a change of a number; keep: every file as it is (%(default)s)",
+        help="fast: labels in the format that loads fastest, with the same values; keep: every file as it is "
+        "(%(default)s)",
     )
     parser.add_argument(
         "--workers", type=int, help="threads that read and encode (one for each CPU, at most 8)"
@@ -230,15 +238,15 @@ Check this installation on this machine, and write a report to attach to an issu
 
 It looks at Python, packages, torch and cards; fetches released weights that fit, or takes those of --weights; loads
 them strictly and compares every backbone and task model with `transformers` (pip install 'sapiens2-lit[verify]');
-takes training steps of every task and mode; and measures memory, speed, sharding and exact resume. What cannot run is
-said to be skipped, and why.
+takes training steps of every task and mode; and measures memory, speed, sharding and exact resume. A check that cannot
+run is reported as skipped, with the reason.
 
 Exit status: 0 all that ran passed, 1 something failed, 2 wrong usage, 3 nothing failed but no weights were compared.
 """
 
 
 def verify_parser() -> Parser:
-    """All options of `verify`."""
+    """Return the parser of `verify`."""
     parser = Parser("sapiens2-lit verify", description=VERIFY)
     parser.add_argument(
         "--weights",
@@ -257,7 +265,7 @@ def verify_parser() -> Parser:
     parser.add_argument(
         "--tasks", nargs="+", default=[], metavar="TASK", help="such as pose seg normal (all)"
     )
-    parser.add_switch("quick", False, "the smallest size, fewer trainings, no downloads but of 0.5 GB")
+    parser.add_switch("quick", False, "the smallest size, fewer trainings, downloads of at most 0.5 GB")
     parser.add_switch("download", True, "fetch released weights that are not in the local cache")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (%(default)s)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`sapiens2-lit plan`: what a training takes, before it is launched."""
+"""`sapiens2-lit plan`: tell what memory and time a training takes, before it is launched."""
 
 import sys
 from dataclasses import replace
@@ -15,7 +15,11 @@ from sapiens2_lit.memory.table import GPUS, SIZES, memory_table
 
 
 def plan(args: list[str]) -> int:
-    """Print what the training with these options of `fit` takes on each device; returns 0, or 1 if it does not fit."""
+    """Print what a training with these options of `fit` takes on each device; return 0, or 1 if it does not fit.
+
+    Raises:
+        SettingError: A card is unknown, or a number is out of its range.
+    """
     parser = plan_parser()
     own, options = parser.parse_known_args(args)
     if own.table:
@@ -23,7 +27,7 @@ def plan(args: list[str]) -> int:
             write(line)
         return 0
     if own.memory is None:
-        parser.error("--memory is missing: of each GPU, in GiB")
+        parser.error("--memory is missing: give the memory of each GPU, in GiB")
     card = known_card(own.card)
     if own.images_per_second is not None and not own.images_per_second > 0:
         raise SettingError(f"--images_per_second: found {own.images_per_second:g}, expected a number above 0")
@@ -35,7 +39,7 @@ def plan(args: list[str]) -> int:
 
 
 def report(case: MemoryQuery, memory: float) -> bool:
-    """Print the plan; returns whether it fits."""
+    """Print the plan; return whether it fits."""
     launch, networks = case.launch, empty_networks(case.module)
     found = case.estimate()
     height, width = launch.image_size
@@ -66,10 +70,11 @@ def report(case: MemoryQuery, memory: float) -> bool:
 
 
 def options(launch: TrainingSetup) -> str:
-    """The options of a batch size and an accumulation."""
+    """Return the options for a batch size and an accumulation."""
     return f"--data.batch_size {launch.batch_size} --trainer.accumulate_grad_batches {launch.accumulate}"
 
 
 def write(text: str) -> None:
+    """Write a line on standard output at once."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

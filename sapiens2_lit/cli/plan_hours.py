@@ -1,4 +1,4 @@
-"""How long a training takes, as far as the speed of the card tells."""
+"""Estimate how long a training takes, as far as the speed of the card tells."""
 
 from sapiens2_lit.cli.choose_steps import MOST
 from sapiens2_lit.errors import SettingError
@@ -11,14 +11,14 @@ from sapiens2_lit.visualization.words import duration
 USUAL = (
     0.2,
     0.45,
-)  # share of a card's peak that trainings of transformers come to: an assumption, not a measurement
+)  # share of a card's peak that trainings of transformers reach: an assumption, not a measurement
 
 
 def known_card(name: str | None) -> Card | None:
-    """The card that `--card` names.
+    """Return the card that `--card` names; None without a name.
 
     Raises:
-        SettingError: it is not in the table.
+        SettingError: It is not in the table.
     """
     if name is None or (found := find_card(name)) is not None:
         return None if name is None else found
@@ -29,12 +29,13 @@ def known_card(name: str | None) -> Card | None:
 
 
 def duration_line(case: MemoryQuery, max_steps: int, card: Card | None, rate: float | None) -> str:
-    """The time that the steps take, without validation.
+    """Return a line with the duration of the training, without validation.
 
     Args:
-        max_steps: `trainer.max_steps`; below 1 where the number of samples will decide.
-        card: whose peak says the rate, roughly.
-        rate: images a second over all devices, as measured; it wins.
+        case: The training.
+        max_steps: `trainer.max_steps`; below 1 if the number of samples will decide.
+        card: Its peak rate gives a rough duration.
+        rate: Measured images per second over all devices, which wins over `card`; None if unknown.
     """
     launch = case.launch
     steps = max_steps if max_steps > 0 else MOST

@@ -1,4 +1,4 @@
-"""From a run's settings, as `fit` reads them, to a case to plan."""
+"""Turn the settings of a run, as `fit` reads them, into a query for the memory planner."""
 
 from typing import Any
 
@@ -14,18 +14,20 @@ from sapiens2_lit.training.pretraining.module import PretrainModule
 
 
 class NoTrainer:
-    """Stands where a run has its Trainer, and trains nothing."""
+    """Take the place of a run's Trainer, and train nothing."""
 
     is_global_zero = False  # it has nothing to say
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: what was wanted are the settings."""
+        """Do nothing: only the settings are wanted."""
 
     validate = test = fit
 
 
 class PlanCLI(SapiensCLI):
-    """Reads the settings of `fit`, checks them, and makes the module alone: no data, no trainer, no networks."""
+    """Read and check the settings of `fit`, and make the module alone: no data, no trainer, no networks."""
+
+    saves = False
 
     def instantiate_classes(self) -> None:
         settings = self.config["fit"]
@@ -33,39 +35,40 @@ class PlanCLI(SapiensCLI):
         self.model = parser.instantiate_classes(Namespace(model=settings.model)).model
         self.datamodule = None
         self.config_init = self.config
-        self.trainer = NoTrainer()  # type: ignore[assignment]  # all that is called of it
+        self.trainer = NoTrainer()  # type: ignore[assignment]  # has all methods that are called
 
     def after_instantiate_classes(self) -> None:
-        """Nothing is saved."""
+        """Save nothing."""
 
 
 class PretrainPlanCLI(PretrainCLI, PlanCLI):
-    """The same of `pretrain`."""
+    """Do for `pretrain` what PlanCLI does for `fit`."""
 
     instantiate_classes = PlanCLI.instantiate_classes
     after_instantiate_classes = PlanCLI.after_instantiate_classes
 
     def after_fit(self) -> None:
-        """Nothing was trained."""
+        """Do nothing: nothing was trained."""
 
 
 def is_pretraining(args: list[str]) -> bool:
-    """Whether options are of `pretrain`: no head is trained, but an objective is named."""
+    """Return whether options are those of `pretrain`: an objective and no heads."""
     model = merged(resolve_configs(args)).get("model")
     given = model if isinstance(model, dict) else {}
     return "heads" not in given and not OBJECTIVE.isdisjoint(given)
 
 
 def read_case(args: list[str], devices: int | None = None) -> MemoryQuery:
-    """The training that `sapiens2-lit fit ARGS` would run."""
+    """Return the memory query for the training that `sapiens2-lit fit ARGS` would run."""
     return read_case_and_trainer(args, devices)[0]
 
 
 def read_case_and_trainer(args: list[str], devices: int | None = None) -> tuple[MemoryQuery, Namespace]:
-    """The training that `sapiens2-lit fit ARGS` would run, and the settings of its Trainer.
+    """Return the memory query for `sapiens2-lit fit ARGS`, and the settings of its Trainer.
 
     Args:
-        devices: in all, if not those of `trainer.devices` and `trainer.num_nodes`.
+        args: Options of `fit`.
+        devices: Total number; None for that of `trainer.devices` and `trainer.num_nodes`.
     """
     pretrains = is_pretraining(args)
     cli = run(["fit", *args], PretrainPlanCLI, PretrainModule) if pretrains else run(["fit", *args], PlanCLI)

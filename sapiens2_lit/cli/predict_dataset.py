@@ -1,4 +1,4 @@
-"""`predict --as_dataset DIR`: what it refuses, where its files go, and the command that trains on them."""
+"""`predict --as_dataset DIR`: options that it refuses, places of its files, and the command that trains on them."""
 
 import logging
 import shlex
@@ -12,7 +12,7 @@ from sapiens2_lit.data.readers.images import find_images
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.sources import Source
 
-if TYPE_CHECKING:  # torch is imported when all that was asked for is there
+if TYPE_CHECKING:  # torch is imported after the arguments have been checked
     from sapiens2_lit.data.pseudo.origin import Origin
     from sapiens2_lit.inference.output import Output
     from sapiens2_lit.inference.predictor import Predictor
@@ -46,10 +46,10 @@ log = logging.getLogger(__name__)
 
 
 def settle_options(options: Namespace, defaults: Namespace) -> None:
-    """Say where results go, and whether mirrored images are looked at, with and without --as_dataset.
+    """Set where results go, and whether to average with mirrored images, with and without --as_dataset.
 
     Raises:
-        SettingError: an option has no effect beside --as_dataset, or without it.
+        SettingError: An option has no effect with --as_dataset, or without it.
     """
     if options.as_dataset is None:
         for name in ("copy_images", "held_out"):
@@ -68,11 +68,11 @@ def settle_options(options: Namespace, defaults: Namespace) -> None:
 
 
 def check_pool(options: Namespace, source: Source) -> None:
-    """Refuse pictures that cannot be labelled for training.
+    """Refuse pictures that cannot be labeled for training.
 
     Raises:
-        DataError: there is a video, or a picture that is also among those held out.
-        SettingError: the source is a stream.
+        DataError: There is a video, or a picture that is also held out.
+        SettingError: The source is a stream.
     """
     if source.stream is not None:
         raise SettingError(f"--as_dataset: {source.stream.label} is a stream; expected photographs")
@@ -114,15 +114,15 @@ def _pictures_in(place: str) -> list[Path]:
 def begin_dataset(
     options: Namespace, predictor: "Predictor", source: Source
 ) -> Callable[[Source, "ShardedRun | None"], "Output"]:
-    """Make the folder ready; returns what opens it for the pictures of a shard, or of all of them.
+    """Prepare the folder; return a function that opens the output for the pictures of a shard, or for all of them.
 
     Args:
-        options: of the command.
-        predictor: of the labels.
-        source: all pictures of the run.
+        options: Of the command.
+        predictor: Predicts the labels.
+        source: All pictures of the run.
 
     Raises:
-        SettingError, DataError: the folder holds something else.
+        SettingError, DataError: The folder holds something else.
     """
     from sapiens2_lit.inference.output import Output
     from sapiens2_lit.inference.writers.dataset import build
@@ -146,7 +146,7 @@ def begin_dataset(
 
 
 def named_by_content(value: str) -> str:
-    """The name of a file with the start of its hash, so that others of that name differ; anything else as it is."""
+    """Return a file's name with the start of its hash, which tells files of one name apart; anything else unchanged."""
     from sapiens2_lit.data.pseudo.samples import hash_of
 
     path = Path(value).expanduser()
@@ -154,7 +154,7 @@ def named_by_content(value: str) -> str:
 
 
 def say_how_to_train(folder: Path) -> None:
-    """Write how to look at a finished dataset, and how to train on it."""
+    """Print how to look at a finished dataset, and how to train on it."""
     from sapiens2_lit.data.pseudo.origin import read_origin
     from sapiens2_lit.data.pseudo.samples import read_samples
 
@@ -169,16 +169,16 @@ def say_how_to_train(folder: Path) -> None:
     for name, command in commands(folder, origin).items():
         if name not in idle:
             lines.append(f"  sapiens2-lit fit {command}\n")
-    lines += [f"The head {name} has labelled nothing.\n" for name in idle]
+    lines += [f"The head {name} has labeled nothing.\n" for name in idle]
     lines.append(
-        "A tenth is validated on, which tells agreement with the teacher alone: validate on labels of your own where "
+        "A tenth is for validation, which measures only the agreement with the teacher: validate on your own labels if "
         "you have some (docs/distillation.md). `sapiens2-lit check` takes the same options.\n"
     )
     sys.stdout.write("".join(lines))
 
 
 def commands(folder: Path, origin: "Origin") -> dict[str, str]:
-    """The options by which a student trains, by head."""
+    """Return the options that train a student, by head."""
     found = {}
     for name, head in origin.heads.items():
         config, more = _config_of(folder, name, head)

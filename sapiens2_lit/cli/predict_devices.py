@@ -1,4 +1,4 @@
-"""`predict --devices N`: the shards of a run, each in a process of its own, on a device of its own."""
+"""`predict --devices N`: run each shard in a process of its own, on a device of its own."""
 
 import os
 import signal
@@ -16,15 +16,15 @@ _LOOK = 0.1  # s between looks at the processes
 
 
 def predict_on_devices(options: Namespace, args: list[str]) -> int:
-    """Run a shard on each device; returns the exit status: that of the first shard that was not 0.
+    """Run one shard on each device; return the exit status of the first shard whose status is not 0, else 0.
 
     Args:
-        options: of the command.
-        args: as they were given, with underscores.
+        options: Of the command.
+        args: As they were given, with underscores.
 
     Raises:
-        Interrupted: a signal came, and the shards have ended.
-        SettingError: there are fewer devices, or a shard's process died.
+        Interrupted: A signal came, and the shards have ended.
+        SettingError: There are fewer devices, or a shard's process died.
     """
     devices = devices_of(options.device, options.devices)
     kept = without(args, "--devices", "--device")
@@ -39,7 +39,9 @@ def predict_on_devices(options: Namespace, args: list[str]) -> int:
                 process.kill()
 
     def end() -> None:
-        if os.name == "nt":  # elsewhere they see that this process is gone, and leave nothing unfinished
+        if (
+            os.name == "nt"
+        ):  # on other systems they see that this process is gone, and leave nothing unfinished
             kill()
 
     with interrupts.asked(), interrupts.undone(end):
@@ -60,13 +62,13 @@ def predict_on_devices(options: Namespace, args: list[str]) -> int:
             for place in killed
         ]
         raise SettingError(
-            f"--devices: {'; '.join(lines)}. What is there is whole; the same command with --resume goes on from here."
+            f"--devices: {'; '.join(lines)}. Existing results are complete; the same command with --resume continues."
         )
     return next((process.returncode for process in processes if process.returncode), 0)
 
 
 def wait_for(processes: list[subprocess.Popen[bytes]]) -> None:
-    """Wait until all have ended; a signal is passed on, once."""
+    """Wait until all processes have ended; pass a signal on, once."""
     told = False
     while any(process.poll() is None for process in processes):
         if (number := interrupts.received()) and not told:
@@ -78,10 +80,10 @@ def wait_for(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def devices_of(device: str, number: int) -> list[str]:
-    """The names of so many devices.
+    """Return the names of `number` devices.
 
     Raises:
-        SettingError: there are fewer, or one is named by its index.
+        SettingError: There are fewer, or one is named by its index.
     """
     if number < 1:
         raise SettingError(f"--devices: found {number}, expected 1 or more")
@@ -89,7 +91,7 @@ def devices_of(device: str, number: int) -> list[str]:
         return ["cpu"] * number
     if device not in ("auto", "cuda"):
         raise SettingError(
-            f"--devices: found --device {device}, expected auto, cuda or cpu: shards have their own"
+            f"--devices: found --device {device}, expected auto, cuda or cpu: each shard gets a device"
         )
     import torch
 

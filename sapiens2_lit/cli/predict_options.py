@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sapiens2_lit.cli.engine_options import add_engine_options
 from sapiens2_lit.cli.options import Parser, add_trust_options, true_or_false
 from sapiens2_lit.data.pixel_limit import MAX_PIXELS
 
@@ -22,7 +23,7 @@ examples:
 
 
 def build_parser() -> Parser:
-    """All options of the command."""
+    """Return the parser of the command."""
     parser = Parser("sapiens2-lit predict", description=DESCRIPTION, epilog=EXAMPLES)
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -52,7 +53,7 @@ def build_parser() -> Parser:
         "--list",
         type=Path,
         metavar="FILE",
-        help="only these of the pictures of --images: one path a line, relative to it, as `curate select` writes them",
+        help="only these pictures of --images: one path per line, relative to it, as `curate select` writes them",
     )
     images.add_argument(
         "--max_pixels", type=int, metavar="N", help=f"largest photograph, width x height ({MAX_PIXELS:,})"
@@ -64,11 +65,11 @@ def build_parser() -> Parser:
     people.add_argument(
         "--detector",
         metavar="NAME",
-        help="finds people: self (the mask of the model's segmentation or matting head, or of --mask_with; used where "
-        "there is one), torchvision/NAME, a hub id or folder of transformers, or none (each image is one person)",
+        help="finds people: self (the mask of the model's segmentation or matting head, or of --mask_with; the default "
+        "if there is one), torchvision/NAME, a hub id or folder of transformers, or none (each image is one person)",
     )
     images.add_argument(
-        "--detector_weights", type=Path, metavar="FILE", help="of torchvision/NAME, instead of those of COCO"
+        "--detector_weights", type=Path, metavar="FILE", help="weights of torchvision/NAME (trained on COCO)"
     )
     images.add_argument("--threshold", type=float, metavar="S", help="the detector's lowest score (0.5)")
     images.add_argument(
@@ -81,8 +82,8 @@ def build_parser() -> Parser:
         "--person_score",
         type=float,
         metavar="S",
-        help="skeletons that score less are doubtful and not drawn, where no boxes and no detector vouch for them "
-        "(0.05 above the head's draw_threshold: 0.35)",
+        help="skeletons with a lower score are doubtful and not drawn, unless boxes or a detector found them (0.05 "
+        "above the head's draw_threshold: 0.35)",
     )
     parser.add_switch("track", False, "keep people's ids over the frames of a video", images)
     parser.add_switch("smooth", False, "One-Euro filter on the keypoints of a video; implies --track", images)
@@ -107,7 +108,7 @@ def build_parser() -> Parser:
         "--box_padding", type=float, metavar="F", help="factor on boxes (as in training, else 1.25)"
     )
     views.add_argument(
-        "--mask_with", metavar="HEAD", help="dense maps only on people, by this head, or another model's"
+        "--mask_with", metavar="HEAD", help="keep dense maps only on people, by this head, or another model"
     )
 
     results = parser.add_argument_group("results")
@@ -119,7 +120,11 @@ def build_parser() -> Parser:
         "--frame", default="opencv", help="of normals and points: opencv or opengl (%(default)s)"
     )
     results.add_argument(
-        "--depth_unit", type=float, default=0.001, metavar="M", help="of depth png, metres (%(default)s)"
+        "--depth_unit",
+        type=float,
+        default=0.001,
+        metavar="M",
+        help="meters of 1 in a depth png (%(default)s)",
     )
     results.add_argument(
         "--overlay_format", default="jpg", help="of overlays of photographs: jpg or png (%(default)s)"
@@ -142,7 +147,7 @@ def build_parser() -> Parser:
     several.add_argument(
         "--shard",
         metavar="I/N",
-        help="do the I-th of N parts, from 1; the last to finish makes the lists of all",
+        help="do the I-th of N parts, from 1; the last part to finish writes the lists of all",
     )
     several.add_argument(
         "--devices",
@@ -150,5 +155,6 @@ def build_parser() -> Parser:
         metavar="N",
         help="do N parts at once, each in a process on a device of its own",
     )
-    parser.add_switch("resume", False, "leave out what is there already", results)
+    add_engine_options(parser)
+    parser.add_switch("resume", False, "skip pictures that already have results", results)
     return parser

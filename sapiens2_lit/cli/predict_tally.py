@@ -1,4 +1,4 @@
-"""What a run of `predict` has found so far, for its last line, and what is told of pictures on the way."""
+"""Count what a run of `predict` has found, and warn of doubtful skeletons on the way."""
 
 import logging
 import sys
@@ -12,13 +12,13 @@ log = logging.getLogger(__name__)
 
 
 class Tally:
-    """Counts pictures and their people; tells of each photograph whose skeletons are doubtful.
+    """Counts of pictures and their people, with a warning for each photograph with doubtful skeletons.
 
     Attributes:
-        problems: a line for each picture that could not be predicted on.
+        problems: A line for each picture that could not be predicted on.
 
     Args:
-        people: whether there is a head that predicts people.
+        people: Whether a head predicts people.
     """
 
     def __init__(self, people: bool) -> None:
@@ -41,11 +41,18 @@ class Tally:
         if doubts and frame.video is None:  # a line for every frame of a video would be too many
             log.warning("%s: %s", frame.file, describe_doubts(people))
 
+    def merge(self, other: "Tally") -> None:
+        """Add what another part of the run has counted."""
+        self.people |= other.people
+        self.problems += other.problems
+        for name in ("num_images", "num_people", "num_empty", "num_doubtful", "num_doubted_images"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def summary(self, left_out: int = 0) -> str:
-        """One line for the end.
+        """Return the last line of a run.
 
         Args:
-            left_out: frames of a stream for which there was no time.
+            left_out: Frames of a stream that were skipped for lack of time.
         """
         text = f"results of {count(self.num_images, 'image')}"
         if self.people and self.num_images:
@@ -58,16 +65,29 @@ class Tally:
                 f'{"is" if self.num_doubtful == 1 else "are"} doubtful and not drawn ("doubt" in json)'
             )
         if left_out:
-            text += f"; {count(left_out, 'frame')} left out, for which there was no time"
+            text += f"; {count(left_out, 'frame')} left out for lack of time"
         return text
 
 
 def count(number: int, one: str, several: str | None = None) -> str:
+    """Return a number and its noun in the right form.
+
+    Args:
+        number: Of the things.
+        one: The noun in the singular.
+        several: In the plural, if that is not the singular with an s.
+    """
     return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 def report(out: Path, tally: Tally, source: Source) -> None:
-    """Say what was done and what could not be."""
+    """Print what was done and what failed.
+
+    Args:
+        out: Folder of the results.
+        tally: Of the run.
+        source: Of the pictures.
+    """
     left_out = 0 if source.stream is None else source.stream.num_left_out
     sys.stdout.write(f"{out}: {tally.summary(left_out)}\n")
     if problems := [*source.problems, *tally.problems]:

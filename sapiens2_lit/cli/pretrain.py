@@ -1,4 +1,4 @@
-"""`sapiens2-lit pretrain`: learn from images without labels; a run as `fit` makes it, and a backbone for all else."""
+"""`sapiens2-lit pretrain`: train a backbone on images without labels, in a run like those of `fit`."""
 
 import json
 import sys
@@ -35,15 +35,16 @@ FILES = ("reconstruction.png", "views.png", "curves.png", "metrics.csv", "config
 
 
 def pretrain(args: list[str]) -> int:
-    """Run a pretraining with these options; returns the exit status."""
+    """Run a pretraining with these options; return the exit status."""
     run(["fit", *args], PretrainCLI, PretrainModule)
     return 0
 
 
 class PretrainCLI(SapiensCLI):
-    """A run of `pretrain`; what is not said here is as in `fit`."""
+    """The command `pretrain`; it differs from `fit` only in what is defined here."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options of a run, and those of the comparison at its end."""
         add_run_options(parser, CALLBACKS, {})
         parser.add_class_arguments(Comparison, "comparison")
 
@@ -54,14 +55,17 @@ class PretrainCLI(SapiensCLI):
         return [built.pictures, Curves(LOSS, "min")]
 
     def keepers(self, built: Namespace) -> list[L.Callback]:
-        """The last state alone: no number of this run says which is the best; a probe does."""
+        """Return the callback of the last checkpoint alone: no metric of this run tells which state is best.
+
+        A probe does.
+        """
         return [built.last_checkpoint]
 
     def warn(self, settings: Namespace) -> None:
-        """Nothing: there are no heads whose views could differ."""
+        """Do nothing: there are no heads whose views could differ."""
 
     def after_fit(self) -> None:
-        """Write the backbone, and say where it is and what comes next."""
+        """Write the backbone, and print where it is and the commands that come next."""
         settings = self.config_init["fit"]
         if settings.trainer.fast_dev_run or settings.trainer.enable_checkpointing is False:
             return
@@ -77,14 +81,14 @@ class PretrainCLI(SapiensCLI):
 
 
 def share_pretrain_settings(settings: Namespace) -> None:
-    """Tell the backbone the data's image size, and the data which views the objective needs.
+    """Give the backbone the data's image size, and the data the views that the objective needs.
 
     Raises:
-        SettingError: an option that has no meaning here was given.
+        SettingError: An option that has no effect here was given.
     """
     if settings.patience is not None:
         raise SettingError(
-            "--patience has no effect in pretrain: no number of it says that a state is better"
+            "--patience has no effect in pretrain: none of its metrics tells which state is better"
         )
     data, backbone = (
         settings.data.get("init_args", Namespace()),
@@ -103,7 +107,16 @@ def share_pretrain_settings(settings: Namespace) -> None:
 
 
 def write_backbone(module: PretrainModule, trainer: L.Trainer, folder: Path) -> Path:
-    """Write `backbone.safetensors` with licence and origin into the run's folder; every rank must call it."""
+    """Write `backbone.safetensors` with license and origin into the run's folder; every rank must call it.
+
+    Args:
+        module: After training.
+        trainer: Of the run.
+        folder: Of the run.
+
+    Returns:
+        The file, which rank 0 writes.
+    """
     backbone = module.final_backbone()
     tensors = gathered_backbone(backbone, module.network_adapt.lora.scale)
     target = folder / NAME
@@ -127,10 +140,10 @@ def write_backbone(module: PretrainModule, trainer: L.Trainer, folder: Path) -> 
 
 
 def base_of(source: str | None) -> str | None:
-    """The released weights that a start was derived from, in words; None for random values."""
+    """Return the released weights that a start was derived from, as text; None for random values."""
     if source is None:
         return None
-    if (before := read_origin(source)) is not None:  # of a pretraining itself
+    if (before := read_origin(source)) is not None:  # itself written by a pretraining
         return before.get("base")
     hub = is_hub_id(source) and not Path(source).expanduser().exists()
     return source if hub else f"Sapiens2 weights ({Path(source).name})"
@@ -139,10 +152,15 @@ def base_of(source: str | None) -> str | None:
 def closing(
     trainer: L.Trainer, module: PretrainModule, folder: Path, target: Path, seconds: float, verdict: str
 ) -> str:
-    """The last lines.
+    """Return the last lines of a run.
 
     Args:
-        verdict: whether the result is better than the start; empty where nobody asked.
+        trainer: After training.
+        module: That it trained.
+        folder: Of the run.
+        target: File of the backbone.
+        seconds: Duration of the training.
+        verdict: Whether the result is better than the start; empty if they were not compared.
     """
     there = [name for name in FILES if (folder / name).exists()]
     lines = ["", f"pretrained to step {trainer.global_step:,} in {duration(seconds)}{pace(trainer)}"]

@@ -1,4 +1,4 @@
-"""`sapiens2-lit probe`: frozen backbones compared, on the terminal and as a page."""
+"""`sapiens2-lit probe`: compare frozen backbones, on the terminal and as a page."""
 
 import sys
 from typing import Any
@@ -17,11 +17,11 @@ RESULTS, PAGE = "results.json", "report.html"
 
 
 def probe_command(args: list[str]) -> int:
-    """Probe what `args` ask for; returns the exit status.
+    """Probe the backbones that `args` name; return the exit status.
 
     Raises:
-        Interrupted: a signal came; no results are written.
-        SettingError, DataError, WeightsError: naming what does not fit.
+        Interrupted: A signal came; no results are written.
+        SettingError, DataError, WeightsError: Naming what does not fit.
     """
     options = read_options(args)
     check_writable(options.output, "--output")
@@ -36,7 +36,7 @@ def probe_command(args: list[str]) -> int:
 
 
 def to_text(results: ProbeResults) -> str:
-    """The table, rows by the first metric of each task, and what may be said of it."""
+    """Return the table of the first metric of each task, and the conclusions that it supports."""
     found = results.as_dict()
     first = {task: next(iter(metrics)) for task, metrics in results.directions.items()}
     header = ["", *(f"{task} {metric}" for task, metric in first.items()), "parameters", "TFLOP", "images/s"]
@@ -51,7 +51,14 @@ def to_text(results: ProbeResults) -> str:
 
 
 def table_row(label: str, scores: dict[str, Any], first: dict[str, str], facts: dict[str, Any]) -> list[str]:
-    """One row: each score with its interval, and costs."""
+    """Return one row: each score with its interval, and the costs.
+
+    Args:
+        label: Of the backbone.
+        scores: By task and metric.
+        first: The metric of each task.
+        facts: Parameters and speed; may be empty.
+    """
     cells = []
     for task, metric in first.items():
         score = scores.get(task, {}).get(metric)

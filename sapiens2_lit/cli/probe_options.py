@@ -1,4 +1,4 @@
-"""The options of `probe`, made and read without torch; files come first, options win over them."""
+"""The options of `probe`, read without torch; options win over files."""
 
 from argparse import ArgumentError
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ Compare frozen backbones on your own labels: the same light probes, data order a
 what each costs. Writes results.json and report.html. Without --data.root, synthetic people are generated.
 """
 BACKBONES = """\
-hub ids, files or folders of weights, runs, RUNS/best, checkpoints, timm/NAME (timm/NAME:FILE with weights of one's
-own), random:SIZE; each also as label=SOURCE"""
+hub ids, files or folders of weights, runs, RUNS/best, checkpoints, timm/NAME (timm/NAME:FILE with your own
+weights), random:SIZE; each also as label=SOURCE"""
 
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """What a command line of `probe` says.
+    """A parsed command line of `probe`.
 
     Attributes:
         backbones: as typed.
@@ -41,7 +41,7 @@ class ProbeOptions:
 
 
 def probe_parser() -> Parser:
-    """All options of `probe`."""
+    """Return the parser of `probe`."""
     defaults = ProbeSettings()
     parser = Parser("sapiens2-lit probe", usage=USAGE, description=PROBE)
     parser.add_argument(
@@ -60,13 +60,13 @@ def probe_parser() -> Parser:
         "--learning_rates", type=float, nargs="+", metavar="RATE",
         help=f"tried on the validation split ({' '.join(f'{rate:g}' for rate in defaults.learning_rates)})",
     )  # fmt: skip
-    parser.add_argument("--random", metavar="SIZE", help="of the row `random` (the first backbone's network)")
+    parser.add_argument(
+        "--random", metavar="SIZE", help="size of the row `random` (the first backbone's network)"
+    )
     number(parser, "--bootstrap", "resamplings of the test images", defaults.bootstrap)
     parser.add_argument("--device", help="cpu, cuda, mps or auto (auto)")
     parser.add_argument("--cache", metavar="DIR", help="keep feature maps there for later runs")
-    parser.add_argument(
-        "--cache_limit_gb", type=float, metavar="GB", help="most that feature maps take (100)"
-    )
+    parser.add_argument("--cache_limit_gb", type=float, metavar="GB", help="limit of the feature maps (100)")
     data = parser.add_argument_group("data")
     data.add_argument("--data.root", metavar="DIR", help="a dataset as `fit` reads it (synthetic people)")
     data.add_argument(
@@ -89,17 +89,24 @@ def probe_parser() -> Parser:
 
 
 def number(parser: Any, name: str, text: str, default: int | None) -> None:
-    """Add an option that is a whole number."""
+    """Add an option that is a whole number.
+
+    Args:
+        parser: Parser or group of options.
+        name: With dashes.
+        text: For `--help`.
+        default: That the text mentions; None for none.
+    """
     text = text if default is None else f"{text} ({default})"
     parser.add_argument(name, type=int, metavar="N", help=text)
 
 
 def read_options(args: Sequence[str]) -> ProbeOptions:
-    """What files and options say together.
+    """Return the settings of files and options together.
 
     Raises:
-        ArgumentError: wrong usage.
-        SettingError: a file that is not there or cannot be read, an unknown setting, or a value out of its range.
+        ArgumentError: Wrong usage.
+        SettingError: A file does not exist or cannot be read, a setting is unknown, or a value is out of its range.
     """
     found = vars(probe_parser().parse_args(list(args)))
     if found["data.image_size"] is not None:
@@ -127,10 +134,10 @@ def read_options(args: Sequence[str]) -> ProbeOptions:
 
 
 def read_size(words: Sequence[str]) -> list[int]:
-    """Height and width of `512 384`, or of `[512,384]` as `fit` takes it.
+    """Return height and width of `512 384`, or of `[512,384]`, the form of `fit`.
 
     Raises:
-        ArgumentError: they are not two numbers.
+        ArgumentError: They are not two numbers.
     """
     numbers = " ".join(words).strip("[]() ").replace(",", " ").split()
     if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
@@ -141,10 +148,10 @@ def read_size(words: Sequence[str]) -> list[int]:
 
 
 def read_file(name: str) -> dict[str, Any]:
-    """The settings of a YAML file, found as of every `--config`.
+    """Return the settings of a YAML file, which is found like every `--config`.
 
     Raises:
-        SettingError: there is no such file, or it is no mapping of settings.
+        SettingError: There is no such file, or it is not a mapping of settings.
     """
     file = find_config(name)
     try:
@@ -154,12 +161,14 @@ def read_file(name: str) -> dict[str, Any]:
     if not isinstance(content, dict | None):
         raise SettingError(f"--config {name}: found {type(content).__name__}, expected settings of probe")
     if content and ("model" in content or "trainer" in content):
-        raise SettingError(f"--config {name}: is of a training; expected settings of probe, as of probe.yaml")
+        raise SettingError(
+            f"--config {name}: configures a training; expected settings of probe, like probe.yaml"
+        )
     return content or {}
 
 
 def merge(into: dict[str, Any], new: dict[str, Any]) -> None:
-    """Put settings over those before, `data` one by one."""
+    """Merge settings into earlier ones, those below `data` one by one."""
     for name, value in new.items():
         if isinstance(value, dict) and isinstance(into.get(name), dict):
             merge(into[name], value)

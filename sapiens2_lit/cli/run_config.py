@@ -1,7 +1,7 @@
-"""The config.yaml beside a checkpoint, as far as a file may decide how the checkpoint is evaluated.
+"""Read the config.yaml beside a checkpoint, as far as a file may decide how the checkpoint is evaluated.
 
-It may come from a stranger. It says which networks and data there were and how they are launched. Where results are
-written, loggers, callbacks, plugins and downloads are the user's to choose: what the file says of them is left out.
+The file may come from a stranger. It defines networks, data and how they are launched. Where results are written,
+loggers, callbacks, plugins and downloads are the user's choice: these settings of the file are left out.
 """
 
 import json
@@ -44,16 +44,16 @@ log = logging.getLogger(__name__)
 
 
 def read_run_config(file: Path, trust: Trust) -> str:
-    """The settings of a run that concern how it is evaluated, as JSON for `--config`.
+    """Return the settings of a run that concern its evaluation, as JSON for `--config`.
 
     Args:
-        file: the config.yaml of a run folder.
-        trust: what it may name besides classes of this package, torch and lightning.
+        file: The config.yaml of a run folder.
+        trust: What it may name besides classes of this package, torch and lightning.
 
     Raises:
-        UntrustedError: it names a class that is not trusted; nothing was imported.
-        SettingError: it is not YAML, or no configuration of a run.
-        WeightsError: it names a class of another kind than its place expects.
+        UntrustedError: It names a class that is not trusted; nothing was imported.
+        SettingError: It is not YAML, or not a configuration of a run.
+        WeightsError: It names a class of another kind than its place expects.
     """
     content = _load(file)
     kept: dict[str, Any] = {}
@@ -93,7 +93,7 @@ def _load(file: Path) -> Mapping[str, Any]:
 
 
 def _leave_out_downloads(model: dict[str, Any], file: Path) -> None:
-    """Take out weights that would be fetched from the hub, unless they are Meta's."""
+    """Remove weights that would be fetched from the hub, unless they are Meta's."""
     backbone = model.get("backbone")
     arguments = backbone.get("init_args") if isinstance(backbone, Mapping) else None
     for place, settings in (("model", model), ("model.backbone", arguments)):
@@ -103,7 +103,7 @@ def _leave_out_downloads(model: dict[str, Any], file: Path) -> None:
         if is_released(weights):
             continue
         log.warning(
-            "%s: %s.weights: %s is not fetched because a file says so; where you trust it, give it by --%s.weights",
+            "%s: %s.weights: %s is not fetched, since only a file names it; if you trust it, give it by --%s.weights",
             file,
             place,
             weights,
@@ -113,11 +113,7 @@ def _leave_out_downloads(model: dict[str, Any], file: Path) -> None:
 
 
 def take_trust(args: list[str]) -> tuple[list[str], list[str]]:
-    """What every `--trust` names, and the other arguments.
-
-    Raises:
-        SettingError: the last one names nothing.
-    """
+    """Return the values of every `--trust`, and the other arguments."""
     entries, others = list[str](), list[str]()
     rest = iter(args)
     for arg in rest:
@@ -131,7 +127,11 @@ def take_trust(args: list[str]) -> tuple[list[str], list[str]]:
 
 
 def with_model(args: list[str]) -> list[str]:
-    """Translate `--model SOURCE` of validate and test: a checkpoint of a run, or released weights."""
+    """Translate `--model SOURCE` of validate and test: a checkpoint of a run, or released weights.
+
+    Raises:
+        SettingError: `--ckpt_path` is given, too.
+    """
     source = value_of(args, "--model")
     if args[0] == "fit" or source is None:
         return args
@@ -143,7 +143,7 @@ def with_model(args: list[str]) -> list[str]:
 
 
 def with_saved_config(args: list[str], trust: Trust) -> list[str]:
-    """Without any `--config`, evaluate a checkpoint by the configuration saved beside it, as far as a file may say."""
+    """Without any `--config`, add the configuration saved beside the checkpoint, as far as a file may decide."""
     command, options = args[0], args[1:]
     if command == "fit" or any(arg in ("-c", "--config") or arg.startswith("--config=") for arg in options):
         return args

@@ -112,14 +112,15 @@ TEXTS = {
     "model.optimizer.lr": "learning rate",
     "model.optimizer.weight_decay": "weight decay",
     "checkpoint.monitor": "the number by which the best checkpoint is chosen",
-}  # where a library says it at length
+}  # short texts for settings of libraries
 WIDEST_VALUE = 26
 
 
 class HelpCLI(SapiensCLI):
-    """Parses the settings of a run and keeps them; nothing is checked, made or written."""
+    """Parse the settings of a run and keep them; check, build and write nothing."""
 
     def before_instantiate_classes(self) -> None:
+        """Fill in linked settings."""
         settings = self.config[self.subcommand]
         share_settings(settings)
         validate_in_steps(settings.trainer)
@@ -127,16 +128,17 @@ class HelpCLI(SapiensCLI):
     def instantiate_classes(self) -> None:
         self.model = self.datamodule = None
         self.config_init = self.config
-        self.trainer = NoTrainer()  # type: ignore[assignment]  # all that is called of it
+        self.trainer = NoTrainer()  # type: ignore[assignment]  # has all methods that are called
 
     def after_instantiate_classes(self) -> None:
-        """Nothing is saved."""
+        """Save nothing."""
 
 
 class PretrainHelpCLI(PretrainCLI, HelpCLI):
-    """The same of a pretraining."""
+    """Do for `pretrain` what HelpCLI does for `fit`."""
 
     def before_instantiate_classes(self) -> None:
+        """Fill in linked settings."""
         settings = self.config["fit"]
         self.share_settings(settings)
         validate_in_steps(settings.trainer)
@@ -149,32 +151,39 @@ def print_help(command: str, args: Sequence[str], everything: bool) -> None:
     """Print the settings of a run.
 
     Args:
-        command: fit, validate or test.
-        args: its options, but for those that ask for help.
-        everything: all settings, not only those that people change.
+        command: `fit`, `pretrain`, `validate` or `test`.
+        args: Its options, without those that ask for help.
+        everything: Whether to print all settings, not only those that people change.
     """
-    # of no run what data and heads have depends on their classes
+    # settings of data and heads depend on their classes, so without options nothing is parsed
     values = parsed(command, args) if args else merged(args)
     module, callbacks = trained_by(command)
     sys.stdout.write(help_text(command, args, run_settings(values, module, callbacks), everything))
 
 
 def parsed(command: str, args: Sequence[str]) -> Any:
-    """The settings of a run, as the command parses them."""
+    """Return the settings of a run, as the command parses them."""
     if command != "pretrain":
         return run([command, *args], HelpCLI).config[command]
     return run(["fit", *args], PretrainHelpCLI, PretrainModule).config["fit"]
 
 
 def help_text(command: str, args: Sequence[str], settings: Sequence[Setting], everything: bool) -> str:
-    """The page of help on settings."""
+    """Return the page of help on settings.
+
+    Args:
+        command: As typed.
+        args: Its options.
+        settings: All settings of the run.
+        everything: Whether to print all settings, not only those that people change.
+    """
     names = " ".join(f"--config {shown(file)}" for file in config_files(args))
     lines = [f"usage: sapiens2-lit {command} {names or '--config FILE'} [--KEY VALUE ...]", ""]
     lines += ["all settings" if everything else "settings that people change", ""]
     for group, members in (by_section(settings) if everything else by_group(settings)).items():
         lines += [group, *_table(members), ""]
     if everything:
-        lines += ["A class has settings of its own: choose it, by --data CLASS, and ask again."]
+        lines += ["Each class has its own settings: choose it, such as by --data CLASS, and ask again."]
     else:
         lines += [
             f"{len(settings)} settings in all: --help_all shows them, --print_config prints the configuration."
@@ -183,7 +192,7 @@ def help_text(command: str, args: Sequence[str], settings: Sequence[Setting], ev
 
 
 def by_group(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
-    """The settings that people change, by what they decide, in the order of `GROUPS`."""
+    """Return the settings that people change, by group, in the order of `GROUPS`."""
     found = {}
     for group, patterns in GROUPS.items():
         members = [
@@ -198,7 +207,7 @@ def by_group(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
 
 
 def by_section(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
-    """All settings, by the first part of their keys."""
+    """Return all settings by the first part of their keys."""
     found: dict[str, list[Setting]] = {}
     for one in settings:
         section = one.key.partition(".")[0] if "." in one.key else "run"
@@ -221,7 +230,7 @@ def _table(settings: Sequence[Setting]) -> list[str]:
 
 
 def shown_value(value: Any) -> str:
-    """A value as it is typed on the command line; of a class its name."""
+    """Return a value as it is typed on the command line; the name of a class."""
     if isinstance(value, dict):
         path = value.get("class_path")
         return str(path).rpartition(".")[2] if path else "{...}" if value else "{}"

@@ -1,4 +1,4 @@
-"""All settings of one run, those of the classes that it chooses included: their keys, values and what they are for."""
+"""List all settings of one run, those of its chosen classes included: keys, values and descriptions."""
 
 import functools
 import inspect
@@ -20,7 +20,7 @@ from sapiens2_lit.training.pretraining.module import PretrainModule
 OF_LIGHTNING = {
     "seed_everything": "Seed of all random generators.",
     "ckpt_path": "Go on from this checkpoint: a path, or last, best or auto of --output.",
-    "weights_only": "Load tensors alone from checkpoints.",
+    "weights_only": "Load only tensors from checkpoints.",
 }
 ALWAYS = (
     "config",
@@ -30,7 +30,7 @@ ALWAYS = (
     "model",
     "data",
     "trainer",
-)  # keys that are no setting
+)  # keys that are not settings
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Setting:
     """One setting.
 
     Attributes:
-        key: as on the command line, without dashes.
-        value: what it is in this run, or by default.
-        text: one sentence of what it is for; empty where its class does not say.
-        hint: its type.
+        key: As on the command line, without dashes.
+        value: In this run, or by default.
+        text: One sentence that describes it; empty if its class has none.
+        hint: Its type.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Setting:
 
 
 def trained_by(command: str) -> tuple[type, Mapping[str, type]]:
-    """What a command trains, and the callbacks whose settings are options of it."""
+    """Return the module class that a command trains, and the callbacks whose settings are its options."""
     if command != "pretrain":
         return SapiensModule, CALLBACKS
     from sapiens2_lit.cli.before_after import Comparison
@@ -63,12 +63,12 @@ def trained_by(command: str) -> tuple[type, Mapping[str, type]]:
 def run_settings(
     values: Mapping[str, Any], module: type = SapiensModule, callbacks: Mapping[str, type] = CALLBACKS
 ) -> list[Setting]:
-    """All settings of a run.
+    """Return all settings of a run.
 
     Args:
-        values: what is known of the run: parsed, or as `config_files.merged` puts files and options together.
-        module: what it trains.
-        callbacks: whose settings are options of it.
+        values: The known settings: parsed, or files and options merged by `config_files.merged`.
+        module: Class that is trained.
+        callbacks: Classes whose settings are options.
     """
     values = lifted(plain(values))
     found = [
@@ -86,13 +86,13 @@ def run_settings(
 
 
 def settings_of(kind: type, values: Mapping[str, Any], prefix: str, given: int = 0) -> Iterator[Setting]:
-    """The settings of a class, and of the classes that make its arguments.
+    """Yield the settings of a class, and of the classes that its arguments are built by.
 
     Args:
-        kind: the class.
-        values: of its arguments, as far as they are known.
-        prefix: of the keys.
-        given: how many of its first arguments are not settings, since whoever builds it has them.
+        kind: The class.
+        values: Of its arguments, as far as they are known.
+        prefix: Of the keys.
+        given: Number of first arguments that are not settings, since the caller supplies them.
     """
     for name, hint in list(parameter_types(kind).items())[given:]:
         if name in ("args", "kwargs"):
@@ -103,7 +103,7 @@ def settings_of(kind: type, values: Mapping[str, Any], prefix: str, given: int =
 
 
 def _inner(hint: Any, value: Any, prefix: str) -> Iterator[Setting]:
-    """The settings of what an argument is made of, if that is a class of settings."""
+    """Yield the settings of the class that an argument is built by, if it is a class of settings."""
     if isinstance(value, Mapping) and "class_path" not in value:
         for choice in choices_of(hint):
             if getattr(choice, "__origin__", None) is dict:  # such as heads by their names
@@ -135,7 +135,7 @@ def _has_settings(base: type) -> bool:
 
 
 def class_at(path: Any, package: str) -> type | None:
-    """The class that a path names; of a name alone, that of a package or of torch's optimizers."""
+    """Return the class that a path names; a name alone is looked up in `package` and in torch.optim."""
     if not isinstance(path, str):
         return None
     places = [path] if "." in path else [f"{package}.{path}", f"torch.optim.{path}"]
@@ -144,7 +144,7 @@ def class_at(path: Any, package: str) -> type | None:
 
 
 def plain(value: Any) -> Any:
-    """Settings as mappings and lists of plain values; classes and functions by their paths."""
+    """Return settings as mappings and lists of plain values; classes and functions become their paths."""
     if isinstance(value, Namespace | Mapping):
         return {
             name: plain(one) for name, one in (vars(value) if isinstance(value, Namespace) else value).items()
@@ -159,7 +159,7 @@ def plain(value: Any) -> Any:
 
 
 def default_of(kind: type, name: str) -> Any:
-    """What an argument is by default; None where it must be given."""
+    """Return an argument's default; None if it has none."""
     for one in kind.__mro__:
         parameter = _parameters(one).get(name)
         if parameter is not None:
@@ -174,7 +174,7 @@ def _parameters(kind: type) -> Mapping[str, inspect.Parameter]:
 
 
 def text_of(kind: type, name: str) -> str:
-    """The first sentence of what a class, or one that it inherits from, says of an argument."""
+    """Return the first sentence on an argument in the docstring of a class or of its bases."""
     for one in kind.__mro__:
         if text := _texts(one).get(name):
             return text

@@ -1,4 +1,4 @@
-"""`fit --help` without a configuration: which there are, the settings that people change, and where the rest is."""
+"""`fit --help` without a configuration: the shipped configurations, the settings that people change, and more help."""
 
 import shutil
 import textwrap
@@ -6,8 +6,8 @@ import textwrap
 from sapiens2_lit.cli.configs import OVERLAYS, PRETRAINING, complete_configs, shipped_configs, summary
 
 WHAT = {
-    "fit": "Train heads on a Sapiens2 backbone; everything of a run is written to OUTPUT/version_N.",
-    "pretrain": "Let a backbone learn from images without labels; writes OUTPUT/version_N/backbone.safetensors.",
+    "fit": "Train heads on a Sapiens2 backbone; writes all results to OUTPUT/version_N.",
+    "pretrain": "Train a backbone on images without labels; writes OUTPUT/version_N/backbone.safetensors.",
     "validate": "Measure a trained model on the validation data.",
     "test": "Measure a trained model on the test data.",
 }
@@ -35,8 +35,8 @@ SETTINGS = {
 }
 PRETRAIN_SETTINGS = {
     "--data.root IMAGES": "folder of images and videos",
-    "--data.boxes FILE": "boxes of people, each of which is an image then",
-    "--model.backbone.weights SOURCE": "start from a released backbone, or one of your own; null for random values",
+    "--data.boxes FILE": "boxes of people; each person becomes an image",
+    "--model.backbone.weights SOURCE": "start from a released backbone or your own; null for random values",
     "--model.adapt.mode MODE": "what of the backbone learns: full, last_blocks or lora",
     "--model.anchor.weight N": "how firmly features are held near the start; --model.anchor null lets them go",
     "--model.contrast dino|simclr": "contrast of class tokens beside, or in place of, reconstruction",
@@ -48,14 +48,14 @@ PRETRAIN_SETTINGS = {
     },
 }
 MORE = """
-`--help` beside --config shows the usual settings of that run with their values, `--help_all` beside it every one.
+`--help` beside --config shows the usual settings of that run with their values, `--help_all` beside it all settings.
 `--print_config` prints the whole configuration and ends. Later --config files and options win over earlier ones.
 Guide: docs/training.md. Tab completion: `sapiens2-lit completion bash`.
 """
 
 
 def short_help(command: str) -> str:
-    """A screen of help for a command with a Trainer; takes neither torch nor a parser."""
+    """Return a screen of help for a command with a Trainer; needs neither torch nor a parser."""
     tasks = complete_configs(command)
     overlays = [name for name in shipped_configs() if "/" in name and not name.startswith(PRETRAINING)]
     overlays += OVERLAYS if command == "pretrain" else ()

@@ -1,4 +1,4 @@
-"""The start of every command: what can be answered or refused without torch is, before seconds of imports begin."""
+"""The start of every command: answer or refuse what needs no torch, before seconds of imports begin."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from sapiens2_lit.cli.short_help import short_help
 from sapiens2_lit.errors import SettingError
 
 HELP = {"--help", "-h", "--help_all"}
-LOADS = {  # the first needs no torch, the second says itself when it loads
+LOADS = {  # libraries that a command loads; empty if it loads none, or prints the message itself
     "synth": "",
     "pack": "",
     "convert": "PyTorch",
@@ -24,15 +24,15 @@ LOADS = {  # the first needs no torch, the second says itself when it loads
     "compare": "",
     **dict.fromkeys(("app", "consolidate", "curate", "export"), "PyTorch"),
 }
-PRINTS = ("--print_config", *HELP)  # asked for what is printed, not for what is done
+PRINTS = ("--print_config", *HELP)  # options that only print
 
 
 def answered(command: str, rest: list[str]) -> bool:
-    """Check a command as far as that needs no torch; returns whether it asked for help, which was printed then.
+    """Check a command as far as possible without torch; return whether it asked for help, which was then printed.
 
     Raises:
-        ArgumentError: wrong usage.
-        SettingError: naming the file or the option that does not fit.
+        ArgumentError: Wrong usage.
+        SettingError: Naming the file or the option that does not fit.
     """
     set_up_messages()
     asks_help = not HELP.isdisjoint(rest)
@@ -56,12 +56,12 @@ def answered(command: str, rest: list[str]) -> bool:
 
 
 def prints(rest: list[str]) -> bool:
-    """Whether a command is asked for what it prints."""
+    """Return whether options ask only for printed output."""
     return any(arg.partition("=")[0] in PRINTS for arg in rest)
 
 
 def check_options(command: str, rest: list[str]) -> None:
-    """Check the options of a command without a Trainer, and that the models which it names are there."""
+    """Check the options of a command without a Trainer, and that the models that they name exist."""
     from sapiens2_lit.cli.parsers import PARSERS
 
     if command == "predict":
@@ -87,7 +87,7 @@ def check_options(command: str, rest: list[str]) -> None:
 
 
 def check_run(command: str, rest: list[str]) -> None:
-    """Check the options of a run: words of other programs, files that are not there, overlays without a task."""
+    """Check the options of a run for words of other programs, missing files and overlays without a task."""
     refuse_other_words(rest, RUN_WORDS)
     args = resolve_configs(rest)
     evaluates = command in ("validate", "test")
@@ -104,27 +104,25 @@ def check_run(command: str, rest: list[str]) -> None:
 
 
 def expect_command(command: str, model: Any) -> None:
-    """Check that a configuration is of the command that got it.
+    """Check that a configuration belongs to the command that got it.
 
     Raises:
-        SettingError: it trains heads, and the command learns without labels; or the other way round.
+        SettingError: It trains heads but the command is `pretrain`, or it has an objective but the command is `fit`.
     """
     given = model if isinstance(model, dict) else {}
     if command == "pretrain" and given.get("heads"):
-        raise SettingError(
-            "pretrain: the configuration has model.heads, which learn from labels: that is `fit`"
-        )
+        raise SettingError("pretrain: the configuration has model.heads, which learn from labels: use `fit`")
     if command == "fit" and "heads" not in given and not OBJECTIVE.isdisjoint(given):
         raise SettingError(
-            "fit: the configuration has no model.heads, but learns without labels: that is `pretrain`"
+            "fit: the configuration has no model.heads, but learns without labels: use `pretrain`"
         )
 
 
 def check_root(data: Any) -> None:
-    """Check that the folder of a dataset that was typed is there, for datamodules of ours.
+    """Check that a dataset's folder that was typed exists, for datamodules of this package.
 
     Raises:
-        DataError: it is not.
+        DataError: It does not exist.
     """
     if not isinstance(data, dict):
         return
@@ -133,14 +131,14 @@ def check_root(data: Any) -> None:
         from sapiens2_lit.data.files import find_root
 
         place = Path(root).expanduser()
-        if "://" in root:  # which is asked when it is read
+        if "://" in root:  # checked when it is read
             return
-        if not (path.endswith("UnlabeledDataModule") and place.is_file()):  # which may be a video
+        if not (path.endswith("UnlabeledDataModule") and place.is_file()):  # the root may be a video
             find_root(place)
 
 
 def say_loading(what: str) -> None:
-    """Say on standard error, at once, that libraries are being loaded: nothing where they are, or on other ranks."""
+    """Print at once, on standard error, that libraries are being loaded; not if they are loaded, nor on other ranks."""
     if not what or "torch" in sys.modules or os.environ.get("LOCAL_RANK", "0") != "0":
         return
     sys.stderr.write(f"sapiens2-lit {version('sapiens2-lit')}: loading {what} ...\n")

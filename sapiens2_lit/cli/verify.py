@@ -1,4 +1,4 @@
-"""`sapiens2-lit verify`: whether all computes as it should on this machine, with its weights and its cards."""
+"""`sapiens2-lit verify`: check that this machine, with its weights and cards, computes correct results."""
 
 import sys
 import tempfile
@@ -22,14 +22,14 @@ from sapiens2_lit.verify.weights import GB, to_fetch
 from sapiens2_lit.vocabularies.tasks import TASKS
 
 PAGE, RECORD = "verify.html", "verify.json"
-MENTIONED = 1.0  # GB that are fetched without a word
+MENTIONED = 1.0  # GB; smaller downloads are not announced
 
 
 def verify(args: list[str]) -> int:
-    """Run all checks, print a table and write the report; returns the exit status.
+    """Run all checks, print a table and write the report; return the exit status.
 
     Raises:
-        SettingError: an option names no size, task or device.
+        SettingError: An option names no size, task or device.
     """
     options = verify_parser().parse_args(args)
     if unknown := [task for task in options.tasks if task not in TASKS]:
@@ -63,7 +63,7 @@ def verify(args: list[str]) -> int:
 
 
 def announce(setting: Setting) -> None:
-    """Say how much would be fetched, before it is."""
+    """Print how much will be downloaded, before it is."""
     if setting.quick or not setting.download:
         return
     needed = to_fetch(find_sources(setting)) / GB
@@ -76,7 +76,13 @@ def announce(setting: Setting) -> None:
 
 
 def write_report(folder: Path, rows: list[Row], setting: Setting) -> None:
-    """Write verify.json and verify.html without anything private."""
+    """Write verify.json and verify.html without anything private.
+
+    Args:
+        folder: For the files.
+        rows: Results of the checks.
+        setting: Of the checks.
+    """
     facts = {"device": device_name(setting), "quick": setting.quick, "versions": versions()}
     cleaner = Cleaner([*setting.weights, str(setting.scratch)])
     write_whole(folder / RECORD, to_json(rows, facts, cleaner))
@@ -84,7 +90,7 @@ def write_report(folder: Path, rows: list[Row], setting: Setting) -> None:
 
 
 class Bar:
-    """How many checks are done, and which one runs."""
+    """A progress bar of the checks that names the current one."""
 
     def __enter__(self) -> "Bar":
         self.bar = tqdm(total=0, desc="verify", unit="check", leave=False, disable=None)
@@ -94,10 +100,13 @@ class Bar:
         self.bar.close()
 
     def expect(self, checks: int) -> None:
+        """Add a number of checks to the total."""
         self.bar.total += checks
 
     def begin(self, name: str) -> None:
+        """Show the name of the check that starts."""
         self.bar.set_postfix_str(name)
 
     def end(self) -> None:
+        """Note that a check has ended."""
         self.bar.update()

@@ -1,4 +1,4 @@
-"""Keypoints to heatmaps and back."""
+"""Codecs between keypoints and heatmaps."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""Keypoints to heatmaps and back, without a bias (UDP: Huang et al.; DARK: Zhang et al.; both CVPR 2020).
+"""Unbiased codec between keypoints and heatmaps (UDP: Huang et al.; DARK: Zhang et al.; both CVPR 2020).
 
-Names end in their axes: b batch, k keypoint, w heatmap columns, p side of the patch around a peak; 1 and 2 as
-they are.
+Names end in their axes: b batch, k keypoint, w heatmap columns, p side of the patch around a peak; 1 and 2 are axes of
+that length.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from sapiens2_lit.errors import SettingError
 
 @dataclass(frozen=True)
 class UDPHeatmapCodec:
-    """Translates between keypoints in input pixels and one Gaussian heatmap each, on the tensors' device.
+    """Translates between keypoints in input pixels and one Gaussian heatmap for each, on the tensors' device.
 
     A heatmap coordinate is x * (w - 1) / (W - 1): corner pixels lie on corner pixels.
 
     Args:
         input_size: (H, W) of the network's input.
         heatmap_size: (h, w) of the heatmaps.
-        sigma: standard deviation of the Gaussian, in heatmap pixels; it is cut at three of them.
-        blur_kernel: side of the blur in front of the Newton step, odd.
-        blur_sigma: its standard deviation, in heatmap pixels.
+        sigma: Standard deviation of the Gaussian, in heatmap pixels; it is cut off at three of them.
+        blur_kernel: Side of the blur before the Newton step, odd.
+        blur_sigma: Standard deviation of the blur, in heatmap pixels.
 
     Raises:
-        SettingError: a size below 2, a sigma that is not positive, an even kernel.
+        SettingError: A size is below 2, a sigma is not positive, or the kernel is even.
     """
 
     input_size: tuple[int, int]
@@ -54,14 +54,14 @@ class UDPHeatmapCodec:
             )
 
     def encode_separable(self, keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Target heatmaps as factors: map = gy[..., :, None] * gx[..., None, :].
+        """Return target heatmaps as factors: map = gy[..., :, None] * gx[..., None, :].
 
         Args:
-            keypoints: (B, K, 3) x and y in input pixels, and v, positive where labelled.
+            keypoints: (B, K, 3) x and y in input pixels, and v, positive where labeled.
 
         Returns:
-            gx (B, K, w) and gy (B, K, h), of peak 1 and zero where unlabelled; weight (B, K), 1 where
-            labelled and the cut Gaussian touches the map, else 0. A labelled keypoint that is NaN gives NaN.
+            gx (B, K, w) and gy (B, K, h), with a peak of 1, and zero where unlabeled; weight (B, K), 1 where labeled
+                and the cut Gaussian touches the map, else 0. A labeled keypoint that is NaN gives NaN.
         """
         keypoints = _at_least_float32(keypoints)
         labelled = keypoints[..., 2] > 0
@@ -72,17 +72,19 @@ class UDPHeatmapCodec:
         return gx, gy, (labelled & touches_x & touches_y).to(gx.dtype)
 
     def encode(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
-        """Target heatmaps (B, K, h, w) and weight (B, K), for pictures; training needs the factors only."""
+        """Return target heatmaps (B, K, h, w) and weight (B, K), for pictures; training needs only the factors."""
         gx, gy, weight = self.encode_separable(keypoints)
         return gy[..., :, None] * gx[..., None, :], weight
 
     def decode(self, heatmaps: Tensor) -> Tensor:
-        """Keypoints (B, K, 3), x and y in input pixels and the peak as score, from heatmaps (B, K, h, w).
+        """Return keypoints (B, K, 3) from heatmaps (B, K, h, w): x and y in input pixels, and the peak as score.
 
-        The pixel of the maximum is refined on its neighbourhood alone: in the interior by one Newton step on
-        the logarithm of the blurred map; where that neighbourhood leaves the map, by a fitted Gaussian (see
-        `peak`). A map without a peak stays within the neighbourhood of its largest pixel, and one that is
-        nowhere positive at that pixel.
+        The pixel with the maximum is refined from its neighborhood: inside the map by one Newton step on the logarithm
+        of the blurred map; where the neighborhood leaves the map by a fitted Gaussian (see `peak`). The result stays
+        within the neighborhood if the map has no peak, and at the pixel itself if the map is nowhere positive.
+
+        Raises:
+            SettingError: The heatmaps have another size than the codec.
         """
         if heatmaps.ndim != 4 or tuple(heatmaps.shape[2:]) != tuple(self.heatmap_size):
             height, width = self.heatmap_size
@@ -95,12 +97,12 @@ class UDPHeatmapCodec:
 
     def _decode(self, heatmaps: Tensor) -> Tensor:
         row_bk, column_bk = _largest_pixel(heatmaps)
-        # The Newton step's neighbours, and the reach of the blur around them.
+        # Reach of the Newton step's neighbors plus the blur around them.
         radius = self.blur_kernel // 2 + 1
         patch_bkpp, inside_bkpp = _patches(heatmaps, row_bk, column_bk, radius)
 
         interior_bk1 = inside_bkpp.flatten(2).all(dim=2, keepdim=True)
-        if self.sigma < self.blur_sigma:  # then the blur reaches beyond the cut on all sides
+        if self.sigma < self.blur_sigma:  # then the blur reaches beyond the cut-off Gaussian on all sides
             interior_bk1 = torch.zeros_like(interior_bk1)
         newton_bk2 = newton_step(patch_bkpp, self.blur_kernel, self.blur_sigma)
         fitted_bk2 = fit_gaussian(patch_bkpp, inside_bkpp, self.sigma)
@@ -113,15 +115,15 @@ class UDPHeatmapCodec:
         return torch.stack([x, y, patch_bkpp[..., radius, radius]], dim=2)
 
     def _strides(self) -> tuple[float, float]:
-        """Input pixels per heatmap pixel along x and y."""
+        """Return input pixels per heatmap pixel along x and y."""
         (input_height, input_width), (height, width) = self.input_size, self.heatmap_size
         return (input_width - 1) / (width - 1), (input_height - 1) / (height - 1)
 
     def _gaussian(self, mean: Tensor, length: int, labelled: Tensor) -> tuple[Tensor, Tensor]:
-        """One axis: the cut Gaussian (B, K, length) around `mean` (B, K), and whether it touches the map."""
+        """Return the cut Gaussian of one axis (B, K, length) around `mean` (B, K), and whether it touches the map."""
         place = torch.arange(length, device=mean.device, dtype=mean.dtype)
         centre = torch.floor(mean + 0.5)  # the support is a square of whole pixels around the nearest one
-        # "not beyond" rather than "within": NaN must come through
+        # "not beyond" instead of "within", so that NaN is passed on
         beyond = (place - centre[..., None]).abs() > 3 * self.sigma
         gaussian = torch.exp(-((place - mean[..., None]) ** 2) / (2 * self.sigma**2))
         gaussian = gaussian.masked_fill(beyond | ~labelled[..., None], 0)
@@ -130,7 +132,7 @@ class UDPHeatmapCodec:
 
 
 def _largest_pixel(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column (B, K) of each map's maximum, the first of several."""
+    """Return row and column (B, K) of each map's maximum, the first of several."""
     # The largest row, then the largest pixel in it: three times as fast as one argmax over the map.
     row_bk = heatmaps.amax(dim=3).argmax(dim=2)
     place = row_bk[..., None, None].expand(-1, -1, 1, heatmaps.shape[3])
@@ -138,7 +140,7 @@ def _largest_pixel(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _patches(heatmaps: Tensor, row_bk: Tensor, column_bk: Tensor, radius: int) -> tuple[Tensor, Tensor]:
-    """Squares (B, K, P, P) around one pixel of each map, and which of their pixels lie on the map."""
+    """Return squares (B, K, P, P) around one pixel of each map, and which of their pixels lie on the map."""
     height, width = heatmaps.shape[2:]
     reach_p = torch.arange(-radius, radius + 1, device=heatmaps.device)
     rows_bkp1, columns_bk1p = row_bk[..., None, None] + reach_p[:, None], column_bk[..., None, None] + reach_p

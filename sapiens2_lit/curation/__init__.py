@@ -1,4 +1,4 @@
-"""Which pictures of a pool are worth learning from: measured once, then selected: `sapiens2-lit curate`."""
+"""Select the pictures of a pool that are worth learning from: `sapiens2-lit curate` measures once, then selects."""
 
 import lazy_loader
 

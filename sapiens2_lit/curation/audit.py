@@ -1,4 +1,4 @@
-"""Which pictures lie next to a threshold, on either side, for people to look at."""
+"""Collect the pictures next to a threshold, on both sides, for people to look at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,8 +18,8 @@ class Sample:
     """One picture, or a pair, of a sheet.
 
     Attributes:
-        paths: relative to the pool: one, or the better one and the other one.
-        caption: its value, or what parts the two.
+        paths: Relative to the pool: one path, or the better and the other one.
+        caption: Its value, or the distance between the two.
     """
 
     paths: tuple[str, ...]
@@ -28,12 +28,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Sheet:
-    """The pictures on both sides of one threshold, the nearest first.
+    """The pictures on both sides of one threshold, nearest first.
 
     Attributes:
-        title: the threshold.
-        kept: that pass it.
-        dropped: that do not.
+        title: The threshold.
+        kept: Samples that pass it.
+        dropped: Samples that do not.
     """
 
     title: str
@@ -42,9 +42,14 @@ class Sheet:
 
 
 def cut_sheet(cut: Cut, scores: Scores, seed: int) -> Sheet:
-    """Pictures by their distance to a bound; of `equals` some of each side by chance.
+    """Return the pictures nearest to a bound on both sides; for `equals` random ones.
 
-    Pictures without a value are the last of those that are dropped.
+    Pictures without a value are dropped last.
+
+    Args:
+        cut: The bound.
+        scores: Of all pictures that the cut sees.
+        seed: Of the random choice.
     """
     chance = np.random.default_rng(seed).permutation(len(scores))
     values = scores.texts(cut.column)
@@ -65,7 +70,15 @@ def cut_sheet(cut: Cut, scores: Scores, seed: int) -> Sheet:
 def pair_sheet(
     title: str, scores: Scores, matches: Sequence[Match], threshold: float, closer_is_less: bool
 ) -> Sheet:
-    """Pairs by their distance to a threshold, one sheet of pairs kept apart and of pairs of which one is dropped."""
+    """Return the pairs nearest to a threshold: pairs that are kept apart, and pairs of which one picture is dropped.
+
+    Args:
+        title: Of the sheet.
+        scores: Of the pictures.
+        matches: All pairs.
+        threshold: Distance within which one picture is dropped.
+        closer_is_less: Whether pairs with a smaller distance are more alike.
+    """
     paths = scores.paths
     sheet = Sheet(title)
     order = sorted(
@@ -80,6 +93,7 @@ def pair_sheet(
 
 
 def said(value: object) -> str:
+    """Return a value as text."""
     if value is None:
         return "no value"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

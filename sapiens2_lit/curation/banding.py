@@ -1,7 +1,7 @@
-"""Pairs of hashes that are close, without comparing all with all.
+"""Find pairs of similar hashes without comparing all with all.
 
-Two hashes of 64 bits that differ in at most 7 bits agree, but for one bit, in one of four bands of 16 bits. So only
-hashes whose band is the same, or differs in one bit, are compared.
+Two hashes of 64 bits that differ in at most 7 bits agree, except for at most one bit, in one of four bands of 16 bits.
+So only hashes with a band that is equal, or differs in one bit, are compared.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sapiens2_lit.curation.hashes import Bits
 
 BANDS = 4
-SURE = 7  # bits of 64: pairs that differ in so many or fewer are all found
+SURE = 7  # bits of 64; all pairs that differ in at most as many are found
 _MASKS = (0, *(1 << bit for bit in range(16)))
 _PAIRS = 1 << 20  # compared at a time
 
@@ -20,12 +20,15 @@ Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64
 
 
 def close_pairs(short: Bits, long: Bits, most: int) -> Pairs:
-    """Rows first < second whose long hashes differ in at most `most` bits, and in how many they do; in order.
+    """Return rows first < second whose long hashes differ in at most `most` bits, and the number of bits, sorted.
 
     Args:
-        short: (N, 8) bytes of which candidates are found: all that differ in 7 bits or fewer, and some others.
+        short: (N, 8) bytes, by which candidates are found: all pairs that differ in 7 bits or fewer, and some others.
         long: (N, L) bytes that are compared.
-        most: bits of the long hash.
+        most: Bits of the long hash.
+
+    Returns:
+        Three arrays of shape (P,): first row, second row, and differing bits.
     """
     bands = np.ascontiguousarray(short).view(">u2").astype(np.uint16)
     found: list[npt.NDArray[np.int64]] = []
@@ -45,7 +48,7 @@ def close_pairs(short: Bits, long: Bits, most: int) -> Pairs:
 def _candidates(
     band: npt.NDArray[np.uint16],
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Pairs of rows, the smaller one first, whose band agrees but for one bit at most."""
+    """Yield pairs of rows, the smaller one first, whose bands differ in at most one bit."""
     order = np.argsort(band, kind="stable")
     values = band[order]
     for mask in _MASKS:
@@ -53,7 +56,7 @@ def _candidates(
         begin, end = np.searchsorted(values, wanted, "left"), np.searchsorted(values, wanted, "right")
         limits = np.concatenate([[0], np.cumsum(end - begin)])
         row = 0
-        while row < len(band):  # as many rows at a time as have about so many pairs
+        while row < len(band):  # rows with about `_PAIRS` pairs at a time
             last = max(row + 1, int(np.searchsorted(limits, limits[row] + _PAIRS, "right")) - 1)
             counts = (end - begin)[row:last]
             first = np.repeat(np.arange(row, last), counts)

@@ -1,4 +1,4 @@
-"""Columns of one's own, by class path."""
+"""Load the user's own columns, by class path."""
 
 import importlib
 import math
@@ -17,10 +17,10 @@ KINDS = {"double": (int, float), "int64": (int,), "bool": (bool,), "string": (st
 
 
 class Column(ABC):
-    """One number, text or truth about each picture; derive from it, and name your class with `--columns`.
+    """One number, text or truth value of each picture; derive from it, and name your class with `--columns`.
 
     Attributes:
-        name: of the column.
+        name: Of the column.
         kind: `double`, `int64`, `bool` or `string`.
     """
 
@@ -29,11 +29,11 @@ class Column(ABC):
 
     @abstractmethod
     def __call__(self, image: RGB) -> float | int | bool | str | None:
-        """The value for RGB uint8 (H, W, 3); None where there is none."""
+        """Return the value for RGB uint8 (H, W, 3); None if there is none."""
 
 
 class Colorfulness(Column):
-    """How colorful a picture is, from 0 for gray to about 110 (Hasler and Suesstrunk 2003, equation 12)."""
+    """The colorfulness of a picture, from 0 for gray to about 110 (Hasler and Suesstrunk 2003, equation 12)."""
 
     name = "colorfulness"
 
@@ -47,8 +47,12 @@ class Colorfulness(Column):
 class OwnColumn:
     """A `Column` as a stage of scoring.
 
+    Args:
+        column: The column.
+        source: Its class path and arguments, for the scores' header.
+
     Raises:
-        SettingError: it has no name, or an unknown kind.
+        SettingError: It has no name, or an unknown kind.
     """
 
     def __init__(self, column: Column, source: Any) -> None:
@@ -60,10 +64,10 @@ class OwnColumn:
         self.column, self.columns, self.about = column, {name: kind}, {"columns": {name: source}}
 
     def __call__(self, images: list[RGB]) -> list[dict[str, Any]]:
-        """A row for each picture.
+        """Return a row for each picture.
 
         Raises:
-            SettingError: a value is of another kind.
+            SettingError: A value is of another kind.
         """
         return [{self.column.name: self._value(image)} for image in images]
 
@@ -75,20 +79,20 @@ class OwnColumn:
         ):
             return value
         raise SettingError(
-            f"--columns: {self.column.name} answered {value!r} ({type(value).__name__}), expected {kind} or None"
+            f"--columns: {self.column.name} returned {value!r} ({type(value).__name__}), expected {kind} or None"
         )
 
 
 def load_column(text: str) -> OwnColumn:
-    """The column that `--columns` names: a class path, or `{class_path: PATH, init_args: {...}}`.
+    """Return the column that `--columns` names: a class path, or `{class_path: PATH, init_args: {...}}`.
 
     Raises:
-        SettingError: there is no such class, it is no `Column`, or its arguments do not fit.
+        SettingError: There is no such class, it is not a `Column`, or its arguments do not fit.
     """
     try:
         given = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingError(f"--columns {text}: is no class path and no YAML: {error}") from error
+        raise SettingError(f"--columns {text}: is neither a class path nor YAML: {error}") from error
     given = {"class_path": given} if isinstance(given, str) else given
     if not isinstance(given, dict) or "class_path" not in given or given.keys() - {"class_path", "init_args"}:
         raise SettingError(
@@ -97,14 +101,14 @@ def load_column(text: str) -> OwnColumn:
         )
     path, arguments = str(given["class_path"]), given.get("init_args") or {}
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # classes of the user's own may lie in the working directory
+        sys.path.append(here)  # the user's classes may lie in the working directory
     module, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingError(f"--columns {path}: there is no such class: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Column)):
-        raise SettingError(f"--columns {path}: is no sapiens2_lit.curation.Column")
+        raise SettingError(f"--columns {path}: is not a sapiens2_lit.curation.Column")
     try:
         return OwnColumn(found(**arguments), given)
     except TypeError as error:

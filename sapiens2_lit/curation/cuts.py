@@ -1,4 +1,4 @@
-"""Cuts over columns: which pictures pass a bound."""
+"""Apply cuts over columns: find the pictures that pass a bound."""
 
 from difflib import get_close_matches
 
@@ -16,7 +16,7 @@ def check_columns(cuts: tuple[Cut, ...], scores: Scores) -> None:
     """Check that the scores have the columns of all cuts.
 
     Raises:
-        SettingError: naming one that they have not, and those that they have.
+        SettingError: Naming a missing column and the existing ones.
     """
     for cut in cuts:
         if cut.column not in scores.columns:
@@ -28,10 +28,10 @@ def check_columns(cuts: tuple[Cut, ...], scores: Scores) -> None:
 
 
 def passes(cut: Cut, scores: Scores) -> Mask:
-    """Which pictures pass; those without a value do not.
+    """Return which pictures pass, (N,); those without a value do not.
 
     Raises:
-        SettingError: the column holds no numbers.
+        SettingError: The column holds no numbers.
     """
     if cut.bound == "equals":
         return np.array(
@@ -42,12 +42,12 @@ def passes(cut: Cut, scores: Scores) -> Mask:
 
 
 def missing(cut: Cut, scores: Scores) -> int:
-    """How many pictures have no value."""
+    """Return the number of pictures without a value."""
     return int(scores.table[cut.column].null_count)
 
 
 def span(cut: Cut, scores: Scores) -> str:
-    """The values that there are, for messages."""
+    """Return the range of existing values as text, for messages."""
     if cut.bound == "equals":
         found = sorted({str(value) for value in scores.texts(cut.column)})
         return f"its values are {', '.join(found[:8])}"

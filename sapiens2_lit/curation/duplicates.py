@@ -1,4 +1,4 @@
-"""Of pictures that show the same, the best one stays."""
+"""Keep only the best of several pictures that show the same."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Match:
-    """Two pictures, and how far apart they are.
+    """Two pictures, and their distance.
 
     Attributes:
-        kept: row of the better one.
-        other: row of the other one, which is dropped where `distance` is within the threshold.
-        distance: in bits, or a cosine.
+        kept: Row of the better one.
+        other: Row of the other one, which is dropped if `distance` is within the threshold.
+        distance: In bits, or a cosine.
     """
 
     kept: int
@@ -28,7 +28,12 @@ class Match:
 
 
 def exact_duplicates(digests: npt.NDArray[np.str_], rank: Rows) -> Mask:
-    """Which rows stay: of those with the same digest the one of the least rank."""
+    """Return which rows stay, (N,): for each digest the row of the lowest rank.
+
+    Args:
+        digests: (N,) of the files.
+        rank: (N,), 0 for the best.
+    """
     order = np.lexsort((rank, digests))
     stays = np.zeros(len(digests), dtype=bool)
     first = np.ones(len(order), dtype=bool)
@@ -38,11 +43,18 @@ def exact_duplicates(digests: npt.NDArray[np.str_], rank: Rows) -> Mask:
 
 
 def hash_duplicates(short: Bits, long: Bits, rank: Rows, most: int, margin: int) -> tuple[Mask, list[Match]]:
-    """Which rows stay, and the pairs within `most` + `margin` bits, for people to look at.
+    """Return which rows stay, (N,), and the pairs within `most` + `margin` bits, for people to look at.
 
-    Rows with the same hashes are first taken together, so that thousands of equal pictures make no millions of pairs.
-    A row goes only where a better row that stays is within `most` bits: chains of pictures that differ a little from
-    each other do not make the first and the last one duplicates.
+    Rows with equal hashes are merged first, so that thousands of equal pictures do not make millions of pairs. A row
+    is dropped only if a better row that stays is within `most` bits: in a chain of pictures that each differ a little
+    from the next, the first and the last one are not duplicates.
+
+    Args:
+        short: (N, 8) bytes of the short hashes.
+        long: (N, L) bytes of the long hashes.
+        rank: (N,), 0 for the best.
+        most: Bits of the long hash in which duplicates differ at most.
+        margin: Bits beyond `most` up to which pairs are returned.
     """
     both = np.ascontiguousarray(np.concatenate([short, long], axis=1))
     keys = both.view(f"V{both.shape[1]}").ravel()
@@ -64,12 +76,24 @@ def hash_duplicates(short: Bits, long: Bits, rank: Rows, most: int, margin: int)
 
 
 def is_telling(match: Match, within: bool, stays: Mask) -> bool:
-    """Whether a pair shows what a threshold does: within it one of both stays for the other, beyond it both stay."""
+    """Return whether a pair illustrates a threshold: within it one of the two is dropped, beyond it both stay.
+
+    Args:
+        match: The pair.
+        within: Whether its distance is within the threshold.
+        stays: (N,) which rows stay.
+    """
     return bool(stays[match.kept] and stays[match.other] != within)
 
 
 def keep_best(count: int, pairs: Pairs, rank: Rows) -> Mask:
-    """Which of `count` rows stay, where of each pair the one of the lesser rank drops the other, if it stays itself."""
+    """Return which rows stay, (N,), if the better row of each pair drops the other one, provided it stays itself.
+
+    Args:
+        count: N.
+        pairs: First and second rows and distances, (P,) each.
+        rank: (N,), 0 for the best.
+    """
     first, second = pairs[:2]
     swap = rank[first] > rank[second]
     better, worse = np.where(swap, second, first), np.where(swap, first, second)
@@ -81,4 +105,11 @@ def keep_best(count: int, pairs: Pairs, rank: Rows) -> Mask:
 
 
 def better_first(one: int, other: int, rank: Rows) -> tuple[int, int]:
+    """Return two rows, the better one first.
+
+    Args:
+        one: A row.
+        other: Another one.
+        rank: (N,), 0 for the best.
+    """
     return (one, other) if rank[one] < rank[other] else (other, one)

@@ -1,4 +1,4 @@
-"""Embeddings of pictures: the mean of a backbone's last map."""
+"""Compute embeddings of pictures: the mean of a backbone's last feature map."""
 
 from typing import Any
 
@@ -16,16 +16,16 @@ NAME = "embedding"
 
 
 class Embedding:
-    """A column `embedding`: the mean over all cells of the last, normed map, of length 1, as float16.
+    """A column `embedding`: the mean over all cells of the last, normalized feature map, of length 1, as float16.
 
     Args:
-        source: as of `probe --backbones`: a hub id, a file, a run, timm/NAME, random:SIZE.
+        source: As for `probe --backbones`: a hub id, a file, a run, timm/NAME, random:SIZE.
         image_size: (height, width) that pictures are stretched to.
-        device: where it runs.
-        batch_size: pictures at a time.
+        device: Where it runs.
+        batch_size: Pictures at a time.
 
     Raises:
-        SettingError, WeightsError: there is no such backbone, or it does not take that size.
+        SettingError, WeightsError: There is no such backbone, or it does not accept this size.
     """
 
     def __init__(self, source: str, image_size: tuple[int, int], device: str, batch_size: int) -> None:
@@ -38,7 +38,7 @@ class Embedding:
         self.about = {"backbone": source, "image_size": list(image_size)}
 
     def __call__(self, images: list[RGB]) -> list[dict[str, Any]]:
-        """A row for each picture."""
+        """Return a row for each picture."""
         rows: list[dict[str, Any]] = []
         height, width = self.image_size
         for start in range(0, len(images), self.batch_size):

@@ -1,4 +1,4 @@
-"""Perceptual hashes: bits that a picture keeps when it is encoded again, resized or cropped a little."""
+"""Compute perceptual hashes, whose bits survive when a picture is encoded again, resized or cropped a little."""
 
 import cv2
 import numpy as np
@@ -11,9 +11,9 @@ Bits = npt.NDArray[np.uint8]
 
 
 def perceptual_hashes(image: npt.NDArray[np.uint8]) -> tuple[str, str]:
-    """Hash RGB uint8 (H, W, 3) twice: 64 bits and 256 bits, as hexadecimal digits.
+    """Hash RGB uint8 (H, W, 3) twice, to 64 and to 256 bits, as hexadecimal digits.
 
-    The bits say which of the 8 x 8, or 16 x 16, lowest frequencies of the discrete cosine transform lie above their
+    The bits tell which of the 8 x 8, or 16 x 16, lowest frequencies of the discrete cosine transform lie above their
     median (pHash). The short hash finds candidates, the long one decides.
     """
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -28,10 +28,10 @@ def _hash(waves: npt.NDArray[np.float32], side: int) -> str:
 
 
 def to_bytes(hashes: list[str], bits: int) -> Bits:
-    """Hashes as bytes, (N, bits / 8).
+    """Return hexadecimal hashes as bytes, (N, BITS / 8).
 
     Raises:
-        ValueError: they are no hexadecimal digits of that many bits.
+        ValueError: They are not hexadecimal digits of this many bits.
     """
     joined = bytes.fromhex("".join(hashes))
     return np.frombuffer(joined, dtype=np.uint8).reshape(len(hashes), bits // 8)

@@ -1,6 +1,6 @@
-"""k-means in numpy: Lloyd's iterations from k-means++ seeds, the same for the same points and seed.
+"""k-means in numpy: Lloyd's iterations from k-means++ seeds, deterministic for given points and seed.
 
-faiss would be faster on tens of millions of points, but brings an OpenMP of its own beside PyTorch's.
+faiss would be faster on tens of millions of points, but brings its own OpenMP beside PyTorch's.
 """
 
 import numpy as np
@@ -11,16 +11,16 @@ Labels = npt.NDArray[np.int64]
 
 ITERATIONS = 30
 _BLOCK = 1 << 16  # points compared with all centroids at a time
-_PER_CLUSTER = 256  # points for each seed that seeds are drawn from
+_PER_CLUSTER = 256  # points to draw seeds from, for each seed
 
 
 def kmeans(points: Points, clusters: int, seed: int) -> tuple[Points, Labels]:
-    """Centroids (K, D) and the cluster of each point (N,).
+    """Return centroids (K, D) and the cluster of each point (N,).
 
     Args:
-        points: (N, D), one or more.
-        clusters: wanted; there are fewer where there are fewer points, or different points.
-        seed: of the first centroids.
+        points: (N, D), at least one.
+        clusters: Wanted number; there are fewer if there are fewer distinct points.
+        seed: Of the first centroids.
     """
     random = np.random.default_rng(seed)
     centroids = _seeds(points, min(clusters, len(points)), random)
@@ -37,7 +37,12 @@ def kmeans(points: Points, clusters: int, seed: int) -> tuple[Points, Labels]:
 
 
 def assign(points: Points, centroids: Points) -> tuple[Labels, npt.NDArray[np.float32]]:
-    """The nearest centroid of each point, and the squared distance to it."""
+    """Return the nearest centroid of each point, (N,), and the squared distance to it, (N,).
+
+    Args:
+        points: (N, D).
+        centroids: (K, D).
+    """
     labels = np.empty(len(points), dtype=np.int64)
     distances = np.empty(len(points), dtype=np.float32)
     lengths = np.square(centroids).sum(axis=1)
@@ -52,7 +57,7 @@ def assign(points: Points, centroids: Points) -> tuple[Labels, npt.NDArray[np.fl
 
 
 def _seeds(points: Points, clusters: int, random: np.random.Generator) -> Points:
-    """k-means++: each seed is drawn with a probability that grows with the squared distance to those before."""
+    """Draw seeds by k-means++, with probabilities proportional to the squared distance to earlier seeds."""
     if len(points) > _PER_CLUSTER * clusters:
         points = points[np.sort(random.choice(len(points), _PER_CLUSTER * clusters, replace=False))]
     chosen = [int(random.integers(len(points)))]
@@ -67,7 +72,7 @@ def _seeds(points: Points, clusters: int, random: np.random.Generator) -> Points
 
 
 def _means(points: Points, labels: Labels, distances: npt.NDArray[np.float32], clusters: int) -> Points:
-    """The mean of each cluster; an empty one begins again at the point that is farthest from its own."""
+    """Return the mean of each cluster; an empty one restarts at the point that is farthest from its centroid."""
     order = np.argsort(labels, kind="stable")
     counts = np.bincount(labels, minlength=clusters)
     starts = np.concatenate([[0], np.cumsum(counts)])
@@ -80,12 +85,14 @@ def _means(points: Points, labels: Labels, distances: npt.NDArray[np.float32], c
 
 
 def hierarchy(points: Points, levels: tuple[int, ...], seed: int) -> list[Labels]:
-    """The cluster of each point at every level, the finest first: centroids of a level are the points of the next.
+    """Return the cluster of each point (N,) at every level, finest first.
+
+    A level clusters the centroids of the one before.
 
     Args:
         points: (N, D).
-        levels: numbers of clusters, falling.
-        seed: of all levels.
+        levels: Falling numbers of clusters.
+        seed: Of all levels.
     """
     found: list[Labels] = []
     for level, clusters in enumerate(levels):

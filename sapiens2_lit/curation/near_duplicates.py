@@ -1,4 +1,4 @@
-"""Pictures whose embeddings point the same way, looked for within clusters (SemDeDup, arXiv 2303.09540)."""
+"""Find pictures whose embeddings point in the same direction, within clusters (SemDeDup, arXiv 2303.09540)."""
 
 from heapq import nlargest
 
@@ -7,22 +7,22 @@ import numpy as np
 from sapiens2_lit.curation.duplicates import Mask, Match, Rows, better_first, keep_best
 from sapiens2_lit.curation.kmeans import Points, kmeans
 
-_IN_CLUSTER = 2000  # pictures in a cluster, about: within it all are compared with all
+_IN_CLUSTER = 2000  # pictures in a cluster, about; within it all are compared with all
 _BLOCK = 1024
 
 
 def near_duplicates(
     points: Points, rank: Rows, cosine: float, margin: float, shown: int, seed: int
 ) -> tuple[Mask, list[Match]]:
-    """Which rows stay, and the pairs next to the threshold on either side, for people to look at.
+    """Return which rows stay, (N,), and the pairs nearest to the threshold on both sides, for people to look at.
 
     Args:
         points: (N, D), of length 1.
-        rank: the lesser one of a pair stays.
-        cosine: pairs that are as close or closer are near-duplicates.
-        margin: below the threshold down to which pairs are shown.
-        shown: pairs on each side.
-        seed: of the clusters.
+        rank: (N,); the lower one of a pair stays.
+        cosine: Pairs with this cosine or more are near-duplicates.
+        margin: Distance below the threshold within which pairs are shown.
+        shown: Pairs on each side.
+        seed: Of the clusters.
     """
     _, labels = kmeans(points, -(-len(points) // _IN_CLUSTER), seed)
     stays = np.ones(len(points), dtype=bool)
@@ -35,7 +35,7 @@ def near_duplicates(
         stays[rows] = keep_best(len(rows), (first[within], second[within], first[within]), rank[rows])
         swap = rank[rows[first]] > rank[rows[second]]
         better, worse = stays[rows[np.where(swap, second, first)]], stays[rows[np.where(swap, first, second)]]
-        dropped, apart = within & better & ~worse, ~within & better & worse  # as `is_telling` has it
+        dropped, apart = within & better & ~worse, ~within & better & worse  # as in `is_telling`
         for chosen, side, sign in ((dropped, inside, -1), (apart, outside, 1)):
             best = np.argsort(-sign * near[chosen], kind="stable")[:shown]
             for a, b, value in zip(
@@ -47,7 +47,7 @@ def near_duplicates(
 
 
 def _pairs(points: Points, least: float) -> tuple[Rows, Rows, Points]:
-    """Rows first < second whose cosine is `least` or more, and their cosines."""
+    """Return rows first < second whose cosine is `least` or more, and their cosines."""
     found = []
     for start in range(0, len(points), _BLOCK):
         cosines = points[start : start + _BLOCK] @ points.T

@@ -1,4 +1,4 @@
-"""Who is on a picture, and whether their heads can be seen."""
+"""Find the people in a picture, and whether their heads are visible."""
 
 from typing import Any
 
@@ -17,20 +17,20 @@ COLUMNS = {
 }
 HEAD_COLUMNS = {"head_score": "double", "head_visible": "bool"}
 HEAD = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
-VISIBLE = 0.3  # the least keypoint score, as heads draw from
+VISIBLE = 0.3  # the least keypoint score, as for drawn keypoints
 LEAST = 2  # of the five points of a head
 
 
 class People:
-    """Boxes of people, and of the largest one the short side, the score, and with a pose model the head.
+    """Boxes of people, and short side and score of the largest one; with a pose model whether its head is visible.
 
     Args:
-        detector: finds people; without one the model's own mask does, or each picture is taken for one person.
-        predictor: a model with keypoints of a head (nose, eyes, ears); None for boxes alone.
-        about: what both are called, for the scores' header.
+        detector: Finds people; without one, the model's own mask does, or each picture is treated as one person.
+        predictor: A model with keypoints of a head (nose, eyes, ears); None for boxes alone.
+        about: Names of both, for the scores' header.
 
     Raises:
-        SettingError: the model predicts no such keypoints.
+        SettingError: The model predicts no such keypoints.
     """
 
     def __init__(self, detector: Detector | None, predictor: Predictor | None, about: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ class People:
         )
 
     def __call__(self, images: list[RGB]) -> list[dict[str, Any]]:
-        """A row for each picture."""
+        """Return a row for each picture."""
         return [self._row(image) for image in images]
 
     def _row(self, image: RGB) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class People:
             if boxes is None:
                 boxes = np.array([[*one.box, one.score] for one in people], np.float32).reshape(-1, 5)
                 points = [one.keypoints for one in people]
-            else:  # whom the detector vouches for
+            else:  # found by the detector, so doubts do not matter
                 points = [one.keypoints for one in found.instances if one.head == self.head]
         assert boxes is not None, "neither a detector nor a model"
         row: dict[str, Any] = {"people": len(boxes), "person_boxes": np.round(boxes, 3).tolist()}

@@ -1,4 +1,4 @@
-"""One picture as a row: its file, its EXIF data, damage, quality and hashes."""
+"""Describe one picture as a row: its file, its EXIF data, damage, quality and hashes."""
 
 import hashlib
 from pathlib import Path
@@ -22,11 +22,13 @@ COLUMNS = {
 
 
 def measure(root: Path, name: str) -> tuple[dict[str, Any], RGB | None]:
-    """The row of a picture, and its pixels, RGB upright; None where the file is damaged, which `damage` then says.
+    """Return the row of a picture and its pixels, RGB upright (H, W, 3).
+
+    The pixels are None if the file is damaged; the row's `damage` then says why.
 
     Args:
-        root: folder of the pictures.
-        name: relative to it.
+        root: Folder of the pictures.
+        name: Relative to it.
     """
     path = root / name
     row: dict[str, Any] = {"path": name}
@@ -49,7 +51,7 @@ def measure(root: Path, name: str) -> tuple[dict[str, Any], RGB | None]:
 
 
 def exif(path: Path) -> dict[str, Any]:
-    """Orientation, camera and time of a photograph; nothing where its EXIF data are absent or broken."""
+    """Return orientation, camera and time of a photograph; empty if its EXIF data are missing or broken."""
     try:
         with Image.open(path) as image:
             tags = image.getexif()
@@ -67,6 +69,6 @@ def exif(path: Path) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    """A value as text that every program can store; None for nothing."""
+    """Return a value as text that every program can store; None if it is empty."""
     text = str(value).replace("\0", "").strip().encode(errors="replace").decode() if value else ""
     return text or None

@@ -1,4 +1,4 @@
-"""How sharp and how well exposed a picture is."""
+"""Measure how sharp and how well exposed a picture is."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-LONGER_SIDE = 512  # pixels at which pictures are measured, so that sizes compare
+LONGER_SIDE = 512  # pixels at which pictures are measured, so that pictures of all sizes are comparable
 _DARK, _BRIGHT = 2, 253
 
 COLUMNS = {
@@ -15,10 +15,10 @@ COLUMNS = {
 
 
 def quality(image: npt.NDArray[np.uint8]) -> dict[str, Any]:
-    """Measure RGB uint8 (H, W, 3), shrunk to 512 pixels along its longer side where it is larger.
+    """Measure RGB uint8 (H, W, 3), shrunk to 512 pixels along its longer side if it is larger.
 
-    `sharpness` is the variance of the Laplacian of gray values of 0..1, `brightness` and `contrast` their mean and
-    standard deviation, `dark` and `bright` the shares of pixels at either end of the range (2 and less, 253 and more).
+    `sharpness` is the variance of the Laplacian of gray values in 0..1, `brightness` and `contrast` are their mean and
+    standard deviation, `dark` and `bright` the shares of pixels at the ends of the range (2 and less, 253 and more).
     """
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     scale = LONGER_SIDE / max(gray.shape)

@@ -1,4 +1,4 @@
-"""A sample in which clusters weigh the same, from the coarsest level down."""
+"""Draw a sample in which clusters have equal weight, from the coarsest level down."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ Rows = npt.NDArray[np.int64]
 
 
 def fair_shares(sizes: Sequence[int], total: int) -> list[int]:
-    """How many each cluster gives: the same cap for all, so that `total` come together; all, where there are fewer.
+    """Return how many rows each cluster gives: at most the same number for all, so that the sum is `total`.
 
-    What remains below the cap goes to the first clusters that have more.
+    If the clusters have fewer rows together, all are taken. Any remainder goes to the first clusters that have more.
     """
     low, high = 0, max(sizes, default=0)
     while low < high:  # the largest cap whose sum is no more than wanted
@@ -27,20 +27,20 @@ def fair_shares(sizes: Sequence[int], total: int) -> list[int]:
 
 
 def balanced_sample(levels: Sequence[Rows], count: int, wanted: int, seed: int) -> Rows:
-    """Rows of a sample, sorted.
+    """Return the rows of a sample, sorted, (M,).
 
     Args:
-        levels: the cluster of each row, the finest level first; none for a plain random sample.
-        count: of rows.
-        wanted: size of the sample.
-        seed: of the choice within a cluster.
+        levels: The cluster of each row, (N,), finest level first; empty for a plain random sample.
+        count: Number of rows N.
+        wanted: Size M of the sample.
+        seed: Of the choice within a cluster.
     """
     chance = np.random.default_rng(seed).permutation(count)
     return np.sort(_draw(np.arange(count), list(levels), wanted, chance))
 
 
 def _draw(rows: Rows, levels: list[Rows], wanted: int, chance: Rows) -> Rows:
-    """`wanted` of the rows: by the last level, then within each of its clusters by the levels before."""
+    """Draw `wanted` of the rows: balanced over the last level, then within its clusters over the earlier levels."""
     if not levels:
         return rows[np.argsort(chance[rows], kind="stable")[:wanted]]
     coarse = levels[-1][rows]

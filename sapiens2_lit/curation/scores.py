@@ -1,4 +1,4 @@
-"""All scores of a pool, whatever order their files come in."""
+"""Read all scores of a pool, independent of the order of their files."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -19,8 +19,8 @@ class Scores:
     """A table of pictures, sorted by path.
 
     Attributes:
-        root: folder of the pictures, as scoring found it.
-        table: an Arrow table.
+        root: Folder of the pictures at the time of scoring.
+        table: An Arrow table.
     """
 
     def __init__(self, root: Path, table: Any) -> None:
@@ -31,41 +31,48 @@ class Scores:
 
     @property
     def columns(self) -> list[str]:
+        """Names of the columns."""
         return list(self.table.column_names)
 
     @property
     def paths(self) -> list[str]:
+        """Paths of the pictures, relative to `root`."""
         return list(self.table["path"].to_pylist())
 
     def take(self, rows: npt.NDArray[Any]) -> "Scores":
-        """Some rows, by their places or by a mask."""
+        """Return some rows.
+
+        Args:
+            rows: (M,) indices, or (N,) bool.
+        """
         arrow = import_pyarrow()
         places = np.flatnonzero(rows) if rows.dtype == bool else rows
         return Scores(self.root, self.table.take(arrow.array(places)))
 
     def texts(self, column: str) -> list[Any]:
+        """Return a column as a list; None where a picture has no value."""
         return list(self.table[column].to_pylist())
 
     def numbers(self, column: str) -> npt.NDArray[np.float64]:
-        """A column of numbers or truths; NaN where a picture has none.
+        """Return a column of numbers or truth values, (N,); NaN where a picture has none.
 
         Raises:
-            SettingError: it holds something else.
+            SettingError: It holds something else.
         """
         arrow = import_pyarrow()
         kind = self.table[column].type
         if not (
             arrow.types.is_integer(kind) or arrow.types.is_floating(kind) or arrow.types.is_boolean(kind)
         ):
-            raise SettingError(f"cuts.{column}: the column holds {kind}, which has no least and greatest")
+            raise SettingError(f"cuts.{column}: the column holds {kind}, which has no minimum and maximum")
         values = self.table[column].cast(arrow.float64()).combine_chunks()
         return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
     def embeddings(self) -> Points:
-        """(N, D) of length 1.
+        """Return the embeddings (N, D), of length 1.
 
         Raises:
-            DataError: pictures of several backbones are mixed.
+            DataError: Embeddings of several backbones are mixed.
         """
         column = self.table["embedding"].combine_chunks()
         flat = column.flatten().to_numpy(zero_copy_only=False)
@@ -74,15 +81,15 @@ class Scores:
 
 
 def read_scores(places: Sequence[Path], partial: bool = False) -> Scores:
-    """Scores of some folders or files.
+    """Read the scores in some folders or files.
 
     Args:
-        places: folders that `curate score` wrote, or files of them.
-        partial: whether shards may be missing.
+        places: Folders that `curate score` wrote, or files of them.
+        partial: Whether shards may be missing.
 
     Raises:
-        DataError: a file is missing, damaged, of another version or of other columns; shards are missing; a picture is
-            there twice.
+        DataError: A file is missing, damaged, of another version or with other columns; shards are missing; or a
+            picture occurs twice.
     """
     arrow = import_pyarrow()
     files = sorted({file.resolve() for place in places for file in _files(place)})
@@ -110,7 +117,7 @@ def read_scores(places: Sequence[Path], partial: bool = False) -> Scores:
 
 
 def _same_embedding(tables: Sequence[Any]) -> list[Any]:
-    """The tables with embeddings of one length: a shard without any readable picture does not know it."""
+    """Return tables with embeddings of the same length, which a shard without readable pictures does not know."""
     arrow = import_pyarrow()
     if "embedding" not in tables[0].column_names:
         return list(tables)
@@ -147,8 +154,8 @@ def _check_alike(headers: dict[Path, Header]) -> None:
             )
         if header.root != first.root:
             raise DataError(
-                f"{file}: has scores of pictures in {header.root}, {first_file.name} of {first.root}: a list has paths "
-                "in one folder"
+                f"{file}: has scores of pictures in {header.root}, {first_file.name} of {first.root}: all paths of a "
+                "list lie in one folder"
             )
 
 
@@ -156,7 +163,7 @@ def _check_complete(headers: dict[Path, Header], partial: bool) -> None:
     sizes = sorted({header.shards for header in headers.values()})
     if len(sizes) > 1:
         raise DataError(
-            f"the files are of runs with {sizes} shards: run `curate score` again, so that all are of one"
+            f"the files are of runs with {sizes} shards: run `curate score` again, so that all are of one run"
         )
     missing = sorted(set(range(sizes[0])) - {header.shard for header in headers.values()})
     if missing and not partial:

@@ -1,4 +1,4 @@
-"""A selection: cuts, duplicates, near-duplicates, a balanced sample, with a count after every stage."""
+"""Select pictures by cuts, duplicates, near-duplicates and a balanced sample, with a count after every stage."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,17 +20,17 @@ from sapiens2_lit.curation.settings import SelectSettings
 from sapiens2_lit.errors import DataError, SettingError
 
 BITS_BEYOND = 24  # of 256, and
-COSINE_BEYOND = 0.03  # how far beyond the thresholds pairs are shown
+COSINE_BEYOND = 0.03  # distance beyond the thresholds up to which pairs are shown
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage has left.
+    """The result of one stage.
 
     Attributes:
-        name: of the stage.
-        left: pictures.
-        note: what else is to be said.
+        name: Of the stage.
+        left: Number of pictures left.
+        note: More for the reader; may be empty.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Stage:
 
 @dataclass
 class Selection:
-    """The result.
+    """The result of a selection.
 
     Attributes:
-        scores: of the pictures that are left, sorted by path.
-        stages: in their order.
-        sheets: the pictures next to each threshold.
-        clusters: pictures of each cluster of the coarsest level, before and after.
+        scores: Of the pictures that are left, sorted by path.
+        stages: In order.
+        sheets: The pictures next to each threshold.
+        clusters: Pictures of each cluster of the coarsest level, before and after.
     """
 
     scores: Scores
@@ -56,29 +56,31 @@ class Selection:
 
     @property
     def paths(self) -> list[str]:
+        """Paths of the pictures that are left."""
         return self.scores.paths
 
     @property
     def root(self) -> Path:
+        """Folder of the pictures."""
         return self.scores.root
 
     def as_dict(self) -> dict[str, Any]:
-        """What is written as JSON."""
+        """Return the content of the JSON file."""
         stages = [{"stage": one.name, "left": one.left, "note": one.note} for one in self.stages]
         clusters = [{"before": before, "after": after} for before, after in self.clusters]
         return {"root": str(self.root), "selected": len(self.scores), "stages": stages, "clusters": clusters}
 
     def keep(self, rows: npt.NDArray[Any], name: str, note: str = "", why: str = "") -> None:
-        """Go on with some rows.
+        """Keep only some rows.
 
         Args:
-            rows: their places, or a mask.
-            name: of the stage.
-            note: for the count.
-            why: for the message where nothing is left.
+            rows: (M,) indices, or (N,) bool.
+            name: Of the stage.
+            note: For the count.
+            why: For the message if nothing is left.
 
         Raises:
-            DataError: nothing is left.
+            DataError: Nothing is left.
         """
         before, self.scores = len(self.scores), self.scores.take(rows)
         self.stages.append(Stage(name, len(self.scores), note))
@@ -91,16 +93,16 @@ class Selection:
 def select(
     scores: Scores, settings: SelectSettings, said: Callable[[str], object] = lambda stage: None
 ) -> Selection:
-    """Select pictures; the same ones for the same scores and settings, whatever order the scores' files came in.
+    """Select pictures; the result depends only on scores and settings, not on the order of the scores' files.
 
     Args:
-        scores: of all pictures.
-        settings: what to do.
-        said: told of each stage before it begins.
+        scores: Of all pictures.
+        settings: Of the selection.
+        said: Called with the name of each stage before it begins.
 
     Raises:
-        SettingError: a column that a stage needs is not there.
-        DataError: nothing is left.
+        SettingError: A column that a stage needs is missing.
+        DataError: Nothing is left.
     """
     check_columns(settings.cuts, scores)
     if settings.needs_embedding and "embedding" not in scores.columns:
@@ -130,7 +132,7 @@ def select(
 
 
 def ranking(scores: Scores) -> npt.NDArray[np.int64]:
-    """How good each picture is, 0 for the best: the largest, then the one with most bytes, then the first by path."""
+    """Return the rank of each picture, (N,), 0 for the best: most pixels, then most bytes, then first by path."""
     pixels = scores.numbers("width") * scores.numbers("height")
     order = np.lexsort((np.arange(len(scores)), -scores.numbers("bytes"), -pixels))
     rank = np.empty(len(scores), dtype=np.int64)
@@ -139,7 +141,7 @@ def ranking(scores: Scores) -> npt.NDArray[np.int64]:
 
 
 def drop_duplicates(found: Selection, most: int) -> None:
-    """Keep the best of pictures whose perceptual hashes are close."""
+    """Keep the best of pictures with similar perceptual hashes."""
     short = to_bytes(found.scores.texts("phash"), BITS)
     long = to_bytes(found.scores.texts("phash256"), LONG_BITS)
     stays, matches = hash_duplicates(short, long, ranking(found.scores), most, BITS_BEYOND)
@@ -149,7 +151,13 @@ def drop_duplicates(found: Selection, most: int) -> None:
 
 
 def drop_near_duplicates(found: Selection, cosine: float, seed: int) -> None:
-    """Keep the best of pictures whose embeddings are close."""
+    """Keep the best of pictures with similar embeddings.
+
+    Args:
+        found: The selection; changed in place.
+        cosine: Pictures with this cosine or more are near-duplicates.
+        seed: Of the clusters.
+    """
     points, rank = found.scores.embeddings(), ranking(found.scores)
     stays, matches = near_duplicates(points, rank, cosine, COSINE_BEYOND, SHOWN, seed)
     title = f"near-duplicates: a cosine of {cosine:g} or more"
@@ -158,7 +166,7 @@ def drop_near_duplicates(found: Selection, cosine: float, seed: int) -> None:
 
 
 def sample(found: Selection, settings: SelectSettings) -> None:
-    """Keep a sample in which clusters weigh the same."""
+    """Keep a sample in which clusters have equal weight."""
     assert settings.sample is not None
     levels = (
         hierarchy(found.scores.embeddings(), settings.clusters, settings.seed) if settings.clusters else []

@@ -1,4 +1,4 @@
-"""What a selection does, as its YAML file says it."""
+"""Settings of a selection, as written in its YAML file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Cut:
     """One bound of one column; a picture without a value does not pass.
 
     Attributes:
-        column: its name.
+        column: Its name.
         bound: `min`, `max` or `equals`.
-        value: the least, the greatest or the only one that passes.
+        value: The least, the greatest or the only value that passes.
     """
 
     column: str
@@ -33,16 +33,16 @@ class Cut:
 
 @dataclass(frozen=True)
 class SelectSettings:
-    """What a selection does, in this order.
+    """The stages of a selection, in this order.
 
     Attributes:
-        cuts: bounds over columns.
-        duplicates: bits of 256 in which perceptual hashes of duplicates differ at most; None keeps all but files that
-            are equal byte for byte.
-        near_duplicates: cosine of embeddings from which pictures are near-duplicates; None keeps them.
-        clusters: clusters of each level, falling; none for a sample without balance.
-        sample: pictures in the end; None for all that are left.
-        seed: of clusters and sample.
+        cuts: Bounds over columns.
+        duplicates: Bits of 256 in which perceptual hashes of duplicates differ at most; None drops only files that are
+            equal byte for byte.
+        near_duplicates: Least cosine of the embeddings of near-duplicates; None keeps them.
+        clusters: Falling numbers of clusters of each level; empty for a sample without balance.
+        sample: Pictures in the end; None for all that are left.
+        seed: Of clusters and sample.
     """
 
     cuts: tuple[Cut, ...] = ()
@@ -54,14 +54,15 @@ class SelectSettings:
 
     @property
     def needs_embedding(self) -> bool:
+        """Whether a stage compares embeddings."""
         return self.near_duplicates is not None or bool(self.clusters)
 
 
 def read_settings(content: Any, origin: str) -> SelectSettings:
-    """Settings from the content of a YAML file.
+    """Return settings from the content of a YAML file.
 
     Raises:
-        SettingError: naming the file, the field, what was found and what was expected.
+        SettingError: Naming the file, the field, what was found and what was expected.
     """
     if not isinstance(content, Mapping):
         raise SettingError(f"{origin}: found {type(content).__name__}, expected some of {', '.join(KEYS)}")
@@ -69,7 +70,7 @@ def read_settings(content: Any, origin: str) -> SelectSettings:
         if key not in KEYS:
             near = get_close_matches(str(key), KEYS, 1)
             hint = f"; did you mean {near[0]}?" if near else f"; expected some of {', '.join(KEYS)}"
-            raise SettingError(f"{origin}: found {key!r}, which is no setting of `curate select`{hint}")
+            raise SettingError(f"{origin}: found {key!r}, which is not a setting of `curate select`{hint}")
     given, plain = dict(content), SelectSettings()
     duplicates = _nested(
         origin, given.get("duplicates", {"hamming": plain.duplicates}), "duplicates", "hamming"
@@ -80,7 +81,7 @@ def read_settings(content: Any, origin: str) -> SelectSettings:
     falls = isinstance(levels, list | tuple) and all(_is_whole(one, 1) for one in levels)
     if not falls or any(a <= b for a, b in pairwise(levels)):
         raise SettingError(
-            f"{origin}: clusters is {levels!r}, expected falling whole numbers of clusters, such as [1000, 100]"
+            f"{origin}: clusters is {levels!r}, expected decreasing whole numbers of clusters, such as [1000, 100]"
         )
     seed, sample = given.get("seed", 0), given.get("sample")
     _expect(
@@ -120,7 +121,7 @@ def _expect(origin: str, key: str, value: Any, fits: bool, expected: str) -> Non
 
 
 def _nested(origin: str, value: Any, key: str, inner: str) -> Any:
-    """The one setting below a key; None where the key is null."""
+    """Return the one setting below a key; None if the key is null."""
     if value is None:
         return None
     if not isinstance(value, Mapping) or set(value) != {inner}:

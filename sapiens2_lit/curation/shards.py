@@ -1,4 +1,4 @@
-"""Scores on disk: Parquet files, one for each slice of the sorted list of pictures."""
+"""Store scores as Parquet files, one for each slice of the sorted list of pictures."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,21 +10,21 @@ import numpy as np
 from sapiens2_lit.atomic_write import own_file, unwritable_is_error
 from sapiens2_lit.errors import DataError, SettingError
 
-VERSION = 1  # raised whenever columns come to mean something else
+VERSION = 1  # increased whenever the meaning of a column changes
 HEADER = b"sapiens2_lit.curation"
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file of scores says of itself.
+    """The metadata of a file of scores.
 
     Attributes:
-        version: of the columns.
-        root: folder of the pictures.
-        shard: which slice, from 0.
-        shards: slices in all.
-        digest: of the slice's names and sizes in bytes.
-        settings: of the stages that made the columns.
+        version: Of the columns.
+        root: Folder of the pictures.
+        shard: Index of the slice, from 0.
+        shards: Number of slices.
+        digest: Of the slice's names and file sizes.
+        settings: Of the stages that made the columns.
     """
 
     version: int
@@ -36,14 +36,21 @@ class Header:
 
 
 def shard_file(folder: Path, shard: int) -> Path:
+    """Return the path of a shard's file."""
     return folder / f"part-{shard:06}.parquet"
 
 
 def write_shard(path: Path, header: Header, columns: dict[str, str], rows: list[dict[str, Any]]) -> None:
-    """Write rows whole or not at all.
+    """Write rows completely or not at all.
+
+    Args:
+        path: Of the file.
+        header: Its metadata.
+        columns: Types by name.
+        rows: Values by column; missing ones are null.
 
     Raises:
-        SettingError: the folder cannot be written to, or is full.
+        SettingError: The folder cannot be written to, or is full.
     """
     arrow = import_pyarrow()
     arrays = {name: _array(arrow, kind, [row.get(name) for row in rows]) for name, kind in columns.items()}
@@ -64,22 +71,22 @@ def _array(arrow: Any, kind: str, values: list[Any]) -> Any:
 
 
 def read_header(path: Path) -> Header:
-    """What a file of scores says of itself.
+    """Return the metadata of a file of scores.
 
     Raises:
-        DataError: it is no such file, damaged, or of another version.
+        DataError: It is another kind of file, damaged, or of another version.
     """
     arrow = import_pyarrow()
     try:
         schema = arrow.parquet.read_schema(path)
     except (OSError, arrow.ArrowException) as error:
-        raise DataError(f"{path}: is damaged or no Parquet file: {error}") from error
+        raise DataError(f"{path}: is damaged or not a Parquet file: {error}") from error
     try:
         found = json.loads((schema.metadata or {})[HEADER])
         version = found["version"]
     except (KeyError, TypeError, ValueError):
         raise DataError(
-            f"{path}: is not written by `sapiens2-lit curate score`: it has no header of it; its columns are "
+            f"{path}: was not written by `sapiens2-lit curate score`: it has no such header; its columns are "
             f"{', '.join(schema.names[:8])}"
         ) from None
     if version != VERSION:
@@ -95,10 +102,10 @@ def read_header(path: Path) -> Header:
 
 
 def import_pyarrow() -> Any:
-    """Apache Arrow, with Parquet.
+    """Import Apache Arrow with Parquet.
 
     Raises:
-        SettingError: it is not installed.
+        SettingError: It is not installed.
     """
     try:
         import pyarrow

@@ -1,1 +1,1 @@
-"""Data as plain torch: readers, labels, datasets, loading. It knows no Lightning."""
+"""Data in plain torch: readers, labels, datasets, loading. Nothing here depends on Lightning."""

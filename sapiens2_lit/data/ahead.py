@@ -1,4 +1,4 @@
-"""Batches on their way to the device while the step before them computes."""
+"""Move the next batch to the device while the current step computes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +10,14 @@ Move = Callable[[dict[str, Any]], Callable[[], dict[str, Any]]]
 
 
 def move_ahead(batches: Iterable[dict[str, Any]], move: Move) -> Iterator[dict[str, Any]]:
-    """The same batches in the same order; while one is used, a thread fetches and moves the next one.
+    """Yield the same batches in the same order; while one is used, a thread fetches and moves the next one.
 
     Args:
-        batches: that are fetched one at a time.
-        move: begins to move a batch, and returns what waits for it and gives it.
+        batches: batches to fetch one at a time.
+        move: starts to move a batch, and returns a function that waits for it and returns it.
 
     Raises:
-        Exception: what fetching or moving raises, in the place of the batch.
+        Exception: an error of fetching or moving, in place of the batch.
     """
     rest = iter(batches)
 
@@ -33,7 +33,7 @@ def move_ahead(batches: Iterable[dict[str, Any]], move: Move) -> Iterator[dict[s
 
 
 class SideStream:
-    """Copies of pinned tensors to a CUDA device that overlap with what the device computes.
+    """Copies pinned tensors to a CUDA device while the device computes.
 
     Args:
         device: a CUDA device.

@@ -6,18 +6,18 @@ from typing import Any
 from sapiens2_lit.data.files import Problems, read_json
 from sapiens2_lit.transforms.views import Region
 
-PADDING = 1.25  # as of the crops of pose: boxes leave out hair and fingertips
+PADDING = 1.25  # the same as for the crops of pose: boxes leave out hair and fingertips
 
 
 def read_boxes(path: Path) -> dict[str, list[Region]]:
-    """Boxes by the file name of their image, grown by a quarter.
+    """Return boxes by the file name of their image, enlarged by a quarter.
 
     Args:
         path: COCO annotations (`images` with id and file_name, `annotations` with image_id and bbox), or an object of
             lists, `{"FILE": [[x, y, width, height], ...], ...}`.
 
     Raises:
-        DataError: with everything found wrong with the file.
+        DataError: the file is wrong; the message lists all problems.
     """
     content, problems = read_json(path), Problems(path)
     if not isinstance(content, dict):
@@ -35,7 +35,7 @@ def read_boxes(path: Path) -> dict[str, list[Region]]:
 
 
 def entries(content: dict[str, Any], problems: Problems) -> list[tuple[str, str, Any]]:
-    """Where each box stands, its image's file name, and the box."""
+    """Return for each box its place in the file, the file name of its image, and the box."""
     if "annotations" not in content:
         return [
             (f"{name}, box {index}", name, box)
@@ -49,12 +49,13 @@ def entries(content: dict[str, Any], problems: Problems) -> list[tuple[str, str,
             found.append((f"annotation {one.get('id', index)}", names[one["image_id"]], one.get("bbox")))
         else:
             problems.add(
-                f"annotation {one.get('id', index)}", f"image_id {one.get('image_id')} is of no image"
+                f"annotation {one.get('id', index)}", f"image_id {one.get('image_id')} belongs to no image"
             )
     return found
 
 
 def padded(box: list[float]) -> Region:
+    """Return a box x, y, width, height with both sides enlarged by `PADDING` around its middle."""
     x, y, width, height = map(float, box)
     more = (PADDING - 1) / 2
     return x - more * width, y - more * height, PADDING * width, PADDING * height

@@ -1,4 +1,4 @@
-"""How many pixels each class has in the training masks."""
+"""Count the pixels of each class in the training masks."""
 
 import logging
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sapiens2_lit.data.labels.base import LabelSource, MaskFolder
 from sapiens2_lit.data.loading import default_workers
 
-MOST = 2000  # masks read: shares of classes hardly change with more
+MOST = 2000  # masks to read: shares of classes hardly change with more
 
 _log = logging.getLogger(__name__)
 
@@ -18,17 +18,17 @@ _log = logging.getLogger(__name__)
 def count_classes(
     labels: Sequence[tuple[LabelSource, str]], num_classes: int, most: int = MOST
 ) -> npt.NDArray[np.int64]:
-    """Pixels of each class in whole masks, (C,), 255 left out; of `most` masks, evenly spread, where there are more.
+    """Count the pixels of each class (C,) in whole masks, without 255; at most `most` evenly spread masks are read.
 
-    The same masks whatever the process, so that all processes of a run come to the same numbers.
+    All processes read the same masks, so that they get the same numbers.
 
     Args:
-        labels: the source and the stem of each training image; what is no mask is left out.
+        labels: the source and the stem of each training image; sources that are no masks are skipped.
         num_classes: C.
         most: masks to read.
 
     Raises:
-        DataError: a mask cannot be read or has a value that is no class; names it.
+        DataError: a mask cannot be read or has a value that is no class; it names the mask.
     """
     masks = [(source, stem) for source, stem in labels if isinstance(source, MaskFolder)]
     chosen = np.unique(np.linspace(0, len(masks) - 1, min(most, len(masks))).round().astype(int))
@@ -38,5 +38,5 @@ def count_classes(
         folder, stem = masks[index]
         return folder.count(stem)
 
-    with ThreadPoolExecutor(default_workers()) as threads:  # decoding releases the interpreter
+    with ThreadPoolExecutor(default_workers()) as threads:  # decoding releases the interpreter lock
         return sum(threads.map(count, chosen.tolist()), np.zeros(num_classes, dtype=np.int64))

@@ -1,4 +1,4 @@
-"""Feature maps of a frozen backbone on disk, memory-mapped, each with a mark of the pixels that it was computed from.
+"""Feature maps of a frozen backbone on disk, memory-mapped, each with a mark of the pixels that it belongs to.
 
 Legend: R rows (samples x views), M maps of a sample, C channels, h and w cells.
 """
@@ -25,18 +25,18 @@ _KEY = 16  # characters of a cache's name
 class FeatureStore:
     """Rows of bfloat16 feature maps (M, C, h, w) in `FOLDER/KEY/`, for one backbone, kept between runs.
 
-    A row is valid for the pixels that it was computed from and no others: its mark says which. Processes of one
-    machine, of one run or of several, may share a store. It is to be opened before use.
+    A row is valid only for the pixels that it was computed from, which its mark identifies. Processes of one machine
+    may share a store, also those of several runs. Open it before use.
 
     Args:
         folder: for caches of any backbone.
-        about: what the features depend on besides the pixels; decides KEY.
+        about: what the features depend on besides the pixels; it determines KEY.
         rows: R.
         shape: (M, C, h, w).
-        setting: what names the folder, for messages.
+        setting: name of the folder's setting in messages.
 
     Attributes:
-        bytes: of all rows.
+        bytes: size of all rows.
     """
 
     features: Tensor
@@ -58,10 +58,10 @@ class FeatureStore:
         self.bytes = rows * torch.Size(shape).numel() * 2
 
     def open(self) -> "FeatureStore":
-        """Take the disk space, and map the files into memory.
+        """Reserve the disk space, and map the files into memory.
 
         Raises:
-            SettingError: the folder cannot be written to, or its disk has too little space.
+            SettingError: the folder is not writable, or its disk has too little space.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -92,18 +92,24 @@ class FeatureStore:
         self._map()  # the same memory in another process, not a copy of it
 
     def __len__(self) -> int:
-        """Rows that are filled."""
+        """Return the number of filled rows."""
         return int((self.marks != 0).sum())
 
     def read(self, row: int, mark: int) -> Tensor | None:
-        """A copy of (M, C, h, w), or None where the row is empty or of other pixels."""
+        """Return a copy of a row (M, C, H, W), or None if it is empty or belongs to other pixels."""
         if int(self.marks[row]) != mark:
             return None
         found = self.features[row].clone()
         return found if int(self.marks[row]) == mark else None  # another run may have begun to write it
 
     def write(self, rows: Tensor, marks: Tensor, features: Tensor) -> None:
-        """Fill rows: features (n, M, C, h, w) computed from the pixels that `marks` (n,) stand for."""
+        """Fill rows with features.
+
+        Args:
+            rows: (N,) int64.
+            marks: (N,) int64, from `mark_of` the pixels.
+            features: (N, M, C, h, w).
+        """
         with FileLock(self.folder / "lock"):  # two runs that vary images differently may share the store
             self.marks[rows] = 0
             self.features[rows] = features
@@ -111,20 +117,21 @@ class FeatureStore:
 
 
 def check_sizes(stores: Iterable[FeatureStore], limit: float) -> None:
-    """Check that stores of one folder are small enough, before any of them is opened.
+    """Check that the stores of one folder are small enough, before any of them is opened.
 
     Args:
-        limit: greatest size of them all in GB (1e9 bytes).
+        stores: of one folder, at least one.
+        limit: greatest total size in GB (1e9 bytes).
 
     Raises:
-        SettingError: they would be larger than the limit, or than what is free on the disk.
+        SettingError: they would be larger than the limit, or than the free space on the disk.
     """
     found = list(stores)
     size = sum(store.bytes for store in found)
     what = f"{sum(store.rows for store in found)} rows of {found[0].shape} take {size_text(size)}"
     if size > limit * GIGABYTE:
         raise SettingError(
-            f"feature_cache.limit_gb: {what}, the limit is {limit:g}; raise it, or take fewer views"
+            f"feature_cache.limit_gb: {what}, the limit is {limit:g}; raise it, or use fewer views"
         )
     folder = found[0].folder.parent
     free = free_bytes(folder)
@@ -136,11 +143,12 @@ def check_sizes(stores: Iterable[FeatureStore], limit: float) -> None:
 
 
 def size_text(size: int) -> str:
+    """Return a size in bytes as text in GB or MB."""
     return f"{size / GIGABYTE:.2f} GB" if size >= GIGABYTE else f"{size / 1e6:.2f} MB"
 
 
 def others(stores: Iterable[FeatureStore]) -> dict[Path, int]:
-    """Caches in the folder of these, of other backbones, sizes or data, and their sizes in bytes."""
+    """Return other caches in the folder of these stores, and their sizes in bytes."""
     used = {store.folder for store in stores}
     return {
         path.parent: (path.parent / "features.bf16").stat().st_size
@@ -150,7 +158,7 @@ def others(stores: Iterable[FeatureStore]) -> dict[Path, int]:
 
 
 def taken_bytes(file: Path) -> int:
-    """What a file takes of its disk: one with holes takes less than its size."""
+    """Return the disk space of a file in bytes: a file with holes takes less than its size."""
     if not file.is_file():
         return 0
     stat = file.stat()
@@ -158,9 +166,9 @@ def taken_bytes(file: Path) -> int:
 
 
 def reserve(file: Path, size: int) -> None:
-    """Make a file of at least this size, with its space on the disk where the system can promise that.
+    """Make a file of at least this size, with its space on the disk reserved if the system can do that.
 
-    To write into a memory-mapped file for which there is no space ends a process without a message.
+    A write into a memory-mapped file without disk space would end the process without a message.
     """
     with file.open("ab") as opened:
         if not hasattr(os, "posix_fallocate"):
@@ -171,11 +179,11 @@ def reserve(file: Path, size: int) -> None:
             except OSError as error:
                 if error.errno == errno.ENOSPC:
                     raise
-                opened.truncate(max(size, opened.tell()))  # a file system that promises nothing
+                opened.truncate(max(size, opened.tell()))  # a file system that reserves nothing
 
 
 def mark_of(image: Tensor) -> int:
-    """What tells the pixels of an image from any others: a positive 63-bit hash of their values and their size."""
+    """Return a mark of an image's pixels, of any shape: a positive 63-bit hash of their values and their size."""
     digest = hashlib.blake2b(str(tuple(image.shape)).encode(), digest_size=8)
     digest.update(image.contiguous().numpy().data)
     return (int.from_bytes(digest.digest(), "big") >> 1) or 1

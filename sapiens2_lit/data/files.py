@@ -1,4 +1,4 @@
-"""Finding and reading a dataset's files, and reporting all that is wrong with one at once."""
+"""Find and read a dataset's files, and report all that is wrong with one at once."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _SHOWN_PROBLEMS = 10
 
 
 class Problems:
-    """What is wrong with one file; raised together, the first ten in words."""
+    """Problems of one file; they are raised together, and the message shows the first ten."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -25,27 +25,31 @@ class Problems:
         self._hints: dict[str, None] = {}
 
     def add(self, where: str, what: str) -> None:
-        """Note that `where` (an annotation, an image) is wrong: field, what was found, what was expected."""
+        """Note that `where` (an annotation, an image) is wrong: the field, what was found and what was expected."""
         self.found.append(f"{where}: {what}")
         self.entries.append((where, what))
 
     def add_hint(self, remedy: str) -> None:
-        """Note a setting or command that would mend a problem; the same one is said once."""
+        """Note a setting or command that would correct a problem; each one is shown once."""
         if remedy:
             self._hints[remedy] = None
 
     @property
     def places(self) -> set[str]:
-        """Where the problems are."""
+        """The places with problems."""
         return {where for where, _ in self.entries}
 
     @property
     def hints(self) -> tuple[str, ...]:
-        """What would mend them."""
+        """Settings and commands that would correct the problems."""
         return tuple(self._hints)
 
     def raise_if_any(self) -> None:
-        """Raise DataError with all problems so far."""
+        """Raise all problems so far, if there are any.
+
+        Raises:
+            DataError: it lists the problems.
+        """
         if not self.found:
             return
         shown = "\n".join(f"  - {line}" for line in self.found[:_SHOWN_PROBLEMS])
@@ -57,10 +61,10 @@ class Problems:
 
 
 def find_folder(path: Path, setting: str) -> Path:
-    """`path` itself, if it is a folder.
+    """Return `path` itself, if it is a folder.
 
     Raises:
-        DataError: naming the setting that pointed here.
+        DataError: it is no folder; it names the setting of the path.
     """
     if not path.is_dir():
         found = "is a file" if path.exists() else "does not exist"
@@ -69,10 +73,10 @@ def find_folder(path: Path, setting: str) -> Path:
 
 
 def find_root(root: Path, setting: str = "data.root") -> Path:
-    """The folder of a dataset.
+    """Return the folder of a dataset.
 
     Raises:
-        DataError: it is no folder, or one that `sapiens2-lit synth` or `predict --as_dataset` has not finished.
+        DataError: it is no folder, or `sapiens2-lit synth` or `predict --as_dataset` has not finished it.
     """
     find_folder(root, setting)
     check_finished(root)
@@ -81,7 +85,13 @@ def find_root(root: Path, setting: str = "data.root") -> Path:
 
 
 def file_places(root: Path, name: str | Path, folders: Iterable[str] = ("", "annotations")) -> list[Path]:
-    """Where `find_file` looks."""
+    """Return the places where `find_file` looks.
+
+    Args:
+        root: folder that the folders are in.
+        name: of the file.
+        folders: where it may be.
+    """
     return list(dict.fromkeys(root / folder / name for folder in folders))
 
 
@@ -92,17 +102,17 @@ def find_file(
     folders: Iterable[str] = ("", "annotations"),
     way_out: str = "",
 ) -> Path:
-    """The first of root/folder/name that is a file; an absolute `name` is taken as it is.
+    """Return the first of root/folder/name that is a file; an absolute `name` is used as it is.
 
     Args:
-        root: what the folders are in.
+        root: folder that the folders are in.
         name: of the file.
-        setting: that led here, for messages.
+        setting: setting of the name, for messages.
         folders: where it may be.
         way_out: what else to set, for messages.
 
     Raises:
-        DataError: listing the places looked at, and the setting to change.
+        DataError: there is no such file; it lists the places and the setting to change.
     """
     places = file_places(root, name, folders)
     for place in places:
@@ -115,10 +125,10 @@ def find_file(
 
 
 def read_json(path: Path) -> Any:
-    """The contents of a JSON file.
+    """Return the contents of a JSON file.
 
     Raises:
-        DataError: if it is missing, empty or not JSON, with the position where it stops being so.
+        DataError: it is missing, empty or not valid JSON; with the position of the error.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -137,7 +147,7 @@ def read_json(path: Path) -> Any:
             f"{path}: the file {kind}: {error.msg} at line {error.lineno}, column {error.colno} "
             f"(character {error.pos} of {len(text)})."
         ) from error
-    except ValueError as error:  # integers of thousands of digits
+    except ValueError as error:  # integers with thousands of digits
         raise DataError(f"{path}: the file has a number that cannot be read: {error}.") from error
     except RecursionError:
         raise DataError(f"{path}: the JSON is nested too deeply, expected a COCO file.") from None
@@ -150,7 +160,7 @@ def leaves_folder(name: str) -> bool:
 
 
 def absent_files(folder: Path, names: Iterable[str]) -> set[str]:
-    """Those of `names` that are not under `folder`; each directory is listed once, not each file asked."""
+    """Return the `names` that are not under `folder`; each directory is listed once, which is fast."""
     by_parent: dict[str, list[str]] = {}
     for name in names:
         by_parent.setdefault(os.path.dirname(name), []).append(name)  # noqa: PTH120 - called 100 000 times

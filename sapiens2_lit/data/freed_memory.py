@@ -1,4 +1,4 @@
-"""Memory that a process frees, kept for its next arrays."""
+"""Keep memory that a process frees for its next arrays."""
 
 import ctypes
 import sys
@@ -8,10 +8,10 @@ _KEPT = 1 << 30  # bytes
 
 
 def keep_freed_memory() -> None:
-    """Have this process keep what it frees for its next pictures, where the C library is glibc.
+    """Make this process keep the memory that it frees, if the C library is glibc.
 
-    Arrays of megabytes would be handed back to the system after each use, and the next one's pages be zeroed anew: half
-    of the time of a sample of 4096 x 3072.
+    Otherwise arrays of megabytes go back to the system after each use, and the pages of the next one are zeroed again:
+    half of the time of a sample of 4096 x 3072.
     """
     if sys.platform != "linux":
         return

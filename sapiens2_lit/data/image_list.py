@@ -1,4 +1,4 @@
-"""A list of pictures: a text file with one path a line, relative to their folder, as `curate select` writes it."""
+"""A list of pictures: a text file with one path per line, relative to their folder, as `curate select` writes it."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ from sapiens2_lit.errors import DataError
 
 
 def read_list(file: Path, setting: str) -> list[str]:
-    """The paths of a list, in its order, each once.
+    """Return the paths of a list, in its order, each once.
 
     Args:
         file: the list, UTF-8.
-        setting: that named it, for messages.
+        setting: setting of the file, for messages.
 
     Raises:
-        DataError: it is not there, no text, or empty.
+        DataError: it is missing, no text, or empty.
     """
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
@@ -21,21 +21,21 @@ def read_list(file: Path, setting: str) -> list[str]:
         raise DataError(f"{setting} {file}: the list cannot be read as text: {error}") from error
     found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not found:
-        raise DataError(f"{setting} {file}: the list is empty, expected one path a line")
+        raise DataError(f"{setting} {file}: the list is empty, expected one path per line")
     return found
 
 
 def choose_listed(paths: list[Path], root: Path, file: Path, setting: str) -> list[Path]:
-    """Those of some paths that a list names, with or without their suffix, in their own order.
+    """Return the paths that a list names, with or without their suffix, in the order of `paths`.
 
     Args:
         paths: of all pictures.
-        root: what the list's paths are relative to.
+        root: folder that the list's paths are relative to.
         file: the list.
-        setting: that named it, for messages.
+        setting: setting of the file, for messages.
 
     Raises:
-        DataError: the list names one that is not among them.
+        DataError: the list names a picture that is not among them.
     """
     listed = set(read_list(file, setting))
     chosen, found = [], set()

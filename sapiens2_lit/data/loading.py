@@ -1,8 +1,8 @@
-"""Samplers and loaders whose batches depend on seed, epoch and position alone.
+"""Samplers and loaders whose batches depend only on seed, epoch and position.
 
-A training sample is asked for by the key (epoch, index), so that a dataset needs no state: what it returns
-does not depend on the worker, on the number of workers, or on what was asked before. A training loader
-counts the batches that the training loop has taken, and goes on from there after a restart.
+The key of a training sample is (epoch, index), so that a dataset needs no state: its result does not depend on the
+worker, on the number of workers, or on earlier samples. A training loader counts the batches that the training loop has
+taken, and continues from there after a restart.
 """
 
 import logging
@@ -28,11 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 def split_key(key: int | Key, length: int) -> Key:
-    """(epoch, index) of a sample; a number alone is an index in epoch 0.
-
-    Raises:
-        IndexError: there is no such sample, at which a loop over a dataset ends.
-    """
+    """Return (epoch, index) of a sample, in epoch 0 for a number alone; raises IndexError past the end."""
     epoch, index = key if isinstance(key, tuple) else (0, int(key))
     if not 0 <= index < length:
         raise IndexError(f"sample {index} of {length}")
@@ -40,30 +36,35 @@ def split_key(key: int | Key, length: int) -> Key:
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The source of every random number of one training sample."""
+    """Return the source of all random numbers of one training sample.
+
+    Args:
+        seed: of the run.
+        epoch: of the sample.
+        index: of the sample.
+    """
     return np.random.default_rng((seed, epoch, index))
 
 
 class TrainingSampler(DistributedSampler[Any]):
     """Keys (epoch, index) in an order that depends on the seed and the epoch, split evenly among ranks.
 
-    It derives from DistributedSampler because Lightning then leaves it in place and tells it the epoch.
+    It is derived from DistributedSampler, because Lightning then keeps it and sets its epoch.
 
     Attributes:
-        offset: what the epoch of the keys is ahead of the one told by `set_epoch`.
-        skip: how many of this rank's samples the next iteration leaves out.
+        offset: difference between the epoch of the keys and the epoch set by `set_epoch`.
+        skip: number of this rank's samples that the next iteration skips.
 
     Args:
         dataset: the concatenation of one or more sources.
         sizes: number of samples of each source, in the dataset's order.
-        weights: how often a source's samples occur in an epoch: 2 twice, 0.5 a random half of them.
-        seed: what the orders depend on, besides the epoch.
-        num_replicas: number of ranks.
-        rank: this one.
-        shards: where samples lie in shards, of which few are then read at a time; None for any order.
+        weights: how often a source's samples occur in an epoch: 2 for twice, 0.5 for a random half of them.
+        seed: the orders depend on it, and on the epoch.
+        num_replicas, rank: number of ranks, and this rank.
+        shards: the places of samples in shards, of which few are then read at a time; None for any order.
 
     Raises:
-        SettingError: if a weight is negative or nothing is left.
+        SettingError: a weight is negative, or no sample is left.
     """
 
     def __init__(
@@ -109,28 +110,24 @@ class TrainingSampler(DistributedSampler[Any]):
 
 
 class TrainingLoader(DataLoader[Any]):
-    """A DataLoader that can be stopped after any batch and resumed by Lightning's checkpoints.
+    """A DataLoader that Lightning's checkpoints resume after the last batch that the training loop has taken."""
 
-    Batches that workers have made ahead of the training loop do not count as taken.
-    """
-
-    move: Move | None = None  # batches to the device ahead of their use
+    move: Move | None = None  # moves batches to the device ahead of their use
     _position: dict[str, int] | None = None
     _resume: dict[str, int] | None = None
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # a generator, not DataLoader's iterator
-        # Nothing happens until the first batch is asked for: Lightning makes the iterator of an epoch before
-        # it tells the sampler which epoch it is.
+        # Nothing happens before the first batch: Lightning makes the iterator before it sets the sampler's epoch.
         told, taken = getattr(self.sampler, "epoch", 0), 0
         resume, self._resume = self._resume, None
-        if isinstance(self.sampler, TrainingSampler):  # Lightning's overfit_batches puts in another
+        if isinstance(self.sampler, TrainingSampler):  # Lightning's overfit_batches sets another one
             if resume is not None:
                 epoch = resume["epoch"]
                 if told == resume["told"]:
                     taken = resume["batches"]
                 else:
                     epoch += 1
-                self.sampler.offset = epoch - told  # Lightning may count an epoch too many after a restart
+                self.sampler.offset = epoch - told  # Lightning may add an epoch too many after a restart
             self.sampler.skip = taken * (self.batch_size or 1)
         with left_to_parent():
             batches: Iterator[Any] = super().__iter__()
@@ -140,30 +137,30 @@ class TrainingLoader(DataLoader[Any]):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Where the training loop is: epoch, batches taken in it, and what both numbers rest on."""
+        """Return the position of the training loop: epoch, batches taken in it, and what both depend on."""
         return self._resume or self._position or self._state(getattr(self.sampler, "epoch", 0), 0)
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on after the state's last batch, with the next iteration of its epoch.
+        """Continue after the state's last batch, with the next iteration of its epoch.
 
-        With another batch size, number of ranks, seed or dataset the order of the samples is another: it then
-        goes on after as many samples as were taken, and warns.
+        With another batch size, number of ranks, seed or dataset, the order of the samples changes: the loader then
+        continues after the same number of samples, and warns.
 
         Raises:
-            SettingError: the state is of another kind of data.
+            SettingError: the state belongs to another kind of data.
         """
         basis, state = self._basis(), {"order": 0, **state_dict}
         if missing := sorted({*basis, "epoch", "told", "batches"} - state.keys()):
             raise SettingError(
-                f"the checkpoint is of other data (no {', '.join(missing)} in its loader's state): a run cannot go on "
-                "with them; start a new one with --model.weights CHECKPOINT."
+                f"the checkpoint belongs to other data (no {', '.join(missing)} in its loader's state): a run cannot "
+                "resume with this data; start a new one with --model.weights CHECKPOINT."
             )
         changed = [name for name in basis if state[name] != basis[name]]
         if changed and state["batches"]:
             were = ", ".join(f"{name} was {state[name]} and is {basis[name]}" for name in changed)
             _log.warning(
                 "The training data changed since the checkpoint (%s): this epoch repeats some samples and "
-                "leaves out others; the following ones are whole.",
+                "leaves out others; the following epochs are complete.",
                 were,
             )
             samples = state["batches"] * state["global_batch_size"]
@@ -209,10 +206,21 @@ def training_loader(
     rank: int = 0,
     shards: ShardOrder | None = None,
 ) -> TrainingLoader:
-    """Shuffled, full batches of a dataset that takes keys (epoch, index).
+    """Return full, shuffled batches of a dataset that takes keys (epoch, index).
+
+    Args:
+        dataset: the concatenation of one or more sources.
+        sizes: number of samples of each source.
+        weights: how often a source's samples occur in an epoch.
+        batch_size: samples per batch, on each rank.
+        num_workers: loader processes.
+        seed: of the order.
+        num_replicas: number of ranks.
+        rank: this rank.
+        shards: the places of samples in shards; None for any order.
 
     Raises:
-        SettingError: if there are fewer samples than one batch on every rank takes.
+        SettingError: there are fewer samples than one batch on every rank needs.
     """
     sampler = TrainingSampler(
         dataset, sizes, weights, seed=seed, num_replicas=num_replicas, rank=rank, shards=shards
@@ -236,27 +244,30 @@ def evaluation_loader(
     num_replicas: int = 1,
     rank: int = 0,
 ) -> DataLoader[Any]:
-    """Every sample in order, asked for by its index; nothing is dropped.
+    """Return batches of all samples in order, read by index; nothing is dropped.
 
-    Rank r gets samples r, r + R, ...; where they do not divide evenly the first ones are given again, so that
-    all R ranks take the same number of steps. Metrics can tell a repeated sample by its index.
+    Rank r gets samples r, r + R, ... If samples do not divide evenly, the first ones are repeated, so that all R ranks
+    take the same number of steps. Metrics can recognize a repeated sample by its index.
+
+    Args:
+        dataset: takes an index.
+        batch_size: samples per batch, on each rank.
+        num_workers: loader processes.
+        num_replicas: R.
+        rank: this rank.
     """
     sampler: DistributedSampler[Any] = DistributedSampler(dataset, num_replicas, rank, shuffle=False)
     return EvaluationLoader(dataset, batch_size=batch_size, sampler=sampler, **_worker_settings(num_workers))
 
 
 def default_workers(processes: int = 1) -> int:
-    """Workers for one of `processes` training processes on this machine: its share of the CPUs, at most 8."""
+    """Return the workers for one of `processes` training processes on a machine: its share of the CPUs, at most 8."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(8, available // max(1, processes)))
 
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Samples, all with the same keys, as a batch: tensors stacked, strings as a list.
-
-    Raises:
-        DataError: naming two samples, one of which lacks a label that the other has.
-    """
+    """Combine samples with the same keys into a batch: tensors stacked, strings as a list; else raise DataError."""
     for sample in samples[1:]:
         if odd := samples[0].keys() ^ sample.keys():
             names = [str(which.get("sample", "a sample")) for which in (samples[0], sample)]
@@ -270,7 +281,7 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _worker_settings(num_workers: int, seed: int = 0) -> dict[str, Any]:
     return {
-        # of its own: making an iterator must not draw from what dropout draws from, which a run that goes on restores
+        # a separate generator: making an iterator must not draw from dropout's, which a resumed run restores
         "generator": torch.Generator().manual_seed(seed),
         "num_workers": num_workers,
         "collate_fn": collate,
@@ -281,7 +292,7 @@ def _worker_settings(num_workers: int, seed: int = 0) -> dict[str, Any]:
 
 
 def _start_worker(worker: int) -> None:
-    # The workers themselves are the parallelism; OpenCV's threads would fight over the same cores.
+    # The workers are the parallelism; OpenCV's threads would compete for the same cores.
     cv2.setNumThreads(0)
     keep_freed_memory()
     end_by_parent_alone()

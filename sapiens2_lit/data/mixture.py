@@ -1,4 +1,4 @@
-"""Several training loaders as one, whose steps depend on schedule, seed, epoch and position alone."""
+"""Several training loaders as one, whose steps depend only on schedule, seed, epoch and position."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,10 +20,15 @@ _log = logging.getLogger(__name__)
 def batches_an_epoch(
     schedule: Schedule, lengths: Mapping[str, int], weights: Mapping[str, float]
 ) -> dict[str, int]:
-    """How many batches each dataset gives to one epoch.
+    """Return how many batches each dataset gives to one epoch.
 
-    By `proportional`, its own number of batches times its weight, one at least. Else as many as the longest dataset
-    has: shorter ones start over.
+    With `proportional`, this is its number of batches times its weight, at least one. Otherwise it is the number of the
+    longest dataset: shorter ones start over.
+
+    Args:
+        schedule: `round_robin`, `proportional` or `all`.
+        lengths: number of batches of each dataset.
+        weights: with `proportional`, factors on these numbers; 1 for datasets not named.
     """
     if schedule == "proportional":
         return {name: max(1, round(length * weights.get(name, 1.0))) for name, length in lengths.items()}
@@ -31,10 +36,16 @@ def batches_an_epoch(
 
 
 def plan_epoch(schedule: Schedule, counts: Mapping[str, int], seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    """(S, D) which datasets, by their place in `counts`, each of the S steps of an epoch takes a batch of.
+    """Return the datasets of each step of an epoch, by their place in `counts`, as (S, D).
 
-    D is 1, or by `all` the number of datasets. By `proportional` the order is drawn, each dataset as often as `counts`
-    says: the same order wherever seed and epoch are the same.
+    D is 1, or with `all` the number of datasets. With `proportional` the order is drawn, and each dataset occurs as
+    often as `counts` says: the same order for the same seed and epoch.
+
+    Args:
+        schedule: `round_robin`, `proportional` or `all`.
+        counts: batches that each dataset gives to one epoch.
+        seed: of the drawn order.
+        epoch: of the drawn order.
     """
     places = np.arange(len(counts))
     if schedule == "all":
@@ -46,10 +57,10 @@ def plan_epoch(schedule: Schedule, counts: Mapping[str, int], seed: int, epoch: 
 
 
 class Stream:
-    """The batches of one training loader without end: after an epoch of its own, the next one follows.
+    """The batches of one training loader without end: after each of its epochs the next one follows.
 
     Args:
-        loader: what gives at least one batch an epoch.
+        loader: with at least one batch per epoch.
     """
 
     def __init__(self, loader: TrainingLoader) -> None:
@@ -67,40 +78,43 @@ class Stream:
             self._batches, self.epoch = None, self.epoch + 1
 
     def state_dict(self) -> dict[str, int]:
+        """Return the position of the loader."""
         return self.loader.state_dict()
 
     def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue after the last batch of a state."""
         self.loader.load_state_dict(state)
         self.epoch, self._batches = state["told"], None
 
     def close(self) -> None:
-        """End worker processes."""
+        """End the worker processes."""
         self._batches = self.loader._iterator = None
 
 
 class Epoch:
-    """Stands where Lightning looks for a sampler, to tell it the epoch."""
+    """A stand-in for a sampler, in which Lightning sets the epoch."""
 
     def __init__(self) -> None:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
+        """Note the epoch that Lightning sets."""
         self.epoch = epoch
 
 
 class MixedLoader:
-    """The steps of a training on several datasets; stopped after any step, it is resumed by Lightning's checkpoints.
+    """The steps of training on several datasets; Lightning's checkpoints resume it after any step.
 
-    A step of one dataset is its batch, with the dataset's name as `dataset`; a step of all is
-    {"batches": {name: batch}}. Each dataset goes through epochs of its own: where an epoch of the mixture ends in the
-    midst of one, the next goes on there.
+    A step of one dataset is its batch, with the dataset's name as `dataset`; a step of all is {"batches": {name:
+    batch}}. Each dataset has its own epochs: if an epoch of the mixture ends in the middle of one, the next epoch
+    continues there.
 
     Args:
-        loaders: by the datasets' names; their order is that of the round.
+        loaders: by the datasets' names; `round_robin` uses their order.
         schedule: `round_robin`, `proportional` or `all`.
-        weights: by `proportional`, factors on datasets' numbers of batches; 1 for those not named.
-        seed: what the drawn order depends on, besides the epoch.
-        resume: the state to go on from, if Lightning brings none: it does not at the end of an epoch.
+        weights: with `proportional`, factors on datasets' numbers of batches; 1 for those not named.
+        seed: the drawn order depends on it, and on the epoch.
+        resume: the state to continue from, if Lightning provides none: it provides none at the end of an epoch.
     """
 
     def __init__(
@@ -117,18 +131,18 @@ class MixedLoader:
         lengths = {name: len(loader) for name, loader in loaders.items()}
         self.counts = batches_an_epoch(schedule, lengths, weights or {})
         self.sampler = Epoch()
-        self._offset = 0  # what our epoch is ahead of the one that Lightning tells
+        self._offset = 0  # difference between the epoch here and the one that Lightning sets
         self._position = {"epoch": 0, "told": 0, "step": 0}
         self._resumes = False
         self._resume = resume
 
     def __len__(self) -> int:
-        """Steps of an epoch."""
+        """Return the number of steps of an epoch."""
         return sum(self.counts.values()) if self.schedule != "all" else max(self.counts.values())
 
     def __iter__(self) -> Iterator[Batch]:
-        # Nothing happens until the first step is asked for: Lightning makes the iterator of an epoch before it tells
-        # which epoch it is.
+        # Nothing happens until the first step is asked for, because Lightning makes the iterator of an epoch before it
+        # sets the epoch.
         told, taken = self.sampler.epoch, 0
         if self._resume is not None:
             self.load_state_dict(self._resume)
@@ -138,7 +152,7 @@ class MixedLoader:
                 taken = self._position["step"]
             else:
                 epoch += 1
-            self._offset = epoch - told  # Lightning may count an epoch too many after a restart
+            self._offset = epoch - told  # Lightning may add an epoch too many after a restart
         epoch, names = told + self._offset, list(self.streams)
         for step, places in enumerate(self._plan(epoch)[taken:], start=taken + 1):
             batches = {names[place]: next(self.streams[names[place]]) for place in places}
@@ -150,32 +164,32 @@ class MixedLoader:
                     yield {**batch, "dataset": name}
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the training loop is in the mixture, and in each dataset."""
+        """Return the position of the training loop in the mixture, and in each dataset."""
         datasets = {name: stream.state_dict() for name, stream in self.streams.items()}
         return {**self._position, **self._basis(), "datasets": datasets}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on after the state's last step; each dataset after its own last batch.
+        """Continue after the state's last step; each dataset after its last batch.
 
-        With another schedule, seed or other datasets the steps are others: it warns, and every dataset that the state
-        knows still goes on where it was.
+        With another schedule, another seed or other datasets, the steps change: the loader then warns, and every
+        dataset in the state still continues from its position.
 
         Raises:
-            SettingError: the state is not of a mixture.
+            SettingError: the state does not belong to a mixture.
         """
         basis = self._basis()
         if missing := sorted({*basis, *self._position, "datasets"} - state_dict.keys()):
             raise SettingError(
                 f"the checkpoint's data were not mixed as by MultitaskDataModule (no {', '.join(missing)}): a run "
-                "cannot go on with other data; start a new one with --model.weights CHECKPOINT."
+                "cannot resume with other data; start a new one with --model.weights CHECKPOINT."
             )
         self._position = {key: state_dict[key] for key in self._position}
         changed = [name for name in basis if state_dict[name] != basis[name]]
         if changed:
             were = ", ".join(f"{name} was {state_dict[name]} and is {basis[name]}" for name in changed)
             _log.warning(
-                "The mixture of datasets changed since the checkpoint (%s): this epoch's steps are others than they "
-                "were; each dataset goes on where it was.",
+                "The mixture of datasets changed since the checkpoint (%s): the steps of this epoch differ from "
+                "those planned before; each dataset continues from its position.",
                 were,
             )
             self._position["step"] = min(self._position["step"], len(self))
@@ -186,7 +200,7 @@ class MixedLoader:
         self._resumes = True
 
     def close(self) -> None:
-        """End worker processes."""
+        """End the worker processes."""
         for stream in self.streams.values():
             stream.close()
 
@@ -198,11 +212,11 @@ class MixedLoader:
 
 
 class MixedEvaluation:
-    """The evaluation batches of several datasets in turn, so that an evaluation cut short sees something of each.
+    """The evaluation batches of several datasets in turn, so that a shortened evaluation has batches of each.
 
     Args:
         loaders: by the datasets' names.
-        prepare: what is done to a batch of the dataset of that name.
+        prepare: called with a dataset's name and batch; returns the batch to use.
     """
 
     def __init__(
@@ -212,7 +226,7 @@ class MixedEvaluation:
         self.prepare = prepare
 
     def __len__(self) -> int:
-        """Batches of all datasets."""
+        """Return the number of batches of all datasets."""
         return sum(len(loader) for loader in self.loaders.values())
 
     def __iter__(self) -> Iterator[Batch]:
@@ -226,22 +240,27 @@ class MixedEvaluation:
                     yield self.prepare(name, {**batch, "dataset": name})
 
     def close(self) -> None:
-        """End worker processes."""
+        """End the worker processes."""
         for loader in self.loaders.values():
             loader._iterator = None
 
 
 def check_weights(weights: Mapping[str, float] | None, schedule: str, names: Iterable[str]) -> None:
-    """See to it that weights of datasets belong to known ones, and have an effect.
+    """Check that weights belong to known datasets, and have an effect.
+
+    Args:
+        weights: by the datasets' names, or None.
+        schedule: `round_robin`, `proportional` or `all`.
+        names: of the datasets.
 
     Raises:
-        SettingError: naming the setting.
+        SettingError: they do not; it names the setting.
     """
     if weights is None:
         return
     if schedule != "proportional":
         raise SettingError(
-            f"data.weights has no effect with data.schedule {schedule}: it is of proportional."
+            f"data.weights has no effect with data.schedule {schedule}: only proportional uses it."
         )
     if unknown := sorted(weights.keys() - set(names)):
         raise SettingError(

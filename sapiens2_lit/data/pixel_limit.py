@@ -15,10 +15,10 @@ VARIABLE = "SAPIENS2_LIT_MAX_PIXELS"
 
 
 def max_pixels() -> int:
-    """The most pixels of a photograph: the variable SAPIENS2_LIT_MAX_PIXELS, else 200 million.
+    """Return the largest number of pixels of a photograph: the variable SAPIENS2_LIT_MAX_PIXELS, else 200 million.
 
     Raises:
-        SettingError: the variable is no number above 0.
+        SettingError: the variable is not a number above 0.
     """
     text = os.environ.get(VARIABLE, "")
     if not text:
@@ -29,7 +29,7 @@ def max_pixels() -> int:
 
 
 def set_max_pixels(number: int | None) -> None:
-    """Set the limit for this process and those that it starts; None leaves it.
+    """Set the limit for this process and its child processes; None leaves it unchanged.
 
     Raises:
         SettingError: it is not above 0.
@@ -42,23 +42,23 @@ def set_max_pixels(number: int | None) -> None:
 
 
 def check_pixels(data: bytes, name: str) -> None:
-    """Check the size that an image's header claims, before anything of it is decoded.
+    """Check the size in an image's header before any pixel is decoded.
 
     Args:
-        data: the image file; where its header is not understood nothing is said, decoding will tell.
+        data: the image file; an unknown header is accepted, because decoding will report it.
         name: of the file, for the message.
 
     Raises:
-        DataError: naming the file, its size and the limit.
+        DataError: the image is too large; it names the file, its size and the limit.
     """
     limit = max_pixels()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is ours
-            with Image.open(io.BytesIO(data)) as image:  # reads the header alone
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # this module sets the limit
+            with Image.open(io.BytesIO(data)) as image:  # reads only the header
                 width, height = image.size
     except Image.DecompressionBombError as error:
-        # Pillow counts for itself from 179 million on, and tells the product alone
+        # Pillow reports images from 179 million pixels on, with their product only
         pixels = int(re.search(r"\((\d+) pixels\)", str(error))[1])  # type: ignore[index]  # it has it
         size = f"{pixels:,} pixels"
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error):
@@ -67,6 +67,6 @@ def check_pixels(data: bytes, name: str) -> None:
         pixels, size = width * height, f"{width} x {height} = {width * height:,} pixels"
     if pixels > limit:
         raise DataError(
-            f"{name}: the image has {size}, expected {limit:,} at most. Where that is right, set "
+            f"{name}: the image has {size}, expected {limit:,} at most. If that is right, set "
             f"{VARIABLE}={pixels} in the environment."
         )

@@ -1,10 +1,10 @@
-"""Counting samples across worker processes and epochs."""
+"""Count samples across worker processes and epochs."""
 
 import torch
 
 
 class Tally:
-    """Which of a dataset's samples something was found of; worker processes share it.
+    """A set of a dataset's samples, shared by worker processes.
 
     Args:
         size: number of samples.
@@ -14,7 +14,7 @@ class Tally:
         self._noted = torch.zeros(size, dtype=torch.bool).share_memory_()
 
     def note(self, index: int) -> bool:
-        """Count a sample; whether it is the first time."""
+        """Add a sample; return whether it is new."""
         first = not self._noted[index]
         self._noted[index] = True
         return bool(first)
@@ -25,6 +25,6 @@ class Tally:
         return int(self._noted.sum())
 
     def indices(self) -> list[int]:
-        """Of these samples, increasing."""
+        """Return the indices of these samples, in increasing order."""
         found: list[int] = self._noted.nonzero().flatten().tolist()
         return found

@@ -1,4 +1,4 @@
-"""The images of a folder by stem, and which of them are for training, validation and test."""
+"""Find the images of a folder by stem, and assign them to training, validation and test."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, find_images
 from sapiens2_lit.errors import DataError, SettingError
 
 SPLIT_FILES = {"train": "splits/train.txt", "val": "splits/val.txt", "test": "splits/test.txt"}
-# Of the images that no file assigns: a tenth each, by hash.
+# Of the images that no file assigns, a tenth each, by hash.
 _SHARES = {"val": (0.0, 0.1), "test": (0.1, 0.2), "train": (0.2, 1.0)}
 
 _log = logging.getLogger(__name__)
@@ -23,11 +23,11 @@ _log = logging.getLogger(__name__)
 class Fold:
     """One of several equal parts of a dataset, to validate on; the others are trained on.
 
-    By hash of its name a picture stays in its part whatever pictures come or go.
+    A picture's part depends on the hash of its name, so it stays when pictures are added or removed.
 
     Attributes:
         number: from 0.
-        of: how many parts there are.
+        of: number of parts.
     """
 
     number: int
@@ -38,11 +38,11 @@ class Fold:
         return int(hash_place(f"fold {name}") * self.of) == self.number
 
     def choose(self, keys: Iterable[str]) -> set[str]:
-        """Those of the keys that are in this part."""
+        """Return the keys that are in this part."""
         return {key for key in keys if self.holds_out(key)}
 
     def split(self, names: Iterable[str], split: str, where: str) -> list[str]:
-        """The names of `train` or `val`, sorted.
+        """Return the names of `train` or `val`, sorted.
 
         Raises:
             DataError: there are none.
@@ -51,7 +51,7 @@ class Fold:
         found = [name for name in known if self.holds_out(name) == (split == "val")]
         if not found:
             raise DataError(
-                f"{where}: none of {len(known)} pictures falls to `{split}` of data.fold {self}: take fewer folds."
+                f"{where}: none of {len(known)} pictures belongs to `{split}` of data.fold {self}: take fewer folds."
             )
         return found
 
@@ -60,10 +60,10 @@ class Fold:
 
 
 def read_fold(setting: str | None) -> Fold | None:
-    """What `data.fold` means, such as 0/5: the first of five parts.
+    """Return the fold that `data.fold` means; 0/5 is the first of five parts.
 
     Raises:
-        SettingError: it is no such thing.
+        SettingError: it has another form.
     """
     if setting is None:
         return None
@@ -76,10 +76,10 @@ def read_fold(setting: str | None) -> Fold | None:
 
 
 def images_by_stem(folder: Path) -> dict[str, str]:
-    """Names of the images in a folder and the folders in it, relative to it, by stem.
+    """Return the names of the images in a folder and the folders in it, relative to it, by stem.
 
     Raises:
-        DataError: there is none, or two have the same stem.
+        DataError: there is no image, or two have the same stem.
     """
     found: dict[str, str] = {}
     problems = Problems(folder)
@@ -101,24 +101,25 @@ def split_stems(
     name: str,
     group: Callable[[str], str] | None = None,
 ) -> list[str]:
-    """The stems of one split: those of its file, or a stable share by hash where no split has a file.
+    """Return the stems of one split: those of its file, or a stable share by hash if no split has a file.
 
-    By hash an image keeps its split whatever images come or go.
+    An image's split by hash stays when images are added or removed.
 
     Args:
-        root: what the files are relative to.
-        stems: of all images there are.
-        files: of the splits train, val and test, as the settings have them.
+        root: folder that the files are relative to.
+        stems: of all images.
+        files: of the splits train, val and test, as in the settings.
         name: the split.
-        group: the subject or video of a stem, whose images share a split by hash; None for each image by itself.
+        group: returns the subject or video of a stem, whose images share a split by hash; None for each image by
+            itself.
 
     Raises:
         SettingError: the setting is null.
-        DataError: the file is missing, empty or names images that are not there, or the share is empty.
+        DataError: the file is missing, empty or names missing images, or the share is empty.
     """
     setting, known = files[name], set(stems)
     if setting is None:
-        raise SettingError(f"data.{name} is null: set it to a file with one stem a line, under {root}.")
+        raise SettingError(f"data.{name} is null: set it to a file with one stem per line, under {root}.")
     if is_by_hash(root, files):
         return _by_hash(known, name, root, group or str)
     folders = ("",) if Path(setting).parts[:1] == ("splits",) else ("", "splits")
@@ -136,18 +137,24 @@ def split_stems(
             problems.add(stem, f"there is no such image, expected a stem{_hint(stem, known)}")
     problems.raise_if_any()
     if not listed:
-        raise DataError(f"{path} (`data.{name}`): the file is empty, expected one stem a line.")
+        raise DataError(f"{path} (`data.{name}`): the file is empty, expected one stem per line.")
     return list(dict.fromkeys(listed))
 
 
 def is_by_hash(root: Path, files: Mapping[str, str | None]) -> bool:
-    """Whether no file says which images are in which split."""
+    """Whether no file assigns images to splits."""
     by_default = all(file in (None, SPLIT_FILES[split]) for split, file in files.items())
     return by_default and not any((root / file).is_file() for file in SPLIT_FILES.values())
 
 
 def not_for_testing(root: Path, stems: Iterable[str], files: Mapping[str, str | None]) -> list[str]:
-    """The stems that `data.val SHARE` parts: those of the training file, or by hash all that are not for testing."""
+    """Return the stems that `data.val SHARE` divides: the training file's, or by hash all that are not for testing.
+
+    Args:
+        root: folder that the files are relative to.
+        stems: of all images.
+        files: of the splits train, val and test, as in the settings.
+    """
     if not is_by_hash(root, files):
         return split_stems(root, stems, files, "train")
     low, high = _SHARES["test"] if files["test"] is not None else (0.0, 0.0)
@@ -155,7 +162,7 @@ def not_for_testing(root: Path, stems: Iterable[str], files: Mapping[str, str | 
 
 
 def _hint(line: str, known: set[str]) -> str:
-    """What in a line of a split file is not as expected, if a part of it is a stem."""
+    """Return a hint about a line of a split file, if a part of it is a stem."""
     if stem_of(line) in known:
         return " (leave out the suffix)"
     columns = re.split(r"[,;\t ]+", line)
@@ -163,7 +170,7 @@ def _hint(line: str, known: set[str]) -> str:
         parts = stem_of(column.replace("\\", "/")).lstrip("/").split("/")
         for first in range(len(parts)):
             if (stem := "/".join(parts[first:])) in known:
-                more = f", column {place + 1} of {len(columns)} alone" if len(columns) > 1 else ""
+                more = f", column {place + 1} of {len(columns)} only" if len(columns) > 1 else ""
                 return f" ('{stem}' is there: leave out folders and suffixes{more})"
     lower = {stem.lower(): stem for stem in known}
     if (found := lower.get(stem_of(line).lower())) is not None:
@@ -177,7 +184,7 @@ def _by_hash(stems: set[str], name: str, root: Path, group: Callable[[str], str]
     if not chosen:
         raise DataError(
             f"{root}: without {SPLIT_FILES[name]} a tenth of the images is chosen by hash, and none of the "
-            f"{len(stems)} falls to `data.{name}`: write split files, one stem a line"
+            f"{len(stems)} belongs to `data.{name}`: write split files, one stem per line"
             + (", or set data.val to a share such as 0.2, or to null." if name == "val" else ".")
         )
     _log.info("%s: no split files; by hash, %d of %d images are for %s", root, len(chosen), len(stems), name)

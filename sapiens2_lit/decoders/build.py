@@ -1,4 +1,4 @@
-"""The decoder of a task, with the channels and names of the released one."""
+"""Build the decoder of a task, with the channels and names of the released one."""
 
 from sapiens2_lit.decoders.deconv import DeconvDecoder
 from sapiens2_lit.decoders.light import LightDecoder, SharedPart
@@ -18,16 +18,19 @@ from sapiens2_lit.decoders.presets import (
 def build_decoder(
     task: str, width: int, out_channels: int, kind: Kind, like: str | None = None
 ) -> DeconvDecoder | PixelShuffleDecoder | LightDecoder | SharedPart | LinearDecoder:
-    """A fresh decoder for a feature map `width` channels wide, whose last layer is called `conv_TASK`.
+    """Build a decoder with new weights whose last layer is called `conv_TASK`.
 
     Args:
-        kind: `auto` for the released one, as a network built in Python has no weights to ask (configurations choose by
-            `choose_decoders`); `sapiens1` for that of Sapiens v1; `shared` for the last part behind a shared
-            decoder for maps `width` wide.
-        like: the released task whose channels and norms it takes, where `task` is not one of those.
+        task: Name of the task.
+        width: Channels of the feature map.
+        out_channels: Channels predicted.
+        kind: `auto` is the released kind, because a network built in Python has no weights to look at (configurations
+            use `choose_decoders`); `sapiens1` is the decoder of Sapiens v1; `shared` is the last part behind a shared
+            decoder of a backbone with `width` channels.
+        like: The released task whose channels and norms are used if `task` is not a released one.
 
     Raises:
-        SettingError: an unknown task, without `like`, or kind.
+        SettingError: The task is unknown and `like` is not given, or the kind is unknown.
     """
     predictor = f"conv_{task}"
     kind = released_kind(like or task) if kind == "auto" else kind

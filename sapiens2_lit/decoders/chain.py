@@ -8,7 +8,7 @@ Unit = Callable[[Tensor], Tensor]
 
 
 class Chain:
-    """Layers called one after the other; no module, so that compilers may see it made."""
+    """Layers called one after the other; not a module, so that compilers can trace its construction."""
 
     def __init__(self, layers: list[nn.Module]) -> None:
         self.layers = layers
@@ -23,7 +23,7 @@ class Chain:
 
 
 def units_of(stages: Iterable[nn.Module]) -> list[Unit]:
-    """Modules in order, cut in front of each convolution."""
+    """Return modules in order, cut in front of each convolution."""
     units: list[Chain] = []
     for layer in leaves(stages):
         if not units or isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -33,7 +33,7 @@ def units_of(stages: Iterable[nn.Module]) -> list[Unit]:
 
 
 def leaves(stages: Iterable[nn.Module]) -> list[nn.Module]:
-    """Modules in order, those inside of a Sequential for it."""
+    """Return modules in order, with each Sequential replaced by the modules in it."""
     found: list[nn.Module] = []
     for stage in stages:
         found += leaves(stage) if isinstance(stage, nn.Sequential) else [stage]

@@ -1,4 +1,4 @@
-"""Four times the size by learned convex combinations of neighbors (RAFT, arXiv:2003.12039)."""
+"""Upsampling by 4 with learned convex combinations of neighbors (RAFT, arXiv:2003.12039)."""
 
 import math
 
@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 FACTOR = 4
 _NEIGHBORS = [(dy, dx) for dy in range(3) for dx in range(3)]
-_FLOOR = 0.01  # of a fresh weight: a softmax cannot start at 0
+_FLOOR = 0.01  # smallest initial weight: a softmax cannot start at 0
 
 
 class ConvexUpsampler(nn.Module):
-    """Every pixel of the large field is a convex combination of the nine cells about its own, learned from a map.
+    """Upsample a map by 4: every pixel is a learned convex combination of the nine cells around it.
 
-    It keeps constants, and edges as sharp as the map tells them to be; a fresh one is about bilinear.
+    It keeps constants, and edges can be as sharp as the guiding map says. With initial weights it is about bilinear.
 
     Args:
-        width: channels of the map.
+        width: Channels of the guiding map.
     """
 
     def __init__(self, width: int) -> None:
@@ -25,27 +25,27 @@ class ConvexUpsampler(nn.Module):
         self.weigh = nn.Conv2d(width, len(_NEIGHBORS) * FACTOR**2, kernel_size=1)
 
     def start_bilinear(self) -> None:
-        """Give the layer fresh values, in place, with which it enlarges about bilinearly."""
+        """Initialize the layer in place so that it upsamples about bilinearly."""
         nn.init.normal_(self.weigh.weight, std=0.01)
         assert self.weigh.bias is not None
         with torch.no_grad():
             self.weigh.bias.copy_(bilinear_logits().to(self.weigh.bias))
 
     def forward(self, field: Tensor, x: Tensor) -> Tensor:
-        """Enlarge a field.
+        """Upsample a map.
 
         Args:
-            field: (B, C, h, w).
-            x: the map (B, width, h, w) that says where edges are.
+            field: The map (B, C, h, w).
+            x: The guiding map (B, width, h, w), which says where edges are.
 
         Returns:
-            (B, C, 4h, 4w), in the field's precision.
+            (B, C, 4h, 4w), in the precision of `field`.
         """
         batch, channels, height, width = field.shape
         weights = self.weigh(x).to(field.dtype).view(batch, len(_NEIGHBORS), 1, FACTOR**2, height, width)
         weights = weights.softmax(dim=1)
         padded = F.pad(field, (1, 1, 1, 1), mode="replicate")[:, :, None]
-        # summed one by one: the nine neighbors side by side would take nine times the result's memory
+        # summed one by one: all nine neighbors at once would take nine times the result's memory
         total = weights[:, 4] * field[:, :, None]
         for index, (dy, dx) in enumerate(_NEIGHBORS):
             if index != 4:
@@ -54,7 +54,7 @@ class ConvexUpsampler(nn.Module):
 
 
 def bilinear_logits() -> Tensor:
-    """(9 * 16,) logits whose softmax over the nine neighbors is about the weights of bilinear interpolation."""
+    """Return (9 * 16,) logits whose softmax over the nine neighbors is about bilinear interpolation."""
     offsets = [(index - (FACTOR - 1) / 2) / FACTOR for index in range(FACTOR)]
     along = [(max(0.0, -offset), 1 - abs(offset), max(0.0, offset)) for offset in offsets]
     return torch.tensor(

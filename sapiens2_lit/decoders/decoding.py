@@ -1,4 +1,4 @@
-"""How decoders compute: in which precision, and in which order their maps lie in memory."""
+"""How decoders compute: their precision, and the memory order of their maps."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Decoding:
-    """Settings of all decoders, the one that heads share included.
+    """Settings of all decoders, including a shared one.
 
     Args:
-        precision: `same` as the backbone, or `bf16` by autocast, whatever that computes in; last layers of dense fields
-            stay in float32.
-        channels_last: let the channels of a pixel lie side by side, as tensor cores want them; not under FSDP2.
+        precision: `same` as the backbone, or `bf16` by autocast, whatever the backbone computes in; last layers of
+            dense heads stay in float32.
+        channels_last: Store the channels of a pixel side by side, which tensor cores prefer; not with FSDP2.
 
     Raises:
-        SettingError: an unknown precision.
+        SettingError: The precision is unknown.
     """
 
     precision: DecoderPrecision = "same"
@@ -37,14 +37,20 @@ class Decoding:
             )
 
     def prepare(self, decoders: Iterable[nn.Module]) -> None:
-        """Bring the weights of convolutions into the order of the maps, in place."""
+        """Store the weights of convolutions in the memory order of the maps, in place."""
         for decoder in decoders if self.channels_last else ():
             for layer in decoder.modules():
                 if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and not layer.weight.is_meta:
                     layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
 
     def run(self, decoder: Callable[..., T], features: list[Tensor], *images: Tensor) -> T:
-        """What a decoder makes of feature maps, and of the images where it takes them."""
+        """Run a decoder on feature maps.
+
+        Args:
+            decoder: Called with the maps, and with the images if they are given.
+            features: [(B, C, H/p, W/p)], the deepest last.
+            images: RGB in 0..255, (B, 3, H, W), for decoders that take them.
+        """
         if self.channels_last:
             features = [one.contiguous(memory_format=torch.channels_last) for one in features]
         if self.precision == "same":

@@ -1,4 +1,7 @@
-"""The decoder of released pose and segmentation heads, and of all heads of v1: transposed convolutions, then 1 x 1."""
+"""The decoder of the released pose and segmentation heads, and of all heads of Sapiens v1.
+
+It is a chain of transposed convolutions, then 1 x 1 convolutions.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,20 +13,20 @@ from sapiens2_lit.decoders.predictor import checked_name
 
 
 class DeconvDecoder(nn.Sequential):
-    """(B, in_channels, h, w) -> (B, out_channels, h * stride, w * stride), in released names.
+    """(B, in_channels, h, w) -> (B, out_channels, h * stride, w * stride), with released names.
 
     Args:
-        in_channels: channels of the feature map.
-        deconv_channels: of each transposed convolution; each doubles height and width.
-        conv_channels: of each 1 x 1 convolution; may be empty.
-        out_channels: channels predicted.
-        predictor: name of the last layer, as `conv_pose`.
+        in_channels: Channels of the feature map.
+        deconv_channels: Channels of each transposed convolution; each doubles height and width.
+        conv_channels: Channels of each 1 x 1 convolution; may be empty.
+        out_channels: Channels predicted.
+        predictor: Name of the last layer, such as `conv_pose`.
 
     Attributes:
         stride: 2 ** number of transposed convolutions.
 
     Raises:
-        SettingError: `predictor` is no usable name.
+        SettingError: `predictor` cannot be the name of a layer.
     """
 
     deconv_layers: nn.Sequential
@@ -53,5 +56,5 @@ class DeconvDecoder(nn.Sequential):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Kaiming normal (fan-out) weights, zero biases."""
+        """Initialize weights with Kaiming normal (fan-out) and biases with zeros."""
         init_decoder(self)

@@ -1,4 +1,4 @@
-"""Fresh values for decoders, and for any head made of convolutions."""
+"""Initialization of decoders, and of any head made of convolutions."""
 
 from torch import nn
 
@@ -7,7 +7,7 @@ from sapiens2_lit.decoders.convex import ConvexUpsampler
 
 
 def init_decoder(module: nn.Module) -> None:
-    """Kaiming normal weights (fan-out, arXiv:1502.01852), zero biases, unit norms for all layers inside."""
+    """Initialize all layers inside: Kaiming normal weights (fan-out, arXiv:1502.01852), zero biases, unit norms."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

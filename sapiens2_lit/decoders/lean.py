@@ -1,14 +1,14 @@
 """The released decoders in inference, with about half of the memory: nothing is kept for a backward pass.
 
-A stage is a convolution, perhaps a pixel shuffle, a norm and an activation. Norms and activations work in place, a part
-of the map at a time. The widest map, 400 MB of 128 channels at 1024 x 768, is never whole:
+A stage is a convolution, an optional pixel shuffle, a norm and an activation. Norms and activations work in place, on a
+part of the map at a time. The widest map, 400 MB of 128 channels at 1024 x 768, never exists as a whole:
 
-- Under InstanceNorm channels are independent of each other: a few at a time are made, normed and added to what the
-  next convolution makes of them. Rows are not independent: their statistics are of the whole map.
-- Under RMSNorm rows are independent but for the convolutions' reach: the rest of the decoder runs on strips of rows
-  that overlap by it.
+- With InstanceNorm, channels are independent: a few at a time are computed, normed, and added to the result of the next
+convolution. Rows are not independent, since the statistics are those of the whole map.
+- With RMSNorm, rows are independent except for the reach of the convolutions: the rest of the decoder runs on strips of
+rows that overlap by that reach.
 
-Results are those of the modules called one by one; where a convolution is summed in parts, to the order of sums.
+Results equal those of the modules called one by one; where a convolution is summed in parts, they differ by rounding.
 """
 
 import math
@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from sapiens2_lit.decoders.chain import Chain, Unit
 from sapiens2_lit.decoders.norms import ChannelRMSNorm
 
-LARGE = 2**25  # bytes of a map from which on it is worth working on parts of it
+LARGE = 2**25  # maps of this many bytes or more are processed in parts
 PARTS = 8
-_CHANNELS = 16  # of a part at least: fewer make slow convolutions
-_OVERLAP = 0.1  # of strips' own rows, which are computed twice at most
+_CHANNELS = 16  # smallest number of channels of a part: fewer make slow convolutions
+_OVERLAP = 0.1  # largest share of a strip's rows that may be computed twice
 
 
 @dataclass(frozen=True)
@@ -38,30 +38,31 @@ class Stage:
 
     @property
     def growth(self) -> int:
-        """How many times as high the result is as the input."""
+        """The factor between the height of the result and the height of the input."""
         return self.shuffle * (self.conv.stride[0] if isinstance(self.conv, nn.ConvTranspose2d) else 1)
 
     @property
     def channels(self) -> int:
+        """The number of channels of the result."""
         return int(self.conv.out_channels) // self.shuffle**2
 
     @property
     def reach(self) -> int:
-        """How many rows of the input above and below its own a row of the result depends on."""
+        """The number of input rows above and below its position that a row of the result depends on."""
         if isinstance(self.conv, nn.ConvTranspose2d):
             return -(-int(self.conv.kernel_size[0]) // int(self.conv.stride[0]))
         return int(self.conv.kernel_size[0]) // 2
 
     def size(self, x: Tensor) -> int:
-        """Bytes of the result for `x`."""
+        """Return the bytes of the result for `x`, (B, C, H, W)."""
         return x.shape[0] * self.channels * x.shape[2] * x.shape[3] * self.growth**2 * x.element_size()
 
 
 def run_lean(units: Sequence[Unit], x: Tensor) -> Tensor:
-    """Pass a map through the units of a decoder without gradients; `x` stays as it is."""
+    """Run the units of a decoder on a map (B, C, H, W) without gradients; `x` is not changed."""
     stages = [parse(unit) for unit in units]
     index, count = 0, len(units)
-    own = False  # whether nobody else holds the map
+    own = False  # whether `x` was made here, so that it may be overwritten
     while index < count:
         stage = stages[index]
         following = stages[index + 1] if index + 1 < count else None
@@ -83,7 +84,7 @@ def run_lean(units: Sequence[Unit], x: Tensor) -> Tensor:
 
 
 def parse(unit: Unit) -> Stage | None:
-    """The stage that a unit is, None where it is something else or somebody listens to its layers."""
+    """Return the stage that a unit is; None if it is something else or its layers have hooks."""
     if not isinstance(unit, Chain) or any(_watched(layer) for layer in unit):
         return None
     conv, *rest = unit
@@ -102,10 +103,13 @@ def parse(unit: Unit) -> Stage | None:
 
 
 def norm_and_act(x: Tensor, stage: Stage) -> Tensor:
-    """Norm and activation of a stage; of a large map in place, channels, or rows, a part at a time."""
+    """Apply the norm and the activation of a stage to `x`, (B, C, H, W).
+
+    A large map is changed in place, by parts of its channels or rows.
+    """
     if (
         x.numel() * x.element_size() < LARGE
-    ):  # as the modules, strides of the result included: equal to the last bit
+    ):  # exactly what the modules compute, including the strides of the result
         return F.silu(_normed(x, stage), inplace=True)
     axis = 1 if isinstance(stage.norm, nn.InstanceNorm2d) else 2
     for start, stop in _parts(x.shape[axis], x.numel() * x.element_size()):
@@ -115,7 +119,13 @@ def norm_and_act(x: Tensor, stage: Stage) -> Tensor:
 
 
 def can_stream(stage: Stage, following: Stage, x: Tensor) -> bool:
-    """Whether channels of a large result may be handed on one by one, and whether that saves anything."""
+    """Return whether channels of a large result may be passed on in parts, and whether that saves memory.
+
+    Args:
+        stage: The stage whose result would be passed on.
+        following: The next stage.
+        x: The input of `stage`, (B, C, H, W).
+    """
     return (
         isinstance(stage.norm, nn.InstanceNorm2d)
         and type(following.conv) is nn.Conv2d
@@ -126,9 +136,14 @@ def can_stream(stage: Stage, following: Stage, x: Tensor) -> bool:
 
 
 def stream(stage: Stage, following: Stage, x: Tensor) -> Tensor:
-    """What the convolution of `following` makes of the result of `stage`, of which few channels exist at a time.
+    """Return the next convolution's result without ever holding the whole result of a stage.
 
-    Parts are summed in float32 at least: in bfloat16 every one would be rounded.
+    Parts are summed in float32 or better; in bfloat16 every sum would be rounded.
+
+    Args:
+        stage: The stage whose result exists only a few channels at a time.
+        following: The next stage, whose convolution is applied.
+        x: The input of `stage`, (B, C, H, W).
     """
     total: Tensor | None = None
     step = max(_CHANNELS, stage.channels // (2 * PARTS))
@@ -140,13 +155,13 @@ def stream(stage: Stage, following: Stage, x: Tensor) -> Tensor:
             exact = torch.promote_types(dtype, torch.float32)
             total = few.new_zeros(len(few), following.channels, *few.shape[2:], dtype=exact)
         _add_convolved(total, few, following, start)
-        del few  # before the next ones are made
+        del few  # frees memory before the next part
     assert total is not None
     return total.to(dtype)
 
 
 def _add_convolved(total: Tensor, few: Tensor, following: Stage, start: int) -> None:
-    """Add to `total` what a convolution makes of some channels of its input, from `start` on."""
+    """Add to `total` the convolution of some input channels, the first of which is number `start`."""
     weight = following.conv.weight[:, start : start + few.shape[1]]
     bias = following.conv.bias if start == 0 else None
     for rows, inner, place in _strips(few.shape[2], following.reach, LARGE):
@@ -156,7 +171,7 @@ def _add_convolved(total: Tensor, few: Tensor, following: Stage, start: int) -> 
 
 
 def in_strips(run: Sequence[Stage], x: Tensor) -> bool:
-    """Whether the stages may run on strips of rows, and are large enough for it to cost little."""
+    """Return whether stages can run on strips of rows of `x`, (B, C, H, W), with little overlap, and are large."""
     return (
         len(run) > 0
         and all(isinstance(stage.norm, ChannelRMSNorm) for stage in run)
@@ -166,7 +181,7 @@ def in_strips(run: Sequence[Stage], x: Tensor) -> bool:
 
 
 def common_reach(run: Sequence[Stage]) -> int:
-    """How many rows of the input above and below its own a row of the last stage's result depends on."""
+    """Return how many input rows above and below its position a row of the last stage's result depends on."""
     reach = 0
     for stage in reversed(run):
         reach = -(-reach // stage.growth) + stage.reach
@@ -174,7 +189,7 @@ def common_reach(run: Sequence[Stage]) -> int:
 
 
 def by_strips(run: Sequence[Stage], x: Tensor) -> Tensor:
-    """The stages on strips of rows that overlap by their common reach."""
+    """Run stages on strips of rows of `x`, (B, C, H, W), that overlap by the stages' common reach."""
     growth = math.prod(stage.growth for stage in run)
     result: Tensor | None = None
     for rows, inner, place in _strips(x.shape[2], common_reach(run), LARGE):
@@ -186,27 +201,27 @@ def by_strips(run: Sequence[Stage], x: Tensor) -> Tensor:
         if result is None:
             result = part.new_empty(*part.shape[:2], x.shape[2] * growth, part.shape[3])
         result[:, :, _scaled(place, growth)] = part[:, :, _scaled(inner, growth)]
-        del part  # before the next one is made
+        del part  # frees memory before the next strip
     assert result is not None
     return result
 
 
 def fits_in_place(stage: Stage, x: Tensor) -> bool:
-    """Whether the result of a 1 x 1 convolution may take the place of its input, and whether that saves much."""
+    """Return whether the result of a 1 x 1 convolution can overwrite its input `x`, (B, C, H, W), and saves memory."""
     same = not torch.is_autocast_enabled(x.device.type) or x.dtype == torch.get_autocast_dtype(x.device.type)
     large = x.numel() * x.element_size() >= LARGE
     return large and stage.reach == 0 and stage.growth == 1 and stage.channels <= x.shape[1] and same
 
 
 def pointwise_in_place(stage: Stage, x: Tensor) -> Tensor:
-    """A 1 x 1 convolution whose result takes the place of its input."""
+    """Run a 1 x 1 convolution and write its result over its input `x`, (B, C, H, W)."""
     for rows, _, _ in _strips(x.shape[2], 0, x.numel() * x.element_size()):
         x[:, : stage.channels, rows] = stage.conv(x[:, :, rows])
     return x[:, : stage.channels]
 
 
 def leading(stages: Sequence[Stage | None]) -> list[Stage]:
-    """The stages in front of the first None."""
+    """Return the stages before the first None."""
     found: list[Stage] = []
     for stage in stages:
         if stage is None:
@@ -216,7 +231,7 @@ def leading(stages: Sequence[Stage | None]) -> list[Stage]:
 
 
 def _some_channels(stage: Stage, x: Tensor, start: int, stop: int) -> Tensor:
-    """Channels `start` to `stop` of the map in front of the norm."""
+    """Return channels `start` to `stop` of the map that enters the norm."""
     conv = stage.conv
     if isinstance(conv, nn.ConvTranspose2d):
         weight = conv.weight[:, start:stop]
@@ -229,21 +244,21 @@ def _some_channels(stage: Stage, x: Tensor, start: int, stop: int) -> Tensor:
 
 
 def _normed(x: Tensor, stage: Stage) -> Tensor:
-    """The norm of a stage, under InstanceNorm of any number of its channels."""
+    """Apply the norm of a stage; with InstanceNorm, `x` may have any of its channels."""
     return (
         F.instance_norm(x, eps=stage.norm.eps) if isinstance(stage.norm, nn.InstanceNorm2d) else stage.norm(x)
     )
 
 
 def _parts(length: int, size: int) -> Iterator[tuple[int, int]]:
-    """Starts and stops that cut a length: into `PARTS` where `size` is large, else one."""
+    """Yield starts and stops that cut a length: into `PARTS` if `size` is large, else into one."""
     step = -(-length // PARTS) if size >= LARGE else length
     for start in range(0, length, step):
         yield start, min(length, start + step)
 
 
 def _strips(height: int, reach: int, size: int) -> Iterator[tuple[slice, slice, slice]]:
-    """Rows to take, those of them that are right, and where these belong."""
+    """Yield the rows to read, the ones among them that are right, and their position in the result."""
     for start, stop in _parts(height, size):
         first, last = max(0, start - reach), min(height, stop + reach)
         yield slice(first, last), slice(start - first, stop - first), slice(start, stop)
@@ -254,7 +269,7 @@ def _scaled(rows: slice, growth: int) -> slice:
 
 
 def _is_plain(conv: nn.Module) -> bool:
-    """A dense convolution that keeps the size, or a transposed one that multiplies it by its stride."""
+    """Return whether a convolution is dense and keeps the size, or is transposed and multiplies it by its stride."""
     if type(conv) is nn.ConvTranspose2d:
         padding = tuple(map(int, conv.padding))
         axes = zip(conv.kernel_size, conv.stride, padding, strict=True)

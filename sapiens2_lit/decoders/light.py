@@ -1,4 +1,4 @@
-"""A decoder of a few hundredths of the released ones' operations: narrow maps, and none but the result at full size."""
+"""A decoder with a few percent of the released decoders' operations: narrow maps; only the result has full size."""
 
 from itertools import pairwise
 
@@ -13,13 +13,13 @@ from sapiens2_lit.decoders.predictor import checked_name
 STRIDE = 4  # pixels of the image along a cell of the decoder's finest map
 _CELL = 16  # pixels along a cell of the backbone's map, for which the decoder is meant
 _KERNEL = 7
-_DETAIL = 16  # channels of the image's own map at half its size
+_DETAIL = 16  # channels of the detail stream's map at half the image's size
 
 
 class LightBlock(nn.Module):
-    """A depthwise convolution and two 1 x 1 ones between which maps are twice as wide, beside a shortcut.
+    """A depthwise convolution and two 1 x 1 convolutions, with twice the width between them, and a shortcut.
 
-    The block of ConvNeXt (arXiv:2201.03545) with RMSNorm: it leaves sizes in the picture as they are, which
+    It is the block of ConvNeXt (arXiv:2201.03545) with RMSNorm, which preserves the sizes of things in the picture;
     InstanceNorm would not.
     """
 
@@ -32,12 +32,12 @@ class LightBlock(nn.Module):
         self.reduce = nn.Conv2d(2 * width, width, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, width, h, w) to the same shape."""
+        """Map (B, width, h, w) to the same shape."""
         return x + self.reduce(self.act(self.expand(self.norm(self.spatial(x)))))
 
 
 class DetailStream(nn.Sequential):
-    """What the image itself shows of edges: RGB 0..255 (B, 3, H, W) -> (B, width, H / 4, W / 4)."""
+    """Features of edges from the image itself: RGB in 0..255 (B, 3, H, W) -> (B, width, H / 4, W / 4)."""
 
     def __init__(self, width: int) -> None:
         first = nn.Conv2d(3, _DETAIL, kernel_size=3, stride=2, padding=1)
@@ -49,7 +49,13 @@ class DetailStream(nn.Sequential):
 
 
 def add_detail(x: Tensor, detail_layers: nn.Module, images: Tensor) -> Tensor:
-    """The map (B, width, h, w), and what the image shows, averaged to its cells where these are not of 16 pixels."""
+    """Add features of the image to a map.
+
+    Args:
+        x: The map (B, width, h, w).
+        detail_layers: Turns images into (B, width, H / 4, W / 4), which is averaged to the size of `x` if it differs.
+        images: RGB in 0..255, (B, 3, H, W).
+    """
     detail: Tensor = detail_layers(images)
     if detail.shape[-2:] != x.shape[-2:]:
         detail = F.adaptive_avg_pool2d(detail, (x.shape[-2], x.shape[-1]))
@@ -57,18 +63,18 @@ def add_detail(x: Tensor, detail_layers: nn.Module, images: Tensor) -> Tensor:
 
 
 class LightTrunk(nn.Module):
-    """(B, in_channels, h, w) -> (B, widths[-1], 4h, 4w): all of a light decoder but the prediction.
+    """A light decoder without the prediction: (B, in_channels, h, w) -> (B, widths[-1], 4h, 4w).
 
-    A 1 x 1 convolution makes the map narrow; at each of three sizes, 1/16, 1/8 and 1/4 of the image, blocks work on it,
-    and 1 x 1 convolutions with pixel shuffles (arXiv:1609.05158) lead from one to the next.
+    A 1 x 1 convolution makes the map narrow. Blocks process it at 1/16, 1/8 and 1/4 of the image's size; 1 x 1
+    convolutions with pixel shuffles (arXiv:1609.05158) connect the sizes.
 
     Args:
-        in_channels: channels of the feature map.
-        widths: channels at 1/16, 1/8 and 1/4.
-        detail: let the image itself take part at 1/4.
+        in_channels: Channels of the feature map.
+        widths: Channels at 1/16, 1/8 and 1/4.
+        detail: Add features of the image itself at 1/4.
 
     Attributes:
-        detail_layers: the image's part, None without.
+        detail_layers: The layers for the image; None without `detail`.
     """
 
     light_layers: nn.Sequential
@@ -86,26 +92,26 @@ class LightTrunk(nn.Module):
 
 
 def mix(width: int) -> nn.Sequential:
-    """A plain convolution for the finest size: it keeps less for the backward pass than a block would."""
+    """Return a plain convolution for the finest size, which keeps less for the backward pass than a block would."""
     conv = nn.Conv2d(width, width, kernel_size=3, padding=1)
     return nn.Sequential(conv, ChannelRMSNorm(width), nn.SiLU())
 
 
 class SharedPart(nn.Module):
-    """(B, width, h, w) of a shared decoder -> (B, out_channels, h, w), or four times as high and wide: a last part.
+    """The last part behind a shared decoder: (B, width, h, w) -> (B, out_channels, h, w), or four times the size.
 
     Args:
-        width: channels of the shared map.
-        out_channels: channels predicted.
-        predictor: name of the last layer, as `conv_normal`.
-        full_size: predict at the image's size, not at 1/4.
+        width: Channels of the shared map.
+        out_channels: Channels predicted.
+        predictor: Name of the last layer, such as `conv_normal`.
+        full_size: Predict at the image's size instead of 1/4.
 
     Attributes:
-        stages: names of the children that form a chain, the predictor last.
-        convex_layers: from 1/4 to the image's size, None without `full_size`.
+        stages: Names of the children that form a chain, the predictor last.
+        convex_layers: Upsampling from 1/4 to the image's size; None without `full_size`.
 
     Raises:
-        SettingError: `predictor` is no usable name.
+        SettingError: `predictor` cannot be the name of a layer.
     """
 
     mix_layers: nn.Sequential
@@ -121,26 +127,26 @@ class SharedPart(nn.Module):
 
 
 class LightDecoder(LightTrunk):
-    """(B, in_channels, h, w) -> (B, out_channels, h * stride, w * stride), in names of its own.
+    """A light decoder: (B, in_channels, h, w) -> (B, out_channels, h * stride, w * stride).
 
-    The last layer predicts at 1/4 of the image; with `full_size` learned convex combinations of neighbors bring that
-    to the image's size.
+    The last layer predicts at 1/4 of the image's size; with `full_size`, learned convex combinations of neighbors
+    upsample that to the image's size. No released model has such a decoder, so its names are not released ones.
 
     Args:
-        in_channels: channels of the feature map.
-        widths: channels at 1/16, 1/8 and 1/4.
-        out_channels: channels predicted.
-        predictor: name of the last layer, as `conv_normal`.
-        full_size: predict at the image's size, not at 1/4.
-        detail: let the image itself take part at 1/4.
+        in_channels: Channels of the feature map.
+        widths: Channels at 1/16, 1/8 and 1/4.
+        out_channels: Channels predicted.
+        predictor: Name of the last layer, such as `conv_normal`.
+        full_size: Predict at the image's size instead of 1/4.
+        detail: Add features of the image itself at 1/4.
 
     Attributes:
-        stages: names of the children that form a chain, the predictor last.
+        stages: Names of the children that form a chain, the predictor last.
         stride: 16 with `full_size`, else 4.
-        convex_layers: from 1/4 to the image's size, None without `full_size`.
+        convex_layers: Upsampling from 1/4 to the image's size; None without `full_size`.
 
     Raises:
-        SettingError: `predictor` is no usable name.
+        SettingError: `predictor` cannot be the name of a layer.
     """
 
     convex_layers: ConvexUpsampler | None
@@ -162,11 +168,14 @@ class LightDecoder(LightTrunk):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Kaiming normal (fan-out) weights, zero biases, unit norms; enlarging starts about bilinear."""
+        """Initialize weights with Kaiming normal (fan-out), zero biases, unit norms and about bilinear upsampling."""
         init_decoder(self)
 
     def forward(self, x: Tensor, images: Tensor | None = None) -> Tensor:
-        """The map of the backbone, and with `detail` the images, RGB 0..255 (B, 3, H, W), that it is of."""
+        """Predict from the backbone's map (B, in_channels, h, w).
+
+        With `detail`, `images` are needed: RGB in 0..255, (B, 3, H, W).
+        """
         x = self.light_layers(x)
         if self.detail_layers is not None:
             assert images is not None

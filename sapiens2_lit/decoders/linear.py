@@ -1,4 +1,4 @@
-"""A decoder without depth: every cell of the feature map becomes its own pixels."""
+"""A linear decoder: every cell of the feature map is turned into the pixels that it covers."""
 
 from torch import nn
 
@@ -9,19 +9,19 @@ _FEWEST = 8  # channels between both layers
 
 
 class LinearDecoder(nn.Sequential):
-    """(B, in_channels, h, w) -> (B, out_channels, h * stride, w * stride) by two layers, without activation or norm.
+    """(B, in_channels, h, w) -> (B, out_channels, h * stride, w * stride) by two layers without activation or norm.
 
-    What a linear probe is for classes, for maps of any kind: it costs next to nothing, shows what features hold, and
-    learns from nothing in a fraction of the steps that deep decoders need. Its maps are seamed at the cells' borders.
+    It is the linear probe for maps of any kind: it costs very little, shows what features hold, and learns from scratch
+    in a fraction of the steps that deep decoders need. Its maps have seams between cells.
 
     Args:
-        in_channels: channels of the feature map.
-        out_channels: channels predicted.
-        predictor: name of the last layer, as `conv_normal`.
-        stride: pixels along a cell.
+        in_channels: Channels of the feature map.
+        out_channels: Channels predicted.
+        predictor: Name of the last layer, such as `conv_normal`.
+        stride: Pixels along a cell.
 
     Raises:
-        SettingError: `predictor` is no usable name.
+        SettingError: `predictor` cannot be the name of a layer.
     """
 
     spread: nn.Sequential
@@ -36,5 +36,5 @@ class LinearDecoder(nn.Sequential):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Kaiming normal (fan-out) weights, zero biases."""
+        """Initialize weights with Kaiming normal (fan-out) and biases with zeros."""
         init_decoder(self)

@@ -16,8 +16,8 @@ class ChannelRMSNorm(nn.Module):
         self.norm = RMSNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Autocast would keep float32 copies of the map for the backward pass, a third more memory of the whole decoder;
-        # the kernel sums in float32 whatever it gets.
+        # Autocast would keep float32 copies of the map for the backward pass: a third more memory for the decoder.
+        # The kernel sums in float32 for every input.
         with torch.autocast(x.device.type, enabled=False):
             return self.norm(x.movedim(1, -1)).movedim(-1, 1)
 

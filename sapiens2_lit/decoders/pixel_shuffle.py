@@ -1,4 +1,4 @@
-"""The decoder of the released normal, pointmap, albedo and matting heads: convolutions, pixel shuffles."""
+"""The decoder of the released normal, pointmap, albedo and matting heads: convolutions and pixel shuffles."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,22 +13,22 @@ from sapiens2_lit.errors import SettingError
 
 
 class PixelShuffleDecoder(nn.Sequential):
-    """(B, in_channels, h, w) -> (B, out_channels, h * stride, w * stride), in released names.
+    """(B, in_channels, h, w) -> (B, out_channels, h * stride, w * stride), with released names.
 
     Args:
-        in_channels: channels of the feature map.
-        upsample_channels: of each stage: a convolution to four times as many, shuffled to twice the height
-            and width (arXiv:1609.05158).
-        conv_channels: of each 3 x 3 convolution that follows; may be empty.
-        out_channels: channels predicted.
-        predictor: name of the last layer, as `conv_normal`.
+        in_channels: Channels of the feature map.
+        upsample_channels: Channels of each stage: a convolution to four times as many, shuffled to twice the height and
+            width (arXiv:1609.05158).
+        conv_channels: Channels of each 3 x 3 convolution that follows; may be empty.
+        out_channels: Channels predicted.
+        predictor: Name of the last layer, such as `conv_normal`.
         norm: `instance`, or `rms` as in the albedo head.
 
     Attributes:
         stride: 2 ** number of stages.
 
     Raises:
-        SettingError: `norm` is neither, or `predictor` is no usable name.
+        SettingError: `norm` is unknown, or `predictor` cannot be the name of a layer.
     """
 
     input_conv: nn.Sequential
@@ -65,7 +65,7 @@ class PixelShuffleDecoder(nn.Sequential):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Kaiming normal (fan-out) weights, zero biases, unit norms."""
+        """Initialize weights with Kaiming normal (fan-out), zero biases and unit norms."""
         init_decoder(self)
 
 

@@ -7,21 +7,21 @@ from typing import Literal
 from sapiens2_lit.errors import SettingError
 
 Kind = Literal["auto", "deconv", "pixel_shuffle", "light", "linear", "shared", "sapiens1"]
-REFERENCE_WIDTH = 1024  # narrower backbones without released heads get channels in proportion to this one
+REFERENCE_WIDTH = 1024  # narrower backbones without released heads get channels in proportion to this width
 SMALLEST_RELEASED = 768
 
 
 @dataclass(frozen=True)
 class DecoderChannels:
-    """Channels of a decoder: of the stages that enlarge, then of those that do not."""
+    """Channels of a decoder: of the stages that upsample, then of the ones that do not."""
 
     upsample: tuple[int, ...]
     conv: tuple[int, ...]
 
 
-# Where a released head is, and else that of the nearest task.
+# The kind of the released head; tasks without one have the kind of the nearest task.
 RELEASED_KIND: dict[str, Kind] = {"pose": "deconv", "seg": "deconv"}
-# What the comparison in benchmarks/RESULTS.md recommends for a head without weights; else `light`.
+# What the comparison in benchmarks/RESULTS.md recommends for a head without weights; `light` for other tasks.
 RECOMMENDED_KIND: dict[str, Kind] = {"pose": "deconv", "pointmap": "pixel_shuffle"}
 _FIRST_STAGE: dict[str, Kind] = {
     "deconv_layers.": "deconv",
@@ -31,7 +31,7 @@ _FIRST_STAGE: dict[str, Kind] = {
     "mix_layers.": "shared",
 }
 
-# Each task's rows: backbones up to 1280 wide (0.1b, 0.4b, 0.8b), 1536 (1b), 2432 (5b).
+# Three rows for each task: backbones up to 1280 wide (0.1b, 0.4b, 0.8b), 1536 (1b), 2432 (5b).
 _POSE = (
     DecoderChannels((1024, 768), (512, 512, 256)),
     DecoderChannels((1536, 1024), (768, 512, 256)),
@@ -49,10 +49,10 @@ _POINTMAP = (
 _ALBEDO = (*_NORMAL[:2], DecoderChannels((1536, 768, 512, 256), (64, 32, 16)))
 # Not released: pose by pixel shuffle at the same stride; 3 x 3 convolutions are narrower than 1 x 1 ones.
 _POSE_SHUFFLE = (DecoderChannels((512, 384), (256, 256)),) * 3
-# Not released: classes keep the 64 channels in front of the predictor that the released head has.
+# Not released: the predictor of classes gets 64 channels, as in the released head.
 _SEG_SHUFFLE = (DecoderChannels((768, 512, 256, 128), (64, 64)),) * 3
 
-# Of Sapiens v1, whatever the backbone's width, narrower than all of them in proportion: strides of 4, 2, 2 and 1.
+# Sapiens v1 has one row for every backbone; backbones below REFERENCE_WIDTH get it in proportion.
 _V1_POSE = (DecoderChannels((768, 768), (768, 768)),) * 3
 _V1_DENSE = (DecoderChannels((768, 768, 768), (768, 768, 768)),) * 3
 _V1_DEPTH = (DecoderChannels((384, 384, 384, 384), (384, 384)),) * 3
@@ -69,25 +69,30 @@ TABLE: dict[str, dict[Kind, tuple[DecoderChannels, ...]]] = {
 
 # Channels of light decoders at 1/16, 1/8 and 1/4 of the image, for backbones 512 wide or more.
 LIGHT_WIDTHS = (256, 128, 64)
-SHARED_WIDTHS = (384, 192, 96)  # of the one that several heads share
-# A last layer of hundreds of heatmaps wants more to choose from.
+SHARED_WIDTHS = (384, 192, 96)  # of the decoder that several heads share
+# A last layer of hundreds of heatmaps needs more channels.
 LIGHT_POSE_WIDTHS = (256, 128, 80)
-# Tasks whose edges are those of the picture, which cells of 16 pixels blur.
+# Tasks whose edges are edges of the picture, which cells of 16 pixels blur.
 DETAIL_TASKS = ("seg", "normal", "albedo", "matting", "depth", "pointmap")
 
-# Albedo as released. Depth was not; InstanceNorm would take from it how large a person is in the picture.
+# Albedo as released. Depth was not released; InstanceNorm would hide how large a person is in the picture.
 RMS_TASKS = ("albedo", "depth")
 
 
 def decoder_preset(task: str, width: int, kind: Kind) -> DecoderChannels:
-    """Channels of the decoder that was released for the task and a backbone `width` wide, by `sapiens1` that of v1.
+    """Return the channels of the released decoder for a task, a width of the backbone and a kind.
 
-    Kinds and widths that were not released get a row of the same total stride (4 for pose, 16 otherwise):
-    between two released widths the smaller one's, below 768 for pose one in proportion, for dense tasks a lighter one,
-    no wider than the backbone.
+    Kinds and widths that were not released get a row with the same total stride (4 for pose, 16 otherwise). Between two
+    released widths it is the smaller one's row. Below 768 it is a row in proportion for pose, and a lighter one for
+    dense tasks, which is no wider than the backbone.
+
+    Args:
+        task: A released task.
+        width: Channels of the backbone's feature map.
+        kind: `deconv`, `pixel_shuffle`, or `sapiens1` for the decoder of Sapiens v1.
 
     Raises:
-        SettingError: an unknown task or kind; the message lists the known ones.
+        SettingError: The task or the kind is unknown; the message lists the known ones.
     """
     kinds = TABLE.get(task)
     if kinds is None:
@@ -114,21 +119,21 @@ def _each(channels: DecoderChannels, width: int) -> DecoderChannels:
 
 
 def released_kind(task: str) -> Kind:
-    """The kind that was released for the task, or for the nearest one."""
+    """Return the kind of decoder that was released for the task, or for the nearest released task."""
     return RELEASED_KIND.get(task, "pixel_shuffle")
 
 
 def recommended_kind(task: str) -> Kind:
-    """What `auto` is for a head of the task without weights."""
+    """Return the kind that `auto` means for a head of the task without weights."""
     return RECOMMENDED_KIND.get(task, "light")
 
 
 def kind_of(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind | None:
-    """The kind of decoder whose parameters have these names and shapes, None where they tell of none.
+    """Return the kind of decoder that has parameters with these names and shapes; None if they fit no kind.
 
     Args:
-        task: of the head.
-        shapes: of its parameters, by their names in it.
+        task: Task of the head.
+        shapes: Shapes of its parameters, by their names in the head.
     """
     stages = (kind for name in shapes for stage, kind in _FIRST_STAGE.items() if name.startswith(stage))
     kind = next(stages, None)
@@ -136,7 +141,7 @@ def kind_of(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind | None:
 
 
 def _deconv_kind(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind:
-    """Whether a decoder of transposed convolutions is that of Sapiens v1, by its channels, or that of Sapiens2."""
+    """Return whether transposed convolutions have the channels of Sapiens v1 or of Sapiens2."""
     first = shapes.get("deconv_layers.0.weight")
     if first is None or "sapiens1" not in TABLE.get(task, {}):
         return "deconv"
@@ -148,10 +153,12 @@ def _deconv_kind(task: str, shapes: Mapping[str, Sequence[int]]) -> Kind:
 
 
 def light_widths(task: str, width: int) -> tuple[int, int, int]:
-    """Channels of the light decoder at 1/16, 1/8 and 1/4 of the image; below a width of 512 in proportion, 16 at least.
+    """Return the channels of the light decoder at 1/16, 1/8 and 1/4 of the image's size.
+
+    Below a width of 512 they are in proportion, 16 or more.
 
     Raises:
-        SettingError: an unknown task.
+        SettingError: The task is unknown.
     """
     if task not in TABLE:
         raise SettingError(f"task: found {task!r}, expected one of {', '.join(TABLE)}.")
@@ -159,7 +166,7 @@ def light_widths(task: str, width: int) -> tuple[int, int, int]:
 
 
 def shared_widths(width: int) -> tuple[int, int, int]:
-    """As `light_widths`, of the decoder that several heads share."""
+    """Return the channels of a shared decoder at 1/16, 1/8 and 1/4 of the image's size, like `light_widths`."""
     return _in_proportion(SHARED_WIDTHS, width)
 
 
@@ -170,15 +177,15 @@ def _in_proportion(wide: tuple[int, int, int], width: int) -> tuple[int, int, in
 
 
 def _light(width: int, fewest: int) -> DecoderChannels:
-    """Half as wide at each stage, `fewest` at least, and no convolutions at the full size.
+    """Return half the channels at each stage, `fewest` or more, without convolutions at the full size.
 
-    The released rows in proportion would take more time than a small backbone itself, most of it at the full size, and
-    leave 8 channels in front of the predictor, which is too few to tell 29 classes.
+    The released rows in proportion would take more time than a small backbone, most of it at the full size, and give
+    the predictor only 8 channels, which is too few to tell 29 classes apart.
     """
     upsample = (max(fewest, width // 2**stage // 8 * 8) for stage in (1, 2, 3, 4))
     return DecoderChannels(tuple(min(width, channels) for channels in upsample), ())
 
 
 def _scaled(channels: tuple[int, ...], width: int) -> tuple[int, ...]:
-    """In proportion to the width, as multiples of 8, from 8 to the width."""
+    """Return channels in proportion to the width, as multiples of 8, from 8 to the width."""
     return tuple(max(8, min(width, round(c * width / REFERENCE_WIDTH / 8) * 8)) for c in channels)

@@ -1,4 +1,4 @@
-"""Decoders that keep few of their maps: the rest is computed again in the backward pass.
+"""Decoders that keep few of their maps and compute the others again in the backward pass.
 
 A map of 128 channels at 1024 x 768 takes 200 MB in bfloat16, and a stage of convolution, norm and activation keeps
 three or four of them for every sample.
@@ -19,13 +19,15 @@ RECOMPUTE: tuple[Recompute, ...] = get_args(Recompute)
 
 
 def run_units(units: Sequence[Unit], x: Tensor, recompute: Recompute = "none") -> Tensor:
-    """Pass a map (B, C, h, w) through the units, of which the last one is the predictor; see `run_lean` for inference.
+    """Run the units of a decoder, the last of which is the predictor, on a map; inference uses `run_lean`.
 
     Args:
-        units: each one's norms, if any, are over samples of their own, so that a batch may be cut.
-        recompute: what is kept for the backward pass: `none`: all maps; `stages`: one map a unit; `samples`: nothing
-            but the result, and later one map a unit of one sample at a time, whatever the batch. Outputs and gradients
-            are those of `none`, to the order of sums. `stages` computes the forward pass twice, `samples` three times.
+        units: The units. Their norms, if any, must be over single samples, so that a batch can be cut.
+        x: The map (B, C, H, W).
+        recompute: What is kept for the backward pass. `none`: all maps. `stages`: one map for each unit. `samples`:
+            only the result, and in the backward pass one map for each unit, for one sample at a time, whatever the
+            batch size. Outputs and gradients equal the ones of `none` up to rounding. `stages` computes the forward
+            pass twice, `samples` three times.
     """
     if not torch.is_grad_enabled() and not (torch.compiler.is_compiling() or torch.compiler.is_exporting()):
         return run_lean(units, x)
@@ -37,7 +39,10 @@ def run_units(units: Sequence[Unit], x: Tensor, recompute: Recompute = "none") -
 
 
 def has_batch_norm(module: nn.Module) -> bool:
-    """Whether statistics are taken over the whole batch: samples cannot be told apart then, nor stages run twice."""
+    """Return whether a module has statistics over the whole batch.
+
+    Then samples cannot be computed separately, and no stage may run twice.
+    """
     return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
 
 
@@ -50,7 +55,7 @@ def _chain(units: Sequence[Unit], x: Tensor) -> Tensor:
 def _by_stages(units: Sequence[Unit], x: Tensor) -> Tensor:
     for unit in units[:-1]:
         x = _again(unit, x)
-    return units[-1](x)  # keeps its input alone
+    return units[-1](x)  # keeps only its input
 
 
 def _again(unit: Unit, x: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Trained models in the formats of others: released layout, `transformers`, `torch.export`, ONNX."""
+"""Write trained models in other formats: released layout, `transformers`, `torch.export`, ONNX."""

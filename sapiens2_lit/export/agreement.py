@@ -1,4 +1,4 @@
-"""How far apart two frameworks put what they see in a picture: in pixels of the picture, from file to result.
+"""Measure how far apart two frameworks place their results in a picture, in its pixels, from file to result.
 
 Legend: H and W pixels of a picture, C channels, K keypoints.
 """
@@ -21,25 +21,27 @@ Box = npt.NDArray[np.float32]
 Maps = dict[str, npt.NDArray[Any]]
 Predict = Callable[[RGB, Box], Maps]
 
-SHARE = 0.95  # of the pixels of a map, or of the keypoints by their median, that must agree
-SAME = 0.02  # of a map's spread: values that differ by less are the same
-SHIFT = 0.5  # pixels, by which two ways to resize may place a picture differently
-LARGER = 1.5  # times the picture as the input shows it
+SHARE = 0.95  # share of a map's pixels that must agree
+SAME = 0.02  # share of a map's range; values that differ by less are equal
+SHIFT = 0.5  # pixels by which two ways to resize may place a picture differently
+LARGER = 1.5  # factor on the picture as the input shows it
 SIDES = {
     "landscape": (0.5, 1.0),
     "portrait": (1.0, 0.75),
     "square": (0.0, 0.0),
-}  # shown, of the input's height and width; 0 stands for the shorter of them
+}  # shares of the input's height and width that the picture fills; 0 stands for the shorter side
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Attributes:
-    shape: name of the picture's shape.
-    size: (H, W) of the picture.
-    key: what was compared, as HEAD.RESULT.
-    pixels: how far the results are apart, in pixels of the picture.
-    limit: how far they may be: by the way of an image through both, and by how little it takes to change the results.
+    """The comparison of one result on one picture.
+
+    Attributes:
+        shape: Name of the picture's shape.
+        size: (H, W) of the picture.
+        key: Of the result, as HEAD.RESULT.
+        pixels: Distance between the results, in pixels of the picture.
+        limit: Allowed distance, from the path of an image through both frameworks and the stability of the results.
     """
 
     shape: str
@@ -50,12 +52,15 @@ class Agreement:
 
 
 def agreements(model: InferenceModel, theirs: Predict, limit: float) -> list[Agreement]:
-    """Our `predict` against another framework's whole way, on a landscape, a portrait and a square picture.
+    """Compare `predict` with another framework's whole pipeline, on a landscape, a portrait and a square picture.
 
     Args:
-        model: ours.
-        theirs: from a picture and the box of a person in it to the results of every head, as `results_of` names them.
-        limit: pixels of the network's input that results may be apart.
+        model: The original.
+        theirs: From a picture and the box of a person in it to the results of every head, with keys as in `results_of`.
+        limit: Allowed distance of results, in pixels of the network's input.
+
+    Raises:
+        ExportError: The export has results that the model does not have.
     """
     ours = Predictor(model, detector=None)
     found = []
@@ -67,7 +72,7 @@ def agreements(model: InferenceModel, theirs: Predict, limit: float) -> list[Agr
         expected, answers = results_of(ours.predict(picture, boxes)), theirs(picture, box)
         moved = results_of(ours.predict(shifted(picture), boxes))
         if missing := answers.keys() - expected.keys():
-            raise ExportError(f"the export answers {sorted(missing)}, of which the model knows nothing")
+            raise ExportError(f"the export returns {sorted(missing)}, which the model does not return")
         most, allowed = max(size) // 6, limit * input_pixel(size, model)
         for key, answer in answers.items():
             unsure = distance(expected[key], moved[key], most)
@@ -77,7 +82,7 @@ def agreements(model: InferenceModel, theirs: Predict, limit: float) -> list[Agr
 
 
 def picture_size(shape: str, image_size: tuple[int, int]) -> tuple[int, int]:
-    """(H, W) of a picture that a letterboxed input shows, and pads, in whole pixels: halves are rounded either way."""
+    """Return (H, W) of a picture that fills the input only in part, padded by whole pixels, as halves are rounded."""
     shown = [
         round(part * side / 2) * 2 or min(image_size)
         for part, side in zip(SIDES[shape], image_size, strict=True)
@@ -87,16 +92,25 @@ def picture_size(shape: str, image_size: tuple[int, int]) -> tuple[int, int]:
 
 
 def shifted(picture: RGB) -> RGB:
-    """The picture as another way to resize might place it: what it changes tells how sure a network is."""
+    """Return the picture (H, W, 3) moved by half a pixel, as another way to resize might place it.
+
+    The change of a result tells how stable the network is.
+    """
     move = np.array([[1, 0, SHIFT], [0, 1, SHIFT]])
     return np.asarray(cv2.warpAffine(picture, move, picture.shape[1::-1], borderMode=cv2.BORDER_REPLICATE))
 
 
 def check_agreement(form: str, model: InferenceModel, theirs: Predict, limit: float) -> str:
-    """What the card says of the agreement.
+    """Compare the results, and return a line for the model card.
+
+    Args:
+        form: Name of the format, for messages.
+        model: The original.
+        theirs: As for `agreements`.
+        limit: As for `agreements`.
 
     Raises:
-        ExportError: results are further apart than `limit` pixels of the input.
+        ExportError: Results are further apart than allowed.
     """
     found = agreements(model, theirs, limit)
     for one in found:
@@ -107,30 +121,31 @@ def check_agreement(form: str, model: InferenceModel, theirs: Predict, limit: fl
                 "Please report it; --check false writes the export nevertheless."
             )
     if not found:
-        return "results of heads of your own are not compared on pictures"
+        return "results of custom heads are not compared on pictures"
     largest = max(found, key=lambda one: one.pixels / one.limit)
     return f"on three pictures within {largest.pixels:.2g} pixels of `predict` (limit {largest.limit:.2g})"
 
 
 def say(one: Agreement) -> str:
+    """Return the distance as text."""
     return f"{one.pixels:.1f}" if np.isfinite(one.pixels) else f"more than {max(one.size) // 6}"
 
 
 def input_pixel(size: tuple[int, int], model: InferenceModel) -> float:
-    """The longer side of a pixel of the input in pixels of a picture that it shows whole."""
+    """Return the longer side of an input pixel, in pixels of a picture that the input shows completely."""
     ratios = [side / own for side, own in zip(size, model.image_size, strict=True)]
     return max(1.0, *ratios)
 
 
 def draw_picture(size: tuple[int, int], seed: int) -> RGB:
-    """RGB uint8 (H, W, 3) without fine detail, of which frameworks keep more or less when they resize."""
+    """Draw RGB uint8 (H, W, 3) without fine detail, which frameworks would resize differently."""
     few = np.random.default_rng(seed).uniform(0, 255, (9, 9, 3)).astype(np.float32)
     large = cv2.resize(few, size[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(large).clip(0, 255).round().astype(np.uint8)
 
 
 def results_of(prediction: Prediction) -> Maps:
-    """Maps (H, W) or (H, W, C), and keypoints (K, 3) of the first person, by HEAD.RESULT."""
+    """Return maps (H, W) or (H, W, C), and keypoints (K, 3) of the first person, by HEAD.RESULT."""
     found = {f"{head}.{key}": value for head, maps in prediction.maps.items() for key, value in maps.items()}
     for person in prediction.instances:
         found.setdefault(f"{person.head}.keypoints", person.keypoints)
@@ -138,13 +153,15 @@ def results_of(prediction: Prediction) -> Maps:
 
 
 def distance(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], most: int) -> float:
-    """Pixels between two results: of keypoints the median, of maps the smallest radius within which ours has what
-    theirs has at a pixel, for 95 % of the pixels; infinite where there is none, or shapes differ.
+    """Return the distance between two results, in pixels.
+
+    For keypoints it is the median distance. For maps it is the smallest radius within which `ours` has the value of
+    `theirs`, for 95 % of the pixels; infinite if there is none, or shapes differ.
 
     Args:
         ours: (K, 2 or more) keypoints, (H, W) whole numbers, or (H, W) or (H, W, C) numbers.
-        theirs: the same.
-        most: the largest radius that is tried.
+        theirs: The same.
+        most: Largest radius to try.
     """
     if theirs.shape[:2] != ours.shape[:2] and ours.ndim > 1 and not is_points(ours):
         return float("inf")
@@ -161,11 +178,18 @@ def distance(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], most: int) -> flo
 
 
 def is_points(values: npt.NDArray[Any]) -> bool:
+    """Return whether an array has the shape of keypoints, (K, 3)."""
     return values.ndim == 2 and values.shape[1] == 3
 
 
 def classes_agree(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], radius: int) -> npt.NDArray[np.bool_]:
-    """(H, W): whether the class is found in ours within a radius."""
+    """Return whether `ours` has the class of `theirs` within a radius of each pixel, (H, W).
+
+    Args:
+        ours: (H, W) classes.
+        theirs: (H, W) classes.
+        radius: In pixels.
+    """
     agree = np.zeros(ours.shape, dtype=np.bool_)
     for label in np.unique(theirs):
         near = cv2.dilate((ours == label).astype(np.uint8), window(radius)) > 0
@@ -174,7 +198,13 @@ def classes_agree(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], radius: int)
 
 
 def values_agree(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], radius: int) -> npt.NDArray[np.bool_]:
-    """(H, W): whether each channel's value lies between those of ours within a radius."""
+    """Return whether each channel's value lies between the values of `ours` within a radius, (H, W).
+
+    Args:
+        ours: (H, W) or (H, W, C).
+        theirs: The same shape.
+        radius: In pixels.
+    """
     agree = np.ones(ours.shape[:2], dtype=np.bool_)
     height, width = ours.shape[:2]
     pairs = zip(
@@ -191,9 +221,10 @@ def values_agree(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], radius: int) 
 
 
 def window(radius: int) -> npt.NDArray[np.uint8]:
+    """Return the square of pixels within a radius, (N, N)."""
     return np.ones((2 * radius + 1, 2 * radius + 1), dtype=np.uint8)
 
 
 def summary(found: list[Agreement]) -> Mapping[str, float]:
-    """The largest distance of each shape."""
+    """Return the largest distance of each shape."""
     return {shape: max((one.pixels for one in found if one.shape == shape), default=0.0) for shape in SIDES}

@@ -1,4 +1,4 @@
-"""A pretrained backbone without a head, as a folder that others can load and pass on."""
+"""Write a pretrained backbone without a head as a folder that others can load and distribute."""
 
 import json
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ license: {licence}
 # {name}
 
 A Sapiens2 {size} backbone without a head, pretrained by sapiens2-lit without labels: {objective}, {steps:,} steps,
-{begun}; these are the weights of the {whose}. Whether it is better than its start, a probe says:
+{begun}; these are the weights of the {whose}. A probe tells whether it is better than its start:
 `sapiens2-lit probe --backbones {name} ...`.
 
     sapiens2-lit fit --config segmentation_29.yaml --config size/{size}.yaml --model.backbone.weights {name}
@@ -39,7 +39,10 @@ A Sapiens2 {size} backbone without a head, pretrained by sapiens2-lit without la
 
 
 def pretrained_file(model: str) -> Path | None:
-    """The backbone of a pretraining that `--model` means: the file itself, or that of the run of a checkpoint."""
+    """Return the backbone file of a pretraining that `--model` names: the file itself, or the one in a run.
+
+    None if it names neither.
+    """
     path = Path(model).expanduser()
     run = path.parents[1] if path.parent.name == "checkpoints" else path
     for place in (path, run / NAME):
@@ -49,17 +52,18 @@ def pretrained_file(model: str) -> Path | None:
 
 
 def write_backbone_folder(source: Path, folder: Path, form: str, name: str, check: bool) -> str:
-    """Write `model.safetensors`, config.json, licence and card; returns a line on what was written.
+    """Write `model.safetensors`, config.json, license and card; return a line on the comparison.
 
     Args:
-        source: the file of a pretraining.
-        form: released or transformers, which have the same names of tensors.
-        name: of the model, for its card.
-        check: read the file back and compare.
+        source: File of a pretraining.
+        folder: To write.
+        form: `released` or `transformers`, which have the same names of tensors.
+        name: Of the model, for its card.
+        check: Whether to read the file back and compare.
 
     Raises:
-        SettingError: the format needs a head.
-        ExportError: what is read back differs.
+        SettingError: The format needs a head.
+        ExportError: The tensors read back differ.
     """
     if form not in FORMATS:
         raise SettingError(
@@ -86,19 +90,27 @@ def write_backbone_folder(source: Path, folder: Path, form: str, name: str, chec
 
 
 def known_size(tensors: Mapping[str, Any], source: Path) -> Any:
-    """Its name, or its row."""
+    """Return the name of a backbone's size, or its dimensions if it has no name."""
     found = backbone_size(dict(tensors), str(source))
     return found if isinstance(found, str) else BackboneSize(**found)
 
 
 def config_of(backbone: Sapiens2) -> dict[str, Any]:
-    if backbone.tokenizer is not None:  # which `transformers` does not have
+    """Return the content of config.json."""
+    if backbone.tokenizer is not None:  # `transformers` has no window tokenizer
         return {"model_type": "sapiens2_lit", "size": size_name(backbone)}
     return {"architectures": ["Sapiens2Model"], **backbone_config(backbone)}
 
 
 def card(name: str, backbone: Sapiens2, origin: Mapping[str, Any], form: str) -> str:
-    """README.md."""
+    """Return the content of README.md.
+
+    Args:
+        name: Of the model.
+        backbone: The network.
+        origin: What the pretraining recorded.
+        form: Name of the format.
+    """
     base = origin.get("base")
     return CARD.format(
         library="transformers" if form == "transformers" else "sapiens2-lit",
@@ -113,6 +125,11 @@ def card(name: str, backbone: Sapiens2, origin: Mapping[str, Any], form: str) ->
 
 
 def compared(tensors: Mapping[str, torch.Tensor], file: Path) -> str:
+    """Compare tensors (of any shape) with those of a file; return a line on the result.
+
+    Raises:
+        ExportError: Some differ.
+    """
     found = read_weights(file).tensors
     wrong = [
         key

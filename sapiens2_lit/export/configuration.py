@@ -1,4 +1,4 @@
-"""The configuration of exported networks, without what belongs to one machine or to training."""
+"""Extract the configuration of exported networks, without settings of one machine or of training."""
 
 import copy
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ VOCABULARIES = ("skeleton", "classes")
 
 
 def portable_config(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]:
-    """`{"model": {"backbone": ..., "heads": ...}, "data": ...}` as `fit` saves it, for the heads given; empty where
-    nobody knows it. Of the data there is what prediction depends on: how images and people are shown.
+    """Return the configuration of the given heads in the form that `fit` saves; empty if it is unknown.
 
-    Vocabularies are written out, since a file of one's own is not where the export goes; weights are left out, since
-    the export brings them.
+    The form is `{"model": {"backbone": ..., "heads": ...}, "data": ...}`. `data` has only what prediction depends on:
+    how images and people are shown. Vocabularies are written out, since the export is used without the user's files;
+    weights are left out, since the export contains them.
     """
     settings = model.config.get("model")
     if not isinstance(settings, Mapping) or not settings.get("backbone") or not settings.get("heads"):
@@ -39,13 +39,13 @@ def portable_config(model: InferenceModel, heads: Mapping[str, Head]) -> dict[st
 
 
 def is_shipped(head: Mapping[str, Any], key: str) -> bool:
-    """Whether a head's vocabulary is one of the package, by its name or by default."""
+    """Return whether a head's vocabulary is one of the package, by name or by default."""
     given = (head.get("init_args") or {}).get(key)
     return given is None or (isinstance(given, str) and not is_file_name(given))
 
 
 def without_places(value: Any) -> Any:
-    """A copy of settings in which absolute paths are cut to their last part: a card is read by strangers."""
+    """Return a copy of settings with absolute paths cut to their last part, since strangers read the card."""
     if isinstance(value, Mapping):
         return {key: without_places(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

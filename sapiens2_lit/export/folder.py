@@ -1,4 +1,4 @@
-"""A folder that appears under its name whole or not at all."""
+"""Write a folder that appears under its name completely or not at all."""
 
 import json
 import os
@@ -11,26 +11,24 @@ from safetensors import SafetensorError
 from sapiens2_lit.atomic_write import bring_back, room, whole_folder
 from sapiens2_lit.errors import SettingError
 
-MANIFEST = "sapiens2_lit.json"  # what every export holds and no other folder does
+MANIFEST = "sapiens2_lit.json"  # only exports contain it
 
 
 def check_place(out: Path, *, overwrite: bool) -> None:
-    """See to it that `out` can be written, before any work is done.
+    """Check that `out` can be written, before any work is done.
 
     Raises:
-        SettingError: it is there already, is no export, or its parent cannot be written.
+        SettingError: It exists and may not be replaced, or its parent cannot be written to.
     """
     if out.exists() or out.is_symlink():
         if not out.is_dir() or out.is_symlink():
-            raise SettingError(f"{out}: is there and is no folder, expected a new folder's name")
+            raise SettingError(f"{out}: exists and is not a folder; expected a new folder's name")
         if any(out.iterdir()):
             if not overwrite:
-                raise SettingError(
-                    f"{out}: is there already; give another name, or --overwrite to replace it"
-                )
+                raise SettingError(f"{out}: exists already; give another name, or --overwrite to replace it")
             if not (out / MANIFEST).is_file():
                 raise SettingError(
-                    f"{out}: --overwrite replaces exports alone, and this folder has no {MANIFEST}; delete it yourself"
+                    f"{out}: --overwrite replaces only exports, and this folder has no {MANIFEST}; delete it yourself"
                 )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -42,11 +40,11 @@ def check_place(out: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def new_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A temporary folder beside `out`, which takes its name when the block ends well and is deleted otherwise.
+    """Yield a temporary folder beside `out`, which is renamed if the block succeeds and deleted otherwise.
 
     Raises:
-        Interrupted: a signal came while it took the name; the folder is whole.
-        SettingError: as `check_place`; also where a disk is full.
+        Interrupted: A signal came while it was renamed; the folder is complete.
+        SettingError: As `check_place`; also if a disk is full.
     """
     bring_back(out)
     check_place(out, overwrite=overwrite)
@@ -62,4 +60,5 @@ def new_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: object) -> None:
+    """Write an object as indented JSON."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the two formats that hold a graph share: how it is captured, with a batch of any size."""
+"""Capture a network as a graph with a batch of any size, for the two formats that hold graphs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,24 +21,30 @@ BATCHES = (1, 3)  # sizes at which an export is compared; it is captured at 2
 
 
 def network_of(model: InferenceModel, options: Options) -> tuple[ExportNetwork, dict[str, Head]]:
-    """What is captured, and the heads in it."""
+    """Return the network to capture, and its heads."""
     heads = choose_heads(dict(model.named_heads()), options.head)
     shared = model.shared_decoder if any(head.takes_shared for head in heads.values()) else None
     return ExportNetwork(model.backbone, heads if shared is None else {NAME: shared, **heads}), heads
 
 
 def example(model: InferenceModel) -> Tensor:
-    """Images to capture a graph with: graphs specialise on a batch of one."""
+    """Return images (2, 3, H, W) to capture a graph with; graphs would specialize on a batch of one."""
     return random_images(2, model.image_size).to(model.device)
 
 
 def dynamic_shapes() -> dict[str, Any]:
+    """Return the input's dynamic dimensions: the batch."""
     return {INPUT: {0: Dim("batch")}}
 
 
 @torch.no_grad()
 def signature(network: ExportNetwork, images: Tensor) -> dict[str, Any]:
-    """Names, types and shapes of input and outputs, for the manifest."""
+    """Return names, types and shapes of input and outputs, for the manifest.
+
+    Args:
+        network: That was captured.
+        images: RGB uint8 (B, 3, H, W).
+    """
     answers = network(images)
     return {
         "input": {
@@ -56,7 +62,11 @@ def signature(network: ExportNetwork, images: Tensor) -> dict[str, Any]:
 
 @contextmanager
 def clear_errors(form: str, heads: dict[str, Head]) -> Iterator[None]:
-    """Say whose network could not be captured."""
+    """Turn errors of capturing into ExportError with the names of the heads.
+
+    Raises:
+        ExportError: The network cannot be captured.
+    """
     try:
         yield
     except (RuntimeError, TypeError, NotImplementedError) as error:
@@ -66,6 +76,6 @@ def clear_errors(form: str, heads: dict[str, Head]) -> Iterator[None]:
         reason = str(error).strip().partition("\n")[0]
         raise ExportError(
             f"--format {form}: the network with the heads {names} cannot be captured as a graph: {reason}\n"
-            "Heads of your own must not take decisions in Python that depend on tensors' values; --head NAME exports "
-            "one head alone."
+            "Custom heads must not make decisions in Python that depend on tensors' values; --head NAME exports one "
+            "head alone."
         ) from error

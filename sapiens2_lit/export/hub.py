@@ -15,10 +15,10 @@ LOGIN = "run `hf auth login` with a token that may write (https://huggingface.co
 
 
 def check_login(repo: str, api: HfApi) -> None:
-    """See to it, before any work, that the upload has a valid name and somebody's account.
+    """Check, before any work, that the repository's name is valid and that somebody is logged in.
 
     Raises:
-        SettingError: the name is none, nobody is logged in, or the hub cannot be reached.
+        SettingError: The name is invalid, nobody is logged in, or the hub cannot be reached.
     """
     try:
         validate_repo_id(repo)
@@ -33,10 +33,17 @@ def check_login(repo: str, api: HfApi) -> None:
 
 
 def push(folder: Path, repo: str, private: bool, message: str, api: HfApi) -> str:
-    """Make the repository where there is none and upload the folder in one commit; returns its address.
+    """Create the repository if it does not exist, and upload the folder in one commit; return its address.
+
+    Args:
+        folder: To upload.
+        repo: USER/NAME.
+        private: Whether a new repository is private.
+        message: Of the commit.
+        api: Client of the hub.
 
     Raises:
-        SettingError: the hub refuses it or cannot be reached; the folder stays as it is.
+        SettingError: The hub refuses it or cannot be reached; the folder is kept.
     """
     with clear_errors(repo, kept=folder):
         made = api.create_repo(repo, private=private or None, exist_ok=True)
@@ -46,7 +53,11 @@ def push(folder: Path, repo: str, private: bool, message: str, api: HfApi) -> st
 
 @contextmanager
 def clear_errors(repo: str, kept: Path | None = None) -> Iterator[None]:
-    """Say what the hub's client reports in terms of what to do."""
+    """Turn errors of the hub's client into messages that say what to do.
+
+    Raises:
+        SettingError: The hub refuses the request or cannot be reached.
+    """
     rest = f"; the export is in {kept}, and `hf upload {repo} {kept}` uploads it" if kept else ""
     try:
         yield
@@ -57,8 +68,8 @@ def clear_errors(repo: str, kept: Path | None = None) -> Iterator[None]:
         reason = str(error).strip().partition("\n")[0]
         if status in (401, 403):
             raise SettingError(
-                f"--push_to_hub {repo}: refused ({reason}); {LOGIN}, and see to it that you may write there{rest}"
+                f"--push_to_hub {repo}: refused ({reason}); {LOGIN}, and make sure that you may write there{rest}"
             ) from error
         raise SettingError(f"--push_to_hub {repo}: failed ({reason}){rest}") from error
-    except (HTTPError, OSError) as error:  # of whichever library the client speaks HTTP by
+    except (HTTPError, OSError) as error:  # of the client's HTTP library
         raise SettingError(f"--push_to_hub {repo}: no connection to the hub ({error}){rest}") from error

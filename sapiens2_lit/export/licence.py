@@ -1,4 +1,4 @@
-"""The licence that must lie beside weights, as a file."""
+"""Write the license that must lie beside weights, as a file."""
 
 import shutil
 from pathlib import Path
@@ -57,12 +57,12 @@ def write_licence(folder: Path, weights: str, origin: Provenance) -> str:
     """Write the file LICENSE: a copy of the one beside the source of the weights, or a notice of what must be there.
 
     Args:
-        folder: where to.
-        weights: name of the file that it is about.
-        origin: what they were derived from.
+        folder: Where to.
+        weights: Name of the file with the weights.
+        origin: What they were derived from.
 
     Returns:
-        what was done: `copied`, `notice`, `notice of others` or `own`.
+        What was done: `copied`, `notice`, `notice of others` or `own`.
     """
     target, base = folder / LICENSE, origin.base
     if base is None:
@@ -84,7 +84,7 @@ def write_licence(folder: Path, weights: str, origin: Provenance) -> str:
 
 
 def licence_beside(source: str) -> Path | None:
-    """The licence in the folder of the weights `source`, here or in the hub's cache; nothing is downloaded."""
+    """Return the license in the folder of the weights `source`, here or in the hub's cache; nothing is downloaded."""
     path = Path(source).expanduser()
     if not path.exists():
         if not is_hub_id(source):
@@ -99,6 +99,6 @@ def licence_beside(source: str) -> Path | None:
 
 
 def is_notice(file: Path) -> bool:
-    """Whether a file is what `write_licence` writes for want of a licence."""
+    """Return whether a file is a notice that `write_licence` writes if it has no license."""
     start = file.read_bytes()[:200].decode("utf-8", errors="replace")
     return any(start.startswith(text.partition("\n")[0]) for text in NOTICES)

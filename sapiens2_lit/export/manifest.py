@@ -1,4 +1,4 @@
-"""sapiens2_lit.json: how to use the file beside it, for programs that have no sapiens2-lit."""
+"""Write sapiens2_lit.json: how to use the file beside it, for programs without sapiens2-lit."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -15,16 +15,22 @@ from sapiens2_lit.vocabularies.tasks import TASKS
 
 
 def manifest(model: InferenceModel, exported: Exported, source: Provenance) -> dict[str, Any]:
-    """The format, the input, and of each head its outputs and what reading them takes."""
+    """Return the format, the input, and each head's outputs with what is needed to read them.
+
+    Args:
+        model: The original.
+        exported: What was written.
+        source: Where the weights come from.
+    """
     about = {"sapiens2_lit": version("sapiens2-lit"), "format": exported.form, "weights": exported.weights}
     origin = {"derived_from": {"base": source.base, "hub_id": source.hub_id, "licence": source.licence}}
     return about | origin | exported.facts | describe(model, exported.heads)
 
 
 def describe(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]:
-    """The input's size, how images and people are shown in it, and what there is to know of each head.
+    """Return the input's size, how it shows images and people, and a description of each head.
 
-    `pixels` is what the network normalizes RGB 0..255 by, inside.
+    `pixels` are the mean and deviation of RGB 0..255 by which the network normalizes its input.
     """
     return {
         "image_size": list(model.image_size),
@@ -36,7 +42,7 @@ def describe(model: InferenceModel, heads: Mapping[str, Head]) -> dict[str, Any]
 
 
 def describe_head(head: Head) -> dict[str, Any]:
-    """Task, class and vocabulary of a head."""
+    """Return task, class and vocabulary of a head."""
     facts: dict[str, Any] = {"class": type(head).__name__, "task": task_of(head), "top_down": head.top_down}
     if isinstance(head, PoseHead):
         facts |= {

@@ -1,4 +1,4 @@
-"""The model card: README.md with the metadata that the Hugging Face hub reads."""
+"""Write the model card: README.md with the metadata that the Hugging Face hub reads."""
 
 from typing import Any
 
@@ -33,10 +33,17 @@ SHOWN = {
 def write_card(
     name: str, model: InferenceModel, exported: Exported, source: Provenance, run: TrainingRun
 ) -> ModelCard:
-    """The card of an export called `name`: task, data, metrics and configuration, as far as the checkpoint tells.
+    """Return the model card of an export: task, data, metrics and configuration, as far as the checkpoint tells.
+
+    Args:
+        name: Of the export.
+        model: The original.
+        exported: What was written.
+        source: Where the weights come from.
+        run: The training.
 
     Raises:
-        ValueError: the metadata is not what the hub's client takes.
+        ValueError: The hub's client does not accept the metadata.
     """
     data = metadata(name, exported, source, run, model)
     parts = [
@@ -56,7 +63,15 @@ def write_card(
 def metadata(
     name: str, exported: Exported, source: Provenance, run: TrainingRun, model: InferenceModel
 ) -> ModelCardData:
-    """What stands at the top of the card."""
+    """Return the metadata at the top of the card.
+
+    Args:
+        name: Of the export.
+        exported: What was written.
+        source: Where the weights come from.
+        run: The training.
+        model: The original.
+    """
     tasks = [task for head in exported.heads.values() if (task := task_of(head) or task_of_class(head))]
     dataset = data_name(model)
     results = [
@@ -83,10 +98,19 @@ def metadata(
 
 
 def task_of_class(head: Head) -> str | None:
+    """Return the task of a custom segmentation head; None for others."""
     return "seg" if isinstance(head, SegmentationHeadBase) else None
 
 
 def introduction(model: InferenceModel, exported: Exported, source: Provenance, run: TrainingRun) -> str:
+    """Return the first paragraph: backbone, origin, input, and the check.
+
+    Args:
+        model: The original.
+        exported: What was written.
+        source: Where the weights come from.
+        run: The training.
+    """
     backbone = model.backbone
     height, width = model.image_size
     origin = f"derived from {source.base}" if source.base else "trained from random values"
@@ -102,7 +126,7 @@ def introduction(model: InferenceModel, exported: Exported, source: Provenance, 
 
 
 def describe(head: Head, name: str) -> str:
-    """One line about a head, with its vocabulary."""
+    """Return one line on a head, with its vocabulary."""
     task = task_of(head) or task_of_class(head)
     text = f"- `{name}` ({type(head).__name__}): {TASKS[task].meaning if task else 'a head of its own kind'}"
     named = [("keypoints", head.skeleton.name, head.skeleton.keypoints)] if head.skeleton else []
@@ -116,13 +140,13 @@ def describe(head: Head, name: str) -> str:
 
 
 def data_name(model: InferenceModel) -> str:
-    """What to call the training data: the name of its folder."""
+    """Return a name for the training data: that of its folder."""
     root = ((model.config.get("data") or {}).get("init_args") or {}).get("root")
     return str(without_places(str(root))) if root else "unknown"
 
 
 def training(model: InferenceModel, run: TrainingRun) -> str:
-    """Data and steps, where the configuration tells."""
+    """Return the section on data and steps; empty if the configuration does not tell."""
     data = model.config.get("data") or {}
     if not data.get("class_path"):
         return ""
@@ -133,7 +157,7 @@ def training(model: InferenceModel, run: TrainingRun) -> str:
 
 
 def measured(run: TrainingRun) -> str:
-    """The validation metrics as a table."""
+    """Return the validation metrics as a table."""
     if not run.metrics:
         return ""
     rows = "\n".join(
@@ -146,6 +170,7 @@ def measured(run: TrainingRun) -> str:
 
 
 def licence(source: Provenance) -> str:
+    """Return the section on the license."""
     if source.base is None:
         return "## Licence\nSee [LICENSE](LICENSE): none was chosen yet."
     if source.licence == SAPIENS2:
@@ -157,7 +182,7 @@ def licence(source: Provenance) -> str:
 
 
 def licence_fields(licence: str | None) -> dict[str, Any]:
-    """How the hub's metadata names a licence."""
+    """Return the license in the form of the hub's metadata."""
     if licence is None:
         return {"license": "unknown"}
     if licence in ON_HUB:
@@ -166,11 +191,12 @@ def licence_fields(licence: str | None) -> dict[str, Any]:
 
 
 def channels(values: tuple[float, float, float]) -> str:
+    """Return three values as text."""
     return ", ".join(f"{value:g}" for value in values)
 
 
 def configuration(model: InferenceModel) -> str:
-    """The run's whole configuration, folded."""
+    """Return the run's whole configuration, folded."""
     if not model.config:
         return ""
     text = yaml.safe_dump(without_places(model.config), sort_keys=False, allow_unicode=True)

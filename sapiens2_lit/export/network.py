@@ -1,4 +1,4 @@
-"""The network as graphs hold it: bytes of an image in, every head's raw outputs out."""
+"""The network inside graphs: an image's bytes in, every head's raw outputs out."""
 
 from collections.abc import Mapping
 
@@ -12,9 +12,9 @@ INPUT = "image"
 
 
 class ExportNetwork(Network):
-    """RGB uint8 (B, 3, H, W) to a flat dict: the outputs of each head, as HEAD, or HEAD.KEY of heads with several.
+    """Map RGB uint8 (B, 3, H, W) to a flat dict: the outputs of each head, as HEAD, or HEAD.KEY for heads with several.
 
-    Everything is float32. The normalisation is inside, as constants of the network's own.
+    Everything is float32. Normalization is part of the network, with mean and deviation as constants.
     """
 
     mean: Tensor

@@ -1,4 +1,4 @@
-"""ONNX: one file with every head, for runtimes without PyTorch, and a program that shows how to use it."""
+"""Write ONNX: one file with every head, for runtimes without PyTorch, and a program that shows how to use it."""
 
 import json
 import logging
@@ -26,28 +26,34 @@ from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.model import InferenceModel
 
 WEIGHTS, PROGRAM = "model.onnx", "predict.py"
-METADATA = "sapiens2_lit"  # in the file: JSON of what the manifest says
+METADATA = "sapiens2_lit"  # in the file: the manifest as JSON
 TOLERANCE, HALF_TOLERANCE = 1e-4, 5e-2
-INPUT_PIXELS = 0.5  # that results of the program may be apart from ours
+INPUT_PIXELS = 0.5  # allowed distance between the program's results and those of `predict`
 IN_FLOAT32 = (
     *("Pow", "ReduceMean", "ReduceSum", "Sqrt", "Reciprocal", "RMSNormalization", "InstanceNormalization"),
     *("Sin", "Cos", "Resize", "Exp"),
 )
-LARGEST_FILE = 1_800_000_000  # bytes: a protobuf ends at 2 GiB, larger weights lie in a file beside it
+LARGEST_FILE = 1_800_000_000  # bytes; a protobuf ends at 2 GiB, so larger weights lie in a file beside it
 
 log = logging.getLogger(__name__)
 
 
 def write_onnx(model: InferenceModel, folder: Path, options: Options) -> Exported:
-    """model.onnx (weights above 1.8 GB in model.onnx.data beside it).
+    """Write model.onnx (weights above 1.8 GB to model.onnx.data beside it).
+
+    Args:
+        model: The original.
+        folder: To write to.
+        options: Of the export.
 
     Raises:
-        ExportError: a library is missing, the network cannot be captured, or onnxruntime answers otherwise.
+        ExportError: A library is missing, the network cannot be captured, or onnxruntime computes something else.
+        SettingError: A head has the name of the input.
     """
     need("onnx", "onnxscript", *(["onnxruntime"] if options.check or options.half else []))
     network, heads = network_of(model, options)
     if INPUT in heads:
-        raise SettingError(f"--format onnx: a head is called {INPUT}, as the input is; give it another name")
+        raise SettingError(f"--format onnx: a head is called {INPUT}, like the input; give it another name")
     images = example(model)
     with float32_positions(model.backbone), clear_errors("onnx", heads), torch.no_grad(), quiet():
         facts = signature(network, images) | {"opset": options.opset}
@@ -80,9 +86,14 @@ def write_onnx(model: InferenceModel, folder: Path, options: Options) -> Exporte
 
 
 def save_half(program: Any, path: Path, external: bool) -> None:
-    """Write a graph whose weights and most of whose operations are float16; input and outputs stay as they are.
+    """Write a graph with weights and most operations in float16; input and outputs keep their type.
 
-    What sums squares or tells positions stays in float32: float16 ends at 65504, and counts to 2048 without gaps.
+    Operations that sum squares or compute positions stay in float32: float16 ends at 65504, and has gaps above 2048.
+
+    Args:
+        program: The graph, in place.
+        path: Of the file.
+        external: Whether weights lie in a file beside it.
     """
     import onnx
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
@@ -91,25 +102,25 @@ def save_half(program: Any, path: Path, external: bool) -> None:
     with_epsilon = [
         node.name for node in program.graph.node if node.op_type == "Add" and means & set(node.input)
     ]
-    with warnings.catch_warnings(action="ignore"):  # of weights too small for float16, which become 0
+    with warnings.catch_warnings(action="ignore"):  # about weights too small for float16, which become 0
         half = convert_float_to_float16(
             program,
             keep_io_types=True,
             op_block_list=[*DEFAULT_OP_BLOCK_LIST, *IN_FLOAT32],
             node_block_list=with_epsilon,
-            disable_shape_infer=True,  # the exporter wrote them; inference ends at a protobuf of 2 GiB
+            disable_shape_infer=True,  # the exporter wrote shapes; inference fails above a protobuf of 2 GiB
         )
     stay_in_float32(half.graph, {*IN_FLOAT32}, {*with_epsilon})
     onnx.save(half, path, save_as_external_data=external, location=f"{path.name}.data")
 
 
 def stay_in_float32(graph: Any, kinds: set[str], names: set[str]) -> None:
-    """Hand float32 results from one node on to the next without a stay in float16, which a square may be beyond.
+    """Pass float32 results directly to the next float32 node, without casts to float16, where a square may overflow.
 
     Args:
-        graph: of ONNX, in place.
-        kinds: of nodes that compute in float32.
-        names: of others that do.
+        graph: Of ONNX, in place.
+        kinds: Types of nodes that compute in float32.
+        names: Names of other nodes that do.
     """
     maker = {output: node for node in graph.node for output in node.output}
     kept = {output.name for output in graph.output}
@@ -129,14 +140,18 @@ def stay_in_float32(graph: Any, kinds: set[str], names: set[str]) -> None:
 
 
 def need(*modules: str) -> None:
-    """Raise ExportError where a library of the extra `export` is not installed."""
+    """Check that libraries of the extra `export` are installed.
+
+    Raises:
+        ExportError: Some are not.
+    """
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise ExportError(f"--format onnx needs {', '.join(missing)}: pip install 'sapiens2-lit[export]'")
 
 
 def keep_apart(graph: Any, names: set[str]) -> None:
-    """Rename inner values that are called as the input or an output is: `linear`, `mean` or `add` name heads, too."""
+    """Rename inner values that share the name of the input or of an output, such as a head called `mean`."""
     outer = {id(value) for value in (*graph.inputs, *graph.outputs)}
     values = (value for node in graph for value in node.outputs)
     for number, value in enumerate(values):
@@ -146,13 +161,12 @@ def keep_apart(graph: Any, names: set[str]) -> None:
 
 @contextmanager
 def float32_positions(backbone: Backbone) -> Iterator[None]:
-    """Positions in float32 meanwhile: runtimes compute hardly anything in bfloat16."""
+    """Compute positions in float32 within this block, since runtimes support hardly anything in bfloat16."""
     inner: Any = backbone
     kept = getattr(backbone, "rope_dtype", torch.float32)
     if kept != torch.float32:
         log.warning(
-            "rope_dtype: positions of this model are computed in bfloat16, in ONNX they will be in float32; outputs "
-            "differ by about 1e-3."
+            "rope_dtype: this model computes positions in bfloat16, but ONNX in float32; outputs differ by about 1e-3."
         )
         inner.rope_dtype = torch.float32
     try:
@@ -164,7 +178,7 @@ def float32_positions(backbone: Backbone) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporter's remarks on operators that it does not need."""
+    """Silence the exporter's messages on operators that it does not need, within this block."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -178,7 +192,18 @@ def quiet() -> Iterator[None]:
 def check(
     network: ExportNetwork, path: Path, model: InferenceModel, heads: Mapping[str, Head], tolerance: float
 ) -> str:
-    """Run the file by onnxruntime and compare, on batches of other sizes than it was captured with."""
+    """Run the file by onnxruntime on batches of other sizes than it was captured with, and compare; return a line.
+
+    Args:
+        network: That was captured.
+        path: Of the file.
+        model: The original.
+        heads: In the file, by name.
+        tolerance: Largest difference.
+
+    Raises:
+        ExportError: Results differ by more.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -189,18 +214,25 @@ def check(
         found = [torch.from_numpy(value) for value in session.run(names, {INPUT: images.numpy()})]
         expected = network(images.to(model.device))
         largest = max(largest, compare("onnx", expected, dict(zip(names, found, strict=True)), tolerance))
-    if tolerance == HALF_TOLERANCE:  # positions of results to parts of a pixel are float32's
+    if tolerance == HALF_TOLERANCE:  # subpixel positions of results need float32
         return f"run by onnxruntime {onnxruntime.__version__} in float16, outputs equal within {largest:.1g}"
     agreed = check_agreement("onnx", model, partial(their_results, session, heads), INPUT_PIXELS)
     return f"run by onnxruntime {onnxruntime.__version__}, outputs equal within {largest:.1g}; {agreed}"
 
 
 def their_results(session: Any, heads: Mapping[str, Head], picture: RGB, box: Box) -> Maps:
-    """The whole way by the program beside the file, of heads whose outputs it reads."""
+    """Return the results of the program beside the file on a picture, for heads whose outputs it can read.
+
+    Args:
+        session: Of onnxruntime.
+        heads: In the file, by name.
+        picture: RGB uint8 (H, W, 3).
+        box: (5,) x, y, width, height and score of a person.
+    """
     from sapiens2_lit.export import onnx_program  # needs onnxruntime
 
     facts = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
-    with warnings.catch_warnings(action="ignore"):  # a box where no head looks at people
+    with warnings.catch_warnings(action="ignore"):  # about a box if no head sees people one by one
         results = onnx_program.predict(session, facts, Image.fromarray(picture), [float(v) for v in box[:4]])
     known = [name for name in heads if facts["heads"][name]["task"] is not None]
     return {key: value for key, value in results.items() if key.split(".")[0] in known and value.ndim > 1}

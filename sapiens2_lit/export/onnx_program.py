@@ -1,14 +1,14 @@
-"""Predict on an image with the model.onnx beside this program; it needs numpy, pillow and onnxruntime alone.
+"""Predict on an image with the model.onnx beside this program; it needs only numpy, pillow and onnxruntime.
 
     python predict.py image.jpg                       the whole picture
     python predict.py image.jpg --box 10 20 80 200    one person: x, y, width and height in pixels; heads of classes,
-                                                      normals and so on see the whole picture nevertheless
+                                                      normals and so on still see the whole picture
 
-Writes image.npz with an array for every result, of the picture's size and in its pixels. Keypoints need a box around
-one person, unless the person fills the picture. Pixel centres are integers.
+Writes image.npz with an array for every result, in the picture's size and pixels. Keypoints need a box around one
+person, unless the person fills the picture. Pixel centers are integers.
 
-This program is licensed under the Apache License 2.0, as sapiens2-lit is; the weights beside it have a licence of
-their own.
+This program is licensed under the Apache License 2.0, like sapiens2-lit; the weights beside it have a license of their
+own.
 
 Legend: B batch, K keypoints, C channels, H and W pixels of the network's input, h and w pixels of a heatmap, P side of
 a patch around a heatmap's peak.
@@ -30,15 +30,16 @@ BOX_PADDING = 1.25
 MOST_SHRINK, SQUARE = (
     2.0,
     1.02,
-)  # by which linear sampling skips no pixel; sides of pixels that count as equal
-CANONICAL_FOCAL = 768 / (1024 * 768) ** 0.5  # of the camera that point maps are for, at an input of one pixel
+)  # largest shrinking at which linear sampling skips no pixel; largest ratio of sides of a square pixel
+CANONICAL_FOCAL = 768 / (1024 * 768) ** 0.5  # focal length that point maps assume, for an input of one pixel
 SMALLEST_SCALE = 0.05
-RELEASED_MAP_AREA = 256 * 192  # the heatmap on which `sigma` counts
+RELEASED_MAP_AREA = 256 * 192  # size of the heatmaps that `sigma` refers to
 BLUR_KERNEL, BLUR_SIGMA = 11, 2.0
 FLOOR, WINDOW, STIFFNESS, WIDEST = 0.2, 1.5, 0.01, 4.0  # of the fit at borders
 
 
 def main() -> None:
+    """Run the program."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,7 +58,7 @@ def main() -> None:
 
 
 def open_model(path: Path) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:
-    """The network, and the facts about its input and its heads that the file holds."""
+    """Return the network, and the facts in the file about its input and its heads."""
     session = onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
     return session, json.loads(session.get_modelmeta().custom_metadata_map["sapiens2_lit"])
 
@@ -68,15 +69,21 @@ def predict(
     image: Image.Image,
     box: list[float] | None = None,
 ) -> dict[str, Array]:
-    """Results of all heads on one RGB image, by HEAD.RESULT, in its pixels.
+    """Return the results of all heads on one RGB image, by HEAD.RESULT, in its pixels.
 
-    Heads for people see the box, others the whole image; without a box, all see the whole image.
+    Heads of people see the box, others the whole image; without a box, all see the whole image.
+
+    Args:
+        session: Of the network.
+        facts: About its input and heads.
+        image: The picture.
+        box: x, y, width, height of a person; None for none.
     """
     heads, size = facts["heads"], (facts["image_size"][0], facts["image_size"][1])
     people = [name for name, about in heads.items() if about["top_down"]]
     others = [name for name in heads if name not in people]
     if box is not None and not people:
-        warnings.warn("no head looks at people one by one: the box has no effect", stacklevel=2)
+        warnings.warn("no head sees people one by one: the box has no effect", stacklevel=2)
     shown = whole(image, size, facts["view"])
     if box is not None:
         groups = [(people, crop(image, box, size, facts["box_padding"]), False), (others, shown, True)]
@@ -91,7 +98,7 @@ def predict(
         for head in names:
             for key, value in read_head(head, heads[head], outputs, size).items():
                 if heads[head]["task"] is None:
-                    results[f"{head}.{key}"] = value[0]  # who knows what it is
+                    results[f"{head}.{key}"] = value[0]  # of unknown meaning
                     continue
                 if key == "segmentation":
                     value = resized(outputs[head], size)  # classes are resampled by their logits
@@ -100,7 +107,13 @@ def predict(
 
 
 def run(session: onnxruntime.InferenceSession, heads: list[str], pixels: Array) -> dict[str, Array]:
-    """The raw outputs of some heads on one input (3, H, W)."""
+    """Return the raw outputs of some heads on one input.
+
+    Args:
+        session: Of the network.
+        heads: Their names.
+        pixels: The input, (3, H, W).
+    """
     names = [output.name for output in session.get_outputs()]
     wanted = [name for name in names if any(name == head or name.startswith(f"{head}.") for head in heads)]
     return dict(zip(wanted, session.run(wanted, {"image": pixels[None]}), strict=True)) if wanted else {}
@@ -110,8 +123,16 @@ def run(session: onnxruntime.InferenceSession, heads: list[str], pixels: Array) 
 
 
 def whole(image: Image.Image, size: tuple[int, int], view: str = "letterbox") -> tuple[Array, Array]:
-    """RGB uint8 (3, H, W) that shows the whole image, its aspect kept on black or stretched, and the affine (2, 3) from
-    image to input pixels."""
+    """Return an input that shows the whole image, and the affine (2, 3) from image to input pixels.
+
+    Args:
+        image: The picture.
+        size: (H, W) of the input.
+        view: `letterbox` keeps the aspect on black, `stretch` fills the input.
+
+    Returns:
+        RGB uint8 (3, H, W), and the affine.
+    """
     (height, width), scale = size, np.array([size[1] / image.width, size[0] / image.height])
     scale = scale if view == "stretch" else np.full(2, scale.min())
     middle = np.array([image.width - 1, image.height - 1]) / 2
@@ -122,7 +143,17 @@ def whole(image: Image.Image, size: tuple[int, int], view: str = "letterbox") ->
 def crop(
     image: Image.Image, box: list[float], size: tuple[int, int], padding: float = BOX_PADDING
 ) -> tuple[Array, Array]:
-    """RGB uint8 (3, H, W) that shows a padded box, grown to the input's aspect, and the affine to its pixels."""
+    """Return an input that shows a padded box, grown to the input's aspect, and the affine (2, 3) to its pixels.
+
+    Args:
+        image: The picture.
+        box: x, y, width, height in its pixels.
+        size: (H, W) of the input.
+        padding: Factor on the box's sides.
+
+    Returns:
+        RGB uint8 (3, H, W), and the affine.
+    """
     height, width = size
     x, y, w, h = box
     middle = np.array([x + w / 2, y + h / 2])
@@ -134,20 +165,38 @@ def crop(
 
 
 def affine_of(scale: Array, shift: Array) -> Array:
-    """(2, 3) of a scale and a shift in x and y, where pixel centers are integers."""
+    """Return the affine (2, 3) of a scale and a shift in x and y, with integer pixel centers."""
     return np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
 
 
 def rendered(image: Image.Image, affine: Array, size: tuple[int, int]) -> Array:
-    """RGB uint8 (3, H, W): the image resampled once, black outside."""
+    """Resample the image once, black outside.
+
+    Args:
+        image: The picture.
+        affine: (2, 3) from its pixels to those of the result.
+        size: (H, W) of the result.
+
+    Returns:
+        RGB uint8 (3, H, W).
+    """
     pixels = resampled(np.asarray(image.convert("RGB")), affine, size, outside="black")
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def resampled(values: Array, affine: Array, size: tuple[int, int], outside: str = "repeat") -> Array:
-    """Values (h, w, C), uint8 or float32, where an affine takes them: (H, W, C), linear.
+    """Resample values linearly by an affine.
 
-    Where pixels shrink by more than 2 along a side, they are averaged first, and the affine makes up for it.
+    If pixels shrink by more than 2 along a side, they are averaged first, and the affine is adapted.
+
+    Args:
+        values: (h, w, C), uint8 or float32.
+        affine: (2, 3) from their pixels to those of the result.
+        size: (H, W) of the result.
+        outside: `repeat` the border, or `black`.
+
+    Returns:
+        (H, W, C) of the same type.
     """
     scale, shift = affine[[1, 0], [1, 0]], affine[::-1, 2]  # rows first, as in arrays
     shrink = 1 / scale
@@ -174,7 +223,15 @@ def resampled(values: Array, affine: Array, size: tuple[int, int], outside: str 
 def averaged(
     values: Array, scale: Array, shift: Array, shrink: Array, size: tuple[int, int]
 ) -> tuple[Array, Array, Array]:
-    """The part of values (h, w, C) that the result shows, averaged by `shrink`, and what is left to scale and shift."""
+    """Average the part of the values that the result shows by `shrink`; return it with the remaining scale and shift.
+
+    Args:
+        values: (h, w, C).
+        scale: (2,) of rows and columns.
+        shift: (2,) of rows and columns.
+        shrink: (2,) factors to average over.
+        size: (H, W) of the result.
+    """
     kind, (scale, shift) = values.dtype, (scale.copy(), shift.copy())
     for axis in (0, 1):
         ends = (np.array([-0.5, size[axis] - 0.5]) - shift[axis]) / scale[axis] + 2 * shrink[axis] * np.array(
@@ -203,7 +260,14 @@ def averaged(
 def read_head(
     head: str, about: dict[str, Any], outputs: dict[str, Array], size: tuple[int, int]
 ) -> dict[str, Array]:
-    """What a head's raw outputs (B, ...) mean, in input pixels; outputs of an unknown task as they are."""
+    """Return the results of a head's raw outputs, in input pixels; outputs of an unknown task are unchanged.
+
+    Args:
+        head: Its name.
+        about: Facts about it.
+        outputs: Of the network, (B, ...).
+        size: (H, W) of the input.
+    """
     task = about["task"]
     if task == "pose":
         return {"keypoints": keypoints(outputs[head], size, about["sigma"])}
@@ -220,7 +284,14 @@ def read_head(
 
 
 def read_map(field: Array, function: str, start: int, stop: int) -> Array:
-    """One map from the raw output (B, C, H, W) of a dense head."""
+    """Return one map (B, c, H, W) from the raw output of a dense head.
+
+    Args:
+        field: (B, C, H, W).
+        function: Name of the last function.
+        start: First channel of the map.
+        stop: End of its channels.
+    """
     if function == "argmax":
         return np.asarray(field.argmax(axis=1).astype(np.uint8))
     part = field[:, start:stop]
@@ -234,11 +305,12 @@ def read_map(field: Array, function: str, start: int, stop: int) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
+    """Return the logistic function, for an array of any shape."""
     return 1 / (1 + np.exp(-x))
 
 
 def resized(field: Array, size: tuple[int, int]) -> Array:
-    """(B, C, h, w) to (B, C, H, W), where the network's stride is not the usual one."""
+    """Resize (B, C, h, w) to (B, C, H, W), if the network's stride is not the usual one."""
     if field.shape[2:] == size:
         return field
     scale = np.array(size[::-1]) / field.shape[:1:-1]
@@ -249,10 +321,17 @@ def resized(field: Array, size: tuple[int, int]) -> Array:
 def to_original(
     key: str, value: Array, affine: Array, size: tuple[int, int], all_of_it: bool = False
 ) -> Array:
-    """One result in pixels of the image of `size` (width, height).
+    """Return one result in pixels of the image.
 
-    Points are moved, maps (C, H, W) resampled to (h, w, C), or (h, w) of one channel, logits to the largest class.
-    What the input does not show is unknown (NaN, 255), unless it shows `all_of_it`.
+    Points are moved, maps (C, H, W) are resampled to (h, w, C), or (h, w) for one channel, logits to the largest class.
+    Pixels that the input does not show are unknown (NaN, 255), unless it shows `all_of_it`.
+
+    Args:
+        key: Of the result.
+        value: In input pixels.
+        affine: (2, 3) from image to input pixels.
+        size: (width, height) of the image.
+        all_of_it: Whether the input shows the whole image.
     """
     scale, shift = affine[[0, 1], [0, 1]], affine[:, 2]
     if key == "keypoints":
@@ -288,19 +367,32 @@ def to_original(
 
 
 def best_class(logits: Array, affine: Array, size: tuple[int, int]) -> Array:
-    """(H, W) class whose resampled logit is the largest, of those that are so anywhere in logits (C, h, w)."""
+    """Return the class with the largest resampled logit, (H, W), of the classes that are the largest anywhere.
+
+    Args:
+        logits: (C, h, w).
+        affine: (2, 3) from their pixels to those of the result.
+        size: (H, W) of the result.
+    """
     present = np.unique(logits.argmax(axis=0))
     layers = [resampled(logits[index, :, :, None], affine, size)[..., 0] for index in present]
     return present[np.argmax(layers, axis=0)]
 
 
 def between(low: float, high: float, length: int) -> slice | None:
-    """Whole pixels i of 0 to length - 1 with low <= i < high, or None where there is none."""
+    """Return the whole pixels i of 0 to length - 1 with low <= i < high; None if there are none.
+
+    Args:
+        low: First place.
+        high: End.
+        length: Of the axis.
+    """
     start, stop = max(0, int(np.ceil(low))), min(length, int(np.ceil(high)))
     return slice(start, stop) if start < stop else None
 
 
 def nearest(place: float, length: int) -> slice:
+    """Return the pixel of an axis that is nearest to a place, as a slice."""
     start = min(max(round(float(place)), 0), length - 1)
     return slice(start, start + 1)
 
@@ -309,7 +401,13 @@ def nearest(place: float, length: int) -> slice:
 
 
 def keypoints(heatmaps: Array, size: tuple[int, int], sigma: float) -> Array:
-    """(B, K, 3) x, y in input pixels and score from heatmaps (B, K, h, w): UDP, and DARK between the pixels."""
+    """Return x, y in input pixels and score, (B, K, 3), by UDP, with DARK between the pixels.
+
+    Args:
+        heatmaps: (B, K, h, w).
+        size: (H, W) of the input.
+        sigma: Of the peaks, for the released size of heatmaps.
+    """
     height, width = heatmaps.shape[2:]
     sigma = max(1.0, sigma * float(np.sqrt(height * width / RELEASED_MAP_AREA)))
     place = heatmaps.reshape(*heatmaps.shape[:2], -1).argmax(axis=2)
@@ -331,7 +429,10 @@ def keypoints(heatmaps: Array, size: tuple[int, int], sigma: float) -> Array:
 
 
 def newton_step(patch: Array) -> Array:
-    """Offset (..., 2) of the peak from the middle of (..., P, P): one Newton step on the blurred map's logarithm."""
+    """Return the offset (..., 2) of the peak from the center of (..., P, P) by one Newton step.
+
+    The step uses the logarithm of the blurred map.
+    """
     half = BLUR_KERNEL // 2
     distance = np.arange(BLUR_KERNEL + 2) - half - 1 - np.array([[-1], [0], [1]])
     blur = np.where(np.abs(distance) > half, 0.0, np.exp(-(distance**2) / (2 * BLUR_SIGMA**2)))
@@ -349,7 +450,13 @@ def newton_step(patch: Array) -> Array:
 
 
 def fit_gaussian(patch: Array, inside: Array, sigma: float) -> Array:
-    """The same at a map's border: a Gaussian through the logarithms of the pixels that exist, by least squares."""
+    """Return the peak's offset (..., 2) at a map's border: fit a Gaussian to the logarithms of existing pixels.
+
+    Args:
+        patch: (..., P, P) around the peak.
+        inside: (..., P, P), which pixels exist.
+        sigma: Of the peak in pixels.
+    """
     side = patch.shape[-1]
     reach = (np.arange(side) - side // 2) / sigma
     v, u = (axis.ravel() for axis in np.meshgrid(reach, reach, indexing="ij"))

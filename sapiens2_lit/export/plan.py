@@ -1,26 +1,28 @@
-"""What is asked of an export, and what came of it."""
+"""The options of an export, and its result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # options are checked before torch is imported
+if TYPE_CHECKING:  # torch is imported after the options have been checked
     from sapiens2_lit.heads.base import Head
     from sapiens2_lit.inference.model import InferenceModel
 
 LICENCE = "licence"  # name of the notice in files
-OPSETS = range(18, 24)  # of ONNX; 18: the first that the exporter writes itself
+OPSETS = range(18, 24)  # of ONNX; 18 is the first that the exporter writes itself
 
 
 @dataclass(frozen=True)
 class Options:
-    """Attributes:
-    head: the one to export, or None for all that the format holds.
-    check: run what was written and compare.
-    opset: version of the ONNX operators.
-    half: hold ONNX weights and compute in float16.
-    notice: on a licence that restricts the use of the weights, written into the files themselves; empty for none.
+    """Options of an export.
+
+    Attributes:
+        head: Name of the head to export; None for all that the format holds.
+        check: Whether to run what was written and compare.
+        opset: Version of the ONNX operators.
+        half: Whether to store ONNX weights and compute in float16.
+        notice: On a license that restricts the use of the weights, for the files themselves; empty for none.
     """
 
     head: str | None = None
@@ -32,14 +34,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Exported:
-    """What a format wrote.
+    """The result of an export.
 
     Attributes:
-        form: name of the format.
-        heads: those that it holds.
-        weights: the file with the weights.
-        facts: what the manifest says besides.
-        checked: what it was compared with and the largest difference, or "" where nothing was.
+        form: Name of the format.
+        heads: In the export, by name.
+        weights: File with the weights.
+        facts: More content of the manifest.
+        checked: What it was compared with and the largest difference; empty if it was not compared.
     """
 
     form: str

@@ -1,4 +1,4 @@
-"""Where exported weights came from."""
+"""Find out where exported weights come from."""
 
 import json
 from collections.abc import Mapping
@@ -19,11 +19,13 @@ from sapiens2_lit.inference.model import InferenceModel
 
 @dataclass(frozen=True)
 class Provenance:
-    """Attributes:
-    base: the weights that training started from, for people to read; None where it started from random values.
-    hub_id: the same as a repository of the hub, where it is one.
-    places: where a licence may lie beside weights.
-    licence: of these weights, as the hub names it; None where it is not known, or they started from random values.
+    """The origin of weights.
+
+    Attributes:
+        base: The weights that training started from, for people to read; None if it started from random values.
+        hub_id: The same as a repository of the hub; None if it is none.
+        places: Where a license may lie beside weights.
+        licence: Of these weights, as the hub names it; None if unknown, or if they started from random values.
     """
 
     base: str | None
@@ -33,9 +35,15 @@ class Provenance:
 
 
 def provenance(model: InferenceModel, source: str, backbone: str | None = None) -> Provenance:
-    """What the model was derived from: `own_provenance`, and the teachers that it learned from.
+    """Return what the model was derived from: `own_provenance`, and the teachers that it learned from.
 
-    A student is derived from its teacher, whose licence it follows; its own weights' licence stands beside their name.
+    A student is derived from its teacher and follows its license; the license of its own weights stands beside their
+    name.
+
+    Args:
+        model: That is exported.
+        source: It was read from.
+        backbone: Place of the pretrained backbone, if it was moved.
     """
     own = own_provenance(model, source, backbone)
     teacher = next((one for one in read_teachers(source) if one.base is not None), None)
@@ -53,15 +61,15 @@ def provenance(model: InferenceModel, source: str, backbone: str | None = None) 
 
 
 def own_provenance(model: InferenceModel, source: str, backbone: str | None = None) -> Provenance:
-    """What the model's weights began as: by its configuration, or where it has none, the source itself.
+    """Return the start of the model's weights, by its configuration, or the source itself if it has none.
 
-    An export of ours says in its manifest where it came from. Weights that nobody knows the origin of count as derived
-    from Sapiens2, if the model is one: then their licence is not lost.
+    The manifest of an export names its origin. Weights of a Sapiens2 model whose origin is unknown are treated as
+    derived from Sapiens2, so that their license is not lost.
 
     Args:
-        model: that is exported.
-        source: it was read from.
-        backbone: where the pretrained backbone was read from, if it was moved.
+        model: That is exported.
+        source: It was read from.
+        backbone: Place of the pretrained backbone, if it was moved.
     """
     place = Path(source).expanduser()
     manifest = (place if place.is_dir() else place.parent) / MANIFEST
@@ -72,13 +80,13 @@ def own_provenance(model: InferenceModel, source: str, backbone: str | None = No
         return Provenance(base, said.get("hub_id"), [source], said.get("licence", usual))
     settings: Mapping[str, Any] = model.config.get("model") or {}
     settings_of_backbone = (settings.get("backbone") or {}).get("init_args") or {}
-    # What the setting means: the backbone resolves names that are no places.
+    # The resolved setting: the backbone translates short names.
     own = model.backbone.weights if settings_of_backbone.get("weights") else None
     named = [str(place) for place in (settings.get("weights"), own) if place]
     checkpoint = source.endswith(".ckpt") and bool(settings)
     if not named and checkpoint:
         return Provenance(None, None, [], None)
-    if named and (made := read_origin(named[0])) is not None:  # a pretraining says what it began with
+    if named and (made := read_origin(named[0])) is not None:  # a pretraining records what it started from
         return Provenance(made.get("base"), None, [source, *named], made.get("licence"))
     places = [source, *([backbone] if backbone else []), *named]
     first = named[0] if named else source
@@ -90,7 +98,7 @@ def own_provenance(model: InferenceModel, source: str, backbone: str | None = No
 
 
 def called(backbone: Backbone) -> str:
-    """What to call a backbone: the name that timm has for it, or its size, or its class."""
+    """Return a backbone's name: that of timm, or its size, or its class."""
     if isinstance(backbone, TimmBackbone):
         return backbone.name
     if isinstance(backbone, Sapiens1):
@@ -99,7 +107,7 @@ def called(backbone: Backbone) -> str:
 
 
 def family(backbone: Backbone) -> str:
-    """What to call the weights that a backbone began with."""
+    """Return a name for the weights that a backbone started from."""
     if isinstance(backbone, Sapiens1):
         return "Sapiens v1"
     return "Sapiens2" if isinstance(backbone, Sapiens2) else called(backbone)

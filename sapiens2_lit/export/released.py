@@ -1,4 +1,4 @@
-"""The layout of released task files: one safetensors file with `backbone.*` and `decode_head.*`, and config.json."""
+"""Write released task files: one safetensors file with `backbone.*` and `decode_head.*`, and config.json."""
 
 import json
 from pathlib import Path
@@ -20,14 +20,19 @@ from sapiens2_lit.inference.model import InferenceModel
 
 
 def write_released(model: InferenceModel, folder: Path, options: Options) -> Exported:
-    """`sapiens2_SIZE_TASK.safetensors` and config.json; of a Sapiens v1 backbone `sapiens_SIZE_TASK.pth`.
+    """Write `sapiens2_SIZE_TASK.safetensors` and config.json; for a Sapiens v1 backbone `sapiens_SIZE_TASK.pth`.
 
-    The file's header holds the configuration of the networks, so that `sapiens2-lit` reads back vocabularies of one's
-    own and settings that no tensor tells.
+    The file's header holds the configuration of the networks, so that `sapiens2-lit` reads back custom vocabularies and
+    settings that no tensor tells.
+
+    Args:
+        model: The original.
+        folder: To write to.
+        options: Of the export.
 
     Raises:
-        SettingError: the layout has no names for the backbone or the head.
-        ExportError: a tensor that is read back differs.
+        SettingError: The layout has no names for the backbone or the head.
+        ExportError: A tensor that is read back differs.
     """
     if isinstance(model.backbone, Sapiens1):
         return write_sapiens1(model, model.backbone, folder, options)
@@ -45,10 +50,10 @@ def write_released(model: InferenceModel, folder: Path, options: Options) -> Exp
 
 
 def released_backbone(model: InferenceModel, form: str) -> Sapiens2:
-    """The backbone, if it is ours.
+    """Return the backbone if it is Sapiens2.
 
     Raises:
-        SettingError: it is another one.
+        SettingError: It is another one.
     """
     if not isinstance(model.backbone, Sapiens2):
         raise SettingError(
@@ -59,7 +64,15 @@ def released_backbone(model: InferenceModel, form: str) -> Sapiens2:
 
 
 def write_task_file(model: InferenceModel, path: Path, name: str, head: Head, notice: str) -> None:
-    """Backbone and one head as safetensors in released names; in the header their configuration and licence."""
+    """Write backbone and one head as safetensors with released names, configuration and license in the header.
+
+    Args:
+        model: The original.
+        path: Of the file.
+        name: Of the head.
+        head: The head.
+        notice: On the license; empty for none.
+    """
     config = portable_config(model, {name: head})
     metadata = {METADATA: json.dumps(config)} if config else {}
     metadata |= {LICENCE: notice} if notice else {}
@@ -67,10 +80,16 @@ def write_task_file(model: InferenceModel, path: Path, name: str, head: Head, no
 
 
 def released_config(backbone: Sapiens2, head: Head, task: str) -> dict[str, object]:
-    """What config.json says: what `transformers` reads, where it has such a model."""
+    """Return the content of config.json: that of `transformers` if it has such a model.
+
+    Args:
+        backbone: Of the model.
+        head: Of the model.
+        task: Of the head.
+    """
     if why_not(backbone, head) is None:
         return config_json(backbone, head)
-    # not `sapiens2`: `transformers` would build something else and fill it with random numbers
+    # not `sapiens2`, for which `transformers` would build another network and fill it with random values
     return {
         "model_type": "sapiens2_lit",
         "task": task,
@@ -80,7 +99,7 @@ def released_config(backbone: Sapiens2, head: Head, task: str) -> dict[str, obje
 
 
 def size_name(backbone: Sapiens2) -> str:
-    """As in the names of repositories: 0.4b, 1b-4k; `custom` for a size of one's own."""
+    """Return a size's name as in repositories: 0.4b, 1b-4k; `custom` for other sizes."""
     sizes = SIZES | HIDDEN_SIZES
     found = next((name for name, row in sizes.items() if row == backbone.size), "custom")
     return found if backbone.tokenizer is None else f"{found}-4k"

@@ -1,4 +1,4 @@
-"""The layout of Sapiens v1's task files: `state_dict` with `backbone.*` and its heads' names, `meta`, config.json."""
+"""Write Sapiens v1's task files: `state_dict` with `backbone.*` and the heads' names, `meta`, config.json."""
 
 import json
 from pathlib import Path
@@ -20,13 +20,19 @@ from sapiens2_lit.inference.model import InferenceModel
 
 
 def write_sapiens1(model: InferenceModel, backbone: Sapiens1, folder: Path, options: Options) -> Exported:
-    """`sapiens_SIZE_TASK.pth` and config.json.
+    """Write `sapiens_SIZE_TASK.pth` and config.json.
 
-    `meta` in the file holds the configuration of the networks, and the notice on the licence, as text.
+    `meta` in the file holds the configuration of the networks, and the license notice, as text.
+
+    Args:
+        model: The original.
+        backbone: Of the model.
+        folder: To write to.
+        options: Of the export.
 
     Raises:
-        SettingError: the layout has no names for the head.
-        ExportError: a tensor that is read back differs.
+        SettingError: The layout has no names for the head.
+        ExportError: A tensor that is read back differs.
     """
     name, head = choose_head(dict(model.named_heads()), options.head, "released")
     task = checked_task(name, head)
@@ -44,23 +50,31 @@ def write_sapiens1(model: InferenceModel, backbone: Sapiens1, folder: Path, opti
 
 
 def checked_task(name: str, head: Head) -> str:
-    """The task of a head that the layout can hold.
+    """Return the task of a head that the layout can hold.
 
     Raises:
-        SettingError: it cannot.
+        SettingError: It cannot hold the head.
     """
     task = task_of(head)
     if task not in LAST:
-        cannot_hold("released", name, head, "files of Sapiens v1 know pose, classes, depth and normals alone")
+        cannot_hold("released", name, head, "files of Sapiens v1 hold only pose, classes, depth and normals")
     if not hasattr(head, "deconv_layers"):
-        cannot_hold("released", name, head, "files of Sapiens v1 have transposed convolutions alone")
+        cannot_hold(
+            "released", name, head, "files of Sapiens v1 hold only decoders with transposed convolutions"
+        )
     if isinstance(head, DepthHead) and not head.linear:
         cannot_hold("released", name, head, "depth of Sapiens v1 is relative and linear (`linear: true`)")
     return task
 
 
 def facts(backbone: Sapiens1, head: Head, task: str) -> dict[str, object]:
-    """What config.json says: above all the padding, which no tensor shows, and what the rows are called."""
+    """Return the content of config.json: above all the padding, which no tensor shows, and names of the output rows.
+
+    Args:
+        backbone: Of the model.
+        head: Of the model.
+        task: Of the head.
+    """
     names = head.skeleton.keypoints if head.skeleton else head.classes.names if head.classes else ()
     labels = {"id2label": dict(enumerate(names))} if names else {}
     return {
@@ -74,5 +88,5 @@ def facts(backbone: Sapiens1, head: Head, task: str) -> dict[str, object]:
 
 
 def v1_size_name(backbone: Sapiens1) -> str:
-    """As in the names of repositories: 0.3b; `custom` for a size of one's own."""
+    """Return a size's name as in repositories: 0.3b; `custom` for other sizes."""
     return sapiens1_size_name(backbone.size.width, backbone.size.depth) or "custom"

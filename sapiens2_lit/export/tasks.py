@@ -1,4 +1,4 @@
-"""Which task a head is for, which one is exported, and what to do where a format cannot hold it."""
+"""Find the task of a head, choose the head to export, and name alternatives if a format cannot hold it."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -15,7 +15,7 @@ ANY_HEADS = "--format onnx or --format torch-export, which hold any heads"
 
 
 def task_of(head: nn.Module) -> str | None:
-    """The task of a head with released names, or None."""
+    """Return the task of a head with released names, or None."""
     found = next((task for task, row in TASKS.items() if isinstance(head, _class_at(row.head))), None)
     return found if found and hasattr(head, f"conv_{found}") else None
 
@@ -28,10 +28,15 @@ def _class_at(path: str) -> type[nn.Module]:
 
 
 def choose_head(heads: Mapping[str, Head], name: str | None, form: str) -> tuple[str, Head]:
-    """The one head that a format holds.
+    """Return the one head that a format holds.
+
+    Args:
+        heads: By name.
+        name: Of `--head`, or None.
+        form: Name of the format.
 
     Raises:
-        SettingError: several heads and no choice among them, or no such head.
+        SettingError: There are several heads and no choice among them, or no such head.
     """
     found = ", ".join(heads)
     if name is None:
@@ -47,16 +52,27 @@ def choose_head(heads: Mapping[str, Head], name: str | None, form: str) -> tuple
 
 
 def choose_heads(heads: Mapping[str, Head], name: str | None) -> dict[str, Head]:
-    """All heads, or the one called `name`.
+    """Return all heads, or the one called `name`.
 
     Raises:
-        SettingError: no such head.
+        SettingError: There is no such head.
     """
     return dict(heads) if name is None else dict([choose_head(heads, name, "onnx")])
 
 
 def cannot_hold(form: str, name: str, head: nn.Module, why: str, instead: str = ANY_HEADS) -> NoReturn:
-    """Say that a format cannot hold a head, and which can."""
+    """Raise an error that a format cannot hold a head, with formats that can.
+
+    Args:
+        form: Name of the format.
+        name: Of the head.
+        head: The head.
+        why: The reason.
+        instead: Formats that can.
+
+    Raises:
+        SettingError: Always.
+    """
     raise SettingError(
         f"--format {form} cannot hold the head {name} ({type(head).__name__}): {why}; take {instead}"
     )

@@ -1,4 +1,4 @@
-"""A package of `torch.export`: the graph and its weights in one file, for PyTorch without this project."""
+"""Write a package of `torch.export`: the graph and its weights in one file, for PyTorch without this project."""
 
 import json
 from pathlib import Path
@@ -16,10 +16,15 @@ TOLERANCE = 1e-5
 
 
 def write_torch_export(model: InferenceModel, folder: Path, options: Options) -> Exported:
-    """model.pt2, for `torch.export.load(file).module()`, on the device that the model is on.
+    """Write model.pt2, for `torch.export.load(file).module()`, on the model's device.
+
+    Args:
+        model: The original.
+        folder: To write to.
+        options: Of the export.
 
     Raises:
-        ExportError: the network cannot be captured, or the package answers something else than it.
+        ExportError: The network cannot be captured, or the package computes something else.
     """
     network, heads = network_of(model, options)
     images = example(model)
@@ -35,7 +40,16 @@ def write_torch_export(model: InferenceModel, folder: Path, options: Options) ->
 
 @torch.no_grad()
 def check(network: ExportNetwork, path: Path, model: InferenceModel) -> str:
-    """Load the package and compare it with the network on batches of other sizes than it was captured with."""
+    """Load the package and compare it with the network on batches of other sizes than it was captured with.
+
+    Args:
+        network: That was captured.
+        path: Of the package.
+        model: The original.
+
+    Raises:
+        ExportError: Outputs differ.
+    """
     module = torch.export.load(path).module()
     largest = 0.0
     for count in BATCHES:

@@ -1,4 +1,4 @@
-"""What is known of the run that a checkpoint comes from: its step, its kind, and the metrics logged then."""
+"""Read facts of the run that a checkpoint comes from: its step, its kind, and the metrics logged by then."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -12,10 +12,12 @@ from sapiens2_lit.checkpoints.format import EMA, is_ours
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Attributes:
-    step: optimizer steps of training, or None where the source is no checkpoint of ours.
-    metrics: by name, such as `val/pose/AP`, as last logged at that step or before; empty where no log is found.
-    notes: what was done to the weights on the way, for people to read.
+    """Facts of a training.
+
+    Attributes:
+        step: Optimizer steps of training; None if the source is not a checkpoint of a run.
+        metrics: By name, such as `val/pose/AP`, as last logged up to that step; empty if no log is found.
+        notes: Changes of the weights on the way, for people to read.
     """
 
     step: int | None = None
@@ -23,17 +25,17 @@ class TrainingRun:
     notes: tuple[str, ...] = ()
 
     def of(self, heads: Collection[str]) -> "TrainingRun":
-        """The same, with the metrics of these heads alone."""
+        """Return the same facts with the metrics of these heads alone."""
         own = {name: value for name, value in self.metrics.items() if name.split("/")[1] in heads}
         return replace(self, metrics=own)
 
 
 def read_run(source: str | Path, *, ema: bool = True) -> TrainingRun:
-    """The facts of a checkpoint of ours, with TensorBoard's log of its run where that lies beside it.
+    """Return the facts of a run's checkpoint, with TensorBoard's log if it lies beside it.
 
     Args:
-        source: the file or, of a sharded one, the folder; anything else has no facts.
-        ema: whether averaged weights are taken where there are some.
+        source: The file, or the folder of a sharded checkpoint; anything else has no facts.
+        ema: Whether averaged weights are used if there are any.
     """
     path = Path(source).expanduser().resolve()
     content = read_content(path)
@@ -45,7 +47,7 @@ def read_run(source: str | Path, *, ema: bool = True) -> TrainingRun:
 
 
 def read_content(path: Path) -> Mapping[str, Any]:
-    """What a checkpoint of ours holds, its tensors mapped and not read; nothing where it is none."""
+    """Return the content of a run's checkpoint, its tensors mapped and not read; empty for other files."""
     path = path / "meta.pt" if path.is_dir() else path
     if not path.is_file() or not (path.suffix == ".ckpt" or path.name == "meta.pt"):
         return {}
@@ -54,6 +56,7 @@ def read_content(path: Path) -> Mapping[str, Any]:
 
 
 def notes(content: Mapping[str, Any], ema: bool) -> tuple[str, ...]:
+    """Return changes of the weights, for people to read."""
     found = []
     if (content.get("sapiens2_lit", {}).get("adapt") or {}).get("mode") == "lora":
         found.append("LoRA adapters are merged into the weights")
@@ -65,10 +68,10 @@ def notes(content: Mapping[str, Any], ema: bool) -> tuple[str, ...]:
 
 
 def logged_metrics(run: Path, step: int) -> dict[str, float]:
-    """The last finite value up to `step` of every validation metric in TensorBoard's events in the folder `run`."""
+    """Return the last finite value up to `step` of every validation metric in TensorBoard's events of a run."""
     if not any(run.glob("events.out.tfevents.*")):
         return {}
-    # imported here: it takes a second that exports without a run need not wait
+    # imported here, since it takes a second, which exports without a run do not need
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     log = EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 1}).Reload()

@@ -1,4 +1,4 @@
-"""A folder that `transformers`' `Sapiens2For....from_pretrained` loads."""
+"""Write a folder that `transformers`' `Sapiens2For....from_pretrained` loads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -26,18 +26,23 @@ from sapiens2_lit.inference.trained_view import STRETCHED
 WEIGHTS = "model.safetensors"
 TOLERANCE = 1e-5
 INPUT_PIXELS = (
-    2.0  # that results may be apart on the whole way: its image processor pads and cuts whole pixels
+    2.0  # allowed distance between results of both pipelines: its image processor pads and cuts whole pixels
 )
 PEAK_SIGMA = 2.0  # pixels of a heatmap
 COMPUTED = "rope_embed.periods"  # in the released layout, and of no use to `transformers`
 
 
 def write_transformers(model: InferenceModel, folder: Path, options: Options) -> Exported:
-    """model.safetensors in the released layout, as `transformers` writes it too, and its two JSON files.
+    """Write model.safetensors in the released layout, which `transformers` uses, too, and its two JSON files.
+
+    Args:
+        model: The original.
+        folder: To write to.
+        options: Of the export.
 
     Raises:
         SettingError: `transformers` has no such model.
-        ExportError: the model that it loads answers something else, or it is not installed.
+        ExportError: The loaded model computes something else, or `transformers` is not installed.
     """
     name, head = choose_head(dict(model.named_heads()), options.head, "transformers")
     backbone = released_backbone(model, "transformers")
@@ -56,10 +61,17 @@ def write_transformers(model: InferenceModel, folder: Path, options: Options) ->
 
 @torch.no_grad()
 def check(model: InferenceModel, folder: Path, name: str, head: Head, task: str) -> str:
-    """Load the folder as users will and compare outputs on random images.
+    """Load the folder as users will, and compare outputs on random images; return a line.
+
+    Args:
+        model: The original.
+        folder: Of the export.
+        name: Of the head.
+        head: The head.
+        task: Of the head.
 
     Raises:
-        ExportError: they differ, a tensor was not loaded, or `transformers` is not installed.
+        ExportError: They differ, a tensor was not loaded, or `transformers` is not installed.
     """
     form = f"transformers ({name})"
     check_view(model, form, task)
@@ -77,20 +89,29 @@ def check(model: InferenceModel, folder: Path, name: str, head: Head, task: str)
 
 
 def check_view(model: InferenceModel, form: str, task: str) -> None:
-    """Raise ExportError where `transformers` cannot put results where they belong."""
+    """Check that `transformers` can place results where they belong.
+
+    Args:
+        model: The original.
+        form: Name of the format, for messages.
+        task: Of the head.
+
+    Raises:
+        ExportError: It cannot, since it does not remove the padding for this task.
+    """
     if task in STRETCHED and model.view != "stretch":
         raise ExportError(
-            f"{form}: results would lie elsewhere than where `predict` puts them: the model is letterboxed, and "
+            f"{form}: results would lie elsewhere than those of `predict`: the model is letterboxed, but "
             "post-processing in `transformers` does not cut the padding off for this task. Train with --data.view "
-            "stretch, or take --format released or onnx; --check false writes the export nevertheless."
+            "stretch, or use --format released or onnx; --check false writes the export nevertheless."
         )
 
 
 def load(folder: Path, task: str) -> nn.Module:
-    """The `transformers` model of a folder, with every tensor from its file.
+    """Return the `transformers` model of a folder, with every tensor from its file.
 
     Raises:
-        ExportError: a tensor is missing or has no place, or `transformers` is not installed.
+        ExportError: A tensor is missing or has no place, or `transformers` is not installed.
     """
     try:
         import transformers
@@ -110,7 +131,7 @@ def load(folder: Path, task: str) -> nn.Module:
 
 
 def processor_of(folder: Path) -> Any:
-    """The image processor that `transformers` makes of a folder."""
+    """Return the image processor that `transformers` makes of a folder."""
     from transformers import AutoImageProcessor
 
     return AutoImageProcessor.from_pretrained(folder)
@@ -118,7 +139,16 @@ def processor_of(folder: Path) -> Any:
 
 @torch.no_grad()
 def their_results(processor: Any, network: Any, name: str, task: str, picture: RGB, box: Box) -> Maps:
-    """The whole way in `transformers`: image processor, network, post-processing, as its documentation has it."""
+    """Run the whole pipeline of `transformers` on a picture, as documented: processor, network, postprocessing.
+
+    Args:
+        processor: Of images.
+        network: The loaded model.
+        name: Of the head.
+        task: Of the head.
+        picture: RGB uint8 (H, W, 3).
+        box: (5,) x, y, width, height and score of a person.
+    """
     image, size = Image.fromarray(picture), [picture.shape[:2]]
     if task == "pose":
         boxes = [[[float(value) for value in box[:4]]]]
@@ -141,12 +171,13 @@ def their_results(processor: Any, network: Any, name: str, task: str, picture: R
 
 
 def channels_last(values: Tensor) -> Any:
+    """Return a map (C, H, W) or (H, W) as an array (H, W, C)."""
     return np.moveaxis(values.reshape(-1, *values.shape[-2:]).numpy(), 0, 2)
 
 
 @contextmanager
 def sharp_peaks(head: Head) -> Iterator[None]:
-    """A pose head answers `sharpened` heatmaps meanwhile."""
+    """Within this block, let a pose head return `sharpened` heatmaps."""
     hook = head.register_forward_hook(lambda _module, _inputs, heatmaps: sharpened(heatmaps))
     try:
         yield
@@ -155,10 +186,10 @@ def sharp_peaks(head: Head) -> Iterator[None]:
 
 
 def sharpened(heatmaps: Tensor) -> Tensor:
-    """Heatmaps (B, K, h, w) with one Gaussian where each is greatest.
+    """Replace each heatmap of (B, K, H, W) by one Gaussian at its maximum.
 
-    Both sides refine peaks to parts of a pixel by formulas of their own, which agree on peaks of a trained model, and
-    say anything of the rough maps of one that has hardly begun.
+    Both frameworks refine peaks to parts of a pixel by their own formulas, which agree on the peaks of a trained model
+    but not on the rough maps of an untrained one.
     """
     height, width = heatmaps.shape[-2:]
     greatest = heatmaps.flatten(2).argmax(-1)[..., None, None]
@@ -169,7 +200,7 @@ def sharpened(heatmaps: Tensor) -> Tensor:
 
 @contextmanager
 def float32_positions(model: InferenceModel) -> Iterator[None]:
-    """Positions in float32 meanwhile, as `transformers` computes them."""
+    """Compute positions in float32 within this block, as `transformers` does."""
     backbone: Any = model.backbone
     kept = backbone.rope_dtype
     backbone.rope_dtype = torch.float32
@@ -180,7 +211,13 @@ def float32_positions(model: InferenceModel) -> Iterator[None]:
 
 
 def raw_outputs(model: InferenceModel, head: Head, batch: Batch) -> dict[str, Tensor]:
-    """What our head answers, under the names of `answers`."""
+    """Return the raw outputs of the original head, under the names of `answers`.
+
+    Args:
+        model: The original.
+        head: The head.
+        batch: With `image` (B, 3, H, W).
+    """
     outputs = run_head(head, model.backbone(model.normalize(batch["image"])), batch["image"])
     if isinstance(outputs, dict):
         return outputs
@@ -190,7 +227,7 @@ def raw_outputs(model: InferenceModel, head: Head, batch: Batch) -> dict[str, Te
 
 
 def answers(outputs: Any, task: str) -> dict[str, Tensor]:
-    """What the `transformers` model answers, under our names."""
+    """Return the outputs of the `transformers` model, under this package's names."""
     if task == "pointmap":
         return {"pointmap": outputs.pointmaps, "scale": outputs.scales}
     if task == "matting":

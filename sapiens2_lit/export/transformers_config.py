@@ -1,4 +1,4 @@
-"""What `transformers` must know to build the same networks: config.json and preprocessor_config.json."""
+"""Describe the networks for `transformers`: config.json and preprocessor_config.json."""
 
 import math
 from typing import Any
@@ -22,7 +22,7 @@ CLASS_OF = {task: row.transformers for task, row in TASKS.items() if row.transfo
 
 
 def why_not(backbone: Backbone, head: Head) -> str | None:
-    """Why `transformers` has no such model, or None where it has one."""
+    """Return why `transformers` has no such model; None if it has one."""
     task = task_of(head)
     if not isinstance(backbone, Sapiens2):
         return f"`transformers` has no {type(backbone).__name__} backbone"
@@ -36,13 +36,13 @@ def why_not(backbone: Backbone, head: Head) -> str | None:
     if any(stride != 2 for stride in strides):
         return (
             f"on images of {backbone.image_size[0]} x {backbone.image_size[1]} its scale branch has the strides "
-            f"{strides}, and `transformers` knows strides of 2 alone"
+            f"{strides}, and `transformers` knows only strides of 2"
         )
     return None
 
 
 def config_json(backbone: Sapiens2, head: Head) -> dict[str, Any]:
-    """config.json of the `transformers` model with this backbone and head."""
+    """Return config.json of the `transformers` model with this backbone and head."""
     task = task_of(head)
     assert task is not None
     names = label_names(head, task)
@@ -60,7 +60,7 @@ def config_json(backbone: Sapiens2, head: Head) -> dict[str, Any]:
 
 
 def backbone_config(backbone: Sapiens2) -> dict[str, Any]:
-    """What config.json says of the backbone."""
+    """Return the backbone's part of config.json."""
     size = backbone.size
     return {
         "model_type": "sapiens2",
@@ -93,7 +93,7 @@ def backbone_config(backbone: Sapiens2) -> dict[str, Any]:
 
 
 def label_names(head: Head, task: str) -> tuple[str, ...]:
-    """What the channels of the output are called."""
+    """Return the names of the output's channels."""
     if isinstance(head, PoseHead):
         return head.skeleton.keypoints
     if isinstance(head, SegmentationHead):
@@ -102,7 +102,7 @@ def label_names(head: Head, task: str) -> tuple[str, ...]:
 
 
 def head_config(head: Head) -> dict[str, Any]:
-    """Kind and channels of the decoder, read off its layers."""
+    """Return kind and channels of the decoder, read from its layers."""
     shuffle = hasattr(head, "upsample_blocks")
     if shuffle:
         blocks = head.get_submodule("upsample_blocks").children()
@@ -133,21 +133,28 @@ def head_config(head: Head) -> dict[str, Any]:
 
 
 def convs(layers: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
+    """Return the convolutions of a module, in order."""
     return [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
 
 
 def scale_convs(head: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
-    """Of the branch of point maps; of other heads there is none."""
+    """Return the convolutions of a point map head's scale branch; empty for other heads."""
     return convs(head.get_submodule("scale_conv_layers")) if hasattr(head, "scale_conv_layers") else []
 
 
 def preprocessor_json(backbone: Sapiens2, head: Head, view: str) -> dict[str, Any]:
-    """preprocessor_config.json: the input's size, whether images keep their aspect, normalisation, and heatmaps."""
+    """Return preprocessor_config.json: the input's size, whether images keep their aspect, normalization, and heatmaps.
+
+    Args:
+        backbone: Of the model.
+        head: Of the model.
+        view: `letterbox` or `stretch`.
+    """
     height, width = backbone.image_size
     config: dict[str, Any] = {
         "image_processor_type": "Sapiens2ImageProcessor",
         "do_resize": True,
-        "do_pad": view == "letterbox" and not head.top_down,  # people are shown by their boxes
+        "do_pad": view == "letterbox" and not head.top_down,  # people are cropped by their boxes
         "size": {"height": height, "width": width},
         "resample": 2,
         "do_rescale": True,

@@ -1,4 +1,4 @@
-"""How to use an export, as the lines of code that its card shows."""
+"""Show how to use an export, as the code on its card."""
 
 from sapiens2_lit.export.plan import Exported
 
@@ -23,20 +23,20 @@ network = torch.export.load("{name}/{weights}").module()
 answers = network(images)  # RGB uint8 (B, 3, {height}, {width}) -> {outputs}
 ```
 
-Captured on `{device}`; raw outputs of the heads, to be read as sapiens2_lit.json says."""
+Captured on `{device}`; sapiens2_lit.json describes how to read the heads' raw outputs."""
 ONNX = """\
-`predict.py` beside the file reads an image, runs it and writes what the outputs mean; it needs numpy, pillow and
-onnxruntime alone:
+`predict.py` beside the file reads an image, runs the model and writes its results; it needs only numpy, pillow and
+onnxruntime:
 
 ```
 python predict.py image.jpg
 ```
 
-Input `image`: RGB uint8 (B, 3, {height}, {width}); the normalisation is inside. Outputs (opset {opset}): {outputs}."""
+Input `image`: RGB uint8 (B, 3, {height}, {width}); the model normalizes it. Outputs (opset {opset}): {outputs}."""
 
 
 def usage(name: str, exported: Exported) -> str:
-    """The section of the card."""
+    """Return the section of the card on use."""
     facts = exported.facts
     if exported.form == "transformers":
         return TRANSFORMERS.format(kind=facts["class"], name=name)

@@ -1,4 +1,4 @@
-"""Whether an export computes, or holds, what the model does."""
+"""Check that an export computes, or holds, the same as the model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,12 @@ from sapiens2_lit.errors import ExportError
 
 
 def random_images(count: int, size: tuple[int, int]) -> Tensor:
-    """RGB uint8 (count, 3, H, W) of noise, the same in every call."""
+    """Return noise, RGB uint8 (N, 3, H, W), the same in every call.
+
+    Args:
+        count: N.
+        size: (H, W).
+    """
     generator = torch.Generator().manual_seed(count)
     return torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, generator=generator)
 
@@ -19,13 +24,19 @@ def random_images(count: int, size: tuple[int, int]) -> Tensor:
 def compare(
     form: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor], tolerance: float
 ) -> float:
-    """The largest difference of any output, where the largest value of each counts as 1 if it is above 1.
+    """Return the largest difference of any output, relative to the output's largest value if that is above 1.
+
+    Args:
+        form: Name of the format, for messages.
+        expected: Outputs of the model, of any shape.
+        found: Outputs of the export.
+        tolerance: Largest allowed difference.
 
     Raises:
-        ExportError: outputs are missing, of another shape, not finite, or further apart than `tolerance`.
+        ExportError: Outputs are missing, of another shape, not finite, or further apart than `tolerance`.
     """
     if expected.keys() != found.keys():
-        raise ExportError(f"{form}: the export answers {sorted(found)}, the model {sorted(expected)}")
+        raise ExportError(f"{form}: the export returns {sorted(found)}, the model {sorted(expected)}")
     differences = {}
     for name, value in expected.items():
         other = found[name]
@@ -45,14 +56,14 @@ def compare(
 
 
 def check_read_back(expected: Mapping[str, Tensor], file: Path) -> str:
-    """Read a file back and compare every tensor, bit by bit; returns a line on it.
+    """Read a file back and compare every tensor, bit by bit; return a line on the result.
 
     Args:
-        expected: in released names.
-        file: of any layout that `read_weights` reads.
+        expected: Tensors of any shape, by released names.
+        file: Of any layout that `read_weights` reads.
 
     Raises:
-        ExportError: one is missing or differs.
+        ExportError: A tensor is missing or differs.
     """
     found = read_weights(file).tensors
     wrong = [

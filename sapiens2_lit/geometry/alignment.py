@@ -10,17 +10,17 @@ from torch import Tensor
 
 Shift = Literal["none", "z", "all"]
 
-_STEPS = 30  # of reweighting: a third of gross outliers is then out of the way
+_STEPS = 30  # of reweighting: enough to remove the influence of a third of gross outliers
 
 
 class Alignment(NamedTuple):
-    """Scale (B,) and shift (B, C), without gradient; `apply` has the gradient of the prediction."""
+    """Scale (B,) and shift (B, C), without gradient; the result of `apply` has the gradient of the prediction."""
 
     scale: Tensor
     shift: Tensor
 
     def apply(self, prediction: Tensor) -> Tensor:
-        """scale * prediction + shift, (B, C, H, W)."""
+        """Return scale * prediction + shift, (B, C, H, W)."""
         return self.scale[:, None, None, None] * prediction + self.shift[:, :, None, None]
 
 
@@ -34,20 +34,21 @@ def align(
     weight: Tensor | None = None,
     robust: bool = False,
 ) -> Alignment:
-    """The scale and shift that bring a prediction nearest to its target.
+    """Return the scale and shift that bring a prediction nearest to its target.
 
-    The sum over pixels and channels of weight * |scale * prediction + shift - target|, squared or, if robust,
-    not, is least. Squares have a closed form; the robust form weighs them anew until they are absolute values, as
-    the alignment of MoGe (arXiv:2410.19115) asks for. A scale is positive: where the best is not, as for a
-    prediction that is inside out, the ratio of the spreads is taken instead, so that training can turn it round;
-    where a prediction has no spread, 1.
+    They minimize the sum over pixels and channels of weight * |scale * prediction + shift - target|, squared unless
+    `robust`. The squared form has a closed solution. The robust form repeats it with new weights until squares become
+    absolute values, as the alignment of MoGe (arXiv:2410.19115) requires. The scale is always positive. If the best
+    scale is not, as for a prediction that is inside out, it is the ratio of the spreads, so that training can turn the
+    prediction around; if a prediction has no spread, it is 1.
 
     Args:
-        prediction, target: (B, C, H, W), float32 or float64.
-        valid: (B, 1, H, W) bool, the pixels that count; the others may hold anything.
-        shift: of no channel, of the last (z of points), or of `all`.
-        weight: (B, 1, H, W), not negative; 1 where absent.
-        robust: absolute values instead of squares.
+        prediction: (B, C, H, W), float32 or float64.
+        target: (B, C, H, W), float32 or float64.
+        valid: (B, 1, H, W) bool; other pixels may hold anything.
+        shift: `none` for no shift, `z` for a shift of the last channel, `all` for each channel.
+        weight: (B, 1, H, W), 0 or more; None for 1.
+        robust: Minimize absolute values instead of squares.
     """
     prediction, target = torch.where(valid, prediction, 0), torch.where(valid, target, 0)
     each = valid.to(target.dtype) if weight is None else torch.where(valid, weight, 0)
@@ -61,13 +62,13 @@ def align(
         for _ in range(_STEPS):
             error = (result.apply(prediction) - target).abs()
             floor = 1e-6 * extent + 1e-3 * _mean(error, each, dim=(1, 2, 3))
-            floor = torch.where(floor > 0, floor, 1)  # neither target nor error: nothing to weigh
+            floor = torch.where(floor > 0, floor, 1)  # neither target nor error: weights do not matter
             result = _least_squares(prediction, target, each * (floor / torch.maximum(error, floor)), moves)
     return result
 
 
 def relative_depth(depth: Tensor, valid: Tensor) -> Tensor:
-    """Depth (B, 1, H, W) scaled to 0..1 between the nearest and farthest pixel that counts; 0 where none does."""
+    """Scale depth (B, 1, H, W) to 0..1 between the nearest and the farthest valid pixel; 0 if no pixel is valid."""
     nearest = torch.where(valid, depth, torch.inf).amin(dim=(1, 2, 3), keepdim=True)
     farthest = torch.where(valid, depth, -torch.inf).amax(dim=(1, 2, 3), keepdim=True)
     extent = farthest - nearest
@@ -75,18 +76,18 @@ def relative_depth(depth: Tensor, valid: Tensor) -> Tensor:
 
 
 def standardize_depth(depth: Tensor, valid: Tensor, smallest: float = 1e-3) -> Tensor:
-    """Depth (B, 1, H, W) minus its median, over its mean absolute deviation: MiDaS (arXiv:1907.01341).
+    """Return depth (B, 1, H, W) minus its median, divided by its mean absolute deviation: MiDaS (arXiv:1907.01341).
 
-    Neither scale nor shift of the depth is left, nor in the gradient. Pixels that do not count are 0.
+    The result and its gradient do not depend on the scale and the shift of the depth. Invalid pixels are 0.
 
     Args:
         depth: (B, 1, H, W), any unit.
         valid: (B, 1, H, W) bool; depth elsewhere may hold anything.
-        smallest: least deviation to divide by, so that the gradient of a flat prediction is bounded.
+        smallest: Least deviation to divide by, so that the gradient of a flat prediction is bounded.
     """
     count = valid.sum(dim=(1, 2, 3))
     known = (count > 0)[:, None, None, None]
-    # sorted, because torch.median has no deterministic form on GPUs; the lower one of two in the middle
+    # sorted, because torch.median has no deterministic form on GPUs; of two in the middle, the lower one
     order = torch.where(valid, depth, torch.inf).detach().flatten(1).argsort(dim=1)
     place = order.gather(1, ((count - 1).clamp(min=0) // 2)[:, None])
     median = depth.flatten(1).gather(1, place)[:, :, None, None]
@@ -96,7 +97,7 @@ def standardize_depth(depth: Tensor, valid: Tensor, smallest: float = 1e-3) -> T
 
 
 def _least_squares(prediction: Tensor, target: Tensor, weight: Tensor, moves: Tensor) -> Alignment:
-    """Weighted least squares; `weight` is (B, C, H, W), `moves` (C,) says which channels shift."""
+    """Solve weighted least squares; `weight` is (B, C, H, W), `moves` (C,) says which channels shift."""
     from_bc = torch.where(moves, _mean(prediction, weight, dim=(2, 3)), 0)
     to_bc = torch.where(moves, _mean(target, weight, dim=(2, 3)), 0)
     centred = prediction - from_bc[:, :, None, None]
@@ -112,7 +113,7 @@ def _least_squares(prediction: Tensor, target: Tensor, weight: Tensor, moves: Te
 
 
 def _mean(values: Tensor, weight: Tensor, dim: tuple[int, ...]) -> Tensor:
-    """Weighted mean over `dim`, 0 where nothing has weight; kept for broadcasting if over all but the batch."""
+    """Return the weighted mean over `dim`, 0 where nothing has weight; keeps `dim` if it is all but the batch."""
     keep = len(dim) == 3
     total = weight.sum(dim=dim, keepdim=keep)
     return (weight * values).sum(dim=dim, keepdim=keep) / torch.where(total > 0, total, 1)

@@ -1,7 +1,8 @@
-"""Scale and shift of least weighted absolute error: the alignment by which MoGe measures (arXiv:2410.19115).
+"""Scale and shift with the least weighted absolute error: the alignment by which MoGe measures (arXiv:2410.19115).
 
-Exact: without a shift the best scale is a weighted median of ratios. With one, the best shift of a scale is a weighted
-median of what is left, and the error is convex in the scale, whose slope is halved down to its zero.
+The solution is exact. Without a shift, the best scale is a weighted median of ratios. With a shift, the best shift for
+a scale is a weighted median of the residuals, and the error is convex in the scale; bisection finds the zero of its
+slope.
 
 Legend: B batch, C channels (3 of points, 1 of depth), H and W pixels, N values of one channel.
 """
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from sapiens2_lit.geometry.alignment import Alignment
 
-_MOST = 10_000  # pixels of a sample that are looked at, evenly spread
+_MOST = 10_000  # pixels of a sample that are used, evenly spread
 _HALVINGS = 100
 
 
@@ -19,16 +20,18 @@ _HALVINGS = 100
 def align_l1(
     prediction: Tensor, target: Tensor, valid: Tensor, *, shift: bool, weight: Tensor | None = None
 ) -> Alignment:
-    """The scale, 0 or more, and shift of each channel at which weight * |scale * prediction + shift - target| is least.
+    """Return the scale, 0 or more, and the shift of each channel that minimize the weighted absolute error.
 
-    It is summed over channels and pixels; of more than 10,000 that count every second, third, ... is taken. A sample in
-    which none counts keeps scale 1 and shift 0.
+    The error is weight * |scale * prediction + shift - target|, summed over channels and pixels. If more than 10,000
+    pixels are valid, only every second, third, and so on is used. A sample without valid pixels gets scale 1 and shift
+    0.
 
     Args:
-        prediction, target: (B, C, H, W), float64 where the device has it.
-        valid: (B, 1, H, W) bool, the pixels that count; the others may hold anything.
-        shift: whether there is one; else it is 0.
-        weight: (B, 1, H, W), above 0; 1 where absent.
+        prediction: (B, C, H, W), float64 if the device has it.
+        target: (B, C, H, W), likewise.
+        valid: (B, 1, H, W) bool; other pixels may hold anything.
+        shift: Whether to fit a shift; otherwise it is 0.
+        weight: (B, 1, H, W), above 0; None for 1.
     """
     scales, shifts = [], []
     weights = torch.ones_like(target[:, :1]) if weight is None else weight
@@ -46,7 +49,7 @@ def align_l1(
 
 
 def _scale(p_cn: Tensor, t_cn: Tensor, w_cn: Tensor) -> Tensor:
-    """Scalar: the weighted median of target / prediction; 1 where all predictions are 0."""
+    """Return the weighted median of target / prediction, a scalar; 1 if all predictions are 0."""
     some = p_cn != 0
     if not some.any():
         return t_cn.new_ones(())
@@ -55,7 +58,7 @@ def _scale(p_cn: Tensor, t_cn: Tensor, w_cn: Tensor) -> Tensor:
 
 
 def _scale_and_shift(p_cn: Tensor, t_cn: Tensor, w_cn: Tensor) -> Tensor:
-    """Scalar: the scale of least error where the shift is the best one."""
+    """Return the scale of least error, a scalar, with the best shift for each scale."""
     low, high = t_cn.new_zeros(()), t_cn.new_ones(())
     if _slope(low, p_cn, t_cn, w_cn) >= 0:
         return low
@@ -65,7 +68,7 @@ def _scale_and_shift(p_cn: Tensor, t_cn: Tensor, w_cn: Tensor) -> Tensor:
         low, high = high, 2 * high
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if middle in (low, high):  # there is no number between
+        if middle in (low, high):  # no number lies between them
             break
         if _slope(middle, p_cn, t_cn, w_cn) < 0:
             low = middle
@@ -75,14 +78,17 @@ def _scale_and_shift(p_cn: Tensor, t_cn: Tensor, w_cn: Tensor) -> Tensor:
 
 
 def _slope(scale: Tensor, p_cn: Tensor, t_cn: Tensor, w_cn: Tensor) -> float:
-    """How fast the error grows with the scale, the shift following: that of values about the one that is the median."""
+    """Return the derivative of the error by the scale, while the shift stays the best one.
+
+    It is the derivative with values taken relative to the value at the median.
+    """
     moved, place = _median(t_cn - scale * p_cn, w_cn)
     about = p_cn - p_cn.gather(1, place[:, None])
     return float((w_cn * (scale * p_cn + moved[:, None] - t_cn).sign() * about).sum())
 
 
 def _median(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """(C,) weighted medians of values (C, N), the lower of two, and where they are."""
+    """Return the weighted medians (C,) of values (C, N), the lower of two, and their positions."""
     order = values.argsort(dim=1)
     passed = weights.gather(1, order).cumsum(dim=1)
     half = (passed < passed[:, -1:] / 2).sum(dim=1, keepdim=True).clamp(max=values.shape[1] - 1)

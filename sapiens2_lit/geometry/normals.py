@@ -1,6 +1,6 @@
 """Surface normals of point maps, and the two frames in which files hold them.
 
-Normals point towards the camera: z < 0 in the camera's frame (x right, y down, z forward).
+Normals point toward the camera: z < 0 in the camera's frame (x right, y down, z forward).
 
 Legend: B batch, H and W pixels.
 """
@@ -15,13 +15,13 @@ Difference = Literal["forward", "central"]
 
 
 def area_vectors(points: Tensor, difference: Difference = "forward") -> Tensor:
-    """(B, 3, H, W) vectors along the normals, as long as the area that the differences span.
+    """Return vectors (B, 3, H, W) along the normals, whose length is the area that the differences span.
 
-    At the borders the difference inside is repeated; `normals_support` says where nothing was repeated.
+    At the borders the inner difference is repeated; `normals_support` says where nothing was repeated.
 
     Args:
-        points: (B, 3, H, W), at least 2 x 2 pixels, 3 x 3 for central differences.
-        difference: `forward` to the next pixel, or `central` between the two neighbours, which commutes with flips.
+        points: (B, 3, H, W), 2 x 2 pixels or more, 3 x 3 for central differences.
+        difference: `forward` to the next pixel, or `central` between both neighbors, which commutes with flips.
     """
     reach = 1 if difference == "forward" else 2
     before, after = (0, 1) if difference == "forward" else (1, 1)
@@ -33,7 +33,7 @@ def area_vectors(points: Tensor, difference: Difference = "forward") -> Tensor:
 
 
 def normals_support(valid: Tensor, difference: Difference = "forward") -> Tensor:
-    """Where each point that a normal is made of counts, from valid (B, 1, H, W) bool; same shape."""
+    """Return where all points that a normal is computed from are valid, from `valid` (B, 1, H, W) bool; same shape."""
     supported = valid.clone()
     supported[..., :, :-1] &= valid[..., :, 1:]
     supported[..., :-1, :] &= valid[..., 1:, :]
@@ -48,12 +48,12 @@ def normals_support(valid: Tensor, difference: Difference = "forward") -> Tensor
 def normals_from_points(
     points: Tensor, valid: Tensor, difference: Difference = "forward"
 ) -> tuple[Tensor, Tensor]:
-    """Unit normals (B, 3, H, W) of a point map, and where they exist (B, 1, H, W); zero elsewhere.
+    """Return unit normals (B, 3, H, W) of a point map, and where they exist (B, 1, H, W); zero elsewhere.
 
     Args:
         points: (B, 3, H, W) in the camera's frame, any unit.
-        valid: (B, 1, H, W) bool; points that do not count may hold anything.
-        difference: `forward` to the next pixel, or `central` between the two neighbours, which commutes with flips.
+        valid: (B, 1, H, W) bool; invalid points may hold anything.
+        difference: `forward` to the next pixel, or `central` between both neighbors, which commutes with flips.
     """
     vectors = area_vectors(torch.where(valid, points, 0), difference)
     length = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
@@ -62,5 +62,8 @@ def normals_from_points(
 
 
 def swap_frame(vectors: Tensor) -> Tensor:
-    """OpenCV's frame (y down, z forward) to OpenGL's (y up, z towards the viewer), or back; channels at dim -3."""
+    """Convert vectors (..., 3, H, W) from OpenCV's frame (y down, z forward) to OpenGL's, or back.
+
+    In OpenGL's frame y points up and z toward the viewer.
+    """
     return vectors * vectors.new_tensor([1, -1, -1])[:, None, None]

@@ -1,1 +1,1 @@
-"""Prediction without a Trainer: models from checkpoints, images in, arrays in the original pixels out."""
+"""Predict without a Trainer: models from checkpoints, images in, arrays in the original pixels out."""

@@ -1,4 +1,4 @@
-"""From heads' results for views to predictions of whole images.
+"""Assemble predictions of whole images from the heads' results for views.
 
 Legend: B views of a batch, C channels, h and w pixels of the input, H and W of the original image, K keypoints.
 """
@@ -25,20 +25,26 @@ from sapiens2_lit.vocabularies.tasks import map_kind
 
 
 class CropOwnership:
-    """Which of several overlapping crops each pixel of an image belongs to: that in whose middle it lies most.
+    """Decide which of several overlapping crops owns each pixel of an image: the crop whose center is nearest.
+
+    Distances are measured in sides of the crop's box.
 
     Args:
-        image_size: of the image.
+        image_size: (height, width) of the image.
     """
 
     def __init__(self, image_size: tuple[int, int]) -> None:
         self.image_size = image_size
         self.distance: npt.NDArray[np.float32] | None = (
-            None  # to the nearest view's middle, in sides of its box
+            None  # to the nearest view's center, in sides of its box
         )
 
     def take(self, view: View) -> npt.NDArray[np.bool_]:
-        """(H, W) of the view's region: which of its pixels are now the view's."""
+        """Claim the pixels that are nearer to this view's center than to those of earlier views.
+
+        Returns:
+            (H, W) of the view's region: whether the view now owns each pixel.
+        """
         if self.distance is None:
             self.distance = np.full(self.image_size, np.inf, dtype=np.float32)
         x, y, w, h = view.box[:4]
@@ -52,7 +58,12 @@ class CropOwnership:
 
 
 def batch_of(images: Tensor, views: Sequence[View]) -> Batch:
-    """What heads' `predict` is told of a batch of views (B, 3, h, w)."""
+    """Return the batch that heads' `predict` gets for views.
+
+    Args:
+        images: Inputs of the views, (B, 3, h, w).
+        views: The views, (B,).
+    """
     valid = torch.zeros(len(views), 1, *images.shape[-2:], dtype=torch.bool)
     for index, view in enumerate(views):
         valid[index, 0][view.shown] = True
@@ -66,16 +77,16 @@ def batch_of(images: Tensor, views: Sequence[View]) -> Batch:
 
 
 class FoundByHead:
-    """What one head says about a batch of views; `Head.predict` runs once, in the first thread that asks.
+    """The results of one head for a batch of views; `Head.predict` runs once, in the first thread that asks.
 
     Args:
-        name: of the head.
-        head: the head.
-        outputs: its raw outputs (B, ...).
-        batch: as `batch_of` makes it.
+        name: Of the head.
+        head: The head.
+        outputs: Its raw outputs (B, ...).
+        batch: As `batch_of` makes it.
         views: B of them.
-        confidence: fill `Prediction.confidences` with how sure a dense head is, too.
-        pair: its outputs for the images and for their mirror images, where these were looked at.
+        confidence: Whether to fill `Prediction.confidences` for dense heads, too.
+        pair: Raw outputs for the images and for their mirror images; None without flip test.
     """
 
     def __init__(
@@ -101,15 +112,19 @@ class FoundByHead:
         self._confidence: npt.NDArray[Any] | None = None
 
     def add_person(self, index: int, prediction: Prediction) -> None:
-        """What a top-down head says of a view, in pixels of the original image.
+        """Add a top-down head's result for a view to the prediction, in pixels of the original image.
+
+        Args:
+            index: Of the view.
+            prediction: Of the view's image; changed in place.
 
         Raises:
-            SettingError: it says nothing of keypoints.
+            SettingError: The head predicts no keypoints.
         """
         found = dict(self._predict())
         if "keypoints" not in found:
             raise SettingError(
-                f"{self.name}: {type(self.head).__name__} says that it is `top_down`, but its `predict` answers "
+                f"{self.name}: {type(self.head).__name__} is declared `top_down`, but its `predict` returns "
                 f"{sorted(found)}, without `keypoints` (B, K, 3)."
             )
         keypoints, scores = found.pop("keypoints"), found.pop("score", np.ones(len(self.views)))
@@ -123,19 +138,19 @@ class FoundByHead:
         prediction.instances.append(person)
 
     def add_maps(self, index: int, prediction: Prediction, taken: npt.NDArray[np.bool_] | None) -> None:
-        """What a dense head says of a view, where it belongs in the original image.
+        """Paste a dense head's results for a view where they belong in the original image.
 
         Args:
-            index: of the view.
-            prediction: of the view's image.
-            taken: of the view's region, the pixels that are the view's; None for all.
+            index: Of the view.
+            prediction: Of the view's image; changed in place.
+            taken: (H, W) of the view's region: the pixels that the view owns; None for all.
         """
         view = self.views[index]
         if self.wants_confidence and all(view.region.size):
             restored = restore_field(self._sure()[index, ..., None], view)[..., 0]
             paste(prediction.confidences, self.name, restored, view, taken)
         if predicts_classes(self.head) and isinstance(self.outputs, Tensor):
-            if all(view.region.size):  # else a box beside the image
+            if all(view.region.size):  # empty if the box lies outside the image
                 maps = prediction.maps.setdefault(self.name, {})
                 paste(maps, "segmentation", restore_classes(as_array(self.outputs[index]), view), view, taken)
             return
@@ -162,12 +177,20 @@ class FoundByHead:
 
 
 def predicts_classes(head: Head) -> bool:
-    """Whether all that a head predicts is the class of the largest of its logits, which are better resampled."""
+    """Return whether a head predicts only the class of the largest logit, so that its logits are resampled instead."""
     return isinstance(head, SegmentationHeadBase) and type(head).predict is SegmentationHeadBase.predict
 
 
 def collect_value(prediction: Prediction, name: str, key: str, value: npt.NDArray[Any], view: View) -> None:
-    """Keep a number of a head's: of several crops, one entry each."""
+    """Store a value of a head that is not a map; the values of several crops are stacked.
+
+    Args:
+        prediction: Of the image; changed in place.
+        name: Of the head.
+        key: Of the value.
+        value: For this view, of any shape.
+        view: That the head saw.
+    """
     values = prediction.values.setdefault(name, {})
     if view.whole:
         values[key] = value
@@ -176,7 +199,16 @@ def collect_value(prediction: Prediction, name: str, key: str, value: npt.NDArra
 
 
 def restore(key: str, values: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
-    """One map (h, w) or (C, h, w) on the view's region of the original image: (H, W) or (H, W, C)."""
+    """Resample one map to the view's region of the original image.
+
+    Args:
+        key: Of the map, which decides how it is resampled.
+        values: (h, w) or (C, h, w).
+        view: That the head saw.
+
+    Returns:
+        (H, W) or (H, W, C).
+    """
     channels_last = values if values.ndim == 2 else np.moveaxis(values.reshape(-1, *values.shape[-2:]), 0, 2)
     if not np.issubdtype(values.dtype, np.floating):
         return restore_labels(channels_last, view)
@@ -195,7 +227,15 @@ def paste(
     view: View,
     taken: npt.NDArray[np.bool_] | None,
 ) -> None:
-    """Put a part of a map where it belongs; what no view has shown is unknown."""
+    """Paste a part of a map where it belongs; pixels that no view has shown are unknown.
+
+    Args:
+        maps: Of the head, by key; changed in place.
+        key: Of the map.
+        values: (H, W) or (H, W, C) of the view's region.
+        view: That the head saw.
+        taken: (H, W) of the region: the pixels to paste; None for all.
+    """
     if view.whole or taken is None:
         maps[key] = values
         return
@@ -205,18 +245,23 @@ def paste(
 
 
 def unknown_map(like: npt.NDArray[Any], image_size: tuple[int, int]) -> npt.NDArray[Any]:
-    """A map of an image's size, of the type and channels of `like`, that says nothing: NaN, or 255."""
+    """Return a map (H, W) or (H, W, C) without known values: NaN, or 255 for whole numbers.
+
+    Args:
+        like: (h, w) or (h, w, C), whose type and channels it gets.
+        image_size: (height, width) of the map.
+    """
     fill = np.nan if np.issubdtype(like.dtype, np.floating) else IGNORED
     return np.full((*image_size, *like.shape[2:]), fill, dtype=like.dtype)
 
 
 def settle_focal(prediction: Prediction) -> None:
-    """The focal length that point map heads say, as the prediction's own: over crops and heads, the median."""
+    """Set the prediction's focal length to the median over crops and heads; None if no head predicts it."""
     found = [np.atleast_1d(values["focal"]) for values in prediction.values.values() if "focal" in values]
     finite = np.concatenate(found)[np.isfinite(np.concatenate(found))] if found else np.zeros(0)
     prediction.focal = float(np.median(finite)) if len(finite) else None
 
 
 def as_array(tensor: Tensor) -> npt.NDArray[Any]:
-    """On the CPU; floats as float32."""
+    """Return a tensor as an array of the same shape on the CPU, floats as float32."""
     return (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy()

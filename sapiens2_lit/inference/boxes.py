@@ -1,4 +1,4 @@
-"""Boxes of people from a JSON file, by the picture that they are on."""
+"""Read boxes of people from a JSON file, by picture."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -20,12 +20,12 @@ _FORMS = (
 
 
 class BoxFile:
-    """Boxes (N, 5), x, y, width, height and score, by file.
+    """Boxes (N, 5) of x, y, width, height and score, by picture.
 
     Args:
-        path: JSON of one of the forms that `read_boxes` names.
-        boxes: by the name that the file gives a picture.
-        image_ids: COCO's `image_id` by the same names, where the file has such.
+        path: JSON in one of the forms that `read_boxes` names.
+        boxes: By the picture's name in the file.
+        image_ids: COCO's `image_id` by the same names; None if the file has none.
     """
 
     def __init__(self, path: Path, boxes: Table, image_ids: Mapping[str, int] | None = None) -> None:
@@ -33,14 +33,17 @@ class BoxFile:
         self.boxes = boxes
         self.image_ids = image_ids
         last: dict[str, str | None] = {}
-        for name in boxes:  # None where two pictures in different folders have the same last name
+        for name in boxes:  # None if two pictures in different folders share a file name
             key = PurePosixPath(name).name
             last[key] = None if key in last else name
         self.by_last_name = {key: name for key, name in last.items() if name is not None}
 
     def find(self, file: str) -> str | None:
-        """The name under which the file knows a photograph: its path in the folder, with or without suffix, or, if no
-        other picture has it, the last part of its path."""
+        """Return the name that the file gives a photograph; None if it has no boxes for it.
+
+        That is its path in the folder, with or without suffix, or the last part of the path if no other picture shares
+        it.
+        """
         path = PurePosixPath(file)
         for name in (file, path.with_suffix("").as_posix()):
             if name in self.boxes:
@@ -48,13 +51,13 @@ class BoxFile:
         return self.by_last_name.get(path.name)
 
     def of(self, frame: Frame) -> npt.NDArray[np.float32]:
-        """The boxes on a picture (N, 5); none where the file does not know it."""
+        """Return the boxes on a picture (N, 5); none if the file does not know the picture."""
         name = self.find(frame.file) if frame.video is None else frame.name
         nobody = np.zeros((0, 5), dtype=np.float32)
         return nobody if name is None else self.boxes.get(name, nobody)
 
     def ids_of(self, files: Iterable[str]) -> dict[str, int] | None:
-        """COCO's `image_id` of each of the pictures that the file knows; None where it has no ids."""
+        """Return COCO's `image_id` of each picture that the file knows; None if the file has no ids."""
         if self.image_ids is None:
             return None
         found = {file: self.find(file) for file in files}
@@ -62,15 +65,15 @@ class BoxFile:
 
 
 def read_boxes(path: Path) -> BoxFile:
-    """Boxes of one of three forms of JSON.
+    """Read boxes in one of three forms of JSON.
 
-    `{FILE: [[x, y, width, height], ...]}`, with a score as fifth number or without, where FILE is a picture's path in
-    its folder or, for a frame of a video, its name (`walk/000017`); a list of detections, each with `file_name`, `bbox`
-    and `score`; or a COCO file with `images` and `annotations`, of which those of the category `person` count, if there
-    is one.
+    `{FILE: [[x, y, width, height], ...]}`, with or without a score as fifth number, where FILE is a picture's path in
+    its folder or, for a frame of a video, its name (`walk/000017`); a list of detections, each with `file_name`,
+    `bbox` and `score`; or a COCO file with `images` and `annotations`, of which only the category `person` is read, if
+    there is one.
 
     Raises:
-        DataError: with everything that is found wrong with the file.
+        DataError: Naming everything that is wrong with the file.
     """
     content = read_json(path)
     problems = Problems(path)
@@ -149,7 +152,7 @@ def _of_coco(content: dict[str, Any], path: Path, problems: Problems) -> tuple[T
 
 
 def _by_name(names: list[str], entries: list[dict[str, Any]], problems: Problems) -> Table:
-    """The `bbox` and `score` of entries, together by the pictures' names."""
+    """Return the `bbox` and `score` of entries, grouped by the pictures' names."""
     for index, entry in enumerate(entries):
         if entry.get("bbox") is None:
             problems.add(f"entry {index}", "`bbox` is missing, expected [x, y, width, height]")

@@ -1,7 +1,7 @@
-"""The class of each pixel of an original image, from the logits of a view.
+"""Find the class of each pixel of an original image from the logits of a view.
 
-Between pixels of the logits of which one class is the largest, it stays so: interpolation only weighs them. So logits
-are interpolated where classes meet, a few per cent of a picture, and nowhere else.
+If one class has the largest logit at all neighboring pixels, it also has it between them, since interpolation only
+averages. So logits are interpolated only where classes meet, at a few percent of a picture's pixels.
 
 Legend: C classes, h and w pixels of the logits, H and W of the part of the image that a view shows, N pixels.
 """
@@ -20,22 +20,22 @@ Logits = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
-_MOST_EDGES = 0.25  # of a picture's pixels, above which whole maps are resampled faster
+_MOST_EDGES = 0.25  # share of a picture's pixels; above it, resampling whole maps is faster
 
 
 def restore_classes(logits: Logits, view: View) -> Labels:
-    """The class of each pixel of `view.region`, uint8 (H, W): that of the largest interpolated logit.
+    """Return the class with the largest interpolated logit at each pixel of `view.region`, uint8 (H, W).
 
-    Edges between classes come out smooth, which resampling the classes themselves would not give. Classes that are
-    nowhere the largest are left out, and only pixels that show the image take part.
+    Edges between classes come out smooth, which they would not if the classes themselves were resampled. Classes that
+    are nowhere the largest are left out, and only pixels that show the image take part.
 
     Args:
-        logits: (C, h, w), at the input's size or any other of its aspect, such as that of a decoder.
-        view: that the network saw.
+        logits: (C, h, w), at the input's size or any other size of its aspect, such as a decoder's.
+        view: That the network saw.
     """
     affine, shown = _to_region(logits, view)
     size, first = view.region.size, shown[0]
-    if reduce_first(first, affine, size)[0] is not first:  # it shrinks, and is averaged
+    if reduce_first(first, affine, size)[0] is not first:  # the map shrinks, so it is averaged
         return by_whole_maps(shown, affine, size)
     best = largest(shown)
     rows, columns = _places(affine, 1, size[0], best.shape[0]), _places(affine, 0, size[1], best.shape[1])
@@ -50,7 +50,13 @@ def restore_classes(logits: Logits, view: View) -> Labels:
 
 
 def by_whole_maps(shown: Logits, affine: Affine, size: tuple[int, int]) -> Labels:
-    """As `restore_classes`, one class after the other over the whole picture; averaged first where it shrinks."""
+    """Do what `restore_classes` does by resampling the whole map of each class; maps that shrink are averaged first.
+
+    Args:
+        shown: Logits (C, h, w) of the pixels that show the image.
+        affine: From their pixels to those of the result.
+        size: (H, W) of the result.
+    """
     height, width = size
     best = np.full(size, -np.inf, dtype=np.float32)
     labels = np.zeros(size, dtype=np.uint8)
@@ -65,7 +71,11 @@ def by_whole_maps(shown: Logits, affine: Affine, size: tuple[int, int]) -> Label
 
 
 def largest(logits: Logits) -> Labels:
-    """The first class of the largest logit, uint8 (h, w): as `argmax` over C, but in the order of memory."""
+    """Return the class of the largest logit, uint8 (h, w), like `argmax` over C, but in the order of memory.
+
+    Args:
+        logits: (C, h, w).
+    """
     best = logits[0].copy()
     labels = np.zeros(best.shape, dtype=np.uint8)
     for index in range(1, len(logits)):
@@ -75,18 +85,18 @@ def largest(logits: Logits) -> Labels:
 
 
 def classes_in(labels: Labels) -> Labels:
-    """The classes that occur, sorted."""
+    """Return the classes that occur, sorted."""
     return np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).astype(np.uint8)
 
 
 class _Axis:
-    """Where the pixels of one axis of the output lie between two pixels of the logits."""
+    """The place of each output pixel along one axis, between two pixels of the logits."""
 
     def __init__(self, low: Places, high: Places, weight: npt.NDArray[np.float32]) -> None:
         self.low, self.high, self.weight = low, high, weight
 
     def take(self, columns: "_Axis", values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """(H, W) of (h, w): the value above and left of each output pixel, row by row in memory."""
+        """Return the value above and to the left of each output pixel: (H, W) from (h, w)."""
         return np.take(np.take(values, self.low, axis=0), columns.low, axis=1)
 
     def of(self, places: Places) -> "_Axis":
@@ -94,7 +104,10 @@ class _Axis:
 
 
 def _places(affine: Affine, axis: int, length: int, source: int) -> _Axis:
-    """Axes do not mix: each output row has its input rows; beyond the border the outermost is repeated."""
+    """Locate output pixels along one axis, which is independent of the other.
+
+    Places beyond the border are clipped to it.
+    """
     inverse = invert(affine)
     row = 1 if axis else 0
     place = np.clip(inverse[row, row] * np.arange(length) + inverse[row, 2], 0, source - 1)
@@ -103,7 +116,7 @@ def _places(affine: Affine, axis: int, length: int, source: int) -> _Axis:
 
 
 def _classes_meet(labels: Labels) -> npt.NDArray[np.bool_]:
-    """(h, w): whether a pixel and its neighbors at the right, below, and both are of several classes."""
+    """Return whether a pixel and its neighbors to the right, below and diagonally below differ in class, (h, w)."""
     meet = np.zeros(labels.shape, dtype=np.bool_)
     meet[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     meet[:-1] |= labels[:-1] != labels[1:]
@@ -112,7 +125,7 @@ def _classes_meet(labels: Labels) -> npt.NDArray[np.bool_]:
 
 
 def _interpolated(shown: Logits, classes: Labels, rows: _Axis, columns: _Axis) -> Labels:
-    """The class of N pixels."""
+    """Return the class of N pixels."""
     width = shown.shape[2]
     corners = [
         line * width + column for line in (rows.low, rows.high) for column in (columns.low, columns.high)
@@ -132,7 +145,7 @@ def _interpolated(shown: Logits, classes: Labels, rows: _Axis, columns: _Axis) -
 
 
 def _to_region(logits: Logits, view: View) -> tuple[Affine, Logits]:
-    """The affine from pixels of the logits that show the image to pixels of `view.region`, and those logits."""
+    """Return the affine from pixels of the logits that show the image to pixels of `view.region`, and those logits."""
     height, width = logits.shape[1:]
     scale = resizing(width / view.size[1], height / view.size[0])
     scaled = replace(view, size=(height, width), affine=compose(scale, view.affine))

@@ -1,8 +1,8 @@
-"""How sure a head is of each pixel, from what it answers for an image and for the image's mirror image.
+"""Measure how sure a head is of each pixel.
 
-Classes have a probability of their own. Fields have none: how far the answer for the mirrored image, mirrored back,
-differs from that for the image stands in for it. It is 1 where both agree, whatever the truth is: a measure of doubt,
-not of error.
+Classes have a probability. Fields have none; instead, the prediction for the image is compared with the prediction for
+its mirror image, mirrored back. The result is 1 where both agree, whatever the ground truth is: it measures doubt, not
+error.
 
 Legend: B views, h and w pixels of the input.
 """
@@ -24,14 +24,14 @@ _TINY = 1e-6
 
 
 def measure_of(head: Head, flip: bool) -> Measure:
-    """What the confidence of a head's labels is.
+    """Return the kind of confidence that a head's labels have.
 
-    `peak` of heatmaps, the largest `softmax` of classes, agreement with the mirrored image (`flip`) of fields; of
-    fields without mirrored images 1 wherever there is a label (`known`).
+    `peak` of heatmaps, the largest `softmax` of classes, agreement with the mirrored image (`flip`) of fields; without
+    mirrored images 1 wherever there is a label (`known`).
 
     Args:
-        head: the head.
-        flip: the mirrored images are looked at, too.
+        head: The head.
+        flip: Whether mirrored images are used.
     """
     if head.top_down:
         return "peak"
@@ -42,13 +42,13 @@ def measure_of(head: Head, flip: bool) -> Measure:
 
 
 def confidence_of(head: Head, outputs: Outputs, pair: Pair | None, batch: Batch) -> Tensor:
-    """(B, h, w), 0..1, of a dense head.
+    """Return the confidence of a dense head at each pixel, (B, h, w), 0..1.
 
     Args:
-        head: the head.
-        outputs: its raw outputs, averaged as they are used.
-        pair: those for the images and their mirror images; None where these were not looked at.
-        batch: as of `Head.predict`.
+        head: The head.
+        outputs: Its raw outputs, averaged over flip and scales, (B, ...).
+        pair: Raw outputs for the images and for their mirror images; None without flip test.
+        batch: As for `Head.predict`.
     """
     if isinstance(head, SegmentationHeadBase):
         return at_input_size(outputs, batch).float().softmax(dim=1).amax(dim=1)
@@ -63,18 +63,18 @@ def confidence_of(head: Head, outputs: Outputs, pair: Pair | None, batch: Batch)
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Cosine of the angle between unit vectors; 0 from 90 degrees on."""
+    """Return the cosine of the angle between unit vectors, which is negative beyond 90 degrees."""
     return (a * b).sum(dim=1)
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """The smaller of two depths over the larger, of points that of their z; 0 behind the camera."""
+    """Return the smaller of two depths (or of the z of points) divided by the larger; 0 behind the camera."""
     near, far = torch.minimum(a[:, -1], b[:, -1]), torch.maximum(a[:, -1], b[:, -1])
     return torch.where(near > 0, near / far.clamp(min=_TINY), 0)
 
 
 def _closeness(a: Tensor, b: Tensor) -> Tensor:
-    """1 minus the largest difference of a channel, of values 0..1."""
+    """Return 1 minus the largest difference over channels, for values in 0..1."""
     return 1 - (a - b).abs().amax(dim=1)
 
 

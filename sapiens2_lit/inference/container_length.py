@@ -1,4 +1,4 @@
-"""How long a video file says it is, by the sizes in its container: a file that is shorter was cut off.
+"""Read the length of a video file from the sizes in its container: a shorter file was cut off.
 
 Formats: ISO/IEC 14496-12 (mp4, mov), RFC 8794 and RFC 9559 (Matroska, WebM), Microsoft's RIFF (avi).
 """
@@ -14,10 +14,10 @@ _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
 def missing_bytes(file: Path) -> int:
-    """How many bytes a video file lacks at its end; 0 if none, or if its container does not tell.
+    """Return how many bytes a video file lacks at its end; 0 if none, or if its container does not tell.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: The file cannot be read.
     """
     size = file.stat().st_size
     with file.open("rb") as opened:
@@ -35,7 +35,7 @@ def missing_bytes(file: Path) -> int:
 
 
 def _boxes(file: BinaryIO, size: int) -> int:
-    """Where the last of the boxes ends; one of a kind that nobody knows ends them."""
+    """Return where the last box ends; an unknown kind of box ends the search."""
     end = 0
     while end < size:
         file.seek(end)
@@ -52,7 +52,7 @@ def _boxes(file: BinaryIO, size: int) -> int:
 
 
 def _riff(file: BinaryIO, size: int) -> int:
-    """Where the last of the RIFF chunks ends: large avi files have several."""
+    """Return where the last RIFF chunk ends: large avi files have several."""
     end = 0
     while end < size:
         file.seek(end)
@@ -64,7 +64,7 @@ def _riff(file: BinaryIO, size: int) -> int:
 
 
 def _matroska(file: BinaryIO) -> int:
-    """Where the segment ends; 0 where its length is unknown, as in live recordings."""
+    """Return where the segment ends; 0 if its length is unknown, as in live recordings."""
     file.seek(4)
     header = _number(file)
     if header is None:
@@ -77,7 +77,7 @@ def _matroska(file: BinaryIO) -> int:
 
 
 def _number(file: BinaryIO) -> int | None:
-    """The length of an element; None where it is unknown."""
+    """Return the length of an element; None if it is unknown."""
     first = file.read(1)
     if not first or not first[0]:
         return None

@@ -1,4 +1,4 @@
-"""Who is where: detectors of torchvision and transformers, made to answer with boxes of people."""
+"""Find people with detectors of torchvision and transformers, wrapped to return boxes of people."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -22,14 +22,14 @@ Boxes = npt.NDArray[np.float32]
 
 
 class Detector(ABC):
-    """Finds people in one image; called as `detector(image)`.
+    """A detector of people in one image; called as `detector(image)`.
 
     Args:
-        threshold: the least score of a box.
-        nms: of two boxes whose intersection over union is larger, the better stays.
+        threshold: Least score of a box.
+        nms: If the intersection over union of two boxes is larger, only the better one is kept.
 
     Raises:
-        SettingError: an argument is out of its range.
+        SettingError: An argument is out of its range.
     """
 
     def __init__(self, threshold: float = 0.5, nms: float = 0.7) -> None:
@@ -41,13 +41,19 @@ class Detector(ABC):
 
     @property
     def input_side(self) -> int | None:
-        """The longer side of what its network sees, in pixels; None where it is not known."""
+        """The longer side of the network's input, in pixels; None if it is not known."""
         return None
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> Boxes:
-        """People in RGB uint8 (H, W, 3), the surest first: (N, 5) x, y, width, height in pixels, score; N may be 0.
+        """Return the people in an image, best first.
 
-        A box spans from border to border of its pixels, and no farther than the image.
+        A box includes the outer borders of its pixels, and does not extend beyond the image.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+
+        Returns:
+            (N, 5) x, y, width, height in pixels, score; N may be 0.
         """
         corners, scores = self.find(image)
         height, width = image.shape[:2]
@@ -61,18 +67,22 @@ class Detector(ABC):
 
     @abstractmethod
     def find(self, image: npt.NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """Candidates: (N, 4) left, top, right, bottom in pixels, and scores (N,)."""
+        """Return candidates: boxes (N, 4) left, top, right, bottom in pixels, and scores (N,).
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+        """
 
 
 class TorchvisionDetector(Detector):
-    """A detector of torchvision, or one that is called like them.
+    """A detector of torchvision, or a network with the same interface.
 
     Args:
-        model: called with a list of images (3, H, W) in 0..1; answers, for each, `boxes`, `labels` and `scores`.
-        person: the label of people.
-        device: where it runs.
-        threshold: as for `Detector`.
-        nms: as for `Detector`.
+        model: Called with a list of images (3, H, W) in 0..1; returns `boxes`, `labels` and `scores` for each.
+        person: The label of people.
+        device: Where it runs.
+        threshold: As for `Detector`.
+        nms: As for `Detector`.
     """
 
     def __init__(
@@ -106,14 +116,14 @@ class TransformersDetector(Detector):
     """A model of `transformers`' `AutoModelForObjectDetection`: DETR, RT-DETR, D-FINE, YOLOS and others.
 
     Args:
-        model: the model, whose `config.id2label` names its classes.
-        processor: its image processor.
-        device: where it runs.
-        threshold: as for `Detector`.
-        nms: as for `Detector`.
+        model: The model, whose `config.id2label` names its classes.
+        processor: Its image processor.
+        device: Where it runs.
+        threshold: As for `Detector`.
+        nms: As for `Detector`.
 
     Raises:
-        SettingError: none of its classes is of people.
+        SettingError: None of its classes means people.
     """
 
     def __init__(
@@ -154,20 +164,21 @@ def build_detector(
     nms: float = 0.7,
     weights: str | Path | None = None,
 ) -> Detector:
-    """A detector by its name, with its weights.
+    """Return a detector by its name, with its weights.
 
     Args:
-        name: `torchvision/` and one of its detectors, such as `torchvision/fasterrcnn_resnet50_fpn_v2`; else the hub id
-            or the folder of an object detector of `transformers`, such as `PekingU/rtdetr_r50vd`.
-        device: where it runs.
-        threshold: the least score of a box.
-        nms: of two boxes whose intersection over union is larger, the better stays.
-        weights: of a detector of torchvision, a file of its tensors (.pth, .safetensors); those of COCO, from the
-            network or torch.hub's folder, where absent.
+        name: `torchvision/` and the name of a detector, such as `torchvision/fasterrcnn_resnet50_fpn_v2`; or the hub
+            id or the folder of an object detector of `transformers`, such as `PekingU/rtdetr_r50vd`.
+        device: Where it runs.
+        threshold: Least score of a box.
+        nms: If the intersection over union of two boxes is larger, only the better one is kept.
+        weights: File with tensors of a torchvision detector (.pth, .safetensors); None for those of COCO, from the
+            network or torch.hub's folder.
 
     Raises:
-        SettingError: no such detector, `transformers` is not installed, or `weights` are given for one of its models.
-        WeightsError: its weights cannot be had.
+        SettingError: There is no such detector, `transformers` is not installed, or `weights` are given for one of its
+            models.
+        WeightsError: The weights cannot be loaded.
     """
     if name.startswith(TORCHVISION):
         model, person = load_torchvision(name.removeprefix(TORCHVISION), weights)

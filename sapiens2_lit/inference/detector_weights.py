@@ -1,4 +1,4 @@
-"""The networks of detectors, with their weights, and which of their labels means people."""
+"""Load the networks of detectors with their weights, and find which of their labels means people."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -11,12 +11,17 @@ from torch import Tensor, nn
 from sapiens2_lit.checkpoints import read_weights
 from sapiens2_lit.errors import SettingError, WeightsError
 
-PERSON_NAMES = ("person", "people", "human", "pedestrian")  # the first that a detector knows
+PERSON_NAMES = ("person", "people", "human", "pedestrian")  # the first one that a detector has is used
 TORCHVISION = "torchvision/"
 
 
 def load_torchvision(name: str, weights: str | Path | None = None) -> tuple[nn.Module, int]:
-    """A detector of torchvision with its best weights, or those of a file, and its label of people."""
+    """Return a torchvision detector with its best weights, or those of a file, and its label of people.
+
+    Raises:
+        SettingError: torchvision has no such detector, or `load_file` raises it.
+        WeightsError: The weights cannot be downloaded, or `load_file` raises it.
+    """
     from torchvision.models import detection, get_model, get_model_weights, list_models
 
     if name not in (known := list_models(detection)):
@@ -29,26 +34,26 @@ def load_torchvision(name: str, weights: str | Path | None = None) -> tuple[nn.M
         model = get_model(name, weights=best)
     except (OSError, URLError, RuntimeError) as error:
         raise WeightsError(
-            f"--detector {TORCHVISION}{name}: its weights cannot be had: {error}. Without a network, fetch {best.url} "
-            "elsewhere and give the file by --detector_weights FILE, or put it into the folder `checkpoints` of "
-            "torch.hub.get_dir()."
+            f"--detector {TORCHVISION}{name}: its weights cannot be loaded: {error}. Without a network, download "
+            f"{best.url} elsewhere and give the file by --detector_weights FILE, or put it into the folder "
+            "`checkpoints` of torch.hub.get_dir()."
         ) from error
     return model, person
 
 
 def load_file(name: str, file: Path, names: Mapping[int, str]) -> tuple[nn.Module, int]:
-    """A detector of torchvision with the tensors of a file, and its label of people.
+    """Return a torchvision detector with the tensors of a file, and its label of people.
 
-    A file of two classes, the background and one other, is of a detector that was trained further, on people.
+    A file with two classes, background and one other, is taken for a detector that was fine-tuned on people.
 
     Args:
-        name: of the detector.
+        name: Of the detector.
         file: .pth or .safetensors.
-        names: of the classes that it has in torchvision.
+        names: The detector's classes in torchvision.
 
     Raises:
-        WeightsError: the file is not there, or its tensors are not of this detector.
-        SettingError: it has several classes, whose names a file of tensors does not tell.
+        WeightsError: The file does not exist, or its tensors are not of this detector.
+        SettingError: It has several other classes, whose names a file of tensors does not tell.
     """
     from torchvision.models import get_model
 
@@ -69,16 +74,17 @@ def load_file(name: str, file: Path, names: Mapping[int, str]) -> tuple[nn.Modul
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise WeightsError(f"{option}: no weights of torchvision's {name}: {last_line(error)}") from error
+        raise WeightsError(f"{option}: not weights of torchvision's {name}: {last_line(error)}") from error
     return model, person
 
 
 def num_classes(tensors: Mapping[str, Tensor], usual: Mapping[str, Tensor], count: int) -> int:
-    """How many classes a detector's tensors are of, by the first that has another length than usual.
+    """Return a detector's number of classes, from the first tensor with another length than usual.
 
     Args:
-        tensors: those of a file.
-        usual: those of the detector with `count` classes.
+        tensors: Of the file, of any shape.
+        usual: Of the detector with `count` classes, by the same names and of the usual shapes.
+        count: The usual number of classes.
     """
     for key, value in usual.items():
         found = tensors.get(key)
@@ -88,14 +94,19 @@ def num_classes(tensors: Mapping[str, Tensor], usual: Mapping[str, Tensor], coun
 
 
 def load_transformers(name: str) -> tuple[Any, Any]:
-    """A detector of `transformers`, and its image processor."""
+    """Return a detector of `transformers`, and its image processor.
+
+    Raises:
+        SettingError: transformers is not installed, or the name is probably a mistyped word.
+        WeightsError: The detector is not found.
+    """
     if "/" not in name and not Path(name).exists() and (near := get_close_matches(name, ("self", "none"), 1)):
         raise SettingError(f"--detector {name}: no such folder; did you mean {near[0]}?")
     try:
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
     except ImportError as error:
         raise SettingError(
-            f"--detector {name} is one of transformers: pip install 'sapiens2-lit[hf]'; or take one of torchvision, "
+            f"--detector {name} needs transformers: pip install 'sapiens2-lit[hf]'; or use one of torchvision, "
             f"such as {TORCHVISION}fasterrcnn_resnet50_fpn_v2"
         ) from error
     try:
@@ -103,16 +114,16 @@ def load_transformers(name: str) -> tuple[Any, Any]:
         processor = AutoImageProcessor.from_pretrained(name)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise WeightsError(
-            f"--detector {name}: not found, or no object detector of transformers: {first_line(error)}"
+            f"--detector {name}: not found, or not an object detector of transformers: {first_line(error)}"
         ) from error
     return model, processor
 
 
 def find_person(names: Mapping[int, str], detector: str) -> int:
-    """The label whose name means people; the only one, if there is but one.
+    """Return the label whose name means people; the only label, if there is just one.
 
     Raises:
-        SettingError: there is none.
+        SettingError: No label means people.
     """
     labels = {name.lower(): label for label, name in names.items()}
     for name in PERSON_NAMES:
@@ -128,8 +139,10 @@ def find_person(names: Mapping[int, str], detector: str) -> int:
 
 
 def last_line(error: BaseException) -> str:
+    """Return the last line of an error's message."""
     return str(error).strip().rpartition("\n")[2].strip()
 
 
 def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message."""
     return str(error).strip().partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Task models as they were released, or exported by us: which task, size and vocabulary, from the file alone."""
+"""Load released task models, and exported ones: task, size and vocabulary are read from the file alone."""
 
 import logging
 import re
@@ -39,14 +39,14 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Released:
-    """Networks read from a task model.
+    """The networks of a task model.
 
     Attributes:
-        network: with its weights; its one head has the name of its task.
-        image_size: (height, width) of the input that it was trained on.
-        config: the configuration that the file names, else empty.
-        origin: where it came from.
-        place: the file or folder here.
+        network: With its weights; its one head is named after its task.
+        image_size: (height, width) of the input in training.
+        config: The configuration in the file; empty if it has none.
+        origin: The source as it was given.
+        place: The local file or folder.
     """
 
     network: Network
@@ -57,18 +57,18 @@ class Released:
 
 
 def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
-    """The networks of a task file, a folder or a hub id, with their weights.
+    """Return the networks of a task file, a folder or a hub id, with their weights.
 
-    A file of ours may hold its configuration in its header; else the name of the head's last layer tells the task,
-    shapes tell the size, and keypoints or classes are known by their number.
+    An exported file may hold its configuration in its header. Otherwise the name of the head's last layer tells the
+    task, shapes tell the size, and the number of keypoints or classes tells the vocabulary.
 
     Args:
-        source: the file, the folder or the hub id.
-        trust: classes or modules that its configuration may name, as of `load_model`.
+        source: The file, the folder or the hub id.
+        trust: Classes or modules that its configuration may name, as for `load_model`.
 
     Raises:
-        UntrustedError: its configuration names a class that is not trusted.
-        WeightsError: it is not found, has no head, or one whose vocabulary nobody knows.
+        UntrustedError: Its configuration names a class that is not trusted.
+        WeightsError: It is not found, has no head, or has one with an unknown vocabulary.
     """
     place = find_folder(source)
     found = read_weights(place)
@@ -87,26 +87,26 @@ def read_released(source: str | Path, trust: Iterable[str] = ()) -> Released:
 
 
 def find_folder(source: str | Path) -> Path:
-    """The file or folder here that a source means: itself, or where the hub's cache has it."""
+    """Return the local file or folder of a source: itself, or its place in the hub's cache."""
     path = Path(source).expanduser()
     return path if path.exists() else fetch(str(source), find_files)[0].parent
 
 
 def config_of(place: Path) -> dict[str, Any]:
-    """The configuration in a task file of ours, or nothing.
+    """Return the configuration in an exported task file; empty if there is none.
 
     Raises:
-        WeightsError: it cannot be read.
+        WeightsError: The file cannot be read.
     """
     files = [place] if place.is_file() else find_files(place)
     return read_task_config(files[0]) if len(files) == 1 else {}
 
 
 def find_task(tensors: Mapping[str, object], origin: str) -> str:
-    """The TASK of the head's last layer, `decode_head.conv_TASK`.
+    """Return the TASK of the head's last layer, `decode_head.conv_TASK`.
 
     Raises:
-        WeightsError: there is no head, or none of a known task.
+        WeightsError: There is no head, or its task is unknown.
     """
     head = [name for name in tensors if name.startswith("decode_head.")]
     for task in TASKS:
@@ -114,13 +114,13 @@ def find_task(tensors: Mapping[str, object], origin: str) -> str:
             return task
     if any(name.startswith("heads.") for name in tensors):
         raise WeightsError(
-            f"{origin}: has heads of ours, but not how they were made; give the run's checkpoint (.ckpt)."
+            f"{origin}: has heads of sapiens2-lit, but not how they were made; give the run's checkpoint (.ckpt)."
         )
     if not head:
         example = "facebook/sapiens-seg-0.3b" if is_sapiens1(tensors) else "facebook/sapiens2-seg-0.4b"
         raise WeightsError(
-            f"{origin}: has no head (`decode_head.`), as of a pretrained backbone: there is nothing to predict with. "
-            f"Expected a task model such as {example}, or a checkpoint of a run."
+            f"{origin}: has no head (`decode_head.`) to predict with; it is probably a pretrained backbone. Expected a "
+            f"task model such as {example}, or a checkpoint of a run."
         )
     raise WeightsError(
         f"{origin}: has a head of an unknown task ({', '.join(sorted(head)[:3])}, ...), expected a last layer "
@@ -129,10 +129,14 @@ def find_task(tensors: Mapping[str, object], origin: str) -> str:
 
 
 def backbone_size(tensors: Tensors, origin: str) -> str | dict[str, Any]:
-    """The size of a Sapiens2 backbone, from its shapes: its name, or where it has none its width, depth and the rest.
+    """Return the size of a Sapiens2 backbone from its shapes: its name, or width, depth and the rest if it has no name.
+
+    Args:
+        tensors: Of the file, of any shape.
+        origin: For messages.
 
     Raises:
-        WeightsError: a tensor that every such backbone has is not there.
+        WeightsError: A tensor that every such backbone has is missing.
     """
     names = {name.removeprefix("backbone."): tensor for name, tensor in tensors.items()}
     try:
@@ -148,24 +152,32 @@ def backbone_size(tensors: Tensors, origin: str) -> str | dict[str, Any]:
 
 
 def count_blocks(names: Mapping[str, Tensor], prefix: str) -> int:
+    """Return the number of blocks below a prefix, from the tensors' names.
+
+    Args:
+        names: Tensors by name, of any shape.
+        prefix: Regular expression before the block's number.
+    """
     found = (re.match(rf"{prefix}\.(\d+)\.", name) for name in names)
     return max((int(match[1]) + 1 for match in found if match), default=0)
 
 
 def declared_size(place: Path) -> tuple[int, int] | None:
-    """(height, width) that a config.json beside the weights declares, if any."""
+    """Return the (height, width) in a config.json beside the weights; None if there is none."""
     size = read_config(place).get("image_size")
     return (size[0], size[1]) if isinstance(size, list) and len(size) == 2 else None
 
 
 def infer_settings(tensors: Tensors, place: Path, origin: str) -> dict[str, Any]:
-    """The settings of backbone and head, as `model` of a configuration has them, from what the tensors show.
+    """Infer the settings of backbone and head, in the form of a configuration's `model`, from the tensors.
 
     Args:
-        place: of the weights, beside which a config.json may say the input's size and the names of classes.
+        tensors: Of the file, of any shape.
+        place: Of the weights; a config.json beside it may have the input's size and the names of classes.
+        origin: For messages.
 
     Raises:
-        WeightsError: there is no head of a known task, or no vocabulary has that number of keypoints or classes.
+        WeightsError: There is no head of a known task, or no vocabulary has this number of keypoints or classes.
     """
     task = find_task(tensors, origin)
     if is_sapiens1(tensors):
@@ -189,10 +201,16 @@ def infer_settings(tensors: Tensors, place: Path, origin: str) -> dict[str, Any]
 
 
 def infer_v1(tensors: Tensors, task: str, place: Path, origin: str) -> dict[str, Any]:
-    """As `infer_settings`, of a task model of Sapiens v1.
+    """Do what `infer_settings` does for a task model of Sapiens v1.
+
+    Args:
+        tensors: Of the file, of any shape.
+        task: Of its head.
+        place: Of the weights.
+        origin: For messages.
 
     Raises:
-        WeightsError: as `infer_settings`; or its size has no name here, or its positions are of no known grid.
+        WeightsError: As `infer_settings`; or the size is unknown, or the positions fit no known grid.
     """
     shape = shape_of(tensors, origin, BACKBONE)
     size, grid = known_size_name(shape.width, shape.depth, origin), grid_of(shape.positions)
@@ -225,13 +243,16 @@ def infer_v1(tensors: Tensors, task: str, place: Path, origin: str) -> dict[str,
 
 
 def find_classes(place: Path, count: int, origin: str, shipped: Mapping[int, str]) -> str | Classes:
-    """The classes that config.json names (`id2label`); without names, or with those of a shipped vocabulary, that.
+    """Return the classes of a file: a shipped vocabulary, or the names in config.json (`id2label`) if they differ.
 
     Args:
-        shipped: vocabularies of released models, by their number of classes.
+        place: Of the weights, beside which config.json may lie.
+        count: Number of classes.
+        origin: For messages.
+        shipped: Vocabularies of released models, by number of classes.
 
     Raises:
-        WeightsError: nobody knows the classes, or a name is there twice.
+        WeightsError: The classes are unknown, or a name occurs twice.
     """
     names = class_names(place, count)
     if names is None:
@@ -245,15 +266,26 @@ def find_classes(place: Path, count: int, origin: str, shipped: Mapping[int, str
 
 
 def plain(names: Iterable[str]) -> list[str]:
-    """Names without case, spaces and other signs."""
+    """Return names in lower case, without spaces and punctuation."""
     return [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
 
 
 def choose(vocabularies: Mapping[int, str], count: int, what: str, origin: str) -> str:
+    """Return the vocabulary with a number of entries.
+
+    Args:
+        vocabularies: By number of entries.
+        count: Number of entries in the file.
+        what: `keypoints` or `classes`, for messages.
+        origin: For messages.
+
+    Raises:
+        WeightsError: There is none.
+    """
     if count not in vocabularies:
         known = ", ".join(f"{number} ({name})" for number, name in vocabularies.items())
         raise WeightsError(
-            f"{origin}: has {count} {what}, whose names the file does not say; expected one of {known}. Give the "
+            f"{origin}: has {count} {what}, but not their names; expected one of {known}. Give the "
             "checkpoint (.ckpt) of the run that trained it"
             + (
                 ", or write the names as `id2label` into a config.json beside it."

@@ -1,4 +1,4 @@
-"""Which heads see which views of which images."""
+"""Decide which heads see which views of which images."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ Group = tuple[list[str], list[View]]
 
 @dataclass(frozen=True)
 class Grouping:
-    """What the heads of a model see.
+    """The assignment of a model's heads to views.
 
     Attributes:
-        model: backbone and heads.
-        top_down: the heads that see people one by one.
-        dense: all others.
-        crop_dense: those see people one by one, too.
-        padding: factor on the sides of people's boxes.
+        model: Backbone and heads.
+        top_down: Names of the heads that see people one by one.
+        dense: Names of all others.
+        crop_dense: Whether dense heads see people one by one, too.
+        padding: Factor on the sides of people's boxes.
     """
 
     model: InferenceModel
@@ -37,12 +37,12 @@ class Grouping:
         predictions: Sequence[Prediction],
         seen: Collection[int] = (),
     ) -> list[Group]:
-        """Heads and their views; each group is one run of the backbone over its views.
+        """Return groups of heads with their views; each group is one pass of the backbone over its views.
 
         Args:
-            people: of each image the boxes (N, 5), or None for the whole of it.
-            predictions: of the images.
-            seen: images whose whole has been predicted on already.
+            people: For each image the boxes (N, 5), or None for the whole image.
+            predictions: Of the images.
+            seen: Images whose whole view has already been predicted on.
         """
         on_crops = [*self.top_down, *(self.dense if self.crop_dense else [])]
         on_wholes = [name for name in self.dense if name not in on_crops]
@@ -67,6 +67,12 @@ class Grouping:
         return [(names, views) for names, views in groups if names and views]
 
     def whole(self, place: int, prediction: Prediction, as_person: bool = False) -> View:
-        """The view of the whole of an image, as the model was trained."""
+        """Return the view of a whole image, shown as in training.
+
+        Args:
+            place: Of the image in its batch.
+            prediction: Of the image.
+            as_person: Whether to place it like the crop around a person who fills the image.
+        """
         size, view = prediction.image_size, self.model.view
         return whole_view(place, size, self.model.image_size, as_person=as_person, view=view)

@@ -1,4 +1,4 @@
-"""Work on many things at once whose results come in order, with so many bytes between the ends and no more."""
+"""Work on many items at once and return results in order, with a limit on the bytes in between."""
 
 import threading
 from collections import deque
@@ -15,19 +15,19 @@ MEBIBYTE = 1 << 20
 def in_order(
     function: Callable[[T], R], items: Iterable[T], pool: Executor, size: Callable[[T], int], limit: int
 ) -> Generator[R, None, None]:
-    """`map(function, items)`, some at a time in `pool`; `items` are taken by the thread that takes the results.
+    """Do what `map(function, items)` does, several items at a time in `pool`; the calling thread takes the items.
 
-    Closing it, or an error, waits for what runs and drops what does not run yet.
+    Closing the generator, or an error, waits for running calls and drops those that have not started.
 
     Args:
-        function: run by the pool.
-        items: taken when there is room, while results of earlier ones are waited for.
-        pool: threads.
-        size: bytes that an item and its result take.
-        limit: bytes of all items whose results have not been taken; one item is always let in.
+        function: Run by the pool.
+        items: Taken when there is room, while the caller waits for earlier results.
+        pool: Threads.
+        size: Returns the bytes that an item and its result take.
+        limit: Bytes of all items whose results have not been taken; one item is always allowed.
 
     Raises:
-        Exception: whatever `function` or `items` raises, behind the results of the items before.
+        Exception: Whatever `function` or `items` raises, after the results of earlier items.
     """
     waiting: deque[tuple[Future[R], int]] = deque()
     source = iter(items)
@@ -60,7 +60,9 @@ def in_order(
         if error is not None:
             raise error
     finally:
-        for future, _ in reversed(waiting):  # so that none begins whose predecessor never will, see `Turn`
+        for future, _ in reversed(
+            waiting
+        ):  # last first, so that no call starts whose predecessor never will, see `Turn`
             future.cancel()
         for future, _ in waiting:
             if not future.cancelled():
@@ -68,12 +70,12 @@ def in_order(
 
 
 class Turn:
-    """The place of a thing in the order, for what threads of `in_order` do one after the other.
+    """An item's place in the order, for work that threads of `in_order` do one after the other.
 
-    A thread waits for threads that have begun before it, and for no others. Whoever has a turn must `end` it.
+    A thread waits only for threads that started before it. A thread that has a turn must `end` it.
 
     Args:
-        before: the turn of the thing before; None of the first.
+        before: The previous item's turn; None for the first.
     """
 
     def __init__(self, before: "Turn | None") -> None:
@@ -81,23 +83,28 @@ class Turn:
         self._over = threading.Event()
 
     def wait(self) -> None:
-        """Until all turns before have ended."""
+        """Wait until all earlier turns have ended."""
         if self._before is not None:
             self._before._over.wait()
-            self._before = None  # else all turns since the first would be kept
+            self._before = None  # otherwise all turns since the first would stay in memory
 
     def end(self) -> None:
-        """Let the next one do its work, whatever has become of this one."""
+        """Let the next item proceed, whatever has become of this one."""
         self._over.set()
 
 
 def ahead(items: Generator[T, None, None], size: Callable[[T], int], limit: int) -> Generator[T, None, None]:
-    """The same items, made by a thread that is ahead of who takes them by `limit` bytes, or by one item.
+    """Yield the same items, produced by a thread that runs ahead of the consumer by `limit` bytes, or by one item.
 
     Closing it closes `items` and ends the thread.
 
+    Args:
+        items: Closed at the end.
+        size: Returns the bytes that an item takes.
+        limit: Bytes of items that have not been taken.
+
     Raises:
-        Exception: whatever `items` raises, behind the items before it.
+        Exception: Whatever `items` raises, after the items before it.
     """
     reader = _Reader(items, size, limit)
     try:
@@ -107,7 +114,7 @@ def ahead(items: Generator[T, None, None], size: Callable[[T], int], limit: int)
 
 
 class _Reader(Generic[T]):
-    """A thread that iterates, and what it has found."""
+    """A thread that iterates, and the items that it has found."""
 
     def __init__(self, items: Generator[T, None, None], size: Callable[[T], int], limit: int) -> None:
         self.items = items
@@ -137,7 +144,7 @@ class _Reader(Generic[T]):
             raise self.error
 
     def stop(self) -> None:
-        """End the thread; what it has found is dropped."""
+        """End the thread and drop its items."""
         with self.changed:
             self.stopped = True
             self.found.clear()
@@ -158,7 +165,7 @@ class _Reader(Generic[T]):
                         self.changed.wait()
                     if self.stopped:
                         return
-        except BaseException as error:  # told to who takes the items
+        except BaseException as error:  # raised in the consumer's thread
             self.error = error
         finally:
             self.items.close()

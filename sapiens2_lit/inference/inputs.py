@@ -1,4 +1,4 @@
-"""What users give: images of several kinds, and boxes."""
+"""Check what users pass in: images of several kinds, and boxes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,14 +19,14 @@ LONGEST_SIDE = 32766  # pixels; OpenCV resamples no larger images
 
 
 def read(image: Image, place: int = 0) -> RGB:
-    """An image as RGB uint8 (H, W, 3).
+    """Return an image as RGB uint8 (H, W, 3).
 
     Args:
-        image: RGB uint8 (H, W, 3), a PIL image, which is turned upright as its EXIF orientation says, or a path.
-        place: among the images given, for messages.
+        image: RGB uint8 (H, W, 3); a PIL image, which is turned upright by its EXIF orientation; or a path.
+        place: Index among the given images, for messages.
 
     Raises:
-        DataError: it is of another kind or shape, or cannot be read.
+        DataError: It is of another kind or shape, or cannot be read.
     """
     if isinstance(image, str | Path):
         from sapiens2_lit.data.readers.images import read_image
@@ -45,10 +45,14 @@ def read(image: Image, place: int = 0) -> RGB:
 
 
 def check(image: npt.NDArray[np.generic], name: str) -> RGB:
-    """The array, if it is an image that can be predicted on.
+    """Return the array if it is an image (H, W, 3) that can be predicted on.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        name: For messages.
 
     Raises:
-        DataError: another type or shape, no pixels, or a side beyond what can be resampled.
+        DataError: It has another type or shape, no pixels, or a side that is too long to resample.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise DataError(
@@ -63,10 +67,14 @@ def check(image: npt.NDArray[np.generic], name: str) -> RGB:
 
 
 def check_boxes(boxes: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
-    """Boxes as float32 (N, 5): x, y, width, height in pixels and score, 1 where it is not given.
+    """Return boxes as float32 (N, 5): x, y, width, height in pixels and score, which is 1 if not given.
+
+    Args:
+        boxes: (N, 4) or (N, 5).
+        name: For messages.
 
     Raises:
-        DataError: another shape, or a box that is not finite or has no area.
+        DataError: They have another shape, or a box is not finite or has no area.
     """
     try:
         found = np.asarray(boxes, dtype=np.float32)
@@ -90,16 +98,16 @@ def check_boxes(boxes: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
 
 
 def per_image(boxes: Boxes | Sequence[Boxes], count: int) -> list[Boxes]:
-    """Boxes of each of several images.
+    """Return one entry of boxes for each image.
 
     Raises:
-        SettingError: not as many as there are images.
+        SettingError: There are more or fewer entries than images.
     """
     if boxes is None:
         return [None] * count
     given = list(boxes)  # type: ignore[arg-type]  # an array-like that holds boxes of several images
     if len(given) != count:
         raise SettingError(
-            f"boxes: found those of {len(given)} images, expected {count}: an entry for each, None for the whole image."
+            f"boxes: found boxes of {len(given)} images, expected {count}: an entry for each, None for the whole image."
         )
     return given

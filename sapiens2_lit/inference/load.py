@@ -1,4 +1,4 @@
-"""A predictor from what users have: a run, a checkpoint, a task model."""
+"""Make a predictor from a run, a checkpoint, or a task model."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,26 +23,28 @@ def load(
     allow_nonfinite: bool = False,
     **options: Any,
 ) -> Predictor:
-    """A predictor with the networks of a checkpoint, of a released task model, or of a `transformers` model.
+    """Return a predictor with the networks of a checkpoint, of a released task model, or of a `transformers` model.
 
     Args:
-        source: a run or a folder of runs (its best checkpoint, else its last), a checkpoint of ours (.ckpt), or a task
-            model: a file, a folder or a hub id such as `facebook/sapiens2-seg-0.4b`.
-        device: where it runs; `auto` for CUDA or MPS where there is one, else the CPU.
+        source: A run or a folder of runs (its best checkpoint, else its last), a checkpoint (.ckpt), or a task model: a
+            file, a folder or a hub id such as `facebook/sapiens2-seg-0.4b`.
+        device: Where it runs; `auto` for CUDA or MPS if there is one, else the CPU.
         precision: `float32`, or `bf16` by autocast.
-        compile: compile the backbone's blocks and the decoders in place.
-        ema: take the averaged weights where a checkpoint has them.
-        backbone: where the pretrained backbone of a checkpoint is that holds only what was trained, if it has moved.
-        trust: classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
-            package, torch and lightning; those of the variable SAPIENS2_LIT_TRUST, separated by commas, are, too.
-        allow_nonfinite: load weights that are NaN or infinite.
-        options: of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector, tiles,
+        compile: Compile the backbone's blocks and the decoders in place.
+        ema: Use averaged weights if a checkpoint has them.
+        backbone: Place of the pretrained backbone, if it has moved; for checkpoints that hold only the trained
+            parameters.
+        trust: Classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
+            package, torch and lightning; those in the variable SAPIENS2_LIT_TRUST, separated by commas, are also
+            trusted.
+        allow_nonfinite: Load weights that are NaN or infinite.
+        options: Of the `Predictor`: batch_size, flip, scales, dense_view, box_padding, mask_with, detector, tiles,
             person_score, confidence.
 
     Raises:
-        UntrustedError: the file names a class that is not trusted; nothing of it was imported.
-        WeightsError: nothing is there, it is no model that can predict, or a weight is not finite.
-        SettingError: naming the setting, what was found and what was expected.
+        UntrustedError: The file names a class that is not trusted; nothing of it was imported.
+        WeightsError: The source is not found or is not a model that can predict, or a weight is not finite.
+        SettingError: Naming the setting, what was found and what was expected.
     """
     folder = Path(source).expanduser()
     model = load_model(

@@ -1,4 +1,4 @@
-"""Where people are, by a segmentation or matting head, and dense maps that say nothing elsewhere."""
+"""Find the pixels of people by a segmentation or matting head, and mask dense maps outside of them."""
 
 import numpy as np
 import numpy.typing as npt
@@ -16,24 +16,28 @@ _LEAST_ALPHA = 0.5
 
 
 def tells_people(head: Head) -> bool:
-    """Whether a head says where people are: classes with a background, or a matte."""
+    """Return whether a head tells people from background: classes with a background, or a matte."""
     return isinstance(head, MattingHead) or (
         isinstance(head, SegmentationHeadBase) and head.classes.background is not None
     )
 
 
 def check_mask_head(model: InferenceModel, name: str) -> None:
-    """Raise SettingError unless the head called `name` says where people are."""
+    """Check that a head tells people from background.
+
+    Raises:
+        SettingError: It does not, or there is no such head.
+    """
     able = [head_name for head_name, head in model.named_heads() if tells_people(head)]
     if name not in able:
         raise SettingError(
-            f"mask_with: {name!r} is no head of {model.origin} that says where people are (classes with a background, "
-            f"or a matte); such are: {', '.join(able) or 'none'}."
+            f"mask_with: {name!r} is not a head of {model.origin} that tells people from background (classes with a "
+            f"background, or a matte); heads that do: {', '.join(able) or 'none'}."
         )
 
 
 def people_of(prediction: Prediction, head: str) -> npt.NDArray[np.bool_]:
-    """(H, W): pixels of people, by the maps of a segmentation or matting head."""
+    """Return the pixels of people (H, W), by the maps of a segmentation or matting head."""
     maps = prediction.maps.get(head, {})
     if "alpha" in maps:
         with np.errstate(invalid="ignore"):
@@ -47,7 +51,12 @@ def people_of(prediction: Prediction, head: str) -> npt.NDArray[np.bool_]:
 
 
 def mask_maps(prediction: Prediction, people: npt.NDArray[np.bool_]) -> None:
-    """Make what float maps say outside of people unknown (NaN), in place; masks and mattes stay as they are."""
+    """Set float maps outside of people to NaN, in place; class maps and mattes stay unchanged.
+
+    Args:
+        prediction: Of one image.
+        people: (H, W).
+    """
     for maps in prediction.maps.values():
         for key, values in maps.items():
             kind = map_kind(key)

@@ -1,4 +1,4 @@
-"""The networks of a checkpoint or of a released file, ready to predict: plain PyTorch, no Trainer."""
+"""Load the networks of a checkpoint or of a released file, ready to predict: plain PyTorch, no Trainer."""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
@@ -29,20 +29,20 @@ log = logging.getLogger(__name__)
 
 
 class InferenceModel(Network):
-    """A network in evaluation mode, whose parameters want no gradients, and what is known of its origin.
+    """A network in evaluation mode, without gradients, with facts about its origin.
 
     Args:
-        backbone: the network that turns images into feature maps.
-        heads: by name, what turns feature maps into results.
-        image_size: (height, width) of the input; the backbone's own where absent.
+        backbone: The network that turns images into feature maps.
+        heads: By name, the networks that turn feature maps into results.
+        image_size: (height, width) of the input; None for the backbone's.
         precision: `float32`, or `bf16` by autocast.
-        view: how whole images meet the network: `letterbox` or `stretch`, as in its training.
-        config: what the run that trained it was made from, as a dict; empty where there was none.
-        origin: where the weights came from, for messages.
-        step: how many steps they were trained for, where that is known.
+        view: How whole images are fitted to the input: `letterbox` or `stretch`, as in training.
+        config: Configuration of the run that trained it; empty if there was none.
+        origin: Source of the weights, for messages.
+        step: Optimizer steps that they were trained for; None if unknown.
 
     Raises:
-        SettingError: no head, no image size, or an unknown precision.
+        SettingError: There is no head or no image size, or the precision is unknown.
     """
 
     def __init__(
@@ -77,10 +77,11 @@ class InferenceModel(Network):
 
     @property
     def device(self) -> torch.device:
+        """The device of the parameters."""
         return next(self.parameters()).device
 
     def autocast(self) -> torch.autocast:
-        """The precision of the networks; what is made of their outputs stays in float32."""
+        """Return the autocast context of the networks; results are computed from their outputs in float32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -105,26 +106,26 @@ def load_model(
     trust: Iterable[str] = (),
     allow_nonfinite: bool = False,
 ) -> InferenceModel:
-    """The networks of a checkpoint, of a released task file, or of a `transformers` model.
+    """Return the networks of a checkpoint, of a released task file, or of a `transformers` model.
 
     Args:
-        source: a checkpoint of ours (.ckpt), made anew from the configuration that it holds; or a task model (file,
+        source: A checkpoint (.ckpt), whose networks are built from the configuration in it; or a task model (file,
             folder or hub id such as `facebook/sapiens2-seg-0.4b`), whose task and size its tensors tell.
-        device: where it runs; `auto` for CUDA or MPS where there is one.
+        device: Where it runs; `auto` for CUDA or MPS if there is one.
         precision: `float32`, or `bf16` by autocast.
-        compile: compile the backbone's blocks and the decoders in place.
-        ema: take the averaged weights where a checkpoint has them.
-        backbone: where to find the pretrained backbone of a checkpoint that holds only what was trained, if it is no
-            longer where it was in training.
-        trust: classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
-            package, torch and lightning; those of the variable SAPIENS2_LIT_TRUST are trusted, too.
-        allow_nonfinite: load weights that are NaN or infinite.
+        compile: Compile the backbone's blocks and the decoders in place.
+        ema: Use averaged weights if a checkpoint has them.
+        backbone: Place of the pretrained backbone, if it has moved since training; for checkpoints that hold only the
+            trained parameters.
+        trust: Classes or modules (`contact.ContactHead`, `contact`) that the file may name besides those of this
+            package, torch and lightning; those in the variable SAPIENS2_LIT_TRUST are trusted, too.
+        allow_nonfinite: Load weights that are NaN or infinite.
 
     Raises:
-        UntrustedError: the file names a class that is not trusted; nothing of it was imported.
-        WeightsError: nothing is there, it is no model of a task, its parts do not fit together, or a weight is not
+        UntrustedError: The file names a class that is not trusted; nothing of it was imported.
+        WeightsError: The source is not found or is not a task model, its parts do not fit together, or a weight is not
             finite.
-        SettingError: an unknown device or precision.
+        SettingError: The device or precision is unknown.
     """
     place = find_device(device)
     check_precision(precision)
@@ -138,10 +139,10 @@ def load_model(
 
 
 def find_device(device: str | torch.device) -> torch.device:
-    """The device of that name; `auto` is CUDA where there is one, else MPS, else the CPU.
+    """Return the device of this name; `auto` is CUDA if available, else MPS, else the CPU.
 
     Raises:
-        SettingError: there is no such device here.
+        SettingError: There is no such device.
     """
     if device == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -158,7 +159,11 @@ def find_device(device: str | torch.device) -> torch.device:
 
 
 def check_precision(precision: str) -> None:
-    """Raise SettingError where there is no such precision."""
+    """Check the name of a precision.
+
+    Raises:
+        SettingError: It is unknown.
+    """
     if precision not in _PRECISIONS:
         raise SettingError(f"precision: found {precision!r}, expected one of {', '.join(_PRECISIONS)}.")
 
@@ -195,7 +200,7 @@ def _load(source: str | Path, ema: bool, backbone: str | None, trust: Iterable[s
 def _from_checkpoint(
     path: Path, config: Mapping[str, Any], ema: bool, backbone_weights: str | None, trust: Iterable[str]
 ) -> InferenceModel:
-    """Plain networks: adapters are merged, averages taken, and what was not trained is read from where it was."""
+    """Build plain networks: adapters merged, averages used, untrained parameters read from their source."""
     network = build(*read_factories(config, str(path), trust), pretrained=False)
     found = read_weights(path, ema=ema, backbone=backbone_weights)
     log.info("%s", load_state(network, found.tensors, source=found.origin).summary())

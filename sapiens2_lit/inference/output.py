@@ -1,4 +1,4 @@
-"""All files of one run: made picture by picture, found again by a run that goes on."""
+"""Write all files of one run, picture by picture, and find them again when a run is resumed."""
 
 import json
 import threading
@@ -44,20 +44,22 @@ def open_output(
     sequential: bool = False,
     part: ShardedRun | None = None,
 ) -> "Output":
-    """Where the results of a run go.
+    """Return the output of a run.
 
     Args:
-        formats: by name, as in `writers.formats.all_formats`, and `overlay` (png of photographs, mp4 of videos) and
-            `overlay-frames` (png of everything); None for json, png, ply and overlay, each where it has a meaning.
-        out: the folder; made if need be.
-        heads: by name, those whose predictions come.
-        source: where the pictures come from.
-        resume: go on where an earlier run of the same settings stopped.
-        sequential: frames of a video depend on those before, as where people are tracked: a video is done whole.
-        part: the run that this one is a part of.
+        formats: Names as in `writers.formats.all_formats`, also `overlay` (jpg or png of photographs, mp4 of videos)
+            and
+            `overlay-frames` (a picture of each frame, too); None for json, png, ply and overlay, each where it applies.
+        out: The folder; created if it does not exist.
+        heads: By name, those whose predictions are written.
+        source: Of the pictures.
+        options: Of the formats; None for the defaults.
+        resume: Whether to continue an earlier run with the same settings.
+        sequential: Whether frames of a video depend on earlier ones, as in tracking; then a video is done as a whole.
+        part: The sharded run that this one is a part of; None if it is none.
 
     Raises:
-        SettingError: a format is unknown, fits no head, or lacks a package; the folder cannot be written to.
+        SettingError: A format is unknown, fits no head, or lacks a package; or the folder cannot be written to.
     """
     options = options or FormatOptions()
     if formats is None:
@@ -78,11 +80,11 @@ def open_output(
 
 @dataclass(frozen=True)
 class Made:
-    """A picture whose own files are there.
+    """A picture whose own files are written.
 
     Attributes:
-        prediction: with maps that say nothing for heads that saw nobody.
-        prepared: by the writers that write in order, what they have made ready.
+        prediction: With empty maps for heads that saw nobody.
+        prepared: What writers that write in order have prepared.
     """
 
     prediction: Prediction
@@ -90,20 +92,20 @@ class Made:
 
 
 class Output:
-    """The files of a run; a context manager, which on an exception leaves whole files alone and drops unfinished ones.
+    """The files of a run; a context manager, which keeps finished files and drops unfinished ones on an exception.
 
     Attributes:
-        whole: it was closed, and all parts of the run are done.
+        whole: Whether it was closed and all parts of the run are done.
 
     Args:
-        writers: one for each format of each result.
-        out: the folder.
-        formats: the names of the formats.
-        source: where the pictures come from.
-        options: of the formats of results that only predictions tell of.
-        resume: whether earlier results count.
-        sequential: whether a video is done whole or anew.
-        part: the run that this one is a part of.
+        writers: One for each format of each result.
+        out: The folder.
+        formats: Names of the formats.
+        source: Of the pictures.
+        options: For formats of results that are known only after the first prediction.
+        resume: Whether earlier results are kept.
+        sequential: Whether a video is done as a whole.
+        part: The sharded run that this one is a part of; None if it is none.
     """
 
     def __init__(
@@ -132,13 +134,14 @@ class Output:
         self._lock = threading.Lock()
         self.part = part
         self._unchanged = True
-        if part is not None and not resume:
-            part.forget_earlier(self.writers)
-        for writer in self.writers:
-            writer.start(out, resume, None if part is None else part.shard.name)
+        if part is not None:
+            part.start(self.writers, resume)
+        else:
+            for writer in self.writers:
+                writer.start(out, resume)
 
     def done(self, name: str) -> bool:
-        """Whether a picture, or a whole video, needs no more work: what `Source.frames` may skip."""
+        """Return whether a picture or a whole video is finished, so that `Source.frames` may skip it."""
         if not self.resume or not self.writers:
             return False
         if name in self.source.videos:
@@ -153,15 +156,15 @@ class Output:
         """Write one picture's results.
 
         Raises:
-            SettingError: a file cannot be written, as on a full disk.
+            SettingError: A file cannot be written, such as on a full disk.
         """
         self.add(frame, self.make(frame, prediction))
 
     def make(self, frame: Frame, prediction: Prediction) -> "Made":
-        """Write what lies in files of its own, in any thread, in any order; returns what `add` writes in order.
+        """Write the picture's own files, in any thread and any order; return what `add` writes in order.
 
         Raises:
-            SettingError: a file cannot be written, as on a full disk.
+            SettingError: A file cannot be written, such as on a full disk.
         """
         with self._lock:
             self._unchanged = False
@@ -177,10 +180,10 @@ class Output:
         return Made(prediction, prepared)
 
     def add(self, frame: Frame, made: "Made") -> None:
-        """Write what is in order: videos, and lists of the whole run; by one thread, in the order of the pictures.
+        """Write videos and lists of the whole run; in one thread, in the order of the pictures.
 
         Raises:
-            SettingError: a file cannot be written, as on a full disk.
+            SettingError: A file cannot be written, such as on a full disk.
         """
         video = None if frame.video is None else (frame.name.rpartition("/")[0], frame.video)
         if self._video is not None and (video is None or video[0] != self._video[0]):
@@ -192,14 +195,14 @@ class Output:
             writer.write_prepared(prepared, made.prediction, frame, self.out)
 
     def close(self) -> None:
-        """End the last video and the lists over all pictures; those of a run in parts when all parts are done."""
+        """Finish the last video and the lists of all pictures; a sharded run's lists when all parts are done."""
         self._end_video()
         for writer in self.writers:
             writer.close(self.out)
         self.whole = self.part is None or self.part.finish(self.writers, self._unchanged)
 
     def abort(self) -> None:
-        """Drop what is not finished; `resume` will make it again."""
+        """Drop unfinished files; `resume` makes them again."""
         for writer in self.writers:
             writer.abort()
 
@@ -215,7 +218,7 @@ class Output:
             self.abort()
 
     def _complete(self, prediction: Prediction) -> Prediction:
-        """With maps that say nothing for heads that saw nobody; custom heads get writers for what they predict."""
+        """Add empty maps for heads that saw nobody, and writers for what custom heads predict."""
         maps = {head: dict(found) for head, found in prediction.maps.items()}
         for writer in self.writers:
             if kind := map_kind(writer.key):
@@ -233,7 +236,7 @@ class Output:
                 self.writers.insert(0, build_writer(head, key, name, self.options))
 
     def _describe(self, prediction: Prediction) -> None:
-        """Write, once, OUT/HEAD/about.json: by kind and suffix what the numbers in the files mean."""
+        """Write OUT/HEAD/about.json once: the meaning of the numbers in the files, by kind and suffix."""
         if self.described:
             return
         self.described = True
@@ -284,7 +287,7 @@ def _is_of(writer: Writer, frame: Frame) -> bool:
 
 
 def blank(kind: MapKind, size: tuple[int, int]) -> Array:
-    """A map that says nothing."""
+    """Return a map of a size without known values, (H, W) or (H, W, C)."""
     if kind.values == "classes":
         return np.full(size, IGNORED, dtype=np.uint8)
     return np.full((*size, kind.channels) if kind.has_channel_axis else size, np.nan, dtype=np.float32)

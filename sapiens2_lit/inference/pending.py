@@ -1,4 +1,7 @@
-"""A picture that has been through the networks; what remains to be done needs none, and any thread may do it."""
+"""Hold a picture that has passed through the networks.
+
+The remaining steps need no networks and can run in any thread.
+"""
 
 from collections.abc import Callable
 
@@ -9,12 +12,12 @@ from sapiens2_lit.inference.views import Rendered
 
 
 class Pending:
-    """What is known of a picture, and the steps that are left.
+    """The prediction of a picture so far, and the remaining steps.
 
     Attributes:
-        prediction: of the picture, whole when `finish` has returned.
-        rendered: what the networks will see, as far as it has been made beforehand.
-        nbytes: of raw outputs that the steps hold.
+        prediction: Of the picture; complete when `finish` has returned.
+        rendered: Inputs of the networks, as far as they were rendered beforehand.
+        nbytes: Bytes of raw outputs that the steps hold.
     """
 
     def __init__(self, prediction: Prediction, rendered: Rendered | None = None) -> None:
@@ -24,12 +27,12 @@ class Pending:
         self._steps: list[Callable[[], object]] = []
 
     def add(self, step: Callable[[], object]) -> None:
-        """Let `finish` do something behind all that was added before."""
+        """Add a step that `finish` runs after all earlier ones."""
         self._steps.append(step)
 
     @torch.inference_mode()
     def finish(self) -> Prediction:
-        """Do what is left."""
+        """Run the remaining steps; return the prediction."""
         steps, self._steps = self._steps, []
         for step in steps:
             step()

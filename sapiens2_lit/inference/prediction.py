@@ -1,4 +1,4 @@
-"""What a prediction is: numpy arrays in the original image's pixels, and the vocabularies to read them by.
+"""Predictions: numpy arrays in the original image's pixels, and the vocabularies to read them by.
 
 Legend: H and W pixels of the original image, K keypoints, C channels.
 """
@@ -23,9 +23,9 @@ class HeadInfo:
     """How to read the results of one head.
 
     Attributes:
-        skeleton: names, links and colors of its keypoints, where it predicts some.
-        classes: names and colors of its classes, where it predicts some.
-        relative: its depth runs from 0, nearest, to 1, farthest, instead of metres.
+        skeleton: Names, links and colors of its keypoints; None if it predicts none.
+        classes: Names and colors of its classes; None if it predicts none.
+        relative: Whether its depth runs from 0, nearest, to 1, farthest, instead of meters.
     """
 
     skeleton: Skeleton | None = None
@@ -38,14 +38,14 @@ class Instance:
     """One person, as one top-down head sees them.
 
     Attributes:
-        head: name of the head.
-        box: float32 (4,): x, y, width, height in original pixels, as it was given.
-        score: the box's score times the mean of the keypoint scores over 0.2.
+        head: Name of the head.
+        box: float32 (4,): x, y, width, height in original pixels, as given.
+        score: The box's score times the mean of the keypoint scores above 0.2.
         keypoints: float32 (K, 3): x, y in original pixels, score.
-        id: the person's number in a video, where people are tracked.
-        values: whatever else the head answers for a person, by its key.
-        doubt: why this is probably nobody, of people whom neither a user nor a detector has named: the `score` is too
-            low, or the skeleton lies `outside` the picture. Such people are not drawn.
+        id: The person's number in a video; None without tracking.
+        values: All other results of the head for this person, by key.
+        doubt: Why this is probably nobody: the `score` is too low, or the skeleton lies `outside` the picture; None if
+            it may be right, or if a user or a detector gave the box. Doubtful people are not drawn.
     """
 
     head: str
@@ -59,27 +59,26 @@ class Instance:
 
 @dataclass
 class Prediction:
-    """Everything that the heads say about one image.
+    """All results of the heads for one image.
 
     Attributes:
         image_size: (height, width) of the original image.
-        instances: people, in the order of the boxes; of several top-down heads one after the other.
-        maps: by head and key, of the original image's size:
-            `segmentation` uint8 (H, W): class index, 255 where nothing is known;
+        instances: People, in the order of the boxes; one head after the other if there are several top-down heads.
+        maps: By head and key, in the original image's size:
+            `segmentation` uint8 (H, W): class index, 255 if unknown;
             `normal` float32 (H, W, 3): unit vectors in the camera's frame (x right, y down, z forward);
-            `depth` float32 (H, W): metres along z, or 0..1 where the head is relative;
-            `pointmap` float32 (H, W, 3): metres in the camera's frame;
+            `depth` float32 (H, W): meters along z, or 0..1 if the head is relative;
+            `pointmap` float32 (H, W, 3): meters in the camera's frame;
             `albedo` float32 (H, W, 3): sRGB, 0..1;
             `alpha` float32 (H, W, 1) and `foreground` float32 (H, W, 3): 0..1, the foreground premultiplied.
-            A head of your own has its own keys: (H, W), or (H, W, C). Float maps are NaN where nothing is known:
-            outside the boxes of `dense_view="crop"` and outside `mask_with`.
-        focal: focal length in original pixels, where a point map head says so.
-        values: by head and key, numbers that are no maps, such as a point map's `scale`.
-        heads: how to read the results of each head.
-        confidences: by dense head, where they were asked for, float32 (H, W) 0..1: how sure it is of each pixel; NaN
-            where nothing is known.
-        people_from: who said where people are: given `boxes`, a `detector`, the `mask` of a head; `picture` where
-            nobody did and it was taken for one person who fills it.
+            A custom head has its own keys: (H, W), or (H, W, C). Float maps are NaN where they are unknown: outside the
+            boxes of `dense_view="crop"` and outside `mask_with`.
+        focal: Focal length in original pixels; None if no point map head predicts it.
+        values: By head and key, values that are not maps, such as a point map's `scale`.
+        heads: How to read the results of each head.
+        confidences: By dense head, if asked for, float32 (H, W) 0..1: how sure it is of each pixel; NaN where unknown.
+        people_from: Where people come from: given `boxes`, a `detector`, the `mask` of a head; `picture` if nothing
+            found them, so that the image is treated as one person who fills it.
     """
 
     image_size: tuple[int, int]
@@ -93,12 +92,16 @@ class Prediction:
 
 
 def info_of(head: Head) -> HeadInfo:
-    """What a head says about its results."""
+    """Return how to read a head's results."""
     return HeadInfo(skeleton=head.skeleton, classes=head.classes, relative=head.relative)
 
 
 def known(array: Array) -> npt.NDArray[np.bool_]:
-    """(H, W): where a map of `Prediction.maps` says something."""
+    """Return where a map of `Prediction.maps` is known, (H, W).
+
+    Args:
+        array: (H, W) or (H, W, C).
+    """
     if not np.issubdtype(array.dtype, np.floating):
         return np.asarray(array != IGNORED)
     finite = np.isfinite(array)

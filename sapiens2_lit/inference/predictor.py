@@ -39,33 +39,33 @@ log = logging.getLogger(__name__)
 
 
 class Predictor:
-    """A model, and how it is used. `sapiens2_lit.load` makes one.
+    """A model with the settings of its use. `sapiens2_lit.load` makes one.
 
-    Top-down heads (pose) see a crop around each box; dense heads see the whole image, its aspect kept or stretched as
-    the model was trained, or the same crops, whose results are pasted back. Heads that see the same share one pass
-    of the backbone.
+    Top-down heads (pose) see a crop around each box. Dense heads see the whole image, letterboxed or stretched as in
+    training, or the same crops, whose results are pasted back. Heads that see the same views share one pass of the
+    backbone.
 
     Args:
-        model: backbone and heads.
-        batch_size: views that pass through the networks at a time.
-        flip: average with the mirrored images, where a head can.
-        scales: factors on the input's size to average over, where a head can.
+        model: Backbone and heads.
+        batch_size: Views that pass through the networks at a time.
+        flip: Average with the mirrored images, for heads that can.
+        scales: Factors on the input's size to average over, for heads that can.
         dense_view: `whole`, or `crop` for the boxes of people alone.
-        box_padding: factor on the sides of boxes; that of the training's data, or 1.25, where absent.
-        mask_with: the head, of classes with a background or of mattes, outside whose people other dense maps say
-            nothing; or a model of its own (a file, folder or hub id) with one such head.
-        detector: who finds people on images without boxes: `self`, a segmentation or matting head, the model's own or
-            that of `mask_with`; `auto`, that if there is one; a function from RGB uint8 (H, W, 3) to boxes (N, 5), x,
-            y, width, height and score; None takes each image for one person who fills it.
-        tiles: of `self`: how many parts along the longer side of an image are looked at besides the whole, so that tiny
-            people are found; `auto` for images much larger than the input.
-        person_score: people of `self`, and those who are thought to fill an image, that score less are doubtful
-            (`Instance.doubt`); 0.05 above the score from which a head draws keypoints, 0.35 of most, where absent.
-        trust: classes or modules that the file of `mask_with` may name, as of `load`.
-        confidence: fill `Prediction.confidences`, too.
+        box_padding: Factor on the sides of boxes; None for that of the training's data, or 1.25.
+        mask_with: Name of a head (classes with a background, or mattes) outside whose people other dense maps are NaN;
+            or another model (a file, folder or hub id) with one such head.
+        detector: Finds people on images without boxes: `self`, a segmentation or matting head of the model or of
+            `mask_with`; `auto`, the same if there is one; a function from RGB uint8 (H, W, 3) to boxes (N, 5), x, y,
+            width, height and score; None treats each image as one person who fills it.
+        tiles: For `self`: number of parts along the longer side of an image that are searched besides the whole image,
+            for tiny people; `auto` for images much larger than the input.
+        person_score: Least score of people whom `self` found, or who are assumed to fill an image; others are doubtful
+            (`Instance.doubt`). None for 0.05 above the score from which a head draws keypoints, 0.35 for most heads.
+        trust: Classes or modules that the file of `mask_with` may name, as for `load`.
+        confidence: Fill `Prediction.confidences`, too.
 
     Raises:
-        SettingError: a setting is out of its range, or fits no head.
+        SettingError: A setting is out of its range, or fits no head.
     """
 
     def __init__(
@@ -122,20 +122,20 @@ class Predictor:
         self, image: list[Image] | tuple[Image, ...], boxes: Sequence[Boxes] | None = None
     ) -> list[Prediction]: ...
     def predict(self, image: Any, boxes: Any = None) -> Prediction | list[Prediction]:
-        """What the heads say about an image, or about each of a list of images, of any sizes.
+        """Return the heads' prediction for an image, or for each of a list of images, of any sizes.
 
         Args:
             image: RGB uint8 (H, W, 3), a PIL image or a path; or a list of them.
-            boxes: of people, (N, 4) x, y, width, height in the image's pixels, or (N, 5) with a score; for a list of
-                images a list. None for whom `detector` finds. An empty one means that nobody is there.
+            boxes: Of people, (N, 4) x, y, width, height in the image's pixels, or (N, 5) with a score; for a list of
+                images a list. None for the people whom `detector` finds. An empty array means that nobody is there.
 
         Raises:
-            DataError: an image cannot be read, or is none; boxes that are none.
+            DataError: An image cannot be read or is invalid, or boxes are.
         """
         if isinstance(image, list | tuple):
             given = per_image(boxes, len(image))
             found: list[Prediction] = []
-            for start in range(0, len(image), self.batch_size):  # so that few of many files are in memory
+            for start in range(0, len(image), self.batch_size):  # keeps few of many files in memory
                 places = range(start, min(start + self.batch_size, len(image)))
                 images = [read(image[place], place) for place in places]
                 found += self._predict(images, [given[place] for place in places], start)
@@ -145,17 +145,18 @@ class Predictor:
     def stream(
         self, images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None = None
     ) -> Generator[Prediction, None, None]:
-        """What the heads say about each image of an iterable, in its order, while the next ones are under way.
+        """Return a generator of predictions for an iterable of images, in order, while the next ones are under way.
 
-        Few are in memory at a time, by their bytes. Closing the generator ends its threads.
+        Only a few are in memory at a time, limited by bytes. Closing the generator ends its threads.
 
         Args:
-            images: as of `predict`, or frames of `open_source`; taken by a thread of its own, as there is room.
-            boxes: of each image, as of `predict`.
+            images: As for `predict`, or frames of `open_source`; a separate thread takes them when there is room.
+            boxes: Of each image, as for `predict`.
 
         Raises:
-            DataError: an image cannot be read, or is none; boxes that are none. Those before it have been given.
-            SettingError: there are fewer boxes than images.
+            DataError: An image or boxes cannot be read or are invalid; predictions for earlier images have been
+                returned.
+            SettingError: There are fewer boxes than images.
         """
         return stream(self, images, boxes)
 
@@ -163,10 +164,14 @@ class Predictor:
         return [one.finish() for one in self.start(images, boxes, first)]
 
     def render(self, image: RGB, boxes: Boxes) -> Rendered:
-        """What the networks will see of an image, as far as that is known before they run; in any thread.
+        """Return the networks' inputs for an image, as far as they are known before the networks run; in any thread.
 
-        Of many people some are left for later, since few inputs are needed at a time. Images and boxes that are none
-        are left to `start`.
+        With many people some inputs are left for later, since few are needed at a time. `start` reports invalid images
+        and boxes.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            boxes: As for `predict`.
         """
         try:
             check(image, "image")
@@ -186,13 +191,13 @@ class Predictor:
         first: int = 0,
         rendered: Sequence[Rendered] | None = None,
     ) -> list[Pending]:
-        """Some images at once through the networks; what remains is to be finished in any thread, in any order.
+        """Pass some images through the networks at once; the rest can be finished in any thread, in any order.
 
         Args:
             images: RGB uint8 (H, W, 3).
-            boxes: of each, as of `predict`.
-            first: place of the first of them, for messages.
-            rendered: of each, what `render` has made.
+            boxes: Of each, as for `predict`.
+            first: Index of the first of them, for messages.
+            rendered: Results of `render` for each.
         """
         known = rendered or [{}] * len(images)
         pending = [
@@ -227,7 +232,7 @@ class Predictor:
         people: list[npt.NDArray[np.float32] | None],
         pending: list[Pending],
     ) -> Sequence[Pending | None]:
-        """Of each image what says where people are, if anything does."""
+        """Return for each image the pending prediction whose mask tells people, or None."""
         if not self.mask_with:
             return [None] * len(images)
         if self.masker is None:
@@ -238,7 +243,7 @@ class Predictor:
     def _people(
         self, place: int, image: RGB, boxes: Boxes, prediction: Prediction
     ) -> npt.NDArray[np.float32] | None:
-        """Boxes (N, 5) of an image, or None where nobody says so."""
+        """Return the boxes (N, 5) of an image, or None if they are not known yet."""
         if boxes is None and callable(self.detector) and self.uses_boxes:
             prediction.people_from = "detector"
             return check_boxes(self.detector(image), f"the detector's boxes of image {place}")
@@ -255,7 +260,7 @@ class Predictor:
     def _find_people(
         self, images: list[RGB], people: list[npt.NDArray[np.float32] | None], predictions: list[Prediction]
     ) -> set[int]:
-        """Put the boxes that a mask shows where there are none; returns the images that dense heads have seen."""
+        """Fill in boxes from a mask where there are none; return the images that dense heads have then seen."""
         places = [place for place, boxes in enumerate(people) if boxes is None]
         if self.own_mask is None or not places:
             return set()
@@ -275,7 +280,7 @@ class Predictor:
         return bool(self.top_down) or self.dense_view == "crop"
 
     def _find_masker(self, mask_with: str | None, trust: Iterable[str]) -> tuple["Predictor | None", str]:
-        """Who says where people are: this predictor (None) or another one, and by which head."""
+        """Return the predictor whose mask is used (None for this one), and the name of its head."""
         if mask_with is None or mask_with in self.infos:
             if mask_with is not None:
                 check_mask_head(self.model, mask_with)
@@ -286,7 +291,7 @@ class Predictor:
         able = [name for name, head in model.named_heads() if tells_people(head)]
         if len(able) != 1:
             raise SettingError(
-                f"mask_with: {model.origin} has {len(able)} heads that say where people are, expected one."
+                f"mask_with: {model.origin} has {len(able)} heads that tell people from background, expected one."
             )
         other = Predictor(
             model, batch_size=self.batch_size, flip=self.flip, dense_view=self.dense_view, detector=None

@@ -1,4 +1,4 @@
-"""A run of `predict`: pictures are read, predicted on, and written, each while the others are."""
+"""Run `predict` as a pipeline: pictures are read, predicted on, and written at the same time."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,21 +30,21 @@ def run_ahead(
     skip: Callable[[str], bool],
     usable: Usable,
 ) -> Generator[tuple[Frame, Prediction], None, None]:
-    """Predict on all frames and write the results; gives each picture, in order, when all of it is written.
+    """Predict on all frames and write the results; yield each picture, in order, when all of it is written.
 
-    When a signal comes nothing more is read; what has been through the networks is written.
+    After a signal nothing more is read; pictures that have passed through the networks are written.
 
     Args:
-        predictor: whose networks run in this thread.
-        source: of the pictures.
-        output: of the results.
-        boxes_of: of a picture's people, as of `Predictor.predict`.
-        mend: what is done with people from frame to frame; called in order.
-        skip: what not to read.
-        usable: leaves out pictures that cannot be predicted on.
+        predictor: Its networks run in this thread.
+        source: Of the pictures.
+        output: Of the results.
+        boxes_of: Returns the boxes of a picture, as for `Predictor.predict`.
+        mend: Tracks and smooths people from frame to frame; called in order.
+        skip: Whether not to read a picture of this name.
+        usable: Drops pictures that cannot be predicted on.
 
     Raises:
-        SettingError: a file cannot be written.
+        SettingError: A file cannot be written.
     """
     with ExitStack() as stack:
         readers, pool = (stack.enter_context(workers()) for _ in range(2))
@@ -89,13 +89,15 @@ def read_ahead(
     prepare: Callable[[Frame], Frame],
     readers: ThreadPoolExecutor,
 ) -> Generator[Frame, None, None]:
-    """The frames of a source, read and prepared by threads; of a stream when asked for: older ones are worth less.
+    """Return the frames of a source, read and prepared by threads.
+
+    Frames of a stream are read only when asked for, since older ones are worth less.
 
     Args:
-        source: of the frames.
-        skip: what not to read.
-        prepare: done with each frame.
-        readers: threads that read photographs.
+        source: Of the frames.
+        skip: Whether not to read a picture of this name.
+        prepare: Applied to each frame.
+        readers: Threads that read photographs.
     """
     if source.stream is not None:
         return source.frames(skip)
@@ -115,7 +117,7 @@ def read_ahead(
 
 
 def nbytes(frame: Frame, prediction: Prediction) -> int:
-    """Of a picture and its maps, and of as many again that drawing and encoding take."""
+    """Return the bytes of a picture and its maps, doubled for drawing and encoding."""
     maps = sum(values.nbytes for found in prediction.maps.values() for values in found.values())
     return 2 * (frame.image.nbytes + maps)
 

@@ -1,4 +1,4 @@
-"""Views through the networks, some at a time, into the predictions of their images."""
+"""Pass views through the networks in batches, into the predictions of their images."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,15 +19,15 @@ from sapiens2_lit.models.multi_scale import Size
 
 
 class Runner:
-    """A model with the settings by which it is evaluated.
+    """A model with its evaluation settings.
 
     Args:
-        model: backbone and heads.
-        batch_size: views that pass through the networks at a time.
-        flip: average with the mirrored images, where a head can.
-        sizes: of inputs to average over, where a head can.
-        confidence: fill `Prediction.confidences`, too, and let results depend on their own picture alone, to the last
-            bit: batches are filled up, since networks round otherwise where a batch is smaller.
+        model: Backbone and heads.
+        batch_size: Views that pass through the networks at a time.
+        flip: Average with the mirrored images, for heads that can.
+        sizes: Input sizes to average over, for heads that can.
+        confidence: Fill `Prediction.confidences`, and make results depend on their own picture alone, bit for bit:
+            batches are padded to full size, since networks round differently on smaller ones.
     """
 
     def __init__(
@@ -46,7 +46,14 @@ class Runner:
         images: Sequence[RGB],
         predictions: Sequence[Prediction],
     ) -> None:
-        """All views through the heads called `names`, and what they say into the predictions."""
+        """Pass all views through the named heads, and complete the predictions.
+
+        Args:
+            names: Of heads.
+            views: Of the images, each with its image's index.
+            images: RGB uint8 (H, W, 3).
+            predictions: Of the images; changed in place.
+        """
         pending = [Pending(prediction) for prediction in predictions]
         self.start(names, views, images, pending)
         for one in pending:
@@ -60,13 +67,13 @@ class Runner:
         images: Sequence[RGB],
         pending: Sequence[Pending],
     ) -> None:
-        """All views through the networks: one pass of the backbone over them. What remains is left to `pending`.
+        """Pass all views through the backbone once and through the named heads; `pending` gets the remaining steps.
 
         Args:
-            names: of heads.
-            views: of the images, each by its image's place.
+            names: Of heads.
+            views: Of the images, each with its image's index.
             images: RGB uint8 (H, W, 3).
-            pending: of the images.
+            pending: Of the images.
         """
         claims = [CropOwnership(one.prediction.image_size) for one in pending]
         for start in range(0, len(views), self.batch_size):
@@ -119,12 +126,19 @@ class Runner:
 
 
 def rendered(view: View, image: RGB, known: Rendered, size: Size) -> RGB:
-    """What a network sees of an image at a size: made beforehand, or now."""
+    """Return a network's input for an image (h, w, 3): rendered beforehand, or now.
+
+    Args:
+        view: Of the image.
+        image: RGB uint8 (H, W, 3).
+        known: Inputs rendered beforehand.
+        size: (h, w) of the input.
+    """
     found = known.get(view.key((size[0], size[1])))
     return view.render(image, size) if found is None else found
 
 
 def nbytes(outputs: Outputs) -> int:
-    """Of all tensors in what a head answers."""
+    """Return the bytes of all tensors in a head's outputs."""
     tensors = outputs.values() if isinstance(outputs, dict) else [outputs]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

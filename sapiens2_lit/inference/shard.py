@@ -1,4 +1,4 @@
-"""One part of a run, by `I/N`."""
+"""One part of a run, written as `I/N`."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ class Shard:
     """One part of a run.
 
     Attributes:
-        index: which, from 1.
-        number: of parts.
+        index: Of the part, from 1.
+        number: Of parts.
     """
 
     index: int
@@ -20,28 +20,25 @@ class Shard:
 
     @property
     def name(self) -> str:
+        """The part's name in file names, such as `1-of-4`."""
         return f"{self.index}-of-{self.number}"
 
     def __str__(self) -> str:
         return f"{self.index}/{self.number}"
 
     def of(self, source: Source) -> Source:
-        """The photographs and videos of this part: every `number`-th; a video is never divided."""
-        photos, videos = list(source.photos), list(source.videos)
-        mine = [
-            (photos + videos)[place]
-            for place in range(self.index - 1, len(photos) + len(videos), self.number)
-        ]
+        """Return the photographs and videos of this part: every `number`-th one; a video is never divided."""
+        mine = [*source.photos, *source.videos][self.index - 1 :: self.number]
         part = Source({name: source.photos[name] for name in mine if name in source.photos}, {}, source.root)
         part.videos = {name: source.videos[name] for name in mine if name in source.videos}
         return part
 
 
 def parse_shard(text: str) -> Shard:
-    """A shard from `I/N`.
+    """Return the shard that `I/N` names.
 
     Raises:
-        SettingError: it is none of them.
+        SettingError: The text has another form, or I is not within 1 to N.
     """
     index, _, number = text.partition("/")
     if not (index.isascii() and index.isdigit() and number.isascii() and number.isdigit()):

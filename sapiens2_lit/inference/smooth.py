@@ -1,4 +1,4 @@
-"""Steady keypoints in videos: the One-Euro filter (Casiez et al., CHI 2012, doi:10.1145/2207676.2208639)."""
+"""Smooth keypoints in videos with the One-Euro filter (Casiez et al., CHI 2012, doi:10.1145/2207676.2208639)."""
 
 import math
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ Points = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class OneEuro:
-    """How much is smoothed. Slow points are smoothed strongly, fast ones hardly, whatever the frame rate.
+    """Strength of the smoothing: strong for slow points, weak for fast ones, at any frame rate.
 
     Speeds are measured in sizes of the person, so that the settings hold at any resolution. A point that moves steadily
-    lags behind by less than 1 / (2 pi beta) of the person's size: by 1.6 per cent as it stands.
+    lags behind by less than 1 / (2 pi beta) of the person's size: by 1.6 percent by default.
 
     Attributes:
         min_cutoff: Hz, for points at rest: lower is steadier.
-        beta: Hz more for each size of the person in a second: higher lags less.
+        beta: Hz to add for each size of the person per second: higher lags less.
         speed_cutoff: Hz, for the speeds themselves.
 
     Raises:
-        SettingError: one is out of its range.
+        SettingError: A value is out of its range.
     """
 
     min_cutoff: float = 1.0
@@ -43,8 +43,8 @@ class OneEuro:
 class SmoothPoints:
     """The filter's state for the points of one person.
 
-    Unlike the paper's, a point's speed is that of its measurements, not of its distance from the last filtered value,
-    and one speed counts for x and y: the result turns with the picture.
+    Unlike in the paper, a point's speed is computed from its measurements, not from its distance to the last filtered
+    value, and x and y share one speed, so that the result is the same in a rotated picture.
 
     Legend: K points.
     """
@@ -56,14 +56,14 @@ class SmoothPoints:
     velocity: Points = field(default_factory=lambda: np.zeros((0, 2)))
 
     def update(self, points: npt.NDArray[np.floating], time: float, size: float) -> Points:
-        """Filtered x, y (K, 2) of the points at a time.
+        """Return the filtered x, y (K, 2) of the points.
 
-        Points that are not finite come out as they are, and begin anew when they are back.
+        Points that are not finite are returned unchanged, and smoothing restarts when they reappear.
 
         Args:
             points: (K, 2) x, y in pixels.
-            time: in seconds, later than the last one; at the same time nothing moves.
-            size: of the person in pixels.
+            time: In seconds, later than the last one; at the same time nothing moves.
+            size: Of the person in pixels.
         """
         now: Points = np.asarray(points, dtype=np.float64)
         if len(self.filtered) != len(now):
@@ -75,7 +75,7 @@ class SmoothPoints:
         if elapsed <= 0:
             self.filtered = np.where(fresh, now, self.filtered)
             return self.filtered.copy()
-        # before the first frame `elapsed` is NaN, and every point fresh
+        # before the first frame `elapsed` is NaN, and every point is fresh
         rate = weight(self.settings.speed_cutoff, elapsed)
         velocity = self.velocity + rate * ((now - self.measured) / elapsed - self.velocity)
         speed = np.hypot(velocity[:, 0], velocity[:, 1]) / max(size, 1e-6)
@@ -87,5 +87,10 @@ class SmoothPoints:
 
 
 def weight(cutoff: npt.ArrayLike, elapsed: float) -> Points:
-    """How much of a new value a low-pass filter of first order takes, after a time in seconds."""
+    """Return the weight of a new value in a first-order low-pass filter.
+
+    Args:
+        cutoff: Hz, a scalar or (K,).
+        elapsed: Seconds since the last value.
+    """
     return np.asarray(1 / (1 + 1 / (2 * np.pi * np.asarray(cutoff) * elapsed)))

@@ -1,4 +1,4 @@
-"""Pictures to predict on, one after the other: of a file, a folder, a glob, videos, a camera or a stream."""
+"""Iterate over pictures to predict on: of a file, a folder, a glob, videos, a camera or a stream."""
 
 import os
 from collections import Counter
@@ -19,7 +19,7 @@ from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.streams import READ, Stream, is_stream, open_stream
 from sapiens2_lit.inference.video import VIDEO_SUFFIXES, VideoFile
 
-if TYPE_CHECKING:  # which takes longer to import than to look for files
+if TYPE_CHECKING:  # importing it takes longer than finding the files
     from sapiens2_lit.inference.views import Rendered
 
 Skip = Callable[[str], bool]
@@ -28,16 +28,16 @@ Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture, a photograph or a frame of a video.
+    """One picture: a photograph or a frame of a video.
 
     Attributes:
         image: RGB uint8 (H, W, 3), upright: EXIF's orientation or the video's rotation is applied.
-        name: where its results go, without suffix: `sub/photo`, of videos `walk/000017`. No two are the same.
-        file: what it came from, relative to the folder: `sub/photo.jpg`, `walk.mp4`; the address of a stream.
-        index: its place among the photographs of the run, or in its video, where undecodable frames count, too.
-        time: seconds from the video's start; None for photographs.
-        video: the video it is of.
-        rendered: what networks will see of it, where that has been made beforehand.
+        name: Place of its results, without suffix: `sub/photo`, of videos `walk/000017`. Names are unique.
+        file: The file relative to the folder, `sub/photo.jpg` or `walk.mp4`; or the address of a stream.
+        index: Place among the photographs of the run, or in its video, undecodable frames included.
+        time: Seconds from the video's start; None for photographs.
+        video: The video of the frame; None for photographs.
+        rendered: Inputs of the networks, if rendered beforehand.
     """
 
     image: npt.NDArray[np.uint8]
@@ -50,16 +50,16 @@ class Frame:
 
 
 class Source:
-    """Photographs, then videos, in the order of their names. Nothing is kept: videos may be of any length.
+    """Photographs, then videos, in the order of their names. Frames are not kept, so videos may have any length.
 
     Attributes:
-        problems: a line for each file that could not be read, and each video that lost frames, of the last iteration.
+        problems: A line for each file that could not be read, and each video that lost frames, in the last iteration.
 
     Args:
-        photos: files by the name their results get.
-        videos: likewise.
-        root: what `Frame.file` is relative to.
-        stream: a camera or a stream, which has no end of its own.
+        photos: Files by the name of their results.
+        videos: Likewise.
+        root: Folder that `Frame.file` is relative to.
+        stream: A camera or a stream, which may be endless.
     """
 
     def __init__(
@@ -79,14 +79,13 @@ class Source:
     def frames(
         self, skip: Skip = lambda name: False, each: Each | None = None
     ) -> Generator[Frame, None, None]:
-        """All frames but those whose name `skip` says to leave out: such photographs are not even read.
+        """Return all frames except those whose name `skip` excludes; skipped photographs are not even read.
 
-        A video of which `skip` says to leave out its own name is not opened. What cannot be read is noted in
-        `problems` and left out.
+        A video whose own name is skipped is not opened. Files that cannot be read are noted in `problems` and left out.
 
         Args:
-            skip: asked for each photograph, each video and each of its frames.
-            each: what does as `map` does, with several photographs at once; `map` where absent.
+            skip: Asked for each photograph, each video and each of its frames.
+            each: Works like `map` but on several photographs at once; None for `map`.
         """
         self.problems = []
         photos = ((index, name) for index, name in enumerate(self.photos) if not skip(name))
@@ -102,13 +101,13 @@ class Source:
 
     @property
     def total(self) -> int | None:
-        """How many frames there are, as far as the files say; None if one does not say so."""
+        """The number of frames, as far as the files tell; None if one does not."""
         counts = [video.num_frames for video in self.videos.values()]
         known = [count for count in counts if count is not None]
         return len(self.photos) + sum(known) if len(known) == len(counts) else None
 
     def _read(self, photo: tuple[int, str]) -> Frame | str:
-        """A photograph, or what is wrong with it."""
+        """Return a photograph, or an error message."""
         index, name = photo
         try:
             return Frame(read_image(self.photos[name]), name, self._file(self.photos[name]), index)
@@ -128,29 +127,29 @@ class Source:
 
 
 def frame_name(video: str, index: int) -> str:
-    """The name of a frame of a video."""
+    """Return the name of a video's frame."""
     return f"{video}/{index:06}"
 
 
 def open_source(
     place: str | os.PathLike[str], without: Path | None = None, only: Path | None = None
 ) -> Source:
-    """The photographs and videos at a place, or the camera or stream that it is.
+    """Return the photographs and videos at a place, or the camera or stream that it names.
 
     Args:
-        place: a file, a folder (with the folders in it), a glob, the number of a camera, or the address of a stream.
-        without: a folder to leave out, as where the results go.
-        only: a list of the files to take, by paths relative to the place.
+        place: A file, a folder (with its subfolders), a glob, the number of a camera, or the address of a stream.
+        without: A folder to leave out, such as that of the results.
+        only: A list of the files to take, as paths relative to the place.
 
     Raises:
-        DataError: there is nothing, nothing that could be read, a listed file is not there, or two files would have
-            results of the same name.
-        SettingError: there is a video, and PyAV is not installed; results would go among the images; or no stream of
-            that kind is read.
+        DataError: Nothing is found, nothing can be read, a listed file is missing, or two files would have results of
+            the same name.
+        SettingError: There is a video and PyAV is not installed; results would lie among the images; or streams of this
+            kind cannot be read.
     """
     if is_stream(str(place)):
         if only is not None:
-            raise SettingError(f"--list {only}: {place} is a stream, of which no file can be listed")
+            raise SettingError(f"--list {only}: {place} is a stream, which has no files to list")
         return Source({}, {}, Path(), open_stream(str(place)))
     where = open_root(os.fspath(place))
     found, root = find_files(where)
@@ -169,10 +168,10 @@ def open_source(
 
 
 def find_files(place: Path) -> tuple[list[Path], Path]:
-    """Images and videos at a place, sorted, and the folder that their names are relative to.
+    """Return the sorted images and videos at a place, and the folder that their names are relative to.
 
     Raises:
-        DataError: there is no such place, or it is a file of another kind.
+        DataError: There is no such place, or it is a file of another kind.
     """
     if place.is_file():
         if place.suffix.lower() not in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
@@ -194,24 +193,30 @@ def find_files(place: Path) -> tuple[list[Path], Path]:
 
 
 def without_results(found: list[Path], root: Path, out: Path, place: str) -> list[Path]:
-    """The files that do not lie where results go.
+    """Return the files that are not in the folder of results.
+
+    Args:
+        found: All files.
+        root: Of the images.
+        out: Folder of the results.
+        place: As it was typed.
 
     Raises:
-        SettingError: results would lie among the files, and be taken for such by the next run.
+        SettingError: Results would lie among the images, and the next run would read them as images.
     """
     results, images = out.resolve(), root.resolve()
     if results == images and (not has_magic(place) or "**" in place):
-        raise SettingError(f"--output {out} is where the images are looked for: choose a folder of its own")
+        raise SettingError(f"--output {out} is also the folder of the images: choose another folder")
     if images not in results.parents:
         return found
     return [path for path in found if results not in path.resolve().parents]
 
 
 def name_results(files: Sequence[Path], place: str | os.PathLike[str]) -> list[str]:
-    """A name for the results of each file: without its suffix; with `_suffix` where another file or a folder has that.
+    """Return a name for each file's results: without suffix, or with `_suffix` if another file or folder has that name.
 
     Raises:
-        DataError: two files still have the same.
+        DataError: Two files still share a name.
     """
     stems = [file.with_suffix("").as_posix() for file in files]
     often = Counter(stems) + Counter({parent.as_posix() for file in files for parent in file.parents})
@@ -228,4 +233,5 @@ def name_results(files: Sequence[Path], place: str | os.PathLike[str]) -> list[s
 
 
 def is_image(path: Path) -> bool:
+    """Return whether a file's suffix is that of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES

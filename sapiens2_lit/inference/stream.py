@@ -1,7 +1,7 @@
-"""Prediction as a pipeline: pictures are read, pass through the networks, and are brought to their size at once.
+"""Predict in a pipeline: pictures are read, pass through the networks, and are resampled to their size, all at once.
 
-The networks run in the thread that takes the results. Reading, and what is made of raw outputs, run in threads: codecs,
-resampling and array operations let go of Python's lock.
+The networks run in the thread that takes the results. Reading and postprocessing run in other threads: codecs,
+resampling and array operations release Python's lock.
 """
 
 import os
@@ -27,15 +27,15 @@ T = TypeVar("T")
 P = TypeVar("P", bound="Picture")
 R = TypeVar("R")
 
-# bytes at each stage; of what is to be restored two batches, else the networks would wait
+# bytes at each stage; pictures to be restored need room for two batches, or the networks would wait
 READ, RESTORED, WRITTEN = 128 * MEBIBYTE, 1024 * MEBIBYTE, 384 * MEBIBYTE
 MOST_THREADS = 16
-_OF_A_FILE = 12  # bytes of a picture for each of its file, about
-_OF_A_PICTURE = 8  # bytes of maps for each of the picture, about: normals and points are 4
+_OF_A_FILE = 12  # bytes of a picture per byte of its file, about
+_OF_A_PICTURE = 8  # bytes of maps per byte of the picture, about: normals and points take 4
 
 
 def workers() -> ThreadPoolExecutor:
-    """A thread for each CPU that this process may use."""
+    """Return a pool with one thread for each CPU that this process may use, at most 16."""
     able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return ThreadPoolExecutor(max(2, min(able, MOST_THREADS)), thread_name_prefix="pictures")
 
@@ -43,7 +43,13 @@ def workers() -> ThreadPoolExecutor:
 def stream(
     predictor: "Predictor", images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None
 ) -> Generator[Prediction, None, None]:
-    """What `Predictor.stream` gives."""
+    """Yield the predictions of `Predictor.stream`.
+
+    Args:
+        predictor: Its networks run in this thread.
+        images: As for `Predictor.stream`.
+        boxes: As for `Predictor.stream`.
+    """
     with ExitStack() as stack:
         readers, pool = (stack.enter_context(workers()) for _ in range(2))
         unread = stack.enter_context(closing(ahead(_given(images, boxes), _expected, READ)))
@@ -54,20 +60,25 @@ def stream(
 
 
 class Picture(Protocol):
-    """What `predicted` is given.
+    """An input of `predicted`.
 
     Attributes:
         image: RGB uint8 (H, W, 3).
-        boxes: of its people, as of `Predictor.predict`.
-        rendered: what `Predictor.render` has made of them.
+        boxes: Of its people, as for `Predictor.predict`.
+        rendered: Result of `Predictor.render`.
     """
 
     @property
-    def image(self) -> RGB: ...
+    def image(self) -> RGB:
+        """The pixels, RGB uint8 (H, W, 3)."""
+
     @property
-    def boxes(self) -> Boxes: ...
+    def boxes(self) -> Boxes:
+        """Boxes of its people, as for `Predictor.predict`."""
+
     @property
-    def rendered(self) -> Rendered: ...
+    def rendered(self) -> Rendered:
+        """The result of `Predictor.render`."""
 
 
 def predicted(
@@ -76,13 +87,13 @@ def predicted(
     then: Callable[[P, Prediction, Turn], R],
     pool: Executor,
 ) -> Generator[R, None, None]:
-    """What is made of pictures and of what the heads say about them, in order; some more are under way.
+    """Yield the results of `then` for pictures and their predictions, in order, while later pictures are under way.
 
     Args:
-        predictor: whose networks run in this thread.
-        pictures: taken `batch_size` at a time.
-        then: in a thread of `pool`, makes something of a picture, its prediction and its place in the order.
-        pool: threads that finish what the networks begin.
+        predictor: Its networks run in this thread.
+        pictures: Taken `batch_size` at a time.
+        then: Called in a thread of `pool` with a picture, its prediction and its turn.
+        pool: Threads that finish predictions.
     """
 
     def started() -> Generator[tuple[P, Pending, Turn], None, None]:
@@ -109,7 +120,7 @@ def predicted(
 
 
 def in_batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items; the last, also before an error of `items`, may be shorter."""
+    """Yield lists of `size` items; the last one, also before an error of `items`, may be shorter."""
     batch: list[T] = []
     try:
         for item in items:
@@ -126,7 +137,7 @@ def in_batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
 
 
 def expected_bytes(path: Path) -> int:
-    """About how many a picture takes, by the size of its file."""
+    """Return about how many bytes a decoded picture takes, by the size of its file."""
     try:
         return max(MEBIBYTE, _OF_A_FILE * path.stat().st_size)
     except OSError:
@@ -134,7 +145,7 @@ def expected_bytes(path: Path) -> int:
 
 
 class _Given(NamedTuple):
-    """A picture with its people, as it was given, or read."""
+    """A picture with its people, as it was given, or after it was read."""
 
     place: int
     image: Any
@@ -150,7 +161,7 @@ def _given(images: Iterable[Image | Frame], boxes: Iterable[Boxes] | None) -> Ge
     for place, image in enumerate(images):
         of_it: Any = next(several, missing)
         if of_it is missing:
-            raise SettingError(f"boxes: found those of {place} images, expected an entry for each image.")
+            raise SettingError(f"boxes: found boxes of {place} images, expected an entry for each image.")
         yield _Given(place, image, of_it)
 
 

@@ -1,4 +1,4 @@
-"""Cameras and streams as videos without an end, through PyAV."""
+"""Read cameras and streams as endless videos, through PyAV."""
 
 import re
 import sys
@@ -16,28 +16,31 @@ from sapiens2_lit.inference.video import TimedImage, import_av, upright
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+]*)://", re.IGNORECASE)
 PROTOCOLS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp", "srt", "rtp")
-LIVE = ("rtsp", "rtsps", "rtmp", "udp", "srt", "rtp")  # they do not wait for who reads
+LIVE = ("rtsp", "rtsps", "rtmp", "udp", "srt", "rtp")  # they do not wait for the reader
 _DEVICE = re.compile(r"/dev/video\d+")
 _SECONDS = (10.0, 10.0)  # to open, and to the next packet
-_TCP = {"rtsp_transport": "tcp"}  # frames that arrive whole
+_TCP = {"rtsp_transport": "tcp"}  # frames arrive complete
 READ = f"a number or /dev/videoN of a camera (Linux), or an address that begins with {', '.join(PROTOCOLS)}"
 
 
 def is_stream(place: str) -> bool:
-    """Whether `--images` means a camera or an address; a file or folder that is called `0` comes first."""
+    """Return whether `--images` means a camera or an address.
+
+    An existing file or folder such as `0` takes precedence.
+    """
     if (address := ADDRESS.match(place)) is not None:
-        return address[1].lower() not in STORES  # whose packed folders are read
+        return address[1].lower() not in STORES  # these hold packed folders
     if _DEVICE.fullmatch(place):
         return True
     return place.isascii() and place.isdigit() and not Path(place).exists()
 
 
 def open_stream(place: str) -> "Stream":
-    """The camera or stream at a place.
+    """Return the camera or stream at a place.
 
     Raises:
-        SettingError: no camera or stream of that kind is read.
-        DataError: there is no such camera.
+        SettingError: Cameras or streams of this kind cannot be read.
+        DataError: There is no such camera.
     """
     found = ADDRESS.match(place)
     if found is not None:
@@ -51,8 +54,8 @@ def open_stream(place: str) -> "Stream":
     device = f"/dev/video{int(place)}" if place.isdigit() else place
     if not sys.platform.startswith("linux"):
         raise SettingError(
-            f"--images {place}: cameras are read on Linux alone; expected a file, or the address of a stream, to which "
-            "other programs such as FFmpeg or OBS send what a camera sees"
+            f"--images {place}: cameras are read only on Linux; expected a file, or the address of a stream, which "
+            "programs such as FFmpeg or OBS can make of a camera"
         )
     if not Path(device).exists():
         there = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none"
@@ -61,13 +64,13 @@ def open_stream(place: str) -> "Stream":
 
 
 def without_secrets(address: str) -> str:
-    """An address without user, password and query, as it may stand in messages and results."""
+    """Return an address without user, password and query, for messages and results."""
     parts = urlsplit(address)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def name_of(address: str) -> str:
-    """What results of a stream are called: by the last part of its path, else by its host."""
+    """Return the name of a stream's results: the last part of its path, else its host."""
     parts = urlsplit(address)
     name = PurePosixPath(parts.path).stem or parts.netloc.rpartition("@")[2]
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("._") or "stream"
@@ -75,17 +78,17 @@ def name_of(address: str) -> str:
 
 @dataclass
 class Stream:
-    """A camera or a stream. Where it does not wait, frames that come while others are worked on are left out.
+    """A camera or a stream. If it does not wait, frames that arrive during other work are left out.
 
     Attributes:
-        address: what PyAV opens.
-        name: what its results are called.
-        live: whether it goes on while nobody reads.
-        format: of a camera's driver.
-        options: of the protocol.
-        rate: frames in a second, as far as it says; known while it is read.
-        num_left_out: frames of the last iteration for which there was no time.
-        problem: what went wrong in the last iteration, in a sentence.
+        address: That PyAV opens.
+        name: Of its results.
+        live: Whether it continues while nobody reads.
+        format: Of a camera's driver; None for streams.
+        options: Of the protocol.
+        rate: Frames per second, as far as the stream tells; known while it is read.
+        num_left_out: Frames of the last iteration that were left out for lack of time.
+        problem: What went wrong in the last iteration, in a sentence; None if nothing did.
     """
 
     address: str
@@ -103,14 +106,14 @@ class Stream:
 
     @property
     def label(self) -> str:
-        """What messages and results call it."""
+        """Its name in messages and results."""
         return without_secrets(self.address) if ADDRESS.match(self.address) else self.address
 
     def frames(self, wanted: Callable[[int], bool] = lambda index: True) -> Iterator[TimedImage]:
-        """Index, time in seconds and RGB uint8 (H, W, 3) of each frame, until the stream ends.
+        """Yield index, time in seconds and RGB uint8 (H, W, 3) of each frame, until the stream ends.
 
-        Frames that cannot be decoded are left out, as is usual where one joins a stream. The connection is closed when
-        the iteration is, too.
+        Frames that cannot be decoded are left out, which is usual when one joins a stream. Closing the iterator closes
+        the connection.
         """
         self.num_left_out, self.problem = 0, None
         frames = self._decoded()
@@ -147,11 +150,11 @@ class Stream:
 
 
 class _Newest:
-    """The newest of frames that a thread reads; those that it replaces before they are asked for are counted.
+    """The newest frame that a thread has read; frames that are replaced before they are asked for are counted.
 
     Args:
-        frames: read in a thread of its own until they end, or this iteration does.
-        stream: whose `num_left_out` counts.
+        frames: Read in a separate thread until they end, or this iteration does.
+        stream: Its `num_left_out` is the counter.
     """
 
     def __init__(self, frames: Iterator[Any], stream: Stream) -> None:
@@ -184,7 +187,7 @@ class _Newest:
                     self.changed.notify()
                 if self.stopped:
                     return
-        except BaseException as error:  # told to who iterates
+        except BaseException as error:  # raised in the thread that iterates
             self.error = error
         finally:
             with self.changed:
@@ -199,7 +202,7 @@ class _Newest:
 
 
 def _seconds(frame: Any, start: int | None, index: int, stream: Any) -> float:
-    """From the first frame on."""
+    """Return the time since the first frame."""
     if frame.pts is not None and start is not None and stream.time_base is not None:
         return float((frame.pts - start) * stream.time_base)
     return float(index / (stream.average_rate or Fraction(25)))

@@ -1,4 +1,4 @@
-"""Test-time augmentation: the sizes over which outputs are averaged, and which heads it leaves alone."""
+"""Test-time augmentation: input sizes to average over, and warnings for heads that do not take part."""
 
 import logging
 from collections.abc import Sequence
@@ -11,10 +11,15 @@ log = logging.getLogger(__name__)
 
 
 def scaled_sizes(image_size: Size, scales: Sequence[float], patch: int) -> list[Size]:
-    """The input's size times each scale, as multiples of the patch, each once.
+    """Return the input's size times each scale, rounded to multiples of the patch, without duplicates.
+
+    Args:
+        image_size: (height, width) of the input.
+        scales: Factors.
+        patch: Side of a patch in pixels.
 
     Raises:
-        SettingError: no scale, or one that is not positive or leaves less than a patch.
+        SettingError: There is no scale, or one is out of range or leaves less than a patch.
     """
     if not scales or not all(0 < scale <= 8 for scale in scales):
         raise SettingError(f"scales: found {list(scales)}, expected one or more factors above 0, at most 8.")
@@ -31,11 +36,18 @@ def scaled_sizes(image_size: Size, scales: Sequence[float], patch: int) -> list[
 
 
 def warn_of_heads_left_out(model: Network, image_size: Size, sizes: Sequence[Size], flip: bool) -> None:
-    """Say which heads the chosen averages leave alone."""
+    """Warn of heads that the chosen averages leave out.
+
+    Args:
+        model: The networks.
+        image_size: (height, width) of the input.
+        sizes: Input sizes to average over.
+        flip: Whether mirrored images are averaged.
+    """
     if len(sizes) > 1 or sizes[0] != image_size:
         for name, head in model.named_heads():
             if not head.multi_scale:
-                log.warning("scales: the head %s predicts at the size of the input alone.", name)
+                log.warning("scales: the head %s predicts only at the size of the input.", name)
     if flip:
         for name, head in model.named_heads():
             if not head.has_flip_test:

@@ -1,4 +1,4 @@
-"""Maps from input pixels back to the original image's, by the inverse of a view's affine: one resampling.
+"""Resample maps from input pixels to the original image's, once, by the inverse of a view's affine.
 
 Legend: h and w pixels of the input, H and W of the original image or of the part of it that a view shows.
 """
@@ -12,13 +12,13 @@ import numpy.typing as npt
 from sapiens2_lit.inference.views import View
 from sapiens2_lit.transforms.geometric import Affine, compose, invert, reduce_first, translation
 
-_CHANNELS = 4  # that OpenCV resamples at a time
+_CHANNELS = 4  # OpenCV resamples no more at a time
 
 
 def restore_field(values: npt.NDArray[np.float32], view: View) -> npt.NDArray[np.float32]:
-    """A field (h, w, C) of the input as the original image has it, on `view.region`: (H, W, C), linear.
+    """Return a field (h, w, C) of the input on `view.region` of the original image, (H, W, C), linearly interpolated.
 
-    Only pixels that show the image take part: at its borders the outermost of them are repeated.
+    Only pixels that show the image take part: at its borders the outermost ones are repeated.
     """
     affine, size = to_region(view)
     shown = np.ascontiguousarray(values[view.shown], dtype=np.float32)
@@ -30,7 +30,7 @@ def restore_field(values: npt.NDArray[np.float32], view: View) -> npt.NDArray[np
 
 
 def restore_vectors(values: npt.NDArray[np.float32], view: View) -> npt.NDArray[np.float32]:
-    """As `restore_field`, for unit vectors, which stay so."""
+    """Do what `restore_field` does for unit vectors (h, w, 3), and normalize the result (H, W, 3)."""
     vectors = restore_field(values, view)
     length = np.sqrt(np.einsum("hwc,hwc->hw", vectors, vectors))
     vectors /= np.maximum(length, np.finfo(np.float32).tiny)[..., None]
@@ -38,7 +38,15 @@ def restore_vectors(values: npt.NDArray[np.float32], view: View) -> npt.NDArray[
 
 
 def restore_labels(labels: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
-    """Whole numbers (h, w) or (h, w, C) on `view.region`: those of the nearest input pixel."""
+    """Resample whole numbers to `view.region`: each pixel takes the nearest input pixel.
+
+    Args:
+        labels: (h, w) or (h, w, C).
+        view: That the network saw.
+
+    Returns:
+        (H, W) or (H, W, C).
+    """
     affine, (height, width) = to_region(view)
     inverse = invert(affine)  # axes do not mix: each output row has one input row
     shown = labels[view.shown]
@@ -49,7 +57,7 @@ def restore_labels(labels: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
 
 
 def to_region(view: View) -> tuple[Affine, tuple[int, int]]:
-    """The affine from pixels of `view.shown` to pixels of `view.region`, and the region's size."""
+    """Return the affine from pixels of `view.shown` to pixels of `view.region`, and the region's size."""
     x, y = view.shown.corner
     left, top = view.region.corner
     return compose(translation(-left, -top), invert(view.affine), translation(x, y)), view.region.size
@@ -58,7 +66,7 @@ def to_region(view: View) -> tuple[Affine, tuple[int, int]]:
 def _resample(
     values: npt.NDArray[np.float32], affine: Affine, size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """(h, w, C) with C at most 4, linear, the border repeated; averaged first where it shrinks by more than 2."""
+    """Resample (h, w, C), C at most 4, linearly with repeated borders; average first if it shrinks by more than 2."""
     height, width = size
     reduced, affine = reduce_first(values, affine, size)
     warped = cv2.warpAffine(

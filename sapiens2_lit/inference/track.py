@@ -1,4 +1,4 @@
-"""Who is who from frame to frame: boxes that overlap are of one person."""
+"""Identify people from frame to frame: overlapping boxes belong to one person."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,9 @@ class Track:
     """One person so far.
 
     Attributes:
-        box: (4,) x, y, width, height, where they were seen last.
-        time: seconds, when that was.
+        id: The person's number.
+        box: (4,) x, y, width, height, where they were last seen.
+        time: When that was, in seconds.
     """
 
     id: int
@@ -24,17 +25,18 @@ class Track:
 
 
 class IouTracker:
-    """Numbers people from 1; a box takes the number of the box that it overlaps most, seen not too long ago.
+    """Number people from 1; a box takes the number of the recently seen box that it overlaps most.
 
-    Pairs are made from the largest overlap down, each box and each person once. Who is not seen for longer than `gap`
-    gets a new number when they come back.
+    Pairs are formed from the largest overlap down, each box and each person once. A person who is not seen for longer
+    than
+    `gap` gets a new number afterwards.
 
     Args:
-        iou: the least intersection over union of one person's boxes in consecutive frames.
-        gap: seconds for which a person may be unseen.
+        iou: Least intersection over union of one person's boxes in consecutive frames.
+        gap: Seconds for which a person may be unseen.
 
     Raises:
-        SettingError: an argument is out of its range.
+        SettingError: An argument is out of its range.
     """
 
     def __init__(self, iou: float = 0.3, gap: float = 0.5) -> None:
@@ -48,7 +50,12 @@ class IouTracker:
         self._next = 1
 
     def update(self, boxes: npt.NDArray[np.floating], time: float) -> list[int]:
-        """The number of each of the boxes (N, 4) x, y, width, height of the frame at `time` in seconds."""
+        """Return the number of each box of a frame.
+
+        Args:
+            boxes: (N, 4) x, y, width, height.
+            time: Of the frame in seconds.
+        """
         boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
         self.tracks = [track for track in self.tracks if time - track.time <= self.gap + 1e-9]
         ids = [0] * len(boxes)
@@ -64,7 +71,7 @@ class IouTracker:
         return ids
 
     def _pairs(self, boxes: npt.NDArray[np.float32]) -> list[tuple[int, int]]:
-        """Which box belongs to which track, the most overlapping pairs first."""
+        """Return pairs of box and track, most overlap first."""
         if not len(boxes) or not self.tracks:
             return []
         overlap = box_iou(boxes, np.stack([track.box for track in self.tracks]))

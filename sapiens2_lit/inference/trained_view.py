@@ -1,4 +1,4 @@
-"""How whole images met a network in training, letterboxed or stretched, and what else of the data it depends on."""
+"""Read how whole images were fitted to a network in training, letterboxed or stretched, and other data settings."""
 
 import json
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from sapiens2_lit.transforms.whole_image import ImageView, check_view
 STRETCHED = (
     "seg",
     "matting",
-)  # tasks whose released models see images stretched; those of others are letterboxed
+)  # tasks whose released models see stretched images; those of other tasks see letterboxed ones
 PREPROCESSOR = "preprocessor_config.json"
 
 
 def data_setting(config: Mapping[str, Any], name: str) -> Any:
-    """A setting of a run's data, or of the first of its datasets that has it; None where there is none."""
+    """Return a setting of a run's data, or of the first of its datasets that has it; None if none has."""
     settings = (config.get("data") or {}).get("init_args") or {}
     if settings.get(name) is not None:
         return settings[name]
@@ -28,10 +28,10 @@ def data_setting(config: Mapping[str, Any], name: str) -> Any:
 
 
 def configured_view(config: Mapping[str, Any]) -> ImageView:
-    """The view of a model of ours, from its run's configuration: runs that do not say letterboxed.
+    """Return the view in a run's configuration; letterbox if it has none.
 
     Raises:
-        SettingError: it says something else than letterbox or stretch.
+        SettingError: It is neither letterbox nor stretch.
     """
     found: ImageView = data_setting(config, "view") or "letterbox"
     check_view(found)
@@ -39,14 +39,14 @@ def configured_view(config: Mapping[str, Any]) -> ImageView:
 
 
 def released_view(task: str, place: Path) -> ImageView:
-    """The view of a task model that is not ours: by its task, or letterboxed where its image processor pads.
+    """Return the view of a released task model: by its task, or letterbox if its image processor pads.
 
     Args:
-        task: name of the task in released files.
-        place: the file or the folder, beside whose weights a preprocessor_config.json may lie.
+        task: Name of the task in released files.
+        place: The file or the folder, beside whose weights a preprocessor_config.json may lie.
 
     Raises:
-        WeightsError: that file cannot be read.
+        WeightsError: That file cannot be read.
     """
     path = (place if place.is_dir() else place.parent) / PREPROCESSOR
     if path.is_file():
@@ -60,6 +60,6 @@ def released_view(task: str, place: Path) -> ImageView:
 
 
 def trained_padding(config: Mapping[str, Any]) -> float:
-    """The factor on the sides of boxes that a model was trained with, or the usual one."""
+    """Return the factor on the sides of boxes that a model was trained with, or the default one."""
     padding = data_setting(config, "padding")
     return BOX_PADDING if padding is None else float(padding)

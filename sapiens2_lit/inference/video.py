@@ -1,4 +1,4 @@
-"""Frames of a video, one at a time, upright, with their times. PyAV decodes; it is asked for only where it is used."""
+"""Decode frames of a video with PyAV, one at a time, upright, with their times; PyAV is imported only when needed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,10 +22,10 @@ TimedImage = tuple[int, float, npt.NDArray[np.uint8]]
 
 
 def import_av() -> Any:
-    """PyAV.
+    """Import PyAV.
 
     Raises:
-        SettingError: it is not installed.
+        SettingError: It is not installed.
     """
     try:
         import av
@@ -37,10 +37,11 @@ def import_av() -> Any:
 
 @dataclass
 class VideoFile:
-    """One video on disk. Each iteration decodes it anew; one frame is held at a time.
+    """One video on disk. Each iteration decodes it again; one frame is in memory at a time.
 
     Attributes:
-        problem: what went wrong in the last iteration, in a sentence that names the file.
+        path: Of the file.
+        problem: What went wrong in the last iteration, in a sentence that names the file; None if nothing did.
     """
 
     path: Path
@@ -51,22 +52,25 @@ class VideoFile:
 
     @property
     def label(self) -> str:
-        """What results call it."""
+        """Its name in results."""
         return self.path.name
 
     @property
     def rate(self) -> Fraction | None:
-        """Frames in a second, on average; None where the video does not say.
+        """The average number of frames per second; None if the video does not tell.
 
         Raises:
-            OSError: it cannot be opened.
+            OSError: It cannot be opened.
         """
         with import_av().open(self.path) as container:
             return container.streams.video[0].average_rate
 
     @property
     def num_frames(self) -> int | None:
-        """As far as the container says, else from its duration; None if it says nothing, or cannot be opened."""
+        """The number of frames by the container, else by its duration.
+
+        None if it tells neither, 0 if it cannot be opened.
+        """
         av = import_av()
         try:
             with av.open(self.path) as container:
@@ -82,9 +86,9 @@ class VideoFile:
         return None
 
     def frames(self, wanted: Callable[[int], bool] = lambda index: True) -> Iterator[TimedImage]:
-        """Index, time in seconds and RGB uint8 (H, W, 3) of each frame for whose index `wanted` says so.
+        """Yield index, time in seconds and RGB uint8 (H, W, 3) of each frame whose index `wanted` accepts.
 
-        Frames that cannot be decoded are left out but counted by the index; `problem` tells of them afterwards.
+        Frames that cannot be decoded are left out but counted in the index; afterwards `problem` reports them.
         """
         av = import_av()
         self.problem = None
@@ -103,7 +107,7 @@ class VideoFile:
             self.problem = f"{self.path}: the video cannot be read: {error.strerror or error}{self._cut()}."
 
     def _cut(self) -> str:
-        """Whether that is because the end of the file is missing."""
+        """Return the part of a message that says that the end of the file is missing; empty if it is not."""
         missing = missing_bytes(self.path) if self.path.is_file() else 0
         return f"; it is truncated, {missing:,} bytes are missing at its end" if missing else ""
 
@@ -117,13 +121,13 @@ class VideoFile:
                 packet = next(packets)
             except StopIteration:
                 return
-            except av.error.FFmpegError as error:  # the container breaks off
+            except av.error.FFmpegError as error:  # the container ends early
                 count.broken_off = error.strerror or str(error)
                 packet = None
             if packet is not None:
                 count.sent(packet)
             try:
-                frames = stream.decode(packet)  # None: what is still in the decoder
+                frames = stream.decode(packet)  # None flushes the decoder
             except av.error.FFmpegError:
                 count.failed += 1
                 continue
@@ -135,7 +139,7 @@ class VideoFile:
                 return
 
     def _lost(self, count: "_Count", stream: "VideoStream") -> str | None:
-        """What to say of frames that did not come."""
+        """Return a message on missing frames; None if there are none."""
         count.finish()
         lost = []
         if count.num_lost:
@@ -158,10 +162,11 @@ class VideoFile:
 
 @dataclass
 class _Count:
-    """Which frames of a stream came out of the decoder, in the order in which they are shown.
+    """The frames of a stream that came out of the decoder, in the order in which they are shown.
 
-    Decoders drop some frames without an error, and after one bring some late. Each packet holds one frame; what was
-    due before a frame that came, but did not come, is lost. Without time stamps, errors are counted instead.
+    Decoders drop some frames without an error, and after an error return some late. Each packet holds one frame; a
+    frame is lost if it was due before one that came, but did not come. Without time stamps, errors are counted
+    instead.
     """
 
     start: int | None
@@ -171,7 +176,7 @@ class _Count:
     missing: int = 0
     first_lost: int | None = None
     broken_off: str | None = None
-    exact: bool = False  # the container knows how many frames there are; AVI only says so
+    exact: bool = False  # the container's number of frames is reliable, unlike AVI's
     consistent: bool = True
     latest: int | None = None
     due: set[int] = field(default_factory=set)
@@ -186,7 +191,10 @@ class _Count:
             self.due.add(packet.pts)
 
     def arrived(self, frame: "VideoFrame") -> int | None:
-        """The frame's index; None if it came behind a later one, as happens after errors, and counts as lost."""
+        """Return the frame's index.
+
+        None if it came after a later one, as happens after errors, and is counted as lost.
+        """
         if self.start is None:
             self.start = frame.pts
         late = self.latest is not None and frame.pts is not None and frame.pts <= self.latest
@@ -223,7 +231,7 @@ class _Count:
 
 
 def upright(frame: "VideoFrame") -> npt.NDArray[np.uint8]:
-    """RGB uint8 (H, W, 3) of a frame, turned as the video's display matrix says."""
+    """Return a frame as RGB uint8 (H, W, 3), rotated by the video's display matrix."""
     image = frame.to_ndarray(format="rgb24")
     turns = round(frame.rotation / 90)  # counterclockwise, as np.rot90 turns
     return np.ascontiguousarray(np.rot90(image, turns))

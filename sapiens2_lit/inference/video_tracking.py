@@ -1,4 +1,4 @@
-"""People from frame to frame: found once each, numbered, steady."""
+"""Track people from frame to frame: remove duplicates, number people, smooth their keypoints."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,15 +14,15 @@ from sapiens2_lit.metrics.oks import NMS_THRESHOLD, oks_nms
 
 
 class VideoTracking:
-    """Takes the predictions of a run in the order of its frames and mends their people; each video begins anew.
+    """Process the people in a run's predictions in the order of its frames; each video starts with new tracks.
 
-    Of people found twice the better stays. In videos they get numbers from 1 (`track`), the same for all heads, and
-    their keypoints are smoothed (`smooth`, which numbers them as well). Photographs have no neighbours.
+    Of people found twice the better one is kept. In videos they get numbers from 1 (`track`), the same for all
+    heads, and their keypoints are smoothed (`smooth`, which numbers them as well). Photographs are independent.
 
     Args:
-        track: number people.
-        smooth: smooth keypoints; `True` for the usual settings.
-        nms: OKS above which two poses are of one person; None keeps all.
+        track: Whether to number people.
+        smooth: Whether to smooth keypoints; `True` for the default settings.
+        nms: Two poses with an OKS above this are one person; None keeps all.
 
     Raises:
         SettingError: `nms` is out of its range.
@@ -39,7 +39,7 @@ class VideoTracking:
         self._begin(None)
 
     def __call__(self, prediction: Prediction, frame: Frame) -> Prediction:
-        """The prediction with other people: fewer, numbered, smoothed. Maps are as they were."""
+        """Return the prediction with fewer, numbered or smoothed people; maps are unchanged."""
         people = prediction.instances if self.nms is None else suppress(prediction, self.nms)
         if frame.video is None or frame.time is None or not self.track:
             return replace(prediction, instances=people)
@@ -58,7 +58,7 @@ class VideoTracking:
         self._points: dict[tuple[str, int], SmoothPoints] = {}
 
     def _number(self, people: Sequence[Instance], time: float) -> list[Instance]:
-        """Heads see people through the same boxes: one number a box."""
+        """Assign one number to each box, since all heads see people through the same boxes."""
         boxes = list(dict.fromkeys(tuple(person.box.tolist()) for person in people))
         ids = dict(zip(boxes, self._tracker.update(np.array(boxes), time), strict=True))
         return [replace(person, id=ids[tuple(person.box.tolist())]) for person in people]
@@ -71,16 +71,17 @@ class VideoTracking:
         return replace(person, keypoints=keypoints)
 
     def _forget(self, time: float) -> None:
-        """Drop who will get another number when they come back."""
+        """Drop people who will get a new number when they come back."""
         gap = self._tracker.gap
         self._points = {key: state for key, state in self._points.items() if time - state.time <= gap + 1e-9}
 
 
 def suppress(prediction: Prediction, threshold: float) -> list[Instance]:
-    """The people of a prediction without those found twice by the same head, in the order in which they were.
+    """Return the people of a prediction in their order, without those whom the same head found twice.
 
     Args:
-        threshold: OKS above which two are one.
+        prediction: Of one picture.
+        threshold: Two poses with an OKS above this are one person.
     """
     kept: list[Instance] = []
     for head in dict.fromkeys(person.head for person in prediction.instances):

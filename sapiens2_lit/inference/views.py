@@ -1,6 +1,6 @@
-"""What the network sees of an image, and the way back: one affine a view.
+"""Views: what the network sees of an image, with one affine to get there and back.
 
-Sizes are (height, width); pixel centres are integers, as in `transforms.geometric`.
+Sizes are (height, width); pixel centers are integers, as in `transforms.geometric`.
 """
 
 import math
@@ -27,18 +27,19 @@ Rendered = Mapping[tuple[bytes, Size], npt.NDArray[np.uint8]]  # inputs of an im
 
 
 class Rectangle(NamedTuple):
-    """Whole pixels of an image, as slices into its rows and columns."""
+    """Whole pixels of an image, as slices of its rows and columns."""
 
     rows: slice
     columns: slice
 
     @property
     def size(self) -> Size:
+        """(height, width) in pixels."""
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
     @property
     def corner(self) -> tuple[int, int]:
-        """x and y of the first pixel."""
+        """X and y of the first pixel."""
         return self.columns.start, self.rows.start
 
 
@@ -47,13 +48,13 @@ class View:
     """One input of the network.
 
     Attributes:
-        image: place of the image among those that are predicted on.
-        image_size: of that image.
-        size: of the input.
-        affine: original pixel -> input pixel, without rotation or mirror.
-        box: float32 (5,) x, y, width, height in original pixels and score of the person that it shows; of a view of the
-            whole image, that of the image.
-        whole: it shows the whole image.
+        image: Index of the image in its batch.
+        image_size: (height, width) of that image.
+        size: (height, width) of the input.
+        affine: Original pixel -> input pixel, without rotation or mirroring.
+        box: float32 (5,) x, y, width, height in original pixels and score of the person that it shows; for a view of
+            the whole image, that of the image.
+        whole: Whether it shows the whole image.
     """
 
     image: int
@@ -64,24 +65,29 @@ class View:
     whole: bool
 
     def render(self, image: npt.NDArray[np.uint8], size: Size | None = None) -> npt.NDArray[np.uint8]:
-        """The input (H, W, 3), or the same at another size, resampled once; black where there is no image."""
+        """Return the input (h, w, 3), or the same at another size, resampled once; black outside the image.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            size: (h, w) of the result; None for the view's.
+        """
         if size is None or size == self.size:
             return warp_image(image, self.affine, self.size)
         resize = resizing(size[1] / self.size[1], size[0] / self.size[0])
         return warp_image(image, compose(resize, self.affine), size)
 
     def key(self, size: Size) -> tuple[bytes, Size]:
-        """Under which a rendered input of this image is found again."""
+        """Return the key under which an input of this size is stored."""
         return self.affine.tobytes(), size
 
     @property
     def shown(self) -> Rectangle:
-        """Input pixels whose centres lie on the image; of a sliver between centres the nearest one."""
+        """Input pixels whose centers lie on the image; for a sliver between centers the nearest one."""
         return _pixels_within(self.affine, self.image_size, self.size, at_least_one=True)
 
     @property
     def region(self) -> Rectangle:
-        """Original pixels whose centres the input shows; none where the view lies outside the image."""
+        """Original pixels whose centers the input shows; empty if the view lies outside the image."""
         if self.whole:  # rounding must not take a border's pixels
             return Rectangle(*(slice(0, side) for side in self.image_size))
         return _pixels_within(invert(self.affine), self.size, self.image_size, at_least_one=False)
@@ -90,15 +96,15 @@ class View:
 def whole_view(
     image: int, image_size: Size, size: Size, *, as_person: bool = False, view: ImageView = "letterbox"
 ) -> View:
-    """The whole image, its aspect kept, or filling the input.
+    """Return the view of a whole image, with its aspect kept, or filling the input.
 
     Args:
-        image: place of the image.
-        image_size: of the image.
-        size: of the input.
-        as_person: placed like the crop around a person who fills the image, as models of persons alone see it
-            (https://arxiv.org/abs/1911.07524); else as those of whole images do. They differ by less than a pixel.
-        view: of the model: `letterbox` or `stretch`; crops of people are never stretched.
+        image: Index of the image.
+        image_size: (height, width) of the image.
+        size: (height, width) of the input.
+        as_person: Whether to place it like the crop around a person who fills the image, which models of people expect
+            (https://arxiv.org/abs/1911.07524), instead of like a whole image. They differ by less than a pixel.
+        view: Of the model: `letterbox` or `stretch`; crops of people are never stretched.
     """
     height, width = image_size
     box = np.array([0, 0, width, height, 1], dtype=np.float32)
@@ -113,12 +119,20 @@ def crop_view(
     box: npt.NDArray[np.float32],
     padding: float = BOX_PADDING,
 ) -> View:
-    """The crop around a box (5,): x, y, width, height and score."""
+    """Return the view of the crop around a box.
+
+    Args:
+        image: Index of the image.
+        image_size: (height, width) of the image.
+        size: (height, width) of the input.
+        box: (5,) x, y, width, height in pixels and score.
+        padding: Factor on the box's sides.
+    """
     return View(image, image_size, size, crop_affine(box[:4], size, padding=padding), box, whole=False)
 
 
 def _pixels_within(affine: Affine, source: Size, target: Size, *, at_least_one: bool) -> Rectangle:
-    """Target pixels whose centres lie on the source image, by the affine from source to target."""
+    """Return the target pixels whose centers lie on the source image, by the affine from source to target."""
     height, width = source
     ends = apply_affine(affine, np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]]))
     (left, top), (right, bottom) = ends
@@ -129,7 +143,7 @@ def _pixels_within(affine: Affine, source: Size, target: Size, *, at_least_one: 
 
 
 def _centres_between(low: float, high: float, length: int, at_least_one: bool) -> slice:
-    """Integers i with low <= i < high, from 0 to length - 1."""
+    """Return the integers i with low <= i < high, from 0 to length - 1."""
     start, stop = max(0, math.ceil(low)), min(length, math.ceil(high))
     if start < stop:
         return slice(start, stop)

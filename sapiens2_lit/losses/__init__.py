@@ -1,4 +1,4 @@
-"""Losses: small modules on tensors and masks, one file a family."""
+"""Losses: small modules on tensors and masks, one file for each family."""
 
 import lazy_loader
 

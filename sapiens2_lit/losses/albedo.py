@@ -1,7 +1,7 @@
 """Losses of albedo, sRGB in 0..1. Predictions may leave the range.
 
-Terms are means over images of each image's mean; `released` makes them means over all pixels of the batch that count,
-as they were released.
+Each term is the mean over images of the mean over an image. With `released`, it is the mean over all valid pixels of
+the batch, as in the released recipe.
 
 Legend: B batch, H and W pixels.
 """
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sapiens2_lit.losses.masked import DenseTerm, masked_mean, squared_gradient
 
-_DARK = 0.1  # sum of rgb under which a color is more noise than hue
+_DARK = 0.1  # sum of rgb below which the hue is mostly noise
 
 
 class AlbedoL1(DenseTerm):
@@ -26,7 +26,7 @@ class AlbedoL1(DenseTerm):
 class AlbedoGradient(DenseTerm):
     """`weight` times half the mean squared forward difference of the error, along x plus along y.
 
-    A difference counts where both its ends do.
+    A difference is valid if both its pixels are.
     """
 
     def __init__(self, weight: float = 2.0, released: bool = False) -> None:
@@ -37,15 +37,15 @@ class AlbedoGradient(DenseTerm):
 
 
 class AlbedoChromaticity(DenseTerm):
-    """`weight` times the mean absolute error of rgb over its sum: the color without its brightness.
+    """`weight` times the mean absolute error of rgb divided by its sum: the color without its brightness.
 
-    The sum counts as 0.1 at least, so that dark pixels weigh less and no gradient is larger than 10. The released form
-    clamps the prediction to 0..1, which ends its gradient outside, and adds 1e-6 to the sum, which makes that of a
-    black prediction a million times larger than others.
+    The sum is clamped to 0.1 or more, so that dark pixels weigh less and no gradient exceeds 10. The released form
+    clamps the prediction to 0..1, which has no gradient outside, and adds 1e-6 to the sum, which makes the gradient of
+    a black prediction a million times larger than others.
 
     Args:
-        weight: factor of this term.
-        released: the released form, a mean over all pixels of the batch that count.
+        weight: Factor of this term.
+        released: Use the released form, a mean over all valid pixels of the batch.
     """
 
     def __init__(self, weight: float = 1.0, released: bool = False) -> None:

@@ -1,7 +1,6 @@
 """Losses of depth along z, metric or relative.
 
-Relative depth has neither unit nor zero: its label is scaled to 0..1 between the nearest and farthest pixel that
-counts.
+Relative depth has no unit and no zero: its label is scaled to 0..1 between the nearest and the farthest valid pixel.
 
 Legend: B batch, H and W pixels.
 """
@@ -25,30 +24,30 @@ from sapiens2_lit.losses.masked import (
     weigh,
 )
 
-_LEAST_RATIO = 0.1  # of prediction to target; below it the logarithm goes on as a straight line
+_LEAST_RATIO = 0.1  # of prediction to target; below it, a straight line continues the logarithm
 _RELATIVE_OFFSET = 0.1  # lifts relative depth off 0, where it has no logarithm
 
 
 class SiLog(DenseTerm):
     """`weight` times the scale-invariant error of the logarithm of depth (Eigen et al., arXiv:1406.2283).
 
-    sqrt(mean d² - variance * mean(d)² + eps²) - eps, d = log(target) - log(prediction), over each sample's pixels
-    that count; then the mean over samples, those without any adding 0. Where a prediction is less than a tenth of its
-    target, or negative, the logarithm goes on as its tangent, so that it finds the way back. A label that counts and is
-    not positive makes the loss NaN or infinite.
+    sqrt(mean d² - variance * mean(d)² + eps²) - eps, with d = log(target) - log(prediction), over the valid pixels of
+    each sample; then the mean over samples, where a sample without valid pixels adds 0. Where a prediction is negative
+    or less than a tenth of its target, the tangent continues the logarithm, so that the gradient leads back. A valid
+    label that is not positive makes the loss NaN or infinite.
 
-    The released form is a mean over the samples that have any such pixel, and has no eps, hence a NaN gradient where
-    nothing is wrong, and none of a prediction that is not positive.
+    The released form is the mean over samples that have valid pixels, and has no eps. Its gradient is therefore NaN
+    where the error is 0, and it has none for predictions that are not positive.
 
     Args:
-        weight: factor of this term.
-        variance: 1 to be blind to scale, 0 to measure it fully.
-        eps: error under which the loss is smooth, in logarithms.
-        relative: labels are scaled to 0..1 and predictions learn that; both are lifted by 0.1 before the logarithm.
-        released: the released form.
+        weight: Factor of this term.
+        variance: 1 to ignore scale, 0 to measure it fully.
+        eps: Error below which the loss is smooth, in logarithms.
+        relative: Scale labels to 0..1 and learn those; both sides are raised by 0.1 before the logarithm.
+        released: Use the released form.
 
     Raises:
-        SettingError: a setting is out of its range, or `relative` meets `released`.
+        SettingError: A setting is out of its range, or `relative` and `released` are both true.
     """
 
     fill_value = (1.0,)
@@ -84,11 +83,11 @@ class SiLog(DenseTerm):
 class ScaleShiftInvariantL1(DenseTerm):
     """`weight` times the mean absolute error of relative depth: MiDaS (arXiv:1907.01341).
 
-    Prediction and label are each freed of their scale and shift: minus the median, over the mean absolute deviation
-    from it. It takes any depth as a label, and predicts depth without scale and shift.
+    Prediction and label are each standardized: minus the median, divided by the mean absolute deviation from it. Labels
+    may be any depth; predictions are depth up to scale and shift.
 
     Args:
-        weight: factor of this term.
+        weight: Factor of this term.
     """
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -100,14 +99,14 @@ class ScaleShiftInvariantL1(DenseTerm):
 class GradientMatching(DenseTerm):
     """`weight` times the mean absolute forward difference of the error, summed over scales: MegaDepth, MiDaS.
 
-    It keeps edges where the label has them (arXiv:1804.00607). Each scale halves the one before by averaging
-    pixels that count.
+    It keeps edges where the label has them (arXiv:1804.00607). Each scale halves the one before by averaging valid
+    pixels.
 
     Args:
-        weight: factor of this term.
-        scales: how many, the finest first.
-        relative: free prediction and label of scale and shift first, as `ScaleShiftInvariantL1` does; else the error is
-            in the label's unit.
+        weight: Factor of this term.
+        scales: Number of scales, the finest first.
+        relative: Standardize prediction and label first, as `ScaleShiftInvariantL1` does; otherwise the error has the
+            label's unit.
 
     Raises:
         SettingError: `scales` is less than 1.
@@ -135,7 +134,15 @@ class GradientMatching(DenseTerm):
 def scale_invariant_log(
     prediction: Tensor, target: Tensor, valid: Tensor, variance: float, eps: float | None
 ) -> Tensor:
-    """Scalar: `SiLog` of depth (B, 1, H, W), which is 1 at pixels that do not count; without eps the released form."""
+    """Return the scalar error of `SiLog`.
+
+    Args:
+        prediction: Depth (B, 1, H, W), 1 at invalid pixels.
+        target: Depth (B, 1, H, W), 1 at invalid pixels.
+        valid: (B, 1, H, W), bool or weights.
+        variance: 1 to ignore scale, 0 to measure it fully.
+        eps: Error below which the loss is smooth; None for the released form.
+    """
     each_weight, there = mean_weight(valid), counted(valid)
     some = there.any(dim=3).any(dim=2).any(dim=1)
     count = valid.sum(dim=(1, 2, 3)).clamp(min=1) if each_weight is None else weight_sum(valid)
@@ -144,7 +151,7 @@ def scale_invariant_log(
     else:
         error = -log_ratio(
             prediction / torch.where(target < 0, torch.nan, target)
-        )  # the sign must not get lost
+        )  # a negative target must give NaN
     error = torch.where(there, error, 0)
     mean = weigh(error, valid).sum(dim=(1, 2, 3)) / count
     # mean d² - v mean(d)², written so that rounding cannot make it negative
@@ -157,12 +164,15 @@ def scale_invariant_log(
 
 
 def weight_sum(valid: Tensor) -> Tensor:
-    """(B,) sum of the weights of each image; 1 where there are none."""
+    """Return the sum of the weights of each image, (B,); 1 for an image without weights."""
     total = valid.sum(dim=(1, 2, 3))
     return torch.where(total > 0, total, 1)
 
 
 def log_ratio(ratio: Tensor) -> Tensor:
-    """Logarithm of prediction / target, continued below 0.1 by its tangent: finite, and rising, for every number."""
+    """Return log(prediction / target), of the same shape as the ratio, continued below 0.1 by its tangent.
+
+    So it is finite and increasing for every number.
+    """
     below = math.log(_LEAST_RATIO) + (ratio - _LEAST_RATIO) / _LEAST_RATIO
     return torch.where(ratio > _LEAST_RATIO, torch.log(ratio.clamp(min=_LEAST_RATIO)), below)

@@ -1,6 +1,6 @@
-"""Losses of mattes: alpha in 0..1, and premultiplied foreground, in 0..1 too.
+"""Losses of mattes: alpha and premultiplied foreground, both in 0..1.
 
-No training recipe was released. These are the usual ones of image matting, for alpha alone where labels have no
+No training recipe was released. These are the usual losses of image matting; some use alpha alone, for labels without a
 foreground.
 
 Legend: B batch, H and W pixels.
@@ -30,11 +30,11 @@ class AlphaL1(DenseTerm):
 
 
 class AlphaCrossEntropy(DenseTerm):
-    """`weight` times the mean cross-entropy of alpha above that of the target itself, of logits (B, 1, H, W).
+    """`weight` times the mean cross-entropy of logits (B, 1, H, W) against alpha, minus the entropy of alpha.
 
-    It is 0 where sigmoid and target are equal, fractions too (a Kullback-Leibler divergence). Its gradient at the
-    logits is the error itself, however sure the sigmoid is. That of an absolute error vanishes there: a network that
-    has once called everything background, right for most pixels, would stay with it.
+    It is 0 where the sigmoid equals alpha, fractions included (a Kullback-Leibler divergence). Its gradient at the
+    logits is the error itself, even where the sigmoid saturates. The gradient of an absolute error vanishes there: a
+    network that once calls everything background, which is right for most pixels, would never leave that state.
     """
 
     on_logits = True
@@ -48,7 +48,7 @@ class AlphaCrossEntropy(DenseTerm):
 class AlphaGradient(DenseTerm):
     """`weight` times the mean absolute forward difference of alpha's error (B, 1, H, W).
 
-    It wants edges as sharp as they are. A difference counts where both its ends do.
+    It makes edges as sharp as the label's. A difference is valid if both its pixels are.
     """
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -58,13 +58,13 @@ class AlphaGradient(DenseTerm):
 class AlphaLaplacian(DenseTerm):
     """`weight` times the absolute Laplacian pyramid of alpha's error (B, 1, H, W), level i times 2^i.
 
-    Context-aware matting (Hou and Liu, arXiv:1909.09725). An image's sum of all levels is divided by the number of
-    its pixels that count. The pyramid averages blocks of 2 x 2 pixels that count, and interpolates linearly between
+    Context-aware matting (Hou and Liu, arXiv:1909.09725). The sum over all levels of an image is divided by the number
+    of its valid pixels. The pyramid averages the valid pixels of 2 x 2 blocks, and interpolates linearly between
     blocks.
 
     Args:
-        weight: factor of this term.
-        levels: of the pyramid, the coarsest holds what is left.
+        weight: Factor of this term.
+        levels: Number of levels; the coarsest one holds the rest.
 
     Raises:
         SettingError: `levels` is less than 1.
@@ -86,7 +86,7 @@ class AlphaLaplacian(DenseTerm):
 class ForegroundL1(DenseTerm):
     """`weight` times the mean absolute error of the premultiplied foreground (B, 3, H, W), summed over channels.
 
-    Premultiplied, a foreground that nobody sees (alpha 0) is black and needs no mask of its own.
+    A premultiplied foreground is black where it is invisible (alpha 0), so it needs no mask.
     """
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -96,8 +96,8 @@ class ForegroundL1(DenseTerm):
 class CompositeL1(DenseTerm):
     """`weight` times the mean absolute error of F + (1 - alpha) B, summed over channels, on black and on white B.
 
-    Takes premultiplied rgb and alpha as four channels (B, 4, H, W). A composite is linear in B: one that is right
-    on black and on white is right on every background.
+    It takes premultiplied rgb and alpha as four channels (B, 4, H, W). A composite is linear in B: one that is right on
+    black and on white is right on every background.
     """
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -108,7 +108,16 @@ class CompositeL1(DenseTerm):
 
 
 def laplacian_pyramid(values: Tensor, valid: Tensor, levels: int) -> list[tuple[Tensor, Tensor]]:
-    """Bands (B, C, h, w), finest first, and where they count; interpolated and added up they give `values` back."""
+    """Split a map into bands, the finest first, that give the map back when they are enlarged and added.
+
+    Args:
+        values: (B, C, H, W).
+        valid: (B, 1, H, W), bool or weights.
+        levels: Number of bands.
+
+    Returns:
+        For each level i, the band (B, C, H/2^i, W/2^i) and its `valid`.
+    """
     bands = []
     for _ in range(levels - 1):
         coarse, count = coarsen(values, valid, 2)

@@ -1,7 +1,7 @@
-"""Losses of surface normals. Targets are unit vectors; predictions need not be, their length means nothing.
+"""Losses of surface normals. Targets are unit vectors; the length of a prediction has no meaning.
 
-Terms are means over images of each image's mean; `released` makes those that were released means over all pixels of the
-batch that count, as they were released.
+Each term is the mean over images of the mean over an image. With `released`, terms of the released recipe are means
+over all valid pixels of the batch, as in that recipe.
 
 Legend: B batch, H and W pixels.
 """
@@ -12,9 +12,7 @@ from torch import Tensor
 
 from sapiens2_lit.losses.masked import DenseTerm, masked_mean, squared_gradient
 
-_SHORTEST = (
-    1e-3  # predictions shorter than this are not stretched to unit length: their gradient would explode
-)
+_SHORTEST = 1e-3  # predictions shorter than this are not scaled to unit length: their gradient would explode
 
 
 class NormalCosine(DenseTerm):
@@ -42,7 +40,7 @@ class NormalL1(DenseTerm):
 class NormalGradient(DenseTerm):
     """`weight` times the mean squared forward difference of the error, along x plus along y.
 
-    A difference counts where both its ends do.
+    A difference is valid if both its pixels are.
     """
 
     def __init__(self, weight: float = 10.0, released: bool = False) -> None:
@@ -55,8 +53,8 @@ class NormalGradient(DenseTerm):
 class NormalAngle(DenseTerm):
     """`weight` times the mean angle between prediction and target, in radians.
 
-    The gradient does not fade as the angle does, unlike that of 1 - cos: fine detail keeps improving. The angle
-    comes from 2 atan2(|p - t|, |p + t|) (Kahan): arccos has no gradient at 0 and few digits near it.
+    Its gradient does not fade with the angle as the gradient of 1 - cos does, so fine detail keeps improving. The angle
+    is 2 atan2(|p - t|, |p + t|) (Kahan): arccos has no gradient at 0 and few digits near it.
     """
 
     fill_value = (0.0, 0.0, -1.0)
@@ -72,5 +70,5 @@ class NormalAngle(DenseTerm):
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Vectors (B, 3, H, W) at unit length; those shorter than 1e-3 are multiplied by 1000."""
+    """Scale vectors (B, 3, H, W) to unit length; vectors shorter than 1e-3 are multiplied by 1000."""
     return F.normalize(vectors, dim=1, eps=_SHORTEST)

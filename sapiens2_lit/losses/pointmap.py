@@ -1,8 +1,8 @@
-"""Losses of point maps (B, 3, H, W) in the camera's frame, in canonical units or metres.
+"""Losses of point maps (B, 3, H, W) in the camera's frame, in canonical units or meters.
 
-Terms are called as `term(points, target, valid, intrinsics)`; the term of the scale branch as `term(scale,
-target_scale)`. With d the mean z of a sample's label, several compare points / d, so that near and far people
-weigh alike.
+Terms are called as `term(points, target, valid, intrinsics)`, the term of the scale branch as `term(scale,
+target_scale)`. Several compare points / d, where d is the mean z of a sample's label, so that near and far people weigh
+the same.
 
 Legend: B batch, H and W pixels; x, y, z components of points, all in one unit.
 """
@@ -19,26 +19,25 @@ from sapiens2_lit.geometry import align, area_vectors, normals_support, pixel_ra
 from sapiens2_lit.losses.depth import scale_invariant_log
 from sapiens2_lit.losses.masked import coarsen, counted, log_tail, masked_mean, positive, prepare
 
-_LIMIT = 4.0  # of |error| / d: above it the released losses stop, ours grow as the logarithm
+_LIMIT = 4.0  # of |error| / d: above it the released losses are constant, the default ones logarithmic
 _SMALLEST_AREA = (
-    0.1  # share of the label's area under which a predicted surface element counts as shrunken, not turned
+    0.1  # share of the label's area below which a predicted surface element is shrunken rather than turned
 )
 
 
 class PointTerm(nn.Module, ABC):
-    """`weight` times a loss of point maps, in float32 at least, also under autocast.
+    """`weight` times a loss of point maps, computed in float32 or better, also under autocast.
 
-    It is the mean over the batch's images of each image's own loss, which is 0, with a gradient of 0, where none of its
-    pixels counts; released forms are means over all pixels of the batch that count. A NaN prediction at a pixel that
-    counts makes it NaN. The `released` forms that look at neighbours that do not count do so for predictions that are
-    NaN there, too.
+    It is the mean over the batch's images of each image's loss. An image without valid pixels has a loss of 0 with a
+    gradient of 0. Released forms are means over all valid pixels of the batch. A NaN prediction at a valid pixel makes
+    the loss NaN; so does a NaN at an invalid pixel in the released forms that use invalid neighbors.
 
     Args:
-        weight: factor of this term, 0 or more.
-        released: the released form, where it differs.
+        weight: Factor of this term, 0 or more.
+        released: Use the released form, where it differs.
 
     Raises:
-        SettingError: the weight is negative or not finite.
+        SettingError: The weight is negative or not finite.
     """
 
     fill_value: tuple[float, ...] | None = (0.0, 0.0, 1.0)
@@ -49,17 +48,20 @@ class PointTerm(nn.Module, ABC):
         self.released = released
 
     def forward(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
-        """Scalar, from points and target (B, 3, H, W), valid (B, 1, H, W) and intrinsics (B, 3, 3)."""
+        """Return a scalar from points and target (B, 3, H, W), valid (B, 1, H, W) and intrinsics (B, 3, 3)."""
         with torch.autocast(points.device.type, enabled=False):
             points, target = prepare(points, target, valid, self.fill_value)
             return self.weight * self.value(points, target, valid, intrinsics.to(points.dtype))
 
     @abstractmethod
     def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
-        """The loss without its weight; what a subclass defines."""
+        """Return the loss without its weight, a scalar, from the same shapes as `forward`; subclasses define it."""
 
     def limited(self, error: Tensor) -> Tensor:
-        """|error| of each component, where large growing slowly, or, as released, neither growing nor teaching."""
+        """Return |error|, of the same shape, limited above 4.
+
+        Above it the error grows as its logarithm; in the released form it is constant and has no gradient.
+        """
         return error.abs().clamp(max=_LIMIT) if self.released else log_tail(error.abs(), _LIMIT)
 
 
@@ -76,17 +78,17 @@ class PointL1(PointTerm):
 class PointMultiscaleL1(PointTerm):
     """`weight` times the mean absolute error of points / d at coarse scales, summed over x, y, z, averaged over scales.
 
-    Blocks of pixels that count are averaged; a block weighs as much as it has such pixels. Noise averages out
-    there, while the shape at large, which moves no single pixel much, shows. The released form enlarges both maps
-    by 2 instead, which takes four times the memory and holds nothing that the finest scale does not.
+    The valid pixels of each block are averaged, and a block weighs as much as it has valid pixels. Noise averages out
+    in blocks. What remains is the overall shape, which moves no single pixel much. The released form instead enlarges
+    both maps by 2, which takes four times the memory and adds nothing to the finest scale.
 
     Args:
-        weight: factor of this term.
-        factors: block sizes in pixels; those larger than the image see its mean.
-        released: the released form.
+        weight: Factor of this term.
+        factors: Block sizes in pixels; a block larger than the image averages all of it.
+        released: Use the released form.
 
     Raises:
-        SettingError: a factor is less than 2, or there is none.
+        SettingError: A factor is less than 2, or `factors` is empty.
     """
 
     def __init__(
@@ -117,7 +119,7 @@ class PointMultiscaleL1(PointTerm):
 
 
 class PointCentroidL1(PointTerm):
-    """`weight` times the mean absolute error of points / d about each side's own centroid: shape without position."""
+    """`weight` times the mean absolute error of points / d, each side minus its centroid: shape without position."""
 
     def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
         error = (points - target) / mean_depth(target, valid)
@@ -128,13 +130,13 @@ class PointSiLog(PointTerm):
     """`weight` times the scale-invariant logarithmic error of z; see `sapiens2_lit.losses.SiLog`.
 
     Args:
-        weight: factor of this term.
-        variance: 1 to be blind to scale, 0 to measure it fully.
-        eps: error under which the loss is smooth, in logarithms.
-        released: the released form, without eps.
+        weight: Factor of this term.
+        variance: 1 to ignore scale, 0 to measure it fully.
+        eps: Error below which the loss is smooth, in logarithms.
+        released: Use the released form, without eps.
 
     Raises:
-        SettingError: a setting is out of its range.
+        SettingError: A setting is out of its range.
     """
 
     def __init__(
@@ -152,9 +154,9 @@ class PointSiLog(PointTerm):
 
 
 class PointIntrinsics(PointTerm):
-    """`weight` times the mean of |X - Z (u - cx) / fx| + |Y - Z (v - cy) / fy|: each point on its own pixel's ray.
+    """`weight` times the mean of |X - Z (u - cx) / fx| + |Y - Z (v - cy) / fy|: each point lies on its pixel's ray.
 
-    In the unit of the points, as released; the target plays no part.
+    The error has the unit of the points, as in the released recipe; the target is not used.
     """
 
     def value(self, points: Tensor, target: Tensor, valid: Tensor, intrinsics: Tensor) -> Tensor:
@@ -165,18 +167,18 @@ class PointIntrinsics(PointTerm):
 class PointNormal(PointTerm):
     """`weight` times the mean of 1 - cos, plus mean absolute error, between the normals of both surfaces.
 
-    Normals come from forward differences whose ends all count, and weigh as much as their surface element is in place
-    (`in_place`). Elements that are folded over, shrunken or torn apart would rather stay so than pass through worse
-    normals: neighbours that jump to and fro have three normals of four right. The other terms unfold them first.
-    Of what is left, an element smaller than a tenth of the label's is not stretched to unit length: its gradient
-    would have no bound.
+    Normals come from forward differences between valid pixels. `in_place` weighs each by how well its surface element
+    matches the label. Elements that are folded over, shrunken or torn get little weight, because their normals would
+    get worse on the way to the right place: of neighbors that jump to and fro, three normals in four are right. The
+    other terms unfold them first. An element smaller than a tenth of the label's is not scaled to unit length, since
+    its gradient would have no bound.
 
-    The released form takes normals of every pixel that counts, also from neighbours that do not, repeats the last
-    difference at the borders, and weighs all alike.
+    The released form takes normals at every valid pixel, also from invalid neighbors, repeats the last difference at
+    the borders, and weighs all normals equally.
 
     Args:
-        weight: factor of this term.
-        released: the released form.
+        weight: Factor of this term.
+        released: Use the released form.
     """
 
     def __init__(self, weight: float = 2.0, released: bool = False) -> None:
@@ -205,10 +207,16 @@ class PointNormal(PointTerm):
 
 
 def in_place(points: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """(B, 1, H, W): 1 where a pixel's edges to its next neighbours are the label's, 0 where as wrong as they are long.
+    """Return how well the edges from each pixel to its next neighbors match the label's, (B, 1, H, W) in 0..1.
 
-    (1 - e² / (s l)²)² with e the error and l the length of both edges together (Tukey's biweight), after one scale s a
-    sample, the best in the least squares; 0 everywhere if that is not positive.
+    1 is a perfect match, 0 an error as large as the edges' length: (1 - e² / (s l)²)², with the error e and the length
+    l of both edges together (Tukey's biweight). One scale s for each sample is fitted by least squares first; all are 0
+    if it is not positive.
+
+    Args:
+        points: Predicted points (B, 3, H, W).
+        target: The label's points (B, 3, H, W).
+        valid: Where both edges of a pixel are valid, (B, 1, H, W) bool.
     """
     own, common, true = (
         torch.where(valid, _edge_products(a, b), 0)
@@ -220,7 +228,7 @@ def in_place(points: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 
 
 def _edge_products(a: Tensor, b: Tensor) -> Tensor:
-    """(B, 1, H, W): scalar products of forward differences of a and b (B, 3, H, W), along x plus along y."""
+    """Return scalar products of forward differences of a and b (B, 3, H, W), along x plus along y, (B, 1, H, W)."""
     right = (a.diff(dim=3) * b.diff(dim=3)).sum(dim=1, keepdim=True)
     down = (a.diff(dim=2) * b.diff(dim=2)).sum(dim=1, keepdim=True)
     return F.pad(right, (0, 1, 0, 0)) + F.pad(down, (0, 0, 0, 1))
@@ -233,13 +241,13 @@ def _above_0(values: Tensor) -> Tensor:
 class PointAligned(PointTerm):
     """`weight` times the mean absolute error of points / d after the best scale and shift, summed over x, y, z.
 
-    For labels without metric scale: the affine-invariant loss of MoGe (arXiv:2410.19115). The alignment is solved
-    for each sample and held fixed; absolute values in it make outliers of the label harmless.
+    It is for labels without metric scale: the affine-invariant loss of MoGe (arXiv:2410.19115). The alignment is solved
+    for each sample and has no gradient; with absolute values in it, outliers of the label do no harm.
 
     Args:
-        weight: factor of this term.
-        shift: whether labels also lack the place of zero depth, so that a shift along z is solved for.
-        robust: absolute values in the alignment, else squares.
+        weight: Factor of this term.
+        shift: Also solve for a shift along z, for labels whose zero depth is unknown.
+        robust: Minimize absolute errors in the alignment instead of squares.
     """
 
     def __init__(self, weight: float = 1.0, shift: bool = True, robust: bool = True) -> None:
@@ -261,9 +269,9 @@ class PointAligned(PointTerm):
 
 
 class PointScale(nn.Module):
-    """`weight` times the mean absolute error of the predicted scale, canonical focal length over fx.
+    """`weight` times the mean absolute error of the predicted scale, canonical focal length / fx.
 
-    Called as `term(scale, target_scale)` with two tensors of one shape, (B,) or (B, 1).
+    It is called as `term(scale, target_scale)` with two tensors of one shape, (B,) or (B, 1).
     """
 
     def __init__(self, weight: float = 4.0) -> None:
@@ -271,21 +279,21 @@ class PointScale(nn.Module):
         self.weight = positive(weight, "PointScale: `weight`", zero=True)
 
     def forward(self, scale: Tensor, target_scale: Tensor) -> Tensor:
-        """Scalar, in float32 at least."""
+        """Return a scalar in float32 or better."""
         assert scale.shape == target_scale.shape, f"scale {(*scale.shape,)}, target {(*target_scale.shape,)}"
         dtype = torch.promote_types(scale.dtype, torch.float32)
         return self.weight * (scale.to(dtype) - target_scale.to(dtype)).abs().mean()
 
 
 def mean_depth(target: Tensor, valid: Tensor) -> Tensor:
-    """(B, 1, 1, 1) mean z of each sample's points that count; 1 where none does."""
+    """Return the mean z of each sample's valid points, (B, 1, 1, 1); 1 for a sample without any."""
     valid = counted(valid)
     depth = sample_mean(target[:, 2:], valid)
     return torch.where(valid.any(dim=3, keepdim=True).any(dim=2, keepdim=True), depth, 1)
 
 
 def sample_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """(B, C, 1, 1) mean of each sample's pixels that count; 0 where none does."""
+    """Return the mean of each sample's valid pixels, (B, C, 1, 1); 0 for a sample without any."""
     valid = counted(valid)
     total = torch.where(valid, values, 0).sum(dim=(2, 3), keepdim=True)
     return total / valid.sum(dim=(2, 3), keepdim=True).clamp(min=1)

@@ -1,9 +1,9 @@
 """Losses of heatmaps against Gaussians that are never drawn.
 
-A target map is an outer product, gy gx^T; 308 of them, drawn, take 26 times the memory of the image. Here
-they stay factors. Multiplied out, |p|^2 - 2 gy^T p gx + |gx|^2 |gy|^2 would need no map at all, but near
-convergence it is the small difference of large numbers, and float32 has none of it left. So the residual
-p - gy gx^T is formed, a few maps at a time, and summed at once.
+A target map is an outer product, gy gx^T. 308 drawn maps would take 26 times the memory of the image, so targets stay
+factors. The expanded form |p|^2 - 2 gy^T p gx + |gx|^2 |gy|^2 would need no map at all, but near convergence it is the
+small difference of large numbers, which float32 cannot represent. So the residual p - gy gx^T is computed for a few
+maps at a time and summed at once.
 
 Legend: B batch, K keypoints, h and w heatmap rows and columns.
 """
@@ -17,11 +17,11 @@ from torch.autograd.function import once_differentiable
 
 from sapiens2_lit.errors import SettingError
 
-_CHUNK = 2**22  # elements of the map stack that are worked on at once: 16 MB, within a GPU's level-2 cache
+_CHUNK = 2**22  # elements of the map stack processed at once: 16 MB, within a GPU's level-2 cache
 
 
 class _SquaredError(torch.autograd.Function):
-    """(B, K) sums over h, w of (prediction - gy gx^T)^2. The backward pass allocates the gradient alone."""
+    """(B, K) sums over h, w of (prediction - gy gx^T)^2. The backward pass allocates only the gradient."""
 
     @staticmethod
     def forward(ctx: Any, prediction: Tensor, gx: Tensor, gy: Tensor) -> Tensor:
@@ -42,12 +42,12 @@ class _SquaredError(torch.autograd.Function):
 
 
 def heatmap_squared_error(prediction: Tensor, gx: Tensor, gy: Tensor) -> Tensor:
-    """Sum over each map of its squared error, (B, K).
+    """Return the squared error summed over each map, (B, K).
 
     Args:
-        prediction: heatmaps (B, K, h, w) of any float type; sums are made in float32 at least.
-        gx: columns' factor (B, K, w) of the targets gy[..., :, None] * gx[..., None, :]; gets no gradient.
-        gy: rows' factor (B, K, h); gets no gradient.
+        prediction: Heatmaps (B, K, h, w) of any float type; sums use float32 or better.
+        gx: Column factor (B, K, w) of the targets gy[..., :, None] * gx[..., None, :]; gets no gradient.
+        gy: Row factor (B, K, h); gets no gradient.
     """
     expected = (*gx.shape[:2], gy.shape[-1], gx.shape[-1])
     assert prediction.shape == expected, f"prediction {tuple(prediction.shape)}, targets {expected}"
@@ -55,12 +55,12 @@ def heatmap_squared_error(prediction: Tensor, gx: Tensor, gy: Tensor) -> Tensor:
 
 
 class KeypointMSE(nn.Module):
-    """`weight` times the mean over B, K, h, w of the squared error of labelled keypoints' heatmaps.
+    """`weight` times the mean over B, K, h, w of the squared error of labeled keypoints' heatmaps.
 
-    Unlabelled keypoints count in the mean, as zeros. A NaN in any map, labelled or not, makes the loss NaN.
+    Unlabeled keypoints are part of the mean, as zeros. A NaN in any map, labeled or not, makes the loss NaN.
 
     Args:
-        weight: factor of this term.
+        weight: Factor of this term.
     """
 
     def __init__(self, weight: float = 10.0) -> None:
@@ -68,19 +68,22 @@ class KeypointMSE(nn.Module):
         self.weight = weight
 
     def forward(self, prediction: Tensor, gx: Tensor, gy: Tensor, weight: Tensor) -> Tensor:
-        """Scalar, from heatmaps (B, K, h, w), target factors (B, K, w) and (B, K, h), weights (B, K)."""
+        """Return a scalar from heatmaps (B, K, h, w), target factors (B, K, w) and (B, K, h), and weights (B, K)."""
         return self.weight * _mean_errors(prediction, gx, gy, weight).mean()
 
 
 class KeypointOHKM(nn.Module):
     """`weight` times the mean squared error of each person's `top_k` worst keypoints.
 
-    Online hard keypoint mining (CPN, Chen et al., CVPR 2018). Unlabelled keypoints have no error: where a
-    person has fewer than `top_k` labelled, zeros fill up.
+    Online hard keypoint mining (CPN, Chen et al., CVPR 2018). Unlabeled keypoints have no error: if a person has fewer
+    than `top_k` labeled keypoints, zeros fill up the mean.
 
     Args:
-        weight: factor of this term.
-        top_k: keypoints of each person that count; at most as many as the skeleton has.
+        weight: Factor of this term.
+        top_k: Number of keypoints of each person in the mean; at most the number in the skeleton.
+
+    Raises:
+        SettingError: `top_k` is less than 1.
     """
 
     def __init__(self, weight: float = 10.0, top_k: int = 128) -> None:
@@ -91,7 +94,11 @@ class KeypointOHKM(nn.Module):
         self.top_k = top_k
 
     def forward(self, prediction: Tensor, gx: Tensor, gy: Tensor, weight: Tensor) -> Tensor:
-        """Scalar, from heatmaps (B, K, h, w), target factors (B, K, w) and (B, K, h), weights (B, K)."""
+        """Return a scalar from heatmaps (B, K, h, w), target factors (B, K, w) and (B, K, h), and weights (B, K).
+
+        Raises:
+            SettingError: `top_k` is greater than K.
+        """
         if self.top_k > prediction.shape[1]:
             raise SettingError(
                 f"KeypointOHKM: `top_k` is {self.top_k}, expected at most {prediction.shape[1]}, the number "
@@ -102,7 +109,7 @@ class KeypointOHKM(nn.Module):
 
 
 def _mean_errors(prediction: Tensor, gx: Tensor, gy: Tensor, weight: Tensor) -> Tensor:
-    """(B, K) weighted means over h, w of the squared error."""
+    """Return weighted means over h, w of the squared error, (B, K)."""
     errors = heatmap_squared_error(prediction, gx, gy)
     return weight.to(errors.dtype) * errors / (prediction.shape[2] * prediction.shape[3])
 
@@ -110,7 +117,7 @@ def _mean_errors(prediction: Tensor, gx: Tensor, gy: Tensor, weight: Tensor) -> 
 def _residual_chunks(
     prediction: Tensor, gx: Tensor, gy: Tensor
 ) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
-    """prediction - gy gx^T (b, k, h, w) in float32 or float64, a few maps at a time, with their place."""
+    """Yield prediction - gy gx^T (b, k, h, w) in float32 or float64, a few maps at a time, with their place."""
     dtype = torch.promote_types(prediction.dtype, torch.float32)
     gx, gy = gx.to(dtype), gy.to(dtype)
     batch, keypoints, height, width = prediction.shape

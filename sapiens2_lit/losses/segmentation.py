@@ -1,7 +1,7 @@
 """Losses of class logits against class maps.
 
-Logits of 29 classes at 1024 x 768 are 91 MB in float32, and a softmax, its square and its gradient are as much each.
-So the terms are computed a few samples at a time and again in the backward pass, which keeps the logits alone.
+Logits of 29 classes at 1024 x 768 take 91 MB in float32; a softmax, its square and its gradient take as much each. So
+the terms are computed for a few samples at a time, and again in the backward pass, which keeps only the logits.
 
 Legend: B batch, C classes, H and W pixels; n samples of a chunk.
 """
@@ -17,21 +17,23 @@ from torch.utils.checkpoint import checkpoint
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies import IGNORED, load_classes
 
-_RAREST = 1e-4  # share of pixels below which a class is not made up for any more
-_CHUNK = 2**24  # elements of logits that are worked on at once: 64 MB in float32
+_RAREST = 1e-4  # share of pixels below which the weight of a class does not grow any more
+_CHUNK = 2**24  # elements of logits processed at once: 64 MB in float32
 
 
 class CrossEntropy(nn.Module):
     """`weight` times the mean over all pixels of the class-weighted cross-entropy.
 
-    Ignored pixels count in the mean, as zeros, and class weights do not divide it: so the released models were trained.
+    Ignored pixels are part of the mean, as zeros, and the sum of class weights does not divide it: the released models
+    were trained like this.
 
     Args:
-        weight: factor of this term.
-        class_weights: one for each class, or a vocabulary, by name or file, whose weights count; null for 1 everywhere.
+        weight: Factor of this term.
+        class_weights: One number for each class, or a vocabulary (name or file) whose weights are used; null for 1
+            everywhere.
 
     Raises:
-        SettingError: a weight is negative.
+        SettingError: A weight is negative.
     """
 
     def __init__(self, weight: float = 1.0, class_weights: list[float] | str | Path | None = None) -> None:
@@ -44,7 +46,13 @@ class CrossEntropy(nn.Module):
             self.class_weights = check_weights(class_weights, "CrossEntropy: `class_weights`")
 
     def forward(self, logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Scalar, from logits (B, C, H, W), labels (B, H, W) int64, 255 ignored, and weights of pixels (B, H, W)."""
+        """Return a scalar from logits (B, C, H, W), labels (B, H, W) int64 and optional weights of pixels (B, H, W).
+
+        Label 255 is ignored.
+
+        Raises:
+            SettingError: `class_weights` does not have one entry for each class.
+        """
         weights = self.weights_on(logits.device)
         if weights is not None and len(weights) != logits.shape[1]:
             raise SettingError(
@@ -60,18 +68,18 @@ class CrossEntropy(nn.Module):
         return self.weight * _by_chunks(mean_n, logits, labels, weight).mean()
 
     def weights_on(self, device: torch.device) -> Tensor | None:
-        """(C,) weights of the classes, or None for 1 everywhere."""
+        """Return the weights of the classes, (C,), on a device; None for 1 everywhere."""
         return None if self.class_weights is None else torch.tensor(self.class_weights, device=device)
 
 
 class BalancedCrossEntropy(CrossEntropy):
-    """Cross-entropy with class weights from how many pixels each class has in the training masks.
+    """Cross-entropy with class weights from the number of pixels that each class has in the training masks.
 
-    The weights are set when training starts (`Head.setup`) and kept in checkpoints; 1 everywhere before that.
+    The weights are set when training starts (`Head.setup`) and saved in checkpoints; until then they are 1.
 
     Args:
         num_classes: C.
-        weight: factor of this term.
+        weight: Factor of this term.
     """
 
     balance: Tensor  # (C,)
@@ -81,14 +89,14 @@ class BalancedCrossEntropy(CrossEntropy):
         self.register_buffer("balance", torch.ones(num_classes))
 
     def init_weights(self) -> None:
-        """1 for every class, in place."""
+        """Set the weight of every class to 1, in place."""
         self.balance.fill_(1.0)
 
     def set_counts(self, counts: Sequence[int]) -> None:
-        """Take the weights from the number of pixels of each class.
+        """Set the weights from the number of pixels of each class.
 
         Raises:
-            SettingError: not one number a class, or no pixel at all.
+            SettingError: `counts` does not have one number for each class, or is 0 everywhere.
         """
         if len(counts) != len(self.balance):
             raise SettingError(
@@ -104,13 +112,16 @@ class BalancedCrossEntropy(CrossEntropy):
 class Dice(nn.Module):
     """`weight` times 1 - Dice, averaged over the foreground classes that a sample shows, then over samples.
 
-    With p the softmax at pixels that count and t the labels, Dice is (2 sum pt + eps) / (sum p² + sum t² + eps): V-Net
-    (arXiv:1606.04797). A sample that shows none of these classes has no loss.
+    With p the softmax at labeled pixels and t the labels, Dice is (2 sum pt + eps) / (sum p² + sum t² + eps): V-Net
+    (arXiv:1606.04797). A sample that shows none of these classes has a loss of 0.
 
     Args:
-        weight: factor of this term.
-        background: index of the class that is left out, or null.
-        eps: keeps classes of few pixels from extreme gradients.
+        weight: Factor of this term.
+        background: Index of the class that is left out, or null.
+        eps: Prevents extreme gradients of classes with few pixels.
+
+    Raises:
+        SettingError: `eps` is not above 0.
     """
 
     def __init__(self, weight: float = 1.0, background: int | None = 0, eps: float = 1e-3) -> None:
@@ -122,9 +133,10 @@ class Dice(nn.Module):
         self.eps = eps
 
     def forward(self, logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Scalar, from logits (B, C, H, W), labels (B, H, W) int64, 255 ignored, and weights of pixels (B, H, W).
+        """Return a scalar from logits (B, C, H, W), labels (B, H, W) int64 and optional weights of pixels (B, H, W).
 
-        With weights pixels count as often in Dice's sums, and a sample as much as its labelled pixels weigh on average.
+        Label 255 is ignored. With weights, each pixel is multiplied by its weight in Dice's sums, and each sample by
+        the mean weight of its labeled pixels.
         """
         return self.weight * _by_chunks(self._loss_n, logits, labels, weight).mean()
 
@@ -154,18 +166,19 @@ class Dice(nn.Module):
 
 
 def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
-    """Class weights from pixel counts: 1 / sqrt(share of all pixels), scaled so that the mean over pixels is 1.
+    """Return class weights from pixel counts: 1 / sqrt(share of all pixels), scaled to a mean of 1 over pixels.
 
-    So the loss keeps its size beside other terms. The root lies between no balance and that of Eigen and Fergus
-    (arXiv:1411.4734), which gives a few pixels of lips as much say as half an image of background. A class with less
-    than one pixel in 10 000 weighs as if it had that many; a class that was not seen weighs 1.
+    The scaling keeps the loss in proportion to other terms. The root is a compromise between no balance and the balance
+    of Eigen and Fergus (arXiv:1411.4734), which gives a few pixels of lips as much influence as half an image of
+    background. A class with less than one pixel in 10,000 gets the weight of one with that many; a class without pixels
+    gets 1.
 
     Raises:
-        SettingError: no pixel was counted.
+        SettingError: All counts are 0.
     """
     shares = torch.tensor(counts, dtype=torch.float64)
     if not shares.sum() > 0:
-        raise SettingError("class_weights: auto: the training masks have no pixel that counts.")
+        raise SettingError("class_weights: auto: the training masks have no labeled pixel.")
     shares = shares / shares.sum()
     weights = shares.clamp(min=_RAREST).rsqrt()
     weights /= (shares * weights).sum()
@@ -174,10 +187,10 @@ def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
 
 
 def check_weights(weights: Sequence[float], where: str) -> tuple[float, ...]:
-    """The weights as floats.
+    """Return the weights as floats.
 
     Raises:
-        SettingError: one is negative or not finite, or all are 0.
+        SettingError: A weight is negative or not finite, or all are 0.
     """
     values = tuple(float(weight) for weight in weights)
     if not all(0 <= value < float("inf") for value in values) or not any(values):
@@ -188,7 +201,7 @@ def check_weights(weights: Sequence[float], where: str) -> tuple[float, ...]:
 def _by_chunks(
     loss: Callable[..., Tensor], logits: Tensor, labels: Tensor, weight: Tensor | None = None
 ) -> Tensor:
-    """`loss`, which gives each sample its own, (B,), in float32 at least and outside autocast."""
+    """Apply `loss`, which gives one loss for each sample (B,), in float32 or better and outside autocast."""
     assert logits.shape[2:] == labels.shape[1:], f"logits {tuple(logits.shape)}, labels {tuple(labels.shape)}"
     beside = (labels,) if weight is None else (labels, weight)
 
@@ -199,7 +212,7 @@ def _by_chunks(
     step = max(1, _CHUNK // max(1, logits[0].numel()))
     if step >= len(logits):
         return in_float32(logits, *beside)
-    # `split`, not slices: the backward pass of each slice would allocate a gradient of the whole.
+    # `split` instead of slices: the backward pass of each slice would allocate a gradient of all logits.
     return torch.cat(
         [
             checkpoint(in_float32, *chunk, use_reentrant=False, preserve_rng_state=False)

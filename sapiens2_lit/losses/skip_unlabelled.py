@@ -1,4 +1,4 @@
-"""Somebody else's loss of classes, kept from batches that have no labels.
+"""A wrapper that keeps samples without labels from another library's segmentation loss.
 
 Legend: B batch, C classes, H and W pixels.
 """
@@ -10,18 +10,19 @@ from sapiens2_lit.vocabularies import IGNORED
 
 
 class SkipUnlabelled(nn.Module):
-    """`weight` times a loss of the samples that have a labelled pixel; 0, with a gradient of 0, where none has.
+    """`weight` times a loss over the samples that have a labeled pixel; 0, with a gradient of 0, if none has.
 
-    For losses without a value where every pixel is ignored: of segmentation_models_pytorch, FocalLoss is then NaN and
-    LovaszLoss no scalar. The term sees the samples with labels alone, so that its mean over the batch is over these.
+    It is for losses without a value where every pixel is ignored: FocalLoss of segmentation_models_pytorch then gives
+    NaN, and LovaszLoss no scalar. The term only sees samples with labels, so a mean over the batch is a mean over
+    these.
 
     Args:
-        term: called as `term(logits, labels)` with (B, C, H, W) and (B, H, W), to give a scalar; it must leave out
-            labels of 255.
-        weight: factor of this term, 0 or more.
+        term: Called as `term(logits, labels)` with (B, C, H, W) and (B, H, W), returns a scalar; it must ignore labels
+            of 255.
+        weight: Factor of this term, 0 or more.
 
     Raises:
-        SettingError: the weight is negative or not finite.
+        SettingError: The weight is negative or not finite.
     """
 
     def __init__(self, term: nn.Module, weight: float = 1.0) -> None:
@@ -30,10 +31,10 @@ class SkipUnlabelled(nn.Module):
         self.weight = positive(weight, "SkipUnlabelled: `weight`", zero=True)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar, from logits (B, C, H, W) and labels (B, H, W) int64, 255 ignored."""
+        """Return a scalar from logits (B, C, H, W) and labels (B, H, W) int64; label 255 is ignored."""
         labelled = (labels != IGNORED).flatten(1).any(dim=1)
         if not labelled.any():
-            return 0.0 * logits.sum()  # part of the graph, so that the backward pass reaches every parameter
+            return 0.0 * logits.sum()  # stays in the graph, so that the backward pass reaches every parameter
         if not labelled.all():
             logits, labels = logits[labelled], labels[labelled]
         return self.weight * self.term(logits, labels)

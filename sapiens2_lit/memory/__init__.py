@@ -1,1 +1,1 @@
-"""How much memory a training step takes, known before it runs."""
+"""Estimate how much memory a training step takes before it runs."""

@@ -1,4 +1,4 @@
-"""What to change when a training does not fit, the cheapest first, with what it takes then."""
+"""Suggest what to change when a training does not fit, the cheapest change first, with the memory it then takes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -17,18 +17,19 @@ from sapiens2_lit.training.distillation.teaching import is_half
 from sapiens2_lit.training.module import SapiensModule
 from sapiens2_lit.training.pretraining.module import PretrainModule
 
-WORTH = 0.01  # share of the memory below which a change is not worth naming
+WORTH = 0.01  # changes that save a smaller share of the memory are not suggested
 
 
 @dataclass(frozen=True)
 class MemoryQuery:
-    """A training to plan: a module that is not built, settings that count instead of its own, and the launch."""
+    """A training to plan: a module that is not built, settings that replace the module's, and the launch."""
 
     module: BackboneModule
     launch: TrainingSetup
     settings: dict[str, Any] = field(default_factory=dict)
 
     def estimate(self) -> MemoryEstimate:
+        """Return the memory that the training takes."""
         return estimate(empty_networks(self.module, **self.settings), self.launch)
 
 
@@ -42,9 +43,13 @@ class Change:
 
 
 def advise(case: MemoryQuery, memory: float) -> list[tuple[Change, MemoryEstimate]]:
-    """Changes on top of each other until the training fits a card of `memory` GiB, each with what it takes then.
+    """Return changes, one added to the other, until the training fits a card, each with the memory it then takes.
 
-    The last estimate does not fit where nothing helps.
+    If nothing helps, the last estimate does not fit.
+
+    Args:
+        case: The training.
+        memory: Memory of the card in GiB.
     """
     found: list[tuple[Change, MemoryEstimate]] = []
     now = case.estimate()
@@ -62,7 +67,7 @@ def advise(case: MemoryQuery, memory: float) -> list[tuple[Change, MemoryEstimat
 
 
 def changes(case: MemoryQuery) -> Iterator[Change]:
-    """What could be changed about a training, the cheapest first."""
+    """Yield what could be changed about a training, the cheapest first."""
     launch, networks = case.launch, empty_networks(case.module, **case.settings)
 
     def of(options: str, cost: str, **settings: Any) -> Change:
@@ -108,7 +113,7 @@ def changes(case: MemoryQuery) -> Iterator[Change]:
     if networks.mode == "full":
         yield of("--model.adapt.mode lora", "adapters learn instead of all weights", adapt=Adapt("lora"))
     if networks.mode != "frozen" and not isinstance(case.module, PretrainModule):
-        yield of("--model.adapt.mode frozen", "heads learn alone", adapt=Adapt("frozen"))
+        yield of("--model.adapt.mode frozen", "only heads learn", adapt=Adapt("frozen"))
     if launch.sharded and not launch.offload:
         yield launched("--trainer.strategy.cpu_offload true", "slow copies from the host", offload=True)
     patch = networks.backbone.patch_size
@@ -117,40 +122,43 @@ def changes(case: MemoryQuery) -> Iterator[Change]:
 
 
 def can_recompute(heads: Any) -> bool:
+    """Return whether all heads can compute their decoders' maps again in the backward pass."""
     return all(isinstance(head, DecoderHead) and not has_batch_norm(head) for head in heads.values())
 
 
 def advice_text(case: MemoryQuery, memory: float) -> str:
-    """Rows of options, each on top of those before, with the memory that the training takes then."""
+    """Return lines of options, each added to the ones before, with the memory that the training then takes."""
     found = advise(case, memory)
     if not found:
-        return "Nothing that could be changed takes less."
-    lines = ["What to change, each on top of those before, the cheapest first:"]
+        return "No change of the settings takes less memory."
+    lines = ["What to change, each added to the ones before, the cheapest first:"]
     lines += [f"  {change.options}  ({change.cost}): {gib(then.total)} GiB" for change, then in found]
     if not found[-1][1].fits(memory):
-        lines.append("Even then it does not fit: take a smaller backbone, more GPUs or larger ones.")
+        lines.append("Even then it does not fit: use a smaller backbone, more GPUs or larger ones.")
         if has_teacher(case.module):
             lines.append(
-                "Or a smaller teacher, or none in the loop: label the images once (predict --as_dataset, which can "
-                "itself run on other machines), and train on its labels."
+                "Or use a smaller teacher, or none during training: label the images once (predict --as_dataset, which "
+                "can run on other machines), and train on its labels."
             )
     return "\n".join(lines)
 
 
 def has_teacher(module: BackboneModule) -> bool:
-    """Whether a teacher is in the loop."""
+    """Return whether a teacher runs during training."""
     return isinstance(module, SapiensModule) and module.teaching.settings is not None
 
 
 def gib(size: int) -> str:
+    """Return a number of bytes in GiB, as text."""
     return f"{size / GIB:.1f}" if size > GIB else f"{size / GIB:.3f}"
 
 
 def explain_shortage(case: MemoryQuery, memory: float | None) -> str:
-    """Of a training that ran out of memory: what takes it, and what to change.
+    """Explain what takes the memory of a training that ran out of it, and what to change.
 
     Args:
-        memory: of a device in GiB; None where that is not known: then a tenth less than planned must do.
+        case: The training.
+        memory: Memory of a device in GiB; None if it is not known: the advice then saves a tenth of the estimate.
     """
     found = case.estimate()
     text = ["The plan for this run, on each device:", found.table()]
@@ -160,23 +168,23 @@ def explain_shortage(case: MemoryQuery, memory: float | None) -> str:
                 f"That fits {memory:.1f} GiB: something else takes memory, such as another process on the device, "
                 "larger images, or metrics."
             )
-        text.append("With a tenth less to spend:")
+        text.append("To save a tenth of it:")
         memory = 0.9 * found.total / GIB
     return "\n".join([*text, advice_text(case, memory)])
 
 
 def advice_by_settings(settings: Any) -> str:
-    """What to change where there is no module to plan, such as before it was built: options without figures.
+    """Return what to change if there is no module to plan, such as before it is built: options without numbers.
 
     Args:
-        settings: of the command, as parsed.
+        settings: Settings of the command, as parsed.
     """
     lines = ["What to change, the cheapest first:", *(f"  {change}" for change in cheaper(settings))]
     return "\n".join(lines)
 
 
 def cheaper(settings: Any) -> list[str]:
-    """Options that need less memory than this run's."""
+    """Return options that need less memory than this run's."""
     found = []
     batch = settings.get("data.init_args.batch_size") or 1
     window = settings.get("trainer.accumulate_grad_batches") or 1

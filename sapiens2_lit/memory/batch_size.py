@@ -1,4 +1,4 @@
-"""The largest batch that fits."""
+"""Find the largest batch that fits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,23 +7,24 @@ from sapiens2_lit.memory.estimate import MemoryEstimate, estimate
 from sapiens2_lit.memory.launch import TrainingSetup
 from sapiens2_lit.memory.networks import Networks
 
-MOST = 4096  # images on a device that are looked for
+MOST = 4096  # largest number of images on a device that is considered
 
 
 @dataclass(frozen=True)
 class BatchLine:
-    """Memory by batch size: every part of every phase grows along a line, and the fullest phase counts.
+    """Memory by batch size: every part of every phase grows linearly, and the fullest phase decides.
 
     Args:
-        two, four: what batches of two and of four images take. One image is no measure: losses that work through a
-            batch in pieces, as those of many classes, do so from two images on.
+        two: Estimate for a batch of two images. One image would not do: losses that process a batch in pieces, such as
+            losses of many classes, do so from two images on.
+        four: Estimate for a batch of four images.
     """
 
     two: MemoryEstimate
     four: MemoryEstimate
 
     def at(self, batch_size: int) -> MemoryEstimate:
-        """What a batch of that size takes."""
+        """Return the estimate for a batch size."""
         moments = {phase: dict(self._parts(phase, (batch_size - 2) / 2)) for phase in self.four.moments}
         return MemoryEstimate(replace(self.four.launch, batch_size=batch_size), moments)
 
@@ -35,12 +36,19 @@ class BatchLine:
 
 
 def batch_line(module: Networks, launch: TrainingSetup) -> BatchLine:
+    """Return the memory of a training by its batch size."""
     two, four = (estimate(module, replace(launch, batch_size=size)) for size in (2, 4))
     return BatchLine(two, four)
 
 
 def largest_batch(module: Networks, launch: TrainingSetup, memory: float) -> MemoryEstimate | None:
-    """The estimate of the largest batch that fits a card of `memory` GiB; None if not even one image does."""
+    """Return the estimate of the largest batch that fits a card; None if not even one image does.
+
+    Args:
+        module: The networks.
+        launch: How they are trained; its batch size is replaced.
+        memory: Memory of the card in GiB.
+    """
     one = estimate(module, replace(launch, batch_size=1))
     if not one.fits(memory):
         return None

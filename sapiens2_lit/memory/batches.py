@@ -1,4 +1,4 @@
-"""A batch such as a head learns from, of the right shapes and without a data set."""
+"""Make a batch of the shapes that heads learn from, without a dataset."""
 
 from collections.abc import Iterable
 
@@ -13,10 +13,16 @@ from sapiens2_lit.vocabularies.tasks import map_kind
 def example_batch(
     heads: Iterable[Head], batch_size: int, image_size: tuple[int, int], device: torch.device | str = "cpu"
 ) -> Batch:
-    """Images (B, 3, H, W) and every label that the heads name in `targets`; the values mean nothing, but are valid.
+    """Return images (B, 3, H, W) and every label that heads name in `targets`; values are valid, but meaningless.
+
+    Args:
+        heads: The heads.
+        batch_size: B.
+        image_size: (H, W).
+        device: Device of the tensors.
 
     Raises:
-        SettingError: a head learns from a label of unknown shape.
+        SettingError: A head learns from a label of unknown shape.
     """
     height, width = image_size
     batch: Batch = {
@@ -44,7 +50,7 @@ def _label(
     if kind is None:
         raise SettingError(
             f"{type(head).__name__} learns from {key!r}, a label whose shape is not known here: the memory of its "
-            "training cannot be told beforehand."
+            "training cannot be estimated."
         )
     if kind.values == "classes":
         return torch.zeros(batch_size, *image_size, dtype=torch.int64, device=device)

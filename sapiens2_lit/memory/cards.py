@@ -1,4 +1,4 @@
-"""What graphics cards can compute: the dense peak of their matrix units, out of the manufacturer's data sheets."""
+"""What graphics cards can compute: the dense peak of their matrix units, from the manufacturer's data sheets."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ class Card:
     """A card's peak in TFLOPS without sparsity, accumulated in float32.
 
     Attributes:
-        name: a part of what `torch.cuda.get_device_name` says.
-        half: of bfloat16, or of float16 on cards without that.
-        tf32: of float32 rounded to TF32; 0 where there is none.
-        full: of float32 as it is, outside the matrix units.
+        name: A part of what `torch.cuda.get_device_name` returns.
+        half: Peak in bfloat16, or in float16 on cards without bfloat16.
+        tf32: Peak in float32 rounded to TF32; 0 if the card has none.
+        full: Peak in full float32, outside the matrix units.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Card:
     full: float
 
 
-# NVIDIA's data sheets. The more special name stands first: the first that fits counts.
+# From NVIDIA's data sheets. More specific names come first, since the first match is used.
 CARDS = (
     Card("B200", 2250, 1100, 75),
     Card("GH200", 989, 494, 67),
@@ -51,7 +51,7 @@ CARDS = (
 
 
 def find_card(name: str) -> Card | None:
-    """The card that a device's name, or a user, means; None for one that is not in the table."""
+    """Return the card that a device's name, or a user, means; None if it is not in the table."""
     words = name.lower().replace("-", " ").replace("_", " ").split()
     for card in CARDS:
         wanted = card.name.lower().split()
@@ -61,9 +61,10 @@ def find_card(name: str) -> Card | None:
 
 
 def peak_flops(card: Card, precision: str, tf32: bool = False) -> float:
-    """Floating-point operations a second that the card can do at most.
+    """Return the most floating-point operations per second that the card can do.
 
     Args:
+        card: The card.
         precision: `trainer.precision`.
         tf32: float32 may be rounded to TF32 (`torch.set_float32_matmul_precision`).
     """

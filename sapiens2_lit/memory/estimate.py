@@ -1,4 +1,4 @@
-"""How much memory a training takes on each device: what it holds all the time, and the fullest moment of a step."""
+"""Estimate how much memory a training takes on each device: what it always holds, and the fullest moment of a step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,8 +13,8 @@ from sapiens2_lit.memory.step import simulate_step
 from sapiens2_lit.training.distillation.distiller import Distiller
 
 GIB = 2**30
-# Allowances, as seen on data-centre GPUs: what the driver, cuBLAS and cuDNN take, what NCCL does, and what the caching
-# allocator cannot use. A card has a little less than it is sold with.
+# Allowances, as measured on data-center GPUs: memory of the driver, cuBLAS and cuDNN, memory of NCCL, and what the
+# caching allocator cannot use. A card has a little less memory than it is sold with.
 CONTEXT = 600 * 2**20
 COMMUNICATION = 400 * 2**20
 FRAGMENTS = 0.03
@@ -26,9 +26,9 @@ class MemoryEstimate:
     """The most memory that a training takes on one device.
 
     Attributes:
-        launch: the setting it is of.
-        moments: the fullest of each phase, as bytes by what they are for. Phases are the pass through `backbone`,
-            `head NAME` and `loss NAME`, `teacher`, `backward`, and `optimizer`, its step.
+        launch: The setup that it belongs to.
+        moments: The fullest moment of each phase, as bytes by purpose. Phases are the pass through `backbone`, `head
+            NAME` and `loss NAME`, `teacher`, `backward`, and `optimizer`, its step.
     """
 
     launch: TrainingSetup
@@ -36,12 +36,12 @@ class MemoryEstimate:
 
     @property
     def phase(self) -> str:
-        """The fullest."""
+        """The fullest phase."""
         return max(self.moments, key=lambda phase: sum(self.moments[phase].values()))
 
     @property
     def parts(self) -> dict[str, int]:
-        """Bytes by what they are for, at the fullest moment."""
+        """Bytes by purpose at the fullest moment."""
         parts = {name: size for name, size in self.moments[self.phase].items() if size}
         if self.launch.gpu:
             sharing = COMMUNICATION if self.launch.devices > 1 else 0
@@ -50,26 +50,27 @@ class MemoryEstimate:
 
     @property
     def total(self) -> int:
+        """Bytes at the fullest moment."""
         return sum(self.parts.values())
 
     def fits(self, memory: float) -> bool:
-        """Whether it fits a card sold with `memory` GiB."""
+        """Return whether it fits a card sold with `memory` GiB."""
         return self.total <= memory * GIB * USABLE
 
     def table(self) -> str:
-        """One row for each part, the greatest first."""
+        """Return one line for each part, the greatest first."""
         rows = sorted(self.parts.items(), key=lambda row: -row[1])
         lines = [f"  {name:18}{size / GIB:8.2f} GiB" for name, size in rows if size >= 0.005 * GIB]
         return "\n".join([*lines, f"  {'in all':18}{self.total / GIB:8.2f} GiB, fullest in {self.phase}"])
 
 
 def estimate(module: Networks, launch: TrainingSetup) -> MemoryEstimate:
-    """The memory of training `module` as `launch` says, before it is sharded and without taking any.
+    """Return the memory of training `module` with a launch, before it is sharded and without using any.
 
     Parts: `weights`, `optimizer` (its states), `average` (EMA), `gradients`, `buckets` (DDP's), `gathered` (FSDP2's
     buffers), `weight copies` (autocast's), `batch`, `backbone`, `head`, `loss` (maps kept for the backward pass),
-    `backward` (what is made in it), `update` (in the optimizer's step) and `allowance` (context, NCCL, fragments);
-    `teacher` (its weights) and `answers` (what it computes, of which its answers stay).
+    `backward` (made during it), `update` (made in the optimizer's step) and `allowance` (context, NCCL, fragments);
+    `teacher` (its weights) and `answers` (what it computes, of which its outputs stay).
     """
     distiller = module.distiller(launch.gpu, launch.sharded)
     held = held_bytes(module, launch, distiller)
@@ -94,7 +95,15 @@ def estimate(module: Networks, launch: TrainingSetup) -> MemoryEstimate:
 
 
 def on_more(module: Networks, found: MemoryEstimate, devices: int) -> MemoryEstimate:
-    """A sharded estimate for another number of devices: of what a step makes, the gradients alone depend on it."""
+    """Return a sharded estimate for another number of devices, without simulating the step again.
+
+    Of what a step makes, only the gradients depend on the number of devices.
+
+    Args:
+        module: The networks.
+        found: The estimate for some number of devices.
+        devices: The wanted number.
+    """
     launch = replace(found.launch, devices=devices)
     held = held_bytes(module, launch, module.distiller(launch.gpu, launch.sharded))
     change = gradient_share(launch) / gradient_share(found.launch)
@@ -106,7 +115,13 @@ def on_more(module: Networks, found: MemoryEstimate, devices: int) -> MemoryEsti
 
 
 def held_bytes(module: Networks, launch: TrainingSetup, distiller: Distiller | None = None) -> dict[str, int]:
-    """What a device holds all the time, by part."""
+    """Return the bytes that a device always holds, by part.
+
+    Args:
+        module: The networks.
+        launch: How they are trained.
+        distiller: The teachers, if any.
+    """
     if launch.offload:
         return {}
     parameters = parameters_of(module)
@@ -126,15 +141,17 @@ def held_bytes(module: Networks, launch: TrainingSetup, distiller: Distiller | N
 
 
 def teachers_parameters(distiller: Distiller) -> list[nn.Parameter]:
+    """Return the parameters of all teachers."""
     return [p for teacher in distiller.teachers for p in teacher.network.parameters()]
 
 
 def parameters_of(module: Networks) -> list[nn.Parameter]:
+    """Return the parameters of the networks."""
     return list(module.network.parameters())
 
 
 def gradient_share(launch: TrainingSetup) -> float:
-    """Share of a finished gradient, in float32, that stays on this device and is counted as a gradient."""
+    """Return the share of a finished gradient, in float32, that stays on this device and is listed as a gradient."""
     if launch.gathers_gradients:
         return 1.0
     if launch.offload or launch.bucket_view:
@@ -143,10 +160,16 @@ def gradient_share(launch: TrainingSetup) -> float:
 
 
 def gathered_bytes(module: Networks, launch: TrainingSetup, distiller: Distiller | None = None) -> int:
-    """Buffers of FSDP2 for its largest unit, a block or a head, in the backward pass.
+    """Return the bytes of FSDP2's buffers for its largest unit, a block or a head, in the backward pass.
 
-    Three times the gathered weights: those in use, the next unit's, and the flat buffer that they arrive in. Once the
-    gradients, and once these in float32 on their way to be reduced. Heads are gathered in their own precision.
+    They are three times the gathered weights (the weights in use, the next unit's, and the flat buffer that they arrive
+    in), plus the gradients, plus the gradients in float32 on their way to be reduced. Heads are gathered in their own
+    precision.
+
+    Args:
+        module: The networks.
+        launch: How they are trained.
+        distiller: The teachers, if any.
     """
     if not launch.sharded:
         return 0
@@ -161,13 +184,13 @@ def gathered_bytes(module: Networks, launch: TrainingSetup, distiller: Distiller
 
 
 def unit_bytes(unit: nn.Module, element: int) -> int:
-    """Of one unit, whose gathered weights have `element` bytes each."""
+    """Return `gathered_bytes` of one unit, whose gathered weights have `element` bytes each."""
     weights = 3 * element * sum(p.numel() for p in unit.parameters())
     return weights + (element + 4) * sum(p.numel() for p in unit.parameters() if p.requires_grad)
 
 
 def update_bytes(module: Networks, launch: TrainingSetup) -> int:
-    """What the optimizer's step needs in passing."""
+    """Return the bytes that the optimizer's step needs temporarily."""
     if launch.offload or not launch.gpu:
         return 0
     groups: dict[int, int] = {}

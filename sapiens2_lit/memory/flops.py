@@ -1,4 +1,4 @@
-"""How many floating-point operations a training step takes, counted without doing them."""
+"""Count the floating-point operations of a training step without doing them."""
 
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -22,15 +22,15 @@ Shape = list[int]
 
 @dataclass(frozen=True)
 class TrainingFlops:
-    """Floating-point operations of forward and backward pass for one image.
+    """Floating-point operations of the forward and the backward pass for one image.
 
-    Nothing that is computed again in the backward pass counts: utilisation is that of the model (MFU; Chowdhery et al.,
-    PaLM, appendix B).
+    Operations that are computed again in the backward pass are not included, so that utilization is model FLOPs
+    utilization (MFU; Chowdhery et al., PaLM, appendix B).
 
     Attributes:
-        backbone: with its backward pass as far as it learns, and the decoder that heads share, where they do.
-        heads: of each head, with its backward pass.
-        teacher: of the teachers, which have none.
+        backbone: The backbone with its backward pass, as far as it is trained, and a shared decoder, if there is one.
+        heads: Each head with its backward pass.
+        teacher: The teachers, which have no backward pass.
     """
 
     backbone: float
@@ -38,16 +38,16 @@ class TrainingFlops:
     teacher: float = 0.0
 
     def of(self, names: Iterable[str]) -> float:
-        """Those of a step that teaches the heads `names`."""
+        """Return the operations of a step that trains the heads `names`."""
         return self.backbone + self.teacher + sum(self.heads[name] for name in names)
 
 
 def training_flops(networks: Networks, image_size: tuple[int, int]) -> TrainingFlops:
-    """Count them for one image, in about a second.
+    """Count the operations for one image, in about a second.
 
     Args:
-        networks: on the meta device, without activation checkpointing (`empty_networks(..., checkpointing=False,
-            head_checkpointing="none")`).
+        networks: Networks on the meta device, without activation checkpointing (`empty_networks(...,
+            checkpointing=False, head_checkpointing="none")`).
         image_size: (height, width).
     """
     if isinstance(networks.network, PlannedPretraining):
@@ -75,9 +75,9 @@ def training_flops(networks: Networks, image_size: tuple[int, int]) -> TrainingF
 
 
 def inference_flops(backbone: Backbone, image_size: tuple[int, int]) -> float:
-    """Floating-point operations of a backbone's forward pass for one image of a size (height, width).
+    """Return the floating-point operations of a backbone's forward pass for one image of a size (height, width).
 
-    A multiplication and an addition count as two.
+    A multiplication with an addition is two operations.
     """
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         fake = fake_copy(backbone)
@@ -87,16 +87,17 @@ def inference_flops(backbone: Backbone, image_size: tuple[int, int]) -> float:
 
 
 def pretraining_flops(network: PlannedPretraining, image_size: tuple[int, int]) -> TrainingFlops:
-    """All of a pretraining step for one image, as of the backbone."""
+    """Count all operations of a pretraining step for one image, listed as the backbone's."""
     with no_cached_tensors(), FakeTensorMode(allow_non_fake_inputs=True):
         played = network.played(lambda part, backbone: fake_copy(part))
-        batch = played.example(2, image_size)  # one alone has no neighbor
+        batch = played.example(2, image_size)  # some objectives need a second image in the batch
         with counter() as count:
             played.step(batch, lambda name: nullcontext()).backward()
     return TrainingFlops(count.get_total_flops() / 2, dict.fromkeys(network.heads, 0.0))
 
 
 def counter() -> FlopCounterMode:
+    """Return torch's counter of operations, with a correct formula for the backward pass of convolutions."""
     return FlopCounterMode(
         display=False, custom_mapping={torch.ops.aten.convolution_backward: _conv_backward}
     )
@@ -105,7 +106,7 @@ def counter() -> FlopCounterMode:
 def _conv_backward(
     grad_shape: Shape, x_shape: Shape, weight_shape: Shape, *args: Any, out_shape: Any = None, **kwargs: Any
 ) -> int:
-    """Each gradient takes what the convolution took; torch's own formula counts a weight's once for every group."""
+    """Count each gradient like the convolution; torch's formula multiplies the weight's by the number of groups."""
     *_, transposed, _output_padding, _groups, wanted = args
     once: int = conv_flop_count(x_shape, weight_shape, grad_shape, transposed=transposed)
     return once * sum(wanted[:2])

@@ -1,7 +1,7 @@
-"""What kernels of a GPU keep for the backward pass, played on tensors of another device.
+"""Simulate what kernels of a GPU keep for the backward pass, on tensors of another device.
 
-Fake tensors of a GPU that is not there have no backward pass. So a step is played on fake CPU tensors, with the few
-operations that keep something else on a GPU replaced: norms and attention, which are fused there.
+Fake tensors of a GPU that does not exist have no backward pass. So a step is simulated on fake CPU tensors, with
+replacements for the few operations that keep something else on a GPU: norms and attention, which are fused there.
 
 Shape suffixes: b batch, n tokens, h heads, d channels of a head.
 """
@@ -20,7 +20,7 @@ from sapiens2_lit.backbones.layers import Attention
 
 
 class FusedRMSNorm(torch.autograd.Function):
-    """Keeps its input, the weight and one number a row."""
+    """Keeps its input, the weight and one number for each row."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class FusedRMSNorm(torch.autograd.Function):
 
 
 class FlashAttention(torch.autograd.Function):
-    """Keeps queries, keys, values, the result and one number a query; never the (n, n) matrix."""
+    """Keeps queries, keys, values, the result and one number for each query; never the (n, n) matrix."""
 
     @staticmethod
     def forward(ctx: Any, q_bhnd: Tensor, k_bhnd: Tensor, v_bhnd: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class FlashAttention(torch.autograd.Function):
         shared = q_bhnd.shape[1] != k_bhnd.shape[1]
         wide = (
             [torch.empty_like(q_bhnd) for _ in range(2)] if shared else []
-        )  # summed over queries that share a key
+        )  # these are summed over queries that share a key
         result = torch.empty_like(q_bhnd), torch.empty_like(k_bhnd), torch.empty_like(v_bhnd)
         del work, wide
         return result
@@ -61,11 +61,11 @@ def gpu_kernels(backbone: Backbone) -> Iterator[None]:
     """Inside, norms and attention keep what the kernels of a GPU keep; their results have no contents."""
     with ExitStack() as stack:
         stack.enter_context(patch.object(F, "rms_norm", _rms_norm))
-        # what keeps the results of attention alone knows it by the operation's name
+        # selective checkpointing recognizes attention by the name of the operation
         if backbone.activation_checkpointing != "selective":
             stack.enter_context(patch.object(F, "scaled_dot_product_attention", _attention))
             shared = patch.object(Attention, "attend", lambda _, q, k, v: _attention(q, k, v))
-            stack.enter_context(shared)  # keys are shared there
+            stack.enter_context(shared)  # GPU kernels share keys
         yield
 
 
@@ -84,7 +84,7 @@ def _attention(
     enable_gqa: bool = False,
 ) -> Tensor:
     width = q_bhnd.shape[-1]
-    if missing := -width % 8:  # the kernels want multiples of 8
+    if missing := -width % 8:  # the kernels need multiples of 8
         q_bhnd, k_bhnd, v_bhnd = (F.pad(x, (0, missing)) for x in (q_bhnd, k_bhnd, v_bhnd))
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")

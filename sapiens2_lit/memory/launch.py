@@ -1,4 +1,4 @@
-"""How a training is launched, as far as its memory depends on it, and what of it each device holds."""
+"""How a training is launched, as far as its memory depends on it, and what each device holds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,23 +20,24 @@ PRECISIONS: dict[str, torch.dtype | None] = {
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """A training's setting.
+    """The setup of a training.
 
     Args:
-        batch_size: images on each device.
+        batch_size: Images on each device.
         image_size: (height, width) in pixels.
         precision: `trainer.precision`.
-        strategy: `single` device; `ddp`, everything on each; `fsdp2`, sharded over all; `hsdp`, sharded within groups.
-        devices: how many in all.
-        shards: devices that share each parameter, with `hsdp`; `fsdp2` shares over all.
-        accumulate: batches whose gradients are added up before a step.
-        offload: with `fsdp2` and `hsdp`, parameters, gradients and states live in the host's memory.
-        sync_each_batch: with these, gradients of accumulated batches are shared out after each of them.
-        bucket_view: with `ddp`, gradients lie in its buckets, not beside them.
-        gpu: whether the device is a GPU, else a CPU.
+        strategy: `single` device; `ddp`, everything on each device; `fsdp2`, sharded over all; `hsdp`, sharded within
+            groups.
+        devices: Number of all devices.
+        shards: Number of devices that share each parameter with `hsdp`; `fsdp2` shares over all.
+        accumulate: Number of batches whose gradients are added before a step.
+        offload: With `fsdp2` and `hsdp`, parameters, gradients and states are in the host's memory.
+        sync_each_batch: With these, gradients are reduced after each accumulated batch.
+        bucket_view: With `ddp`, gradients lie in its buckets instead of beside them.
+        gpu: Whether the device is a GPU, else a CPU.
 
     Raises:
-        SettingError: the numbers do not fit together.
+        SettingError: The values do not fit together.
     """
 
     batch_size: int
@@ -70,20 +71,22 @@ class TrainingSetup:
 
     @property
     def sharded(self) -> bool:
+        """Whether parameters are sharded."""
         return self.strategy in ("fsdp2", "hsdp")
 
     @property
     def ways(self) -> int:
-        """Among how many devices a parameter is divided."""
+        """The number of devices among which a parameter is divided."""
         return {"fsdp2": self.devices, "hsdp": self.shards or 1}.get(self.strategy, 1)
 
     @property
     def autocast(self) -> torch.dtype | None:
+        """The dtype of autocast; None without it."""
         return PRECISIONS[self.precision]
 
     @property
     def weights(self) -> torch.dtype | None:
-        """What sharded parameters of the backbone are brought to when they are gathered; None for their own."""
+        """The dtype in which sharded parameters of the backbone are gathered; None to keep theirs."""
         return self.autocast if self.sharded else None
 
     @property
@@ -92,7 +95,10 @@ class TrainingSetup:
         return self.sharded and self.accumulate > 1 and not self.sync_each_batch
 
     def held(self, parameter: Tensor) -> int:
-        """Elements of a parameter that a device holds: FSDP2 cuts the first dimension, and the last piece is padded."""
+        """Return the number of elements of a parameter, of any shape, that a device holds.
+
+        FSDP2 cuts the first dimension, and pads the last piece.
+        """
         if self.ways == 1 or parameter.ndim == 0:
             return parameter.numel()
         rows = parameter.shape[0]
@@ -100,10 +106,15 @@ class TrainingSetup:
 
 
 def launch_of(settings: Namespace, devices: int | None = None, gpu: bool = True) -> TrainingSetup:
-    """How these settings of `fit` launch a training.
+    """Return how settings of `fit` launch a training.
+
+    Args:
+        settings: The settings, as parsed.
+        devices: Number of devices; None to take it from the settings.
+        gpu: Whether the devices are GPUs.
 
     Raises:
-        SettingError: they do not tell the batch or the image's size, or have an unknown strategy.
+        SettingError: The settings lack the batch size or the image size, or have an unknown strategy.
     """
     trainer, data = settings.trainer, settings.data.get("init_args", Namespace())
     backbone = settings.model.backbone.get("init_args", Namespace())
@@ -126,10 +137,12 @@ def launch_of(settings: Namespace, devices: int | None = None, gpu: bool = True)
 
 
 def batch_size_of(data: Namespace) -> int | None:
-    """Images on each device in one step; of several datasets those of the fullest, or where all take part, of all.
+    """Return the images on each device in one step; None if it is not known.
+
+    With several datasets it is the largest batch, or the sum if all take part in each step.
 
     Args:
-        data: settings of the datamodule.
+        data: Settings of the datamodule.
     """
     datasets = data.get("datasets")
     if not isinstance(datasets, Mapping):
@@ -144,7 +157,16 @@ def batch_size_of(data: Namespace) -> int | None:
 
 
 def strategy_of(strategy: Any, devices: int, nodes: int) -> dict[str, Any]:
-    """The fields of a launch that `trainer.strategy` decides."""
+    """Return the fields of a launch that `trainer.strategy` decides.
+
+    Args:
+        strategy: The setting, as parsed.
+        devices: Number of devices.
+        nodes: Number of machines.
+
+    Raises:
+        SettingError: The strategy is unknown.
+    """
     if isinstance(strategy, str | None):
         name, own = strategy or "auto", Namespace()
     else:

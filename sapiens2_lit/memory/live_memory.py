@@ -1,4 +1,4 @@
-"""Which bytes are alive while something runs on fake tensors, and what the most of them were for."""
+"""Track which bytes are alive while something runs on fake tensors, and the purposes of the most of them."""
 
 import weakref
 from collections import Counter
@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 @dataclass
 class Storage:
-    """A storage that is alive: its size, how many bytes of it count, what it is for, and when it came."""
+    """A storage that is alive: its size, how many of its bytes are counted, its purpose, and its number."""
 
     reference: weakref.ref[Any]
     size: int
@@ -25,14 +25,14 @@ class Storage:
 
 
 class LiveMemory(TorchDispatchMode):
-    """Counts the bytes of all storages that come into being inside, from their first tensor to their last.
+    """Counts the bytes of all storages that are created inside, from their first tensor to their last.
 
-    Storages that exist before, such as parameters, are not counted. Tensors that share a storage count once. Every
-    storage belongs to the `purpose` in force when it was made.
+    Storages that exist before, such as parameters, are not counted. Tensors that share a storage are counted once.
+    Every storage belongs to the `purpose` that was set when it was made.
 
     Attributes:
-        peak: the most bytes alive at once, by purpose, of each phase.
-        elsewhere: bytes by purpose of what is not played, but would be alive as well; the caller sets it.
+        peak: For each phase, the most bytes alive at once, by purpose.
+        elsewhere: Bytes by purpose that are not simulated, but would be alive as well; set by the caller.
     """
 
     def __init__(self) -> None:
@@ -49,22 +49,22 @@ class LiveMemory(TorchDispatchMode):
         self._weights: set[int] = set()
 
     def know_weights(self, weights: Iterable[Tensor]) -> None:
-        """Tell which storages are parameters: copies of them in another precision get a purpose of their own."""
+        """Register parameters of any shape: copies of them in another precision get the purpose `weight copies`."""
         self._weights |= {weight.untyped_storage()._cdata for weight in weights}
 
     @contextmanager
     def during(self, phase: str, purpose: str | None = None) -> Iterator[None]:
-        """What is made inside is for `purpose`, by default called as the phase."""
+        """Set phase and purpose for what is made inside; the purpose is the phase's name by default."""
         before = self.phase, self.purpose
         self.phase, self.purpose = phase, purpose or phase
-        self._note()  # what is alive already counts in this phase, too
+        self._note()  # what is alive already belongs to this phase, too
         try:
             yield
         finally:
             self.phase, self.purpose = before
 
     def retag(self, tensor: Tensor, purpose: str, share: float = 1.0) -> None:
-        """A tensor turns out to be for something else, and counts `share` times."""
+        """Change the purpose of a tensor of any shape, and count `share` of its bytes."""
         storage = self._storages.get(tensor.untyped_storage()._cdata)
         if storage is None:
             return
@@ -73,7 +73,7 @@ class LiveMemory(TorchDispatchMode):
         self._count(purpose, storage.counted)
 
     def born(self, first: int, last: int) -> Counter[str]:
-        """Bytes by purpose of what is alive of the births from `first` up to `last`."""
+        """Return bytes by purpose of what is alive among storages number `first` to `last` (exclusive)."""
         found: Counter[str] = Counter()
         for storage in self._storages.values():
             if first <= storage.birth < last:
@@ -81,16 +81,16 @@ class LiveMemory(TorchDispatchMode):
         return found
 
     def watch(self) -> None:
-        """Begin to look for a highest point of its own; `highest` tells it."""
+        """Start a second search for the fullest moment; `highest` returns it."""
         self._local = (-1, {})
         self._note()
 
     def highest(self) -> dict[str, int]:
-        """Bytes by purpose at the fullest moment since `watch`."""
+        """Return bytes by purpose at the fullest moment since `watch`."""
         return self._local[1]
 
     def consider(self, purposes: Mapping[str, int]) -> None:
-        """Let a moment that is not played count in the present phase."""
+        """Include a moment that is not simulated in the present phase."""
         total = sum(purposes.values())
         if total > self._highest.get(self.phase, -1):
             self._highest[self.phase] = total

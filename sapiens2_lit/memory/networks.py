@@ -1,4 +1,4 @@
-"""The networks of a training without their weights, to plan with, and the same training changed a little."""
+"""The networks of a training without their weights, for planning, optionally with other settings."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,19 +28,21 @@ class Networks:
     network: Network
     optimizer: MakeOptimizer
     ema_settings: EMA | None
-    mode: str  # of adaptation, resolved
+    mode: str  # of adaptation; `auto` is resolved
     teacher: Teacher | None = None
 
     @property
     def backbone(self) -> Backbone:
+        """The backbone."""
         return self.network.backbone
 
     @property
     def heads(self) -> nn.ModuleDict:
+        """The heads by name."""
         return self.network.heads
 
     def distiller(self, gpu: bool, sharded: bool) -> Distiller | None:
-        """The teachers beside the network, on the meta device, and what the features learn through."""
+        """Return the teachers on the meta device and the layers that match features; None without a teacher."""
         if self.teacher is None:
             return None
         return empty_distiller(self.teacher, self.network, gpu, sharded)
@@ -56,10 +58,17 @@ def empty_networks(
     samples: int | None = None,
     teacher: Teacher | None = None,
 ) -> Networks:
-    """Build what `module` would train, without reading a file; settings that are given count instead of its own.
+    """Build what `module` would train, without reading a file; given settings replace the module's.
 
     Args:
-        samples: to train on, by which `adapt.mode: auto` decides; None where that is not known: then it trains all.
+        module: The training.
+        adapt: Replaces `model.adapt`.
+        checkpointing: Replaces the backbone's activation checkpointing.
+        head_checkpointing: Replaces `model.head_checkpointing`.
+        optimizer: Replaces the optimizer's factory.
+        samples: Number of training samples, which decides `adapt.mode: auto`; None if it is not known: then everything
+            is trained.
+        teacher: Replaces `model.teacher`.
     """
     factory = module.factory
     if head_checkpointing is not None:

@@ -1,4 +1,4 @@
-"""What optimizers keep for each parameter."""
+"""How many bytes optimizers keep for each parameter."""
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -13,13 +13,13 @@ from torch.utils._pytree import tree_leaves
 from sapiens2_lit.training.optimizer import can_fuse
 
 MakeOptimizer = Callable[[list[dict[str, Any]]], Optimizer]
-# torchao's: bits of an element, of which it keeps two beside the scale of each block; smaller parameters stay float32
+# torchao: bits of an element; it keeps two elements and the scale of each block; small parameters stay float32
 QUANTIZED = {"4bit": 4, "8bit": 8, "Fp8": 8}
 SMALLEST_QUANTIZED = 4096
 
 
 def state_bytes(make: MakeOptimizer, parameters: Iterable[nn.Parameter]) -> dict[nn.Parameter, int]:
-    """Bytes that the optimizer keeps for each parameter, whole: one step is played for each shape."""
+    """Return the bytes that the optimizer keeps for each whole parameter, by simulating one step for each shape."""
     return {parameter: _state_of(make, parameter.shape, parameter.dtype) for parameter in parameters}
 
 
@@ -38,7 +38,10 @@ def _state_of(make: MakeOptimizer, shape: torch.Size, dtype: torch.dtype) -> int
 
 
 def _quantized(optimizer: Optimizer, elements: int) -> int:
-    """Two moments of few bits, and a float32 scale a block; these optimizers compile their step, so none is played."""
+    """Return the bytes of two low-bit moments and a float32 scale for each block.
+
+    These optimizers compile their step, so it is not simulated.
+    """
     name = type(optimizer).__name__
     bits = next((bits for part, bits in QUANTIZED.items() if part in name), 32)
     block = getattr(optimizer, "block_size", None)
@@ -48,13 +51,16 @@ def _quantized(optimizer: Optimizer, elements: int) -> int:
 
 
 def work_bytes(optimizer: Optimizer, sizes: Iterable[int]) -> int:
-    """What a step needs in passing: torch's own optimizers update a whole group at once and make a copy of its size.
+    """Return the bytes that a step needs temporarily.
+
+    torch's own optimizers update a whole group at once and make a copy of its size.
 
     Args:
-        sizes: bytes of each parameter group.
+        optimizer: The optimizer.
+        sizes: Bytes of each parameter group.
     """
     if type(optimizer).__module__.startswith("torch.optim"):
         together = optimizer.defaults.get("foreach") is not False and not optimizer.defaults.get("fused")
-        together = together and not can_fuse(optimizer)  # of a GPU is the question
+        together = together and not can_fuse(optimizer)  # the estimate is for a GPU
         return max(sizes, default=0) if together else 0
     return 0

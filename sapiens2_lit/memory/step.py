@@ -1,4 +1,4 @@
-"""One training step on tensors without contents: what is alive at its fullest moment, and what it is for."""
+"""Simulate one training step on tensors without contents: what is alive at its fullest moment, and its purposes."""
 
 import copy
 from collections import Counter
@@ -25,7 +25,7 @@ from sapiens2_lit.training.pretraining import decoder
 from sapiens2_lit.training.pretraining.planned import PlannedPretraining
 
 M = TypeVar("M", bound=nn.Module)
-Moments = dict[str, Counter[str]]  # of each phase the fullest moment: bytes by what they are for
+Moments = dict[str, Counter[str]]  # the fullest moment of each phase: bytes by purpose
 
 
 def simulate_step(
@@ -41,21 +41,21 @@ def simulate_step(
     fold: bool = True,
     distiller: Distiller | None = None,
 ) -> Moments:
-    """The memory of one step of forward and backward pass, the gradients' included, without spending any.
+    """Return the memory of one forward and backward pass, including gradients, without using any.
 
-    Parameters and states of the optimizer are not in it.
+    Parameters and states of the optimizer are not included.
 
     Args:
-        network: with `requires_grad` of its parameters as in training; on any device, also meta. It stays as it is.
-        batch_size: images on this device.
+        network: With `requires_grad` of its parameters as in training; on any device, also meta. It is not changed.
+        batch_size: Images on this device.
         image_size: (height, width) of the images in pixels.
-        autocast: dtype of `trainer.precision: bf16-mixed`.
-        weights: dtype that the backbone's parameters are brought to before computing, as FSDP2 does.
-        keep_gradients: gradients of batches before are kept, as in accumulation.
-        gradient_share: share of each gradient, in float32, that stays on this device once it is ready.
-        gpu: with the kernels of a GPU; else as on a CPU.
-        fold: play one of each run of equal blocks, which is as exact and many times as fast.
-        distiller: the teachers beside the network, on the meta device.
+        autocast: Dtype of `trainer.precision: bf16-mixed`.
+        weights: Dtype to which the backbone's parameters are converted before computing, as FSDP2 does.
+        keep_gradients: Gradients of earlier batches are kept, as in accumulation.
+        gradient_share: Share of each gradient, in float32, that stays on this device once it is ready.
+        gpu: Simulate the kernels of a GPU; otherwise of a CPU.
+        fold: Simulate one block of each run of equal blocks, which is equally exact and many times as fast.
+        distiller: The teachers on the meta device.
 
     Returns:
         The fullest moments of the phases `backbone`, `head NAME`, `loss NAME` and `backward`.
@@ -89,11 +89,11 @@ def simulate_step(
         )
         with live, gpu_kernels(whole) if gpu else nullcontext():
             live.purpose = "batch"
-            batch = {key: value.clone() for key, value in batch.items()}  # counted: it lies on the device
+            batch = {key: value.clone() for key, value in batch.items()}  # counted, as it is on the device
             waiting = (
                 [] if gpu else [value.clone() for value in batch.values()]
             )  # the loader is one batch ahead
-            # Lightning drops the gradients of the step before only after the forward pass
+            # Lightning frees the gradients of the step before only after the forward pass
             for parameter in parameters:
                 parameter.grad = torch.empty_like(parameter)
                 folds.count_gradient(parameter)
@@ -117,7 +117,15 @@ def forward(
     live: LiveMemory,
     distiller: Distiller | None = None,
 ) -> Tensor:
-    """The sum of all heads' losses, as `training_step` makes it."""
+    """Return the sum of all heads' losses as `training_step` computes it, a scalar.
+
+    Args:
+        network: The network.
+        batch: Its batch.
+        autocast: Dtype of autocast; None without it.
+        live: The memory that is tracked.
+        distiller: The teachers, if any.
+    """
     with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
         if isinstance(network, PlannedPretraining):
             return network.step(batch, live.during)
@@ -143,7 +151,7 @@ def forward(
 
 
 def fake_copy(network: M, dtype: torch.dtype | None = None) -> M:
-    """The same network with parameters, in `dtype`, and buffers of no contents on a CPU; inside a FakeTensorMode."""
+    """Return the network with empty parameters, in `dtype`, and buffers on a CPU; call it inside a FakeTensorMode."""
     tensors: dict[int, Tensor] = {}
     for parameter in network.parameters():
         empty = torch.empty(parameter.shape, dtype=dtype or parameter.dtype, device="cpu")
@@ -154,14 +162,17 @@ def fake_copy(network: M, dtype: torch.dtype | None = None) -> M:
 
 
 def fake_copy_of_teacher(part: M, dtype: torch.dtype | None = None) -> M:
-    """The same with one of each run of equal blocks: without gradients each lets go of what the one before it made."""
+    """Return a fake copy with one block for each run of equal blocks, for teachers.
+
+    Without gradients, each block frees what the one before it made.
+    """
     folded = fold_blocks(part)[0] if isinstance(part, Backbone) else part
-    return fake_copy(folded, dtype)  # type: ignore[return-value]  # folded it is of its class
+    return fake_copy(folded, dtype)  # type: ignore[return-value]  # a folded backbone keeps its class
 
 
 @contextmanager
 def no_cached_tensors() -> Iterator[None]:
-    """Tensors without contents must not come out of caches later, nor real ones into the play."""
+    """Clear caches before and after, so that neither fake nor real tensors are used where they must not be."""
     caches = (rope._build_once, decoder._build_once, constant)
     for cache in caches:
         cache.cache_clear()
@@ -173,7 +184,7 @@ def no_cached_tensors() -> Iterator[None]:
 
 
 def by_kind(purposes: Mapping[str, int]) -> Counter[str]:
-    """Bytes by the first word of their purpose: of all heads together."""
+    """Sum bytes by the first word of their purpose, so that all heads are together."""
     kinds: Counter[str] = Counter()
     for purpose, size in purposes.items():
         kinds[purpose.split(" ")[0] if purpose.startswith(("head", "loss")) else purpose] += size

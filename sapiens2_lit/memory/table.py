@@ -1,4 +1,4 @@
-"""A table of what training takes: every size, mode, precision and number of GPUs."""
+"""A table of the memory of training: every size, mode, precision and number of GPUs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,9 +24,9 @@ IMAGE, IMAGE_4K = (1024, 768), (4096, 3072)
 
 
 def memory_table(sizes: Sequence[str] = SIZES, gpus: Sequence[int] = GPUS) -> Iterator[str]:
-    """Lines of Markdown: GiB on each GPU at one image each, of 308 keypoints with activation checkpointing.
+    """Yield lines of Markdown: GiB on each GPU with one image each, for 308 keypoints with activation checkpointing.
 
-    One GPU holds everything; on more, FSDP2 shares it out.
+    One GPU holds everything; several share it by FSDP2.
     """
     yield "| size | mode | precision | " + " | ".join(f"{n} GPU{'s' * (n > 1)}" for n in gpus) + " |"
     yield "|---|---|---|" + "---|" * len(gpus)
@@ -40,7 +40,7 @@ def memory_table(sizes: Sequence[str] = SIZES, gpus: Sequence[int] = GPUS) -> It
 
 
 def pose_networks(size: str, adapt: Adapt) -> Networks:
-    """The released pose model of a size."""
+    """Return the released pose model of a size."""
     large = size.endswith("-4k")
     backbone = partial(
         Sapiens2,
@@ -53,7 +53,15 @@ def pose_networks(size: str, adapt: Adapt) -> Networks:
 
 
 def on_gpus(networks: Networks, launch: TrainingSetup, gpus: Sequence[int]) -> Iterator[MemoryEstimate]:
-    """For every number of GPUs; sharded steps differ in what is held alone, so one of them is played."""
+    """Yield an estimate for every number of GPUs.
+
+    Sharded steps differ only in what is held, so only one of them is simulated.
+
+    Args:
+        networks: The networks.
+        launch: How they are trained; strategy and devices are replaced.
+        gpus: Numbers of GPUs.
+    """
     played: MemoryEstimate | None = None
     for devices in gpus:
         if devices == 1:

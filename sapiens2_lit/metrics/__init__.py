@@ -1,4 +1,4 @@
-"""Metrics: torchmetrics classes, one file a family."""
+"""Metrics: torchmetrics classes, one file for each family."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""How well an albedo image agrees with its label.
+"""Errors of albedo images.
 
 Legend: B batch, H and W rows and columns.
 """
@@ -14,25 +14,24 @@ _SUMS = ("values", "absolute", "squared", "ssim", "windows", "gradient_x", "grad
 
 
 class AlbedoErrors(RunningSums):
-    """Errors of albedo in 0..1 sRGB, over all channels of all valid pixels of all images.
+    """Errors of sRGB albedo in 0..1, over all channels of all valid pixels of all images.
 
     Results:
-        mae, rmse: in the units of the images.
-        psnr: decibels for a peak of 1, of the error over all images; infinite where there is none.
-        ssim: structural similarity in -1..1, of windows that are valid for more than half (`masked_ssim`).
-        grad_l1: absolute error of the difference of neighbours, mean over pairs with both ends valid, of the mean
-            of columns and rows.
-        si_mae, si_rmse: after each image's prediction is multiplied by the one factor that fits its label best in
-            the least-squares sense: light that was taken for color, or color for light, costs nothing
-            (Grosse et al., ICCV 2009, with one window).
-    NaN where nothing was valid.
+        mae, rmse: In the units of the images.
+        psnr: In decibels for a peak of 1, from the error over all images; infinite if the error is 0.
+        ssim: Structural similarity in -1..1, over windows of which more than half is valid (`masked_ssim`).
+        grad_l1: Absolute error of the difference between neighbors: the mean over pairs of valid pixels, averaged over
+        columns and rows.
+        si_mae, si_rmse: The same after each image's prediction is multiplied by the factor that fits its label best by
+        least squares, so that a wrong overall brightness costs nothing (Grosse et al., ICCV 2009, with one window).
+    All are NaN if no pixel was valid.
     """
 
     def __init__(self) -> None:
         super().__init__((*_SUMS, "si_absolute", "si_squared"))
 
     def update(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Take one batch of albedo (B, 3, H, W), counted where `valid` (B, 1, H, W)."""
+        """Add one batch of albedo (B, 3, H, W), over the pixels where `valid` (B, 1, H, W) is true."""
         check_maps(prediction, target, valid, channels=3)
         prediction, target = prediction.float(), torch.where(valid, target.float(), 0)
         error = prediction - target

@@ -1,4 +1,4 @@
-"""Predictions fitted to their labels before they are scored, for what is known up to a scale or a shift only.
+"""Fit predictions to their labels before they are scored, for quantities known only up to a scale or a shift.
 
 Legend: B batch, C channels, H and W rows and columns.
 """
@@ -12,22 +12,22 @@ from sapiens2_lit.geometry import align, align_l1
 
 Alignment = Literal["none", "scale", "affine", "moge_scale", "moge_affine"]
 
-_NEAREST = 1e-3  # in the labels' unit: nearer labels, as relative depth has them, weigh no more
+_NEAREST = 1e-3  # in the labels' unit: nearer labels, which relative depth has, get no more weight
 
 
 def aligned(prediction: Tensor, target: Tensor, valid: Tensor, alignment: Alignment) -> Tensor:
-    """Each sample's prediction (B, C, H, W), fitted to its target over the valid pixels.
+    """Return each sample's prediction (B, C, H, W), fitted to its target over the valid pixels.
 
-    `scale`: times one positive factor, by least squares. `affine`: that, plus a constant for each channel; for depth
-    these are scale and shift (MiDaS, arXiv:1907.01341), for points scale and translation. `moge_scale`, `moge_affine`:
-    the same by the least sum of |error| / z, with z the label's last channel, as MoGe measures (arXiv:2410.19115):
-    outliers have little say there. `none`: as it is.
+    `scale`: multiplied by one positive factor, by least squares. `affine`: as `scale`, plus a constant for each
+    channel; for depth these are scale and shift (MiDaS, arXiv:1907.01341), for points scale and translation.
+    `moge_scale`, `moge_affine`: the same, but minimizing the sum of |error| / z, with z the label's last channel, as
+    MoGe measures (arXiv:2410.19115); outliers then have little influence. `none`: unchanged.
 
     Args:
         prediction: (B, C, H, W) float32.
-        target: (B, C, H, W) float32, of any values where not valid.
+        target: (B, C, H, W) float32, with any values at invalid pixels.
         valid: (B, 1, H, W) bool.
-        alignment: what is fitted.
+        alignment: What is fitted.
     """
     if alignment == "none":
         return prediction
@@ -43,6 +43,6 @@ def aligned(prediction: Tensor, target: Tensor, valid: Tensor, alignment: Alignm
 
 
 def named(alignment: Alignment, results: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Results under names that tell the alignment: `rmse`, `scale_rmse`, `affine_rmse`, `moge_affine_rmse`."""
+    """Return results under names with their alignment: `rmse`, `scale_rmse`, `affine_rmse`, `moge_affine_rmse`."""
     prefix = "" if alignment == "none" else f"{alignment}_"
     return {prefix + name: value for name, value in results.items()}

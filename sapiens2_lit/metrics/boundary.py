@@ -1,4 +1,4 @@
-"""How well depth maps agree on where one thing ends before another.
+"""How well depth maps agree on where one thing ends in front of another.
 
 Legend: B batch, H and W rows and columns, T thresholds.
 """
@@ -9,32 +9,31 @@ from torchmetrics import Metric
 
 from sapiens2_lit.metrics.sums import check_maps
 
-_THRESHOLDS = tuple(1.05 + 0.2 * i / 9 for i in range(10))  # ratios of depth, Depth Pro's
+_THRESHOLDS = tuple(1.05 + 0.2 * i / 9 for i in range(10))  # ratios of depth, from Depth Pro
 
 
 class BoundaryF1(Metric):
-    """F1 of the depth map's steps, in 0..1 (Depth Pro, arXiv:2410.02073, section 3.2):
-    `depth_pro_boundary_f1`.
+    """F1 of the depth map's steps, in 0..1 (Depth Pro, arXiv:2410.02073, section 3.2): `depth_pro_boundary_f1`.
 
-    A pixel and its neighbour are a step where the farther depth is more than a threshold times the nearer; a found step
-    counts where the label has it between the same two pixels, in the same direction. Pairs with an invalid end
-    do not take part. Counts are of all images; F1 is averaged over thresholds from 1.05 to 1.25, higher ones weighing
-    more, and over those alone at which there is a step. It depends on no scale. A prediction that is not above 0 has no
-    steps. NaN where neither labels nor predictions have a step. MoGe's tables have a boundary F1 of another definition,
-    whose weights run from 0.05 to 0.25: the two cannot be compared.
+    A pixel and its neighbor form a step if the farther depth is more than a threshold times the nearer depth. A
+    predicted step is correct if the label has one between the same two pixels, in the same direction. Pairs with an
+    invalid pixel are ignored. Steps are counted over all images. F1 is averaged over thresholds from 1.05 to 1.25 at
+    which there is a step, with more weight for higher ones. It does not depend on scale. Predictions that are not above
+    0 have no steps. The result is NaN if neither labels nor predictions have a step. The boundary F1 in MoGe's tables
+    has another definition, with weights from 0.05 to 0.25, and cannot be compared with this one.
     """
 
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
-    counts: Tensor  # (3, T): steps in both, found, labelled
+    counts: Tensor  # (3, T): steps in both, in predictions, in labels
 
     def __init__(self) -> None:
         super().__init__()
         self.add_state("counts", torch.zeros(3, len(_THRESHOLDS), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Take one batch of depth (B, 1, H, W), above 0 in the labels, where `valid` (B, 1, H, W)."""
+        """Add one batch of depth (B, 1, H, W) where `valid` (B, 1, H, W) is true; labels are above 0 there."""
         check_maps(prediction, target, valid, channels=1)
         target = torch.where(valid, target.float(), 1)
         for axis in (-1, -2):
@@ -55,13 +54,13 @@ class BoundaryF1(Metric):
 
 
 def _ratio(depth: Tensor, axis: int, farther: int) -> Tensor:
-    """Depth of one of two neighbours over the other's; 0 where one is not in front of the camera."""
+    """Return the ratio of the depths of two neighbors; 0 if one is not in front of the camera."""
     size = depth.shape[axis] - 1
     near, far = depth.narrow(axis, 1 - farther, size), depth.narrow(axis, farther, size)
     return torch.where((near > 0) & (far > 0), far / near, 0)
 
 
 def _count(found: Tensor, true: Tensor, pairs: Tensor, step: float) -> Tensor:
-    """(3,) steps in both, found and labelled."""
+    """Return the number of steps in both, in the prediction and in the label, (3,)."""
     found, true = (found > step) & pairs, (true > step) & pairs
     return torch.stack([(found & true).sum(), found.sum(), true.sum()])

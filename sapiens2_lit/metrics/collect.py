@@ -1,4 +1,4 @@
-"""Metrics of a head, by name."""
+"""Collections of a head's metrics."""
 
 from collections.abc import Mapping
 
@@ -6,5 +6,5 @@ from torchmetrics import Metric, MetricCollection
 
 
 def collect(metrics: Mapping[str, Metric]) -> MetricCollection:
-    """Put metrics together, each with a state of its own: ours share none that could be grouped."""
+    """Put metrics together, each with its own state: these metrics have no common states to share."""
     return MetricCollection(dict(metrics), compute_groups=False)

@@ -1,4 +1,4 @@
-"""How well depth maps agree with their labels.
+"""Errors of depth maps.
 
 Legend: B batch, H and W rows and columns.
 """
@@ -18,21 +18,22 @@ class DepthErrors(RunningSums):
     """Errors of depth, over all valid pixels of all images (Eigen et al., arXiv:1406.2283).
 
     Results:
-        mae, rmse: in the labels' unit, metres unless depth is relative.
-        abs_rel: mean of |prediction - label| / label.
-        rmse_log: of the natural logarithm.
-        silog: standard deviation of the logarithms' difference within an image, mean over images. KITTI's tables
-            show 100 times that.
-        delta1, delta2, delta3: share in 0..1 of pixels where the larger of the two is less than 1.25, 1.25^2 and
-            1.25^3 times the smaller.
-        below_min: share of pixels whose prediction was below `min_depth`, and raised to it for ratios and logarithms.
-    Ratios and logarithms leave out labels below `min_depth`, as relative depth has them. NaN where nothing counted.
+        mae, rmse: In the labels' unit, meters unless depth is relative.
+        abs_rel: Mean of |prediction - label| / label.
+        rmse_log: Of the natural logarithm.
+        silog: Standard deviation of the difference of logarithms within an image, averaged over images. KITTI's tables
+        show 100 times that.
+        delta1, delta2, delta3: Share in 0..1 of pixels where the larger of the two depths is less than 1.25, 1.25^2 and
+        1.25^3 times the smaller one.
+        below_min: Share of pixels whose prediction was below `min_depth`, and was raised to it for ratios and
+        logarithms.
+    Ratios and logarithms ignore labels below `min_depth`, which relative depth has. NaN if no pixel was valid.
 
     Args:
-        alignment: what is fitted to each sample's label first: `scale` or `affine` (scale and shift, for relative
+        alignment: What is fitted to each sample's label first: `scale` or `affine` (scale and shift, for relative
             depth) by least squares, `moge_scale` or `moge_affine` by the weighted absolute error of MoGe
-            (arXiv:2410.19115); results are then called `scale_abs_rel`, `moge_affine_abs_rel`, ...
-        min_depth: in the labels' unit, above 0.
+            (arXiv:2410.19115). Results are then called `scale_abs_rel`, `moge_affine_abs_rel`, and so on.
+        min_depth: In the labels' unit, above 0.
 
     Raises:
         SettingError: `min_depth` is not above 0.
@@ -47,7 +48,7 @@ class DepthErrors(RunningSums):
         self.min_depth = min_depth
 
     def update(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Take one batch of depth (B, 1, H, W), counted where `valid` (B, 1, H, W)."""
+        """Add one batch of depth (B, 1, H, W), over the pixels where `valid` (B, 1, H, W) is true."""
         check_maps(prediction, target, valid, channels=1)
         target = torch.where(valid, target.float(), 1)
         prediction = aligned(prediction.float(), target, valid, self.alignment)
@@ -74,7 +75,7 @@ class DepthErrors(RunningSums):
         )
 
     def _silog(self, log_error: Tensor, positive: Tensor, counts: Tensor) -> Tensor:
-        """Sum over images of the standard deviation of the logarithms' difference; around its mean, for precision."""
+        """Sum the standard deviation of the logarithms' difference over images, around its mean for precision."""
         counts = counts.clamp(min=1)
         mean = self.masked_per_sample(log_error, positive) / counts
         spread = (log_error - mean.to(log_error.dtype)[:, None, None, None]) ** 2

@@ -1,7 +1,7 @@
-"""Separable filters of exact float32.
+"""Separable filters in exact float32.
 
-A GPU's convolution may round its input to ten bits (TF32), which metrics made of differences of nearly equal numbers
-do not survive. Added tap by tap, nothing is rounded, and narrow filters are fast enough on any device.
+Convolutions on a GPU may round their input to ten bits (TF32), which ruins metrics computed from differences of nearly
+equal numbers. Filters that add tap by tap round nothing, and narrow ones are fast enough on any device.
 """
 
 from collections.abc import Sequence
@@ -10,17 +10,23 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-Taps = npt.NDArray[np.float64]  # on the host: to read them from a device would be to wait for it
+Taps = npt.NDArray[np.float64]  # on the host, since reading them from a device would wait for it
 
 
 def gaussian(sigma: float, radius: int) -> Taps:
-    """(2 radius + 1,) weights exp(-x^2 / 2 sigma^2), not normalised."""
+    """Return the weights exp(-x^2 / 2 sigma^2), (2 * radius + 1,), not normalized."""
     x = np.arange(-radius, radius + 1, dtype=np.float64)
     return np.asarray(np.exp(-0.5 * (x / sigma) ** 2), dtype=np.float64)
 
 
 def correlate(image: Tensor, taps: Sequence[float] | Taps, axis: int) -> Tensor:
-    """Weighted sums of neighbours along an axis, which gets shorter by the number of taps less one: pad first."""
+    """Return weighted sums of neighbors along one axis, without padding.
+
+    Args:
+        image: (..., H, W), or any shape.
+        taps: The weights.
+        axis: The axis, which gets shorter by the number of taps less one.
+    """
     size = image.shape[axis] - len(taps) + 1
     weights = [float(tap) for tap in taps]
     result = image.narrow(axis, 0, size) * weights[0]

@@ -1,6 +1,6 @@
 """Average precision and recall of poses, as COCO measures them, for any skeleton and its parts.
 
-Legend: P people labelled, N people found, K keypoints.
+Legend: P people in the labels, N people found, K keypoints.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,15 @@ from sapiens2_lit.metrics.oks import oks_nms, person_score
 from sapiens2_lit.parallel.collectives import several_ranks
 from sapiens2_lit.vocabularies import Skeleton
 
-_MAX_PEOPLE = 20  # of one image, the best; COCO's setting for keypoints
+_MAX_PEOPLE = 20  # best people of an image; COCO's setting for keypoints
 _HANDS = ("left_hand", "right_hand")
-# COCO: a person's outline covers about this share of the box; stands in where a file has no areas.
+# In COCO, a person's outline covers about this share of the box; used if a file has no areas.
 _AREA_OF_BOX = 0.53
 
 
 @dataclass(frozen=True)
 class _Truth:
-    """Labelled people as arrays: small to keep, quick to cut to a group of keypoints."""
+    """Labeled people as arrays: small to keep, quick to restrict to a group of keypoints."""
 
     images: frozenset[int]
     keypoints: np.ndarray  # (P, K, 3) x, y, v
@@ -40,21 +40,20 @@ class _Truth:
 class KeypointAP(Metric):
     """OKS average precision and recall in original image pixels, of the skeleton and of each of its groups.
 
-    People are ranked by box score times mean keypoint score, and those found twice in an image are dropped
-    (OKS above 0.9). Results, in 0..1: AP, AP50, AP75 and AR of all keypoints; AP_body, AR_body, AP_feet, ...
-    of every group with a labelled keypoint, both hands as one group `hands`, and none of `other`. For a
-    group, people without a labelled keypoint of it are ignored, as COCO ignores people without keypoints.
-    All images of `ground_truth` count: where an evaluation is cut short, what was not looked at is missed.
-    Without a labelled keypoint anywhere the results are NaN.
+    People are ranked by box score times mean keypoint score; people found twice in an image (OKS above 0.9) are
+    dropped. Results in 0..1: AP, AP50, AP75 and AR of all keypoints; AP_body, AR_body, AP_feet and so on for every
+    group with a labeled keypoint. Both hands form one group `hands`; the group `other` is left out. For a group, people
+    without a labeled keypoint of it are ignored, as COCO ignores people without keypoints. All images of `ground_truth`
+    are evaluated: if an evaluation is cut short, people in the remaining images are missed. Without any labeled
+    keypoint the results are NaN.
 
     Args:
-        skeleton: the vocabulary of predictions and ground truth, with the OKS sigmas.
-        ground_truth: a COCO dict in that vocabulary: `images[].id`; `annotations[]` with `keypoints` (K * 3),
-            `bbox`, `image_id`, and optionally `area` (where it is missing or not above 0, 0.53 of the box) and
-            `iscrowd`.
+        skeleton: Vocabulary of predictions and ground truth, with the OKS sigmas.
+        ground_truth: A COCO dictionary in that vocabulary: `images[].id`; `annotations[]` with `keypoints` (K * 3),
+            `bbox`, `image_id`, and optionally `area` (0.53 of the box if it is missing or not above 0) and `iscrowd`.
 
     Raises:
-        DataError: an annotation without a field, or with another number of keypoints.
+        DataError: An annotation lacks a field, or has another number of keypoints.
     """
 
     is_differentiable = False
@@ -73,13 +72,13 @@ class KeypointAP(Metric):
             self.add_state(state, [], dist_reduce_fx="cat")
 
     def update(self, keypoints: Tensor, image_id: Tensor, box_score: Tensor, person: Tensor) -> None:
-        """Take one batch of predictions.
+        """Add one batch of predictions.
 
         Args:
             keypoints: (B, K, 3) x, y in original pixels, and score.
-            image_id: (B,) whole numbers, the ids of `ground_truth`'s images.
-            box_score: (B,) detector's scores, 1 for labelled boxes.
-            person: (B,) whole numbers that tell samples apart: a sample seen twice counts once.
+            image_id: (B,) whole numbers, ids of the images in `ground_truth`.
+            box_score: (B,) scores of the detector, 1 for labeled boxes.
+            person: (B,) whole numbers that identify samples: a sample seen twice is evaluated once.
         """
         self.keypoints.append(keypoints.detach().float())
         self.image_id.append(image_id)
@@ -87,9 +86,9 @@ class KeypointAP(Metric):
         self.person.append(person)
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Before processes exchange what they have: one without people gives none of them, in the shapes of the others.
+        """Exchange states between processes; a process without people contributes empty tensors of the right shapes.
 
-        What torchmetrics would put there has another rank and type, and exchanges then fail or give garbage.
+        The empty tensors of torchmetrics have another rank and type, with which the exchange fails or gives garbage.
         """
         if several_ranks() and not self.keypoints:
             nothing = torch.zeros(0, device=self.device)
@@ -111,8 +110,12 @@ class KeypointAP(Metric):
         return {name: torch.tensor(value, device=self.device) for name, value in results.items()}
 
     def results(self) -> list[dict[str, Any]]:
-        """The people found, as in a COCO results file: image_id, category_id, keypoints (K * 3), score."""
-        if len(self.keypoints) == 0:  # a list of batches, or one tensor once ranks were gathered
+        """Return the people found, as in a COCO results file: image_id, category_id, keypoints (K * 3), score.
+
+        Raises:
+            DataError: The image of a prediction is not in the ground truth.
+        """
+        if len(self.keypoints) == 0:  # a list of batches, or one tensor after ranks were gathered
             return []
         keypoints, scores, image_id = self._unique_people()
         unknown = set(image_id.tolist()) - self.truth.images
@@ -129,7 +132,7 @@ class KeypointAP(Metric):
         return results
 
     def _unique_people(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Keypoints (N, K, 3), scores (N,), image ids (N,), without the padding of distributed samplers."""
+        """Return keypoints (N, K, 3), scores (N,), image ids (N,), without the padding of distributed samplers."""
         keypoints, image_id = dim_zero_cat(self.keypoints), dim_zero_cat(self.image_id)
         box_score, person = dim_zero_cat(self.box_score), dim_zero_cat(self.person)
         scores = person_score(keypoints, box_score)
@@ -164,7 +167,7 @@ class KeypointAP(Metric):
         evaluation.params.areaRngLbl = ["all"]
         evaluation.evaluate()
         evaluation.accumulate()
-        # first axis of both: OKS thresholds 0.5, 0.55, ... 0.95
+        # the first axis of both are OKS thresholds 0.5, 0.55, ... 0.95
         precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
         return {
             "AP": _mean(precision),
@@ -175,7 +178,7 @@ class KeypointAP(Metric):
 
 
 def _mean(values: np.ndarray) -> float:
-    """Mean of what could be measured; COCO marks the rest by -1."""
+    """Return the mean of the measured values; COCO marks the others with -1."""
     known = values[values > -1]
     return float(known.mean()) if known.size else float("nan")
 
@@ -208,17 +211,17 @@ def _read_truth(ground_truth: Mapping[str, Any], skeleton: Skeleton) -> _Truth:
 
 
 def _area(given: float | None, otherwise: float) -> float:
-    """The area that is given, if it is one."""
+    """Return the given area if it is positive, else the other one."""
     return given if given is not None and given > 0 else otherwise
 
 
 def _truth_dict(truth: _Truth, members: tuple[int, ...]) -> dict[str, Any]:
-    """COCO's form of the ground truth, cut to `members` among the keypoints."""
+    """Return the ground truth in COCO's form, with only the keypoints `members`."""
     keypoints = truth.keypoints[:, np.array(members)]
     counts = (keypoints[..., 2] > 0).sum(axis=1)
     annotations = [
         {
-            "id": row + 1,  # from 1: to COCO's matching, id 0 means "no match"
+            "id": row + 1,  # from 1, because id 0 means "no match" in COCO's matching
             "image_id": int(truth.image_id[row]),
             "category_id": 1,
             "bbox": truth.boxes[row].tolist(),
@@ -234,4 +237,4 @@ def _truth_dict(truth: _Truth, members: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _quiet(*_: object) -> None:
-    """In place of the evaluation's own printing."""
+    """Replace the evaluation's printing."""

@@ -1,5 +1,6 @@
-"""The four errors of alpha mattes (Rhemann et al., "A perceptually motivated online benchmark for image matting", CVPR
-2009; alphamatting.com).
+"""The four errors of alpha mattes (Rhemann et al., CVPR 2009; alphamatting.com).
+
+The paper is "A perceptually motivated online benchmark for image matting".
 
 Legend: B batch, H and W rows and columns.
 """
@@ -15,32 +16,33 @@ from torch import Tensor
 from sapiens2_lit.metrics.filters import correlate, gaussian
 from sapiens2_lit.metrics.sums import RunningSums, check_maps
 
-_SIGMA, _RADIUS = 1.4, 4  # of the gradient's Gaussian, pixels: beyond it the weights are below 0.01
-_STEP = 0.1  # between the levels at which connectedness is looked at
-_TOLERANCE = 0.15  # alpha that may hang loose without a penalty
+_SIGMA, _RADIUS = 1.4, 4  # of the gradient's Gaussian, in pixels: beyond the radius, weights are below 0.01
+_STEP = 0.1  # between the levels at which connectedness is measured
+_TOLERANCE = 0.15  # alpha that may be unconnected without a penalty
 _THOUSAND = 1000.0
 
 
 class MattingErrors(RunningSums):
-    """Errors of alpha in 0..1, each image's error averaged over images.
+    """Errors of alpha in 0..1; each image's error, averaged over images.
 
     Results:
-        sad: sum of absolute differences, in thousands of pixels.
-        mse: mean squared difference.
-        gradient: squared difference of gradient magnitudes (Gaussian derivatives, sigma 1.4), sum in thousands, of
-            alpha as it is.
-        minmax_gradient: the same after prediction and label are each stretched so that the image spans 0..1, as public
-            evaluation code does; absent unless asked for. It differs where a matte does not span 0..1.
-        connectivity: difference in how far pixels hang together with the largest region that prediction and label
-            share, over levels of alpha 0.1 apart, sum in thousands.
-        unknown_sad, ...: the same over the unknown region of trimaps, of the images that have some; absent where no
-            image had any.
-    The sums grow with the size of the images: compare them at one size only. Images without a valid pixel do not
-    count; without any other all results are NaN.
+        sad: Sum of absolute differences, in thousands of pixels.
+        mse: Mean squared difference.
+        gradient: Sum of squared differences of gradient magnitudes (Gaussian derivatives, sigma 1.4), in thousands, of
+        unchanged alpha.
+        minmax_gradient: The same after prediction and label are each stretched to span 0..1 in the image, as in public
+        evaluation code; it differs only for mattes that do not span 0..1. Absent unless asked for.
+        connectivity: Sum of differences in how far pixels are connected with the largest region that prediction and
+        label share, over levels of alpha 0.1 apart, in thousands.
+        unknown_sad, ...: The same over the unknown region of trimaps, averaged over images that have one; absent if no
+        image has one.
+    The sums grow with the size of the images, so compare them at one size only. Images without a valid pixel are
+    ignored; if there are no others, all results are NaN.
 
     Args:
-        connectivity: measure it, which looks for regions on the CPU, some 100 ms for an image of 1024 x 768.
-        minmax_gradient: measure it, too.
+        connectivity: Measure connectivity, which searches for regions on the CPU: about 100 ms for an image of 1024 x
+            768.
+        minmax_gradient: Also measure `minmax_gradient`.
     """
 
     def __init__(self, connectivity: bool = True, minmax_gradient: bool = False) -> None:
@@ -52,17 +54,17 @@ class MattingErrors(RunningSums):
     def update(
         self, prediction: Tensor, target: Tensor, valid: Tensor, unknown: Tensor | None = None
     ) -> None:
-        """Take one batch of alpha.
+        """Add one batch of alpha.
 
         Args:
             prediction: (B, 1, H, W) in 0..1.
-            target: (B, 1, H, W) in 0..1, of any values where not valid.
+            target: (B, 1, H, W) in 0..1, with any values at invalid pixels.
             valid: (B, 1, H, W) bool.
             unknown: (B, 1, H, W) bool, the trimap's unknown region, if there is one.
         """
         check_maps(prediction, target, valid, channels=1)
         prediction = prediction.float()
-        # where nothing is known the label agrees, and neighbours see no edge
+        # at invalid pixels the label equals the prediction, so that their neighbors see no edge
         target = torch.where(valid, target.float(), prediction)
         error = prediction - target
         maps = {
@@ -79,7 +81,7 @@ class MattingErrors(RunningSums):
         self.add({**whole, **{f"unknown_{name}": value for name, value in part.items()}})
 
     def _errors(self, maps: Mapping[str, Tensor], region: Tensor) -> dict[str, Tensor]:
-        """Each error summed over the images that have a pixel in the region, and their number."""
+        """Return each error summed over the images that have a pixel in the region, and the number of these images."""
         pixels = region.sum(dim=(1, 2, 3))
         sums = {name: self.masked_per_sample(values, region) for name, values in maps.items()}
         sums["mse"] = sums["mse"] / pixels.clamp(min=1)
@@ -100,13 +102,13 @@ def _gradient_error(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def _stretched(alpha: Tensor) -> Tensor:
-    """Each alpha so that it spans 0..1; one that is the same everywhere is 0."""
+    """Stretch each alpha to span 0..1; an alpha that is constant becomes 0."""
     least, most = alpha.amin(dim=(1, 2, 3), keepdim=True), alpha.amax(dim=(1, 2, 3), keepdim=True)
     return (alpha - least) / torch.where(most > least, most - least, 1)
 
 
 def gradient_magnitude(alpha: Tensor) -> Tensor:
-    """Length of the gradient (B, 1, H, W) by Gaussian derivatives of sigma 1.4 and unit energy; edges are repeated."""
+    """Return the gradient's length (B, 1, H, W) by Gaussian derivatives (sigma 1.4, unit energy, edges repeated)."""
     smooth = gaussian(_SIGMA, _RADIUS)
     slope = smooth * np.arange(-_RADIUS, _RADIUS + 1)
     smooth, slope = smooth / np.linalg.norm(smooth), slope / np.linalg.norm(slope)
@@ -117,17 +119,18 @@ def gradient_magnitude(alpha: Tensor) -> Tensor:
 
 
 def connectivity_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """Absolute difference of the degrees of connectedness, (B, 1, H, W), on the device of the prediction."""
+    """Return the absolute difference of the degrees of connectedness, (B, 1, H, W), on the device of the prediction."""
     pairs = torch.cat([prediction, target], dim=1).detach().cpu().numpy()
     errors = np.stack([_connectivity_error(*pair) for pair in pairs])
     return torch.from_numpy(errors)[:, None].to(prediction.device)
 
 
 def _connectivity_error(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(H, W), from alphas (H, W).
+    """Return the error (H, W) of two alphas (H, W).
 
-    A pixel's level is the highest at which it still belongs to the largest region that both alphas share; its degree
-    of connectedness is 1 less what its alpha exceeds that level by, if that is no trifle.
+    A pixel's level is the highest one at which it still belongs to the largest region that both alphas share. Its
+    degree of connectedness is 1 minus the difference of its alpha and that level, if the difference exceeds the
+    tolerance.
     """
     shared = np.minimum(prediction, target)
     level = np.zeros_like(shared)
@@ -140,7 +143,7 @@ def _connectivity_error(prediction: np.ndarray, target: np.ndarray) -> np.ndarra
 
 
 def _largest_region(mask: np.ndarray) -> np.ndarray:
-    """The largest of a mask's regions of pixels that touch by their sides; nothing where the mask is empty."""
+    """Return the largest region of a mask's pixels that touch by their sides; empty if the mask is empty."""
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     areas = statistics[1:, cv2.CC_STAT_AREA]
     return labels == 1 + areas.argmax() if len(areas) else mask

@@ -17,22 +17,22 @@ _RIGHT_ANGLE, _HALF_TURN = 90.0, 180.0
 class NormalAngles(RunningSums):
     """Angle in degrees between predicted and true normals, over all valid pixels of all images.
 
-    Results: `mean_angle`, `median_angle`, `rmse_angle` in degrees; `within@5deg`, ...: share in 0..1 of pixels whose
-    angle is below the threshold. Prediction and target need not be of unit length. A vector without a direction
-    (all zero) is 90 degrees off: no guess is as good as a guess at random. Where nothing was valid all are NaN, and
-    where a prediction was NaN so are mean, median and RMSE.
+    Results: `mean_angle`, `median_angle`, `rmse_angle` in degrees; `within@5deg` and so on, the share in 0..1 of pixels
+    whose angle is below the threshold. Prediction and target need not have unit length. A vector without a direction
+    (all zero) has an error of 90 degrees, like a random guess. If no pixel was valid, all are NaN; if a prediction was
+    NaN, mean, median and RMSE are.
 
-    The exact median of all pixels would need all pixels: it is read off a histogram, the middle of the bin in
-    which half of the pixels are reached, so that it is off by half a bin at most. The released evaluation has bins
-    of half a degree (`bin_width=0.5`) and gives shares in per cent.
+    An exact median would need all pixels in memory. It is read from a histogram instead, as the middle of the bin in
+    which half of the pixels are reached, so its error is half a bin at most. The released evaluation uses bins of half
+    a degree (`bin_width=0.5`) and gives shares in percent.
 
     Args:
-        thresholds: degrees, one `within@` each.
-        bin_width: of the median's histogram, degrees.
-        prefix: of the results' names.
+        thresholds: In degrees, one `within@` result for each.
+        bin_width: Bin width of the median's histogram, in degrees.
+        prefix: Put in front of the results' names.
 
     Raises:
-        SettingError: a bin width that is not above 0 and at most 180.
+        SettingError: The bin width is not above 0 and at most 180.
     """
 
     histogram: Tensor
@@ -56,7 +56,7 @@ class NormalAngles(RunningSums):
         self.add_state("histogram", bins, dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Take one batch of normals (B, 3, H, W), counted where `valid` (B, 1, H, W)."""
+        """Add one batch of normals (B, 3, H, W), over the pixels where `valid` (B, 1, H, W) is true."""
         check_maps(prediction, target, valid, channels=3)
         angle = angle_between(prediction, target)
         within = [(valid & (angle < threshold)).sum() for threshold in self.thresholds]
@@ -69,7 +69,7 @@ class NormalAngles(RunningSums):
             }
         )
         bins = (torch.where(valid, angle, 0) / self.bin_width).long().clamp(0, len(self.histogram) - 1)
-        # the counts as weights: picking the valid pixels would wait for their number
+        # weights of 0 and 1: selecting the valid pixels would wait for the device to count them
         self.histogram.index_add_(0, bins.flatten(), valid.flatten().long())
 
     def compute(self) -> dict[str, Tensor]:
@@ -87,9 +87,9 @@ class NormalAngles(RunningSums):
 
 
 def angle_between(a: Tensor, b: Tensor) -> Tensor:
-    """Degrees (B, 1, H, W) in 0..180 between vectors (B, 3, H, W) of any length; 90 where one of them is zero.
+    """Return degrees (B, 1, H, W) in 0..180 between vectors (B, 3, H, W) of any length; 90 if one of them is zero.
 
-    By the arc tangent, which is exact everywhere: the arc cosine has no digits left where vectors nearly agree.
+    It uses the arc tangent, which is exact everywhere: the arc cosine loses all digits where vectors nearly agree.
     """
     a, b = a.float(), b.float()
     sine = torch.linalg.cross(a, b, dim=1).square().sum(dim=1, keepdim=True).sqrt()

@@ -1,6 +1,6 @@
-"""Object keypoint similarity: scores of people, and suppression of those found twice.
+"""Object keypoint similarity (OKS): scores of people, and suppression of people found twice.
 
-OKS of two people is the mean over keypoints of exp(-d^2 / (2 area k^2)), k = 2 sigma (COCO's evaluation).
+OKS of two people is the mean over keypoints of exp(-d^2 / (2 area k^2)), with k = 2 sigma (COCO's evaluation).
 """
 
 import numpy as np
@@ -11,11 +11,12 @@ NMS_THRESHOLD = 0.9
 
 
 def person_score(keypoints: Tensor, box_score: Tensor, threshold: float = SCORE_THRESHOLD) -> Tensor:
-    """How sure a pose is: box score times the mean of the keypoint scores above `threshold`, 0 if none is.
+    """Return the score of a pose: box score times the mean of the keypoint scores above `threshold`, 0 if none is.
 
     Args:
         keypoints: (..., K, 3) as x, y, score.
         box_score: (...).
+        threshold: Keypoint scores up to this are left out.
     """
     scores = keypoints[..., 2]
     counts = scores > threshold
@@ -26,15 +27,15 @@ def person_score(keypoints: Tensor, box_score: Tensor, threshold: float = SCORE_
 def oks_nms(
     keypoints: np.ndarray, scores: np.ndarray, sigmas: np.ndarray, threshold: float = NMS_THRESHOLD
 ) -> np.ndarray:
-    """Indices of one image's people to keep, the best first; of two that are one the better stays.
+    """Return the indices of an image's people to keep, the best first, after suppression of people found twice.
 
-    A person's area, which OKS needs, is that of the box around the keypoints; of two people, the mean.
+    OKS needs an area: the mean of the areas of the boxes around both people's keypoints.
 
     Args:
         keypoints: (N, K, >= 2) x, y in pixels.
         scores: (N,).
         sigmas: (K,) OKS constants.
-        threshold: OKS above which two people are one.
+        threshold: OKS above which two people are the same person.
     """
     points = keypoints[..., :2].astype(np.float64)
     area = np.prod(points.max(axis=1) - points.min(axis=1), axis=-1)

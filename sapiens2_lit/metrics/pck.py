@@ -1,4 +1,4 @@
-"""Share of keypoints that lie close enough to their labels."""
+"""Share of keypoints that lie close to their labels."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from torchmetrics import Metric
 class PCK(Metric):
     """Percentage of correct keypoints, as a share in 0..1 (Yang and Ramanan, TPAMI 2013).
 
-    A labelled keypoint is correct where its prediction lies within a threshold times the longer side of the
-    person's box. Keypoints of all people are counted alike. Without any labelled keypoint the result is NaN:
-    nothing is known, and neither 0 nor 1 would say so. A prediction that is not finite is not correct.
+    A labeled keypoint is correct if its prediction lies within a threshold times the longer side of the person's box.
+    Keypoints of all people have the same weight. Without any labeled keypoint the result is NaN, since neither 0 nor 1
+    would be true. A prediction that is not finite is not correct.
 
     Args:
-        thresholds: shares of the box's longer side, one result `PCK@threshold` each.
-        names: of the keypoints, for results `PCK@threshold/NAME` of those that occur; None for none.
+        thresholds: Shares of the box's longer side, one result `PCK@threshold` for each.
+        names: Names of the keypoints, for results `PCK@threshold/NAME` of the labeled ones; None for none.
     """
 
     is_differentiable = False
@@ -29,17 +29,17 @@ class PCK(Metric):
         super().__init__()
         self.thresholds = tuple(thresholds)
         self.names = names
-        counts = (1,) if names is None else (len(names),)  # together, or of each keypoint
+        counts = (1,) if names is None else (len(names),)  # all keypoints together, or each
         zeros = torch.zeros(len(self.thresholds), *counts, dtype=torch.int64)
         self.add_state("correct", zeros, dist_reduce_fx="sum")
         self.add_state("labelled", zeros[0].clone(), dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, target: Tensor, box_size: Tensor) -> None:
-        """Count one batch.
+        """Add one batch.
 
         Args:
             prediction: (B, K, >= 2) x, y in input pixels.
-            target: (B, K, 3) x, y in input pixels and v, positive where labelled.
+            target: (B, K, 3) x, y in input pixels and v, positive where labeled.
             box_size: (B,) longer side of each person's box in input pixels.
         """
         labelled = target[..., 2] > 0

@@ -1,4 +1,4 @@
-"""How well point maps agree with their labels: points, the surface's normals, the camera.
+"""Errors of point maps: the points, the surface's normals, the camera.
 
 Legend: B batch, H and W rows and columns.
 """
@@ -21,26 +21,28 @@ _POINT_DELTA, _DEPTH_DELTA = 0.25, 1.25
 
 
 class PointErrors(RunningSums):
-    """Errors of points in the unit of the labels, metres, over all valid pixels of all images.
+    """Errors of points in the unit of the labels, meters, over all valid pixels of all images.
 
     Results:
-        l2: mean distance between a point and its label.
-        rmse: root of the mean squared distance.
-        x_mae, y_mae, z_mae: mean absolute error along each axis of the camera.
-        within@5cm, ...: share in 0..1 of points that are less than that far from their labels.
-        point_rel: mean of the distance over the label's distance from the camera.
-        point_delta1: share of points whose distance is less than a quarter of the smaller of the two distances from the
-            camera, the label's and the prediction's (MoGe, arXiv:2410.19115).
-        depth_abs_rel: mean of |z - label| / label.
-        depth_delta1: share of pixels where the larger z is less than 1.25 times the smaller; none behind the camera.
-    NaN where nothing was valid. The released evaluation is of canonical points (`s` times metres, the scale branch
-    left out) and calls their unit centimetres or metres in turns: give it those, and these are its numbers.
+        l2: Mean distance between a point and its label.
+        rmse: Root of the mean squared distance.
+        x_mae, y_mae, z_mae: Mean absolute error along each axis of the camera.
+        within@5cm, ...: Share in 0..1 of points that are closer than that to their labels.
+        point_rel: Mean of the distance divided by the label's distance from the camera.
+        point_delta1: Share of points whose distance is less than a quarter of the smaller distance from the camera, the
+        label's or the prediction's (MoGe, arXiv:2410.19115).
+        depth_abs_rel: Mean of |z - label| / label.
+        depth_delta1: Share of pixels where the larger z is less than 1.25 times the smaller one; points behind the
+        camera are wrong.
+    All are NaN if no pixel was valid. The released evaluation uses canonical points (`s` times meters, without the
+    scale branch) and calls their unit sometimes centimeters, sometimes meters; for such points, this class gives its
+    numbers.
 
     Args:
-        alignment: what is fitted to each sample's label first: `scale` or `affine` (scale and translation) by least
-            squares, `moge_scale` or `moge_affine` by the weighted absolute error of MoGe; results are then called
-            `scale_l2`, `moge_affine_l2`, ...
-        thresholds: metres, one `within@` each.
+        alignment: What is fitted to each sample's label first: `scale` or `affine` (scale and translation) by least
+            squares, `moge_scale` or `moge_affine` by the weighted absolute error of MoGe. Results are then called
+            `scale_l2`, `moge_affine_l2`, and so on.
+        thresholds: In meters, one `within@` result for each.
     """
 
     def __init__(self, alignment: Alignment = "none", thresholds: Sequence[float] = (0.05, 0.1, 0.2)) -> None:
@@ -51,7 +53,7 @@ class PointErrors(RunningSums):
         self.alignment = alignment
 
     def update(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Take one batch of points (B, 3, H, W), counted where `valid` (B, 1, H, W)."""
+        """Add one batch of points (B, 3, H, W), over the pixels where `valid` (B, 1, H, W) is true."""
         check_maps(prediction, target, valid, channels=3)
         target = torch.where(valid, target.float(), 1)
         prediction = aligned(prediction.float(), target, valid, self.alignment)
@@ -82,16 +84,16 @@ class PointErrors(RunningSums):
 
 
 class SurfaceAngles(NormalAngles):
-    """Angles between the normals of predicted and true surfaces: `surface_mean_angle` and so on, as of NormalAngles.
+    """Angles between the normals of predicted and true surfaces: `surface_mean_angle` and so on, see `NormalAngles`.
 
-    Normals are made by central differences, which do not change with a mirrored image, where all points in use
-    are valid. The released evaluation takes Sobel's 5 x 5 filter over valid and invalid points alike, with reflected
-    borders, where the surface then has no direction and counts as 90 degrees off: `difference="sobel"`.
+    Normals come from central differences between valid points, which do not change with a mirrored image. The released
+    evaluation applies Sobel's 5 x 5 filter to valid and invalid points, with reflected borders, where the surface has
+    no direction and the error is 90 degrees: `difference="sobel"`.
 
     Args:
         difference: `central`, `forward` or `sobel`.
-        thresholds: degrees, one `surface_within@` each.
-        bin_width: of the median's histogram, degrees.
+        thresholds: In degrees, one `surface_within@` result for each.
+        bin_width: Bin width of the median's histogram, in degrees.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class SurfaceAngles(NormalAngles):
         self.difference = difference
 
     def update(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Take one batch of points (B, 3, H, W), counted where `valid` (B, 1, H, W) and where a normal exists."""
+        """Add one batch of points (B, 3, H, W) where `valid` (B, 1, H, W) is true and a normal exists."""
         check_maps(prediction, target, valid, channels=3)
         prediction, target = prediction.float(), target.float()
         if self.difference == "sobel":
@@ -115,23 +117,23 @@ class SurfaceAngles(NormalAngles):
 
 
 class CameraErrors(RunningSums):
-    """Errors of the camera that a point map implies, mean over images.
+    """Errors of the camera that a point map implies, averaged over images.
 
-    Results: `focal_rel`: |focal length - label| / label, along x; `fov_x_error`, `fov_y_error`: absolute error of
-    the horizontal and vertical field of view in degrees; `focal_failed`: share in 0..1 of images whose points gave
-    no focal length (NaN), which the others leave out. NaN without any image.
+    Results: `focal_rel`, |focal length - label| / label along x; `fov_x_error` and `fov_y_error`, the absolute errors
+    of the horizontal and vertical field of view in degrees; `focal_failed`, the share in 0..1 of images whose points
+    gave no focal length (NaN), which the other results leave out. NaN without any image.
     """
 
     def __init__(self) -> None:
         super().__init__(("images", "failed", "focal_rel", "fov_x_error", "fov_y_error"))
 
     def update(self, prediction: Tensor, target: Tensor, size: tuple[int, int]) -> None:
-        """Take intrinsics (B, 3, 3), in pixels of images of a size (height, width).
+        """Add one batch of intrinsics (B, 3, 3), in pixels.
 
         Args:
-            prediction: recovered from the points, as by `geometry.recover_focal`; NaN where that failed.
-            target: the labels.
-            size: (height, width).
+            prediction: Recovered from the points, for instance by `geometry.recover_focal`; NaN where that failed.
+            target: The labels.
+            size: (height, width) of the images.
         """
         assert prediction.shape == target.shape == (len(target), 3, 3), f"{prediction.shape}, {target.shape}"
         prediction, target = prediction.float(), target.float()
@@ -151,21 +153,21 @@ class CameraErrors(RunningSums):
 
 
 def _length(vectors: Tensor) -> Tensor:
-    """(B, 1, H, W) of vectors (B, 3, H, W)."""
+    """Return the length (B, 1, H, W) of vectors (B, 3, H, W)."""
     return vectors.square().sum(dim=1, keepdim=True).sqrt()
 
 
 def _sobel_normals(points: Tensor) -> Tensor:
-    """Vectors (B, 3, H, W) along the normals of points (B, 3, H, W), by Sobel's 5 x 5 filter with reflected borders.
+    """Return vectors along the normals of points (B, 3, H, W), by Sobel's 5 x 5 filter with reflected borders.
 
-    Differences come first, so that across a border they are exactly zero.
+    Differences are taken before sums, so that they are exactly zero across a border.
     """
     padded = F.pad(points, [2] * 4, mode="reflect")
     return torch.linalg.cross(_sobel(padded, -2, -1), _sobel(padded, -1, -2), dim=1)
 
 
 def _sobel(padded: Tensor, along: int, across: int) -> Tensor:
-    """Derivative along one axis, smoothed across it, without the two pixels of padding on each side."""
+    """Return the derivative along one axis, smoothed across it, without the two pixels of padding on each side."""
     a, b, _, c, d = (padded.narrow(along, i, padded.shape[along] - 4) for i in range(5))
     slope = (d - a) + 2 * (c - b)
     a, b, middle, c, d = (slope.narrow(across, i, slope.shape[across] - 4) for i in range(5))

@@ -13,30 +13,30 @@ from sapiens2_lit.vocabularies import IGNORED
 class SegmentationIoU(Metric):
     """Intersection over union, Dice, class and pixel accuracy over all pixels of all images, as shares in 0..1.
 
-    From one matrix of counts, summed over batches and processes:
-        mIoU: mean over classes that occur in the labels or in the predictions.
-        mIoU_with_absent: mean over all classes; those that never occur count as 0, as in the released evaluation.
+    All results come from one confusion matrix, summed over batches and processes:
+        mIoU: Mean over classes that occur in the labels or in the predictions.
+        mIoU_with_absent: Mean over all classes; classes that never occur have 0, as in the released evaluation.
         foreground_mIoU: `mIoU` without the background.
-        mDice: mean over the classes of `mIoU` of 2 hits / (labelled + predicted), which is 2 IoU / (1 + IoU).
-        mAcc: mean over labelled classes of the share of their pixels that is found.
-        accuracy: share of all pixels.
-        IoU/NAME, Dice/NAME: of each class that occurs, if `names` are given; the others are absent.
-    Where no pixel is labelled, all are NaN: nothing is known.
+        mDice: Mean of 2 hits / (labeled + predicted) over the same classes as `mIoU`; it equals 2 IoU / (1 + IoU).
+        mAcc: Mean over labeled classes of the share of their pixels that is found.
+        accuracy: Share of all pixels that is correct.
+        IoU/NAME, Dice/NAME: Of each class that occurs, if `names` are given; the others are absent.
+    All are NaN if no pixel is labeled.
 
     Args:
         num_classes: C.
-        background: index of the class left out of `foreground_mIoU`, or None.
-        names: of the C classes, to score each; None for means alone.
+        background: Index of the class that `foreground_mIoU` leaves out, or None.
+        names: Names of the C classes, to score each; None for means alone.
 
     Raises:
-        SettingError: `background` is no class, or there are not C names.
+        SettingError: `background` is not a class, or there are not C names.
     """
 
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
     confusion: Tensor  # (C, C): label, prediction
-    greatest_label: Tensor  # (): that counted
+    greatest_label: Tensor  # (): the greatest label that was not ignored
 
     def __init__(
         self, num_classes: int, background: int | None = 0, names: Sequence[str] | None = None
@@ -44,7 +44,7 @@ class SegmentationIoU(Metric):
         super().__init__()
         if names is not None and len(names) != num_classes:
             raise SettingError(
-                f"SegmentationIoU: `names` has {len(names)} entries, expected {num_classes}, one a class."
+                f"SegmentationIoU: `names` has {len(names)} entries, expected {num_classes}, one for each class."
             )
         if background is not None and not 0 <= background < num_classes:
             raise SettingError(
@@ -58,10 +58,11 @@ class SegmentationIoU(Metric):
         self.add_state("greatest_label", torch.tensor(0), dist_reduce_fx="max")
 
     def update(self, prediction: Tensor, labels: Tensor) -> None:
-        """Count one batch of class maps (B, H, W) of any integer type; labels of 255 are left out.
+        """Add one batch of class maps (B, H, W) of any integer type; labels of 255 are ignored.
 
         Raises:
-            SettingError: a label is no class. On a device, which is not waited for, `compute` says so.
+            SettingError: A label is not a class. On a GPU, `compute` raises this, so that `update` need not wait for
+                the device.
         """
         labels = labels.long()
         counted = labels != IGNORED
@@ -69,7 +70,7 @@ class SegmentationIoU(Metric):
         self.greatest_label = torch.maximum(self.greatest_label, beyond)
         if labels.device.type == "cpu":
             self._check_labels()
-        bins = self.num_classes**2  # and one more for what does not count
+        bins = self.num_classes**2  # and one more for ignored pixels
         place = (
             torch.where(counted, labels * self.num_classes + prediction.long(), bins)
             .clamp(max=bins)
@@ -87,7 +88,7 @@ class SegmentationIoU(Metric):
             )
 
     def per_class(self) -> Tensor:
-        """(C,) intersection over union of each class; NaN for those that never occur."""
+        """Return the intersection over union of each class, (C,); NaN for classes that never occur."""
         hits, union = self._hits_and_union()
         return hits / union  # 0 / 0 is NaN, as documented
 
@@ -112,7 +113,7 @@ class SegmentationIoU(Metric):
         }
 
     def _by_name(self, score: str, values: Tensor) -> dict[str, Tensor]:
-        """The score of each class that occurs. The same classes on every process: counts are summed by then."""
+        """Return the score of each class that occurs; counts are summed, so all processes have the same classes."""
         if self.names is None:
             return {}
         absent = values.isnan().tolist()

@@ -1,4 +1,4 @@
-"""Structural similarity where only some pixels count.
+"""Structural similarity of images in which only some pixels are valid.
 
 Legend: B batch, C channels, H and W rows and columns.
 """
@@ -14,19 +14,20 @@ _C1, _C2 = 0.01**2, 0.03**2  # for values in 0..1
 
 
 def masked_ssim(prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Structural similarity of each pixel's window, and which pixels count (Wang et al., IEEE TIP 2004).
+    """Return the structural similarity of each pixel's window, and which windows are valid.
 
-    Means and variances are of the window's valid pixels alone, under a Gaussian of sigma 1.5 on 11 x 11 pixels, and
-    pixels beyond the image are not valid. A window counts where more than half of its weight is valid: less
-    says little. Far from invalid pixels and borders this is the usual definition, channel by channel.
+    Source: Wang et al., IEEE TIP 2004. Means and variances are computed over the valid pixels of a window of 11 x 11
+    pixels, weighted by a Gaussian of sigma 1.5; pixels outside the image are invalid. A window is valid if valid pixels
+    have more than half of its weight. Far from invalid pixels and borders this is the usual definition, channel by
+    channel.
 
     Args:
-        prediction: (B, C, H, W) in 0..1, of any values where not valid.
+        prediction: (B, C, H, W) in 0..1, with any values at invalid pixels.
         target: (B, C, H, W), likewise.
         valid: (B, 1, H, W) bool.
 
     Returns:
-        Similarities (B, C, H, W), at most 1, without meaning where they do not count; counts (B, 1, H, W) bool.
+        Similarities (B, C, H, W), at most 1, meaningless for invalid windows; valid windows (B, 1, H, W) bool.
     """
     x, y = (torch.where(valid, image.float(), 0) for image in (prediction, target))
     weight = _blur(valid.float())
@@ -41,7 +42,7 @@ def masked_ssim(prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tens
 
 
 def _blur(image: Tensor) -> Tensor:
-    """Gaussian, zeros beyond the image."""
+    """Blur with a Gaussian, with zeros outside the image."""
     taps = gaussian(_SIGMA, _RADIUS)
     taps = taps / taps.sum()
     return correlate(correlate(F.pad(image, [_RADIUS] * 4), taps, -2), taps, -1)

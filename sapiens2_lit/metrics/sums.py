@@ -1,4 +1,4 @@
-"""Sums that a metric makes its ratios of: exact over uneven batches and over processes.
+"""Sums from which a metric computes ratios: exact over uneven batches and over processes.
 
 Legend: B batch, C channels, H and W rows and columns.
 """
@@ -12,13 +12,13 @@ from torchmetrics import Metric
 
 
 class RunningSums(Metric):
-    """Base of metrics that are ratios of sums over pixels or samples, lower being better.
+    """Base of metrics that are ratios of sums over pixels or samples; lower is better.
 
-    Sums are float64: in float32 a sum of squares over some million pixels loses its small terms. Only on a device
-    that has no float64, such as Apple's, they are float32.
+    Sums are float64: in float32 a sum of squares over millions of pixels loses its small terms. They are float32 only
+    on devices without float64, such as Apple's.
 
     Args:
-        names: what is summed.
+        names: Names of the sums.
     """
 
     is_differentiable = False
@@ -32,20 +32,20 @@ class RunningSums(Metric):
         self.add_state("sums", torch.zeros(len(self.names), dtype=torch.float64), dist_reduce_fx="sum")
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
-        """Add scalars, one for each name."""
+        """Add scalars to the sums, one for each name."""
         assert set(terms) == set(self.names), f"sums of {sorted(terms)}, expected {sorted(self.names)}"
         self.sums += torch.stack([terms[name].detach().to(self.sums.dtype) for name in self.names])
 
     def total(self) -> dict[str, Tensor]:
-        """The sums so far, by name."""
+        """Return the sums so far, by name."""
         return dict(zip(self.names, self.sums.unbind(), strict=True))
 
     def masked(self, values: Tensor, valid: Tensor) -> Tensor:
-        """Sum of values (B, C, H, W) where `valid` (B, 1, H, W) or (B, C, H, W); what is not valid may be NaN."""
+        """Sum values (B, C, H, W) where `valid`, (B, 1, H, W) or (B, C, H, W), is true; other values may be NaN."""
         return torch.where(valid, values, 0).sum(dtype=self.sums.dtype)
 
     def masked_per_sample(self, values: Tensor, valid: Tensor) -> Tensor:
-        """`masked` for each sample, (B,)."""
+        """Return `masked` of each sample, (B,)."""
         return torch.where(valid, values, 0).sum(dim=(1, 2, 3), dtype=self.sums.dtype)
 
     def _apply(self, fn: Callable, exclude_state: Sequence[str] = "") -> Any:
@@ -63,7 +63,14 @@ def _narrow(state: Any) -> Any:
 
 
 def check_maps(prediction: Tensor, target: Tensor, valid: Tensor, channels: int) -> None:
-    """Our own mistakes in shapes: broadcasting would hide them."""
+    """Assert that shapes fit, since broadcasting would hide mistakes in the code.
+
+    Args:
+        prediction: (B, C, H, W).
+        target: (B, C, H, W).
+        valid: (B, 1, H, W) bool.
+        channels: C.
+    """
     batch, _, height, width = target.shape
     expected = (batch, channels, height, width)
     assert prediction.shape == target.shape == expected, f"{prediction.shape}, {target.shape}, {expected}"

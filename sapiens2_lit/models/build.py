@@ -1,4 +1,4 @@
-"""From factories to networks, and whole models from files into them."""
+"""Build networks from factories, and load whole models from files into them."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -25,11 +25,11 @@ from sapiens2_lit.parallel.sharding import Sharding
 
 MakeBackbone = Callable[[], Backbone]
 MakeHeads = Mapping[str, Callable[[int], Head]]
-OfBackbone = Callable[[Backbone], Any]  # what heads are made from
+OfBackbone = Callable[[Backbone], Any]  # gives what heads are made from
 
 
 def width_of(backbone: Backbone) -> int:
-    """What heads of a task are made from: the channels of feature maps."""
+    """Return what heads of a task are made from: the channels of the feature maps."""
     return backbone.embed_dim
 
 
@@ -38,22 +38,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NetworkFactory:
-    """Makes the network of a training, on one device or sharded, with the values that it starts from.
+    """Makes the network of a training with its initial values, on one device or sharded.
 
     Args:
-        backbone: makes the backbone.
-        heads: makes each head from the backbone's `embed_dim`, by name.
-        weights: a task file or a checkpoint, loaded whole in place of the backbone's own weights.
-        reinitialize: see `load_task_file`.
-        drop: see `load_task_file`.
-        head_checkpointing: what of the decoders' maps is computed again in the backward pass, see `set_recompute`.
-        compile: compile the backbone's blocks and the decoders.
-        reuse_rows: see `load_task_file`.
-        made_from: what of the backbone each head is made from.
-        decoding: how decoders compute.
+        backbone: Makes the backbone.
+        heads: Makes each head from the backbone's `embed_dim`, by name.
+        weights: A task file or a checkpoint, loaded as a whole instead of the backbone's `weights`.
+        reinitialize: See `load_task_file`.
+        drop: See `load_task_file`.
+        head_checkpointing: Which decoder maps the backward pass computes again; see `set_recompute`.
+        compile: Compile the backbone's blocks and the decoders.
+        reuse_rows: See `load_task_file`.
+        made_from: Returns what each head is made from, given the backbone.
+        decoding: How decoders compute.
 
     Raises:
-        SettingError: there is no head, or a setting has no effect.
+        SettingError: There is no head, or a setting has no effect.
     """
 
     backbone: MakeBackbone
@@ -75,11 +75,11 @@ class NetworkFactory:
                 raise SettingError(f"model.{setting}: {list(prefixes)} has no effect without model.weights")
 
     def source(self, backbone: Backbone) -> str | None:
-        """Where the pretrained weights of the backbone come from, None for fresh ones."""
+        """Return where the pretrained weights of the backbone come from; None for random values."""
         return self.weights or backbone.weights
 
     def build_empty(self) -> Network:
-        """The network on the meta device: it takes no memory, reads no file and has no values."""
+        """Return the network on the meta device: it takes no memory, reads no file and has no values."""
         with torch.device("meta"):
             backbone = self.backbone()
             given = self.made_from(backbone)
@@ -89,15 +89,19 @@ class NetworkFactory:
         return network
 
     def build(self, read_weights: bool, sharding: Sharding | None = None) -> Network:
-        """The network; where it is sharded its backbone has no values before `finish`.
+        """Return the network. With `sharding`, its backbone has no values before `finish`.
 
         Args:
-            read_weights: else a checkpoint brings every weight.
+            read_weights: Read pretrained weights; False if a checkpoint brings every weight.
+            sharding: How to shard; None for one device.
+
+        Raises:
+            SettingError: The settings of decoders do not work with sharding.
         """
         if sharding is not None and self.decoding.channels_last:
             raise SettingError(
                 "model.decoding.channels_last: true, but FSDP2 keeps weights in the order of its shards, so that every "
-                "convolution would turn them anew: expected false with trainer.strategy FSDP2."
+                "convolution would reorder them: expected false with trainer.strategy FSDP2."
             )
         pretrained = read_weights and not self.weights
         network = build(self.backbone, self.heads, pretrained, sharding, self.made_from)
@@ -112,11 +116,13 @@ class NetworkFactory:
     def finish(
         self, network: Network, read_weights: bool, sharding: Sharding | None, balancer: nn.Module
     ) -> None:
-        """Compile and shard the network, once it was adapted, in place, and give it its values.
+        """Compile and shard the adapted network in place, and give it its values.
 
         Args:
-            read_weights: as of `build`.
-            balancer: of the heads' losses, sharded as well.
+            network: From `build`, with adapters if there are any.
+            read_weights: See `build`.
+            sharding: See `build`.
+            balancer: The module that weights the heads' losses; it is sharded too.
         """
         if self.compile:
             network.compile_parts(decoders=sharding is None)  # hooks of sharded ones would break the graph
@@ -143,11 +149,17 @@ def build(
     sharding: Sharding | None = None,
     made_from: OfBackbone = width_of,
 ) -> Network:
-    """The backbone, and the heads on it, whose fresh values depend on the run's seed and their names alone.
+    """Return a network whose initial values depend only on the run's seed and the names of its parts.
 
-    Without `pretrained` the backbone's own weights are not read: a checkpoint or a task file will bring them.
-    With `sharding` heads are made whole and sharded one by one; the backbone stays on the meta device, until
-    `shard_backbone` has sharded it and `fill_backbone` gives it values.
+    With `sharding`, heads are built whole and sharded one by one. The backbone stays on the meta device until
+    `shard_backbone` shards it and `fill_backbone` gives it values.
+
+    Args:
+        make_backbone: Makes the backbone.
+        make_heads: Makes each head, by name.
+        pretrained: Read the backbone's `weights`; False if a checkpoint or a task file brings them.
+        sharding: How to shard; None for one device.
+        made_from: Returns what each head is made from, given the backbone.
     """
     if pretrained and sharding is None:
         with rng_for("backbone"):
@@ -175,16 +187,19 @@ def shard_backbone(sharding: Sharding, backbone: Backbone) -> None:
 
 
 def shard_if_any(sharding: Sharding, module: nn.Module) -> None:
+    """Shard a module in place if it has parameters."""
     if any(True for _ in module.parameters()):
         sharding.shard(module)
 
 
 def fill_backbone(sharding: Sharding, backbone: Backbone, from_file: bool, brought: bool) -> None:
-    """Give a sharded backbone from the meta device the values that it would have in one process.
+    """Give a sharded backbone on the meta device the values that it would have in one process.
 
     Args:
-        from_file: take those of its own `weights`, where it has any; each rank reads its part of them.
-        brought: something else will bring all values, so that none need be drawn.
+        sharding: How it is sharded.
+        backbone: The backbone.
+        from_file: Load the backbone's `weights`, if it has any; each rank reads its part of them.
+        brought: A checkpoint or a task file will bring all values, so random ones need not be drawn.
     """
     sharding.materialize(backbone)
     from_file = from_file and backbone.weights is not None
@@ -202,19 +217,21 @@ def load_task_file(
     drop: tuple[str, ...] = (),
     reuse_rows: bool = True,
 ) -> None:
-    """Load a released task file, or weights of ours, strictly into a network.
+    """Load a released task file, or weights of this project, strictly into a network.
 
-    The one head of a released file is that head of the network which is not in `reinitialize`.
+    A released file has one head; it is loaded into the head of the network that is not in `reinitialize`.
 
     Args:
-        reinitialize: names or leading parts of names that keep their fresh values.
-        drop: those of the file that are left out; the network has none of them.
-        reuse_rows: take over rows of last layers by name, where the vocabularies differ.
+        network: The network.
+        source: File, folder or hub id.
+        reinitialize: Names, or leading parts of names, of what keeps its initial values.
+        drop: Names, or leading parts of names, of what the file has and the network has not, to leave out.
+        reuse_rows: Copy rows of last layers by name, where the vocabularies differ.
 
     Raises:
-        SettingError: it is not clear which head a released file's is; or `drop` names nothing in the file, or what the
-            module has.
-        WeightsError: the file is not found, or does not fit outside `reinitialize` and `drop`.
+        SettingError: The head of a released file is ambiguous, or `drop` names nothing in the file or something that
+            the network has.
+        WeightsError: The file is not found, or does not fit outside `reinitialize` and `drop`.
     """
     heads = [name for name, _ in network.named_heads()]
     network.backbone.check_source(source)
@@ -225,11 +242,11 @@ def load_task_file(
         known = [name for name in heads if f"heads.{name}" not in reinitialize]
         if len(known) != 1:
             raise SettingError(
-                f"model.weights: {found.origin} is a task file with one head, here are {len(known)} to load "
+                f"model.weights: {found.origin} is a task file with one head, but there are {len(known)} to load "
                 f"({', '.join(known)}); list the new ones, as in model.reinitialize: [heads.{heads[-1]}], or load the "
                 "backbone alone by model.backbone.weights"
             )
-        own: dict[str, Readable] = {  # what a loss has counted in the data is not in such files
+        own: dict[str, Readable] = {  # such files lack what a loss counts in the training data
             name: value
             for name, value in network.state_dict().items()
             if name.startswith(f"heads.{known[0]}.losses.")
@@ -248,13 +265,15 @@ def load_task_file(
 
 
 def match_state(module: nn.Module, tensors: Mapping[str, Tensor], left_out: frozenset[str]) -> None:
-    """Check that a checkpoint belongs to this model before anything of it is loaded.
+    """Check that a checkpoint belongs to this model before anything is loaded.
 
     Args:
-        left_out: names that the checkpoint says it need not hold, because the pretrained backbone has them.
+        module: The model.
+        tensors: State of the checkpoint by name.
+        left_out: Names that the checkpoint may lack because the pretrained backbone has them.
 
     Raises:
-        WeightsError: names or shapes differ; lists them and says what to look at.
+        WeightsError: Names or shapes differ; the message lists them and says what to compare.
     """
     own = nn.Module.state_dict(module)
     missing = sorted(own.keys() - tensors.keys() - left_out)
@@ -271,6 +290,6 @@ def match_state(module: nn.Module, tensors: Mapping[str, Tensor], left_out: froz
     ]
     if lines := [f"{len(names)} {what}: {'; '.join(names[:5])}" for what, names in parts if names]:
         raise WeightsError(
-            "the checkpoint is of another model:\n  " + "\n  ".join(lines) + "\n"
-            "Compare model.backbone.size and the heads' settings (such as the skeleton) with those it was trained with."
+            "the checkpoint belongs to another model:\n  " + "\n  ".join(lines) + "\n"
+            "Compare model.backbone.size and the heads' settings (such as the skeleton) with those of its training."
         )

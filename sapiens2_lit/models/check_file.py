@@ -1,4 +1,4 @@
-"""What is checked of a whole model's file before anything of it is loaded."""
+"""Checks of a whole model's file before anything is loaded."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,11 @@ from sapiens2_lit.models.network import Network
 
 
 def check_whole(tensors: Mapping[str, object], origin: str) -> None:
-    """Raise WeightsError where a file holds a backbone alone."""
+    """Check that a file holds more than a backbone.
+
+    Raises:
+        WeightsError: It holds a backbone without a head.
+    """
     if not any(name.startswith(("backbone.", "heads.", "decode_head.")) for name in tensors):
         raise WeightsError(
             f"model.weights: {origin} has a backbone without a head: give it as model.backbone.weights; expected a "
@@ -21,7 +25,16 @@ def check_whole(tensors: Mapping[str, object], origin: str) -> None:
 
 
 def check_depth(network: Network, name: str, found: OpenedWeights) -> None:
-    """Raise SettingError where a head would read the depth of Sapiens v1 as something else."""
+    """Check that a head reads the depth of Sapiens v1 as such.
+
+    Args:
+        network: The network.
+        name: Name of the head.
+        found: The opened file.
+
+    Raises:
+        SettingError: The file predicts the relative depth of Sapiens v1, and the head is not set for it.
+    """
     head = network.heads[name]
     if found.layout == "sapiens1" and isinstance(head, DepthHead) and not head.linear:
         raise SettingError(
@@ -33,7 +46,17 @@ def check_depth(network: Network, name: str, found: OpenedWeights) -> None:
 def check_dropped(
     drop: tuple[str, ...], tensors: Mapping[str, object], module: nn.Module, origin: str
 ) -> None:
-    """Raise SettingError where an entry names nothing in the file, or something that the module has."""
+    """Check the entries of `model.drop`.
+
+    Args:
+        drop: Names or leading parts of names.
+        tensors: Tensors of the file by name.
+        module: The model.
+        origin: Name of the file, for errors.
+
+    Raises:
+        SettingError: An entry names nothing in the file, or something that the model has.
+    """
     for prefix in drop:
         if not any(is_under(name, prefix) for name in tensors):
             known = sorted({".".join(name.split(".")[:2]) for name in tensors if name.startswith("heads.")})
@@ -42,5 +65,5 @@ def check_dropped(
             )
         if any(is_under(name, prefix) for name in nn.Module.state_dict(module)):
             raise SettingError(
-                f"model.drop: the model has {prefix!r}; to train it anew, list it in model.reinitialize."
+                f"model.drop: the model has {prefix!r}; to train it from scratch, list it in model.reinitialize."
             )

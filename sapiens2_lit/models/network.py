@@ -1,4 +1,4 @@
-"""A backbone and its heads as one plain module: what is trained, predicts, is exported and planned."""
+"""A backbone and its heads as one plain module, which is trained, predicts, is exported and planned."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -14,24 +14,24 @@ from sapiens2_lit.models.multi_scale import Size, mean, resample
 from sapiens2_lit.models.normalize import normalize
 from sapiens2_lit.parallel import compile_blocks
 
-Render = Callable[[Size], Tensor]  # of the images at another size: RGB (B, 3, H, W)
+Render = Callable[[Size], Tensor]  # gives the images at another size: RGB (B, 3, H, W)
 
 
 class Network(nn.Module):
     """One backbone and any number of heads on its feature maps.
 
-    Names of parameters are `backbone.*` and `heads.NAME.*`, as in checkpoints.
+    Parameters are called `backbone.*` and `heads.NAME.*`, as in checkpoints.
 
     Args:
-        backbone: turns images into feature maps.
-        heads: by name, what turns feature maps into raw outputs; a ModuleDict is taken as it is. A `SharedDecoder`
-            among them, called `shared_decoder`, works for all heads that take its map.
+        backbone: Turns images into feature maps.
+        heads: Turn feature maps into raw outputs, by name; a ModuleDict is used itself. A `SharedDecoder` among them,
+            called `shared_decoder`, works for all heads that take its map.
 
     Attributes:
-        decoding: how decoders compute; may be changed at any time.
+        decoding: How decoders compute; may be changed at any time.
 
     Raises:
-        SettingError: heads share a decoder that is not there, or none shares the one that is.
+        SettingError: Heads need a shared decoder that is missing, or no head uses the shared decoder.
     """
 
     backbone: Backbone
@@ -45,23 +45,23 @@ class Network(nn.Module):
         check_sharing(dict(self.heads.items()))
 
     def named_heads(self) -> list[tuple[str, Head]]:
-        """The heads, without the decoder that they share."""
+        """Return the heads by name, without the shared decoder."""
         return [(name, head) for name, head in self.heads.items() if name != NAME]  # type: ignore[misc]
 
     @property
     def shared_decoder(self) -> SharedDecoder | None:
-        """The decoder that heads share, if any."""
+        """The decoder that heads share; None if there is none."""
         found = self.heads[NAME] if NAME in self.heads else None  # noqa: SIM401  # a ModuleDict has no `get`
         assert found is None or isinstance(found, SharedDecoder)
         return found
 
     def set_up_heads(self, data: Any) -> None:
-        """Let every head learn from the training data what it needs beforehand, see `Head.setup`."""
+        """Let every head learn from the training data what it needs; see `Head.setup`."""
         for _, head in self.named_heads():
             head.setup(data)
 
     def compile_parts(self, decoders: bool = True) -> None:
-        """Compile the backbone's blocks in place, or all of it where it has none, and the decoders."""
+        """Compile the backbone's blocks in place, or the whole backbone if it has no blocks, and the decoders."""
         compile_blocks(self.backbone.blocks or [self.backbone])
         if decoders:
             compile_blocks(
@@ -69,20 +69,31 @@ class Network(nn.Module):
             )
 
     def normalize(self, images: Tensor) -> Tensor:
-        """RGB 0..255 (B, 3, H, W) as the backbone expects it."""
+        """Normalize RGB in 0..255, (B, 3, H, W), as the backbone expects it."""
         return normalize(images, self.backbone.mean, self.backbone.std)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Feature maps of RGB 0..255 images (B, 3, H, W)."""
+        """Return the feature maps of RGB images in 0..255, (B, 3, H, W)."""
         return self.backbone(self.normalize(images))
 
     def decode(self, features: list[Tensor], images: Tensor) -> list[Tensor]:
-        """Feature maps of RGB 0..255 images (B, 3, H, W), and behind them what heads share, where they do."""
+        """Append the shared decoder's map to the feature maps, if there is a shared decoder.
+
+        Args:
+            features: Feature maps of the images.
+            images: RGB in 0..255, (B, 3, H, W).
+        """
         shared = self.shared_decoder
         return features if shared is None else [*features, self.decoding.run(shared, features, images)]
 
     def run_head(self, head: Head, decoded: list[Tensor], images: Tensor) -> Outputs:
-        """Raw outputs of one head for what `decode` gave for the images."""
+        """Return one head's raw outputs.
+
+        Args:
+            head: The head.
+            decoded: What `decode` returned.
+            images: RGB in 0..255, (B, 3, H, W).
+        """
         own = decoded if head.takes_shared or self.shared_decoder is None else decoded[:-1]
         return self._run(head, own, images)
 
@@ -92,7 +103,13 @@ class Network(nn.Module):
     def run_heads(
         self, features: list[Tensor], images: Tensor, names: Collection[str] | None = None
     ) -> dict[str, Outputs]:
-        """Raw outputs of every head, or of those named, for feature maps of RGB 0..255 images (B, 3, H, W)."""
+        """Return the raw outputs of heads by name.
+
+        Args:
+            features: Feature maps of the images.
+            images: RGB in 0..255, (B, 3, H, W).
+            names: Which heads; None for all.
+        """
         chosen = {name: head for name, head in self.named_heads() if names is None or name in names}
         takers = any(head.takes_shared for head in chosen.values())
         decoded = self.decode(features, images) if takers else features
@@ -102,7 +119,7 @@ class Network(nn.Module):
         }
 
     def forward(self, images: Tensor) -> Mapping[str, Outputs]:
-        """Raw outputs of every head for RGB 0..255 images (B, 3, H, W)."""
+        """Return the raw outputs of every head for RGB images in 0..255, (B, 3, H, W)."""
         return self.run_heads(self.features(images), images)
 
     def evaluate(
@@ -115,19 +132,19 @@ class Network(nn.Module):
         render: Render | None = None,
         pairs: dict[str, tuple[Outputs, Outputs]] | None = None,
     ) -> dict[str, Outputs]:
-        """Raw outputs of every head, or of those named, float32, averaged over views of the images.
+        """Return raw outputs of heads by name, in float32, averaged over views of the images.
 
-        Each size is one pass of the backbone for all heads, a second one with `flip`. Heads whose outputs cannot be
-        averaged over sizes take the images' own.
+        Each size is one pass of the backbone for all heads, and a second one with `flip`. Heads whose outputs cannot be
+        averaged over sizes use only the images' size.
 
         Args:
-            images: RGB 0..255 (B, 3, H, W).
-            names: which heads; None for all.
-            flip: average with the mirrored images, where a head can.
-            sizes: (height, width) to average over; None for the images' own.
-            render: the images at another size; by default they are resized.
-            pairs: takes, by head, the outputs for the images and for their mirror images, mirrored back, at the images'
-                own size, where `flip` averages them.
+            images: RGB in 0..255, (B, 3, H, W).
+            names: Which heads; None for all.
+            flip: Average with the mirrored images, for heads with a flip test.
+            sizes: (height, width) to average over; None for the images' size.
+            render: Gives the images at another size; by default they are resized.
+            pairs: Filled by head with the outputs for the images and for the mirrored images (mirrored back), at the
+                images' size, where `flip` averages them.
         """
         own: Size = (images.shape[-2], images.shape[-1])
         sizes = [own] if sizes is None else sizes
@@ -149,7 +166,7 @@ class Network(nn.Module):
         flip: bool,
         pairs: dict[str, tuple[Outputs, Outputs]] | None = None,
     ) -> dict[str, Outputs]:
-        """Outputs for images of one size, averaged with those of the mirrored ones if `flip`."""
+        """Return outputs for images of one size, averaged with the outputs for the mirrored images if `flip`."""
         outputs = in_float32(self.run_heads(self.features(images), images, names))
         heads = {name: head for name, head in self.named_heads() if name in names}
         if flip and any(head.has_flip_test for head in heads.values()):
@@ -164,6 +181,7 @@ class Network(nn.Module):
 
 
 def in_float32(outputs: Mapping[str, Outputs]) -> dict[str, Outputs]:
+    """Convert all outputs to float32."""
     return {
         name: {key: tensor.float() for key, tensor in value.items()}
         if isinstance(value, dict)
@@ -173,5 +191,5 @@ def in_float32(outputs: Mapping[str, Outputs]) -> dict[str, Outputs]:
 
 
 def resizer(images: Tensor) -> Render:
-    """Resizes images (B, 3, H, W)."""
+    """Return a function that resizes images (B, 3, H, W)."""
     return lambda size: F.interpolate(images.float(), size, mode="bilinear", antialias=True)

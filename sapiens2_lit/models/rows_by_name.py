@@ -1,4 +1,4 @@
-"""Rows of last layers by name: what a head has learned of a keypoint or a class, in another vocabulary."""
+"""Copy rows of last layers by name: what a head has learned about a keypoint or class, in another vocabulary."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rows:
-    """Which rows of a head's last layer come from which of the weights.
+    """Which rows of a head's last layer come from which rows of the weights.
 
     Attributes:
-        head: its name.
-        layer: the name of its last layer.
-        own: what its rows are called.
-        theirs: what the rows of the weights are called.
-        matches: of each own name, None for those that start fresh.
+        head: Name of the head.
+        layer: Name of its last layer.
+        own: Names of the layer's rows.
+        theirs: Names of the rows of the weights.
+        matches: The match of each own name; None for rows that keep their initial values.
     """
 
     head: str
@@ -40,10 +40,12 @@ class Rows:
 
     @property
     def found(self) -> list[Match]:
+        """The matches of rows that come from the weights."""
         return [match for match in self.matches if match is not None]
 
     @property
     def fresh(self) -> list[str]:
+        """The names of rows that keep their initial values."""
         return [name for name, one in zip(self.own.names, self.matches, strict=True) if one is None]
 
 
@@ -54,21 +56,21 @@ def rows_by_name(
     origin: str,
     reinitialize: Sequence[str] = (),
 ) -> tuple[dict[str, Readable], dict[str, str]]:
-    """Tensors of a file in which last layers have the rows that the network's heads want, by name.
+    """Return the tensors of a file with last layers whose rows are rearranged for the network's heads, by name.
 
-    Rows that the file lacks are the network's own, fresh ones. Layers whose rows differ in more than their number stay
-    as they are, and so do heads whose names nobody knows or are the same. What a loss has counted of other classes is
-    left out. All ranks must call it.
+    Rows that the file lacks keep the network's initial values. Layers that differ in more than the number of rows stay
+    unchanged, as do heads with unknown or equal names. What a loss has counted for other classes is left out. All ranks
+    must call this.
 
     Args:
-        network: with its fresh values.
-        tensors: of the file, `heads.NAME.*` among them.
-        names: what the rows of the file's heads are called.
-        origin: the file, for the log.
-        reinitialize: prefixes of what keeps its fresh values.
+        network: The network with its initial values.
+        tensors: Tensors of the file, `heads.NAME.*` among them.
+        names: Names of the rows of the file's heads.
+        origin: Name of the file, for the log.
+        reinitialize: Leading parts of names of what keeps its initial values.
 
     Returns:
-        The tensors, and of those with other rows than in the file how many were taken over, in words.
+        The tensors, and for each rearranged tensor a text that says how many rows were copied.
     """
     changed, told = dict(tensors), {}
     for name, head in network.named_heads():
@@ -101,9 +103,15 @@ def rows_by_name(
 
 
 def describe(rows: Rows, head: Head, origin: str) -> str:
-    """Which rows came from where and which start fresh, in a few lines."""
+    """Describe in a few lines where rows came from and which keep their initial values.
+
+    Args:
+        rows: The rows.
+        head: The head.
+        origin: Name of the file.
+    """
     first = (
-        f"{rows.head}: {len(rows.found)} of {len(rows.own.names)} rows of the last layer are those of the same "
+        f"{rows.head}: {len(rows.found)} of {len(rows.own.names)} rows of the last layer come from the same "
         f"{rows.own.kind} in {origin} ({rows.theirs.name or 'its own vocabulary'}, {len(rows.theirs.names)})"
     )
     lines = [f"{first}; {len(rows.fresh)} start fresh." if rows.fresh else f"{first}."]
@@ -145,7 +153,7 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _fits(rows: Rows, found: Readable | None, own: Tensor) -> bool:
-    """Whether a tensor of the last layer differs in the number of its rows alone, one for each name."""
+    """Return whether a tensor of the last layer differs only in the number of its rows, one for each name."""
     return (
         found is not None
         and found.shape[:1] == (len(rows.theirs.names),)
@@ -163,7 +171,7 @@ def _take(found: Readable, fresh: Tensor, matches: Sequence[Match]) -> Tensor:
 
 
 def _replace_losses(tensors: dict[str, Readable], name: str, head: Head) -> None:
-    """In place of what losses have counted of the classes of the file, what the head has."""
+    """Replace what losses have counted for the file's classes by the head's values."""
     prefix = f"heads.{name}.losses."
     for key in [key for key in tensors if key.startswith(prefix)]:
         del tensors[key]

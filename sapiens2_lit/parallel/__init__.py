@@ -1,7 +1,7 @@
-"""How a plain model is made ready for the devices it runs on; all use of torch.distributed is in here.
+"""Prepare a plain model for the devices that it runs on; all use of torch.distributed is in here.
 
 The order is: activation checkpointing (a setting of the backbone), compilation of each block in place, sharding. The
-strategy for Lightning's Trainer is in `strategy.py`, which plain models need not import.
+strategy for Lightning's Trainer is in `strategy.py`; plain models need not import it.
 """
 
 import lazy_loader

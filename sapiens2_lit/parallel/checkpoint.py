@@ -1,8 +1,8 @@
 """Checkpoints as folders: every rank writes the tensors that it holds, in PyTorch's distributed format.
 
-In the folder, besides PyTorch's own files, `meta.pt` holds all that is no large tensor: progress, schedulers, settings.
-Tensors are called `model.NAME` and `optimizer.INDEX.NAME.KEY`, where NAME is the parameter's, so that any number of
-ranks can read them, as can a plain process.
+`meta.pt` in the folder holds everything but large tensors. Tensors are called `model.NAME` and
+`optimizer.INDEX.NAME.KEY`, with parameter names, so that any number of ranks, or a process without ranks, can read
+them.
 """
 
 import os
@@ -35,25 +35,22 @@ Stored = dict[str, tuple[torch.Size, torch.dtype]]
 
 
 def is_sharded_checkpoint(path: str | os.PathLike[str]) -> bool:
-    """Whether `path` is a folder of this format, written to the end."""
+    """Return whether `path` is a complete folder in this format."""
     return Path(path, META_FILE).is_file() and Path(path, INDEX_FILE).is_file()
 
 
 def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[str, Any]:
-    """As `optimizer.state_dict()`, but with names in place of numbers, and nothing copied.
-
-    Args:
-        names: of all its parameters.
+    """Return `optimizer.state_dict()` with the parameters' `names` instead of numbers, without copies.
 
     Raises:
-        SettingError: of sharded parameters it keeps tensors that are not sharded alike, so that they cannot be saved.
+        SettingError: It keeps tensors that are not sharded like their parameters, which cannot be saved.
     """
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
             if isinstance(value, Tensor) and value.ndim and is_sharded(parameter) != is_sharded(value):
                 raise SettingError(
-                    f"model.optimizer: {type(optimizer).__name__} keeps {key} of {names[parameter]} otherwise than it "
-                    "is sharded; expected an optimizer that knows DTensors, such as torch.optim.AdamW"
+                    f"model.optimizer: {type(optimizer).__name__} does not shard {key} of {names[parameter]} as the "
+                    "parameter is; expected an optimizer that knows DTensors, such as torch.optim.AdamW"
                 )
     groups = [
         {**group, "params": [names[parameter] for parameter in group["params"]]}
@@ -66,9 +63,14 @@ def optimizer_state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> dict[s
 
 
 def save_sharded(checkpoint: dict[str, Any], path: Path, rank: int) -> None:
-    """Write a Lightning checkpoint, whose optimizer states are those of `optimizer_state`, into the folder `path`.
+    """Write a Lightning checkpoint into a folder; raises OSError if a file cannot be written.
 
-    Every rank calls it. `meta.pt` comes last.
+    Every rank must call it. `meta.pt` is written last.
+
+    Args:
+        checkpoint: With optimizer states from `optimizer_state`; its state dict and optimizer states are removed.
+        path: The folder.
+        rank: This rank.
     """
     tensors = {f"{MODEL}{name}": tensor for name, tensor in checkpoint.pop("state_dict").items()}
     kept = []
@@ -84,7 +86,7 @@ def save_sharded(checkpoint: dict[str, Any], path: Path, rank: int) -> None:
         kept.append({"param_groups": state["param_groups"], "state": small})
     try:
         dcp.save(tensors, checkpoint_id=path)
-    except CheckpointException as error:  # of all ranks, with their tracebacks
+    except CheckpointException as error:  # holds the errors of all ranks, with their tracebacks
         refused = [cause for cause, _ in error.failures.values() if isinstance(cause, OSError)]
         raise (refused[0] if refused else error) from error
     if rank == 0:
@@ -93,18 +95,15 @@ def save_sharded(checkpoint: dict[str, Any], path: Path, rank: int) -> None:
 
 
 def read_meta_file(path: Path, parts: bool = True) -> dict[str, Any]:
-    """Everything of a checkpoint but its large tensors, after a look at all of it.
-
-    Args:
-        parts: verify the tensors, too.
+    """Read everything of a checkpoint but its large tensors, which are only verified, unless `parts` is False.
 
     Raises:
-        WeightsError: the folder is no finished checkpoint, or a file of it is missing.
-        DamagedError: a checksum does not match.
+        WeightsError: The folder is not a complete checkpoint, or one of its files is missing.
+        DamagedError: A checksum does not match.
     """
     if not is_sharded_checkpoint(path):
         raise WeightsError(
-            f"{path}: expected a file, or a folder with {META_FILE} and {INDEX_FILE}: it is no checkpoint, "
+            f"{path}: expected a file, or a folder with {META_FILE} and {INDEX_FILE}: it is not a checkpoint, "
             "or was not written to its end."
         )
     found: dict[str, Any] = read_pickle(path / META_FILE)
@@ -118,7 +117,7 @@ def read_meta_file(path: Path, parts: bool = True) -> dict[str, Any]:
 
 
 def stored_tensors(path: Path, prefix: str) -> Stored:
-    """Shapes and dtypes of the tensors whose names begin with `prefix`, by the rest of their names."""
+    """Return shapes and dtypes of the tensors whose names begin with `prefix`, by the rest of their names."""
     entries = read_index(path).state_dict_metadata
     return {
         name.removeprefix(prefix): (entry.size, entry.properties.dtype)
@@ -128,25 +127,25 @@ def stored_tensors(path: Path, prefix: str) -> Stored:
 
 
 def read_into(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Fill tensors, or of sharded ones the part that this rank holds, with those stored under their names.
+    """Fill tensors with the stored values of their names; of a sharded tensor, only the part that this rank holds.
 
     Raises:
-        WeightsError: a file of the checkpoint is broken.
+        WeightsError: A file of the checkpoint is broken.
     """
-    read_index(path)  # PyTorch unpickles it: not before ours has looked
-    # Each rank reads for itself: nothing is sent, and an error on one rank leaves no other waiting.
+    read_index(path)  # PyTorch unpickles the index, so it is checked first
+    # Each rank reads by itself: nothing is sent, and after an error on one rank no other rank waits.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # as asked
         try:
             dcp.load(dict(tensors), checkpoint_id=path, no_dist=True)
-        except CheckpointException as error:  # with a traceback of many lines
+        except CheckpointException as error:  # its text is a traceback of many lines
             cause, _ = next(iter(error.failures.values()))
             reason = str(cause).partition(". ")[0].partition("\n")[0]
             raise WeightsError(f"{path}: its tensors cannot be read: {reason}.") from error
 
 
 def read_model(path: Path) -> dict[str, Tensor]:
-    """All tensors of the model, whole."""
+    """Return all tensors of the model, whole."""
     tensors = {
         name: torch.empty(shape, dtype=dtype) for name, (shape, dtype) in stored_tensors(path, MODEL).items()
     }
@@ -155,11 +154,7 @@ def read_model(path: Path) -> dict[str, Tensor]:
 
 
 def read_whole(path: Path, optimizers: bool = True) -> dict[str, Any]:
-    """A sharded checkpoint as Lightning's plain strategies write it into a file: tensors whole, parameters numbered.
-
-    Args:
-        optimizers: read their states, too, which take twice the memory of the model.
-    """
+    """Return a sharded checkpoint as plain strategies save it; without `optimizers`, their states are left out."""
     meta = read_meta_file(path)
     saved = meta.pop(OPTIMIZERS)
     states = []
@@ -178,6 +173,14 @@ def read_whole(path: Path, optimizers: bool = True) -> dict[str, Any]:
 def whole_optimizer_state(
     path: Path, index: int, small: Mapping[str, Mapping[str, Any]], number: Mapping[str, int]
 ) -> dict[int, dict[str, Any]]:
+    """Return the state of one optimizer with whole tensors, by the number of each parameter.
+
+    Args:
+        path: The folder.
+        index: Number of the optimizer.
+        small: Values from `meta.pt`, by the name of each parameter.
+        number: Number of each parameter, by name.
+    """
     prefix = f"{OPTIMIZER}{index}."
     found = {
         key: torch.empty(shape, dtype=dtype) for key, (shape, dtype) in stored_tensors(path, prefix).items()
@@ -193,13 +196,14 @@ def whole_optimizer_state(
 def load_sharded_optimizer(
     optimizer: Optimizer, names: Mapping[Tensor, str], path: Path, index: int, saved: dict[str, Any]
 ) -> None:
-    """Bring an optimizer of sharded parameters to the state in the folder `path`.
+    """Load the state of an optimizer of sharded parameters from a folder, in place; raises as `by_group` does.
 
     Args:
-        saved: the entry of this optimizer in `meta.pt`.
-
-    Raises:
-        WeightsError: it was saved for other parameters.
+        optimizer: The optimizer.
+        names: Names of its parameters.
+        path: The folder.
+        index: Number of the optimizer.
+        saved: Its entry in `meta.pt`.
     """
     prefix = f"{OPTIMIZER}{index}."
     stored = stored_tensors(path, prefix)
@@ -218,17 +222,22 @@ def load_sharded_optimizer(
 
 
 def load_whole_optimizer(optimizer: Optimizer, names: Mapping[Tensor, str], saved: dict[str, Any]) -> None:
-    """Bring an optimizer of sharded parameters to a state of whole ones, `optimizer.state_dict()` of a plain strategy.
+    """Load the state of an optimizer of sharded parameters from a state of whole ones, in place.
+
+    Args:
+        optimizer: The optimizer.
+        names: Names of its parameters.
+        saved: The state, as a plain strategy saves it.
 
     Raises:
-        WeightsError: it was saved for other parameters.
+        WeightsError: The state was saved for other parameters.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     count = sum(len(group["params"]) for group in saved["param_groups"])
     if count != len(parameters):
         raise WeightsError(
-            f"the checkpoint's optimizer has {count} parameters, this run's has {len(parameters)}: is the same part "
-            "of the model trained?"
+            f"the checkpoint's optimizer has {count} parameters, the optimizer of this run has {len(parameters)}: is "
+            "the same part of the model trained?"
         )
     state: dict[str, dict[str, Any]] = {}
     for number, values in saved["state"].items():
@@ -243,13 +252,19 @@ def load_whole_optimizer(optimizer: Optimizer, names: Mapping[Tensor, str], save
 def by_group(
     optimizer: Optimizer, names: Mapping[Tensor, str], saved: dict[str, Any]
 ) -> dict[str, nn.Parameter]:
-    """The optimizer's parameters by name, in its order, if they are those of the saved state."""
+    """Return the optimizer's parameters by name, in its order; raises WeightsError if the saved state has others.
+
+    Args:
+        optimizer: The optimizer.
+        names: Names of its parameters.
+        saved: Its entry in `meta.pt`.
+    """
     parameters = {names[p]: p for group in optimizer.param_groups for p in group["params"]}
     known = {name for group in saved["param_groups"] for name in group["params"]}
     if odd := sorted(known ^ parameters.keys()):
         raise WeightsError(
             f"the checkpoint's optimizer trained other parameters: {', '.join(odd[:5])} "
-            f"({len(odd)} in all) are trained there or here alone."
+            f"({len(odd)} in all) are trained only there or only here."
         )
     return parameters
 
@@ -257,6 +272,14 @@ def by_group(
 def load_numbered(
     optimizer: Optimizer, names: list[str], state: Mapping[str, Any], groups: Iterable[Mapping[str, Any]]
 ) -> None:
+    """Load an optimizer's state that has names of parameters, in place.
+
+    Args:
+        optimizer: The optimizer.
+        names: Names of its parameters, in its order.
+        state: State of each parameter, by name.
+        groups: Settings of each group.
+    """
     number = {name: at for at, name in enumerate(names)}
     own = [
         {**dict(saved), "params": group["params"]}
@@ -268,7 +291,7 @@ def load_numbered(
 
 
 def as_sharded(whole: Tensor, like: Tensor) -> Tensor:
-    """This rank's part of a whole tensor, sharded as `like` is."""
+    """Return this rank's part of a whole tensor, of any shape, sharded like the tensor `like` of the same shape."""
     if not is_sharded(like):
         return whole.to(like.device)
     sharded = torch.zeros_like(like, dtype=whole.dtype, requires_grad=False)

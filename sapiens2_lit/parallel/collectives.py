@@ -1,4 +1,4 @@
-"""Small sums over all ranks of a run; without other ranks each is what it is."""
+"""Sums and other collectives over all ranks of a run; with one rank, each returns its input."""
 
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def several_ranks() -> bool:
-    """Whether other processes take part."""
+    """Return whether several processes take part in the run."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
@@ -21,7 +21,7 @@ def leave_group() -> None:
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """The sum of every rank's tensor, on all of them; the tensor itself where there is one rank."""
+    """Return the sum of every rank's tensor, of any shape, on all ranks; with one rank, the tensor itself."""
     if not several_ranks():
         return tensor
     total = tensor.detach().clone()
@@ -30,7 +30,7 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
 
 
 def max_over_ranks(tensor: Tensor) -> Tensor:
-    """The elementwise greatest of every rank's tensor, on all of them; the tensor itself where there is one rank."""
+    """Return the elementwise maximum of every rank's tensor, of any shape, on all; with one rank, the tensor itself."""
     if not several_ranks():
         return tensor
     greatest = tensor.detach().clone()
@@ -39,12 +39,12 @@ def max_over_ranks(tensor: Tensor) -> Tensor:
 
 
 def greatest_over_ranks(number: int, device: torch.device) -> int:
-    """The greatest of every rank's number; every rank must call it."""
+    """Return the greatest of every rank's numbers; every rank must call it."""
     return int(max_over_ranks(torch.tensor(number, device=device))) if several_ranks() else number
 
 
 def gather_over_ranks(own: T) -> list[T]:
-    """What each rank gave, in their order, on all of them; of what can be pickled. Every rank must call it."""
+    """Return the picklable objects of all ranks, in their order, on every rank; every rank must call it."""
     if not several_ranks():
         return [own]
     gathered: list[Any] = [None] * dist.get_world_size()
@@ -53,7 +53,7 @@ def gather_over_ranks(own: T) -> list[T]:
 
 
 class _Gather(torch.autograd.Function):
-    """The tensors of all ranks, one after the other; every rank's loss gives gradients to every rank's tensor."""
+    """The tensors of all ranks, concatenated; the loss of every rank gives gradients to every rank's tensor."""
 
     @staticmethod
     def forward(context: Any, own: Tensor) -> Tensor:
@@ -71,9 +71,10 @@ class _Gather(torch.autograd.Function):
 
 
 def gather_with_gradient(own: Tensor) -> tuple[Tensor, int]:
-    """The tensors of all ranks, (R * n, ...), and where this rank's begins; every rank must call it with n rows.
+    """Return the tensors of all R ranks, (R * N, ...), and where this rank's rows begin.
 
-    The mean over ranks of gradients, as DDP and FSDP take it, is then that of the mean over ranks of the losses.
+    Every rank must call it with N rows. The mean of gradients over ranks, which DDP and FSDP compute, is then the
+    gradient of the mean loss over ranks.
     """
     if not several_ranks():
         return own, 0

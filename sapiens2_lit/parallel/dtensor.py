@@ -9,18 +9,18 @@ Part = tuple[slice, ...]
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Whether a tensor is spread over ranks (a DTensor)."""
+    """Return whether a tensor of any shape is spread over ranks (a DTensor)."""
     return hasattr(tensor, "device_mesh")
 
 
 def local_values(tensor: Tensor) -> Tensor:
-    """The values that this rank holds, without gradient; they share the tensor's memory."""
+    """Return the values of a tensor of any shape that this rank holds, without gradient; they share its memory."""
     found: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
     return found.detach()
 
 
 def held_part(tensor: Tensor) -> Part:
-    """Where the values that this rank holds lie in the whole tensor: one slice for each dimension.
+    """Return where this rank's values lie in a whole tensor of any shape: one slice for each dimension.
 
     Sharded dimensions are cut as `torch.chunk` cuts them, so that the last ranks may hold less, or nothing.
     """
@@ -38,15 +38,25 @@ def held_part(tensor: Tensor) -> Part:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a sharded tensor, gathered, which every rank must call; others as they are."""
+    """Return all of a sharded tensor of any shape, gathered; other tensors are returned themselves.
+
+    Every rank must call it.
+    """
     found: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
     return found
 
 
 def pick(tensor: Tensor, index: Tensor) -> Tensor:
-    """Values of the whole tensor at flat positions `index` on the CPU, 0 for those that another rank has to tell.
+    """Return values of the whole tensor at some positions, on the CPU; 0 where another rank has them.
 
-    Of several copies of a sharded tensor the first tells, so that the sum over all ranks is the values.
+    If a sharded tensor has several copies, the first one gives the values, so that the sum over all ranks is right.
+
+    Args:
+        tensor: A tensor of any shape, sharded by rows or whole.
+        index: Positions in the flattened whole tensor, (N,), on the CPU.
+
+    Returns:
+        (N,) float32.
     """
     values = local_values(tensor).reshape(-1)
     if not is_sharded(tensor):
@@ -64,6 +74,7 @@ def pick(tensor: Tensor, index: Tensor) -> Tensor:
 
 
 def is_first_copy(tensor: Tensor) -> bool:
+    """Return whether this rank belongs to the first copy of a sharded tensor of any shape."""
     assert hasattr(tensor, "device_mesh") and hasattr(tensor, "placements")
     return all(
         tensor.device_mesh.get_local_rank(axis) == 0

@@ -13,13 +13,13 @@ from sapiens2_lit.parallel.dtensor import local_values
 
 @torch.no_grad()
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float = math.inf) -> Tensor:
-    """Scale gradients in place so that the norm of them all is `max_norm` at most; returns the norm before that.
+    """Scale gradients in place so that their total norm is `max_norm` or less; return the norm before that.
 
-    `torch.nn.utils.clip_grad_norm_` refuses DTensors beside plain tensors, and of DTensors on several meshes.
-    Gradients of whole parameters are taken to be the same on every rank, as DistributedDataParallel leaves them.
+    `torch.nn.utils.clip_grad_norm_` refuses DTensors together with plain tensors, and DTensors on several meshes.
+    Gradients of whole parameters must be the same on every rank, as DistributedDataParallel leaves them.
 
     Returns:
-        A scalar, the same on every rank; not finite if one gradient is not.
+        A scalar, the same on every rank; not finite if a gradient is not.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
@@ -31,7 +31,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float = math.in
         if not axes:
             whole.append(local_values(gradient))
         for axis in axes:
-            mesh = gradient.device_mesh  # type: ignore[attr-defined]  # a DTensor, as it has axes
+            mesh = gradient.device_mesh  # type: ignore[attr-defined]  # a DTensor, since it has axes
             sharded.setdefault((mesh, axis), []).append(local_values(gradient))
     total = squares(whole, gradients[0].device)
     for (mesh, axis), parts in sharded.items():
@@ -41,7 +41,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float = math.in
         total = total + part.to(total.device)
     norm = total.sqrt()
     if max_norm < math.inf:
-        factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
+        factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # like torch.nn.utils.clip_grad_norm_
         for gradient in gradients:
             values = local_values(gradient)
             values.mul_(factor.to(values.device))
@@ -50,14 +50,14 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float = math.in
 
 @torch.no_grad()
 def clip_values(parameters: Iterable[nn.Parameter], limit: float) -> None:
-    """Bring each value of the gradients, sharded or not, to between -limit and limit, in place."""
+    """Clamp each value of the gradients, sharded or not, to -limit..limit, in place."""
     for parameter in parameters:
         if parameter.grad is not None:
             local_values(parameter.grad).clamp_(-limit, limit)
 
 
 def shard_axes(tensor: Tensor) -> list[int]:
-    """The axis of its device mesh over which a tensor is sharded, as a list; empty if it is whole on every rank."""
+    """Return the mesh axis over which a tensor of any shape is sharded, as a list; empty if it is whole."""
     if not hasattr(tensor, "placements"):
         return []
     axes = [axis for axis, placement in enumerate(tensor.placements) if placement.is_shard()]
@@ -66,7 +66,7 @@ def shard_axes(tensor: Tensor) -> list[int]:
 
 
 def squares(tensors: list[Tensor], device: torch.device) -> Tensor:
-    """Sum of the squares of all values, in float32 at least."""
+    """Return the sum of the squares of all values of tensors of any shapes, a scalar in float32 or better."""
     if not tensors:
         return torch.zeros((), device=device)
     norms = torch._foreach_norm(tensors)

@@ -1,6 +1,7 @@
-"""The index of a checkpoint folder, read without running anything that a stranger may have put into it.
+"""Read the index of a checkpoint folder without running code that it may contain.
 
-PyTorch keeps it as a pickle and reads it as one. Here it is read first, with the few classes that it is made of alone.
+PyTorch saves the index as a pickle and unpickles it. Here it is unpickled first, with only the few classes that it
+needs.
 """
 
 import io
@@ -33,23 +34,30 @@ CLASSES = {
 
 
 class IndexReader(pickle.Unpickler):
+    """Reads the pickled index of a sharded checkpoint without running code: names of dtypes and plain containers."""
+
     def find_class(self, module: str, name: str) -> Any:
+        """Return a class, function or dtype that an index may name.
+
+        Raises:
+            UnpicklingError: The index names something else.
+        """
         dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
         if dtype or (module, name) in CLASSES:
             return super().find_class(module, name)
         if (module, name) == (
             "builtins",
             "getattr",
-        ):  # how Python 3.11.0 to 3.11.3 write members of enumerations
+        ):  # Python 3.11.0 to 3.11.3 pickle members of enumerations like this
             return member
         raise pickle.UnpicklingError(f"it names {module}.{name}")
 
 
 def member(kind: Any, name: Any) -> Enum:
-    """A member of an enumeration, and nothing else that `getattr` would give.
+    """Return a member of an enumeration, and nothing else that `getattr` would give.
 
     Raises:
-        UnpicklingError: it is no member of an enumeration.
+        UnpicklingError: It is not a member of an enumeration.
     """
     if not (isinstance(kind, type) and issubclass(kind, Enum) and name in kind.__members__):
         raise pickle.UnpicklingError(f"it names {name} of {kind}")
@@ -57,15 +65,15 @@ def member(kind: Any, name: Any) -> Enum:
 
 
 def read_index(folder: Path) -> Metadata:
-    """What the folder's tensors are and where they lie.
+    """Return the index of a folder: its tensors, and where they lie.
 
     Raises:
-        WeightsError: the file is broken, or would run code.
+        WeightsError: The file is broken, or would run code.
     """
     file = folder / INDEX_FILE
     try:
         found = IndexReader(io.BytesIO(file.read_bytes())).load()
-    except Exception as error:  # a broken file makes unpickling raise whatever its bytes say
+    except Exception as error:  # unpickling a broken file can raise anything
         raise WeightsError(f"{file}: expected the index of a sharded checkpoint ({error}).") from error
     if not isinstance(found, Metadata):
         raise WeightsError(

@@ -1,6 +1,6 @@
-"""The files of a checkpoint folder: that all are there, and that their tensors are what was written.
+"""Check the files of a checkpoint folder: that all exist, and that their tensors are what was written.
 
-Each tensor, or each rank's part of one, lies in a rank's file as an archive of PyTorch's of its own, with checksums.
+Each tensor, or each rank's part of one, is a separate PyTorch archive with checksums inside a rank's file.
 """
 
 import logging
@@ -17,10 +17,10 @@ _verified: set[tuple[str, int, int]] = set()
 
 
 def check_parts(folder: Path) -> None:
-    """Check that every file that the index names is there, and long enough.
+    """Check that every file that the index names exists, and is long enough.
 
     Raises:
-        WeightsError: naming the file.
+        WeightsError: A file is missing or truncated; the message names it.
     """
     ends: dict[str, int] = {}
     for _, place in places(folder):
@@ -28,22 +28,27 @@ def check_parts(folder: Path) -> None:
     for name, end in sorted(ends.items()):
         file = folder / name
         if Path(name).name != name:
-            raise WeightsError(f"{folder / INDEX_FILE}: it names {name}, expected a file in its own folder.")
+            raise WeightsError(f"{folder / INDEX_FILE}: it names {name}, expected a file in the same folder.")
         if not file.is_file():
             odd = sorted(one.name for one in folder.glob("*.distcp") if one.name not in ends)
             renamed = (
                 f"; {', '.join(odd)} is there, which the index does not name: was it renamed?" if odd else ""
             )
-            raise WeightsError(f"{folder}: {name} is missing: the checkpoint is not whole{renamed}")
+            raise WeightsError(f"{folder}: {name} is missing: the checkpoint is not complete{renamed}")
         if (size := file.stat().st_size) < end:
             raise WeightsError(f"{file}: found {size} bytes, expected {end}: it is truncated.")
 
 
 def verify_parts(folder: Path, rank: int = 0, ranks: int = 1) -> None:
-    """Compare tensors with their checksums, once for each process; of several ranks each takes its share.
+    """Compare tensors with their checksums, once in each process; with several ranks, each verifies its share.
+
+    Args:
+        folder: The folder.
+        rank: This rank.
+        ranks: Number of ranks.
 
     Raises:
-        DamagedError: naming the file and the tensor.
+        DamagedError: A checksum does not match; the message names the file and the tensor.
     """
     index = (folder / INDEX_FILE).stat()
     key = (f"{folder.resolve()} {rank} {ranks}", index.st_mtime_ns, index.st_size)
@@ -68,6 +73,16 @@ def verify_parts(folder: Path, rank: int = 0, ranks: int = 1) -> None:
 
 
 def verify_one(part: memoryview, file: Path, tensor: str) -> None:
+    """Compare one stored tensor with its checksums.
+
+    Args:
+        part: Its archive.
+        file: The file that it lies in.
+        tensor: Its name, for the error.
+
+    Raises:
+        DamagedError: A checksum does not match.
+    """
     try:
         verify_archive(part, str(file))
     except DamagedError as error:
@@ -75,10 +90,10 @@ def verify_one(part: memoryview, file: Path, tensor: str) -> None:
 
 
 def places(folder: Path) -> list[tuple[str, Any]]:
-    """Each stored tensor or part of one by name, without `model.`, and the file, the offset and the length of it.
+    """Return each stored tensor, or part of one, by name without `model.`, with its file, offset and length.
 
     Raises:
-        DamagedError: the index holds something else.
+        DamagedError: The index holds something else.
     """
     stored = read_index(folder).storage_data or {}
     for place in stored.values():
@@ -89,5 +104,5 @@ def places(folder: Path) -> list[tuple[str, Any]]:
 
 
 def index_crc(folder: Path) -> int:
-    """The CRC-32 of the index."""
+    """Return the CRC-32 of the index."""
     return zlib.crc32((folder / INDEX_FILE).read_bytes())

@@ -1,4 +1,4 @@
-"""Fresh values of sharded parameters, the same whatever the number of ranks."""
+"""Initial values of sharded parameters that do not depend on the number of ranks."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from sapiens2_lit.parallel.dtensor import held_part, is_sharded, local_values
 
 @contextmanager
 def rng_for(name: str) -> Iterator[None]:
-    """Random numbers inside depend on the run's seed and on `name` alone, not on what was drawn before."""
+    """Draw random numbers inside that depend only on the run's seed and on `name`, not on earlier draws."""
     seed = int.from_bytes(sha256(f"{torch.initial_seed()} {name}".encode()).digest()[:7])
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
@@ -23,12 +23,12 @@ def rng_for(name: str) -> Iterator[None]:
 
 
 class WholeDraws(TorchDispatchMode):
-    """Inside, random values for a sharded tensor are drawn for the whole of it, on the CPU, and this rank's part kept.
+    """Inside, random values of a sharded tensor are drawn for the whole tensor on the CPU; this rank keeps its part.
 
     All ranks must have the same state of the random number generator. One whole tensor at a time is in memory.
 
     Args:
-        draw: if false nothing is drawn and sharded tensors keep what they hold: a file will bring their values.
+        draw: If False, nothing is drawn and sharded tensors keep their values: a file will bring others.
     """
 
     def __init__(self, draw: bool = True) -> None:
@@ -47,10 +47,11 @@ class WholeDraws(TorchDispatchMode):
 
 
 def init_sharded(init_weights: Callable[[], None], draw: bool = True) -> None:
-    """Call a function that gives parameters their fresh values in place, of which some may be sharded.
+    """Call a function that initializes parameters in place, some of which may be sharded.
 
     Args:
-        draw: if false, sharded parameters get no random values, since a file will bring theirs.
+        init_weights: The function.
+        draw: If False, sharded parameters get no random values, since a file will bring theirs.
     """
     with torch.no_grad(), WholeDraws(draw):
         init_weights()
@@ -59,6 +60,14 @@ def init_sharded(init_weights: Callable[[], None], draw: bool = True) -> None:
 def draw_whole(
     func: Callable[..., Tensor], target: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
+    """Draw random values for a whole tensor on the CPU, and keep this rank's part in place.
+
+    Args:
+        func: The operation that draws, in place.
+        target: The sharded tensor, of any shape.
+        args: Further arguments of the operation.
+        kwargs: Further keyword arguments of the operation.
+    """
     whole = torch.empty(target.shape, dtype=target.dtype, device="cpu")
     func(whole, *args, **kwargs)
     local_values(target).copy_(whole[held_part(target)])

@@ -1,4 +1,4 @@
-"""FSDP2 on a network: which of its parts are gathered together, in which precision, and how early."""
+"""FSDP2 on a network: which parts are gathered together, in which precision, and how early."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Sharding:
     """How networks are sharded.
 
     Args:
-        mesh: of one dimension; or of two, the first of which holds copies (HSDP).
-        compute: dtype in which the backbone's parameters are gathered; None keeps theirs. Gradients are reduced in
-            float32 always. Heads are gathered as they are: their last layers compute outside autocast.
-        cpu_offload: parameters, gradients and optimizer states stay in the host's memory.
-        prefetch: how many blocks are gathered ahead of the one that computes.
+        mesh: A mesh with one dimension; or with two, the first of which holds copies (HSDP).
+        compute: Dtype in which the backbone's parameters are gathered; None keeps their dtype. Gradients are always
+            reduced in float32. Heads are gathered in their dtype, since their last layers compute outside autocast.
+        cpu_offload: Keep parameters, gradients and optimizer states in the host's memory.
+        prefetch: Number of blocks that are gathered ahead of the one that computes.
     """
 
     mesh: DeviceMesh
@@ -34,11 +34,11 @@ class Sharding:
     prefetch: int = 1
 
     def shard(self, module: nn.Module, compute: torch.dtype | None = None) -> None:
-        """Gather the parameters of `module` together, but for those of parts that were sharded before; in place.
+        """Shard a module in place: its parameters are gathered together, except for parts that were sharded before.
 
-        On the meta device they stay there; where they have values, each rank keeps its part.
+        Parameters on the meta device stay there; of parameters with values, each rank keeps its part.
         """
-        # Inputs stay as they are: the sum along the shortcuts is kept in float32, as under autocast on one device.
+        # Inputs are not cast: the sum along the shortcuts stays in float32, as under autocast on one device.
         precision = MixedPrecisionPolicy(compute, torch.float32, cast_forward_inputs=False)
         offload = CPUOffloadPolicy() if self.cpu_offload else OffloadPolicy()
         fully_shard(module, mesh=self.mesh, mp_policy=precision, offload_policy=offload)
@@ -53,9 +53,10 @@ class Sharding:
         """Shard each block, each of the other parts, and the rest, in place.
 
         Args:
-            blocks: of the backbone, in the order in which they run; the next ones are gathered ahead.
-            others: parts besides, that are gathered at once.
-            forward_methods: methods besides `forward` that run the network.
+            backbone: The backbone.
+            blocks: Its blocks, in the order in which they run; the next ones are gathered ahead.
+            others: Other parts that are each gathered as one.
+            forward_methods: Names of methods besides `forward` that run the network.
         """
         for part in (*others, *blocks, backbone):
             self.shard(part, self.compute)
@@ -72,12 +73,12 @@ class Sharding:
             block.set_modules_to_backward_prefetch([each for each in behind if isinstance(each, FSDPModule)])
 
     def device(self) -> torch.device:
-        """Where tensors that compute lie."""
+        """Return the device of tensors that compute."""
         kind = self.mesh.device_type
         return torch.device(kind, torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
 
     def materialize(self, module: nn.Module) -> None:
-        """Give every tensor of `module` that is on the meta device memory, whose values are arbitrary, in place."""
+        """Allocate memory, with arbitrary values, for every tensor of `module` on the meta device, in place."""
         device = self.device()
         held = torch.device("cpu") if self.cpu_offload else device
 
@@ -90,9 +91,9 @@ class Sharding:
 
 
 def reshard(module: nn.Module) -> None:
-    """Let go of gathered parameters that no backward pass will let go of, as of a network that ran without gradients.
+    """Free gathered parameters that no backward pass will free, such as after a pass without gradients.
 
-    Until then its parameters are whole ones, which do not see changes of the parts.
+    Until then the parameters are whole, and do not see changes of their shards.
     """
     for part in module.modules():
         if isinstance(part, FSDPModule):

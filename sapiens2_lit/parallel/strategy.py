@@ -29,22 +29,22 @@ from sapiens2_lit.parallel.sharding import Sharding
 
 
 class ShardedStrategy(ModelParallelStrategy):
-    """Parameters, gradients and optimizer states spread over all ranks, each block gathered while it computes (FSDP2).
+    """Shard parameters, gradients and optimizer states over all ranks; a block is gathered while it computes (FSDP2).
 
-    With `precision: bf16-mixed` blocks are gathered in bfloat16; gradients are reduced in float32. Checkpoints are
+    With `precision: bf16-mixed`, blocks are gathered in bfloat16; gradients are reduced in float32. Checkpoints are
     folders.
 
     Args:
-        replicas: how many whole copies of the model there are, each sharded over its part of the ranks; `nodes` for one
-            a machine (HSDP): only gradients then cross between machines.
-        cpu_offload: keep parameters, gradients and optimizer states in the host's memory.
-        prefetch: how many blocks are gathered ahead of the one that computes.
-        sync_each_batch: of accumulated batches, reduce the gradients of each, not of the last alone: more
-            communication, but no rank ever holds the gradient of the whole model.
-        timeout_minutes: after which a rank that waits for another gives up.
+        replicas: Number of whole copies of the model, each sharded over its part of the ranks; `nodes` for one copy on
+            each machine (HSDP): then only gradients cross between machines.
+        cpu_offload: Keep parameters, gradients and optimizer states in the host's memory.
+        prefetch: Number of blocks that are gathered ahead of the one that computes.
+        sync_each_batch: With accumulated batches, reduce the gradients of each batch instead of the last one's only:
+            more communication, but no rank ever holds the gradient of the whole model.
+        timeout_minutes: Minutes after which a rank stops waiting for another one.
 
     Raises:
-        SettingError: the replicas do not divide the ranks.
+        SettingError: The replicas do not divide the ranks, or a number is out of range.
     """
 
     saves_folders = True
@@ -57,7 +57,7 @@ class ShardedStrategy(ModelParallelStrategy):
         sync_each_batch: bool = False,
         timeout_minutes: float = 30.0,
     ) -> None:
-        # On the host's tensors, those of offloaded parameters, NCCL cannot work.
+        # NCCL cannot work on tensors in the host's memory, where offloaded parameters are.
         backend = "cpu:gloo,cuda:nccl" if cpu_offload and torch.cuda.is_available() else None
         super().__init__(process_group_backend=backend, timeout=timedelta(minutes=timeout_minutes))
         if replicas != "nodes" and replicas < 1:
@@ -74,6 +74,11 @@ class ShardedStrategy(ModelParallelStrategy):
     # -------------------------------------------------------------- environment
 
     def setup_environment(self) -> None:
+        """Set up the processes, the device mesh and the sharding.
+
+        Raises:
+            SettingError: The replicas do not divide the ranks.
+        """
         self._data_parallel_size, self._tensor_parallel_size = self.world_size, 1
         super().setup_environment()
         replicas = self.num_nodes if self.replicas == "nodes" else self.replicas
@@ -90,7 +95,7 @@ class ShardedStrategy(ModelParallelStrategy):
         self.sharding = Sharding(mesh, compute, self.cpu_offload, self.prefetch)
 
     def model_to_device(self) -> None:
-        """Buffers go to the device; parameters are where they were sharded."""
+        """Move buffers to the device; parameters stay where they were sharded."""
         assert self.lightning_module is not None
         for module in self.lightning_module.modules():
             for name, buffer in module._buffers.items():
@@ -99,7 +104,7 @@ class ShardedStrategy(ModelParallelStrategy):
 
     @contextmanager
     def block_backward_sync(self) -> Generator[None, None, None]:
-        """Inside, gradients are summed up on each rank, without being reduced."""
+        """Accumulate gradients on each rank inside, without reducing them."""
         assert self.lightning_module is not None
         parts = [part for part in self.lightning_module.modules() if isinstance(part, FSDPModule)]
         parts = [] if self.sync_each_batch else parts
@@ -115,25 +120,28 @@ class ShardedStrategy(ModelParallelStrategy):
 
     @property
     def lightning_restore_optimizer(self) -> bool:
+        """Whether Lightning restores optimizers; it does."""
         return True
 
     def names(self) -> dict[Tensor, str]:
-        """The name of every parameter of the model."""
+        """Return the name of every parameter of the model."""
         assert self.lightning_module is not None
         return {parameter: name for name, parameter in self.lightning_module.named_parameters()}
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
+        """Return the model's state dict, with sharded tensors."""
         assert self.lightning_module is not None
         return self.lightning_module.state_dict()
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """Return an optimizer's state with names of parameters."""
         return folder.optimizer_state(optimizer, self.names())
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
-        """Write a folder under another name first: what has its name is whole.
+        """Write a folder under another name first, and rename it when it is complete.
 
         Raises:
-            SettingError: on every rank, where the folder cannot be written to or has no room.
+            SettingError: On every rank, if the folder cannot be written to or the disk has no room.
         """
         path = Path(self.broadcast(str(filepath)))
         part = path.with_name(f".{path.name}.part")
@@ -153,10 +161,15 @@ class ShardedStrategy(ModelParallelStrategy):
             replace_folder(part, path)
 
     def together(self, work: Callable[[], object], path: Path, needed: int | None = None) -> None:
-        """Do a rank's part of some work with files; a refusal on one rank is an error on all, which wait for it.
+        """Do this rank's part of some work with files; an error on one rank becomes an error on all ranks.
+
+        Args:
+            work: The work.
+            path: File or folder, for errors.
+            needed: Bytes needed on disk, for errors.
 
         Raises:
-            SettingError, WeightsError: as of the first rank that has one.
+            SettingError, WeightsError: This rank's error, or the first rank's that has one.
         """
         failed = None
         try:
@@ -172,11 +185,11 @@ class ShardedStrategy(ModelParallelStrategy):
             raise kind(message)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        """All but the tensors of a folder, which are read when their turn comes; a file, memory-mapped."""
+        """Read a checkpoint: of a folder everything but the tensors, which are read later; a file is memory-mapped."""
         path = Path(self.broadcast(str(checkpoint_path)))
         self._source = path
         if path.is_file():
-            if weights_only is False:  # a Trainer of the user's own says that it trusts the file
+            if weights_only is False:  # a user's Trainer declares that it trusts the file
                 verify_file(path)
                 return torch.load(path, map_location="cpu", mmap=True, weights_only=False)
             return read_pickle(path)
@@ -191,7 +204,11 @@ class ShardedStrategy(ModelParallelStrategy):
         return checkpoint
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
-        """Fill what the checkpoint has. That it has all that is needed, the module has checked before."""
+        """Load the tensors that the checkpoint has; the module has checked before that none is missing.
+
+        Raises:
+            WeightsError: The folder lacks tensors.
+        """
         assert self.lightning_module is not None and self._source is not None
         own = nn.Module.state_dict(self.lightning_module)
         wanted = {name: tensor for name, tensor in own.items() if name in checkpoint["state_dict"]}
@@ -200,7 +217,7 @@ class ShardedStrategy(ModelParallelStrategy):
             if missing := sorted(wanted.keys() - stored.keys()):
                 raise WeightsError(
                     f"{self._source}: it lacks {len(missing)} tensors, such as {missing[0]}. Averages (model.ema) "
-                    "cannot begin in the middle of a sharded run: start a new one from its weights (--model.weights)."
+                    "cannot begin in the middle of a sharded run: start a new run from its weights (--model.weights)."
                 )
             folder.read_into(
                 {f"{folder.MODEL}{name}": tensor for name, tensor in wanted.items()}, self._source
@@ -210,6 +227,7 @@ class ShardedStrategy(ModelParallelStrategy):
             local_values(tensor).copy_(checkpoint["state_dict"][name][held_part(tensor)])
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Load the states of all optimizers."""
         assert self._source is not None
         names = self.names()
         for index, (optimizer, saved) in enumerate(
@@ -232,6 +250,6 @@ class ShardedStrategy(ModelParallelStrategy):
 
 
 def strategy_sharding(trainer: Any) -> Sharding | None:
-    """How the trainer's strategy wants networks sharded; None for strategies that do not."""
+    """Return how the trainer's strategy shards networks; None for strategies that do not."""
     strategy = getattr(trainer, "strategy", None)
     return strategy.sharding if isinstance(strategy, ShardedStrategy) else None

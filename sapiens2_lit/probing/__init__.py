@@ -1,4 +1,4 @@
-"""Frozen backbones compared by light probes on the tasks whose labels the data have: `sapiens2-lit probe`."""
+"""Compare frozen backbones by light probes on the tasks with labels in the data: `sapiens2-lit probe`."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What every table has besides the backbones: what pixels say by themselves, and what their positions say.
+"""Baselines of every table: what pixels tell by themselves, and what positions tell.
 
 Legend: B images, C channels, h and w cells.
 """
@@ -20,17 +20,17 @@ class PixelFeatures:
     about: ClassVar[dict[str, Any]] = {"backbone": "pixels", "patch": PATCH}
 
     def __call__(self, images: Tensor) -> Tensor:
-        """RGB 0..255 (B, 3, H, W) to (B, 768, h, w)."""
+        """Return the pixels (B, 768, h, w) of RGB 0..255 (B, 3, H, W)."""
         return F.pixel_unshuffle(padded(images.float()), PATCH)
 
 
 class PositionFeatures:
-    """Where a patch lies, and nothing of the picture: products of cosines over rows and columns, 144 at most."""
+    """The position of a patch, and nothing of the picture: products of cosines over rows and columns, at most 144."""
 
     about: ClassVar[dict[str, Any]] = {"backbone": "position", "patch": PATCH, "waves": _WAVES}
 
     def __call__(self, images: Tensor) -> Tensor:
-        """RGB 0..255 (B, 3, H, W) to (B, C, h, w), the same for every picture."""
+        """Return the position features (B, C, h, w), the same for every picture of RGB 0..255 (B, 3, H, W)."""
         height, width = (-(-side // PATCH) for side in images.shape[-2:])
         down, across = cosines(height, images.device), cosines(width, images.device)
         waves = torch.einsum("ih,jw->ijhw", down, across).flatten(0, 1)
@@ -38,13 +38,18 @@ class PositionFeatures:
 
 
 def cosines(count: int, device: torch.device) -> Tensor:
-    """The first waves of the discrete cosine transform over `count` places, (n, count), the constant one included."""
+    """Return the first waves of the discrete cosine transform over N places, (W, N), the constant one included.
+
+    Args:
+        count: N.
+        device: Of the result.
+    """
     places = torch.arange(count, device=device) + 0.5
     waves = torch.arange(min(_WAVES, count), device=device)
     return torch.cos(math.pi / count * waves[:, None] * places)
 
 
 def padded(images: Tensor) -> Tensor:
-    """Pictures with black to the right and below, up to whole patches."""
+    """Return pictures (B, 3, H, W) padded with black to the right and below, up to whole patches."""
     height, width = images.shape[-2:]
     return F.pad(images, (0, -width % PATCH, 0, -height % PATCH))

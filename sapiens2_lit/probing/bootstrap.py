@@ -1,4 +1,4 @@
-"""Intervals of metrics by resampling test images, the same resamplings for every row of the table.
+"""Compute intervals of metrics by resampling test images, with the same resamplings for every row of the table.
 
 Legend: S seeds, N images, R resamplings, M metrics.
 """
@@ -11,12 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Statistics = Mapping[str, Tensor]  # by name, one row an image: sums from which metrics follow
+Statistics = Mapping[str, Tensor]  # by name, one row per image: sums from which metrics follow
 Metrics = Callable[[Statistics], dict[str, Tensor]]  # sums (..., *) over images to metrics (...)
 LEVEL = 0.95
 SEED = 2604  # of the resamplings
 _TRACE = 1e-9
-_DIGITS = 8  # of intervals: what a trace adds is none of their business
+_DIGITS = 8  # of intervals, so that the additional weight does not show
 _CHUNK = 50  # resamplings at a time
 
 
@@ -25,10 +25,10 @@ class Score:
     """One metric of one row.
 
     Attributes:
-        mean: over seeds, on the test images as they are.
-        std: standard deviation over seeds; 0 of a single one.
-        interval: of 95 %, of the mean over seeds, over resamplings of the test images.
-        resampled: (R,) the mean over seeds in each resampling; paired between rows.
+        mean: Over seeds, on the test images without resampling.
+        std: Standard deviation over seeds; 0 for a single one.
+        interval: 95 % interval of the mean over seeds, over resamplings of the test images.
+        resampled: (R,) mean over seeds in each resampling; paired between rows.
     """
 
     mean: float
@@ -37,17 +37,21 @@ class Score:
     resampled: npt.NDArray[np.float64]
 
     def as_dict(self) -> dict[str, object]:
-        """The score as results.json has it."""
+        """Return the score in the form of results.json."""
         return {"mean": self.mean, "std": self.std, "interval": list(self.interval)}
 
 
 def draw_weights(images: int, resamplings: int) -> Tensor:
-    """How often each image is in each resampling with replacement, (R, N) float64; the same for every call.
+    """Return how often each image is in each resampling with replacement, (R, N) float64; always the same.
 
-    Each image has a trace more than that: a class that a resampling lacks keeps the value of all images, instead of
-    leaving the mean, which would rise.
+    Each image has a tiny additional weight: a class that a resampling lacks keeps its value over all images, instead of
+    dropping out of the mean, which would rise.
 
     Efron, "Bootstrap methods: another look at the jackknife", 1979.
+
+    Args:
+        images: N.
+        resamplings: R.
     """
     generator = np.random.default_rng((SEED, images))
     drawn = generator.multinomial(images, np.full(images, 1 / images), size=resamplings)
@@ -55,11 +59,11 @@ def draw_weights(images: int, resamplings: int) -> Tensor:
 
 
 def score_all(statistics: Sequence[Statistics], metrics: Metrics, weights: Tensor) -> dict[str, Score]:
-    """Every metric of one row with its interval.
+    """Return every metric of one row with its interval.
 
     Args:
-        statistics: of each seed, (N, ...) sums of each test image.
-        metrics: from sums over images to metrics.
+        statistics: For each seed, (N, ...) sums of each test image.
+        metrics: From sums over images to metrics.
         weights: (R, N) of `draw_weights`.
     """
     whole = [metrics(summed(one, torch.ones(1, weights.shape[1], dtype=weights.dtype))) for one in statistics]
@@ -78,7 +82,12 @@ def score_all(statistics: Sequence[Statistics], metrics: Metrics, weights: Tenso
 
 
 def summed(statistics: Statistics, weights: Tensor) -> dict[str, Tensor]:
-    """Sums over images (R, ...), each image weighted by (R, N)."""
+    """Return sums over images (R, ...), weighted by (R, N).
+
+    Args:
+        statistics: (N, ...) by name.
+        weights: (R, N).
+    """
     return {
         name: (weights @ value.double().reshape(len(value), -1)).reshape(-1, *(value.shape[1:] or (1,)))
         for name, value in statistics.items()
@@ -86,11 +95,11 @@ def summed(statistics: Statistics, weights: Tensor) -> dict[str, Tensor]:
 
 
 def interval_of(resampled: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The 2.5 % and 97.5 % percentiles; NaN where a resampling has no value."""
+    """Return the 2.5 % and 97.5 % percentiles of values (R,); NaN if a resampling has no value."""
     low, high = np.percentile(resampled, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return round(float(low), _DIGITS), round(float(high), _DIGITS)
 
 
 def separate(first: Score, second: Score) -> bool:
-    """Whether the intervals of two rows have no value in common."""
+    """Return whether the intervals of two rows do not overlap."""
     return first.interval[0] > second.interval[1] or second.interval[0] > first.interval[1]

@@ -1,4 +1,4 @@
-"""The samples of a probing run: a folder of labelled pictures, people of COCO files, or synthetic people."""
+"""Read the samples of a probing run: a folder of labeled pictures, people of COCO files, or synthetic people."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _STARTS = {
     "train": 0,
     "val": 1 << 40,
     "test": 1 << 41,
-}  # of synthetic people, as SyntheticDataModule has them
+}  # of synthetic people, as in SyntheticDataModule
 SYNTHETIC_IMAGES = {"train": 256, "val": 64, "test": 128}
 
 
@@ -45,9 +45,9 @@ class Sample:
 
     Attributes:
         image: (3, H, W) uint8.
-        name: for messages.
-        labels: of the tasks that it has labels of.
-        group: number of the original picture, of which there may be several crops.
+        name: For messages.
+        labels: Of the tasks for which it has labels.
+        group: Number of the original picture, which may have several crops.
     """
 
     image: Tensor
@@ -61,9 +61,9 @@ class SourceView:
     """Pictures of one kind in all splits, before they are read.
 
     Attributes:
-        datasets: by split.
-        files: by split, the image files; empty for synthetic people.
-        counts: by task and split, how many pictures have a label.
+        datasets: By split.
+        files: By split, the image files; empty for synthetic people.
+        counts: By task and split, the number of pictures with a label.
     """
 
     datasets: dict[str, Dataset[Sample]]
@@ -72,7 +72,7 @@ class SourceView:
 
 
 def build_task(name: str, data: ProbeData) -> ProbeTask:
-    """The task of that name for the data's vocabularies and sizes."""
+    """Return the task of this name for the data's vocabularies and sizes."""
     if name == "pose":
         return PoseProbe(len(load_skeleton(data.skeleton).keypoints), data.image_size, 2 * data.label_stride)
     if name == "segmentation":
@@ -90,10 +90,10 @@ class Synthetic(Dataset[Sample]):
     """Synthetic people with the labels of all tasks.
 
     Args:
-        data: the settings.
-        split: train, val or test.
-        tasks: by name.
-        classes: the vocabulary that classes are brought to.
+        data: The settings.
+        split: `train`, `val` or `test`.
+        tasks: By name.
+        classes: Vocabulary that the classes are mapped to.
     """
 
     def __init__(self, data: ProbeData, split: str, tasks: Mapping[str, ProbeTask], classes: Classes) -> None:
@@ -121,15 +121,15 @@ class Synthetic(Dataset[Sample]):
 
 
 class Folder(Dataset[Sample]):
-    """Whole images of a folder, letterboxed, each with the labels that it has.
+    """Whole images of a folder, letterboxed, each with its labels.
 
     Args:
-        folder: of the images.
-        names: of the images, below it.
-        sources: the label sources of each task.
-        labeled: the stems that have the labels of each task.
-        tasks: by name.
-        data: the settings.
+        folder: Of the images.
+        names: Of the images, below it.
+        sources: Label sources of each task.
+        labeled: Stems with labels of each task.
+        tasks: By name.
+        data: The settings.
     """
 
     def __init__(
@@ -168,13 +168,13 @@ class Folder(Dataset[Sample]):
 
 
 class People(Dataset[Sample]):
-    """People of a COCO file, cropped one a sample.
+    """People of a COCO file, one crop per sample.
 
     Args:
-        inner: gives samples with the keys of the batch.
-        rows: which of them.
-        task: of the keypoints.
-        stride: of labels.
+        inner: Returns samples with the keys of a batch.
+        rows: Indices of the samples to use.
+        task: Of the keypoints.
+        stride: Of labels.
     """
 
     def __init__(self, inner: Any, rows: Sequence[int], task: ProbeTask, stride: int) -> None:
@@ -193,7 +193,11 @@ class People(Dataset[Sample]):
 
 
 def synthetic_view(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> SourceView:
-    """Synthetic people, with the labels of every task in every picture."""
+    """Return synthetic people, with the labels of every task in every picture.
+
+    Raises:
+        SettingError: The vocabulary of classes does not tell what the classes of body29 become.
+    """
     from sapiens2_lit.data.datasets.synthetic import find_source
 
     find_source(load_skeleton(data.skeleton))

@@ -1,4 +1,4 @@
-"""Feature maps of every picture, computed once, standardized by the training pictures.
+"""Compute feature maps of every picture once, standardized by the training pictures.
 
 Legend: B images, C channels, h and w cells.
 """
@@ -25,29 +25,29 @@ from sapiens2_lit.models.normalize import normalize
 from sapiens2_lit.probing.pictures import View
 from sapiens2_lit.probing.settings import SPLITS
 
-_FIRST = 64  # training pictures that the scale of stored values is taken from
+_FIRST = 64  # training pictures that determine the scale of stored values
 _BATCH = 16
 _DEAD = 1e-6  # a channel whose deviation is smaller, relative to the largest, is constant
 
 
 class Extractor(Protocol):
-    """What makes a feature map of a picture."""
+    """A function from pictures to feature maps."""
 
     @property
     def about(self) -> dict[str, Any]:
-        """What maps depend on besides the pixels."""
+        """Everything that maps depend on besides the pixels."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """RGB 0..255 (B, 3, H, W) to maps (B, C, h, w), float32."""
+        """Return maps (B, C, h, w), float32, of RGB 0..255 (B, 3, H, W)."""
 
 
 class BackboneFeatures:
-    """The last, normed map of a frozen backbone.
+    """The last, normalized feature map of a frozen backbone.
 
     Args:
-        backbone: frozen, in evaluation mode.
-        size: (height, width) that pictures are resized to, bicubic; those of the run where it is theirs.
-        about: what tells it from other backbones.
+        backbone: Frozen, in evaluation mode.
+        size: (height, width) that pictures are resized to, bicubic, unless they already have it.
+        about: Facts that tell it from other backbones.
     """
 
     def __init__(self, backbone: Backbone, size: tuple[int, int], about: dict[str, Any]) -> None:
@@ -65,10 +65,11 @@ class BackboneFeatures:
 class Scale:
     """Standardization of every channel, without learned factors; constant channels become 0.
 
-    What multiplies all features changes nothing.
+    A common factor on all features has no effect.
 
     Args:
-        mean, deviation: (C,) over all cells of the training pictures.
+        mean: (C,) over all cells of the training pictures.
+        deviation: (C,) over the same cells.
     """
 
     def __init__(self, mean: Tensor, deviation: Tensor) -> None:
@@ -82,7 +83,7 @@ class Scale:
 
 
 def scale_of(batches: Callable[[], Iterable[Tensor]]) -> Scale:
-    """The scale of maps (B, C, h, w), gone through twice, by sums in float64."""
+    """Return the scale of maps (B, C, h, w), which are read twice, by sums in float64."""
     count, total = 0, torch.zeros(())
     for maps in batches():
         count += maps.numel() // maps.shape[1]
@@ -96,20 +97,20 @@ def scale_of(batches: Callable[[], Iterable[Tensor]]) -> Scale:
 class StoredFeatures:
     """Maps of all pictures of a view.
 
-    They are kept in bfloat16 after a first standardization, by at most 64 training pictures: channels with a large mean
-    would lose most of their digits else. What is read passes a second one, by all training pictures.
+    They are stored in bfloat16 after a first standardization, by at most 64 training pictures: otherwise channels with
+    a large mean would lose most of their digits. When read, they are standardized again, by all training pictures.
 
     Attributes:
         channels: C.
         grid: (h, w).
-        images_per_second: of the extractor, with this device and batch; NaN where it had nothing to compute.
+        images_per_second: Of the extractor, with this device and batch; NaN if it had nothing to compute.
 
     Args:
-        extractor: makes maps.
-        view: the pictures.
-        folder: for the maps.
-        device: where the extractor runs and maps are wanted.
-        limit: greatest size in GB.
+        extractor: Makes maps.
+        view: The pictures.
+        folder: For the maps.
+        device: Where the extractor runs and maps are wanted.
+        limit: Largest size in GB.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class StoredFeatures:
             "release": version("sapiens2-lit"),
             "data": view.fingerprint,
             "standardized": True,
-            # whatever else a map may depend on shows in the first one
+            # everything else that a map may depend on shows in the first one
             "first": hashlib.sha256(first.numpy().tobytes()).hexdigest(),
         }
         self.store = FeatureStore(folder, about, sum(counts), (1, *first.shape[1:]), setting="cache")
@@ -136,11 +137,11 @@ class StoredFeatures:
         self.scale = scale_of(lambda: (self._read(rows) for rows in training))
 
     def split(self, name: str) -> "SplitFeatures":
-        """Standardized maps of a split, by row."""
+        """Return the standardized maps of a split, by row."""
         return SplitFeatures(self, self.starts[name])
 
     def maps(self, rows: Tensor) -> Tensor:
-        """Standardized maps (B, C, h, w) of rows of the store."""
+        """Return standardized maps (B, C, H, W) of rows (B,) of the store."""
         return self.scale(self._read(rows).to(self.device))
 
     def _read(self, rows: Tensor) -> Tensor:
@@ -165,7 +166,7 @@ class StoredFeatures:
             pictures = images.take(rows)
             began = time.perf_counter()
             maps = self._extract(extractor, pictures)
-            if place or len(batches) == 1:  # the first one also makes kernels
+            if place or len(batches) == 1:  # the first one also compiles kernels
                 seconds, done = seconds + time.perf_counter() - began, done + len(rows)
             self.store.write(rows, marks[rows], scale(maps)[:, None].to(torch.bfloat16))
         return done / seconds
@@ -179,29 +180,29 @@ class SplitFeatures:
         self.start = start
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(B, C, h, w) of rows (B,) of the split."""
+        """Return the maps (B, C, h, w) of rows (B,) of the split."""
         return self.stored.maps(rows + self.start)
 
 
 class Pictures:
-    """The pictures of all splits in one row."""
+    """The pictures of all splits in one sequence."""
 
     def __init__(self, view: View) -> None:
         self.places = [(split, row) for split in SPLITS for row in range(len(view.images[split]))]
         self.view = view
 
     def take(self, rows: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8."""
+        """Return pictures (B, 3, H, W) uint8 of rows (B,)."""
         return torch.stack(
             [self.view.images[split][row] for split, row in (self.places[i] for i in rows.tolist())]
         )
 
 
 def check_size(store: FeatureStore, limit: float) -> None:
-    """Check that maps are small enough, before room for them is taken.
+    """Check that maps are small enough, before room for them is reserved.
 
     Raises:
-        SettingError: they are larger than the limit, or than what is free on the disk.
+        SettingError: They are larger than the limit, or than the free space on the disk.
     """
     what = f"{store.rows} feature maps of {store.shape[1]} x {store.shape[2]} x {store.shape[3]}"
     if store.bytes > limit * GIGABYTE:

@@ -1,4 +1,4 @@
-"""Which labels a folder has, and its pictures in splits."""
+"""Find the labels in a folder, and its pictures in splits."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ from sapiens2_lit.probing.splits import complete_splits, split_sources
 from sapiens2_lit.probing.tasks import ProbeTask
 from sapiens2_lit.vocabularies import load_classes
 
-PLACES = {  # folders or files of which a task needs one, then what it needs besides
+PLACES = {  # folders or files of which a task needs at least one, then those that it also needs
     "pose": (("annotations/train.json",), ()),
     "segmentation": (("masks",), ()),
     "pointmap": (("pointmaps", "depths"), ("cameras",)),
@@ -35,7 +35,7 @@ PLACES = {  # folders or files of which a task needs one, then what it needs bes
 
 
 def labeled_tasks(root: Path) -> list[str]:
-    """The tasks whose labels a folder has, in the order of the table."""
+    """Return the tasks with labels in a folder, in the order of the table."""
     found = []
     for task in TASKS:
         any_of, besides = PLACES[task]
@@ -45,10 +45,10 @@ def labeled_tasks(root: Path) -> list[str]:
 
 
 def choose_tasks(data: ProbeData, wanted: tuple[str, ...] | None) -> list[str]:
-    """The tasks to probe.
+    """Return the tasks to probe.
 
     Raises:
-        SettingError: the data have no labels of a wanted task, or of none at all.
+        SettingError: The data have no labels of a wanted task, or of no task at all.
     """
     if data.root is None:
         return list(TASKS if wanted is None else wanted)
@@ -63,20 +63,26 @@ def choose_tasks(data: ProbeData, wanted: tuple[str, ...] | None) -> list[str]:
     if not found:
         each = "; ".join(f"{task}: {expected(task)}" for task in TASKS)
         raise SettingError(
-            f"data.root: {root} has labels of no task; expected some of: {each}. The folder of a labelling tool "
-            "becomes such a one by `sapiens2-lit convert` (docs/labels.md)."
+            f"data.root: {root} has labels of no task; expected some of: {each}. `sapiens2-lit convert` makes one "
+            "from the files of a labeling tool (docs/labels.md)."
         )
     return list(wanted or found)
 
 
 def expected(task: str) -> str:
-    """What in a folder makes a task's labels."""
+    """Return the files and folders that hold a task's labels."""
     any_of, besides = PLACES[task]
     return " and ".join([" or ".join(any_of), *besides])
 
 
 def label_sources(root: Path, task: str, data: ProbeData) -> list[LabelSource]:
-    """The labels of a dense task in a folder."""
+    """Return the labels of a dense task in a folder.
+
+    Args:
+        root: The folder.
+        task: Its name.
+        data: The settings.
+    """
     valids = ValidFolder(root / "valids") if (root / "valids").exists() else None
     cameras = find_cameras(root, "cameras", None) if (root / "cameras").exists() else None
     beside: list[LabelSource] = [] if cameras is None else [cameras]
@@ -95,10 +101,10 @@ def label_sources(root: Path, task: str, data: ProbeData) -> list[LabelSource]:
 
 
 def folder_view(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> SourceView:
-    """Whole images that have a label of one of the tasks.
+    """Return whole images that have a label of one of the tasks.
 
     Raises:
-        SettingError, DataError: a split is missing or shares pictures, subjects or videos with another.
+        SettingError, DataError: A split is missing or shares pictures, subjects or videos with another.
     """
     assert data.root is not None
     root = find_root(open_root(data.root))
@@ -107,7 +113,7 @@ def folder_view(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> SourceView:
     group = group_among(data.group, found)
     sources = {name: label_sources(root, name, data) for name in tasks}
     given = [split for split in SPLITS if (root / SPLIT_FILES[split]).is_file()]
-    listed = given if "train" in given else SPLITS  # without any file by hash
+    listed = given if "train" in given else SPLITS  # split by hash if there are no files
     stems = {split: split_stems(root, found, SPLIT_FILES, split, group) for split in listed}
     stems = complete_splits(stems, group, str(root))
     known = sorted({stem for names in stems.values() for stem in names})
@@ -135,12 +141,12 @@ def folder_view(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> SourceView:
 
 
 def people_view(data: ProbeData, task: ProbeTask) -> SourceView:
-    """People of `annotations/{train,val,test}.json`, of which train is enough.
+    """Return people of `annotations/{train,val,test}.json`, of which only train is required.
 
     Raises:
-        SettingError, DataError: a file is missing, or shares pictures, subjects or videos with another.
+        SettingError, DataError: A file is missing, or shares pictures, subjects or videos with another.
     """
-    from sapiens2_lit.datamodules import PoseDataModule  # Lightning, which other tasks do without
+    from sapiens2_lit.datamodules import PoseDataModule  # imports Lightning, which other tasks do not need
 
     assert data.root is not None
     root = open_root(data.root)
@@ -174,7 +180,7 @@ def people_view(data: ProbeData, task: ProbeTask) -> SourceView:
 
 
 def person_picture(inner: Any, row: int) -> tuple[Path, str]:
-    """The image of a person of a PoseDataset, and its stem below the folder of images."""
+    """Return the image of a person of a PoseDataset, and its stem below the folder of images."""
     source = int(np.searchsorted(inner.ends, row, side="right"))
     people = inner.sources[source]
     row = row - int(inner.ends[source]) + len(people)
@@ -182,7 +188,7 @@ def person_picture(inner: Any, row: int) -> tuple[Path, str]:
 
 
 def few(items: list[Any], most: int | None) -> list[Any]:
-    """At most so many items, evenly spaced."""
+    """Return at most `most` items, evenly spaced."""
     if most is None or len(items) <= most:
         return items
     return [items[round(place)] for place in np.linspace(0, len(items) - 1, most)]

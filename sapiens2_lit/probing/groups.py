@@ -1,4 +1,4 @@
-"""Splits that share nothing: no subject or video, and no picture, whatever its name."""
+"""Check that splits share nothing: no subject or video, and no picture, whatever its name."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,10 +15,10 @@ FOLDER = "folder"
 
 
 def group_among(setting: str, stems: Iterable[str]) -> Group | None:
-    """What `data.group` means for these stems: one folder that holds all of them is neither a subject nor a video.
+    """Return the grouping by `data.group` for these stems; a single folder with all of them is not a subject or video.
 
     Raises:
-        SettingError: it is no regular expression with a group.
+        SettingError: It is not a regular expression with a group.
     """
     group = group_of(setting)
     if setting == FOLDER and group is not None:
@@ -29,10 +29,10 @@ def group_among(setting: str, stems: Iterable[str]) -> Group | None:
 
 
 def group_of(setting: str) -> Group | None:
-    """What `data.group` means: from a stem to its subject or video; None for every picture by itself.
+    """Return the function of `data.group` from a stem to its subject or video; None if every picture stands alone.
 
     Raises:
-        SettingError: it is no regular expression with a group.
+        SettingError: It is not a regular expression with a group.
     """
     if setting == "none":
         return None
@@ -41,7 +41,7 @@ def group_of(setting: str) -> Group | None:
     try:
         pattern = re.compile(setting)
     except re.error as error:
-        raise SettingError(f"data.group: {setting!r} is no regular expression: {error}") from error
+        raise SettingError(f"data.group: {setting!r} is not a regular expression: {error}") from error
     if not pattern.groups:
         raise SettingError(
             f"data.group: found {setting!r}, expected folder, none, or a regular expression with a group for the "
@@ -58,8 +58,13 @@ def group_of(setting: str) -> Group | None:
 def expect_apart(where: str, stems: Mapping[str, Sequence[str]], group: Group | None) -> None:
     """Check that no subject or video is in two splits.
 
+    Args:
+        where: The dataset, for messages.
+        stems: By split.
+        group: The subject or video of a stem, or None.
+
     Raises:
-        DataError: naming one that is.
+        DataError: Naming one that is.
     """
     if group is None:
         return
@@ -75,10 +80,10 @@ def expect_apart(where: str, stems: Mapping[str, Sequence[str]], group: Group | 
 
 
 def expect_other_files(where: str, files: Mapping[str, Sequence[Path]]) -> None:
-    """Check that no picture is in two splits: by name, by bytes, or but for size and compression.
+    """Check that no picture is in two splits: by name, by bytes, or with another size or compression.
 
     Raises:
-        DataError: with all that are.
+        DataError: Naming all that are.
     """
     checks = (SameFileInSplits(), SameBytesInSplits(), SimilarInSplits())
     report = run_checks([Splits(where, files)], checks, quick=False)
@@ -88,7 +93,7 @@ def expect_other_files(where: str, files: Mapping[str, Sequence[Path]]) -> None:
             shown = "; ".join(str(example) for example in one.examples)
             lines.append(f"{one.where}: {one.message} {shown}".rstrip())
         raise DataError(
-            "the same picture is in two splits, so that scores would be of pictures learned by heart:\n  "
+            "the same picture is in two splits, so that scores would be those of memorized pictures:\n  "
             + "\n  ".join(lines)
         )
 
@@ -97,11 +102,11 @@ def expect_other_pixels(marks: Mapping[str, Tensor], samples: Mapping[str, Seque
     """Check that no picture is in two splits as the network sees it.
 
     Args:
-        marks: by split, (N,) hashes of the pixels.
-        samples: by split, what messages call the pictures.
+        marks: By split, (N,) hashes of the pixels.
+        samples: By split, names of the pictures for messages.
 
     Raises:
-        DataError: naming two that are the same.
+        DataError: Naming two that are the same.
     """
     seen: dict[int, tuple[str, str]] = {}
     for split, values in marks.items():

@@ -1,4 +1,4 @@
-"""Pictures of what varies most among the tokens of people, in the same three colors for all pictures.
+"""Draw what varies most among the tokens of people, in the same three colors for all pictures.
 
 Legend: N tokens, C channels, h and w cells.
 """
@@ -13,8 +13,8 @@ from torch import Tensor
 from sapiens2_lit.probing.features import SplitFeatures
 
 _BATCH = 32
-_RANGE = (0.02, 0.98)  # quantiles of the training tokens that are black and full
-_DARK = 24  # of what is no person
+_RANGE = (0.02, 0.98)  # quantiles of the training tokens that are drawn black and full
+_DARK = 24  # of the background
 
 Masks = Tensor  # (N, H, W) bool: where people are
 
@@ -28,14 +28,18 @@ def pca_pictures(
     test_masks: Masks,
     size: tuple[int, int],
 ) -> list[npt.NDArray[np.uint8]]:
-    """RGB pictures (H, W, 3), one for each test row: three principal components of the training tokens of people.
+    """Draw three principal components of the training tokens of people: RGB (H, W, 3), one for each test row.
 
-    One basis for all pictures; the sign of a component is the one by which it rises towards the top of pictures, so
-    that backbones can be compared.
+    All pictures share one basis; the sign of a component is chosen so that it rises towards the top of pictures, which
+    makes backbones comparable.
 
     Args:
-        train, train_rows, train_masks: tokens that the basis is of.
-        test, test_rows, test_masks: pictures that are drawn.
+        train: Maps that the basis is computed from.
+        train_rows: (N,) rows of these.
+        train_masks: (N, H, W) bool, where people are.
+        test: Maps that are drawn.
+        test_rows: (N,) rows of these.
+        test_masks: (N, H, W) bool, where people are.
         size: (height, width) of the pictures.
     """
     mean, basis, low, high = fit(train, train_rows, train_masks)
@@ -49,7 +53,13 @@ def pca_pictures(
 
 
 def fit(features: SplitFeatures, rows: Tensor, masks: Masks) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean (C,), basis (C, 3), and the range of each component, (3,) twice."""
+    """Return mean (C,), basis (C, 3), and the range of each component, (3,) twice.
+
+    Args:
+        features: Of the training split.
+        rows: (N,) of these.
+        masks: (N, H, W) bool, where people are.
+    """
     tokens, heights = [], []
     for places in torch.arange(len(rows)).split(_BATCH):
         maps = features(rows[places]).cpu()
@@ -72,6 +82,6 @@ def fit(features: SplitFeatures, rows: Tensor, masks: Masks) -> tuple[Tensor, Te
 
 
 def on_grid(masks: Masks, grid: tuple[int, int]) -> Tensor:
-    """Cells that are people for at least half, (N, h, w) bool; all of a picture without any."""
+    """Return the cells of which at least half are people, (N, h, w) bool; all cells of a picture (H, W) without any."""
     inside = F.adaptive_avg_pool2d(masks[:, None].float(), grid)[:, 0] >= 0.5
     return inside | ~inside.flatten(1).any(dim=1)[:, None, None]

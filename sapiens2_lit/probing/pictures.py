@@ -1,4 +1,4 @@
-"""The pictures and labels of a run, read once: pixels mapped from disk, labels in memory."""
+"""Read the pictures and labels of a run once: pixels are mapped from disk, labels stay in memory."""
 
 import hashlib
 from collections.abc import Mapping
@@ -27,9 +27,9 @@ class TaskLabels:
     """The labels of one task in one split.
 
     Attributes:
-        rows: (n,) which pictures of the view have them.
-        labels: (n, ...) each.
-        groups: (n,) number of the original picture of each, from 0 without gaps.
+        rows: (N,) rows of the view's pictures with labels.
+        labels: (N, ...) each.
+        groups: (N,) number of the original picture of each, from 0 without gaps.
     """
 
     rows: Tensor
@@ -40,7 +40,7 @@ class TaskLabels:
         return len(self.rows)
 
     def take(self, places: Tensor) -> Labels:
-        """The labels at some places."""
+        """Return the labels (M, ...) at some places (M,)."""
         return {name: value[places] for name, value in self.labels.items()}
 
 
@@ -49,11 +49,11 @@ class View:
     """Pictures of one kind in all splits.
 
     Attributes:
-        images: by split, (N, 3, H, W) uint8, mapped from disk.
-        marks: by split, (N,) hashes of the pixels.
-        samples: by split, what messages call the pictures.
-        tasks: by task and split.
-        fingerprint: a hash of all pixels and labels.
+        images: By split, (N, 3, H, W) uint8, mapped from disk.
+        marks: By split, (N,) hashes of the pixels.
+        samples: By split, names of the pictures for messages.
+        tasks: By task and split.
+        fingerprint: A hash of all pixels and labels.
     """
 
     images: dict[str, Tensor] = field(default_factory=dict)
@@ -64,10 +64,10 @@ class View:
 
 
 def find_views(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> dict[str, SourceView]:
-    """The pictures of all tasks by view, checked and not yet read.
+    """Return the pictures of all tasks by view, checked but not yet read.
 
     Raises:
-        SettingError, DataError: a split is missing or too small, or two share a picture, a subject or a video.
+        SettingError, DataError: A split is missing or too small, or two share a picture, a subject or a video.
     """
     if data.root is None:
         found = {WHOLE: synthetic_view(data, tasks)}
@@ -84,10 +84,15 @@ def find_views(data: ProbeData, tasks: Mapping[str, ProbeTask]) -> dict[str, Sou
 
 
 def expect_enough(task: str, counts: Mapping[str, int], least: int) -> None:
-    """Check that every split has pictures with labels of a task, and the test split enough.
+    """Check that every split has pictures with labels of a task, and the test split enough of them.
+
+    Args:
+        task: Its name.
+        counts: Pictures by split.
+        least: Least number of test pictures.
 
     Raises:
-        DataError: it has not.
+        DataError: A split has too few.
     """
     for split in ("train", "val"):
         if not counts[split]:
@@ -95,7 +100,7 @@ def expect_enough(task: str, counts: Mapping[str, int], least: int) -> None:
     if counts["test"] < least:
         raise DataError(
             f"{task}: found {counts['test']} test images with labels, expected at least {least} "
-            "(data.min_test_images): intervals of fewer say nothing"
+            "(data.min_test_images): intervals over fewer images are meaningless"
         )
 
 
@@ -103,13 +108,13 @@ def read_view(source: SourceView, tasks: Mapping[str, ProbeTask], data: ProbeDat
     """Read all pictures and labels of a view.
 
     Args:
-        source: of `find_views`.
-        tasks: by name.
-        data: the settings.
-        folder: for the pixels.
+        source: Of `find_views`.
+        tasks: By name.
+        data: The settings.
+        folder: For the pixels.
 
     Raises:
-        DataError: a file cannot be read, or two splits have a picture in common.
+        DataError: A file cannot be read, or two splits have a picture in common.
     """
     view, digest = View(), hashlib.sha256(str(data.image_size).encode())
     for split in SPLITS:
@@ -124,7 +129,7 @@ def read_view(source: SourceView, tasks: Mapping[str, ProbeTask], data: ProbeDat
             names.append(sample.name)
             groups.append(sample.group)
             for name, found in sample.labels.items():
-                # copied: what comes from another process holds an open file
+                # copied, since a tensor from another process holds an open file
                 own = {key: value.clone() for key, value in found.items()}
                 labels.setdefault(name, []).append((row, own))
         view.images[split], view.samples[split] = images, names
@@ -146,7 +151,13 @@ def read_view(source: SourceView, tasks: Mapping[str, ProbeTask], data: ProbeDat
 
 
 def samples_of(dataset: Dataset[Sample], data: ProbeData, split: str) -> Any:
-    """All samples in their order, read by several processes, with a bar."""
+    """Return all samples in order, read by several processes, with a progress bar.
+
+    Args:
+        dataset: Of the split.
+        data: The settings.
+        split: Its name.
+    """
     workers = default_workers() if data.num_workers is None else data.num_workers
     few = len(dataset) < 64  # type: ignore[arg-type]  # has a length; starting processes takes longer
     loader: DataLoader[Sample] = DataLoader(dataset, batch_size=None, num_workers=0 if few else workers)
@@ -154,10 +165,15 @@ def samples_of(dataset: Dataset[Sample], data: ProbeData, split: str) -> Any:
 
 
 def map_pixels(file: Path, count: int, size: tuple[int, int]) -> Tensor:
-    """Room on disk for pictures, (N, 3, H, W) uint8.
+    """Reserve room on disk for pictures, and return it as (N, 3, H, W) uint8.
+
+    Args:
+        file: For the pixels.
+        count: N.
+        size: (H, W).
 
     Raises:
-        SettingError: the disk is full.
+        SettingError: The disk is full.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -169,17 +185,23 @@ def map_pixels(file: Path, count: int, size: tuple[int, int]) -> Tensor:
 
 
 def gather(task: ProbeTask, found: list[tuple[int, Labels]], groups: list[int], split: str) -> TaskLabels:
-    """The labels of one task in one split, without pictures of which nothing counts.
+    """Return the labels of one task in one split, without pictures whose labels are all ignored.
+
+    Args:
+        task: The task.
+        found: Row and labels of each picture.
+        groups: Original picture of each row.
+        split: Its name.
 
     Raises:
-        DataError: nothing counts.
+        DataError: All labels are ignored, or there are none.
     """
     if not found:
         raise DataError(f"{task.name}: no picture of the {split} split has labels")
     labels = {key: torch.stack([one[key] for _, one in found]) for key in found[0][1]}
     keep = task.counted(labels)
     if not keep.any():
-        raise DataError(f"{task.name}: no label of the {split} split counts: all are ignored or not valid")
+        raise DataError(f"{task.name}: no label of the {split} split is valid: all are ignored or invalid")
     rows = torch.tensor([row for row, _ in found])[keep]
     numbers = torch.tensor([groups[row] for row, _ in found])[keep]
     numbers = numbers.unique(return_inverse=True)[1]
@@ -187,13 +209,13 @@ def gather(task: ProbeTask, found: list[tuple[int, Labels]], groups: list[int], 
 
 
 def exchange(labels: TaskLabels, seed: int) -> TaskLabels:
-    """The control: every picture gets the labels of another one; what is left to learn is where things lie.
+    """Return the control: every picture gets the labels of another one, so that only positions can be learned.
 
-    Labels and pictures are then independent, so that no probe can beat one that knows positions alone, but by chance.
+    Labels and pictures are then independent, so that no probe can beat one that knows only positions, except by chance.
 
     Args:
-        labels: of one split.
-        seed: of the exchange.
+        labels: Of one split.
+        seed: Of the exchange.
     """
     count = len(labels)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))

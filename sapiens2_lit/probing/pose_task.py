@@ -1,4 +1,4 @@
-"""Keypoints of one person a picture, as heatmaps.
+"""Probe keypoints of one person per picture, as heatmaps.
 
 Legend: P probes trained side by side, B images, K keypoints, h and w heatmap pixels.
 """
@@ -13,17 +13,17 @@ from torch import Tensor
 from sapiens2_lit.probing.bootstrap import Statistics
 from sapiens2_lit.probing.tasks import Labels, ProbeTask
 
-_SIGMA = 1.0  # of the target, heatmap pixels
-_THRESHOLDS = {"PCK@0.1": 0.1, "PCK@0.05": 0.05}  # of the longer side of the person's box
+_SIGMA = 1.0  # of the target, in heatmap pixels
+_THRESHOLDS = {"PCK@0.1": 0.1, "PCK@0.05": 0.05}  # shares of the longer side of the person's box
 
 
 class PoseProbe(ProbeTask):
-    """Heatmaps learned by cross-entropy over all places; PCK as a share of the box's longer side.
+    """Heatmaps trained by cross-entropy over all places; PCK as a share of the box's longer side.
 
     Args:
         keypoints: K.
         image_size: (height, width) of the input in pixels.
-        stride: input pixels along one of the heatmaps.
+        stride: Input pixels along one heatmap pixel.
     """
 
     name = "pose"
@@ -55,7 +55,7 @@ class PoseProbe(ProbeTask):
         return (error * valid).sum(dim=(1, 2)) / valid.sum().clamp(min=1)
 
     def target(self, labels: Labels) -> Tensor:
-        """A Gaussian (B, K, h, w) around each keypoint, whose sum is 1."""
+        """Return a Gaussian around each keypoint with the sum 1, (B, K, H, W) in heatmap pixels."""
         x, y = self.places(labels["keypoints"])
         columns = torch.arange(self.size[1], device=x.device)
         rows = torch.arange(self.size[0], device=x.device)
@@ -64,14 +64,14 @@ class PoseProbe(ProbeTask):
         return down[..., :, None] * across[..., None, :]
 
     def places(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """x and y in heatmap pixels of points (..., 2) in input pixels."""
+        """Return x and y (...,) in heatmap pixels of points (..., 2) in input pixels."""
         height, width = self.image_size
         x = (points[..., 0] + 0.5) * (self.size[1] / width) - 0.5
         y = (points[..., 1] + 0.5) * (self.size[0] / height) - 0.5
         return x, y
 
     def decode(self, outputs: Tensor) -> Tensor:
-        """(B, K, 2) in input pixels: the mean place, by probability, of the 3 x 3 pixels around the largest."""
+        """Return x, y (B, K, 2) in input pixels: the probability-weighted mean of the 3 x 3 pixels around the best."""
         logits = F.interpolate(outputs.float(), self.size, mode="bilinear", align_corners=False)
         height, width = self.size
         best = logits.flatten(2).argmax(dim=2)

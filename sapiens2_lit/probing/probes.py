@@ -1,4 +1,4 @@
-"""The probes, several learning rates side by side, and their training from stored feature maps.
+"""Train probes from stored feature maps, with several learning rates side by side.
 
 Legend: P probes side by side, B images, C channels of features, K of outputs, h and w cells.
 """
@@ -28,7 +28,7 @@ class LinearProbe(nn.Module):
         probes: P.
         channels: C.
         bias: (K,) initial values.
-        generator: of the initial weights, the same for all P.
+        generator: Of the initial weights, the same for all P.
     """
 
     def __init__(self, probes: int, channels: int, bias: Tensor, generator: torch.Generator) -> None:
@@ -38,17 +38,20 @@ class LinearProbe(nn.Module):
         self.bias = nn.Parameter(bias.repeat(probes, 1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (B, C, h, w) to outputs (P, B, K, h, w)."""
+        """Return outputs (P, B, K, h, w) of features (B, C, h, w)."""
         probes, channels, _ = self.weight.shape
         found = F.conv2d(features, self.weight.flatten(0, 1)[:, :, None, None], self.bias.flatten())
         return found.unflatten(1, (probes, channels)).transpose(0, 1)
 
 
 class SmallProbe(nn.Module):
-    """The small decoder: 1 x 1 to 64 channels, GELU, twice as large, 3 x 3, GELU, 1 x 1.
+    """The small decoder: 1 x 1 to 64 channels, GELU, upsampling by 2, 3 x 3, GELU, 1 x 1.
 
     Args:
-        as for `LinearProbe`.
+        probes: P.
+        channels: C.
+        bias: (K,) initial values.
+        generator: Of the initial weights, the same for all P.
     """
 
     def __init__(self, probes: int, channels: int, bias: Tensor, generator: torch.Generator) -> None:
@@ -69,7 +72,7 @@ class SmallProbe(nn.Module):
         self.bias = nn.Parameter(bias.repeat(probes))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (B, C, h, w) to outputs (P, B, K, 2 h, 2 w)."""
+        """Return outputs (P, B, K, 2 h, 2 w) of features (B, C, h, w)."""
         found = F.gelu(F.conv2d(features, self.reduce, self.reduce_bias))
         found = F.interpolate(found, scale_factor=2, mode="bilinear", align_corners=False)
         found = F.conv2d(found, self.refine, self.refine_bias, padding=1, groups=self.probes)
@@ -85,12 +88,12 @@ PROBES: dict[Kind, Callable[[int, int, Tensor, torch.Generator], nn.Module]] = {
 
 @dataclass(frozen=True)
 class Budget:
-    """What every probe of every backbone gets.
+    """The budget of every probe of every backbone.
 
     Attributes:
-        steps: optimizer steps.
-        batch_size: images a step.
-        weight_decay: of AdamW.
+        steps: Optimizer steps.
+        batch_size: Images per step.
+        weight_decay: Of AdamW.
     """
 
     steps: int
@@ -103,13 +106,13 @@ class Job:
     """One probe to train.
 
     Attributes:
-        task: what it learns.
-        kind: which probe.
-        features: feature maps of the training split.
+        task: That it learns.
+        kind: Of the probe.
+        features: Feature maps of the training split.
         channels: C.
-        labels: of the training split.
+        labels: Of the training split.
         bias: (K,) initial values of the last layer.
-        device: where it is trained.
+        device: Where it is trained.
     """
 
     task: ProbeTask
@@ -124,8 +127,14 @@ class Job:
 def train(job: Job, rates: list[float], seed: int, budget: Budget) -> nn.Module:
     """Train one probe for each learning rate, side by side on the same batches.
 
-    Order, initial values and sampled pixels depend on the seed alone, so that every backbone gets the same. AdamW, the
-    rate warmed up over a twentieth of the steps, then a cosine to 0.
+    Order, initial values and sampled pixels depend only on the seed, so that every backbone gets the same. AdamW; the
+    rate is warmed up over a twentieth of the steps, then follows a cosine to 0.
+
+    Args:
+        job: The probe.
+        rates: Learning rates.
+        seed: Of order, initial values and sampled pixels.
+        budget: Of the training.
 
     Returns:
         The probes, as one module with len(rates) outputs.
@@ -150,7 +159,7 @@ def train(job: Job, rates: list[float], seed: int, budget: Budget) -> nn.Module:
 
 
 def factor(step: int, steps: int) -> float:
-    """Factor on the learning rate: linear warm-up over a twentieth of the steps, then a cosine."""
+    """Return the factor on the learning rate: linear warm-up over a twentieth of the steps, then a cosine."""
     warm = max(1, steps // 20)
     if step < warm:
         return (step + 1) / warm
@@ -158,9 +167,9 @@ def factor(step: int, steps: int) -> float:
 
 
 class _SideBySide:
-    """AdamW with a learning rate for each of P probes, whose parameters begin with one part for each.
+    """AdamW with a learning rate for each of P probes, whose parameters begin with one part for each probe.
 
-    The gradient of the sum of their losses is each one's own.
+    The gradient of the sum of their losses contains each probe's own gradient.
     """
 
     def __init__(self, probe: nn.Module, rates: list[float], decay: float) -> None:
@@ -171,7 +180,7 @@ class _SideBySide:
         self.steps = 0
 
     def step(self, loss: Tensor, factor: float) -> None:
-        """One update (Loshchilov and Hutter, arXiv:1711.05101); betas 0.9 and 0.999."""
+        """Update the parameters once (Loshchilov and Hutter, arXiv:1711.05101); betas 0.9 and 0.999."""
         gradients = torch.autograd.grad(loss, self.parameters)
         self.steps += 1
         with torch.no_grad():
@@ -191,7 +200,15 @@ class _SideBySide:
 def evaluate(
     probe: nn.Module, task: ProbeTask, features: Features, labels: TaskLabels, device: torch.device
 ) -> list[dict[str, Tensor]]:
-    """Sums of each original picture, (G, ...), for each of the P probes of a module."""
+    """Return sums of each original picture, (G, ...), for each of the P probes of a module.
+
+    Args:
+        probe: The module.
+        task: That it has learned.
+        features: Feature maps of the split.
+        labels: Of the split.
+        device: Where it runs.
+    """
     found: list[list[dict[str, Tensor]]] = []
     for places in torch.arange(len(labels)).split(_EVALUATED):
         interrupts.check()
@@ -206,6 +223,11 @@ def evaluate(
 
 
 def by_picture(values: Tensor, groups: Tensor) -> Tensor:
-    """Sums (G, ...) over the crops of each original picture."""
+    """Return sums (G, ...) over the crops of each original picture.
+
+    Args:
+        values: (N, ...) of each crop.
+        groups: (N,) original picture of each crop.
+    """
     sums = torch.zeros(int(groups.max()) + 1, *values.shape[1:], dtype=torch.float64)
     return sums.index_add_(0, groups, values.double())

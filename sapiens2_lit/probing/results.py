@@ -1,4 +1,4 @@
-"""The results of a probing run: scores with intervals, facts, pictures, and what may be said of them."""
+"""Hold the results of a probing run: scores with intervals, facts, pictures, and comparisons."""
 
 import json
 import math
@@ -17,15 +17,15 @@ BASELINES = ("random", "pixels", "position")
 
 @dataclass
 class ProbeResults:
-    """All that `sapiens2-lit probe` found.
+    """All results of `sapiens2-lit probe`.
 
     Attributes:
-        scores: by row, task and metric; `random`, `pixels` and `position` among the rows.
-        permuted: by row, the scores of its control.
-        directions: by task and metric, whether more is better.
-        facts: versions, seeds, data, and of each backbone its weights and costs.
-        pictures: (H, W, 3) RGB of test pictures.
-        pca: by row, the same pictures by principal components.
+        scores: By row, task and metric; `random`, `pixels` and `position` are among the rows.
+        permuted: By row, the scores of its control.
+        directions: By task and metric, whether more is better.
+        facts: Versions, seeds, data, and weights and costs of each backbone.
+        pictures: (H, W, 3) RGB test pictures.
+        pca: By row, the same pictures as principal components.
     """
 
     scores: dict[str, Scores] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class ProbeResults:
     pca: dict[str, list[npt.NDArray[np.uint8]]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """The results as results.json has them."""
+        """Return the results in the form of results.json."""
         rows: dict[str, Any] = {}
         for label, scores in self.scores.items():
             rows[label] = as_numbers(scores)
@@ -51,18 +51,19 @@ class ProbeResults:
         }
 
     def to_json(self) -> str:
-        """The text of results.json; what is not known is null."""
+        """Return the text of results.json; unknown values are null."""
         return json.dumps(known(self.as_dict()), indent=2, ensure_ascii=False) + "\n"
 
 
 def as_numbers(scores: Scores) -> dict[str, Any]:
+    """Return scores in the form of results.json."""
     return {
         task: {name: score.as_dict() for name, score in metrics.items()} for task, metrics in scores.items()
     }
 
 
 def known(value: Any) -> Any:
-    """The same without NaN and infinity, which JSON has not."""
+    """Return the same value with None for NaN and infinity, which JSON does not have."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -73,10 +74,10 @@ def known(value: Any) -> Any:
 
 
 def comparisons(results: ProbeResults) -> list[dict[str, Any]]:
-    """Every two rows on the first metric of every task, the better one first.
+    """Compare every two rows on the first metric of every task, the better one first.
 
-    `interval` is of the paired difference: both rows are scored on the same resampled test images. `separate` says
-    whether the two rows' own intervals have no value in common: only then is one said to be better.
+    `interval` is that of the paired difference: both rows are scored on the same resampled test images. `separate`
+    tells whether the intervals of the two rows do not overlap: only then is one called better.
     """
     found = []
     for task, metrics in results.directions.items():
@@ -101,9 +102,9 @@ def comparisons(results: ProbeResults) -> list[dict[str, Any]]:
 
 
 def controls(results: ProbeResults) -> list[dict[str, Any]]:
-    """Whether the control of each backbone stays within what position alone reaches, on the first metric of every task.
+    """Check that each backbone's control stays within what position alone achieves, on the first metric of every task.
 
-    `passes` is false where the control's interval lies wholly on the better side of that of position.
+    `passes` is false if the control's interval lies entirely on the better side of that of position.
     """
     found = []
     for label, scores in results.permuted.items():

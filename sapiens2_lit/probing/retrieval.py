@@ -1,4 +1,4 @@
-"""What patch tokens say without training: parts of the nearest ones, and how many directions they fill.
+"""Evaluate patch tokens without training: parts of the nearest tokens, and how many directions tokens fill.
 
 Legend: N tokens, C channels, h and w cells.
 """
@@ -15,14 +15,20 @@ from sapiens2_lit.probing.sums import confusion, overlap
 from sapiens2_lit.probing.tasks import Labels
 
 NEIGHBORS = 20
-_TEMPERATURE = 0.07  # of votes, as DINO's kNN (arXiv:2104.14294)
-_TOKENS = 20_000  # at most that are searched
+_TEMPERATURE = 0.07  # of votes, as in DINO's kNN (arXiv:2104.14294)
+_TOKENS = 20_000  # largest number to search
 _QUERIES = 2048  # at a time
 _BATCH = 32
 
 
 def cell_classes(labels: Labels, grid: tuple[int, int], classes: int) -> tuple[Tensor, Tensor]:
-    """The commonest class in each cell, (B, h, w), and whether the cell has a label at all."""
+    """Return the most frequent class in each cell, (B, H, W) of the grid, and whether the cell has a label at all.
+
+    Args:
+        labels: With `classes` and `valid`, (B, H, W).
+        grid: (height, width) in cells.
+        classes: Number of classes.
+    """
     hot = F.one_hot(labels["classes"].long(), classes).permute(0, 3, 1, 2).float() * labels["valid"][:, None]
     shares = F.adaptive_avg_pool2d(hot, grid)
     return shares.argmax(dim=1), shares.sum(dim=1) > 0
@@ -36,12 +42,21 @@ def retrieve_parts(
     classes: int,
     seed: int = 0,
 ) -> Statistics:
-    """Pixels by label and prediction of each test picture, where a patch takes the class of its 20 nearest ones.
+    """Return a confusion matrix of each test picture, where a patch takes the class of its 20 nearest training patches.
 
-    Nearest by cosine among at most 20,000 patches of the training pictures; votes weigh exp(cosine / 0.07).
+    The nearest ones are found by cosine among at most 20,000 training patches; votes have the weight exp(cosine /
+    0.07).
+
+    Args:
+        train: Maps of the training split.
+        train_labels: Of the training split.
+        test: Maps of the test split.
+        test_labels: Of the test split.
+        classes: Number of classes C.
+        seed: Of the choice of training patches.
 
     Returns:
-        `confusion`, (G, C, C) of cells.
+        `confusion`, (G, C, C) in cells.
     """
     keys, values = gather_tokens(train, train_labels, classes, seed)
     found = []
@@ -57,7 +72,14 @@ def retrieve_parts(
 
 
 def gather_tokens(train: SplitFeatures, labels: TaskLabels, classes: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Normed tokens (N, C) of the training pictures, and their classes (N,); of each picture equally many."""
+    """Return normalized tokens (N, C) of the training pictures and their classes (N,), equally many from each picture.
+
+    Args:
+        train: Maps of the training split.
+        labels: Of the training split.
+        classes: Number of classes.
+        seed: Of the choice.
+    """
     generator = torch.Generator().manual_seed(seed)
     share = max(1, _TOKENS // len(labels))
     keys, values = [], []
@@ -73,7 +95,14 @@ def gather_tokens(train: SplitFeatures, labels: TaskLabels, classes: int, seed: 
 
 
 def vote(queries: Tensor, keys: Tensor, values: Tensor, classes: int) -> Tensor:
-    """(n, classes) weights of the classes of each query's nearest keys."""
+    """Return the weights of the classes of each query's nearest keys, (Q, K).
+
+    Args:
+        queries: (Q, C).
+        keys: (N, C).
+        values: (N,) classes of the keys.
+        classes: Number of classes K.
+    """
     near = (queries @ keys.T).topk(min(NEIGHBORS, len(keys)), dim=1)
     weights = (near.values / _TEMPERATURE).exp()
     return torch.zeros(len(queries), classes, device=queries.device).scatter_add_(
@@ -82,12 +111,12 @@ def vote(queries: Tensor, keys: Tensor, values: Tensor, classes: int) -> Tensor:
 
 
 def retrieval_metrics(sums: Statistics) -> dict[str, Tensor]:
-    """mIoU and mAcc of cells."""
+    """Return mIoU and mAcc of cells."""
     return overlap(sums["confusion"])
 
 
 def effective_rank(train: SplitFeatures, pictures: int) -> float:
-    """The exponential of the entropy of the singular values of standardized training tokens.
+    """Return the exponential of the entropy of the singular values of standardized training tokens.
 
     RankMe (Garrido et al., ICML 2023, arXiv:2210.02885), after every channel has mean 0 and deviation 1.
     """

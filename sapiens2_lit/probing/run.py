@@ -1,4 +1,4 @@
-"""A probing run from sources to results."""
+"""Run a probing from sources to results."""
 
 import logging
 import math
@@ -37,18 +37,18 @@ def probe(
     settings: ProbeSettings | None = None,
     folder: str | Path | None = None,
 ) -> ProbeResults:
-    """Probe several frozen backbones on the tasks whose labels the data have.
+    """Probe several frozen backbones on the tasks with labels in the data.
 
     Args:
-        backbones: sources, each also as `label=SOURCE`; or by label sources and `Backbone`s.
-        settings: the data and the budget; by default synthetic people.
-        folder: for pixels and feature maps, which are deleted at the end; None for the system's temporary folder.
+        backbones: Sources, each also as `label=SOURCE`; or a mapping from labels to sources and `Backbone`s.
+        settings: The data and the budget; None for synthetic people.
+        folder: For pixels and feature maps, which are deleted at the end; None for the system's temporary folder.
 
     Returns:
-        Scores with intervals, facts and pictures; `as_dict()` is what results.json holds.
+        Scores with intervals, facts and pictures; `as_dict()` is the content of results.json.
 
     Raises:
-        SettingError, DataError, WeightsError: naming what does not fit, before anything is computed.
+        SettingError, DataError, WeightsError: Naming what does not fit, before anything is computed.
     """
     settings = settings or ProbeSettings()
     device = find_device(settings.device)
@@ -71,7 +71,7 @@ def probe(
 
 
 class _Run:
-    """What all rows share, and the results so far."""
+    """Everything that all rows share, and the results so far."""
 
     def __init__(
         self,
@@ -95,12 +95,12 @@ class _Run:
             for view in views.values()
             for name, by_split in view.tasks.items()
         }
-        self.speeds: dict[str, float] = {}  # images a second by fingerprint, of maps that are there already
+        self.speeds: dict[str, float] = {}  # images per second by fingerprint, for rows with stored maps
         self.results = ProbeResults(directions=self.directions())
         self.show_pictures()
 
     def directions(self) -> dict[str, dict[str, bool]]:
-        """Whether more is better of every metric of the table."""
+        """Return whether more is better, for every metric of the table."""
         found = {}
         for name, task in self.tasks.items():
             own = dict(task.directions)
@@ -138,7 +138,7 @@ class _Run:
     def score_task(
         self, row: Row, name: str, stored: StoredFeatures, labels: Mapping[str, TaskLabels]
     ) -> dict[str, Score]:
-        """All metrics of a task by all kinds of probes."""
+        """Return all metrics of a task by all kinds of probes."""
         found: dict[str, Score] = {}
         for kind in self.settings.probes:
             prefix = "small/" if kind == "small" and len(self.settings.probes) > 1 else ""
@@ -155,7 +155,7 @@ class _Run:
         labels: Mapping[str, TaskLabels],
         note: str | None,
     ) -> dict[str, Score]:
-        """Train one kind of probe with every seed, the learning rate chosen on the validation split, and test it."""
+        """Train one kind of probe with every seed, choose the learning rate on the validation split, and test it."""
         task, rates = self.tasks[name], list(self.settings.learning_rates)
         features = {split: stored.split(split) for split in SPLITS}
         job = Job(
@@ -176,7 +176,7 @@ class _Run:
         return score_all(tested, task.metrics, weights)
 
     def score_retrieval(self, stored: StoredFeatures, labels: Mapping[str, TaskLabels]) -> dict[str, Score]:
-        """Parts of the nearest training patches."""
+        """Score the parts of the nearest training patches."""
         task = self.tasks["segmentation"]
         found = retrieve_parts(
             stored.split("train"), labels["train"], stored.split("test"), labels["test"], task.channels
@@ -185,7 +185,7 @@ class _Run:
         return score_all([found], retrieval_metrics, weights)
 
     def note_costs(self, row: Row, stored: Mapping[str, StoredFeatures]) -> None:
-        """The row's grid, channels, speed and effective rank."""
+        """Note the row's grid, channels, speed and effective rank."""
         name, features = next(iter(stored.items()))
         speeds = [one.images_per_second for one in stored.values() if not math.isnan(one.images_per_second)]
         key = f"{row.facts.get('fingerprint')} {row.size}"
@@ -200,7 +200,7 @@ class _Run:
         }
 
     def people(self, name: str, split: str) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Rows of a view, and where people are in them, (N, H, W) bool; None where no label tells."""
+        """Return rows of a view, and where people are in them, (N, H, W) bool; None if no label tells."""
         for task_name, by_split in self.views[name].tasks.items():
             labels, task = by_split[split].labels, self.tasks[task_name]
             if isinstance(task, SegmentationProbe):
@@ -211,7 +211,7 @@ class _Run:
         return None
 
     def shown(self) -> tuple[str, torch.Tensor, torch.Tensor]:
-        """The view whose pictures are shown, which test rows, and where people are in them."""
+        """Return the view whose pictures are shown, the test rows, and where people are in them."""
         for name in self.views:
             if (found := self.people(name, "test")) is not None:
                 return name, found[0][:_SHOWN], found[1][:_SHOWN]
@@ -225,7 +225,7 @@ class _Run:
         self.results.pictures = list(images.permute(0, 2, 3, 1).numpy().copy())
 
     def draw(self, row: Row, stored: Mapping[str, StoredFeatures]) -> None:
-        """The pictures of a row's principal components."""
+        """Draw the pictures of a row's principal components."""
         name, rows, masks = self.shown()
         images = self.views[name].images["train"]
         whole = torch.ones(len(images), *images.shape[-2:], dtype=torch.bool)
@@ -238,7 +238,7 @@ class _Run:
             )  # fmt: skip
 
     def facts(self) -> dict[str, Any]:
-        """Versions, budget and data."""
+        """Return versions, budget and data."""
         data = self.settings.data
         sizes = {
             name: {split: int(one.groups.max()) + 1 for split, one in by_split.items()}
@@ -269,7 +269,7 @@ class _Run:
 
 
 def added(statistics: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Sums over all images, (1, ...)."""
+    """Return sums over all images, (1, ...)."""
     return {
         name: value.sum(dim=0, keepdim=True).reshape(1, *(value.shape[1:] or (1,)))
         for name, value in statistics.items()
@@ -277,4 +277,5 @@ def added(statistics: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def worst_if_nan(value: float) -> float:
+    """Return the value, or minus infinity for NaN."""
     return -math.inf if math.isnan(value) else value

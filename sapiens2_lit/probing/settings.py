@@ -1,4 +1,4 @@
-"""The settings of a probing run: the data, the budget, the probes. Plain values, checked once."""
+"""Settings of a probing run: the data, the budget, the probes. Plain values, checked once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -17,21 +17,22 @@ _PLAIN = (int, float, str)
 
 @dataclass(frozen=True)
 class ProbeData:
-    """Which pictures and labels are probed with.
+    """The pictures and labels to probe with.
 
     Attributes:
-        root: the dataset's folder, laid out as for `fit`; None to generate synthetic people.
+        root: Folder of the dataset, laid out as for `fit`; None to generate synthetic people.
         image_size: (height, width) of the input in pixels.
-        label_stride: labels are taken at every so many pixels of the input, in training and evaluation.
-        skeleton: the vocabulary of the keypoints, by name or file.
-        classes: the vocabulary of the masks, by name or file.
-        group: what must not be in two splits, the subject or video: `folder`, the folder of a picture below
-            `images/`; `none`; or a regular expression whose first group, found in the stem, names it.
-        min_test_images: a task with fewer test images is refused.
-        train_images, val_images, test_images: most images of each split; None for all of a folder. Of synthetic
-            people as many are generated: 256, 64 and 128 where nothing is set.
-        seed: of the synthetic people.
-        num_workers: processes that read images; None for a share of the CPUs.
+        label_stride: Labels are used at every `label_stride`-th pixel of the input, in training and evaluation.
+        skeleton: Vocabulary of the keypoints, by name or file.
+        classes: Vocabulary of the masks, by name or file.
+        group: What must not be in two splits, the subject or video: `folder`, the folder of a picture below `images/`;
+            `none`; or a regular expression whose first group, found in the stem, names it.
+        min_test_images: A task with fewer test images is refused.
+        train_images: Most images of the training split; None for all of a folder, or 256 synthetic people.
+        val_images: Most images of the validation split; None for all of a folder, or 64 synthetic people.
+        test_images: Most images of the test split; None for all of a folder, or 128 synthetic people.
+        seed: Of the synthetic people.
+        num_workers: Processes that read images; None for a share of the CPUs.
     """
 
     root: str | None = None
@@ -48,7 +49,7 @@ class ProbeData:
     num_workers: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises SettingError where a value is out of its range."""
+        """Check the values; one that is out of its range raises SettingError."""
         expect_size("data.image_size", self.image_size)
         expect_at_least("data.label_stride", self.label_stride, 1)
         expect_at_least("data.min_test_images", self.min_test_images, 2)
@@ -65,30 +66,30 @@ class ProbeData:
             )
 
     def most(self, split: str) -> int | None:
-        """The most images of a split, None for all."""
+        """Return the most images of a split; None for all."""
         found: int | None = getattr(self, f"{split}_images")
         return found
 
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """How backbones are probed: the same for all of them.
+    """Settings of the probes: the same for all backbones.
 
     Attributes:
-        data: the pictures and labels.
-        tasks: which tasks; None for all whose labels the data have.
+        data: The pictures and labels.
+        tasks: Names of the tasks; None for all with labels in the data.
         probes: `linear`, a 1 x 1 convolution; `small`, one small fixed decoder.
-        seeds: number of trainings of each probe, which differ in initial values and order of the data.
-        steps: optimizer steps of a training.
-        batch_size: images a step.
-        learning_rates: tried on the validation split; the best one is tested.
-        weight_decay: of AdamW.
-        random: size of the randomly initialized backbone of the row `random`; None for the network of the first
+        seeds: Number of trainings of each probe, which differ in initial values and order of the data.
+        steps: Optimizer steps of a training.
+        batch_size: Images per step.
+        learning_rates: Compared on the validation split; the best one is tested.
+        weight_decay: Of AdamW.
+        random: Size of the randomly initialized backbone of the row `random`; None for the network of the first
             backbone.
-        bootstrap: resamplings of the test images.
-        device: where backbones and probes run: auto, cpu, cuda, mps.
-        cache: folder that keeps feature maps for later runs; None to delete them at the end.
-        cache_limit_gb: greatest size of the feature maps of this run, in GB (1e9 bytes).
+        bootstrap: Resamplings of the test images.
+        device: Where backbones and probes run: auto, cpu, cuda, mps.
+        cache: Folder that keeps feature maps for later runs; None to delete them at the end.
+        cache_limit_gb: Largest size of the feature maps of this run, in GB (1e9 bytes).
     """
 
     data: ProbeData = field(default_factory=ProbeData)
@@ -106,7 +107,7 @@ class ProbeSettings:
     cache_limit_gb: float = 100.0
 
     def __post_init__(self) -> None:
-        """Raises SettingError where a value is out of its range."""
+        """Check the values; one that is out of its range raises SettingError."""
         for name in ("seeds", "steps", "batch_size"):
             expect_at_least(name, getattr(self, name), 1)
         expect_at_least("bootstrap", self.bootstrap, 100)
@@ -119,19 +120,41 @@ class ProbeSettings:
 
 
 def expect_at_least(name: str, value: Any, least: int) -> None:
-    """Raise SettingError unless a value is a whole number of at least `least`."""
+    """Check that a value is a whole number of at least `least`.
+
+    Args:
+        name: Of the setting.
+        value: To check.
+        least: Smallest allowed value.
+
+    Raises:
+        SettingError: It is not.
+    """
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise SettingError(f"{name}: found {value!r}, expected a whole number of {least} or more")
 
 
 def expect_size(name: str, value: Sequence[int]) -> None:
-    """Raise SettingError unless a value is (height, width) in pixels."""
+    """Check that a value is (height, width) in pixels.
+
+    Raises:
+        SettingError: It is not.
+    """
     if len(value) != 2 or any(not isinstance(side, int) or side < 1 for side in value):
         raise SettingError(f"{name}: found {list(value)}, expected height and width in pixels")
 
 
 def expect_names(setting: str, found: Sequence[str], known: Sequence[str]) -> None:
-    """Raise SettingError unless all names are known, each is there once, and there is one."""
+    """Check that there is at least one name, all are known, and none occurs twice.
+
+    Args:
+        setting: Of the names.
+        found: The names.
+        known: All allowed names.
+
+    Raises:
+        SettingError: They are not so.
+    """
     for name in found:
         if name not in known:
             near = get_close_matches(name, known, 1)
@@ -142,10 +165,10 @@ def expect_names(setting: str, found: Sequence[str], known: Sequence[str]) -> No
 
 
 def read_settings(values: Mapping[str, Any]) -> ProbeSettings:
-    """The settings that a mapping, as of a YAML file, says; what it leaves out keeps its default.
+    """Return the settings in a mapping, such as of a YAML file; missing ones keep their defaults.
 
     Raises:
-        SettingError: an unknown name, a value of the wrong kind or out of its range.
+        SettingError: A name is unknown, or a value is of the wrong kind or out of its range.
     """
     values = dict(values)
     data = values.pop("data", None) or {}
@@ -156,10 +179,15 @@ def read_settings(values: Mapping[str, Any]) -> ProbeSettings:
 
 
 def checked(kind: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Values by the names of a class's fields, lists as tuples, numbers as the field has them.
+    """Return values for the fields of a class: lists as tuples, numbers in the field's type.
+
+    Args:
+        kind: The class.
+        values: By name.
+        prefix: Of the names, for messages.
 
     Raises:
-        SettingError: an unknown name, or a value of the wrong kind.
+        SettingError: A name is unknown, or a value is of the wrong kind.
     """
     known = {
         one.name: getattr(one.type, "__name__", "") if one.type in _PLAIN else str(one.type)
@@ -176,10 +204,15 @@ def checked(kind: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any
 
 
 def as_field(name: str, value: Any, kind: str) -> Any:
-    """A value as a field of the annotated kind takes it.
+    """Return a value in the type of a field.
+
+    Args:
+        name: Of the setting, for messages.
+        value: To convert.
+        kind: Annotation of the field.
 
     Raises:
-        SettingError: it is of another kind.
+        SettingError: It is of another kind.
     """
     if value is None and "None" in kind:
         return None

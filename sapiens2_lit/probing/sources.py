@@ -1,4 +1,4 @@
-"""What `--backbones` names, and the backbones themselves."""
+"""Find and load the backbones that `--backbones` names."""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -37,9 +37,9 @@ class Source:
     """One backbone of the table.
 
     Attributes:
-        label: its row.
-        name: what the user typed, or the class of a backbone given in Python.
-        load: makes it, on the CPU, in evaluation mode, without gradients.
+        label: Of its row.
+        name: As typed, or the class of a backbone given in Python.
+        load: Makes the backbone, on the CPU, in evaluation mode, without gradients.
     """
 
     label: str
@@ -50,14 +50,14 @@ class Source:
 def read_sources(
     backbones: Mapping[str, str | Backbone] | Sequence[str], image_size: tuple[int, int]
 ) -> list[Source]:
-    """The backbones of a table, in their order.
+    """Return the backbones of a table, in order.
 
     Args:
-        backbones: sources as `SOURCE` or `label=SOURCE`, or by label sources and backbones themselves.
+        backbones: Sources as `SOURCE` or `label=SOURCE`, or a mapping from labels to sources and backbones.
         image_size: (height, width) that they will see.
 
     Raises:
-        SettingError: none, a label twice or one that the table needs itself, or a source that nothing is known of.
+        SettingError: There are none, a label occurs twice or is reserved, or a source is unknown.
     """
     if isinstance(backbones, Mapping):
         pairs: list[tuple[str, str | Backbone]] = list(backbones.items())
@@ -69,21 +69,21 @@ def read_sources(
     for label in labels:
         if label in RESERVED:
             raise SettingError(
-                f"backbones: the label {label!r} is that of a row which every table has; expected another, as in "
+                f"backbones: the label {label!r} is reserved for a row that every table has; expected another, as in "
                 "my-label=SOURCE"
             )
         if labels.count(label) > 1:
             raise SettingError(
-                f"backbones: {label!r} is there {labels.count(label)} times; give each a label of its own, as in "
+                f"backbones: {label!r} occurs {labels.count(label)} times; give each its own label, as in "
                 f"first={label} second={label}"
             )
     return [Source(label, described(one), loader(one, image_size)) for label, one in pairs]
 
 
 def split_label(text: str) -> tuple[str, str]:
-    """Label and source of `label=SOURCE`; a source without a label is its own.
+    """Return label and source of `label=SOURCE`; a source without a label is its own label.
 
-    The `=` of a path, as in `checkpoints/epoch=3.ckpt`, begins no source.
+    The `=` in a path, such as `checkpoints/epoch=3.ckpt`, does not separate a label.
     """
     label, equals, source = text.partition("=")
     if not equals or not label or not source or "/" in label or Path(text).expanduser().exists():
@@ -92,14 +92,15 @@ def split_label(text: str) -> tuple[str, str]:
 
 
 def described(source: str | Backbone) -> str:
+    """Return a source as it was typed, or the class of a backbone."""
     return source if isinstance(source, str) else type(source).__name__
 
 
 def loader(source: str | Backbone, image_size: tuple[int, int]) -> Load:
-    """What makes a backbone; what can be known of the source without loading it is checked at once.
+    """Return a function that makes a backbone, after checking what can be known of the source without loading it.
 
     Raises:
-        SettingError: there is no such size, model, file or folder.
+        SettingError: There is no such size, model, file or folder.
     """
     if isinstance(source, Backbone):
         return lambda: frozen(deepcopy(source))
@@ -112,7 +113,11 @@ def loader(source: str | Backbone, image_size: tuple[int, int]) -> Load:
 
 
 def random_loader(size: str, image_size: tuple[int, int]) -> Load:
-    """A randomly initialized backbone, of a size of Sapiens2 or of timm/NAME."""
+    """Return a function that makes a randomly initialized backbone, of a size of Sapiens2 or of timm/NAME.
+
+    Raises:
+        SettingError: There is no such size or model.
+    """
     if size.startswith(TIMM):
         inner = timm_loader(size.removeprefix(TIMM), image_size, pretrained=False)
         return lambda: reinitialized(inner())
@@ -128,7 +133,12 @@ def random_loader(size: str, image_size: tuple[int, int]) -> Load:
 
 
 def timm_loader(name: str, image_size: tuple[int, int], pretrained: bool = True) -> Load:
-    """A backbone of timm; `NAME:PATH` takes its weights from a file or folder.
+    """Return a function that makes a backbone of timm; `NAME:PATH` reads its weights from a file or folder.
+
+    Args:
+        name: Of the model.
+        image_size: (height, width) that it will see.
+        pretrained: Whether to load weights.
 
     Raises:
         SettingError: timm is not installed, or has no such model.
@@ -138,7 +148,7 @@ def timm_loader(name: str, image_size: tuple[int, int], pretrained: bool = True)
     name, _, weights = name.partition(":")
     source = (weights or "pretrained") if pretrained else None
     try:
-        with torch.device("meta"):  # an unknown name is an error now
+        with torch.device("meta"):  # raises now if the name is unknown
             TimmBackbone(name, fitting(image_size, 16), source)
     except SettingError as error:
         raise SettingError(f"backbones: {TIMM}{name}: {error}") from error
@@ -146,10 +156,10 @@ def timm_loader(name: str, image_size: tuple[int, int], pretrained: bool = True)
 
 
 def find_place(source: str) -> str:
-    """The checkpoint, file, folder or hub id that a source means.
+    """Return the checkpoint, file, folder or hub id that a source means.
 
     Raises:
-        SettingError: it is none of them.
+        SettingError: It is none of them.
     """
     path = Path(source).expanduser()
     if path.is_dir() and (found := checkpoint_in(path)):
@@ -158,7 +168,7 @@ def find_place(source: str) -> str:
         return str(path)
     if path.name in PATTERNS and (found := newest(path.parent, path.name)) is not None:
         return str(found)
-    # an existing folder above it is no organization on the hub
+    # a name below an existing folder is not a hub id
     if is_hub_id(source) and not path.parent.is_dir() and not source.endswith(FILE_ENDINGS):
         return source
     raise SettingError(
@@ -169,10 +179,10 @@ def find_place(source: str) -> str:
 
 
 def load_backbone(place: str, image_size: tuple[int, int]) -> Backbone:
-    """The backbone of a checkpoint, a task model, or a file of pretrained weights.
+    """Return the backbone of a checkpoint, a task model, or a file of pretrained weights.
 
     Raises:
-        WeightsError: it is none, or its parts do not fit together.
+        WeightsError: It has no backbone, or its parts do not fit together.
     """
     path = Path(place)
     if (path.is_file() and path.suffix in (*PICKLES, ".safetensors")) or (path / META_FILE).is_file():
@@ -183,17 +193,22 @@ def load_backbone(place: str, image_size: tuple[int, int]) -> Backbone:
     if is_sapiens1(tensors):
         return load_v1(tensors, place, image_size)
     four_k = any(name.removeprefix("backbone.").startswith("tokenizer.") for name in tensors)
-    found = backbone_size(tensors, place)  # type: ignore[arg-type]  # shapes are all that is read
+    found = backbone_size(tensors, place)  # type: ignore[arg-type]  # only shapes are read
     size = BackboneSize(**found) if isinstance(found, dict) else found
     patch = 64 if four_k else 16
     return Sapiens2(size, fitting(image_size, patch), window_tokenizer=four_k, weights=place)
 
 
 def load_v1(tensors: Mapping[str, Readable], place: str, image_size: tuple[int, int]) -> Backbone:
-    """The backbone of a file of Sapiens v1, with the class token where it has one.
+    """Return the backbone of a file of Sapiens v1, with the class token if it has one.
+
+    Args:
+        tensors: Of the file, of any shape.
+        place: The file.
+        image_size: (height, width) that it will see.
 
     Raises:
-        WeightsError: its size has no name here.
+        WeightsError: Its size is unknown.
     """
     prefix = "backbone." if any(name.startswith("backbone.") for name in tensors) else ""
     shape = shape_of(tensors, place, prefix)
@@ -202,17 +217,18 @@ def load_v1(tensors: Mapping[str, Readable], place: str, image_size: tuple[int, 
 
 
 def fitting(image_size: tuple[int, int], patch: int) -> tuple[int, int]:
-    """The size itself, or where it is no multiple of the patch, the nearest that is: what is run is checked later."""
+    """Return the size, or the nearest multiple of the patch; the real input size is checked later."""
     height, width = (max(1, round(side / patch)) * patch for side in image_size)
     return height, width
 
 
 def frozen(backbone: Backbone) -> Backbone:
+    """Return the backbone on the CPU, in evaluation mode, without gradients."""
     return backbone.cpu().eval().requires_grad_(False)
 
 
 def reinitialized(backbone: Backbone) -> Backbone:
-    """The same network with fresh weights, always the same ones."""
+    """Return the same network with random weights, always the same ones."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(_SEED)
         backbone.init_weights()
@@ -220,17 +236,28 @@ def reinitialized(backbone: Backbone) -> Backbone:
 
 
 def random_row(first: Source, size: str | None, image_size: tuple[int, int]) -> Source:
-    """The row `random`: a size of Sapiens2, or the network of the first backbone with fresh weights."""
+    """Return the row `random`: a size of Sapiens2, or the network of the first backbone with random weights.
+
+    Args:
+        first: The first backbone.
+        size: Of Sapiens2, or None.
+        image_size: (height, width) that it will see.
+    """
     if size is not None:
         return Source("random", f"{RANDOM}{size}", random_loader(size, image_size))
     return Source("random", f"{first.label}, with fresh weights", lambda: reinitialized(first.load()))
 
 
 def check_input(label: str, backbone: Backbone, size: tuple[int, int]) -> None:
-    """Check that a backbone takes images of a size (height, width).
+    """Check that a backbone accepts images of a size.
+
+    Args:
+        label: Of its row.
+        backbone: The network.
+        size: (height, width).
 
     Raises:
-        SettingError: naming the sizes next to it that it takes.
+        SettingError: Naming the nearest sizes that it accepts.
     """
     try:
         check_image_size(size, backbone.patch_size)

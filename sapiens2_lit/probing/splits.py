@@ -1,4 +1,4 @@
-"""Train, validation and test out of the splits that a dataset has: probes need all three."""
+"""Make train, validation and test splits from those of a dataset, since probes need all three."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 def split_sources(given: Iterable[str]) -> dict[str, str]:
-    """Of each of train, val and test the split that its pictures come from, where there is at least train."""
+    """Return the split that the pictures of each of train, val and test come from; `train` must be given."""
     known = set(given)
     other = next((split for split in ("val", "test") if split in known), "train")
     return {split: split if split in known else other for split in SPLITS}
@@ -22,18 +22,18 @@ def split_sources(given: Iterable[str]) -> dict[str, str]:
 def complete_splits(
     given: Mapping[str, Iterable[str]], group: Callable[[str], str] | None, where: str
 ) -> dict[str, list[str]]:
-    """Stems of train, val and test: those given, what is missing taken from another split by hash.
+    """Return the stems of train, val and test; missing splits are taken from another one by hash.
 
-    With training pictures alone 15 % are for validation and 25 % for the test; of validation or test pictures alone
-    half are for the other. The pictures of one subject or video stay together.
+    With training pictures alone, 15 % are for validation and 25 % for the test; validation or test pictures alone are
+    halved. The pictures of one subject or video stay together.
 
     Args:
-        given: stems of the splits there are, train among them.
-        group: the subject or video of a stem; None for every picture by itself.
-        where: the dataset, for messages.
+        given: Stems of the existing splits, including train.
+        group: The subject or video of a stem; None if every picture stands alone.
+        where: The dataset, for messages.
 
     Raises:
-        DataError: too few subjects or videos for three splits.
+        DataError: There are too few subjects or videos for three splits.
     """
     sources = split_sources(given)
     found = {}
@@ -54,7 +54,7 @@ def complete_splits(
             if not chosen:
                 raise DataError(
                     f"{where}: none of the {len(stems)} images of {source} falls to {split} by hash: they are too "
-                    "few, or of too few subjects (data.group). Give the split a file of its own (docs/probe.md)."
+                    "few, or show too few subjects (data.group). Give the split its own file (docs/probe.md)."
                 )
             stems = chosen
         found[split] = stems

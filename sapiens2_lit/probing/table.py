@@ -1,4 +1,4 @@
-"""The rows of the table: which network sees pictures of which size, and what it costs."""
+"""Make the rows of the table: each backbone with the size of its pictures, and its costs."""
 
 import logging
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ class Row:
     """One row.
 
     Attributes:
-        label: its name.
-        source: its backbone; None of a baseline without one.
+        label: Its name.
+        source: Its backbone; None for a baseline without one.
         size: (height, width) that pictures are resized to.
-        facts: weights, size and costs of its backbone.
-        control: whether it is also trained on exchanged labels.
+        facts: Weights, size and costs of its backbone.
+        control: Whether it is also trained on exchanged labels.
     """
 
     label: str
@@ -38,7 +38,7 @@ class Row:
     control: bool = True
 
     def extractor(self, device: torch.device) -> Extractor:
-        """What makes its feature maps."""
+        """Return the function that makes its feature maps."""
         if self.source is None:
             return PixelFeatures() if self.label == "pixels" else PositionFeatures()
         backbone = self.source.load().to(device)
@@ -47,13 +47,18 @@ class Row:
 
 
 def make_rows(sources: Sequence[Source], random: Source, size: tuple[int, int]) -> list[Row]:
-    """All rows of the table, after every backbone was loaded once and found to take the pictures.
+    """Return all rows of the table, after every backbone was loaded once and found to accept the pictures.
 
-    Where patch sizes differ, a backbone whose patches are not those of the first one is there twice: with the same
+    If patch sizes differ, a backbone whose patches differ from those of the first one gets two rows: with the same
     pixels, and with the same grid, for which pictures are resized.
 
+    Args:
+        sources: The backbones.
+        random: The randomly initialized one.
+        size: (height, width) of the pictures.
+
     Raises:
-        SettingError, WeightsError: a backbone cannot be loaded, or takes no pictures of this size.
+        SettingError, WeightsError: A backbone cannot be loaded, or does not accept pictures of this size.
     """
     rows, first = [], 0
     for source in [*sources, random]:
@@ -72,7 +77,13 @@ def make_rows(sources: Sequence[Source], random: Source, size: tuple[int, int]) 
 
 
 def facts_of(source: Source, backbone: Backbone, size: tuple[int, int]) -> dict[str, Any]:
-    """What is known of a backbone: its weights, its size, and its cost for one picture."""
+    """Return the facts of a backbone: its weights, its size, and its cost for one picture.
+
+    Args:
+        source: Of the backbone.
+        backbone: The network.
+        size: (height, width) of the pictures.
+    """
     return {
         "source": source.name,
         "class": type(backbone).__name__,
@@ -87,9 +98,10 @@ def facts_of(source: Source, backbone: Backbone, size: tuple[int, int]) -> dict[
 
 
 def baseline_facts() -> dict[str, Any]:
+    """Return the facts of a baseline without a backbone."""
     return {"source": None, "parameters": 0, "tflop": 0.0, "patch_size": PATCH}
 
 
 def count(module: nn.Module) -> int:
-    """Number of parameters."""
+    """Return the number of parameters."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -1,4 +1,4 @@
-"""What a probe learns of each task: targets, loss, and sums of each test image from which metrics follow.
+"""Define what a probe learns for each task: targets, loss, and sums of each test image from which metrics follow.
 
 Legend: P probes trained side by side, B images, K channels, h and w cells, H and W label pixels, M pixels of a loss.
 """
@@ -14,17 +14,17 @@ from torch import Tensor
 from sapiens2_lit.probing.bootstrap import Statistics
 from sapiens2_lit.probing.sums import confusion, mean_sums, overlap, strided
 
-Labels = dict[str, Tensor]  # one row an image
-_PIXELS = 512  # of each image that a step's loss is taken at
+Labels = dict[str, Tensor]  # one row per image
+_PIXELS = 512  # per image, at which a step's loss is computed
 
 
 class ProbeTask(ABC):
     """One task.
 
     Attributes:
-        name: as in results.json.
-        keys: what a sample must have.
-        directions: metrics by name, and whether more is better; the first one chooses the learning rate.
+        name: As in results.json.
+        keys: That a sample must have.
+        directions: Metrics by name, and whether more is better; the first one chooses the learning rate.
         channels: K.
     """
 
@@ -35,37 +35,37 @@ class ProbeTask(ABC):
 
     @abstractmethod
     def labels(self, sample: Mapping[str, Any], stride: int) -> Labels:
-        """What is kept of one sample of the data, at every `stride`-th pixel."""
+        """Return what is kept of one sample of the data, at every `stride`-th pixel."""
 
     @abstractmethod
     def setup(self, labels: Labels) -> Tensor:
-        """Learn scales from the training labels; returns the probes' initial bias (K,)."""
+        """Learn scales from the training labels; return the probes' initial bias (K,)."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, labels: Labels, generator: torch.Generator) -> Tensor:
-        """The loss of each probe, (P,), of outputs (P, B, K, h, w)."""
+        """Return the loss of each probe, (P,), for outputs (P, B, K, h, w)."""
 
     @abstractmethod
     def statistics(self, outputs: Tensor, labels: Labels) -> dict[str, Tensor]:
-        """Sums of each image, (B, ...), of outputs (B, K, h, w)."""
+        """Return sums of each image, (B, ...), for outputs (B, K, h, w)."""
 
     @abstractmethod
     def metrics(self, sums: Statistics) -> dict[str, Tensor]:
-        """Metrics (R,) of sums over images (R, ...)."""
+        """Return metrics (R,) of sums over images (R, ...)."""
 
     def goodness(self, sums: Statistics) -> Tensor:
-        """The first metric, so that more is better."""
+        """Return the first metric (R,), negated if less is better."""
         name, more = next(iter(self.directions.items()))
         value = self.metrics(sums)[name]
         return value if more else -value
 
     def counted(self, labels: Labels) -> Tensor:
-        """Which images have a label that counts, (N,) bool."""
+        """Return which images have a valid label, (N,) bool."""
         return labels["valid"].flatten(1).any(dim=1)
 
 
 class DenseTask(ProbeTask):
-    """A task with a label at each pixel, whose loss is taken at a few pixels of each image."""
+    """A task with a label at each pixel, whose loss is computed at a few pixels of each image."""
 
     def loss(self, outputs: Tensor, labels: Labels, generator: torch.Generator) -> Tensor:
         probes, batch = outputs.shape[:2]
@@ -94,19 +94,19 @@ class DenseTask(ProbeTask):
 
     @abstractmethod
     def target(self, labels: Labels) -> Tensor:
-        """(B, C, H, W) as the loss has it."""
+        """Return the target (B, C, H, W) of the loss."""
 
     @abstractmethod
     def error(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """(P, B, M) of outputs (P, B, K, M) and target (B, C, M)."""
+        """Return the error (P, B, M) of outputs (P, B, K, M) for a target (B, C, M)."""
 
     @abstractmethod
     def sums(self, outputs: Tensor, labels: Labels) -> dict[str, Tensor]:
-        """Sums of each image, (B, ...), of outputs (B, K, H, W) at the labels' size."""
+        """Return sums of each image, (B, ...), for outputs (B, K, H, W) at the labels' size."""
 
 
 class FieldTask(DenseTask):
-    """A task of real numbers, standardized by the training labels, learned by the absolute error."""
+    """A task of real numbers, standardized by the training labels, trained with the absolute error."""
 
     key: str
     logarithmic = False
@@ -129,7 +129,7 @@ class FieldTask(DenseTask):
         return torch.zeros(self.channels)
 
     def raw(self, labels: Labels) -> Tensor:
-        """The labels before standardization."""
+        """Return the labels before standardization, (B, K, H, W)."""
         field = labels["field"].float()
         return torch.where(labels["valid"][:, None], field, 1).log() if self.logarithmic else field
 
@@ -139,7 +139,7 @@ class FieldTask(DenseTask):
         )
 
     def predicted(self, outputs: Tensor) -> Tensor:
-        """Outputs in the unit of the labels."""
+        """Return outputs (B, K, H, W) in the unit of the labels."""
         field = outputs * self.scale.to(outputs.device) + self.center.to(outputs.device)
         return field.exp() if self.logarithmic else field
 
@@ -148,7 +148,7 @@ class FieldTask(DenseTask):
 
 
 class SegmentationProbe(DenseTask):
-    """One class a pixel, learned by cross-entropy; mIoU and mAcc over all test pixels."""
+    """One class per pixel, trained by cross-entropy; mIoU and mAcc over all test pixels."""
 
     name = "segmentation"
     keys = ("segmentation",)
@@ -183,7 +183,7 @@ class SegmentationProbe(DenseTask):
 
 
 class NormalProbe(FieldTask):
-    """Surface normals, learned by the cosine; mean angle in degrees, and the share below 22.5."""
+    """Surface normals, trained by the cosine; mean angle in degrees, and the share below 22.5."""
 
     name = "normal"
     key = "normal"
@@ -232,7 +232,7 @@ class AlbedoProbe(FieldTask):
 
 
 class DepthProbe(FieldTask):
-    """Depth along z in the unit of the labels, learned as its logarithm; relative error, and the share within 1.25."""
+    """Depth along z in the unit of the labels, trained as its logarithm; relative error, and the share within 1.25."""
 
     name = "depth"
     key = "depth"
@@ -255,7 +255,7 @@ class DepthProbe(FieldTask):
 
 
 class PointmapProbe(FieldTask):
-    """Points in metres before a known camera, learned in canonical units; mean distance to the labels (L2)."""
+    """Points in meters in front of a known camera, trained in canonical units; mean distance to the labels (L2)."""
 
     name = "pointmap"
     key = "pointmap"

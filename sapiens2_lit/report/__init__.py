@@ -1,4 +1,4 @@
-"""One page that says how good a model is: `sapiens2-lit test ... --report DIR`."""
+"""Write one page that tells how good a model is: `sapiens2-lit test ... --report DIR`."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""A sample's labels and prediction, drawn on the original picture instead of the network's input."""
+"""Draw a sample's labels and prediction on the original picture instead of the network's input."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,22 +15,25 @@ from sapiens2_lit.transforms.geometric import Affine, apply_affine, compose, inv
 from sapiens2_lit.visualization.compare import blank, image_of, readable
 from sapiens2_lit.vocabularies import IGNORED
 
-MOST = 1600  # pixels of the longer side: of larger pictures the page would have hundreds of megabytes
+MOST = 1600  # pixels of the longer side; with larger pictures the page would have hundreds of megabytes
 _ANNOTATION = " annotation "  # between the file and the person in a sample's name
 
 
 def draw_views(
     head: Head, batch: Batch, prediction: Mapping[str, Tensor]
 ) -> tuple[dict[str, np.ndarray], str]:
-    """Labels, where there are any, and prediction of a batch of one sample, as RGB pictures, and a remark.
+    """Draw labels (if there are any) and prediction of one sample; return RGB pictures by name, and a remark.
 
-    The part of the original picture that the network saw is shown with the original's pixels, up to 1600 of them on
+    The part of the original picture that the network saw is shown in the original's resolution, up to 1600 pixels on
     the longer side. Samples without a file are drawn as the network sees them.
 
     Args:
-        head: that predicts.
-        batch: of one sample.
-        prediction: of the head for the batch, in pixels of the input.
+        head: That predicts.
+        batch: Of one sample.
+        prediction: Of the head for the batch, in pixels of the input.
+
+    Returns:
+        Pictures (H, W, 3), and the remark.
     """
     labels = {key: batch[key][0].cpu() for key in head.targets if key in batch}
     shown = {key: value[0].cpu() for key, value in prediction.items()}
@@ -56,12 +59,12 @@ def draw_views(
 
 
 def move(key: str, value: Tensor, affine: Affine, size: tuple[int, int]) -> Tensor:
-    """Bring labels or predictions from the input's pixels to those of another picture.
+    """Move labels or predictions from the input's pixels to those of another picture.
 
     Args:
-        key: `keypoints` (K, 2 or 3) are mapped; maps (H, W) and (C, H, W) are resampled; numbers stay.
-        value: in pixels of the input.
-        affine: input pixel -> pixel of the picture.
+        key: `keypoints` (K, 2 or 3) are mapped; maps (H, W) and (C, H, W) are resampled; scalars stay.
+        value: In pixels of the input.
+        affine: Input pixel -> pixel of the picture.
         size: (height, width) of the picture.
     """
     if value.ndim == 0:
@@ -91,12 +94,15 @@ def _warp(field: np.ndarray, affine: Affine, size: tuple[int, int], how: int, ou
 
 
 def _can_move(key: str, value: Tensor, batch: Batch) -> bool:
-    """Whether it is known how a value lies on the picture."""
+    """Return whether it is known how a value lies on the picture."""
     return value.ndim == 0 or key == "keypoints" or value.shape[-2:] == batch["image"].shape[-2:]
 
 
 def _original(batch: Batch) -> tuple[np.ndarray, Affine] | None:
-    """The part of the file's picture that the network saw, and the affine from the input to it; None without a file."""
+    """Return the part of the file's picture that the network saw, and the affine from the input.
+
+    None without a file.
+    """
     if "affine" not in batch or "sample" not in batch:
         return None
     file = Path(str(batch["sample"][0]).partition(_ANNOTATION)[0])

@@ -1,4 +1,4 @@
-"""Pictures on both sides of every threshold of a selection: one HTML file that needs no other file and no network."""
+"""Show pictures on both sides of every threshold of a selection, in one HTML file that needs no network."""
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -25,38 +25,46 @@ OWN_STYLE = """
 .dropped { border-left: 4px solid #d63c3c; padding-left: .8em; }
 """
 HOW = """
-On each side of every threshold are the pictures that lie nearest to it, the nearest first. Where a side shows pictures
-that belong to the other one, move the threshold and select again: scores are not computed again.
+Each side of a threshold shows the pictures nearest to it, nearest first. If a side shows pictures that belong to the
+other one, move the threshold and select again: scores are not computed again.
 """
 
 
 class Sample(Protocol):
-    """A picture, or a pair, with what is to be said of it."""
+    """A picture, or a pair, with its caption."""
 
     @property
-    def paths(self) -> tuple[str, ...]: ...
+    def paths(self) -> tuple[str, ...]:
+        """One path, or two of a pair."""
+
     @property
-    def caption(self) -> str: ...
+    def caption(self) -> str:
+        """Text below the picture."""
 
 
 class Sheet(Protocol):
     """The pictures next to one threshold."""
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """The threshold."""
+
     @property
-    def kept(self) -> Sequence[Sample]: ...
+    def kept(self) -> Sequence[Sample]:
+        """Samples that pass it, nearest first."""
+
     @property
-    def dropped(self) -> Sequence[Sample]: ...
+    def dropped(self) -> Sequence[Sample]:
+        """Samples that do not, nearest first."""
 
 
 def build_audit_page(found: Mapping[str, Any], sheets: Sequence[Sheet], read: Callable[[str], RGB]) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
-        found: what is written as JSON: `selected`, `stages`, `clusters`, `root`.
-        sheets: one for each threshold.
-        read: the picture of a path; what it raises as DataError is shown in its place.
+        found: Content of the JSON file: `selected`, `stages`, `clusters`, `root`.
+        sheets: One for each threshold.
+        read: Reads the picture of a path; its DataError is shown instead.
     """
     title = f"{found['selected']:,} pictures selected"
     stages = [(one["stage"], f"{one['left']:,}", escape(one["note"])) for one in found["stages"]]
@@ -76,7 +84,7 @@ def build_audit_page(found: Mapping[str, Any], sheets: Sequence[Sheet], read: Ca
 
 
 def cluster_table(clusters: Sequence[Mapping[str, int]]) -> str:
-    """Pictures of each cluster before and after the sample, the largest first."""
+    """Return a table of each cluster's pictures before and after the sample, largest first."""
     rows = [
         (str(place + 1), f"{one['before']:,}", f"{one['after']:,}")
         for place, one in enumerate(clusters[:_CLUSTERS])
@@ -87,7 +95,13 @@ def cluster_table(clusters: Sequence[Mapping[str, int]]) -> str:
 
 
 def sheet_part(sheet: Sheet, read: Callable[[str], RGB], thumbnails: dict[str, str]) -> str:
-    """One threshold: first what is just kept, then what is just dropped."""
+    """Return the part on one threshold: first the samples that are just kept, then those just dropped.
+
+    Args:
+        sheet: The samples.
+        read: Reads the picture of a path.
+        thumbnails: Already encoded, by path; extended in place.
+    """
     parts = [f"<h2>{escape(sheet.title)}</h2>"]
     for name, samples in (("kept", sheet.kept), ("dropped", sheet.dropped)):
         pairs = " pairs" if samples and len(samples[0].paths) > 1 else ""
@@ -100,13 +114,26 @@ def sheet_part(sheet: Sheet, read: Callable[[str], RGB], thumbnails: dict[str, s
 
 
 def figure(sample: Sample, read: Callable[[str], RGB], thumbnails: dict[str, str]) -> str:
+    """Return one sample with its caption.
+
+    Args:
+        sample: The picture or pair.
+        read: Reads the picture of a path.
+        thumbnails: Already encoded, by path; extended in place.
+    """
     tags = "".join(thumbnail(path, read, thumbnails) for path in sample.paths)
     names = " · ".join(sample.paths)
     return f"<figure>{tags}<figcaption>{escape(sample.caption)}<br>{escape(names)}</figcaption></figure>"
 
 
 def thumbnail(path: str, read: Callable[[str], RGB], thumbnails: dict[str, str]) -> str:
-    """A small picture as an image in the page, or why there is none."""
+    """Return a small picture as an inline image, or the error if it cannot be read.
+
+    Args:
+        path: Of the picture.
+        read: Reads the picture of a path.
+        thumbnails: Already encoded, by path; extended in place.
+    """
     if path not in thumbnails:
         try:
             thumbnails[path] = picture_tag(shrunk(read(path)))
@@ -116,6 +143,7 @@ def thumbnail(path: str, read: Callable[[str], RGB], thumbnails: dict[str, str])
 
 
 def shrunk(image: RGB) -> RGB:
+    """Return the picture (H, W, 3), shrunk to the size of a thumbnail."""
     height, width = image.shape[:2]
     scale = min(1.0, SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

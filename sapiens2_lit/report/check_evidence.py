@@ -1,4 +1,4 @@
-"""The pictures behind a finding: the photograph with the labels of the entry that was found."""
+"""Draw the pictures behind a finding: the photograph with the labels of the entry."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,15 +18,15 @@ from sapiens2_lit.report.check_views import Picture, keypoints_view, label_views
 from sapiens2_lit.visualization.draw import side_by_side
 
 HEIGHT, WIDTH = 260, 360  # pixels of a picture at most
-_AROUND = 0.5  # of the picture's sides, how far beside it points and boxes are shown
-_PAPER = 90  # grey around the photograph
+_AROUND = 0.5  # share of the picture's sides; points and boxes farther outside are not shown
+_PAPER = 90  # gray around the photograph
 
 
 class Evidence:
-    """Finds and draws what examples of findings speak of.
+    """Finds and draws the examples of findings.
 
     Args:
-        data: of all datamodules.
+        data: Of all datamodules.
     """
 
     def __init__(self, data: Sequence[CheckedData]) -> None:
@@ -41,7 +41,7 @@ class Evidence:
                         self.dense.setdefault(str(dataset.folder / name), (dataset, index, part))
 
     def draw(self, example: Example) -> Picture | None:
-        """A picture of an example; None where there is none, or it cannot be decoded."""
+        """Return a picture of an example; None if there is none, or it cannot be decoded."""
         path = example.image or example.file
         if not path.lower().endswith(IMAGE_SUFFIXES):
             return None
@@ -58,7 +58,7 @@ class Evidence:
             return None
 
     def _draw_labels(self, path: str) -> Picture:
-        """The photograph and its labels beside each other; the photograph alone where these cannot be read."""
+        """Return photograph and labels side by side; the photograph alone if the labels cannot be read."""
         dataset, index, part = self.dense[path]
         stem = stem_of(str(dataset.names[index]))
         try:
@@ -74,7 +74,7 @@ def _small(path: str) -> Picture:
 
 
 def _draw_annotation(labels: PoseLabels, path: str, entry: str) -> Picture:
-    """A person's points and box as they stand in the file, with what lies beside the photograph."""
+    """Return a person's points and box as they are in the file, including those beside the photograph."""
     rows = np.flatnonzero(labels.annotation_id.astype(str) == entry.removeprefix("annotation "))
     image = read_image(Path(path))
     if not len(rows):
@@ -95,7 +95,7 @@ def _draw_annotation(labels: PoseLabels, path: str, entry: str) -> Picture:
 
 
 def _margins(corners: npt.NDArray[np.floating], width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom pixels to add so that the corners are seen, at most half of the picture."""
+    """Return left, top, right and bottom pixels to add so that the corners are visible, at most half of the picture."""
     if not len(corners):
         return 0, 0, 0, 0
     low, high = corners.min(axis=0), corners.max(axis=0)

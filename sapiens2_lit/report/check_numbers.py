@@ -1,4 +1,4 @@
-"""Numbers of the page of `sapiens2-lit check`: what the labels of each kind hold, as tables and histograms."""
+"""Summarize the labels of each kind as tables and histograms, for the page of `sapiens2-lit check`."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -29,14 +29,14 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 320, 130, 10, 20, 14
 
 @dataclass(frozen=True)
 class Numbers:
-    """What is known of one subject: a title and pieces of HTML."""
+    """The summary of one subject: a title and pieces of HTML."""
 
     title: str
     parts: list[str]
 
 
 def numbers_of(subjects: Sequence[Subject]) -> Iterator[Numbers]:
-    """Tables and histograms of each subject that has some."""
+    """Yield tables and histograms of each subject that has some."""
     for subject in subjects:
         for kind, describe in _KINDS.items():
             if isinstance(subject, kind) and (parts := describe(subject)):
@@ -56,7 +56,7 @@ def _pose(labels: PoseLabels) -> list[str]:
     charts = [
         histogram("height of the boxes", box[:, 3], "pixels"),
         histogram("width of the boxes", box[:, 2], "pixels"),
-        histogram("points labelled on a person", taught[:, known].sum(axis=1), "points"),
+        histogram("labeled points of a person", taught[:, known].sum(axis=1), "points"),
         histogram("people in a picture that has some", people[people > 0], "people"),
     ]
     cells: list[tuple[str, ...]] = []
@@ -85,7 +85,7 @@ def _masks(subject: MaskLabels) -> list[str]:
         for index, name in enumerate(subject.classes.names)
     ]
     ignored = share(total[-1] / max(int(total.sum()), 1))
-    rows.append(("(does not count)", f"{ignored} of all", str(int(files[-1]))))
+    rows.append(("(ignored)", f"{ignored} of all", str(int(files[-1]))))
     return [tables(("class", "pixels", f"files of {len(looked)}"), rows)]
 
 
@@ -110,7 +110,7 @@ def _depths(subject: DepthLabels) -> list[str]:
     charts = [
         histogram("median of a picture's depth", np.array([one.median for one in facts]), unit),
         histogram("farthest depth of a picture", np.array([one.farthest for one in facts]), unit),
-        histogram("pixels that count", np.array([100 * one.counted for one in facts]), "% of a picture"),
+        histogram("valid pixels", np.array([100 * one.counted for one in facts]), "% of a picture"),
     ]
     return _side_by_side(charts)
 
@@ -148,12 +148,12 @@ assert all(issubclass(kind, LabelFiles | PoseLabels) for kind in _KINDS)
 
 
 def share(value: float) -> str:
-    """A share in per cent."""
+    """Return a share in percent."""
     return "<0.01 %" if 0 < value < 1e-4 else f"{100 * value:.3g} %"
 
 
 def bar(value: float) -> str:
-    """A share of 1 as a bar."""
+    """Return a share of 1 as a bar."""
     return f'<span class="bar" style="width:{100 * min(max(float(value), 0), 1) * 0.8:.1f}px"></span>'
 
 
@@ -163,7 +163,13 @@ def _side_by_side(charts: Sequence[str]) -> list[str]:
 
 
 def histogram(title: str, values: npt.NDArray[Any], unit: str) -> str:
-    """A histogram in SVG with its range and median; empty where there are no finite values."""
+    """Return a histogram as SVG with its range and median; empty without finite values.
+
+    Args:
+        title: Of the chart.
+        values: Of any shape.
+        unit: Of the values.
+    """
     values = np.asarray(values, dtype=np.float64)
     values = values[np.isfinite(values)]
     if not len(values):

@@ -1,4 +1,4 @@
-"""The page of `sapiens2-lit check`: findings first, then what is taught, as one HTML file that needs no other."""
+"""Build the page of `sapiens2-lit check`: findings, then what is taught, as one HTML file that needs no other."""
 
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
@@ -39,13 +39,13 @@ def build_check_page(
     data: Sequence[CheckedData],
     progress: Callable[[str], None] = lambda what: None,
 ) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
-        title: on top.
-        report: all findings.
-        data: of each datamodule.
-        progress: called with what is drawn next.
+        title: At the top.
+        report: All findings.
+        data: Of each datamodule.
+        progress: Called with the name of the next part.
     """
     evidence = Evidence(data)
     progress("findings")
@@ -69,14 +69,14 @@ def build_check_page(
 
 
 def summary(report: Report) -> str:
-    """How many findings there are of each severity, in words."""
+    """Return the number of findings of each severity, in words."""
     notes = len(report.findings) - len(report.errors) - len(report.warnings)
     sizes = ((len(report.errors), "error"), (len(report.warnings), "warning"), (notes, "note"))
     return ", ".join(f"{size} {name}{'' if size == 1 else 's'}" for size, name in sizes)
 
 
 def finding_part(finding: Finding, evidence: Evidence) -> str:
-    """One finding with its examples, their pictures and the remedy."""
+    """Return one finding with its examples, their pictures and the remedy."""
     level = "allowed" if finding.allowed else finding.severity
     badge = f"allowed {finding.severity}" if finding.allowed else finding.severity
     count = f"{finding.count} of {finding.total}" if finding.total else str(finding.count or "")
@@ -105,7 +105,7 @@ def finding_part(finding: Finding, evidence: Evidence) -> str:
 
 
 def data_parts(data: CheckedData, progress: Callable[[str], None]) -> list[str]:
-    """One datamodule: what it teaches, numbers, photographs with labels, what the network gets."""
+    """Return the part on one datamodule: what it teaches, numbers, labeled photographs, and what the network sees."""
     parts = [f"<h3>{escape(data.name)}</h3>"] if data.name else []
     if data.taught:
         parts.append(f'<pre class="taught">{escape(data.taught)}</pre>')
@@ -129,18 +129,18 @@ def data_parts(data: CheckedData, progress: Callable[[str], None]) -> list[str]:
 
 
 def rows_part(title: str, rows: Iterable[Row]) -> list[str]:
-    """Samples under a title; nothing where there are none."""
+    """Return samples below a title; nothing if there are none."""
     found = [row_part(row) for row in rows]
     return [f'<h3>{escape(title)}</h3><div class="strip">', *found, "</div>"] if found else []
 
 
 def row_part(row: Row) -> str:
-    """One sample: its name, its facts, its pictures."""
+    """Return one sample: its name, its facts, its pictures."""
     figures = "".join(figure_of(picture_tag(view), name) for name, view in row.views.items())
     facts = "".join(f"<p>{escape(fact)}</p>" for fact in row.facts)
     return f'<div class="row"><h4>{escape(row.name)}</h4>{facts}<div class="strip">{figures}</div></div>'
 
 
 def figure_of(tag: str, caption: str) -> str:
-    """A picture above its caption."""
+    """Return a picture above its caption."""
     return f"<figure>{tag}<figcaption>{escape(caption.strip())}</figcaption></figure>"

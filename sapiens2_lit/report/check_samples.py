@@ -1,4 +1,4 @@
-"""Samples for the page of `sapiens2-lit check`: photographs with their labels, and what the network gets."""
+"""Draw samples for the page of `sapiens2-lit check`: photographs with labels, and what the network sees."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ from sapiens2_lit.report.check_views import (
 from sapiens2_lit.visualization.draw_dense import draw_normals
 
 HEIGHT, WIDTH = 400, 560  # pixels of a view at most
-_EPOCHS = 16  # in which a mirrored view is looked for
+_EPOCHS = 16  # number of epochs to search for a mirrored view
 _BOX = (255, 190, 0)
 
 
@@ -42,13 +42,13 @@ class CheckedData:
     """The data of one datamodule.
 
     Attributes:
-        name: of the dataset, where there are several; else empty.
-        datasets: by split.
-        subjects: what checks look at.
-        sample: `sample(split, index, epoch)` is a sample as the network gets it.
-        skeleton: vocabulary of the keypoints, or None.
-        classes: vocabulary of the masks, or None.
-        taught: what is taught, in a few lines.
+        name: Of the dataset if there are several, else empty.
+        datasets: By split.
+        subjects: What the checks look at.
+        sample: `sample(split, index, epoch)` returns a sample as the network sees it.
+        skeleton: Vocabulary of the keypoints, or None.
+        classes: Vocabulary of the masks, or None.
+        taught: What is taught, in a few lines.
     """
 
     name: str
@@ -62,7 +62,7 @@ class CheckedData:
 
 @dataclass
 class Row:
-    """One sample on the page: its file, what is to be said of it, and pictures by title."""
+    """One sample on the page: its file, pictures by title, and facts."""
 
     name: str
     views: dict[str, Picture] = field(default_factory=dict)
@@ -70,7 +70,13 @@ class Row:
 
 
 def original_rows(data: CheckedData, split: str, count: int) -> Iterator[Row]:
-    """Photographs of a split with their labels, evenly spaced."""
+    """Yield photographs of a split with their labels, evenly spaced.
+
+    Args:
+        data: Of the datamodule.
+        split: Its name.
+        count: Number of photographs.
+    """
     dataset = data.datasets[split]
     if isinstance(dataset, DenseDataset):
         for index in Sampling(count).pick(range(len(dataset))):
@@ -88,13 +94,19 @@ def original_rows(data: CheckedData, split: str, count: int) -> Iterator[Row]:
 
 
 def network_rows(data: CheckedData, split: str, count: int) -> Iterator[Row]:
-    """Samples of a split as the network gets them; of training each in two epochs and once mirrored."""
+    """Yield samples of a split as the network sees them; training samples in two epochs and once mirrored.
+
+    Args:
+        data: Of the datamodule.
+        split: Its name.
+        count: Number of samples.
+    """
     for index in Sampling(count).pick(range(len(data.datasets[split]))):
         yield _tried(f"{split} {index}", _network_row, data, split, index)
 
 
 def _tried(name: str, make: Callable[..., Row], *args: Any) -> Row:
-    """A row, or what keeps it from being drawn: what is wrong with single files is for the checks to tell."""
+    """Return a row, or the error that prevents it from being drawn; the checks report errors of single files."""
     try:
         return make(*args)
     except SapiensError as error:
@@ -126,16 +138,16 @@ def _add_seen(row: Row, sample: Sample, data: CheckedData, when: str) -> None:
     }
     row.views |= {f"{title}, {how}": _fit(view) for title, view in views.items()}
     if (seen := valid_view(sample)) is not None:
-        row.views[f"{seen[1]:.0%} counts, {when}"] = _fit(seen[0])
+        row.views[f"{seen[1]:.0%} valid, {when}"] = _fit(seen[0])
     if "keypoints" in sample:
         points = sample["keypoints"]
         row.facts.append(
-            f"{when}: {int((points[:, 2] > 0).sum())} of {len(points)} points are labelled in the crop"
+            f"{when}: {int((points[:, 2] > 0).sum())} of {len(points)} points are labeled in the crop"
         )
 
 
 def is_mirrored(affine: torch.Tensor) -> bool:
-    """Whether an affine (2, 3) mirrors."""
+    """Return whether an affine (2, 3) mirrors."""
     return bool(torch.det(affine[:, :2]) < 0)
 
 
@@ -170,7 +182,7 @@ def _dense_row(dataset: DenseDataset, index: int, data: CheckedData) -> Row:
 def _normals_beside(
     path: Path, stem: str, sources: Sequence[LabelSource], size: tuple[int, int], sample: Sample
 ) -> dict[str, Picture]:
-    """The normals of the depth beside normals, in their colors: both pictures must be alike."""
+    """Return the normals of the depth beside normals, in their colors: both pictures must look alike."""
     for source in sources:
         if isinstance(source, NormalFolder):
             beside = normals_of_depth(source.folder.parent, path, stem, size)
@@ -211,10 +223,17 @@ def _pose_row(dataset: PoseDataset, source: int, image: int, data: CheckedData) 
 def scaled_sample(
     path: Path, stem: str, sources: Sequence[LabelSource], height: int = HEIGHT, width: int = WIDTH
 ) -> tuple[dict[str, Any], tuple[int, int]]:
-    """An image with its labels, made small, with the keys of the batch; and its (height, width) on disk.
+    """Return a shrunk image with its labels, with the keys of a batch, and its (height, width) on disk.
+
+    Args:
+        path: Of the image.
+        stem: Its name in the dataset.
+        sources: Of the labels.
+        height: Largest height in pixels.
+        width: Largest width in pixels.
 
     Raises:
-        DataError: naming the file that cannot be read.
+        DataError: Naming the file that cannot be read.
     """
     image = read_image(path)
     size = (image.shape[0], image.shape[1])
@@ -228,12 +247,17 @@ def scaled_sample(
 
 
 def image_of(sample: Sample) -> Picture:
-    """The image of a sample, RGB (H, W, 3)."""
+    """Return the image of a sample, RGB (H, W, 3)."""
     return np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
 
 
 def draw_box(picture: Picture, box: npt.NDArray[np.floating]) -> None:
-    """Draw x, y, width, height into a picture."""
+    """Draw a box into a picture, in place.
+
+    Args:
+        picture: RGB (H, W, 3).
+        box: (4,) x, y, width, height.
+    """
     if not np.isfinite(box).all():
         return
     x, y, right, bottom = (

@@ -1,4 +1,4 @@
-"""One sample with its labels as pictures, each kind by a title; all RGB uint8."""
+"""Draw one sample with its labels, each kind by a title; all pictures are RGB uint8."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,20 +22,20 @@ from sapiens2_lit.vocabularies.tasks import map_kinds
 Picture = npt.NDArray[np.uint8]
 Sample = Mapping[str, Any]
 
-_ASSUMED_ANGLE = 50.0  # degrees of view, where no camera is known
+_ASSUMED_ANGLE = 50.0  # degrees of view, if no camera is known
 _VISIBLE, _OCCLUDED = 2, 1
-_GREEN = (0.05, 0.35, 0.2)  # what a matte is put on, beside the checkerboard
+_GREEN = (0.05, 0.35, 0.2)  # second background of mattes, beside the checkerboard
 _RED = (200, 30, 30)
-_STRIPES = 12  # pixels, of what does not count
+_STRIPES = 12  # pixels, over invalid pixels
 
 
 def label_views(sample: Sample, skeleton: Any, classes: Any) -> dict[str, Picture]:
-    """The labels of a sample with the keys of the batch, unbatched, as pictures as large as the sample.
+    """Return the labels of an unbatched sample with the keys of a batch, as pictures of the sample's size.
 
     Args:
-        sample: image (3, H, W) uint8 and its labels.
-        skeleton: vocabulary of its keypoints, if it has some.
-        classes: vocabulary of its segmentation, if it has one.
+        sample: Image (3, H, W) uint8 and its labels.
+        skeleton: Vocabulary of its keypoints, or None.
+        classes: Vocabulary of its segmentation, or None.
     """
     image = np.ascontiguousarray(sample["image"].permute(1, 2, 0).cpu().numpy())
     views: dict[str, Picture] = {}
@@ -83,14 +83,23 @@ def _mattes(image: Picture, sample: Sample) -> dict[str, Picture]:
 
 
 def keypoints_view(image: Picture, points: npt.NDArray[np.floating], skeleton: Any) -> Picture:
-    """The points of one person: visible ones in full, occluded ones faint."""
+    """Draw the points of one person: visible ones in full, occluded ones faint.
+
+    Args:
+        image: RGB (H, W, 3).
+        points: (K, 3) x, y in its pixels and visibility.
+        skeleton: Vocabulary of the points.
+    """
     every = draw_keypoints(image, points, skeleton, threshold=_OCCLUDED)
     seen = draw_keypoints(image, points, skeleton, threshold=_VISIBLE)
     return np.asarray(cv2.addWeighted(every, 0.4, seen, 0.6, 0), dtype=np.uint8)
 
 
 def valid_view(sample: Sample) -> tuple[Picture, float] | None:
-    """What counts, with red stripes over what does not, and its share; None where a sample does not say."""
+    """Return the image with red stripes over invalid pixels, and the share of valid ones.
+
+    None if the sample does not tell.
+    """
     if "valid" in sample:
         counts = sample["valid"][0].cpu().numpy().astype(bool)
     elif "segmentation" in sample:
@@ -106,7 +115,7 @@ def valid_view(sample: Sample) -> tuple[Picture, float] | None:
 
 
 def unproject(depth: npt.NDArray[np.floating], intrinsics: Tensor | None) -> npt.NDArray[np.floating]:
-    """Points (H, W, 3) of depth (H, W) along the rays of a camera (3, 3), or of one that is assumed."""
+    """Return points (H, W, 3) of depth (H, W) along the rays of a camera (3, 3), or of an assumed one."""
     height, width = depth.shape
     if intrinsics is None:
         focal = max(height, width) / 2 / np.tan(np.radians(_ASSUMED_ANGLE) / 2)
@@ -120,7 +129,7 @@ def unproject(depth: npt.NDArray[np.floating], intrinsics: Tensor | None) -> npt
 
 
 def miss_of_camera(sample: Sample) -> float | None:
-    """Median distance in pixels between where points lie in the picture and where the camera sees them.
+    """Return the median distance between points' pixels and their projections by the camera, in pixels.
 
     None for samples without points and camera.
     """
@@ -136,7 +145,13 @@ def miss_of_camera(sample: Sample) -> float | None:
 
 
 def shrink_to(picture: Picture, height: int, width: int) -> Picture:
-    """The picture no higher and no wider than that."""
+    """Return the picture (H, W, 3), at most this high and wide.
+
+    Args:
+        picture: RGB (H, W, 3).
+        height: In pixels.
+        width: In pixels.
+    """
     scale = min(height / picture.shape[0], width / picture.shape[1])
     if scale >= 1:
         return picture

@@ -1,4 +1,4 @@
-"""What the page is made of, collected while a model is tested."""
+"""Collect the content of the page while a model is tested."""
 
 import time
 from pathlib import Path
@@ -31,19 +31,19 @@ from sapiens2_lit.training.module import SapiensModule
 from sapiens2_lit.training.validation_metrics import evaluated_only
 
 PAGE = "report.html"
-_TILES = 3  # of a head at most
+_TILES = 3  # at most for each head
 
 
 class HtmlReport(L.Callback):
-    """Writes `FOLDER/report.html` when a model was tested: metrics, curves, the worst and median samples, the config.
+    """Write `FOLDER/report.html` after a test: metrics, curves, the worst and median samples, the configuration.
 
     Args:
-        folder: where the page is written.
-        run: folder of the run whose training curves it shows, None for no curves.
-        samples: how many of the worst, and of those around the median, it shows of each head.
+        folder: Where the page is written.
+        run: Folder of the run whose training curves it shows; None for no curves.
+        samples: Number of the worst samples, and of those around the median, of each head.
 
     Raises:
-        SettingError: the folder cannot be written to; or, when the test starts, its data have no fixed order.
+        SettingError: The folder cannot be written to; or, when the test starts, its data have no fixed order.
     """
 
     def __init__(self, folder: str, run: Path | None = None, samples: int = 6) -> None:
@@ -89,7 +89,14 @@ class HtmlReport(L.Callback):
                 self.ranked.setdefault(name, []).append(Ranked(loss, source, index, sample))
 
     def count_mistakes(self, name: str, head: Head, outputs: Outputs, batch: Batch) -> None:
-        """Count what is taken for what, but on samples that another process counts."""
+        """Count confusions on the samples that this process evaluates.
+
+        Args:
+            name: Of the head.
+            head: The head.
+            outputs: Its raw outputs, (B, ...).
+            batch: With labels.
+        """
         mistakes = self.mistakes[name]
         if mistakes.classes is None and mistakes.skeleton is None:
             return
@@ -101,9 +108,9 @@ class HtmlReport(L.Callback):
             mistakes.update(head.predict(own, in_input_pixels), evaluated)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw the chosen samples, while averages are still in the place of the weights.
+        """Draw the chosen samples while averaged weights are still in place.
 
-        All processes draw the same ones: where the model is split among them, each has a part in every prediction.
+        All processes draw the same ones: if the model is sharded, each takes part in every prediction.
         """
         assert isinstance(pl_module, SapiensModule)
         self.ranked = merge(gather_over_ranks(self.ranked))
@@ -123,6 +130,16 @@ class HtmlReport(L.Callback):
     def draw(
         self, trainer: L.Trainer, module: SapiensModule, name: str, head: Head, found: Ranked, title: str
     ) -> Sample:
+        """Predict one sample again and draw it.
+
+        Args:
+            trainer: Of the test.
+            module: That is tested.
+            name: Of the head.
+            head: The head.
+            found: The sample.
+            title: Its name on the page.
+        """
         assert self.samples is not None
         batch = moved(collate([self.samples.again(found)]), module.device)
         batch.pop("evaluated", None)
@@ -157,7 +174,14 @@ class HtmlReport(L.Callback):
 
 
 def loss_of(head: Head, outputs: Outputs, batch: Batch, row: int) -> float:
-    """The sum of the head's loss terms for one sample of a batch."""
+    """Return the sum of the head's loss terms for one sample of a batch.
+
+    Args:
+        head: The head.
+        outputs: Its raw outputs, (B, ...).
+        batch: With labels.
+        row: Of the sample.
+    """
     alone = torch.arange(len(batch["image"]), device=batch["image"].device) == row
     own, sample = evaluated_only(outputs, {**batch, "evaluated": alone})
     terms = head.loss(own, sample)

@@ -1,4 +1,4 @@
-"""Runs side by side: one HTML file that needs no other file and no network."""
+"""Show runs side by side, in one HTML file that needs no other file and no network."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -21,7 +21,7 @@ OWN_STYLE = """
 
 
 def build_compare_page(runs: Sequence[Run]) -> str:
-    """The page as HTML: scores, settings that differ, metrics, curves, and pictures of the last validations."""
+    """Return the page as HTML: scores, settings that differ, metrics, curves, and pictures of the last validations."""
     title = f"{len(runs)} runs"
     parts = [f"<h1>{title}</h1>", overview(runs), "<h2>Settings that differ</h2>", settings_table(runs)]
     parts += ["<h2>Metrics at the best step</h2>", metrics_table([run.at_best() for run in runs], runs)]
@@ -36,14 +36,17 @@ def build_compare_page(runs: Sequence[Run]) -> str:
 
 
 def color(place: int) -> str:
+    """Return the color of a run, by its place."""
     return COLORS[place % len(COLORS)]
 
 
 def named(place: int, run: Run) -> str:
+    """Return a run's name behind its color."""
     return f'<span class="run" style="background:{color(place)}"></span>{escape(run.name)}'
 
 
 def overview(runs: Sequence[Run]) -> str:
+    """Return a table of steps and best scores."""
     rows = []
     for place, run in enumerate(runs):
         best = run.best
@@ -56,6 +59,7 @@ def overview(runs: Sequence[Run]) -> str:
 
 
 def settings_table(runs: Sequence[Run]) -> str:
+    """Return a table of settings that differ."""
     found = differing(runs)
     if not found:
         return "<p>None.</p>"
@@ -64,11 +68,12 @@ def settings_table(runs: Sequence[Run]) -> str:
 
 
 def said(value: Any) -> str:
+    """Return a value as text."""
     return "–" if value is None else str(value)
 
 
 def metrics_table(found: Sequence[Mapping[str, float]], runs: Sequence[Run]) -> str:
-    """Rows of metrics; those of single classes and keypoints are left out."""
+    """Return a table of metrics without those of single classes and keypoints."""
     names = list(dict.fromkeys(name for metrics in found for name in metrics))
     shown = [name for name in names if name.removeprefix("val/").count("/") <= 1]
     rows = [(name, *(number(metrics.get(name)) for metrics in found)) for name in shown]
@@ -76,10 +81,12 @@ def metrics_table(found: Sequence[Mapping[str, float]], runs: Sequence[Run]) -> 
 
 
 def legend(runs: Sequence[Run]) -> str:
+    """Return the names of all runs behind their colors."""
     return "<p>" + " &emsp; ".join(named(place, run) for place, run in enumerate(runs)) + "</p>"
 
 
 def curves_part(runs: Sequence[Run]) -> str:
+    """Return the curves of all runs, one chart for each metric."""
     names = list(dict.fromkeys(name for run in runs for name in run.curves))
     first = [name for name in ("train/loss", "val/loss", "val/score") if name in names]
     rest = [name for name in names if name.startswith("val/") and name.count("/") == 2]
@@ -90,7 +97,7 @@ def curves_part(runs: Sequence[Run]) -> str:
 
 
 def draw_together(name: str, curves: Sequence[Curve]) -> str:
-    """One measure of several runs in one coordinate system, as SVG."""
+    """Draw one metric of several runs in one chart, as SVG."""
     points = [point for curve in curves for point in curve]
     low, high = min(value for _, value in points), max(value for _, value in points)
     first, last = min(step for step, _ in points), max(step for step, _ in points)
@@ -116,7 +123,7 @@ def draw_together(name: str, curves: Sequence[Curve]) -> str:
 
 
 def pictures_parts(runs: Sequence[Run]) -> list[str]:
-    """For each head the first validation samples, as each run predicts them at its end."""
+    """Return the first validation samples of each head, as each run predicts them at its end."""
     found = [run.pictures() for run in runs]
     heads = list(dict.fromkeys(head for pictures in found for head in pictures))
     parts = []
@@ -136,7 +143,7 @@ def pictures_parts(runs: Sequence[Run]) -> list[str]:
 
 
 def other_data(runs: Sequence[Run]) -> bool:
-    """Whether settings of the data differ that may change which samples validation has, or their order."""
+    """Return whether settings differ that may change the validation samples or their order."""
     words = ("root", "val", "fold", "seed", "class_path", "detections", "box", "samples")
     names = [name for name in differing(runs) if name.startswith("data.")]
     return any(name.rpartition(".")[2].startswith(words) for name in names)

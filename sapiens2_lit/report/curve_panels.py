@@ -1,4 +1,4 @@
-"""Curves of a run as SVG: training and validation in one coordinate system, one group a head."""
+"""Draw curves of a run as SVG: training and validation in one chart, grouped by head."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -14,7 +14,7 @@ OVERVIEW, RUN = "Overview", "Learning rate and speed"
 
 
 def grouped(curves: Mapping[str, Curve], heads: Sequence[str]) -> dict[str, list[Panel]]:
-    """Panels by group: losses and the score first, then each head, then how the run went."""
+    """Return panels by group: first losses and score, then each head, then learning rate and speed."""
     groups: dict[str, list[Panel]] = {name: [] for name in (OVERVIEW, *heads, RUN)}
     for panel in panels_of(curves):
         head = panel.title.partition("/")[0]
@@ -24,7 +24,7 @@ def grouped(curves: Mapping[str, Curve], heads: Sequence[str]) -> dict[str, list
 
 
 def draw_groups(curves: Mapping[str, Curve], heads: Sequence[str]) -> str:
-    """All groups as HTML; those behind the first are folded where there are many heads."""
+    """Return all groups as HTML; those behind the second one are folded."""
     parts = []
     for place, (name, panels) in enumerate(grouped(curves, heads).items()):
         drawn = "".join(draw_panel(panel, name) for panel in panels)
@@ -36,7 +36,7 @@ def draw_groups(curves: Mapping[str, Curve], heads: Sequence[str]) -> str:
 
 
 def draw_panel(panel: Panel, group: str = "") -> str:
-    """One panel as SVG, with a grid at round numbers and its best point marked."""
+    """Draw one panel as SVG, with a grid at round numbers and its best point marked."""
     steps = [step for curve in panel.curves.values() for step, _ in curve]
     first, last = min(steps), max(steps)
     low, high = span(panel)
@@ -79,7 +79,7 @@ def draw_panel(panel: Panel, group: str = "") -> str:
 
 
 def _best(best: tuple[int, float], place: tuple[float, float]) -> str:
-    """The best point and its words, below it where there is no room above, and inside the panel."""
+    """Draw the best point and its text, inside the panel, below the point if there is no room above."""
     x, y = place
     anchor = "end" if x > WIDTH * 0.6 else "start" if x < WIDTH * 0.3 else "middle"
     words = f"best {best[1]:.4g} at step {best[0]:,}"

@@ -1,4 +1,4 @@
-"""The curves of a run as one picture, out of its table of numbers: what `curves.png` shows."""
+"""Draw the curves of a run's table of metrics as one picture, `curves.png`."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,20 +20,20 @@ OTHERS: tuple[Color, ...] = ((32, 99, 201), (214, 106, 31), (46, 139, 87), (150,
 _INK, _FAINT, _PAPER, _BEST = (40, 44, 52), (226, 229, 234), (255, 255, 255), (214, 60, 60)
 _WIDTH, _HEIGHT = 400, 250  # of a panel
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 34, 28  # of the plot in it
-_FINE = 2  # drawn so many times as large, and shrunk: smooth lines
+_FINE = 2  # drawn this many times as large, then shrunk, for smooth lines
 _COLUMNS = 3
 _METRICS = 6  # panels of a head at most
-_SPIKES = 2.0  # per cent of a training curve that may lie above the panel
+_SPIKES = 2.0  # percent of a training curve that may lie above the panel
 
 
 @dataclass
 class Panel:
-    """Curves in one coordinate system.
+    """Curves in one chart.
 
     Attributes:
-        title: on top.
-        curves: by name.
-        best: a point to mark, and what is written to it.
+        title: At the top.
+        curves: By name.
+        best: The step and value to mark; None for none.
     """
 
     title: str
@@ -42,9 +42,9 @@ class Panel:
 
 
 def curves_of(rows: Sequence[Mapping[str, str]]) -> dict[str, Curve]:
-    """The columns of a `metrics.csv` as curves by name; what is no finite number is left out.
+    """Return the columns of a `metrics.csv` as curves by name, without values that are not finite.
 
-    Steps are counted from 1, as in the names of checkpoints: a row's number is of the steps done before it.
+    Steps are counted from 1, as in the names of checkpoints: a row's number is that of the steps before it.
     """
     found: dict[str, Curve] = {}
     for row in rows:
@@ -57,7 +57,13 @@ def curves_of(rows: Sequence[Mapping[str, str]]) -> dict[str, Curve]:
 def panels_of(
     curves: Mapping[str, Curve], higher_is_better: bool = True, monitor: str = "val/score"
 ) -> list[Panel]:
-    """What is shown: losses, the score with its best, of each head what validation says, rates and speed."""
+    """Return the panels to draw: losses, score with its best value, each head's validation metrics, rates and speed.
+
+    Args:
+        curves: By name.
+        higher_is_better: Whether a higher `monitor` is better.
+        monitor: Name of the metric that chooses the best checkpoint.
+    """
     panels = [_both(curves, "loss", "loss")]
     if score := curves.get(monitor):
         pick = max if higher_is_better else min
@@ -82,7 +88,7 @@ def panels_of(
 
 
 def telling(names: Sequence[str], curves: Mapping[str, Curve]) -> list[str]:
-    """Names of metrics but for those with the same curve as one before, such as AP50 where all are 0."""
+    """Return the names of metrics without those whose curve equals an earlier one, such as AP50 if all are 0."""
     kept: dict[tuple[tuple[int, float], ...], str] = {}
     for name in names:
         kept.setdefault(tuple(curves[f"{VAL}/{name}"]), name)
@@ -90,7 +96,7 @@ def telling(names: Sequence[str], curves: Mapping[str, Curve]) -> list[str]:
 
 
 def draw_panels(panels: Sequence[Panel], title: str = "") -> np.ndarray:
-    """The panels in rows of three, RGB uint8 (H, W, 3)."""
+    """Return the panels in rows of three, RGB uint8 (H, W, 3)."""
     head = 30 if title else 0
     columns = min(_COLUMNS, max(1, len(panels)))
     size = (columns * _WIDTH, head + -(-len(panels) // columns) * _HEIGHT)
@@ -101,11 +107,17 @@ def draw_panels(panels: Sequence[Panel], title: str = "") -> np.ndarray:
     for place, panel in enumerate(panels):
         row, column = divmod(place, columns)
         _draw(pen, panel, column * _WIDTH * _FINE, (head + row * _HEIGHT) * _FINE)
-    return np.asarray(sheet.resize(size, Image.Resampling.LANCZOS))
+    return np.asarray(sheet.reduce(_FINE))
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
-    """Round numbers between two, about `count` of them."""
+    """Return about `count` round numbers between two numbers.
+
+    Args:
+        low: The lower one.
+        high: The higher one.
+        count: Wanted number.
+    """
     if not high > low:
         return [low]
     rough = (high - low) / count
@@ -121,7 +133,7 @@ def _both(curves: Mapping[str, Curve], name: str, title: str) -> Panel:
 
 
 def span(panel: Panel) -> tuple[float, float]:
-    """From where to where the values go, but for single spikes of training."""
+    """Return the range of the values, without single spikes of training."""
     lows, highs = [], []
     for name, curve in panel.curves.items():
         values = [value for _, value in curve]

@@ -1,4 +1,4 @@
-"""Curves of a run, out of TensorBoard's events."""
+"""Read the curves of a run from TensorBoard's events."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ _POINTS = 500  # drawn at most
 
 
 def read_curves(run: Path) -> dict[str, Curve]:
-    """What a run logged in training and validation, by name; of a step that was run twice the later value."""
-    # imported here: it takes seconds that others who draw curves need not wait
+    """Return what a run logged in training and validation, by name; if a step was repeated, the later value."""
+    # imported here, since it takes seconds, which other users of curves do not need
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run), size_guidance={"scalars": _POINTS * 20}).Reload()
@@ -22,6 +22,6 @@ def read_curves(run: Path) -> dict[str, Curve]:
 
 
 def thin(curve: Curve) -> Curve:
-    """At most 500 points, the last one among them."""
+    """Return at most 500 points, the last one among them."""
     stride = -(-len(curve) // _POINTS)
     return curve[::stride] if (len(curve) - 1) % stride == 0 else [*curve[::stride], curve[-1]]

@@ -1,4 +1,4 @@
-"""What a training learns from, as one picture: samples with their labels as they lie on the disk."""
+"""Draw what a training learns from as one picture: samples with their labels as they are on disk."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -10,16 +10,18 @@ from sapiens2_lit.report.check_views import Picture, label_views, shrink_to
 from sapiens2_lit.visualization.draw import contact_sheet, side_by_side
 
 HEIGHT, WIDTH = 320, 420  # pixels of a view at most
-_LEFT_OUT = ("lit", "green", "beside")  # views that say the same in another way
+_LEFT_OUT = ("lit", "green", "beside")  # words in the titles of redundant views
 _ACROSS = 1700  # pixels of the sheet at most, unless one sample is wider
 
 
 def label_sheet(data: CheckedData, count: int) -> np.ndarray | None:
-    """Some training samples, each with its file's name and a picture of each kind of label; None without samples.
+    """Return some training samples with file name and a picture of each kind of label, RGB (H, W, 3).
+
+    None without samples.
 
     Args:
-        data: whose split `train` was read.
-        count: samples at most, evenly spaced.
+        data: With a split `train`.
+        count: Largest number of samples, evenly spaced.
     """
     rows = [*islice(original_rows(data, "train", count), count)] or [*islice(_made_rows(data, count), count)]
     strips = [_strip(row) for row in rows if row.views]
@@ -30,7 +32,7 @@ def label_sheet(data: CheckedData, count: int) -> np.ndarray | None:
 
 
 def _made_rows(data: CheckedData, count: int) -> Iterator[Row]:
-    """Samples of data that no files lie behind."""
+    """Yield samples of data without files."""
     length = len(data.datasets["train"])
     for index in range(0, length, max(1, length // count)):
         sample = data.sample("train", index, 0)
@@ -39,7 +41,7 @@ def _made_rows(data: CheckedData, count: int) -> Iterator[Row]:
 
 
 def _strip(row: Row) -> np.ndarray:
-    """One sample: the first view under the file's name, the others under what they show."""
+    """Return one sample: the first view below the file's name, the others below their titles."""
     views = {title: view for title, view in row.views.items() if not any(word in title for word in _LEFT_OUT)}
     titles = [row.name.rpartition("/")[2], *(title.partition(",")[0] for title in [*views][1:])]
     return side_by_side([_fit(view) for view in views.values()], titles)

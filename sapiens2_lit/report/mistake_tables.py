@@ -1,4 +1,4 @@
-"""Mistakes as tables: a confusion matrix of classes, the worst keypoints, left taken for right."""
+"""Show mistakes as tables: a confusion matrix of classes, the worst keypoints, and left-right confusions."""
 
 from collections.abc import Mapping
 from html import escape
@@ -13,17 +13,17 @@ _LEAST = 0.005  # shares below this are left blank
 
 
 def mistake_parts(mistakes: Mistakes | None, members: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """All that is known of a head's mistakes, as HTML.
+    """Return a head's mistakes as HTML; empty if there are none.
 
     Args:
-        mistakes: that were counted.
-        members: metrics of single keypoints, by name.
+        mistakes: The counts, or None.
+        members: Metrics of single keypoints, by name.
     """
     if mistakes is None:
         return []
     parts = []
     if mistakes.classes is not None and len(mistakes.present()) > 1:
-        parts += ["<h3>What is taken for what</h3>", confusion_table(mistakes)]
+        parts += ["<h3>Confusion of classes</h3>", confusion_table(mistakes)]
     if mistakes.skeleton is not None:
         parts += worst_keypoints(members)
         parts += left_right(mistakes)
@@ -31,7 +31,10 @@ def mistake_parts(mistakes: Mistakes | None, members: Mapping[str, Mapping[str, 
 
 
 def confusion_table(mistakes: Mistakes) -> str:
-    """Shares of each labelled class's pixels by predicted class; the greatest classes where there are many."""
+    """Return the shares of each labeled class's pixels by predicted class.
+
+    Only the largest classes if there are many.
+    """
     assert mistakes.classes is not None
     present = list(mistakes.present())
     counts = mistakes.confusion.numpy()
@@ -45,11 +48,11 @@ def confusion_table(mistakes: Mistakes) -> str:
     for row, name in enumerate(names):
         cells = "".join(_cell(float(share), row == column) for column, share in enumerate(shares[row]))
         pixels = f"{labelled[present[row]]:,}"
-        rows.append(f'<tr><th title="{pixels} labelled pixels">{escape(name)}</th>{cells}</tr>')
+        rows.append(f'<tr><th title="{pixels} labeled pixels">{escape(name)}</th>{cells}</tr>')
     return (
-        '<p class="note">Of the labelled pixels of each row, how many per cent are predicted as each column. '
+        '<p class="note">Percent of the pixels labeled as each row that are predicted as each column. '
         "Classes that occur in neither are left out.</p>"
-        f'<div class="matrix"><table><thead><tr><th>labelled \\ predicted</th>{turned}</tr></thead>'
+        f'<div class="matrix"><table><thead><tr><th>labeled \\ predicted</th>{turned}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -61,7 +64,7 @@ def _cell(share: float, hit: bool) -> str:
 
 
 def worst_keypoints(members: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """The keypoints that are found least often, by the strictest threshold of PCK at which any is found."""
+    """Return the keypoints that are found least often, by the strictest threshold of PCK at which any is found."""
     columns = sorted(
         {column for values in members.values() for column in values if column.startswith("PCK@")}
     )
@@ -72,7 +75,7 @@ def worst_keypoints(members: Mapping[str, Mapping[str, float]]) -> list[str]:
     worst = sorted(found, key=lambda name: (found[name], name))[:_SHOWN]
     rows = [_bar_row(name, found[name], "") for name in worst]
     threshold = column.partition("@")[2]
-    note = f"Share of labelled points that are found within {threshold} of the person's box ({column})."
+    note = f"Share of labeled points that are found within {threshold} of the person's box ({column})."
     return [
         "<h3>Worst keypoints</h3>",
         f'<p class="note">{note}</p>',
@@ -81,7 +84,7 @@ def worst_keypoints(members: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def left_right(mistakes: Mistakes) -> list[str]:
-    """The keypoints that are most often taken for those of the other side."""
+    """Return the keypoints that are most often confused with those of the other side."""
     seen = mistakes.sides_seen()
     if not seen:
         return []
@@ -96,7 +99,7 @@ def left_right(mistakes: Mistakes) -> list[str]:
         for one in swaps[:_SHOWN]
     ]
     table = f'<table class="bars">{"".join(rows)}</table>' if rows else ""
-    return ["<h3>Left taken for right</h3>", f'<p class="note">{note}</p>', table]
+    return ["<h3>Left-right confusions</h3>", f'<p class="note">{note}</p>', table]
 
 
 def _bar_row(name: str, share: float, words: str) -> str:

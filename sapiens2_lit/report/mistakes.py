@@ -1,4 +1,4 @@
-"""What a head takes for what: classes for other classes, left keypoints for right ones."""
+"""Count what a head confuses: classes with other classes, left keypoints with right ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from torch import Tensor
 from sapiens2_lit.heads.base import Batch, Head
 from sapiens2_lit.vocabularies import IGNORED, Classes, Skeleton
 
-_APART = 0.1  # of the person's box: partners closer than this are not told apart
+_APART = 0.1  # share of the person's box; closer partners are not told apart
 
 
 @dataclass(frozen=True)
 class Swaps:
-    """How often a keypoint was put nearer to its mirror partner.
+    """How often a keypoint was predicted nearer to its mirror partner.
 
     Attributes:
-        name: of the keypoint.
-        partner: of the other side's.
-        seen: labelled people whose two points lie apart.
-        swapped: of these, those whose prediction lies nearer to the partner's label.
+        name: Of the keypoint.
+        partner: Name of the keypoint of the other side.
+        seen: Labeled people whose two points lie apart.
+        swapped: Those of them whose prediction lies nearer to the partner's label.
     """
 
     name: str
@@ -30,15 +30,16 @@ class Swaps:
 
     @property
     def share(self) -> float:
+        """The share of people whose points were swapped."""
         return self.swapped / self.seen
 
 
 class Mistakes:
-    """Counts over all batches of a test of what one head takes for what.
+    """Counts of one head's confusions over all batches of a test.
 
     Args:
-        classes: of a head that predicts class maps, else None.
-        skeleton: of a head that predicts keypoints, else None.
+        classes: Of a head that predicts class maps, else None.
+        skeleton: Of a head that predicts keypoints, else None.
     """
 
     def __init__(self, classes: Classes | None, skeleton: Skeleton | None) -> None:
@@ -51,18 +52,18 @@ class Mistakes:
 
     @classmethod
     def of(cls, head: Head) -> "Mistakes":
-        """Fresh counts for a head, of what its targets tell."""
+        """Return empty counts for a head, for what its targets allow."""
         return cls(
             head.classes if "segmentation" in head.targets else None,
             head.skeleton if "keypoints" in head.targets else None,
         )
 
     def update(self, prediction: dict[str, Tensor], batch: Batch) -> None:
-        """Take in a batch.
+        """Add a batch.
 
         Args:
-            prediction: in pixels of the input: `segmentation` (B, H, W) or `keypoints` (B, K, 3).
-            batch: labels under the same keys, and `box` and `affine` where there are people.
+            prediction: In pixels of the input: `segmentation` (B, H, W) or `keypoints` (B, K, 3).
+            batch: Labels under the same keys; also `box` and `affine` for people.
         """
         if self.classes is not None and "segmentation" in prediction:
             self._count_classes(prediction["segmentation"].cpu().long(), batch["segmentation"].cpu().long())
@@ -91,12 +92,17 @@ class Mistakes:
         self.sides += torch.stack([seen.sum(0), (seen & (to_partner < to_own)).sum(0)])
 
     def add(self, confusion: Tensor, sides: Tensor) -> None:
-        """Add what another process has counted."""
+        """Add the counts of another process.
+
+        Args:
+            confusion: (C, C) pixels by label and prediction.
+            sides: (2, K) people with both points apart, and those of them who are swapped.
+        """
         self.confusion = self.confusion + confusion
         self.sides = self.sides + sides
 
     def swaps(self) -> list[Swaps]:
-        """Keypoints that were taken for their mirror partner at least once, the greatest share first."""
+        """Return the keypoints that were swapped with their mirror partner at least once, largest share first."""
         if self.skeleton is None:
             return []
         names, swap = self.skeleton.keypoints, self.skeleton.swap
@@ -108,9 +114,9 @@ class Mistakes:
         return sorted(found, key=lambda one: (-one.share, one.name))
 
     def sides_seen(self) -> int:
-        """Keypoints that could have been taken for those of the other side."""
+        """Return the number of keypoints that could have been swapped."""
         return int(self.sides[0].sum())
 
     def present(self) -> Sequence[int]:
-        """Classes that occur in labels or predictions."""
+        """Return the classes that occur in labels or predictions."""
         return torch.nonzero(self.confusion.sum(0) + self.confusion.sum(1)).flatten().tolist()

@@ -1,4 +1,4 @@
-"""Where a tested model comes from: data, networks, size, dates and durations, and the curves of its training."""
+"""Describe where a tested model comes from: data, networks, size, dates and durations, and its training curves."""
 
 import time
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ from sapiens2_lit.visualization.words import count, duration
 def facts_of(
     trainer: L.Trainer, module: SapiensModule, run: Path | None, tested: int, seconds: float
 ) -> dict[str, str]:
-    """What a reader asks first, by name.
+    """Return the main facts about a test, by name.
 
     Args:
-        trainer: that has tested.
-        module: that was tested.
-        run: folder of its training, if it is known.
-        tested: samples.
-        seconds: that the test took.
+        trainer: After the test.
+        module: That was tested.
+        run: Folder of its training; None if unknown.
+        tested: Number of samples.
+        seconds: Duration of the test.
     """
-    data = trainer.datamodule  # type: ignore[attr-defined]  # where the command has one
+    data = trainer.datamodule  # type: ignore[attr-defined]  # the command sets it
     facts = {
         "data": _place(data),
         "samples tested": f"{tested:,}",
@@ -43,7 +43,7 @@ def facts_of(
 
 
 def curves_of_run(run: Path | None) -> dict[str, Curve]:
-    """Curves by name, out of the run's table of numbers, else out of its events."""
+    """Return curves by name, from the run's table of metrics, else from its events."""
     if run is None:
         return {}
     table = run / "metrics.csv"
@@ -78,7 +78,7 @@ def _step(checkpoint: Any) -> str:
 
 
 def _trained_for(run: Path | None) -> str:
-    """From the settings that were written first to the newest checkpoint, pauses included."""
+    """Return the time from the first written settings to the newest checkpoint, pauses included."""
     if run is None or not (run / "config.yaml").is_file():
         return ""
     ends = [path.stat().st_mtime for path in (run / "checkpoints").glob("*")]

@@ -1,4 +1,4 @@
-"""The page itself: one HTML file that needs no other file and no network."""
+"""Build the page: one HTML file that needs no other file and no network."""
 
 import base64
 import math
@@ -26,10 +26,10 @@ class Sample:
     """One sample as a page shows it.
 
     Attributes:
-        name: its file.
-        loss: of this sample alone.
-        views: jpeg files by what they show: labels, prediction.
-        remark: what the prediction's picture does not show, in a few words.
+        name: Its file.
+        loss: Of this sample alone.
+        views: jpeg files by content: labels, prediction.
+        remark: What the prediction's picture does not show, in a few words.
     """
 
     name: str
@@ -40,16 +40,16 @@ class Sample:
 
 @dataclass
 class HeadReport:
-    """What is known of one head: metrics by name (`IoU/Hair` is of the class Hair), and samples.
+    """The results of one head: metrics by name (`IoU/Hair` is that of the class Hair), and samples.
 
-    Without `median` samples, `worst` are all that were tested.
+    Without `median` samples, `worst` holds all tested ones.
 
     Attributes:
-        metrics: by name.
-        worst: samples, the worst first.
-        median: samples around the median loss.
-        headline: names of the metrics that are said first.
-        mistakes: what was taken for what.
+        metrics: By name.
+        worst: Samples, worst first.
+        median: Samples around the median loss.
+        headline: Names of the metrics to show first.
+        mistakes: Counts of confusions; None if there are none.
     """
 
     metrics: dict[str, float]
@@ -67,15 +67,15 @@ def build_page(
     config: str,
     score: float | None = None,
 ) -> str:
-    """The page as HTML: facts, headline numbers, then each head's pictures, mistakes and numbers, curves, settings.
+    """Return the page as HTML: facts, headline metrics, each head's pictures, mistakes and metrics, curves, settings.
 
     Args:
-        title: on top.
-        facts: such as the checkpoint, by name.
-        heads: by name.
-        curves: of the training, by name.
-        config: the run's YAML.
-        score: of all heads, 0 to 1.
+        title: At the top.
+        facts: By name, such as the checkpoint.
+        heads: By name.
+        curves: Of the training, by name.
+        config: The run's YAML.
+        score: Of all heads, 0 to 1; None if unknown.
     """
     parts = [f"<h1>{escape(title)}</h1>", facts_list(facts), tiles(heads, score)]
     for name, head in heads.items():
@@ -93,13 +93,13 @@ def build_page(
 
 
 def facts_list(facts: Mapping[str, str]) -> str:
-    """Facts in as many columns as there is room for."""
+    """Return facts in as many columns as fit."""
     rows = (f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in facts.items())
     return f'<dl class="facts">{"".join(rows)}</dl>'
 
 
 def tiles(heads: Mapping[str, HeadReport], score: float | None) -> str:
-    """The score and the headline numbers of every head, large."""
+    """Return the score and the headline metrics of every head, in large type."""
     parts = []
     if score is not None and not math.isnan(score):
         parts.append(f'<div class="tile score"><b>{digits(score)}</b><span>score</span></div>')
@@ -111,19 +111,18 @@ def tiles(heads: Mapping[str, HeadReport], score: float | None) -> str:
             if not math.isnan(head.metrics.get(metric, math.nan))
         ]
     of = "its own score" if len(heads) == 1 else f"the mean of the scores of {len(heads)} heads"
-    note = (
-        f'<p class="note">The score, from 0 to 1, is {of}; the best checkpoint of a run is chosen by it.</p>'
-    )
+    note = f'<p class="note">The score, from 0 to 1, is {of}; it chooses the best checkpoint of a run.</p>'
     return f'<div class="tiles">{"".join(parts)}</div>' + (note if score is not None else "")
 
 
 def facts_table(facts: dict[str, str]) -> str:
+    """Return facts as a table."""
     rows = (f"<tr><td>{escape(name)}</td><td>{escape(text)}</td></tr>" for name, text in facts.items())
     return f"<table>{''.join(rows)}</table>"
 
 
 def head_parts(head: HeadReport) -> list[str]:
-    """Pictures, mistakes, and all numbers of one head."""
+    """Return pictures, mistakes, and all metrics of one head."""
     parts = []
     worst = "Worst samples" if head.median else "Samples, worst first"
     for samples, what in ((head.worst, worst), (head.median, "Median samples")):
@@ -146,7 +145,7 @@ def head_parts(head: HeadReport) -> list[str]:
 
 
 def by_member(metrics: dict[str, float]) -> dict[str, dict[str, float]]:
-    """Metrics of classes and keypoints, `IoU/Hair`, as a row for each: {"Hair": {"IoU": ...}}."""
+    """Return metrics of classes and keypoints, `IoU/Hair`, as one row each: {"Hair": {"IoU": ...}}."""
     rows: dict[str, dict[str, float]] = {}
     for name, value in metrics.items():
         column, slash, member = name.partition("/")
@@ -156,7 +155,7 @@ def by_member(metrics: dict[str, float]) -> dict[str, dict[str, float]]:
 
 
 def tables(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Rows in tables side by side, each with its header; very many can be folded away."""
+    """Return rows as tables side by side, each with its header; very many are folded."""
     height = math.ceil(len(rows) / math.ceil(len(rows) / _ROWS))
     parts = [table(header, rows[start : start + height]) for start in range(0, len(rows), height)]
     beside = f'<div class="tables">{"".join(parts)}</div>'
@@ -166,7 +165,7 @@ def tables(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """A table; cells but the first of a row hold HTML."""
+    """Return a table; all cells but the first of a row hold HTML."""
     head = "".join(
         f'<th class="{"number" if place else ""}">{escape(name)}</th>' for place, name in enumerate(header)
     )
@@ -180,11 +179,12 @@ def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def number(value: float | None) -> str:
+    """Return a number with four digits; a dash if there is none."""
     return "–" if value is None or math.isnan(value) else f"{value:.4g}"
 
 
 def figure(sample: Sample) -> str:
-    """A sample's views side by side, each of which opens at full size."""
+    """Return a sample's views side by side, each of which opens at full size."""
     remark = f" · {escape(sample.remark)}" if sample.remark else ""
     caption = f"{escape(sample.name)}<br>loss {number(sample.loss)}{remark}"
     views = "".join(
@@ -197,7 +197,7 @@ def figure(sample: Sample) -> str:
 
 
 def picture_tag(picture: np.ndarray) -> str:
-    """A picture, RGB uint8 (H, W, 3), as an image that is in the page."""
+    """Return a picture, RGB uint8 (H, W, 3), as an inline image."""
     return image_tag(jpeg(picture))
 
 
@@ -209,6 +209,6 @@ def jpeg(picture: np.ndarray) -> bytes:
 
 
 def image_tag(data: bytes, words: str = "") -> str:
-    """A jpeg file as an image that is in the page, with the words for those who do not see it."""
+    """Return a jpeg file as an inline image, with text for those who do not see it."""
     source = base64.b64encode(data).decode()
     return f'<img alt="{escape(words)}" src="data:image/jpeg;base64,{source}">'

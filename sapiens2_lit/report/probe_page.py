@@ -1,4 +1,4 @@
-"""Probed backbones side by side: one HTML file that needs no other file and no network."""
+"""Show probed backbones side by side, in one HTML file that needs no other file and no network."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -26,21 +26,21 @@ OWN_STYLE = """
 """
 HOW = """
 Backbones are frozen. Every probe gets the same pictures in the same order, the same number of steps and the same
-learning rates, of which the one that is best on the validation split is tested. Channels are standardized by the
-training pictures, so that the scale of features plays no part. <b>linear</b> probes are a 1 × 1 convolution; metrics
-that begin with <b>small</b> are of one small decoder. <b>random</b> is a network with fresh weights, <b>pixels</b> the
-raw pixels of each patch, <b>position</b> the place of a patch and nothing else. <b>permuted</b> rows are controls,
-trained and tested on labels of other pictures. Of this protocol, docs/probe.md says what is published and what is ours.
+learning rates; the rate that is best on the validation split is tested. Channels are standardized by the training
+pictures, so that the scale of features does not matter. <b>linear</b> probes are a 1 × 1 convolution; metrics that
+begin with <b>small</b> belong to one small decoder. <b>random</b> is a network with random weights, <b>pixels</b> are
+the raw pixels of each patch, <b>position</b> is only the place of a patch. <b>permuted</b> rows are controls, trained
+and tested on labels of other pictures. docs/probe.md tells which parts of this protocol are published and which new.
 """
 
 
 def build_probe_page(found: Found, pictures: Pictures, pca: Mapping[str, Pictures]) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
-        found: what results.json holds.
-        pictures: test pictures, RGB.
-        pca: by row, the same pictures by principal components.
+        found: Content of results.json.
+        pictures: Test pictures, RGB.
+        pca: By row, the same pictures as principal components.
     """
     count = sum(label not in ("random", "pixels", "position") for label in found["backbones"])
     title = f"{count} backbone{'' if count == 1 else 's'} probed"
@@ -59,7 +59,7 @@ def build_probe_page(found: Found, pictures: Pictures, pca: Mapping[str, Picture
 
 
 def sentences(found: Found) -> str:
-    """What may be said, warnings marked."""
+    """Return the conclusions, with warnings marked."""
     said = (
         f'<p class="warning">{escape(one)}</p>' if one.startswith("Warning") else f"<p>{escape(one)}</p>"
         for one in conclusions(found)
@@ -68,21 +68,24 @@ def sentences(found: Found) -> str:
 
 
 def named(found: Found, label: str) -> str:
+    """Return a row's label behind its color."""
     place = list(found["backbones"]).index(label)
     return f'<span class="row" style="background:{color(place)}"></span>{escape(label)}'
 
 
 def legend(found: Found) -> str:
+    """Return all labels behind their colors."""
     return "<p>" + " &emsp; ".join(named(found, label) for label in found["backbones"]) + "</p>"
 
 
 def plots(found: Found) -> str:
+    """Return one plot of scores against cost for each task."""
     drawn = "".join(draw_costs(found, task) for task in found["directions"])
     return f'<div class="plots">{drawn}</div>'
 
 
 def score_table(found: Found, task: str) -> str:
-    """One task: rows with means, deviations over seeds and intervals; controls below their rows; the best first."""
+    """Return the scores of one task, best first: means, deviations over seeds and intervals, with controls below."""
     metrics = found["directions"][task]
     metric, more = first_metric(found, task)
     rows = [(label, one) for label, one in found["backbones"].items() if task in one]
@@ -102,12 +105,20 @@ def score_table(found: Found, task: str) -> str:
 
 
 def table_row(name: str, scores: Mapping[str, Any], metrics: Mapping[str, bool], kind: str) -> str:
+    """Return one row of scores.
+
+    Args:
+        name: First cell, as HTML.
+        scores: By metric.
+        metrics: Columns of the table.
+        kind: CSS class of the row.
+    """
     cells = "".join(f'<td class="number">{cell(scores.get(metric))}</td>' for metric in metrics)
     return f'<tr class="{kind}"><td>{name}</td>{cells}</tr>'
 
 
 def cell(score: Mapping[str, Any] | None) -> str:
-    """Mean and deviation over seeds, and below them the interval."""
+    """Return mean and deviation over seeds, and below them the interval."""
     if score is None or not is_known(score["mean"]):
         return "–"
     low, high = score["interval"]
@@ -117,7 +128,7 @@ def cell(score: Mapping[str, Any] | None) -> str:
 
 
 def cost_table(found: Found) -> str:
-    """Parameters, operations, speed and effective rank of each row."""
+    """Return parameters, operations, speed and effective rank of each row."""
     names = (
         "parameters",
         "TFLOP an image",
@@ -148,12 +159,12 @@ def cost_table(found: Found) -> str:
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
         f"<p>Images a second were measured on {device} while features were computed; one multiplication and "
-        "addition are two operations. The effective rank is of standardized tokens: how many directions they fill.</p>"
+        "addition are two operations. The effective rank tells how many directions standardized tokens fill.</p>"
     )
 
 
 def difference_table(found: Found) -> str:
-    """Paired differences between every two backbones on the first metric of every task."""
+    """Return paired differences between every two backbones on the first metric of every task."""
     rows = []
     for one in found["comparisons"]:
         if {one["better"], one["worse"]} & {"pixels", "position"}:
@@ -168,28 +179,29 @@ def difference_table(found: Found) -> str:
     head = "".join(f"<th>{name}</th>" for name in names)
     return (
         "<p>Both rows are scored on the same resampled test images, so that differences are more certain than either "
-        "score. One row is called better only where the two scores' own intervals do not overlap.</p>"
+        "score. A row is called better only if the intervals of the two scores do not overlap.</p>"
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
 
 
 def pca_part(pictures: Pictures, pca: Mapping[str, Pictures]) -> str:
-    """Test pictures, and below them each backbone's three first principal components."""
+    """Return test pictures, and below them the first three principal components of each backbone."""
     said = (
-        "<p>The three directions in which training tokens of people vary most, as red, green and blue: one basis for "
-        "all pictures of a row, each direction with the sign by which it rises towards the top.</p>"
+        "<p>The three directions in which training tokens of people vary most, as red, green and blue. All pictures of "
+        "a row share one basis; the sign of each direction is chosen so that it rises towards the top.</p>"
     )
     strips = [strip("pictures", pictures), *(strip(label, one) for label, one in pca.items())]
     return said + "".join(strips)
 
 
 def strip(name: str, pictures: Pictures) -> str:
+    """Return pictures side by side below their name."""
     tags = "".join(picture_tag(one) for one in pictures)
     return f'<h3>{escape(name)}</h3><div class="strip">{tags}</div>'
 
 
 def facts_part(found: Found) -> str:
-    """Versions, budget, data and fingerprints."""
+    """Return versions, budget, data and fingerprints."""
     facts = found["facts"]
     data = facts["data"]
     shown = {
@@ -212,4 +224,5 @@ def facts_part(found: Found) -> str:
 
 
 def said_sizes(sizes: Mapping[str, int]) -> str:
+    """Return the number of images of each split as text."""
     return ", ".join(f"{split} {count}" for split, count in sizes.items())

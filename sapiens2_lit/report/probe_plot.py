@@ -1,4 +1,4 @@
-"""Scores of backbones against their cost, as SVG that follows the page's light or dark scheme."""
+"""Draw scores of backbones against their cost, as SVG that follows the page's light or dark scheme."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,10 @@ _LINES = ("pixels", "position")
 
 
 def draw_costs(found: Mapping[str, Any], task: str) -> str:
-    """One task: each backbone's score with its interval over TFLOP an image; baselines without a cost as lines."""
+    """Draw one task: each backbone's score with its interval over TFLOP per image.
+
+    Baselines without a cost as lines.
+    """
     metric, more = first_metric(found, task)
     rows = {label: one[task][metric] for label, one in found["backbones"].items() if task in one}
     known = {label: one for label, one in rows.items() if all(map(is_known, (one["mean"], *one["interval"])))}
@@ -51,7 +54,7 @@ def draw_costs(found: Mapping[str, Any], task: str) -> str:
             )
     shifts: dict[float, int] = {}
     for label, cost in points.items():
-        shift = shifts.get(cost, 0)  # networks of one cost stand side by side
+        shift = shifts.get(cost, 0)  # networks of equal cost stand side by side
         shifts[cost] = shift + 1
         parts.append(point(known[label], across(cost) + 9 * shift, up, color(places[label]), label))
     better = "more is better" if more else "less is better"
@@ -64,10 +67,18 @@ def draw_costs(found: Mapping[str, Any], task: str) -> str:
 
 
 def point(score: Mapping[str, Any], x: float, up: Any, ink: str, label: str) -> str:
-    """A score with its interval."""
+    """Return a score with its interval.
+
+    Args:
+        score: With `mean` and `interval`.
+        x: Place on the page.
+        up: Returns the height of a value.
+        ink: Color.
+        label: Of the row.
+    """
     low, high = score["interval"]
     text = f"{label}: {digits(score['mean'])} [{digits(low)}, {digits(high)}]"
-    shape = "none" if label in BASELINES else ink  # hollow: nothing was learned beforehand
+    shape = "none" if label in BASELINES else ink  # hollow for baselines without pretraining
     return (
         f'<g><title>{escape(text)}</title><path style="stroke:{ink}" d="M{x:.1f} {up(low):.1f}V{up(high):.1f}"/>'
         f'<circle cx="{x:.1f}" cy="{up(score["mean"]):.1f}" r="4" style="stroke:{ink};fill:{shape}"/></g>'
@@ -75,11 +86,19 @@ def point(score: Mapping[str, Any], x: float, up: Any, ink: str, label: str) -> 
 
 
 def ticks(costs: Any) -> list[float]:
-    """The least and the greatest cost."""
+    """Return the least and the greatest cost."""
     return sorted({min(costs), max(costs)})
 
 
 def tick(left: float, right: float, cost: float, x: float) -> str:
+    """Return a mark on the axis of costs.
+
+    Args:
+        left: Logarithm at the left end.
+        right: Logarithm at the right end.
+        cost: Its value.
+        x: Place on the page.
+    """
     return (
         f'<path class="axis" d="M{x:.1f} {_BASE}v4"/>'
         f'<text x="{x:.1f}" y="{_BASE + 15}" text-anchor="middle">{cost:.3g}</text>'

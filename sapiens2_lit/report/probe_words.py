@@ -1,4 +1,4 @@
-"""What may be said of probed backbones, in plain sentences: a ranking only where intervals do not overlap."""
+"""Draw conclusions on probed backbones, in plain sentences: a ranking only if intervals do not overlap."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,24 +6,24 @@ from typing import Any
 
 from sapiens2_lit.report.headlines import digits
 
-Found = Mapping[str, Any]  # what results.json holds
+Found = Mapping[str, Any]  # content of results.json
 BASELINES = ("random", "pixels", "position")
 USUAL_SEEDS = 3
 SMALL = "small/"
 
 
 def conclusions(found: Found) -> list[str]:
-    """Sentences on the run, on every task and on the controls."""
+    """Return sentences on the run, on every task and on the controls."""
     return [*on_run(found), *(on_task(found, task) for task in found["directions"]), *on_controls(found)]
 
 
 def on_run(found: Found) -> list[str]:
-    """How much was trained and tested."""
+    """Return sentences on the amount of training and testing."""
     facts = found["facts"]
     seeds, images = len(facts["seeds"]), facts["data"]["images"]
     sizes = ", ".join(f"{task} {one['test']}" for task, one in images.items())
     said = [
-        f"Test images: {sizes}. Intervals are of 95 %, over resampled test images, the same for every row."
+        f"Test images: {sizes}. Intervals are 95 % intervals over resampled test images, the same for every row."
     ]
     if seeds == 1:
         said.append("One seed: how much scores vary between trainings is not known.")
@@ -35,7 +35,7 @@ def on_run(found: Found) -> list[str]:
 
 
 def on_task(found: Found, task: str) -> str:
-    """Which rows are better, as far as that can be told."""
+    """Return a sentence on which rows are better, as far as that can be told."""
     metric, more = first_metric(found, task)
     rows = {label: one[task][metric] for label, one in found["backbones"].items() if task in one}
     rows = {label: score for label, score in rows.items() if is_known(score["mean"])}
@@ -64,12 +64,12 @@ def on_task(found: Found, task: str) -> str:
 
 
 def on_controls(found: Found) -> list[str]:
-    """Whether probes on exchanged labels stay within what positions tell."""
+    """Return a sentence on whether probes on exchanged labels stay within what positions alone achieve."""
     failed = [one for one in found["controls"] if not one["passes"]]
     if not failed:
         return [
-            "Controls: trained on labels of other pictures, no backbone beats position alone; the scores above are of "
-            "what is in the pictures."
+            "Controls: trained on labels of other pictures, no backbone beats position alone; the scores above come "
+            "from what is in the pictures."
         ]
     each = "; ".join(
         f"{one['backbone']} on {one['task']} ({digits(one['permuted'])} against {digits(one['position'])})"
@@ -82,22 +82,28 @@ def on_controls(found: Found) -> list[str]:
 
 
 def first_metric(found: Found, task: str) -> tuple[str, bool]:
-    """The metric that decides, and whether more is better."""
+    """Return the metric that decides, and whether more is better."""
     metric, more = next(iter(found["directions"][task].items()))
     return str(metric), bool(more)
 
 
 def beats(score: Mapping[str, Any], other: Mapping[str, Any], more: bool) -> bool:
-    """Whether one score's interval lies wholly on the better side of another's."""
+    """Return whether one score's interval lies entirely on the better side of another's.
+
+    Args:
+        score: The one.
+        other: The other.
+        more: Whether more is better.
+    """
     (low, high), (other_low, other_high) = score["interval"], other["interval"]
     return bool(low > other_high if more else high < other_low)
 
 
 def is_known(value: float | None) -> bool:
-    """Whether a score is a number."""
+    """Return whether a score is a finite number."""
     return value is not None and math.isfinite(value)
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a sentence."""
+    """Return names as a part of a sentence."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,4 +1,4 @@
-"""Finished and unfinished runs as they lie on the disk: settings, curves, the best, what a test said, pictures."""
+"""Read finished and unfinished runs from disk: settings, curves, best score, test metrics, pictures."""
 
 import csv
 import json
@@ -24,12 +24,12 @@ class Run:
     """One run.
 
     Attributes:
-        name: by which it is told from the others.
+        name: That tells it from the others.
         folder: `OUTPUT/version_N`.
-        settings: flat, `data.init_args.batch_size` and so on.
-        curves: of `metrics.csv`, steps from 1.
-        monitor: what the best is chosen by, and whether more is better.
-        tested: what the last `test` of it measured, by name.
+        settings: Flat: `data.init_args.batch_size` and so on.
+        curves: Of `metrics.csv`, with steps from 1.
+        monitor: The metric that chooses the best checkpoint, and whether more is better.
+        tested: Metrics of the last `test`, by name.
     """
 
     name: str
@@ -51,18 +51,18 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """Steps that were logged."""
+        """Number of logged steps."""
         return max((curve[-1][0] for curve in self.curves.values()), default=0)
 
     def at_best(self) -> dict[str, float]:
-        """What validation measured of heads at the best step, by name."""
+        """Return the heads' validation metrics at the best step, by name."""
         if self.best is None:
             return {}
         found = {name: dict(curve).get(self.best[0]) for name, curve in self.curves.items()}
         return {name: value for name, value in found.items() if value is not None and name.startswith("val/")}
 
     def pictures(self) -> dict[str, Path]:
-        """The last pictures of validation, by head."""
+        """Return the last pictures of validation, by head."""
         steps = [
             (int(found[1]), path)
             for path in self.folder.glob("pictures/step=*")
@@ -73,10 +73,10 @@ class Run:
 
 
 def find_runs(places: Sequence[Path]) -> list[Run]:
-    """The runs that lie in folders: each is one, or has some (`version_N`).
+    """Return the runs in folders: each folder is a run, or has some (`version_N`).
 
     Raises:
-        SettingError: a folder is not there, has no run, or one that cannot be read.
+        SettingError: A folder does not exist, has no run, or has one that cannot be read.
     """
     folders: list[Path] = []
     for place in places:
@@ -93,13 +93,13 @@ def find_runs(places: Sequence[Path]) -> list[Run]:
 
 
 def number_of(folder: Path) -> int:
-    """N of `version_N`, which sorts 10 behind 9."""
+    """Return N of `version_N`, which sorts 10 behind 9."""
     found = re.search(r"\d+$", folder.name)
     return int(found[0]) if found else -1
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Their paths without what all have in common."""
+    """Return the folders' paths without their common start."""
     parts = [folder.resolve().parts for folder in folders]
     shared = 0
     while (
@@ -112,10 +112,10 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 
 def read_run(folder: Path, name: str) -> Run:
-    """A run as it lies on the disk.
+    """Return a run from disk.
 
     Raises:
-        SettingError: naming the file that cannot be read.
+        SettingError: Naming the file that cannot be read.
     """
     content = _yaml(folder / "config.yaml")
     chosen = content.get("checkpoint") or {}
@@ -131,7 +131,7 @@ def read_run(folder: Path, name: str) -> Run:
 
 
 def flat(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested settings as one level of names with dots."""
+    """Return nested settings as one level of names with dots."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{before}{key}"
@@ -142,7 +142,7 @@ def flat(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Settings that are not the same in all runs, each with its values; None where a run does not have it."""
+    """Return settings that are not the same in all runs, each with its values; None where a run does not have it."""
     names = list(dict.fromkeys(name for run in runs for name in run.settings))
     values = {name: [run.settings.get(name) for run in runs] for name in names}
     return {name: found for name, found in values.items() if any(one != found[0] for one in found)}
@@ -179,7 +179,7 @@ def _tested(path: Path) -> dict[str, float]:
         metrics = content["metrics"]
         measured = Path(content.get("checkpoint") or "").name
         kept = path.parents[1] / "checkpoints"
-        if measured and not (kept / measured).exists():  # the run has replaced that state
+        if measured and not (kept / measured).exists():  # the run has replaced that checkpoint
             return {}
         return {name: math.nan if value is None else float(value) for name, value in metrics.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

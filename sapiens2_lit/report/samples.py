@@ -1,4 +1,4 @@
-"""Which tested samples a page shows, and how to get them again."""
+"""Choose the tested samples that a page shows, and load them again."""
 
 import math
 import os
@@ -13,12 +13,12 @@ from sapiens2_lit.data.mixture import MixedEvaluation
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch
 
-Source = tuple[int, str]  # place of the loader, and the dataset's name where one loader has several
+Source = tuple[int, str]  # index of the loader, and the dataset's name if one loader has several
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """One tested sample: its loss, where it is (loader and dataset, index in it), and its file."""
+    """One tested sample: its loss, its place (loader and dataset, index in it), and its file."""
 
     loss: float
     source: Source
@@ -27,13 +27,13 @@ class Ranked:
 
 
 class SampleFinder:
-    """The samples of the test loaders, in the order in which they are tested.
+    """The samples of the test loaders, in the order of the test.
 
     Args:
         loaders: `trainer.test_dataloaders`.
 
     Raises:
-        SettingError: a loader's samples cannot be asked for again by an index.
+        SettingError: A loader's samples cannot be loaded again by an index.
     """
 
     def __init__(self, loaders: Any) -> None:
@@ -45,7 +45,7 @@ class SampleFinder:
         self._taken = dict.fromkeys(self.loaders, 0)
 
     def take(self, batch: Batch, place: int) -> tuple[Source, list[int]]:
-        """Where the samples of the next batch of a loader are: its source, and indices into that's dataset."""
+        """Return the source of a loader's next batch, and the indices of its samples in the dataset."""
         name = str(batch.get("dataset", ""))
         source = (place, name) if (place, name) in self.loaders else (place, "")
         first = self._taken[source]
@@ -53,13 +53,17 @@ class SampleFinder:
         return source, self._orders[source][first : self._taken[source]]
 
     def again(self, found: Ranked) -> dict[str, Any]:
-        """A tested sample, unbatched."""
+        """Return a tested sample, unbatched."""
         sample: dict[str, Any] = self.loaders[found.source].dataset[found.index]
         return sample
 
 
 def check(loader: Any) -> DataLoader[Any]:
-    """The loader, if it gives the samples of a dataset with indices in an order that it keeps."""
+    """Return the loader, if it gives the samples of an indexed dataset in a fixed order.
+
+    Raises:
+        SettingError: It does not.
+    """
     if isinstance(loader, DataLoader) and type(loader.batch_sampler) is BatchSampler:
         sampler = loader.sampler
         in_order = isinstance(sampler, DistributedSampler) and not sampler.shuffle
@@ -72,7 +76,7 @@ def check(loader: Any) -> DataLoader[Any]:
 
 
 def merge(parts: list[dict[str, list[Ranked]]]) -> dict[str, list[Ranked]]:
-    """What several processes ranked, by head, worst first; a sample that two of them had counts once."""
+    """Merge what several processes ranked, by head, worst first; a sample that two of them had occurs once."""
     merged: dict[str, dict[tuple[Source, int], Ranked]] = {}
     for part in parts:
         for head, ranked in part.items():
@@ -81,12 +85,12 @@ def merge(parts: list[dict[str, list[Ranked]]]) -> dict[str, list[Ranked]]:
 
 
 def badness(found: Ranked) -> tuple[float, Source, int]:
-    """Sorts the worst first; what has no loss that is a number is the worst."""
+    """Return a sort key: worst first, and a NaN loss before all others."""
     return (-math.inf if math.isnan(found.loss) else -found.loss), found.source, found.index
 
 
 def worst_and_median(ranked: list[Ranked], count: int) -> tuple[list[Ranked], list[Ranked]]:
-    """Of samples sorted by their loss the first `count`, and `count` around the middle, unless these are all."""
+    """Return the first `count` of samples sorted by loss, and `count` around the middle, unless the first are all."""
     if len(ranked) <= count:
         return ranked, []
     middle = (len(ranked) - count) // 2
@@ -94,9 +98,9 @@ def worst_and_median(ranked: list[Ranked], count: int) -> tuple[list[Ranked], li
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Files as they are called within the folder that all of them lie in; other names as they are."""
+    """Return the names of files relative to their common folder; other names unchanged."""
     known = list(names)
-    folders = {os.path.dirname(name) for name in known}  # noqa: PTH120 - a name may go on behind the file's
+    folders = {os.path.dirname(name) for name in known}  # noqa: PTH120 - a name may continue behind the file's
     if not known or len({os.path.isabs(folder) for folder in folders}) > 1:  # noqa: PTH117
         return {name: name for name in known}
     common = os.path.commonpath(folders)
@@ -104,4 +108,5 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch with its tensors on a device."""
     return {key: v.to(device) if isinstance(v, torch.Tensor) else v for key, v in batch.items()}

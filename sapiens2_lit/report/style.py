@@ -1,4 +1,4 @@
-"""What pages of this package look like, and how pictures in them open: files beside this one, read as text."""
+"""Styles of this package's pages, and the script that enlarges pictures: files beside this one, read as text."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""What trains: the LightningModule and what it owns."""
+"""Training: the LightningModules and what they are made of."""

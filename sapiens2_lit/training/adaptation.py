@@ -1,4 +1,4 @@
-"""What of the backbone is trained, and from which step on: nothing, its last blocks, all, or low-rank adapters."""
+"""Which part of the backbone is trained, and from which step: nothing, its last blocks, all, or low-rank adapters."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from sapiens2_lit.training.half_precision_weights import hold_in_bfloat16
 Mode = Literal["auto", "frozen", "last_blocks", "full", "lora"]
 Extra = Literal["norms", "tokens"]
 
-# What older checkpoints say where no target was chosen: all linear layers of Sapiens2's blocks.
+# What older checkpoints hold if no target was chosen: all linear layers of Sapiens2's blocks.
 OLD_TARGETS = {"wq", "wk", "wv", "proj", "w12", "w3"}
 
 _log = logging.getLogger(__name__)
@@ -28,23 +28,24 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Adapt:
-    """How the backbone learns; heads always do.
+    """How the backbone is trained; heads are always trained.
 
     Args:
-        mode: `frozen` (nothing of it, in eval mode and without gradients), `last_blocks` (and the final norm),
-            `full`, `lora` (adapters beside frozen linear layers), or `auto`: `frozen` where weights were loaded and
-            there are fewer than `auto_freeze_below` training samples, else `full`.
-        last: number of blocks that `mode: last_blocks` trains.
-        lora: the adapters of `mode: lora`.
-        also_train: what is trained besides, of `norms` (all norms' weights) and `tokens` (class token and registers).
-        unfreeze_at: from optimizer step on: how many of the last blocks are trained besides, or `all`; such as
+        mode: `frozen` (nothing is trained; the backbone is in eval mode and has no gradients), `last_blocks` (and the
+            final norm), `full`, `lora` (adapters beside frozen linear layers), or `auto`: `frozen` if weights were
+            loaded and there are fewer than `auto_freeze_below` training samples, else `full`.
+        last: Number of blocks that `mode: last_blocks` trains.
+        lora: The adapters of `mode: lora`.
+        also_train: What is trained in addition: `norms` (weights of all norms) and `tokens` (class token and
+            registers).
+        unfreeze_at: From an optimizer step on, how many of the last blocks are trained in addition, or `all`; such as
             {1000: 4, 3000: all}.
-        auto_freeze_below: samples below which `auto` freezes.
-        frozen_dtype: in which linear and convolutional layers that are never trained are held. `bfloat16` takes half
-            the memory and is for `trainer.precision: bf16-mixed`, which computes with such values anyway.
+        auto_freeze_below: Number of samples below which `auto` freezes.
+        frozen_dtype: Dtype of linear and convolutional layers that are never trained. `bfloat16` takes half the memory
+            and is for `trainer.precision: bf16-mixed`, which computes with such values anyway.
 
     Raises:
-        SettingError: a setting is out of range, or has no effect in this mode.
+        SettingError: A setting is out of range, or has no effect in this mode.
     """
 
     mode: Mode = "auto"
@@ -59,7 +60,7 @@ class Adapt:
         if (self.mode == "last_blocks") != (self.last is not None):
             found = "not given" if self.last is None else f"{self.last} with mode {self.mode}"
             raise SettingError(
-                f"model.adapt.last: found {found}, expected a number of blocks with mode last_blocks alone"
+                f"model.adapt.last: found {found}, expected a number of blocks with mode last_blocks only"
             )
         if self.last is not None and self.last < 1:
             raise SettingError(
@@ -94,11 +95,11 @@ class Adapt:
                 )
 
     def resolve(self, pretrained: bool, samples: int | None) -> "Adapt":
-        """With `auto` decided.
+        """Return the settings with `auto` decided.
 
         Args:
-            pretrained: weights were loaded into the backbone.
-            samples: to train on, None where that is not known.
+            pretrained: Weights were loaded into the backbone.
+            samples: Number of training samples, None if it is not known.
         """
         if self.mode != "auto":
             return self
@@ -111,31 +112,33 @@ class Adapt:
         return replace(self, mode="frozen" if frozen else "full")
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the settings as a dictionary."""
         return asdict(self)
 
 
 def adapt_from_dict(values: dict[str, Any]) -> Adapt:
-    """The inverse of `Adapt.to_dict`; what older checkpoints hold has other names."""
+    """Return the inverse of `Adapt.to_dict`; names in older checkpoints are translated."""
     return Adapt(**{**translate_adapt(values), "lora": LoRA(**values["lora"])})
 
 
 def difference(here: Adapt, before: Adapt) -> str:
-    """The settings in which a run differs from the checkpoint that it goes on from, for a message."""
+    """Describe how a run's settings differ from those of the checkpoint that it continues, for a message."""
     now, then = here.to_dict(), before.to_dict()
     found = [f"{name} is {now[name]}, but was {then[name]}" for name in now if now[name] != then[name]]
     return "; ".join(found) + " when the checkpoint was trained"
 
 
 def choose_adapt(adapt: Adapt, saved: Mapping[str, Any], pretrained: bool, trainer: Trainer | None) -> Adapt:
-    """The settings with `auto` decided, by the checkpoint where there is one.
+    """Return the settings with `auto` decided, by the checkpoint if there is one.
 
     Args:
-        saved: what the checkpoint says beside its tensors; empty for a new run.
-        pretrained: weights were loaded into the backbone.
-        trainer: in use, if any; its data decide otherwise.
+        adapt: The settings of this run.
+        saved: What the checkpoint holds besides tensors; empty for a new run.
+        pretrained: Weights were loaded into the backbone.
+        trainer: The Trainer in use, if any; without a checkpoint its data decide.
 
     Raises:
-        SettingError: the checkpoint's backbone was adapted in another way.
+        SettingError: The checkpoint's backbone was adapted in another way.
     """
     if "adapt" not in saved:
         return adapt.resolve(pretrained, train_samples(datamodule_of(trainer)))
@@ -143,30 +146,31 @@ def choose_adapt(adapt: Adapt, saved: Mapping[str, Any], pretrained: bool, train
     fitting = trainer is not None and trainer.state.fn == "fit"
     if fitting and adapt.mode != "auto" and adapt != before:
         raise SettingError(
-            f"model.adapt: {difference(adapt, before)}. Go on as it was, or start a new run from its "
+            f"model.adapt: {difference(adapt, before)}. Continue with the old settings, or start a new run from its "
             "weights: --model.weights CKPT instead of --ckpt_path"
         )
     return before
 
 
 class Adaptation:
-    """What of one backbone learns: its adapters, what takes gradients, and what stays in eval mode.
+    """Applies an `Adapt` to one backbone: its adapters, which parameters get gradients, and what stays in eval mode.
 
-    The backbone may have no values yet. At first all takes gradients that will ever be trained, as the optimizer must
-    know it.
+    The backbone may have no values yet. At first, every parameter that will ever be trained gets gradients, since the
+    optimizer must know it.
 
     Args:
-        adapt: the settings, resolved.
-        backbone: changed in place.
-        training: whether it is in training mode.
+        adapt: The settings, with `auto` decided.
+        backbone: The backbone, changed in place.
+        training: Whether it is in training mode.
 
     Attributes:
-        starts: for each parameter of the backbone that is ever trained, by name, the optimizer step from which on.
-        rounded: whether frozen layers were brought to bfloat16.
-        learns_now: whether anything of it is trained at this step.
+        starts: The optimizer step from which each parameter of the backbone is trained, by name; parameters that are
+            never trained are left out.
+        rounded: Whether frozen layers were converted to bfloat16.
+        learns_now: Whether anything of the backbone is trained at this step.
 
     Raises:
-        SettingError: more blocks are asked for than there are, or `peft` is not installed.
+        SettingError: More blocks are asked for than there are, or `peft` is not installed.
     """
 
     def __init__(self, adapt: Adapt, backbone: Backbone, training: bool = True) -> None:
@@ -190,11 +194,11 @@ class Adaptation:
         return bool(self.starts)
 
     def frozen(self) -> dict[str, nn.Parameter]:
-        """The parameters that are never trained, by name."""
+        """Return the parameters that are never trained, by name."""
         return {name: p for name, p in self.backbone.named_parameters() if name not in self.starts}
 
     def trained(self, module: nn.Module) -> dict[str, nn.Parameter]:
-        """Every parameter of a module's `backbone` and `heads` that is ever trained, by name."""
+        """Return every parameter of a module's `backbone` and `heads` that is ever trained, by name."""
         return {
             name: parameter
             for name, parameter in module.named_parameters()
@@ -202,9 +206,9 @@ class Adaptation:
         }
 
     def set_step(self, step: int) -> None:
-        """Let the parameters that train at this optimizer step, and no others, take gradients.
+        """Let only the parameters that are trained at this optimizer step get gradients.
 
-        It depends on the step alone, so that a run that is resumed goes on exactly.
+        This depends only on the step, so that a resumed run continues exactly.
         """
         changed = False
         for name, parameter in self.backbone.named_parameters():
@@ -216,17 +220,17 @@ class Adaptation:
         self.learns_now = any(parameter.requires_grad for parameter in self.backbone.parameters())
 
     def start_step(self, step: int) -> None:
-        """The same before every step of a training, where a schedule may change what trains."""
+        """Call `set_step` before a training step, if a schedule may change what is trained."""
         if self.adapt.unfreeze_at:
             self.set_step(step)
 
     def set_mode(self, training: bool) -> None:
-        """Training or eval mode of the backbone; parts that take no gradients stay in eval mode."""
+        """Set training or eval mode of the backbone; parts without gradients stay in eval mode."""
         self.training = training
         set_mode(self.backbone, training)
 
     def check_precision(self, trainer: Trainer | None) -> None:
-        """Raise SettingError where `trainer.precision` computes otherwise than frozen layers are held."""
+        """Raise SettingError if `trainer.precision` does not compute in the dtype of frozen layers."""
         if self.rounded and trainer is not None and trainer.precision != "bf16-mixed":
             raise SettingError(
                 f"model.adapt.frozen_dtype: found bfloat16 with trainer.precision "
@@ -234,7 +238,7 @@ class Adaptation:
             )
 
     def check_strategy(self, strategy: Strategy) -> None:
-        """Raise SettingError where `trainer.strategy` cannot change what trains, but the schedule does."""
+        """Raise SettingError if the schedule changes what is trained, but `trainer.strategy` cannot."""
         fixed = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
         if self.adapt.unfreeze_at and (fixed or isinstance(strategy, ModelParallelStrategy)):
             raise SettingError(
@@ -244,7 +248,7 @@ class Adaptation:
 
 
 def check_depth(adapt: Adapt, depth: int) -> None:
-    """Raise SettingError where more blocks are to be trained than there are."""
+    """Raise SettingError if more blocks are to be trained than the backbone has."""
     scheduled = ((f"unfreeze_at.{step}", blocks) for step, blocks in adapt.unfreeze_at.items())
     for setting, blocks in (("last", adapt.last), *scheduled):
         if isinstance(blocks, int) and blocks > depth:
@@ -252,7 +256,13 @@ def check_depth(adapt: Adapt, depth: int) -> None:
 
 
 def start_of(name: str, backbone: Backbone, adapt: Adapt) -> int | None:
-    """The step from which the parameter is trained by mode and schedule; None if never."""
+    """Return the step from which a parameter is trained by mode and schedule; None if never.
+
+    Args:
+        name: Name of the parameter.
+        backbone: The backbone.
+        adapt: The settings.
+    """
     if adapt.mode == "full":
         return 0
     if is_lora(name):
@@ -266,7 +276,7 @@ def start_of(name: str, backbone: Backbone, adapt: Adapt) -> int | None:
 
 
 def named_extras(backbone: nn.Module, extra: list[Extra]) -> Iterator[str]:
-    """Names of the parameters that `extra` means."""
+    """Yield the names of the parameters that `also_train` adds."""
     for prefix, module in backbone.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             token = parameter.ndim == 3 and parameter.shape[0] == 1
@@ -275,7 +285,7 @@ def named_extras(backbone: nn.Module, extra: list[Extra]) -> Iterator[str]:
 
 
 def set_mode(module: nn.Module, training: bool) -> None:
-    """`module.train(training)`, but for the parts whose parameters are all frozen: these stay in eval mode."""
+    """Call `module.train(training)`, but keep parts whose parameters are all frozen in eval mode."""
     own = list(module.parameters())
     if own and not any(parameter.requires_grad for parameter in own):
         module.eval()

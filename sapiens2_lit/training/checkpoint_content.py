@@ -24,11 +24,12 @@ _log = logging.getLogger(__name__)
 
 
 class CheckpointContent:
-    """Writes and checks what a checkpoint holds beside Lightning's own entries.
+    """Writes and checks what a checkpoint holds besides Lightning's entries.
 
     Attributes:
-        source: where the backbone's pretrained weights came from, None if it has fresh ones.
-        identity: of the frozen weights of a pretrained backbone, which checkpoints leave out; None if they hold all.
+        source: Where the backbone's pretrained weights came from, None if it started from random values.
+        identity: Identity of the frozen weights of a pretrained backbone, which checkpoints leave out; None if they
+            hold all.
     """
 
     def __init__(self) -> None:
@@ -36,10 +37,11 @@ class CheckpointContent:
         self.identity: Identity | None = None
 
     def leave_out_frozen(self, adaptation: Adaptation, resumed: bool) -> None:
-        """Note which pretrained backbone this is, if part of it is frozen, once it has its values.
+        """Note the pretrained backbone that checkpoints leave out, if part of it is frozen; call it once it has values.
 
         Args:
-            resumed: a checkpoint brings values of frozen weights that have no source.
+            adaptation: What of the backbone is trained.
+            resumed: A checkpoint brings values of frozen weights without a source.
         """
         self.identity = None
         frozen = adaptation.frozen()
@@ -51,7 +53,7 @@ class CheckpointContent:
             _log.warning("The backbone has no pretrained weights, and most of it is frozen at random values.")
 
     def filter(self, state: dict[str, Any], prefix: str, ema: WeightAverage | None) -> dict[str, Any]:
-        """A state dict, in place, without the frozen weights; averages are averages, even while they are swapped in."""
+        """Remove frozen weights from a state dict in place; averages stay averages, even while they are swapped in."""
         if self.identity is not None:
             kept_out = {f"{prefix}{BACKBONE}{name}" for name in self.identity["names"]}
             for name in [name for name in state if plain_name(name) in kept_out and not is_lora(name)]:
@@ -69,7 +71,7 @@ class CheckpointContent:
         adaptation: Adaptation | None,
         heads: Mapping[str, Head] | None = None,
     ) -> None:
-        """Add the run's settings and what the heads' rows are called; optimizer states become plain tensors."""
+        """Add the run's settings and the names of the heads' rows; optimizer states become plain tensors."""
         meta: dict[str, Any] = {"config": config}
         named = {name: head.skeleton or head.classes for name, head in (heads or {}).items()}
         if vocabularies := {name: to_json(names_of(one)) for name, one in named.items() if one is not None}:
@@ -85,7 +87,7 @@ class CheckpointContent:
             checkpoint["optimizer_states"] = with_plain_states(checkpoint["optimizer_states"])
 
     def read(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
-        """What `write` added; optimizer states become what the optimizer has."""
+        """Return what `write` added; optimizer states get back the tensor classes that the optimizer uses."""
         if "optimizer_states" in checkpoint:
             checkpoint["optimizer_states"] = with_own_states(checkpoint["optimizer_states"])
         saved: dict[str, Any] = checkpoint.get(META, {})
@@ -98,15 +100,16 @@ class CheckpointContent:
         ema: WeightAverage | None,
         trainer: Trainer | None,
     ) -> None:
-        """Check that a checkpoint belongs to this backbone and these heads, before anything of it is loaded.
+        """Check that a checkpoint belongs to this backbone and these heads before anything is loaded.
 
         Args:
-            module: with `backbone` and `heads`.
-            ema: this run's averages, by which those of the checkpoint are dropped or made.
-            trainer: knows where the checkpoint lies, for messages.
+            checkpoint: The checkpoint, whose averages are changed in place.
+            module: Has `backbone` and `heads`.
+            ema: This run's averages, for which the checkpoint's averages are dropped or created.
+            trainer: Knows the path of the checkpoint, for messages.
 
         Raises:
-            WeightsError: it is of another model, or of another pretrained backbone.
+            WeightsError: The checkpoint belongs to another model, or to another pretrained backbone.
         """
         identity = checkpoint.get(META, {}).get("backbone")
         if identity is not None:
@@ -123,12 +126,12 @@ class CheckpointContent:
 
 
 def read_saved(path: str | None) -> dict[str, Any]:
-    """What `CheckpointContent.write` added to the checkpoint at `path`; nothing where there is none."""
+    """Return what `CheckpointContent.write` added to the checkpoint at `path`; empty if there is no checkpoint."""
     return read_meta(path) if path and Path(path).exists() else {}
 
 
 def match_averages(state: dict[str, Any], ema: WeightAverage | None) -> None:
-    """Let averages in a checkpoint follow the settings of this run: they are dropped, or begin with its weights."""
+    """Adjust the averages in a checkpoint to this run: drop them, or start them at its weights."""
     if ema is None:
         dropped = [name for name in state if name.startswith(AVERAGES)]
         for name in dropped:

@@ -1,4 +1,4 @@
-"""What training asks of the LightningDataModule in use; one without an answer is fine."""
+"""What training asks of the LightningDataModule in use; it need not answer."""
 
 from collections.abc import Mapping, Sized
 from typing import Protocol, runtime_checkable
@@ -8,34 +8,36 @@ import lightning as L
 
 @runtime_checkable
 class CountsSamples(Protocol):
-    """Knows how many different training samples there are, after `setup("fit")`; None before."""
+    """Knows how many different training samples there are."""
 
-    def train_samples(self) -> int | None: ...
+    def train_samples(self) -> int | None:
+        """Return the number of training samples after `setup("fit")`; None before."""
 
 
 @runtime_checkable
 class HasDatasets(Protocol):
-    """Its datasets by name (train, val, test, predict)."""
+    """Has datasets by name (train, val, test, predict)."""
 
     datasets: Mapping[str, Sized]
 
 
 @runtime_checkable
 class KnowsRanks(Protocol):
-    """Knows whether all ranks' training batches have the same kinds of labels, so that they need not ask each other."""
+    """Knows whether all ranks' training batches have the same kinds of labels, so that ranks need not ask others."""
 
     @property
-    def same_labels_on_all_ranks(self) -> bool: ...
+    def same_labels_on_all_ranks(self) -> bool:
+        """Whether they do."""
 
 
 def datamodule_of(trainer: L.Trainer | None) -> L.LightningDataModule | None:
-    """The datamodule in use; None without a Trainer, or with bare loaders."""
-    found: L.LightningDataModule | None = getattr(trainer, "datamodule", None)  # undeclared in Lightning
+    """Return the datamodule in use; None without a Trainer, or with loaders only."""
+    found: L.LightningDataModule | None = getattr(trainer, "datamodule", None)  # not declared by Lightning
     return found
 
 
 def train_samples(data: L.LightningDataModule | None) -> int | None:
-    """Number of training samples, None where that is not known."""
+    """Return the number of training samples, None if it is not known."""
     if isinstance(data, CountsSamples):
         return data.train_samples()
     if isinstance(data, HasDatasets) and "train" in data.datasets:
@@ -44,4 +46,5 @@ def train_samples(data: L.LightningDataModule | None) -> int | None:
 
 
 def same_labels_on_all_ranks(data: L.LightningDataModule | None) -> bool:
+    """Return whether the training batches of all ranks are known to have the same kinds of labels."""
     return isinstance(data, KnowsRanks) and data.same_labels_on_all_ranks

@@ -1,4 +1,4 @@
-"""An exponential moving average of the trained weights, often better than the weights themselves."""
+"""An exponential moving average of the trained weights, which is often better than the weights themselves."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,12 @@ class EMA:
     """The average: after each step, average = decay * average + (1 - decay) * weights.
 
     Args:
-        decay: how much is kept; over the first steps less, (1 + step) / (10 + step), so that it forgets where it began.
-        evaluate: validate, test and predict with the average.
+        decay: Share of the average that is kept. In the first steps it is (1 + step) / (10 + step) or less, so that the
+            average forgets the initial weights.
+        evaluate: Validate, test and predict with the average.
+
+    Raises:
+        SettingError: `decay` is not in 0 to below 1.
     """
 
     decay: float = 0.999
@@ -26,14 +30,14 @@ class EMA:
 
 
 class WeightAverage(nn.Module):
-    """The averages of a module's trained parameters, as float32 buffers beside them.
+    """The averages of a module's trained parameters, as float32 buffers.
 
-    Being buffers, they are saved, resumed and moved with the module. The average of a sharded parameter is sharded
-    alike, and no step of it communicates.
+    As buffers, they are saved, resumed and moved with the module. The average of a sharded parameter is sharded in the
+    same way, and updates need no communication.
 
     Args:
-        parameters: those to average, by name.
-        settings: how.
+        parameters: The parameters to average, by name.
+        settings: How to average.
     """
 
     def __init__(self, parameters: dict[str, nn.Parameter], settings: EMA) -> None:
@@ -46,20 +50,20 @@ class WeightAverage(nn.Module):
 
     @torch.no_grad()
     def update(self, parameters: dict[str, nn.Parameter], step: int) -> None:
-        """Take in the weights after optimizer step `step`, counted from 1."""
+        """Update the averages with the weights after optimizer step `step`, counted from 1."""
         kept = min(self.settings.decay, (1 + step) / (10 + step))
         averages = [local(self.get_buffer(buffer_name(name))) for name in self.parameters_by_name]
         weights = [local(parameters[name]).float() for name in self.parameters_by_name]
         torch._foreach_lerp_(averages, weights, 1 - kept)
 
     def use(self, use: bool, parameters: dict[str, nn.Parameter]) -> None:
-        """Put the averages in the place of the weights for an evaluation, or the weights back, in place."""
+        """Swap in the averages for an evaluation, or restore the weights, in place."""
         if self.settings.evaluate and self.swapped != use:
             self.swap(parameters)
 
     @torch.no_grad()
     def swap(self, parameters: dict[str, nn.Parameter]) -> None:
-        """Exchange weights and averages, in place; twice is as if never."""
+        """Exchange weights and averages in place; a second call undoes the first."""
         for name in self.parameters_by_name:
             weight, average = local(parameters[name]), local(self.get_buffer(buffer_name(name)))
             kept = weight.clone()
@@ -69,10 +73,11 @@ class WeightAverage(nn.Module):
 
 
 def buffer_name(name: str) -> str:
+    """Return the name of a parameter's average among the buffers."""
     return name.replace(".", "/")  # a buffer's name has no dots
 
 
 def local(tensor: Tensor) -> Tensor:
-    """This rank's part of a sharded tensor, else the tensor itself; both share its memory."""
+    """Return this rank's part of a sharded tensor of any shape, else the tensor itself; both share its memory."""
     found: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
     return found.detach()

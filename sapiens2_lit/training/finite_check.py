@@ -1,4 +1,4 @@
-"""Training stops before losses or gradients that are not finite reach the weights."""
+"""Stop training before losses or gradients that are not finite reach the weights."""
 
 import lightning as L
 from lightning.pytorch.plugins import MixedPrecision
@@ -8,23 +8,24 @@ from sapiens2_lit.errors import TrainingError
 
 
 class FiniteWatch:
-    """Remembers the losses of one optimizer step with their samples; to read one is to wait for the device."""
+    """Remembers the losses of one optimizer step with their samples; reading them earlier would wait for the device."""
 
     def __init__(self) -> None:
         self.window: list[tuple[Tensor, list[str]]] = []
 
     def add(self, loss: Tensor, samples: list[str]) -> None:
+        """Remember the loss of one batch, a scalar, and the names of its samples."""
         self.window.append((loss.detach(), samples))
 
     def check(self, norm: Tensor, trainer: L.Trainer) -> None:
-        """Check a step once, by the norm of its gradients, which is the same on every rank, so that all stop.
+        """Check one step by the norm of its gradients, which is the same on every rank, so that all ranks stop.
 
         Args:
-            norm: of all gradients.
-            trainer: its scaler, where losses are scaled, leaves out steps whose gradients overflow itself.
+            norm: Norm of all gradients, a scalar.
+            trainer: The Trainer; with scaled losses, its scaler skips steps whose gradients overflow.
 
         Raises:
-            TrainingError: naming the samples whose loss is not finite.
+            TrainingError: A loss or the norm is not finite; the message names the samples whose loss is not.
         """
         window, self.window = self.window, []
         precision = trainer.precision_plugin

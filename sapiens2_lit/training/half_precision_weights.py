@@ -1,4 +1,4 @@
-"""Frozen weights in half the memory."""
+"""Hold frozen weights in half the memory."""
 
 from collections.abc import Container
 
@@ -7,16 +7,17 @@ from torch import nn
 
 
 def hold_in_bfloat16(backbone: nn.Module, trained: Container[str]) -> list[str]:
-    """Round the linear and convolutional layers' parameters that are not trained to bfloat16, in place.
+    """Round parameters of linear and convolutional layers that are not trained to bfloat16, in place.
 
-    Under `bf16-mixed` autocast these layers compute with such copies anyway, so results stay the same to the bit, and
-    the copies need not be made. Norms and tokens, which join float32 values, stay as they are.
+    Under `bf16-mixed` autocast these layers compute with such copies anyway, so results are identical to the bit, and
+    no copies are needed. Norms and tokens, which are combined with float32 values, stay unchanged.
 
     Args:
-        trained: names of the parameters that are ever trained.
+        backbone: The backbone.
+        trained: Names of the parameters that are ever trained.
 
     Returns:
-        The names of those that were rounded.
+        The names of the rounded parameters.
     """
     rounded = []
     for prefix, module in backbone.named_modules():

@@ -1,7 +1,7 @@
-"""Heads that have nothing to learn in this process's batches, while others' batches have labels for them.
+"""Heads without labels in this process's batches, while batches of other processes have labels for them.
 
-Where processes train together, all must run the same heads and give gradients to the same parameters, whatever labels
-their own batches have.
+Processes that train together must run the same heads and give gradients to the same parameters, whatever labels their
+batches have.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from sapiens2_lit.training.data_contract import datamodule_of, same_labels_on_al
 
 
 class IdleHeads:
-    """Keeps step with other processes, and remembers which heads learn from this optimizer step on any of them."""
+    """Keeps processes in step, and remembers which heads learn in this optimizer step on any of them."""
 
     def __init__(self) -> None:
         self._learned: set[str] = set()
@@ -31,15 +31,15 @@ class IdleHeads:
         images: Tensor,
         trainer: L.Trainer | None,
     ) -> Tensor:
-        """Zero, with zero gradients for heads that learn on other ranks in this step.
+        """Return a scalar zero loss that touches heads that other ranks train, so that collectives match.
 
         Args:
-            network: with all heads.
-            active: names of those that learn here.
-            features: of this rank's batch.
-            images: it is of.
-            trainer: its data may know that all ranks have the same labels, else every rank asks the others; its
-                strategy may want a gradient of every parameter, as DDP does.
+            network: The network with all heads.
+            active: Names of the heads that learn here.
+            features: Feature maps of this rank's batch, [(B, C, h, w)].
+            images: Images of the batch, (B, 3, H, W).
+            trainer: Its data may know that all ranks have the same labels; otherwise every rank asks the others. Its
+                strategy may need a gradient of every parameter, as DDP does.
         """
         zero = torch.zeros((), device=features[0].device)
         heads = network.named_heads()
@@ -47,7 +47,7 @@ class IdleHeads:
         if not several_ranks() or (len(heads) == 1 and heads[0][0] in active):
             return zero
         everywhere = active
-        if not same_labels_on_all_ranks(datamodule_of(trainer)):  # to ask is to wait for the others
+        if not same_labels_on_all_ranks(datamodule_of(trainer)):  # asking means waiting for the others
             everywhere = on_any_rank(active, [name for name, _ in heads], features[0].device)
             self._learned |= everywhere
         reduces_all = trainer is not None and isinstance(trainer.strategy, DDPStrategy)
@@ -63,7 +63,10 @@ class IdleHeads:
         return zero
 
     def drop_gradients(self, network: Network) -> None:
-        """Before an optimizer step: momentum and decay would act on zeros that kept step, which are no gradients."""
+        """Remove the zero gradients of idle heads before an optimizer step.
+
+        They only kept ranks in step; momentum and weight decay would act on them.
+        """
         heads = network.named_heads()
         idle: list[nn.Module] = [head for name, head in heads if name not in self._learned]
         if network.shared_decoder is not None and not shares(heads, self._learned):
@@ -75,22 +78,28 @@ class IdleHeads:
 
 
 def on_any_rank(active: Iterable[str], names: list[str], device: torch.device) -> set[str]:
-    """Which of the heads learn from this step on any of the ranks. Every rank must ask."""
+    """Return the heads that learn in this step on any rank; every rank must call it.
+
+    Args:
+        active: Names of the heads that learn here.
+        names: Names of all heads.
+        device: Device of the collective.
+    """
     here = torch.tensor([name in active for name in names], dtype=torch.int32, device=device)
     return {name for name, found in zip(names, max_over_ranks(here).tolist(), strict=True) if found}
 
 
 def zero_loss(outputs: Outputs) -> Tensor:
-    """Zero, with zero gradients for everything that the outputs depend on."""
+    """Return a scalar zero, with zero gradients for everything that the outputs depend on."""
     values = [outputs] if isinstance(outputs, Tensor) else list(outputs.values())
     return torch.stack([value.float().sum() * 0.0 for value in values]).sum()
 
 
 def shares(heads: list[tuple[str, Head]], names: set[str]) -> bool:
-    """Whether any head of those named takes the map of a shared decoder."""
+    """Return whether any of the named heads takes the map of a shared decoder."""
     return any(head.takes_shared for name, head in heads if name in names)
 
 
 def zero_loss_of_parameters(head: nn.Module) -> Tensor:
-    """Zero, with zero gradients for the head's parameters, without running it."""
+    """Return a scalar zero, with zero gradients for the head's parameters, without running it."""
     return torch.stack([p.flatten()[0].float() * 0.0 for p in head.parameters() if p.requires_grad]).sum()

@@ -1,4 +1,4 @@
-"""How the losses of several heads are weighed against each other."""
+"""Weight the losses of several heads against each other."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ Losses = dict[str, Tensor]
 
 
 class LossWeighting(nn.Module, ABC):
-    """Weighs the loss of each head; built as `LossWeighting(heads, **its own settings)`.
+    """Weights the loss of each head; built as `LossWeighting(heads, **settings)`.
 
-    A batch may have labels for some of the heads only.
+    A batch may have labels for only some of the heads.
 
     Args:
-        heads: names of the heads.
+        heads: Names of the heads.
     """
 
     def __init__(self, heads: Sequence[str]) -> None:
@@ -28,27 +28,31 @@ class LossWeighting(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, losses: Losses) -> Losses:
-        """The loss of each head that learns from this batch, a scalar, to what is minimised of it."""
+        """Map the loss of each head that learns from this batch, a scalar, to the loss that is minimized."""
 
     def check(self, backbone_learns: bool) -> None:
-        """Raise SettingError where there is nothing to balance; at the start of a training.
+        """Check at the start of a training that there is something to balance.
 
         Args:
-            backbone_learns: whether anything of it is ever trained.
+            backbone_learns: Whether anything of the backbone is ever trained.
+
+        Raises:
+            SettingError: There is nothing; raised by subclasses.
         """
 
     def watch_gradients(self, head: str, features: list[Tensor]) -> list[Tensor]:
-        """The feature maps as one head sees them, where gradients that come back from it are to be measured."""
+        """Return the feature maps (B, C, H, W) for one head, with hooks if its gradients are to be measured."""
         return features
 
     def update(self) -> None:
-        """After all gradients of an optimizer step are there."""
+        """Update the weights once all gradients of an optimizer step exist."""
 
     def weights(self) -> dict[str, float]:
-        """The factor of each head's loss, for the log."""
+        """Return the factor of each head's loss, for the log."""
         return {}
 
     def index(self, head: str) -> int:
+        """Return the position of a head."""
         return self.names.index(head)
 
 
@@ -56,11 +60,11 @@ class FixedWeights(LossWeighting):
     """A constant factor for each head.
 
     Args:
-        heads: names of the heads.
-        weights: factors by name; 1 for heads that are not listed.
+        heads: Names of the heads.
+        weights: Factors by name; 1 for heads that are not listed.
 
     Raises:
-        SettingError: a weight is negative or names no head.
+        SettingError: A weight is negative or names no head.
     """
 
     def __init__(self, heads: Sequence[str], weights: dict[str, float] | None = None) -> None:
@@ -84,12 +88,13 @@ class FixedWeights(LossWeighting):
 
 
 class UncertaintyWeighting(LossWeighting):
-    """Weights that are learned: exp(-s) L + s for each head, s its log variance (Kendall et al., CVPR 2018).
+    """Learned weights: exp(-s) L + s for each head, with s its log variance (Kendall et al., CVPR 2018).
 
-    The factor a half of the paper, common to both terms, is left out: it changes the scale of the learning rate only.
+    The paper's factor of a half, common to both terms, is left out, since it only changes the scale of the learning
+    rate.
 
     Args:
-        heads: names of the heads.
+        heads: Names of the heads.
     """
 
     def __init__(self, heads: Sequence[str]) -> None:
@@ -107,19 +112,20 @@ class UncertaintyWeighting(LossWeighting):
 
 
 class GradientNorms(LossWeighting):
-    """Weights under which the heads' gradients are of one size where they enter the backbone (GradNorm, ICML 2018).
+    """Weights that give the heads' gradients the same size where they enter the backbone (GradNorm, ICML 2018).
 
-    The gradient of each weighted loss is measured at the feature maps, in the backward pass that is made anyway. Its
-    norm is brought to the mean norm times (relative loss ratio) ** alpha, so that heads that have learned less are
-    heard more. Where the paper takes a gradient step towards that, the weights here are the solution, smoothed.
+    The gradient of each weighted loss is measured at the feature maps, in the normal backward pass. Its norm is brought
+    to the mean norm times (relative loss ratio) ** alpha, so that heads that have learned less get more weight. The
+    paper takes a gradient step toward that; here the weights are the solution itself, smoothed.
 
     Args:
-        heads: names of the heads.
-        alpha: how much more a head that lags behind is heard; 0 makes all norms equal. Above 0 losses must be positive.
-        momentum: of the weights, 0 to below 1.
+        heads: Names of the heads.
+        alpha: How much more weight a head gets that lags behind; 0 makes all norms equal. Above 0, losses must be
+            positive.
+        momentum: Momentum of the weights, 0 to below 1.
 
     Raises:
-        SettingError: a setting is out of range.
+        SettingError: A setting is out of range.
     """
 
     def __init__(self, heads: Sequence[str], alpha: float = 0.5, momentum: float = 0.9) -> None:
@@ -153,12 +159,12 @@ class GradientNorms(LossWeighting):
         if not backbone_learns:
             raise SettingError(
                 "model.loss_weighting: GradientNorms measures gradients that enter the backbone, but it is frozen, so "
-                "that heads share nothing that is trained; take FixedWeights, or train some of the backbone "
+                "that heads share nothing that is trained; use FixedWeights, or train some of the backbone "
                 "(model.adapt)"
             )
 
     def watch_gradients(self, head: str, features: list[Tensor]) -> list[Tensor]:
-        """Without effect while the backbone takes no gradients, as before a schedule unfreezes it."""
+        """Return the feature maps (B, C, H, W) with hooks; without effect while the backbone gets no gradients."""
         tapped = [map_.view_as(map_) for map_ in features]
         for map_ in tapped:
             if map_.requires_grad:
@@ -182,13 +188,13 @@ class GradientNorms(LossWeighting):
         self.first_losses.copy_(
             torch.where((self.first_losses == 0) & (count > 0), losses, self.first_losses)
         )
-        # under 16-mixed a scaler leaves out the step whose gradients are not finite; no weight may follow from it
+        # under 16-mixed a scaler skips steps whose gradients are not finite; weights must not follow from them
         known = (norms > 0) & norms.isfinite() & (count > 0)
         if int(known.sum()) > 1:
             self._solve(known, norms / self.factors, losses)
 
     def _solve(self, known: Tensor, norms: Tensor, losses: Tensor) -> None:
-        """Move the factors of the `known` heads, by their unweighted gradients and losses; their sum stays."""
+        """Move the factors of the `known` heads, by their unweighted gradients and losses; the sum does not change."""
         target = torch.ones_like(norms)
         if self.alpha:
             if bool((losses[known] <= 0).any() or (self.first_losses[known] <= 0).any()):
@@ -203,7 +209,12 @@ class GradientNorms(LossWeighting):
         self.factors.copy_(torch.where(known, moved, self.factors))
 
     def reduce(self, norms: Tensor, losses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Over ranks: mean norms and losses of each head, and on how many ranks it was measured."""
+        """Return each head's mean norms and losses over ranks, and the number of ranks that measured it, each (H,).
+
+        Args:
+            norms: Norms on this rank, (H,) for H heads.
+            losses: Losses on this rank, (H,).
+        """
         count = sum_over_ranks((norms > 0).to(norms.dtype))
         total = sum_over_ranks(torch.stack([norms, losses]))
         norms, losses = (total / count.clamp(min=1)).unbind()

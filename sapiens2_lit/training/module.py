@@ -31,32 +31,31 @@ class SapiensModule(BackboneModule):
     """Trains heads on a backbone.
 
     Args:
-        backbone: makes the backbone; in YAML a class path with its settings.
-        heads: makes each head from the backbone's `embed_dim`, by name; in YAML as well.
-        weights: a released task file (`backbone.*`, `decode_head.*`), a file of ours, a folder or a hub id, loaded
-            whole into backbone and heads in place of the backbone's own `weights`.
-        reinitialize: prefixes of parameters, such as `heads.pose.conv_pose`, that keep their fresh values although
-            `weights` lacks them or has others, of whatever shape. Anything else that does not fit is an error.
-        drop: prefixes of parameters in `weights`, such as `heads.pose`, that are left out.
-        reuse_rows: where a head has other keypoints or classes than in `weights`, take over the rows of its last layer
-            by name, also by another word for the same; what is not there starts fresh. Without it, a layer of another
-            shape is an error.
-        adapt: how much of the backbone is trained.
-        loss_weighting: how the heads' losses are weighed; makes it from the heads' names.
-        ema: keep an average of the trained weights, and validate, test and export that.
-        optimizer: makes the optimizer from parameter groups.
-        layer_decay: factor on the learning rate for each block further from the heads; adapters are exempt.
-        backbone_lr: factor on the learning rate of all of the backbone.
-        head_lr: factor on the learning rate of the heads.
-        warmup_steps: optimizer steps of linear warm-up, at most a tenth of the run; then linear to 0.
-        flip_test: in validation, test and prediction, average with the mirrored image's result.
-        compile: compile the backbone's blocks and the decoders in place.
-        shared_decoder: compute dense features once for all heads with `decoder: shared`; on the command line these are
-            all dense heads whose decoder is left open.
-        head_checkpointing: what of the decoders' maps is computed again in the backward pass instead of kept: `none`,
-            `stages` (all but one map a stage) or `samples` (all, one sample at a time: least memory).
-        decoding: in which precision decoders compute, and how their maps lie in memory.
-        teacher: a trained model whose answers are learned, beside labels or in place of them; null for none.
+        backbone: Makes the backbone; in YAML a class path with its settings.
+        heads: Makes each head from the backbone's `embed_dim`, by name; in YAML class paths with their settings.
+        weights: A released task file (`backbone.*`, `decode_head.*`), a file of this project, a folder or a hub id,
+            loaded as a whole into backbone and heads, instead of the backbone's `weights`.
+        reinitialize: Prefixes of parameters, such as `heads.pose.conv_pose`, that keep their initial values although
+            `weights` lacks them or has others, of any shape. Anything else that does not fit is an error.
+        drop: Prefixes of parameters in `weights`, such as `heads.pose`, that are left out.
+        reuse_rows: If a head has other keypoints or classes than `weights`, copy the rows of its last layer by name or
+            synonym; rows without a match keep their initial values. Without it, a layer of another shape is an error.
+        adapt: How much of the backbone is trained.
+        loss_weighting: How the heads' losses are weighted; made from the heads' names.
+        ema: Keep an average of the trained weights, and use it to validate, test and export.
+        optimizer: Makes the optimizer from parameter groups.
+        layer_decay: Factor on the learning rate for each block further from the heads; adapters are exempt.
+        backbone_lr: Factor on the learning rate of the whole backbone.
+        head_lr: Factor on the learning rate of the heads.
+        warmup_steps: Optimizer steps of linear warm-up, at most a tenth of the run; then linear to 0.
+        flip_test: In validation, test and prediction, average with the mirrored image's result.
+        compile: Compile the backbone's blocks and the decoders in place.
+        shared_decoder: Compute dense features once for all heads with `decoder: shared`; on the command line these are
+            all dense heads whose decoder is not set.
+        head_checkpointing: Which decoder maps the backward pass computes again instead of keeping them: `none`,
+            `stages` (all but one map for each stage) or `samples` (all, one sample at a time: least memory).
+        decoding: Precision of decoders, and the memory order of their maps.
+        teacher: A trained model whose answers are learned, together with labels or instead of them; null for none.
     """
 
     balancer: LossWeighting
@@ -105,7 +104,7 @@ class SapiensModule(BackboneModule):
             ema,
         )
         self.teaching = Teaching(teacher)
-        self.distillation: nn.Module | None = None  # called so in checkpoints
+        self.distillation: nn.Module | None = None  # its name in checkpoints
         self.evaluator, self.idle_heads = Evaluator(flip_test), IdleHeads()
 
     def forward(self, images: Tensor) -> dict[str, Outputs]:
@@ -113,7 +112,7 @@ class SapiensModule(BackboneModule):
 
     def remember_backbone(self, saved: dict[str, Any]) -> None:
         super().remember_backbone(saved)
-        self.distillation = self.teaching.make(self.network, self._trainer)  # what it learns is saved
+        self.distillation = self.teaching.make(self.network, self._trainer)  # its parameters are saved
 
     @property
     def taught(self) -> frozenset[str]:
@@ -122,6 +121,7 @@ class SapiensModule(BackboneModule):
 
     @property
     def learns_without_labels(self) -> bool:
+        """Whether batches without labels are used for training."""
         return bool(self.taught) or self.teaching.teaches_tokens
 
     def beside_network(self) -> nn.Module:
@@ -131,7 +131,7 @@ class SapiensModule(BackboneModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         teaching, watch = self.teaching, self.balancer.watch_gradients
-        answers = teaching.answers(batch)  # before the student's maps take memory
+        answers = teaching.answers(batch)  # computed before the student's maps take memory
         parts = with_features(batch, self.features, self.feature_cache)
         losses = StepLosses(part for part, _ in parts)
         for (part, features), answer in zip(parts, answers, strict=True):
@@ -165,7 +165,7 @@ class SapiensModule(BackboneModule):
         assert self.adaptation is not None
         self.balancer.check(self.adaptation.learns)
         self.teaching.begin(self.adaptation.learns, self.device)
-        if not self.trainer.ckpt_path:  # else the checkpoint brings what the heads have learned of the data
+        if not self.trainer.ckpt_path:  # otherwise the checkpoint holds what heads have learned from the data
             self.network.set_up_heads(datamodule_of(self.trainer))
 
     def on_train_end(self) -> None:
@@ -180,7 +180,7 @@ class SapiensModule(BackboneModule):
         super().on_load_checkpoint(checkpoint)
 
     def evaluate(self, images: Tensor, names: set[str] | None = None) -> dict[str, Outputs]:
-        """Raw outputs of every head, or of those named, as validation, test and prediction take them."""
+        """Return raw outputs of every head, or of the named ones, for images (B, 3, H, W), as validation does."""
         return self.network.evaluate(images, names, flip=self.evaluator.flip_test)
 
     def on_validation_epoch_start(self) -> None:

@@ -19,19 +19,21 @@ from sapiens2_lit.models.network import Network
 from sapiens2_lit.parallel import clip_gradients, clip_values
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-4, weight_decay=0.1)
-FUSED = (torch.optim.Adam, torch.optim.AdamW)  # of these one kernel updates a whole group on CUDA
+FUSED = (torch.optim.Adam, torch.optim.AdamW)  # they have a kernel that updates a whole group on CUDA
 
 
 class Optimization:
     """The optimizer of a training, its parameter groups and its schedule.
 
     Args:
-        optimizer: makes the optimizer from parameter groups.
-        layer_decay, backbone_lr, head_lr: see `parameter_groups`.
-        warmup_steps: see `warmup_then_linear`.
+        optimizer: Makes the optimizer from parameter groups.
+        layer_decay: See `parameter_groups`.
+        backbone_lr: See `parameter_groups`.
+        head_lr: See `parameter_groups`.
+        warmup_steps: See `warmup_then_linear`.
 
     Raises:
-        SettingError: a setting is out of range.
+        SettingError: A setting is out of range.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Optimization:
         self._settings: list[dict[str, Any]] = []  # of each group
 
     def make(self, network: Network, balancer: nn.Module, steps: float) -> tuple[Optimizer, LambdaLR]:
-        """The optimizer of what takes gradients, and its schedule over that many optimizer steps."""
+        """Make the optimizer of all parameters with gradients, and its schedule over `steps` optimizer steps."""
         groups = parameter_groups(
             network.backbone,
             network.heads,
@@ -75,16 +77,16 @@ class Optimization:
         )
 
     def schedule(self, group: dict[str, Any], steps: float) -> Callable[[int], float]:
-        """The factor on a group's rate by optimizer step, over that many of them."""
+        """Return the factor on a group's learning rate as a function of the optimizer step, for a run of `steps`."""
         return warmup_then_linear(self.warmup_steps, steps)
 
     def configure(self, network: Network, balancer: nn.Module, steps: float) -> dict[str, Any]:
-        """The same as Lightning takes them."""
+        """Make optimizer and schedule in the form that Lightning takes."""
         optimizer, schedule = self.make(network, balancer, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def restore(self, trainer: Trainer) -> None:
-        """After a checkpoint has brought its state: this run's settings win over those it was saved with."""
+        """Apply this run's settings after a checkpoint has restored the optimizer with its own."""
         for optimizer, config in zip(trainer.optimizers, trainer.lr_scheduler_configs, strict=True):
             assert isinstance(config.scheduler, LambdaLR)
             apply_settings(optimizer, config.scheduler, self._settings)
@@ -102,18 +104,22 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Group the trainable parameters by learning rate and weight decay.
 
-    A parameter at depth d of n blocks learns at `layer_decay ** (n + 1 - d)` of the full rate (BEiT,
-    arXiv:2106.08254, appendix H): embeddings d = 0, block i d = i + 1, final norm and heads d = n + 1. Adapters start
-    from nothing, whatever their depth, and learn at the full rate. Vectors (biases, norms, scales) and learned tokens
-    are exempt from weight decay.
+    A parameter at depth d of n blocks learns at `layer_decay ** (n + 1 - d)` of the full rate (BEiT, arXiv:2106.08254,
+    appendix H): embeddings d = 0, block i d = i + 1, final norm and heads d = n + 1. Adapters start at zero at every
+    depth, so they learn at the full rate. Vectors (biases, norms, scales) and learned tokens are exempt from weight
+    decay.
 
     Args:
-        backbone_lr: factor on every rate of the backbone.
-        head_lr: factor on those of heads and balancer.
+        backbone: The backbone.
+        heads: The heads.
+        layer_decay: Factor on the rate for each block further from the heads.
+        backbone_lr: Factor on every rate of the backbone.
+        head_lr: Factor on the rates of heads and balancer.
+        balancer: The module that weights losses, if any.
 
     Returns:
-        Groups for a torch optimizer, the slowest first. Besides `params` each has `name`, `lr_scale` (to be
-        multiplied into the optimizer's rate by `scale_learning_rates`) and, where exempt, `weight_decay: 0`.
+        Groups for a torch optimizer, the slowest first. Besides `params` each has `name`, `lr_scale` (which
+            `scale_learning_rates` multiplies into the optimizer's rate) and, if exempt, `weight_decay: 0`.
     """
     top = backbone.depth + 1
     groups: dict[tuple[int, str, bool], dict[str, Any]] = {}
@@ -145,7 +151,7 @@ def parameter_groups(
 
 
 def is_vector_or_token(parameter: nn.Parameter) -> bool:
-    """Whether weight decay should leave this alone: 1-D, or a token bank of shape (1, tokens, channels)."""
+    """Return whether a parameter is exempt from weight decay: 1-D, or tokens of shape (1, N, C)."""
     return parameter.ndim <= 1 or (parameter.ndim == 3 and parameter.shape[0] == 1)
 
 
@@ -156,7 +162,7 @@ def scale_learning_rates(groups: list[dict[str, Any]]) -> None:
 
 
 def fuse(optimizer: Optimizer) -> None:
-    """Let Adam and AdamW update a group by one kernel where all of it is on CUDA, in place, unless told how to."""
+    """Let Adam and AdamW update a group on CUDA with one kernel, in place, unless the user has chosen a kernel."""
     if not can_fuse(optimizer):
         return
     for group in optimizer.param_groups:
@@ -165,18 +171,19 @@ def fuse(optimizer: Optimizer) -> None:
 
 
 def can_fuse(optimizer: Optimizer) -> bool:
-    """Whether an optimizer has a kernel for a whole group, and nobody has said to use it or not to."""
+    """Return whether an optimizer has a kernel for a whole group, and the user has not chosen one."""
     settings = optimizer.defaults
     open_ = settings.get("fused") is None and settings.get("foreach") is None
     return type(optimizer) in FUSED and open_ and not settings.get("differentiable")
 
 
 def on_cuda(parameters: list[Tensor]) -> bool:
+    """Return whether all parameters, of any shapes, are on CUDA."""
     return all(parameter.is_cuda for parameter in parameters)
 
 
 def move_steps(optimizer: Optimizer) -> None:
-    """Bring the counts of steps to where a fused group wants them: checkpoints of other kinds hold them on the CPU."""
+    """Move step counts to where a fused group needs them: checkpoints of other kinds hold them on the CPU."""
     for group in optimizer.param_groups:
         for parameter in group["params"] if group.get("fused") else ():
             state = optimizer.state.get(parameter, {})
@@ -185,13 +192,15 @@ def move_steps(optimizer: Optimizer) -> None:
 
 
 def clip(optimizer: Optimizer, value: float | None, algorithm: str | None) -> Tensor:
-    """Clip the gradients of an optimizer's parameters, in place, by their norm or one by one.
+    """Clip the gradients of an optimizer's parameters in place, by their norm or by value.
 
     Args:
-        value: the greatest norm, or with `algorithm: value` the greatest size of each; None or 0 for no limit.
+        optimizer: The optimizer.
+        value: The greatest norm, or with `algorithm: value` the greatest absolute value; None or 0 for no limit.
+        algorithm: `norm`, `value`, or None for `norm`.
 
     Returns:
-        The norm of all gradients before, a scalar.
+        The norm of all gradients before clipping, a scalar.
     """
     by_norm = algorithm != "value" and value
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -202,13 +211,15 @@ def clip(optimizer: Optimizer, value: float | None, algorithm: str | None) -> Te
 
 
 def apply_settings(optimizer: Optimizer, scheduler: LambdaLR, settings: list[dict[str, Any]]) -> None:
-    """Set rates, decay and the rest of each group as configured, at the schedule's present step, in place.
+    """Set rates, decay and other settings of each group as configured, at the schedule's present step, in place.
 
-    Loading an optimizer's state brings the settings of the run that saved it along with its moments. Optimizers that
-    compile their step, such as torchao's, keep the rate in a tensor: it stays the same tensor.
+    Loading an optimizer's state also restores the settings of the run that saved it. Optimizers that compile their
+    step, such as torchao's, keep the rate in a tensor, which stays the same tensor.
 
     Args:
-        settings: of each group, by `settings_of`.
+        optimizer: The optimizer.
+        scheduler: Its schedule.
+        settings: Settings of each group, from `settings_of`.
     """
     for index, (group, configured) in enumerate(zip(optimizer.param_groups, settings, strict=True)):
         group.update({key: value for key, value in configured.items() if key != "lr"})
@@ -221,7 +232,7 @@ def apply_settings(optimizer: Optimizer, scheduler: LambdaLR, settings: list[dic
 
 
 def settings_of(optimizer: Optimizer) -> list[dict[str, Any]]:
-    """Settings of each group before a schedule changes its rate; the rate as a number, also where it is a tensor."""
+    """Return the settings of each group before a schedule changes its rate, with the rate as a number."""
     return [
         {**{key: value for key, value in group.items() if key != "params"}, "lr": float(group["lr"])}
         for group in optimizer.param_groups
@@ -229,10 +240,10 @@ def settings_of(optimizer: Optimizer) -> list[dict[str, Any]]:
 
 
 def warmup_then_linear(warmup_steps: int, total_steps: float) -> Callable[[int], float]:
-    """Learning-rate factor by optimizer step: from 1e-3 up to 1, then straight down to 0 at the last step.
+    """Return the learning-rate factor by optimizer step: from 1e-3 up to 1, then linearly to 0 at the last step.
 
-    The warm-up takes at most a tenth of the run, so that a short run still learns. An endless run
-    (`total_steps` infinite) stays at 1 after the warm-up.
+    The warm-up takes at most a tenth of the run, so that a short run still learns. An endless run (`total_steps`
+    infinite) stays at 1 after the warm-up.
     """
     warmup = warmup_steps if math.isinf(total_steps) else min(warmup_steps, total_steps // 10)
 

@@ -1,4 +1,4 @@
-"""Batches that have labels for some of the heads only, and several batches in one step."""
+"""Batches with labels for only some of the heads, and several batches in one step."""
 
 from collections.abc import Callable, Collection
 from typing import Protocol
@@ -9,7 +9,7 @@ from torch import Tensor
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Batch, Head
 
-BATCHES = "batches"  # key of a step's batches by dataset, in place of one batch
+BATCHES = "batches"  # key of a step's batches by dataset, instead of one batch
 Features = list[Tensor]
 Compute = Callable[[Tensor], Features]  # images to feature maps
 
@@ -17,30 +17,33 @@ Compute = Callable[[Tensor], Features]  # images to feature maps
 class StoredFeatures(Protocol):
     """Feature maps that need not be computed; see `callbacks.FeatureCache`."""
 
-    def features(self, batch: Batch, compute: Compute) -> Features: ...
+    def features(self, batch: Batch, compute: Compute) -> Features:
+        """Return the feature maps of a batch, stored if possible, else computed."""
 
 
 def parts_of(batch: Batch) -> list[Batch]:
-    """The batches of one step: one, or those of several datasets."""
+    """Return the batches of one step: one, or one of each dataset."""
     return list(batch[BATCHES].values()) if BATCHES in batch else [batch]
 
 
 def has_labels(head: Head, batch: Batch) -> bool:
-    """Whether a batch has what a head learns from."""
+    """Return whether a batch has the labels that a head learns from."""
     return all(key in batch for key in head.targets)
 
 
 def learning_heads(
     heads: list[tuple[str, Head]], batch: Batch, taught: Collection[str] = (), others: bool = False
 ) -> list[tuple[str, Head]]:
-    """The heads whose labels a batch has, and those that a teacher teaches whatever labels there are.
+    """Return the heads whose labels a batch has, and the heads that a teacher teaches in any batch.
 
     Args:
-        taught: names of these.
-        others: something else than a head learns from every batch.
+        heads: All heads by name.
+        batch: The batch.
+        taught: Names of the heads that a teacher teaches.
+        others: Whether something other than a head learns from every batch.
 
     Raises:
-        SettingError: there is none.
+        SettingError: No head can learn from the batch.
     """
     found = [(name, head) for name, head in heads if name in taught or has_labels(head, batch)]
     if not found and not others:
@@ -52,13 +55,25 @@ def learning_heads(
 def with_features(
     batch: Batch, compute: Compute, cache: StoredFeatures | None
 ) -> list[tuple[Batch, Features]]:
-    """The batches of one step, each with its feature maps: one batch, or those of several datasets."""
+    """Return the batches of one step, each with its feature maps.
+
+    Args:
+        batch: One batch, or the batches of several datasets.
+        compute: Computes feature maps of images.
+        cache: Stored feature maps, if any.
+    """
     parts = parts_of(batch)
     return list(zip(parts, features_of(parts, compute, cache), strict=True))
 
 
 def features_of(parts: list[Batch], compute: Compute, cache: StoredFeatures | None) -> list[Features]:
-    """Feature maps for each batch: those that it brings along, or computed ones, in one pass where sizes allow."""
+    """Return feature maps for each batch: from the batch itself, or computed, in one pass if sizes allow.
+
+    Args:
+        parts: The batches.
+        compute: Computes feature maps of images.
+        cache: Stored feature maps, if any.
+    """
     if cache is not None and all("cache_row" in part for part in parts):
         return [cache.features(part, compute) for part in parts]
     if len(parts) > 1 and not any("features" in part for part in parts):
@@ -70,6 +85,6 @@ def features_of(parts: list[Batch], compute: Compute, cache: StoredFeatures | No
 
 
 def joined_images(parts: list[Batch]) -> Tensor | None:
-    """All images of a step as one batch, where they are of one size; the backbone then runs once."""
+    """Return all images of a step as one batch (N, 3, H, W), so that the backbone runs once; None if sizes differ."""
     images = [part["image"] for part in parts]
     return torch.cat(images) if len({image.shape[1:] for image in images}) == 1 else None

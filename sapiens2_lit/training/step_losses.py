@@ -1,4 +1,4 @@
-"""The losses of one training step, and what is logged of it."""
+"""The losses of one training step, and what is logged about it."""
 
 from collections.abc import Iterable
 
@@ -14,11 +14,11 @@ class StepLosses:
     """The loss terms of one step, by head, over its batches.
 
     Args:
-        parts: the batches.
+        parts: The batches.
 
     Attributes:
-        samples: names of all samples.
-        size: number of all samples.
+        samples: Names of all samples.
+        size: Number of all samples.
     """
 
     def __init__(self, parts: Iterable[Batch]) -> None:
@@ -28,19 +28,19 @@ class StepLosses:
         self._terms: dict[str, dict[str, list[Tensor]]] = {}
 
     def add(self, head: str, terms: dict[str, Tensor]) -> None:
-        """Take in what a head says of one batch."""
+        """Add the terms of a head on one batch."""
         for term, value in terms.items():
             self._terms.setdefault(head, {}).setdefault(term, []).append(value)
 
     def heads(self) -> dict[str, Tensor]:
-        """The loss of each head: the sum of its terms, each a mean over the batches that have it.
+        """Return the loss of each head: the sum of its terms, each a mean over the batches that have it.
 
-        Batches without labels have a teacher's terms alone: they must not make those of labels weigh less.
+        Batches without labels have only a teacher's terms; they must not reduce the weight of terms from labels.
         """
         return {name: whole_loss(terms) for name, terms in self._terms.items()}
 
     def terms(self) -> dict[str, Tensor]:
-        """The same of each term, without gradients, as `HEAD/TERM`."""
+        """Return each term, averaged over batches, without gradients, as `HEAD/TERM`."""
         return {
             f"{head}/{term}": mean.detach()
             for head, terms in self._terms.items()
@@ -49,7 +49,10 @@ class StepLosses:
 
 
 def whole_loss(terms: dict[str, list[Tensor]]) -> Tensor:
-    """The sum of the means; where all batches have all terms summed batch by batch, which rounds as one batch does."""
+    """Return the sum of the means of all terms, a scalar.
+
+    If all batches have all terms, terms are summed batch by batch, which rounds like a single batch.
+    """
     if len({len(values) for values in terms.values()}) == 1:
         batches = zip(*terms.values(), strict=True)
         return torch.stack([torch.stack(of_batch).sum() for of_batch in batches]).mean()
@@ -57,18 +60,20 @@ def whole_loss(terms: dict[str, list[Tensor]]) -> Tensor:
 
 
 def means(terms: dict[str, list[Tensor]]) -> list[Tensor]:
-    """The mean of each."""
+    """Return the mean of each term, scalars."""
     return [torch.stack(values).mean() for values in terms.values()]
 
 
 def log_losses(
     module: L.LightningModule, loss: Tensor, losses: StepLosses, weights: dict[str, float]
 ) -> None:
-    """Log the whole loss, each term, and where there are several heads, their weights.
+    """Log the whole loss, each term, and the weights of heads if there are several.
 
     Args:
-        loss: the whole, without gradients.
-        weights: of the heads' losses; empty in steps in which they are not logged.
+        module: The module that logs.
+        loss: The whole loss, a scalar without gradients.
+        losses: The terms.
+        weights: Weights of the heads' losses; empty in steps in which they are not logged.
     """
     module.log("train/loss", loss, prog_bar=True, batch_size=losses.size)
     terms = {f"train/{name}": value for name, value in losses.terms().items()}
@@ -79,19 +84,33 @@ def log_losses(
 
 
 def log_metrics(module: L.LightningModule, name: str, head: Head, outputs: Outputs, batch: Batch) -> None:
-    """Log a head's metrics on one batch."""
+    """Log a head's metrics on one batch.
+
+    Args:
+        module: The module that logs.
+        name: Name of the head.
+        head: The head.
+        outputs: Its raw outputs.
+        batch: The batch.
+    """
     values = {f"train/{name}/{key}": value for key, value in batch_metrics(head, outputs, batch).items()}
     module.log_dict(values, batch_size=len(batch["image"]))
 
 
 def alone() -> bool:
-    """Whether there are other ranks to a metric of one batch: never."""
+    """Return False, to tell metrics of one batch that there are no other ranks."""
     return False
 
 
 @torch.no_grad()
 def batch_metrics(head: Head, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-    """A head's metrics on one training batch of this rank, without waiting for others."""
+    """Return a head's metrics on one training batch of this rank, scalars, without waiting for other ranks.
+
+    Args:
+        head: The head.
+        outputs: Its raw outputs.
+        batch: The batch.
+    """
     metrics = head.metrics().to(batch["image"].device)
     for metric in metrics.values():
         metric.distributed_available_fn = alone

@@ -12,13 +12,13 @@ from sapiens2_lit.parallel import gather_over_ranks
 
 
 class Scores:
-    """What is measured of each head, over batches of which each may have the labels of some heads only.
+    """Losses and metrics of each head, over batches that may have labels for only some heads.
 
     Args:
-        heads: by name.
-        data: the LightningDataModule in use.
+        heads: The heads by name.
+        data: The LightningDataModule in use.
         stage: validate or test.
-        device: where outputs will be.
+        device: Device of the outputs.
     """
 
     def __init__(self, heads: list[tuple[str, Head]], data: Any, stage: str, device: torch.device) -> None:
@@ -28,7 +28,7 @@ class Scores:
         self.losses: dict[str, dict[str, MeanMetric]] = {name: {} for name in self.heads}
 
     def add_loss(self, name: str, outputs: Outputs, batch: Batch) -> None:
-        """Take in the loss terms of one batch, each a mean over its samples."""
+        """Add the loss terms of one batch, each a mean over its samples."""
         size = len(batch["image"])
         terms = self.heads[name].loss(outputs, batch)
         whole = torch.stack(list(terms.values())).sum()
@@ -38,13 +38,13 @@ class Scores:
             self.losses[name][term].update(value.float().expand(size))
 
     def update(self, name: str, outputs: Outputs, batch: Batch) -> None:
-        """Take one batch into the metrics of a head; outside autocast."""
+        """Update a head's metrics with one batch; call it outside autocast."""
         self.heads[name].update(self.metrics[name], outputs, batch)
 
     def compute(self) -> dict[str, float]:
-        """Everything as `HEAD/KEY`; `loss`, the sum over heads; `score`, the mean of how good each head is, 0 to 1.
+        """Return all values as `HEAD/KEY`, `loss` as the sum over heads, and `score` as the mean of their scores.
 
-        How good a head is says its `score`; where that knows nothing, its loss.
+        A head is scored by its `score`, or by its negative loss if that is NaN.
         """
         self._share_terms()
         found: dict[str, float] = {}
@@ -65,7 +65,7 @@ class Scores:
         return found
 
     def _share_terms(self) -> None:
-        """Let all processes know all loss terms, in one order: one without samples has a part in their means, too."""
+        """Let all processes know all loss terms in one order; processes without samples take part in the means, too."""
         known: dict[str, dict[str, MeanMetric]] = {name: {} for name in self.losses}
         for part in gather_over_ranks({name: list(terms) for name, terms in self.losses.items()}):
             for name, terms in part.items():
@@ -75,14 +75,12 @@ class Scores:
 
     def _mean_of_nothing(self) -> MeanMetric:
         mean = MeanMetric(nan_strategy="disable").to(self.device)
-        mean.update(
-            torch.zeros(0)
-        )  # so that it does not warn; a weight of 0 would count as 1 without NaN checks
+        mean.update(torch.zeros(0))  # avoids a warning; without NaN checks, a weight of 0 would be taken as 1
         return mean
 
 
 def evaluated_only(outputs: Outputs, batch: Batch) -> tuple[Outputs, Batch]:
-    """Without the samples that another process counts (`counted` in the batch); they were given to keep step."""
+    """Return outputs and batch without the samples that are not evaluated, which only fill up the last batch."""
     keep = batch.get("evaluated")
     if keep is None or bool(keep.all()):
         return outputs, batch

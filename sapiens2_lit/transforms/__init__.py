@@ -1,4 +1,4 @@
-"""Augmentation: one warp for the image and every label, and pixels."""
+"""Augmentation: one warp for the image and all its labels, and changes of pixel values."""
 
 import lazy_loader
 

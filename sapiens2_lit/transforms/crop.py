@@ -14,7 +14,7 @@ from sapiens2_lit.vocabularies import Skeleton
 
 Half = Literal["upper", "lower"]
 
-# A person's box leaves out hair and fingertips; keypoints of half a body leave out more.
+# A person's box leaves out hair and fingertips. The keypoints of half a body leave out more.
 BOX_PADDING = 1.25
 HALF_BODY_PADDING = 1.5
 
@@ -25,12 +25,12 @@ _FEWEST_HALF_BODY_POINTS = 3
 
 @dataclass(frozen=True)
 class CropVariation:
-    """How one crop differs from the plain one; the default does not.
+    """How one crop differs from the plain crop. The defaults change nothing.
 
     Attributes:
         flip: left to right.
-        half_body: which half of the body to crop around, where enough of it is labelled.
-        shift: of the crop's centre, in widths and heights of the padded box.
+        half_body: which half of the body to crop around, if enough of it is labeled.
+        shift: of the crop's center, in widths and heights of the padded box.
         scale: factor on the crop's sides: above 1 the person becomes smaller.
         rotation: degrees.
     """
@@ -52,15 +52,15 @@ def crop_affine(
     *,
     padding: float = BOX_PADDING,
 ) -> Affine:
-    """The affine from original pixels to an input image that shows a box.
+    """Return the affine from original pixels to an input image that shows a box.
 
-    The box is padded, grown to the input's aspect, varied, and mapped so that its edges land on the centres
+    The box is padded, grown to the input's aspect, varied, and mapped so that its edges land on the centers
     of the input's outermost pixels, scale (W - 1) / w (UDP, https://arxiv.org/abs/1911.07524).
 
     Args:
         box: x, y, w, h in original pixels; w, h > 0.
         size: (height, width) of the input image.
-        variation: shift, scale, rotation and flip to apply; its half body is the caller's business.
+        variation: shift, scale, rotation and flip to apply; `half_body` is not used here.
         padding: factor on the box's sides.
 
     Returns:
@@ -83,16 +83,17 @@ def crop_affine(
 
 
 def box_of_points(points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """The tight box x, y, w, h of the labelled among keypoints (K, 3); at least one must be."""
+    """Return the tight box x, y, w, h of the labeled keypoints among (K, 3); at least one must be labeled."""
     labelled = points[points[:, 2] > 0, :2].astype(np.float64)
     low, high = labelled.min(axis=0), labelled.max(axis=0)
     return np.concatenate([low, high - low])
 
 
 def body_halves(skeleton: Skeleton) -> dict[Half, npt.NDArray[np.int64]]:
-    """Indices of the upper and the lower body's keypoints, hips and below being lower; empty where unknown.
+    """Return the keypoint indices of the upper and the lower body; empty where the skeleton has no such keypoints.
 
-    Only the groups body and feet count, where the skeleton has them: faces and hands have too many points.
+    Hips and all below them are lower. If the skeleton has the groups body and feet, only these are used: faces and
+    hands have too many points.
     """
     body = sorted({*skeleton.groups.get("body", ()), *skeleton.groups.get("feet", ())})
     body = body or list(range(skeleton.num_keypoints))
@@ -106,7 +107,7 @@ def body_halves(skeleton: Skeleton) -> dict[Half, npt.NDArray[np.int64]]:
 def half_body_box(
     points: npt.NDArray[np.floating], halves: Mapping[Half, npt.NDArray[np.int64]], half: Half
 ) -> npt.NDArray[np.float64] | None:
-    """The tight box of one half of a body, or None where too little of it is labelled.
+    """Return the tight box of one half of a body, or None if too few of its keypoints are labeled.
 
     Args:
         points: (K, 3) in original pixels.
@@ -124,16 +125,16 @@ def half_body_box(
 
 @dataclass(frozen=True)
 class CropAugmentation:
-    """Settings of random crops; the defaults are those of the released pose models.
+    """Settings of random crops; the defaults are the settings of the released pose models.
 
     Attributes:
         flip: probability of a mirror image, left and right keypoints swapped.
         half_body: probability of a crop around the upper or lower half of the body.
         shift: largest shift of the crop, as a fraction of the box, in x and in y.
-        shift_probability: how often it is shifted.
-        scale: smallest and largest factor on the crop's sides, uniformly; above 1 the person becomes smaller.
-        rotation: largest rotation in degrees, either way, uniformly.
-        rotation_probability: how often it is rotated.
+        shift_probability: probability of a shift.
+        scale: smallest and largest factor on the crop's sides, drawn uniformly; above 1 the person becomes smaller.
+        rotation: largest rotation in degrees, either way, drawn uniformly.
+        rotation_probability: probability of a rotation.
     """
 
     flip: float = 0.5
@@ -156,8 +157,11 @@ class CropAugmentation:
             raise SettingError(f"augment.rotation is {self.rotation}, expected degrees, 0 to 180.")
 
     def sample_crop(self, rng: np.random.Generator) -> CropVariation:
-        """Draw one variation. It takes as many numbers from `rng` whatever the settings are, so that changing
-        one of them leaves the others' draws alone."""
+        """Draw one variation.
+
+        It draws the same number of values from `rng` for all settings. So a change of one setting leaves the draws for
+        the others as they were.
+        """
         flip, half_body, half, shift_chance, rotation_chance = rng.random(5)
         shift_x, shift_y, rotation_part = rng.uniform(-1, 1, 3)
         scale = rng.uniform(*self.scale)
@@ -174,7 +178,11 @@ class CropAugmentation:
 
 
 def check_probability(settings: object, name: str) -> None:
-    """Raise SettingError where the field called `name` is not a probability."""
+    """Check that the field `name` of `settings` is a probability.
+
+    Raises:
+        SettingError: it is not in 0..1.
+    """
     value = getattr(settings, name)
     if not 0 <= value <= 1:
         raise SettingError(f"augment.{name} is {value}, expected a probability, 0 to 1.")

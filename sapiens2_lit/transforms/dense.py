@@ -16,24 +16,24 @@ from sapiens2_lit.transforms.whole_image import ImageView, WholeImageVariation, 
 
 @dataclass(frozen=True)
 class ViewAugmentation:
-    """Random views without change of color: for labels that are colors themselves, albedo and mattes.
+    """Random views without change of color, for labels that are colors themselves: albedo and mattes.
 
-    Settable one by one, as in `--data.augment.flip 0.5`; `--data.augment null` switches all of it off. The defaults are
-    the recipe of the released Sapiens2 albedo models. A photograph's colors are what tells albedo from light: to shift
-    them and not the label would teach the network to be wrong.
+    Set each value by itself, as in `--data.augment.flip 0.5`; `--data.augment null` switches all of it off. The
+    defaults are the recipe of the released Sapiens2 albedo models. The colors of a photograph tell albedo from light: a
+    change of the colors that leaves the label alone would teach a wrong albedo.
 
     Attributes:
         flip: probability of a mirror image.
-        scale: smallest and largest factor on the size at which the whole view fits, uniformly; what is too large is
-            cut, what is too small is padded with pixels that do not count.
-        scale_probability: how often it is scaled.
-        crop: probability that a random rectangle of the image is shown, as large as it fits, instead of all of it.
-        crop_area: smallest and largest share of the image that the rectangle covers, uniformly.
-        crop_aspect: smallest and largest width over height of the rectangle, uniformly in the logarithm.
-        rotation: largest rotation in degrees, either way, uniformly; the released recipe has none.
-        rotation_probability: how often it is rotated, where `rotation` is not 0.
+        scale: smallest and largest factor on the size at which the whole view fits, drawn uniformly; larger views are
+            cut, smaller ones are padded with ignored pixels.
+        scale_probability: probability of a change of scale.
+        crop: probability that a random rectangle is shown instead of the whole image, as large as it fits.
+        crop_area: smallest and largest share of the image that the rectangle covers, drawn uniformly.
+        crop_aspect: smallest and largest width over height of the rectangle, drawn uniformly in the logarithm.
+        rotation: largest rotation in degrees, either way, drawn uniformly; the released recipe has none.
+        rotation_probability: probability of a rotation, if `rotation` is not 0.
         noise: probability of Gaussian noise.
-        noise_variance: smallest and largest variance of that noise, of values 0..255, uniformly.
+        noise_variance: smallest and largest variance of that noise, for values 0..255, drawn uniformly.
     """
 
     flip: float = 0.3
@@ -65,14 +65,16 @@ class ViewAugmentation:
         rng: np.random.Generator,
         view: ImageView = "letterbox",
     ) -> Affine:
-        """The affine of one sample. It takes as many numbers from `rng` whatever the settings are.
+        """Return the affine of one sample.
+
+        It draws the same number of values from `rng` for all settings.
 
         Args:
             image_size: (height, width) of the image.
             size: (height, width) of the input.
-            labels: of the image; they decide nothing here.
+            labels: of the image; not used here.
             rng: source of the choice.
-            view: whether the aspect of what is shown is kept.
+            view: whether the shown region keeps its aspect.
         """
         flip, scale_chance, crop_chance, rotation_chance = rng.random(4)
         x, y, left, top, rotation_part = rng.uniform(-1, 1, 5)
@@ -98,28 +100,29 @@ class ViewAugmentation:
         return compose(fit_affine((shown_height, shown_width), size, variation, view), corner)
 
     def build_pixels(self) -> PixelFunction:
-        """A picklable function of an RGB uint8 image (H, W, 3) and a generator, which decides everything."""
+        """Return a picklable function that maps an RGB uint8 image (H, W, 3) and a generator to a varied image."""
         return Noise(self.noise, self.noise_variance)
 
 
 @dataclass(frozen=True)
 class DenseAugmentation(ViewAugmentation, PhotometricAugmentation):
-    """Everything random in a training sample of normals, point maps or depth.
+    """All random variation of a training sample of normals, point maps or depth.
 
-    Settable one by one, as in `--data.augment.flip 0.5`; `--data.augment null` switches all of it off. Probabilities
-    and ranges are the recipe of the released Sapiens2 normal models, which settles neither the strength of the colors
-    nor that of blur and noise; that of point maps has colors, scale, crop and flip alone (`RELEASED_POINTMAP`).
+    Set each value by itself, as in `--data.augment.flip 0.5`; `--data.augment null` switches all of it off.
+    Probabilities and ranges are the recipe of the released Sapiens2 normal models. That recipe does not give the
+    strength of colors, blur and noise. The recipe of point maps has only colors, scale, crop and flip
+    (`RELEASED_POINTMAP`).
 
     Attributes:
         flip: probability of a mirror image.
-        scale: smallest and largest factor on the size at which the whole view fits, uniformly; what is too large is
-            cut, what is too small is padded with pixels that do not count.
-        scale_probability: how often it is scaled.
-        crop: probability that a random rectangle of the image is shown, as large as it fits, instead of all of it.
-        crop_area: smallest and largest share of the image that the rectangle covers, uniformly.
-        crop_aspect: smallest and largest width over height of the rectangle, uniformly in the logarithm.
-        rotation: largest rotation in degrees, either way, uniformly; the released recipe has none.
-        rotation_probability: how often it is rotated, where `rotation` is not 0.
+        scale: smallest and largest factor on the size at which the whole view fits, drawn uniformly; larger views are
+            cut, smaller ones are padded with ignored pixels.
+        scale_probability: probability of a change of scale.
+        crop: probability that a random rectangle is shown instead of the whole image, as large as it fits.
+        crop_area: smallest and largest share of the image that the rectangle covers, drawn uniformly.
+        crop_aspect: smallest and largest width over height of the rectangle, drawn uniformly in the logarithm.
+        rotation: largest rotation in degrees, either way, drawn uniformly; the released recipe has none.
+        rotation_probability: probability of a rotation, if `rotation` is not 0.
         photometric: probability that colors change at all.
         brightness: largest relative change of brightness, either way.
         contrast: largest relative change of contrast, either way.
@@ -128,12 +131,12 @@ class DenseAugmentation(ViewAugmentation, PhotometricAugmentation):
         blur: probability of a box blur of 3 to 7 pixels.
         median_blur: probability of a median blur of 3 to 7 pixels.
         resample: probability that the input is resized to a smaller size and back.
-        resample_size: smallest and largest share of both sides of that size, uniformly.
+        resample_size: smallest and largest factor on both sides for that smaller size, drawn uniformly.
         solarize: probability that values from 128 on are inverted.
         noise: probability of Gaussian noise.
-        noise_variance: smallest and largest variance of that noise, of values 0..255, uniformly.
-        dropout: probability of one rectangle painted black; its pixels stay labelled.
-        dropout_size: smallest and largest side of that rectangle, as a fraction of the image's.
+        noise_variance: smallest and largest variance of that noise, for values 0..255, drawn uniformly.
+        dropout: probability of one rectangle painted black; its pixels stay labeled.
+        dropout_size: smallest and largest side of that rectangle, as a fraction of the image's side.
         on_device: whether pixels are varied on the training device instead of in the loader.
     """
 
@@ -153,7 +156,7 @@ class DenseAugmentation(ViewAugmentation, PhotometricAugmentation):
         _check_range(self, "resample_size", above=0, most=1)
 
     def pixel_steps(self) -> tuple[PixelFunction, ...]:
-        """What happens to pixels, in this order."""
+        """Return the steps that change pixel values, in the order in which they run."""
         return (
             *PhotometricAugmentation.pixel_steps(self),
             Resample(self.resample, self.resample_size),
@@ -166,7 +169,7 @@ class DenseAugmentation(ViewAugmentation, PhotometricAugmentation):
 
 
 def _check_range(settings: object, name: str, *, above: float | None = None, most: float = np.inf) -> None:
-    """Raise SettingError where the field called `name` is no (smallest, largest) within bounds."""
+    """Raise SettingError if the field `name` is not a pair (smallest, largest) within the bounds."""
     low, high = getattr(settings, name)
     low_enough = low >= 0 if above is None else low > above
     if not (low_enough and low <= high <= most):
@@ -177,6 +180,6 @@ def _check_range(settings: object, name: str, *, above: float | None = None, mos
         )
 
 
-RELEASED = DenseAugmentation()  # of normals; depth has no recipe and takes this one
+RELEASED = DenseAugmentation()  # for normals; depth has no recipe and uses this one
 RELEASED_POINTMAP = DenseAugmentation(blur=0.0, resample=0.0, solarize=0.0, noise=0.0)
 COLORLESS = ViewAugmentation()

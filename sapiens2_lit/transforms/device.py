@@ -1,9 +1,10 @@
-"""What the loader does to pixels, done on the training device by kornia: the same settings, the same distribution.
+"""The loader's pixel augmentation on the training device by kornia, with the same settings and distribution.
 
-Sample by sample: which steps run, and with what numbers, is decided on the host by the sample's own generator, as in
-the loader, so that nothing is computed for samples that do not need it and nothing waits for the device.
+The host decides for each sample, with the sample's own generator, which steps run and with what numbers, as the loader
+does. So nothing is computed for samples that do not need it, and the host never waits for the device.
 
-Legend: x an image (1, 3, H, W) float32 in 0..1, whole multiples of 1/255 between steps, as the loader's bytes are.
+Legend: x is an image (1, 3, H, W) float32 in 0..1. Between steps its values are multiples of 1/255, like the bytes of
+the loader.
 """
 
 import math
@@ -27,12 +28,15 @@ _BLUR_SIDES = (3, 5, 7)
 
 
 def augment_batch(images: Tensor, seeds: Tensor, steps: list[DeviceFunction]) -> Tensor:
-    """RGB uint8 images (B, 3, H, W), each varied by a generator of its seed; on their own device.
+    """Vary each RGB uint8 image of a batch (B, 3, H, W) by a generator with its seed, on the device of the batch.
 
     Args:
-        images: the batch.
+        images: (B, 3, H, W) uint8.
         seeds: (B,) int64, on the host.
         steps: from `device_steps`.
+
+    Returns:
+        (B, 3, H, W) uint8.
     """
     varied = []
     for image, seed in zip(images, seeds.tolist(), strict=True):
@@ -45,10 +49,10 @@ def augment_batch(images: Tensor, seeds: Tensor, steps: list[DeviceFunction]) ->
 
 
 def device_steps(steps: tuple[PixelFunction, ...]) -> list[DeviceFunction]:
-    """The equals of the loader's steps.
+    """Return the device versions of the loader's steps.
 
     Raises:
-        SettingError: a step has none.
+        SettingError: a step has no device version.
     """
     found: list[DeviceFunction] = []
     for step in steps:
@@ -65,14 +69,23 @@ def device_steps(steps: tuple[PixelFunction, ...]) -> list[DeviceFunction]:
                 found.append(partial(solarize, step))
             case _:
                 raise SettingError(
-                    f"augment.on_device: {type(step).__name__} can be done in the loader alone; switch it off, or "
+                    f"augment.on_device: {type(step).__name__} can only run in the loader; switch it off, or "
                     "set augment.on_device to false."
                 )
     return found
 
 
 def vary_colors(settings: PhotometricAugmentation, x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Colors in a random order, box blur, median blur and one black rectangle."""
+    """Vary colors in a random order, then apply box blur, median blur and one black rectangle.
+
+    Args:
+        settings: probabilities and strengths of the steps.
+        x: (1, 3, H, W) in 0..1.
+        rng: source of the choices.
+
+    Returns:
+        (1, 3, H, W) in 0..1.
+    """
     if rng.random() < settings.photometric:
         x = jitter(settings, x, rng)
     if rng.random() < settings.blur:
@@ -86,7 +99,16 @@ def vary_colors(settings: PhotometricAugmentation, x: Tensor, rng: np.random.Gen
 
 
 def vary_view(step: ViewColors, x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Colors in a random order, gray, Gaussian blur and solarization of one view."""
+    """Vary one view: colors in a random order, gray, Gaussian blur and solarization.
+
+    Args:
+        step: the loader's step, whose settings hold here too.
+        x: (1, 3, H, W) in 0..1.
+        rng: source of the choices.
+
+    Returns:
+        (1, 3, H, W) in 0..1.
+    """
     settings = step.settings
     if rng.random() < settings.photometric:
         x = jitter(settings, x, rng)
@@ -94,7 +116,7 @@ def vary_view(step: ViewColors, x: Tensor, rng: np.random.Generator) -> Tensor:
         x = as_bytes(kornia.color.rgb_to_grayscale(x).expand_as(x))
     if rng.random() < settings.blur:
         sigma = rng.uniform(*settings.blur_sigma)
-        side = 2 * max(1, math.ceil(3 * sigma)) + 1  # as far as the loader's
+        side = 2 * max(1, math.ceil(3 * sigma)) + 1  # as far as the loader's blur reaches
         side = min(side, 2 * ((min(x.shape[2:]) - 1) // 2) + 1)
         x = as_bytes(kornia.filters.gaussian_blur2d(x, (side, side), (sigma, sigma), border_type="reflect"))
     return solarize(step.solarize, x, rng)
@@ -103,7 +125,16 @@ def vary_view(step: ViewColors, x: Tensor, rng: np.random.Generator) -> Tensor:
 def jitter(
     settings: PhotometricAugmentation | ColorAugmentation, x: Tensor, rng: np.random.Generator
 ) -> Tensor:
-    """Brightness, contrast, saturation and hue, each from its own range."""
+    """Change brightness, contrast, saturation and hue in a random order, each by a random amount.
+
+    Args:
+        settings: the largest change of each.
+        x: (1, 3, H, W) in 0..1.
+        rng: source of order and amounts.
+
+    Returns:
+        (1, 3, H, W) in 0..1.
+    """
     strengths = (settings.brightness, settings.contrast, settings.saturation)
     brightness, contrast, saturation = (1 + rng.uniform(-1, 1) * strength for strength in strengths)
     turn = rng.uniform(-1, 1) * settings.hue * 2 * math.pi
@@ -119,14 +150,26 @@ def jitter(
 
 
 def median_blur(x: Tensor, side: int) -> Tensor:
-    """Median of `side` x `side` pixels; the border is repeated, where kornia would put zeros."""
+    """Return the median of `side` x `side` pixels around each pixel of x (1, 3, H, W).
+
+    The border is repeated; kornia alone would put zeros there.
+    """
     margin = side // 2
     wide = F.pad(x, (margin,) * 4, mode="replicate")
     return kornia.filters.median_blur(wide, (side, side))[..., margin:-margin, margin:-margin]
 
 
 def drop_rectangle(shares: tuple[float, float], x: Tensor, rng: np.random.Generator) -> Tensor:
-    """One rectangle of random sides, shares of the image's, painted black."""
+    """Paint one rectangle with random sides at a random place black.
+
+    Args:
+        shares: smallest and largest side of the rectangle, as a fraction of the image's side.
+        x: (1, 3, H, W) in 0..1; it is not changed.
+        rng: source of size and place.
+
+    Returns:
+        (1, 3, H, W) in 0..1.
+    """
     height, width = (int(side * rng.uniform(*shares)) for side in x.shape[2:])
     top, left = int(rng.integers(x.shape[2] - height + 1)), int(rng.integers(x.shape[3] - width + 1))
     x = x.clone()
@@ -135,7 +178,16 @@ def drop_rectangle(shares: tuple[float, float], x: Tensor, rng: np.random.Genera
 
 
 def add_noise(step: Noise, x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Gaussian noise, from a generator on the image's device."""
+    """Add Gaussian noise, drawn on the image's device.
+
+    Args:
+        step: probability, and the range of the variance for values 0..255.
+        x: (1, 3, H, W) in 0..1.
+        rng: source of the choices and of the seed on the device.
+
+    Returns:
+        (1, 3, H, W) in 0..1.
+    """
     chance, variance = rng.random(), rng.uniform(*step.variance)
     if chance >= step.probability:
         return x
@@ -145,7 +197,16 @@ def add_noise(step: Noise, x: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def resample(step: Resample, x: Tensor, rng: np.random.Generator) -> Tensor:
-    """To a smaller size by areas, and back between pixels."""
+    """Shrink an image by area averaging and enlarge it again by bilinear interpolation.
+
+    Args:
+        step: probability, and the range of the smaller side as a fraction of the image's side.
+        x: (1, 3, H, W) in 0..1.
+        rng: source of the choices.
+
+    Returns:
+        (1, 3, H, W) in 0..1.
+    """
     chance, share = rng.random(), rng.uniform(*step.share)
     if chance >= step.probability:
         return x
@@ -156,9 +217,14 @@ def resample(step: Resample, x: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def area_weights(side: int, small: int, device: torch.device) -> Tensor:
-    """(small, side): how much of each pixel of a side lies in each of `small` equal parts of it, over their length.
+    """Return the 2-D matrix (small, side) that averages `side` pixels into `small` equal parts by area.
 
-    Neither kornia nor torch shrinks by areas that cut pixels, as OpenCV does.
+    Neither kornia nor torch can shrink by areas that cut pixels, as OpenCV does.
+
+    Args:
+        side: number of source pixels.
+        small: number of target pixels.
+        device: where the matrix lies.
     """
     ends = torch.arange(small + 1, device=device) * (side / small)
     pixels = torch.arange(side, device=device)
@@ -167,10 +233,16 @@ def area_weights(side: int, small: int, device: torch.device) -> Tensor:
 
 
 def solarize(step: Solarize, x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Invert values from 128 on."""
+    """Invert values from 128 (of 255) on, with a probability.
+
+    Args:
+        step: the probability.
+        x: (1, 3, H, W) in 0..1.
+        rng: source of the choice.
+    """
     return kornia.enhance.solarize(x, thresholds=0.5) if rng.random() < step.probability else x
 
 
 def as_bytes(x: Tensor) -> Tensor:
-    """Clipped to 0..1 and rounded to multiples of 1/255, as the loader's steps hand on."""
+    """Clip x (any shape) to 0..1 and round it to multiples of 1/255, as the loader's bytes are."""
     return (x * 255).round().clamp(0, 255) / 255

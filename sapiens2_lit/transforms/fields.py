@@ -1,6 +1,6 @@
-"""How a map of numbers that is valid only in places (depth, normals, albedo) follows an affine.
+"""How an affine warps a field: a map of numbers that is valid only in places (depth, normals, albedo).
 
-Legend: h, w pixels of the source, H, W of the output, C channels.
+Legend: h, w are pixels of the source; H, W of the output; C channels.
 """
 
 from typing import Any
@@ -14,21 +14,21 @@ from sapiens2_lit.transforms.geometric import Affine, apply_affine, invert, redu
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 
-# A pixel counts where at least half of what it is made of does, so that the edge of what counts stays in place.
+# An output pixel is valid if at least half of its weights fall on valid pixels. So the edge of the valid area stays.
 LEAST_SHARE = 0.5
 
 
 def warp_field(values: Floats, valid: Flags, affine: Affine, size: tuple[int, int]) -> Floats:
-    """Resample a field once, by linear interpolation among the pixels that count.
+    """Resample a field once, by linear interpolation among valid pixels.
 
     Args:
-        values: (h, w, C), C at most 3; anything where not `valid`.
+        values: (h, w, C), C at most 3; any number where not `valid`.
         valid: (h, w).
         affine: source pixel -> output pixel.
         size: (height, width) of the output.
 
     Returns:
-        (H, W, C), NaN where less than half of the interpolated area counts.
+        (H, W, C), NaN where less than half of the interpolated area is valid.
     """
     whole = np.count_nonzero(valid) == valid.size
     return warp_planes(values, None if whole else valid, affine, size).transpose(1, 2, 0)
@@ -37,13 +37,14 @@ def warp_field(values: Floats, valid: Flags, affine: Affine, size: tuple[int, in
 def warp_planes(
     values: npt.NDArray[Any], valid: Flags | None, affine: Affine, size: tuple[int, int]
 ) -> Floats:
-    """Do as `warp_field`, channels first.
+    """Resample a field as `warp_field` does, with the result's channels first.
 
-    Channels first, numpy divides and selects whole planes at once; over three channels last it is ten times slower.
+    With channels first, numpy divides and selects whole planes at once; with three channels last it takes ten times as
+    long.
 
     Args:
-        values: (h, w, C), C 1 or 3, anything where not `valid`.
-        valid: (h, w), or None where all pixels are.
+        values: (h, w, C), C 1 or 3; any number where not `valid`.
+        valid: (h, w), or None if all pixels are valid.
         affine: source pixel -> output pixel.
         size: (height, width) of the output.
 
@@ -57,17 +58,28 @@ def warp_planes(
 
 
 def warp_weighted(wide: Floats, valid: Flags | None, affine: Affine, size: tuple[int, int]) -> Floats:
-    """Do as `warp_planes` with values that have their weights, all 1, beside them; see `with_weights`."""
+    """Resample a field as `warp_planes` does, given values that already have their weights as last channel.
+
+    Args:
+        wide: (h, w, C + 1) as `with_weights` returns it.
+        valid: (h, w), or None if all pixels are valid.
+        affine: source pixel -> output pixel.
+        size: (height, width) of the output.
+
+    Returns:
+        (C, H, W), NaN where less than half of the interpolated area is valid.
+    """
     channels = 3 if wide.shape[2] == 4 else 1
     planes = sample_planes(wide if valid is None else zero_invalid(wide, valid), affine, size)
     return divide_by_share(planes[:channels], planes[-1])
 
 
 def with_weights(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Values (h, w, 3) with a fourth channel of what stands for 1: the largest integer, or 1 of floats.
+    """Return 3-D values (h, w, C), C 1 or 3, with one more channel that holds the weight 1 everywhere.
 
-    OpenCV warps four channels three times as fast as three. Of one channel there come two, which `sample_planes` warps
-    one by one: OpenCV interpolates two in steps of 1/32 pixel.
+    The weight 1 is the largest integer of an integer type, and 1 of a float type. OpenCV warps four channels three
+    times as fast as three. A field of one channel becomes two channels. `sample_planes` warps these one by one, because
+    OpenCV interpolates two channels together in steps of 1/32 pixel.
     """
     if values.shape[2] == 3:
         return np.asarray(cv2.cvtColor(values, cv2.COLOR_RGB2RGBA))
@@ -76,19 +88,19 @@ def with_weights(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def zero_invalid(values: npt.NDArray[Any], valid: Flags) -> npt.NDArray[Any]:
-    """A copy of values (h, w, C) of any type that is 0 where not `valid`."""
+    """Return a copy of 3-D values (h, w, C) of any type that is 0 where `valid` (h, w) is false."""
     zeroed = cv2.copyTo(np.ascontiguousarray(values), np.ascontiguousarray(valid).view(np.uint8))
     return np.asarray(zeroed).reshape(values.shape)
 
 
 def zero_planes(planes: Floats, valid: Flags) -> Floats:
-    """Planes (C, H, W) that are 0 where not `valid` (H, W), bool, in place: by their bits, ten times as fast."""
+    """Set planes (C, H, W) to 0 in place where `valid` (H, W) is false, by their bits: ten times as fast."""
     planes.view(np.int32)[...] &= -valid.view(np.int8).astype(np.int32)
     return planes
 
 
 def divide_by_share(planes: Floats, share: Floats) -> Floats:
-    """Weighted sums (C, H, W) over their weights (H, W), in place; NaN where the weights are below one half."""
+    """Divide weighted sums (C, H, W) by their weights (H, W) in place; NaN where the weights are below one half."""
     counted = np.where(share >= LEAST_SHARE, share, np.float32(np.nan))
     for plane in planes:
         cv2.divide(plane, counted, dst=plane)
@@ -96,13 +108,19 @@ def divide_by_share(planes: Floats, share: Floats) -> Floats:
 
 
 def box_of(flags: npt.NDArray[Any]) -> tuple[slice, slice]:
-    """Rows and columns of the smallest rectangle with all of (h, w) uint8 or bool that is not 0."""
+    """Return rows and columns of the smallest rectangle that contains all nonzero pixels of a 2-D (h, w) array."""
     left, top, width, height = cv2.boundingRect(flags.view(np.uint8))
     return slice(top, top + height), slice(left, left + width)
 
 
 def lies_inside(affine: Affine, source: tuple[int, int], size: tuple[int, int]) -> bool:
-    """Whether all output pixels' centers lie between those of the source's pixels."""
+    """Whether the centers of all output pixels lie between centers of source pixels.
+
+    Args:
+        affine: source pixel -> output pixel.
+        source: (height, width) of the source.
+        size: (height, width) of the output.
+    """
     height, width = size
     corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]])
     places = apply_affine(invert(affine), corners)
@@ -111,10 +129,10 @@ def lies_inside(affine: Affine, source: tuple[int, int], size: tuple[int, int]) 
 
 
 def sample_planes(values: npt.NDArray[Any], affine: Affine, size: tuple[int, int]) -> Floats:
-    """(C, H, W) float32: values (h, w, C), C 1, 2 or 4, where an affine puts them; 0 outside.
+    """Warp values (h, w, C), C 1, 2 or 4, into float32 planes (C, H, W); 0 outside the source.
 
     Args:
-        values: float32, or integers, which are averaged as such where they shrink by more than 2.
+        values: float32, or integers, which are averaged as integers if the affine shrinks by more than 2.
         affine: source pixel -> output pixel.
         size: (height, width) of the output.
     """
@@ -124,7 +142,8 @@ def sample_planes(values: npt.NDArray[Any], affine: Affine, size: tuple[int, int
     channels = 1 if values.ndim == 2 else values.shape[2]
     planes = np.empty((channels, *size), np.float32)
     if channels < 4:
-        for plane, one in zip(planes, cv2.split(values), strict=True):
+        split = cv2.split(values) if channels > 1 else (values,)
+        for plane, one in zip(planes, split, strict=True):
             cv2.warpAffine(one, affine, size[::-1], dst=plane, flags=cv2.INTER_LINEAR)
         return planes
     cv2.split(cv2.warpAffine(values, affine, size[::-1], flags=cv2.INTER_LINEAR), list(planes))

@@ -1,7 +1,7 @@
 """One 2 x 3 affine per sample: its algebra, and how it moves an image, its keypoints and its class maps.
 
 A = [[a, b, c], [d, e, f]] in float64 maps a source pixel (x, y) to a target pixel. Sizes are (height, width),
-points (x, y), and pixel centres are integers: an image of width W covers -0.5 <= x < W - 0.5.
+points (x, y), and pixel centers are integers: an image of width W covers -0.5 <= x < W - 0.5.
 """
 
 from collections.abc import Sequence
@@ -13,42 +13,42 @@ import numpy.typing as npt
 
 Affine = npt.NDArray[np.float64]
 
-# Bilinear sampling looks at 2 x 2 pixels: shrinking by more skips pixels, and fine texture aliases.
+# Bilinear sampling reads 2 x 2 pixels: shrinking by more skips pixels, and fine texture aliases.
 _LARGEST_ALIAS_FREE_SHRINK = 2.0
 _SQUARE = (
-    1.02  # sides of pixels that differ by less count as equal: crops' do, by the half pixels at their edges
+    1.02  # pixel sides that differ by less are equal: in crops they differ by the half pixels at the edges
 )
 
 
 def scaling(x: float, y: float) -> Affine:
-    """The affine that multiplies coordinates by `x` and `y`."""
+    """Return the affine that multiplies coordinates by `x` and `y`."""
     return np.array([[x, 0, 0], [0, y, 0]], dtype=np.float64)
 
 
 def translation(x: float, y: float) -> Affine:
-    """The affine that adds `x` and `y`, in pixels."""
+    """Return the affine that adds `x` and `y`, in pixels."""
     return np.array([[1, 0, x], [0, 1, y]], dtype=np.float64)
 
 
 def rotation(degrees: float) -> Affine:
-    """The affine that turns about the origin, clockwise as seen (y points down)."""
+    """Return the affine that turns about the origin, clockwise as seen (y points down)."""
     angle = np.deg2rad(degrees)
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, -sine, 0], [sine, cosine, 0]], dtype=np.float64)
 
 
 def mirror(width: int) -> Affine:
-    """The affine that flips an image of that width left to right."""
+    """Return the affine that flips an image of width `width` left to right."""
     return np.array([[-1, 0, width - 1], [0, 1, 0]], dtype=np.float64)
 
 
 def resizing(x: float, y: float) -> Affine:
-    """The affine of resizing an image by `x` and `y`: x maps to s (x + 0.5) - 0.5."""
+    """Return the affine of resizing an image by `x` and `y`: x maps to s (x + 0.5) - 0.5."""
     return np.array([[x, 0, 0.5 * x - 0.5], [0, y, 0.5 * y - 0.5]], dtype=np.float64)
 
 
 def compose(*affines: Affine) -> Affine:
-    """The affine that applies the last one first, as in `f(g(x))`."""
+    """Return the affine that applies the last one first, as in `f(g(x))`."""
     product = np.eye(3)
     for affine in affines:
         product = product @ np.vstack([affine, (0, 0, 1)])
@@ -56,7 +56,7 @@ def compose(*affines: Affine) -> Affine:
 
 
 def invert(affine: Affine) -> Affine:
-    """The affine that undoes `affine`."""
+    """Return the affine that undoes `affine`."""
     linear = np.linalg.inv(affine[:, :2])
     return np.hstack([linear, -linear @ affine[:, 2:]])
 
@@ -67,7 +67,7 @@ def is_mirrored(affine: Affine) -> bool:
 
 
 def apply_affine(affine: Affine, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Map points (..., 2) in pixels."""
+    """Map points (..., 2), in pixels, by an affine."""
     return points @ affine[:, :2].T + affine[:, 2]
 
 
@@ -77,13 +77,13 @@ def warp_points(
     """Map keypoints into an input image, with left and right swapped where the affine mirrors.
 
     Args:
-        points: (K, 3) source pixels x, y and visibility v (0 unlabelled).
+        points: (K, 3) source pixels x, y and visibility v (0 unlabeled).
         affine: source pixel -> input pixel.
         size: (height, width) of the input image.
         swap: the vocabulary's mirror partner of each keypoint.
 
     Returns:
-        float32 (K, 3). Points that were unlabelled, or that fall outside the input image, are (0, 0, 0).
+        float32 (K, 3). Points that were unlabeled, or that fall outside the input image, are (0, 0, 0).
     """
     height, width = size
     if is_mirrored(affine):
@@ -107,15 +107,18 @@ def warp_image(
 ) -> npt.NDArray[np.uint8]:
     """Resample an image once.
 
-    Shrinking by more than 2 would skip pixels, so the image is then reduced by area averaging first and the
-    affine compensated exactly; the points' affine does not change.
+    Shrinking by more than 2 would skip pixels. In that case the image is first reduced by area averaging, and the
+    affine is adjusted exactly. The affine for keypoints does not change.
 
     Args:
         image: (h, w, 3) uint8.
         affine: source pixel -> output pixel.
         size: (height, width) of the output.
-        interpolation: one of OpenCV's, for the one resampling.
-        border_value: what lies outside the image: a number, one a channel, or None for the image's mean.
+        interpolation: OpenCV's constant for the one resampling.
+        border_value: value outside the image: one number, one number per channel, or None for the image's mean.
+
+    Returns:
+        (H, W, 3) uint8.
     """
     height, width = size
     border = image.mean(axis=(0, 1)) if border_value is None else np.broadcast_to(border_value, (3,))
@@ -139,13 +142,13 @@ def warp_labels(
     *,
     outside: int,
 ) -> npt.NDArray[np.uint8]:
-    """Resample a class map: each pixel takes the class of the source pixel that its centre falls on.
+    """Resample a class map: each pixel takes the class of the source pixel at its center.
 
     Args:
         labels: (h, w) class of each source pixel.
         affine: source pixel -> output pixel.
         size: (height, width) of the output.
-        swap: (256,) class of each class's pixels in a mirrored image; used where the affine mirrors.
+        swap: (256,) class that replaces each class in a mirrored image; used if the affine mirrors.
         outside: class of pixels outside the source.
     """
     height, width = size
@@ -161,25 +164,33 @@ def warp_labels(
 
 
 def shrinks(affine: Affine) -> bool:
-    """Whether `reduce_first` reduces an image for this affine: it shrinks by more than 2."""
+    """Whether `reduce_first` reduces an image for this affine, because it shrinks by more than 2."""
     return max(_shrink(affine)) > _LARGEST_ALIAS_FREE_SHRINK
 
 
 def least_shrink(affine: Affine) -> float:
-    """Source pixels an output pixel takes at least, along either axis; 1 or less where one of them does not shrink."""
+    """Return the smaller of the two shrink factors (source pixels per output pixel along x and along y).
+
+    It is 1 or less if one of the axes does not shrink.
+    """
     return min(_shrink(affine))
 
 
 def reduce_first(
     image: npt.NDArray[Any], affine: Affine, size: tuple[int, int]
 ) -> tuple[npt.NDArray[Any], Affine]:
-    """An image to sample by `affine` without skipping pixels: itself, or where it shrinks by more than 2 the part of it
-    that the output shows, reduced by area averaging, with what is left to the affine, about 1:1.
+    """Reduce an image by area averaging if sampling it by `affine` would skip pixels.
+
+    An affine that shrinks by 2 or less returns image and affine unchanged. Otherwise the region that the output shows
+    is cut out and reduced, and the returned affine maps the small image to the output at about 1:1.
 
     Args:
-        image: (h, w) or (h, w, C), uint8 or float32.
+        image: 2-D (h, w) or 3-D (h, w, C), uint8 or float32.
         affine: source pixel -> output pixel.
         size: (height, width) of the output.
+
+    Returns:
+        The image to sample, and the affine from its pixels to output pixels.
     """
     shrink = _shrink(affine)
     if max(shrink) <= _LARGEST_ALIAS_FREE_SHRINK:
@@ -199,7 +210,7 @@ def reduce_first(
 
 
 def shown_region(affine: Affine, size: tuple[int, int], source: tuple[int, int]) -> tuple[slice, slice]:
-    """The rows and columns of an image that an output shows, with a margin; empty for none.
+    """Return the rows and columns of an image that an output shows, with a margin; empty if it shows none.
 
     Args:
         affine: source pixel -> output pixel.
@@ -217,7 +228,7 @@ def shown_region(affine: Affine, size: tuple[int, int], source: tuple[int, int])
 
 
 def reached_region(affine: Affine, source: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
-    """The rows and columns of an output that an image reaches, with a margin; at least one pixel.
+    """Return the rows and columns of an output that an image covers, with a margin; at least one pixel.
 
     Args:
         affine: source pixel -> output pixel.
@@ -230,7 +241,10 @@ def reached_region(affine: Affine, source: tuple[int, int], size: tuple[int, int
 
 
 def _shrink(affine: Affine) -> tuple[float, float]:
-    """Source pixels a target pixel, along the source's x and y; 1 for a side to leave alone beside one that shrinks."""
+    """Return source pixels per target pixel, along the source's x and y.
+
+    A side that does not shrink by more than 2 gets 1, which leaves it alone.
+    """
     both = 1 / np.sqrt(abs(np.linalg.det(affine[:, :2])))
     x, y = 1 / np.linalg.norm(affine[:, :2], axis=0)
     if max(x, y) <= _SQUARE * min(x, y):

@@ -1,4 +1,4 @@
-"""What happens to pixels alone: color, blur and a dropped rectangle, by albumentations."""
+"""Augmentation of pixel values by albumentations: color, blur and one black rectangle."""
 
 import os
 import warnings
@@ -15,7 +15,7 @@ from sapiens2_lit.transforms.pixels import Chain, Image, PixelFunction
 
 @dataclass(frozen=True)
 class PhotometricAugmentation:
-    """Settings of pixel augmentation; probabilities and `dropout_size` are those of the released pose models.
+    """Settings of pixel augmentation; probabilities and `dropout_size` are the values of the released pose models.
 
     Attributes:
         photometric: probability that colors change at all.
@@ -25,8 +25,8 @@ class PhotometricAugmentation:
         hue: largest turn of the hue, either way, as a fraction of the color circle.
         blur: probability of a box blur of 3 to 7 pixels.
         median_blur: probability of a median blur of 3 to 7 pixels.
-        dropout: probability of one rectangle painted black; keypoints under it stay labelled.
-        dropout_size: smallest and largest side of that rectangle, as a fraction of the image's.
+        dropout: probability of one rectangle painted black; keypoints under it stay labeled.
+        dropout_size: smallest and largest side of that rectangle, as a fraction of the image's side.
         on_device: whether pixels are varied on the training device instead of in the loader.
     """
 
@@ -54,31 +54,31 @@ class PhotometricAugmentation:
             )
 
     def pixel_steps(self) -> tuple[PixelFunction, ...]:
-        """What happens to pixels, in this order; each of them has its equal in device.py."""
+        """Return the steps that change pixel values, in order; device.py has a version of each."""
         used = any((self.photometric, self.blur, self.median_blur, self.dropout))
         return (Photometric(self),) if used else ()
 
     def build_pixels(self) -> PixelFunction:
-        """What the loader does, which is nothing where it is done `on_device`.
+        """Return the loader's part of the augmentation: nothing if it runs `on_device`.
 
-        A picklable function of an RGB uint8 image (H, W, 3) and a generator, which decides everything.
+        The result is a picklable function of an RGB uint8 image (H, W, 3) and a generator, which decides everything.
         """
         return Chain(() if self.on_device else self.pixel_steps())
 
 
 class Photometric:
-    """Color, blur and a dropped rectangle, as the settings say."""
+    """Color, blur and one black rectangle, by the settings."""
 
     def __init__(self, settings: PhotometricAugmentation) -> None:
         self.settings = settings
-        # albumentations takes seconds to import and asks the network for a newer version unless told not to;
-        # the variable stays set because worker processes may import it anew.
+        # albumentations takes seconds to import, and asks the network for a newer version unless this is set;
+        # the variable stays set because worker processes may import it again.
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         import albumentations
         from albumentations.augmentations.pixel.functional import adjust_hue_torchvision
 
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # it only warns of unknown arguments, and falls back to defaults
+            warnings.simplefilter("error")  # it only warns about unknown arguments and falls back to defaults
             colors: Any = albumentations.ColorJitter(
                 brightness=(1 - settings.brightness, 1 + settings.brightness),
                 contrast=(1 - settings.contrast, 1 + settings.contrast),
@@ -108,9 +108,10 @@ class Photometric:
 
 
 def turn_hue(image: Image, turn: float) -> Image:
-    """Turn the hues of an image by a share of the circle.
+    """Turn the hues of an image by a fraction of the color circle.
 
-    These are albumentations' pixels, which takes half as long again, since it looks up hues that lie three bytes apart.
+    The pixels are the same as with albumentations, which takes 1.5 times as long because it looks up hues that lie
+    three bytes apart.
     """
     if turn == 0:
         return image

@@ -1,4 +1,4 @@
-"""Degradations of pixels: noise, a low resolution, solarisation. Functions of an image and a generator, picklable."""
+"""Degradations of pixels: noise, low resolution, solarization. Picklable functions of an image and a generator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,10 @@ PixelFunction = Callable[[Image, np.random.Generator], Image]
 
 
 def channels_first(image: Image) -> Tensor:
-    """(C, H, W) of an image (H, W, C), of its dtype: OpenCV splits it ten times as fast as numpy transposes it."""
+    """Return an image (H, W, C) as (C, H, W) of the same dtype.
+
+    OpenCV splits it ten times as fast as numpy transposes it.
+    """
     planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
     cv2.split(image, list(planes))
     return torch.from_numpy(planes)
@@ -23,7 +26,7 @@ def channels_first(image: Image) -> Tensor:
 
 @dataclass(frozen=True)
 class Chain:
-    """One function after the other."""
+    """Apply one function after the other."""
 
     steps: tuple[PixelFunction, ...]
 
@@ -35,7 +38,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Noise:
-    """Gaussian noise of a variance (of values 0..255) drawn uniformly from a range, with a probability."""
+    """Add Gaussian noise, with a probability; its variance (for values 0..255) is drawn uniformly from a range."""
 
     probability: float
     variance: tuple[float, float]
@@ -44,7 +47,7 @@ class Noise:
         chance, variance = rng.random(), rng.uniform(*self.variance)
         if chance >= self.probability:
             return image
-        # rounded noise on whole numbers is rounded noisy numbers; one channel, since a number is the first one's alone
+        # on integers, rounded noise equals rounding the noisy value; one channel: a scalar would reach the first only
         noise = np.empty((image.shape[0], image[0].size), np.int16)
         cv2.setRNGSeed(int(rng.integers(2**31)))
         cv2.randn(noise, np.zeros(1), np.full(1, np.sqrt(variance)))
@@ -56,7 +59,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Resample:
-    """Resize to a share of both sides, drawn uniformly from a range, and back, with a probability."""
+    """Resize by a factor on both sides, drawn uniformly from a range, and back, with a probability."""
 
     probability: float
     share: tuple[float, float]

@@ -15,28 +15,29 @@ from sapiens2_lit.transforms.pixels import Noise, PixelFunction
 from sapiens2_lit.transforms.whole_image import ImageView, WholeImageAugmentation, fit_affine
 from sapiens2_lit.vocabularies import IGNORED
 
-_TRIES = 10  # views drawn at most until one is mixed enough
-_COARSE = 1 / 8  # of the input's sides: enough to tell shares of classes
+_TRIES = 10  # largest number of views drawn until one is mixed enough
+_COARSE = 1 / 8  # of the input's sides: enough to measure shares of classes
 _KEEP = np.arange(256, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
 class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
-    """Everything random in a segmentation training sample.
+    """All random variation of a segmentation training sample.
 
-    Settable one by one, as in `--data.augment.rotation 20`; `--data.augment null` switches all of it off. Scale,
-    rotation, flip, blur and noise are the recipe of the released Sapiens2 segmentation models; other backgrounds are
-    settings of the datamodule, since they need photographs. There three in ten samples are crops in which no class
-    takes more than 75 %; here every view that does not fit is a crop, and three in ten are held to those 75 %.
+    Set each value by itself, as in `--data.augment.rotation 20`; `--data.augment null` switches all of it off. Scale,
+    rotation, flip, blur and noise are the recipe of the released Sapiens2 segmentation models. Other backgrounds are
+    settings of the datamodule, since they need photographs. In the released recipe three in ten samples are crops in
+    which no class takes more than 75 % of the pixels. Here every view that does not fit is a crop, and three in ten
+    views are held to these 75 %.
 
     Attributes:
         flip: probability of a mirror image, left and right classes swapped.
-        scale: smallest and largest factor on the size at which the whole image fits, uniformly; what is too large is
-            cropped, what is too small is padded with pixels that do not count.
-        rotation: largest rotation in degrees, either way, uniformly.
-        rotation_probability: how often it is rotated.
-        mixed: how often the view must be mixed: others are drawn, up to ten, until no class takes too much of it.
-        largest_share: of a mixed view's pixels that one class may take.
+        scale: smallest and largest factor on the size at which the whole image fits, drawn uniformly; larger images are
+            cropped, smaller ones are padded with ignored pixels.
+        rotation: largest rotation in degrees, either way, drawn uniformly.
+        rotation_probability: probability of a rotation.
+        mixed: probability that the view must be mixed: up to ten views are drawn until no class takes too much of one.
+        largest_share: largest share of a mixed view's pixels that one class may take.
         photometric: probability that colors change at all.
         brightness: largest relative change of brightness, either way.
         contrast: largest relative change of contrast, either way.
@@ -45,9 +46,9 @@ class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
         blur: probability of a box blur of 3 to 7 pixels.
         median_blur: probability of a median blur of 3 to 7 pixels.
         noise: probability of Gaussian noise.
-        noise_variance: smallest and largest variance of that noise, of values 0..255, uniformly.
-        dropout: probability of one rectangle painted black; its pixels stay labelled.
-        dropout_size: smallest and largest side of that rectangle, as a fraction of the image's.
+        noise_variance: smallest and largest variance of that noise, for values 0..255, drawn uniformly.
+        dropout: probability of one rectangle painted black; its pixels stay labeled.
+        dropout_size: smallest and largest side of that rectangle, as a fraction of the image's side.
         on_device: whether pixels are varied on the training device instead of in the loader.
     """
 
@@ -80,9 +81,9 @@ class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
         rng: np.random.Generator,
         view: ImageView = "letterbox",
     ) -> Affine:
-        """The affine of one sample; its `segmentation` decides which views are mixed.
+        """Return the affine of one sample; the label `segmentation` tells which views are mixed.
 
-        Of ten views none of which is mixed, the last one is taken.
+        If none of ten views is mixed, the last one is used.
         """
         tries = _TRIES if rng.random() < self.mixed and "segmentation" in labels else 1
         for _ in range(tries):
@@ -97,7 +98,16 @@ class SegmentationAugmentation(WholeImageAugmentation, PhotometricAugmentation):
 
 
 def largest_share(labels: npt.NDArray[np.uint8], affine: Affine, size: tuple[int, int]) -> float:
-    """Share of the largest class among the pixels of a view that count, looked at coarsely; 1 where none does."""
+    """Return the share of the most frequent class among the valid pixels of a view, measured at low resolution.
+
+    Args:
+        labels: 2-D (h, w), class of each pixel, 255 ignored.
+        affine: image pixel -> view pixel.
+        size: (height, width) of the view.
+
+    Returns:
+        A number in 0..1; 1 if no pixel is valid.
+    """
     height, width = (max(1, round(side * _COARSE)) for side in size)
     coarse = compose(resizing(width / size[1], height / size[0]), affine)
     seen = warp_labels(labels, coarse, (height, width), _KEEP, outside=IGNORED)

@@ -1,7 +1,7 @@
-"""Views of one image for learning without labels: global ones in their own colors, local ones varied in color, too.
+"""Views of one image for learning without labels: global views in their own colors, local views with varied colors.
 
-Numbers are those of the Sapiens2 paper (arXiv:2604.21681, appendix A.1) where it has them; the strengths of colors are
-not published, and are those of DINO (arXiv:2104.14294).
+Numbers are from the Sapiens2 paper (arXiv:2604.21681, appendix A.1) where it gives them. It does not give the strengths
+of colors; these are from DINO (arXiv:2104.14294).
 """
 
 import os
@@ -22,7 +22,7 @@ Region = tuple[float, float, float, float]  # x, y, width, height in pixels of t
 
 @dataclass(frozen=True)
 class ColorAugmentation:
-    """How the pixels of a local view are varied.
+    """How the colors of a local view vary.
 
     Attributes:
         photometric: probability that colors change.
@@ -32,9 +32,9 @@ class ColorAugmentation:
         hue: largest turn of the hue, either way, as a fraction of the color circle.
         gray: probability of a gray picture.
         blur: probability of a Gaussian blur.
-        blur_sigma: smallest and largest deviation of it, in pixels.
+        blur_sigma: smallest and largest standard deviation of the blur, in pixels.
         solarize: probability that values from 128 on are inverted.
-        on_globals: vary the global views as well, which are the ones that are reconstructed; the paper does not.
+        on_globals: vary the global views too, which the network reconstructs; the paper does not.
         on_device: vary pixels on the training device instead of in the loader.
     """
 
@@ -69,9 +69,9 @@ class MultiCropAugmentation:
 
     Attributes:
         global_scale: smallest and largest share of the image's area that a global view shows.
-        local_scale: the same of a local view.
-        aspect: largest factor by which a crop is wider or higher than the view, so that its content is stretched; 1 for
-            none (unpublished; MAE and DINO: 4/3).
+        local_scale: the same for a local view.
+        aspect: largest factor by which a crop's aspect differs from the view's, so that its content is stretched; 1 for
+            none (not published; MAE and DINO use 4/3).
         flip: probability of a mirror image.
         colors: what happens to the pixels of local views.
     """
@@ -102,13 +102,14 @@ def draw_view(
     settings: MultiCropAugmentation,
     rng: np.random.Generator,
 ) -> Affine:
-    """Draw a random resized crop; one that does not fit into the region is made smaller until it does.
+    """Draw a random resized crop, made smaller if it does not fit into the region.
 
     Args:
-        region: of the image, in which it lies.
+        region: part of the image in which the crop lies.
         size: (height, width) of the view.
         scale: smallest and largest share of the region's area.
         settings: aspect and flip.
+        rng: source of the choices.
 
     Returns:
         float64 (2, 3), image pixel -> view pixel.
@@ -125,7 +126,7 @@ def draw_view(
 
 
 def plain_view(region: Region, size: tuple[int, int]) -> Affine:
-    """The largest crop of the view's aspect, in the middle of the region."""
+    """Return the affine of the largest crop with the view's aspect, in the middle of the region."""
     factor = min(region[2] / size[1], region[3] / size[0])
     width, height = factor * size[1], factor * size[0]
     x, y = region[0] + (region[2] - width) / 2, region[1] + (region[3] - height) / 2
@@ -133,7 +134,16 @@ def plain_view(region: Region, size: tuple[int, int]) -> Affine:
 
 
 def view_affine(crop: Region, size: tuple[int, int], flip: bool = False) -> Affine:
-    """The affine that shows a crop, edge to edge, in a view of `size`; pixel centers are integers."""
+    """Return the affine that shows a crop, edge to edge, in a view; pixel centers are integers.
+
+    Args:
+        crop: x, y, width, height in image pixels.
+        size: (height, width) of the view.
+        flip: mirror it left to right.
+
+    Returns:
+        float64 (2, 3), image pixel -> view pixel.
+    """
     across, down = size[1] / crop[2], size[0] / crop[3]
     affine = compose(
         translation(-0.5, -0.5), scaling(across, down), translation(0.5 - crop[0], 0.5 - crop[1])
@@ -142,7 +152,13 @@ def view_affine(crop: Region, size: tuple[int, int], flip: bool = False) -> Affi
 
 
 def cut_view(image: Image, affine: Affine, size: tuple[int, int]) -> Image:
-    """RGB uint8 (H, W, 3) of a view; at the image's edges its last pixels are repeated."""
+    """Return the RGB uint8 (H, W, 3) pixels of a view; beyond the image its edge pixels are repeated.
+
+    Args:
+        image: (h, w, 3) uint8.
+        affine: image pixel -> view pixel.
+        size: (height, width) of the view.
+    """
     image, affine = reduce_first(image, affine, size)
     height, width = size
     view = cv2.warpAffine(
@@ -152,7 +168,7 @@ def cut_view(image: Image, affine: Affine, size: tuple[int, int]) -> Image:
 
 
 class ViewColors:
-    """Color, gray, blur and solarization of one view, as the settings say."""
+    """Color, gray, blur and solarization of one view, by the settings."""
 
     def __init__(self, settings: ColorAugmentation) -> None:
         self.settings = settings
@@ -160,13 +176,13 @@ class ViewColors:
 
     @cached_property
     def compose(self) -> Any:
-        """albumentations' steps, imported when they are first needed: it takes seconds."""
+        """The steps of albumentations, which is imported on first use because that takes seconds."""
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         import albumentations
 
         one = self.settings
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # it only warns of unknown arguments, and falls back to defaults
+            warnings.simplefilter("error")  # it only warns about unknown arguments and falls back to defaults
             return albumentations.Compose(
                 [
                     albumentations.ColorJitter(

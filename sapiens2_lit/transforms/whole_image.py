@@ -1,4 +1,4 @@
-"""The whole image in the input, and its random variation in training."""
+"""A view of the whole image, and its random variation in training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,21 +15,25 @@ ImageView = Literal["letterbox", "stretch"]  # whole images keep their aspect, o
 
 
 def check_view(view: str) -> None:
-    """Raise SettingError where there is no such way to show a whole image."""
+    """Check that `view` is a way to show a whole image.
+
+    Raises:
+        SettingError: it is neither `letterbox` nor `stretch`.
+    """
     if view not in get_args(ImageView):
         raise SettingError(f"data.view is {view!r}, expected {' or '.join(get_args(ImageView))}.")
 
 
 @dataclass(frozen=True)
 class WholeImageVariation:
-    """How one view of an image differs from the plain one; the default does not.
+    """How one view of an image differs from the plain view. The defaults change nothing.
 
     Attributes:
         flip: left to right.
         scale: factor on the size at which the whole image fits.
         rotation: degrees, about the middle of the view.
-        place: in x and y, -1 to 1. Where the image is larger than the input, which part of it is seen; where it is
-            smaller, where it lies: 0 in the middle, -1 and 1 at an edge.
+        place: in x and y, -1 to 1. If the image is larger than the input, the part of it that is seen; if it is
+            smaller, the place where it lies: 0 in the middle, -1 and 1 at an edge.
     """
 
     flip: bool = False
@@ -47,13 +51,13 @@ def fit_affine(
     variation: WholeImageVariation = PLAIN,
     view: ImageView = "letterbox",
 ) -> Affine:
-    """The affine that shows an image in the input, as large as the whole of it fits.
+    """Return the affine that shows the whole image in the input, as large as it fits.
 
     Args:
         image_size: (height, width) of the image.
         size: (height, width) of the input.
         variation: scale, rotation, place and flip to apply.
-        view: `letterbox` keeps the aspect; `stretch` fills the input, after the image was turned.
+        view: `letterbox` keeps the aspect; `stretch` fills the input after the image was rotated.
 
     Returns:
         float64 (2, 3), image pixel -> input pixel.
@@ -63,7 +67,7 @@ def fit_affine(
     if view == "letterbox":
         across = down = min(across, down)
     across, down = variation.scale * across, variation.scale * down
-    # The image point in the middle of the view: within the image where it is larger, so that some of it is always seen.
+    # The image point in the middle of the view: inside the image if that is larger, so that some of it is always seen.
     x = (image_width - 1 + variation.place[0] * (image_width - width / across)) / 2
     y = (image_height - 1 + variation.place[1] * (image_height - height / down)) / 2
     affine = compose(
@@ -77,14 +81,14 @@ def fit_affine(
 
 @dataclass(frozen=True)
 class WholeImageAugmentation:
-    """Settings of random views of whole images; the defaults are those of the released segmentation models.
+    """Settings of random views of whole images; the defaults are the settings of the released segmentation models.
 
     Attributes:
         flip: probability of a mirror image, left and right classes swapped.
-        scale: smallest and largest factor on the size at which the whole image fits, uniformly; what is too large is
-            cropped, what is too small is padded with pixels that do not count.
-        rotation: largest rotation in degrees, either way, uniformly.
-        rotation_probability: how often it is rotated.
+        scale: smallest and largest factor on the size at which the whole image fits, drawn uniformly; larger images are
+            cropped, smaller ones are padded with ignored pixels.
+        rotation: largest rotation in degrees, either way, drawn uniformly.
+        rotation_probability: probability of a rotation.
     """
 
     flip: float = 0.5
@@ -102,7 +106,7 @@ class WholeImageAugmentation:
             raise SettingError(f"augment.rotation is {self.rotation}, expected degrees, 0 to 180.")
 
     def sample_view(self, rng: np.random.Generator) -> WholeImageVariation:
-        """Draw one variation. It takes as many numbers from `rng` whatever the settings are."""
+        """Draw one variation; it draws the same number of values from `rng` for all settings."""
         flip, rotation_chance = rng.random(2)
         x, y, rotation_part = rng.uniform(-1, 1, 3)
         scale = rng.uniform(*self.scale)
@@ -122,5 +126,5 @@ class WholeImageAugmentation:
         rng: np.random.Generator,
         view: ImageView = "letterbox",
     ) -> Affine:
-        """The affine of one sample, whose labels in the image's own pixels are `labels`."""
+        """Return the affine of one sample; `labels` are in the image's own pixels."""
         return fit_affine(image_size, size, self.sample_view(rng), view)

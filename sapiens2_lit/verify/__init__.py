@@ -1,1 +1,1 @@
-"""Checks of an installation on its own machine: what computes as it should there, and what does not."""
+"""Check an installation on its own machine: whether it computes correct results there."""

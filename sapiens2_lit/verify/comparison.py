@@ -1,4 +1,4 @@
-"""Our networks and those of `transformers` with the same weights on the same pictures."""
+"""Compare this package's networks with those of `transformers`, with the same weights on the same pictures."""
 
 from abc import ABC, abstractmethod
 from functools import partial
@@ -40,26 +40,26 @@ from sapiens2_lit.verify.weights import Opened
 
 DType = Literal["float32", "bfloat16"]
 Outputs = dict[str, Tensor]
-FLOAT32 = 1e-4  # of the largest value: sums of thousands of products in another order
-TIMES = 2.0  # how much further than theirs ours may be from float32 in bfloat16
-LEAST = 2e-3  # which is always allowed there
+FLOAT32 = 1e-4  # share of the largest value, for sums of thousands of products in another order
+TIMES = 2.0  # allowed ratio of this package's bfloat16 error to that of transformers
+LEAST = 2e-3  # bfloat16 error that is always allowed
 PICTURES = 2
 OTHER = "The networks differ: a tensor is in the wrong place, or pictures are normalized in another way."
 
 
 def rounds(size: tuple[int, int]) -> Tensor:
-    """Two pictures without fine detail, RGB uint8 (2, 3, H, W)."""
+    """Return two pictures without fine detail, RGB uint8 (2, 3, H, W)."""
     pictures = np.stack([draw_picture(size, seed) for seed in range(PICTURES)])
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
 
 
 class Comparison(ABC):
-    """One model against its counterpart: loads both, and remembers what they have answered.
+    """One model against its counterpart; loads both, and keeps their outputs.
 
     Args:
-        opened: its weights.
-        setting: of the command.
-        log: where loading says what it has loaded.
+        opened: Its weights.
+        setting: Of the command.
+        log: Receives the report of loading.
     """
 
     def __init__(self, opened: Opened, setting: Setting, log: Kept) -> None:
@@ -70,19 +70,19 @@ class Comparison(ABC):
 
     @abstractmethod
     def read_ours(self) -> nn.Module:
-        """Our network, on the CPU."""
+        """Return this package's network, on the CPU."""
 
     @abstractmethod
     def read_theirs(self) -> nn.Module:
-        """That of `transformers`, on the CPU."""
+        """Return the network of `transformers`, on the CPU."""
 
     @abstractmethod
     def answer(self, side: str) -> Outputs:
-        """What one of both answers on the pictures, on the setting's device."""
+        """Return the outputs of one of the two networks for the pictures, on the setting's device."""
 
     @abstractmethod
     def checks(self) -> list[Check]:
-        """All that is compared, in order."""
+        """Return all comparisons, in order."""
 
     def load(self) -> Found:
         """Load strictly: every tensor has its place, its shape and finite values."""
@@ -91,6 +91,7 @@ class Comparison(ABC):
         return Found(loaded(self.log), "all of them, each of its shape")
 
     def free(self) -> None:
+        """Release both networks and their outputs."""
         self.ours = self.theirs = None
         self.known.clear()
         if self.setting.gpu:
@@ -98,7 +99,11 @@ class Comparison(ABC):
 
     @torch.no_grad()
     def outputs(self, side: Literal["ours", "theirs"], dtype: DType) -> Outputs:
-        """Answers as float32 on the CPU, computed once."""
+        """Return outputs as float32 on the CPU, computed once.
+
+        Raises:
+            CannotRun: The weights were not loaded.
+        """
         if (side, dtype) not in self.known:
             if self.ours is None:
                 raise CannotRun("The weights were not loaded, see above.")
@@ -117,12 +122,12 @@ class Comparison(ABC):
         return self.known[side, dtype]
 
     def float32(self) -> Found:
-        """Compare answers in float32: the largest difference, of the largest value."""
+        """Compare outputs in float32: the largest difference relative to the largest value."""
         theirs, ours = self.outputs("theirs", "float32"), self.outputs("ours", "float32")
         return at_most(max(largest(ours[key], value) for key, value in theirs.items()), FLOAT32, OTHER)
 
     def bfloat16(self) -> Found:
-        """Compare how far answers under autocast to bfloat16 are from those in float32."""
+        """Compare how far outputs under autocast to bfloat16 are from those in float32."""
         exact = self.outputs("theirs", "float32")
         far = {
             side: max(root(values[key], exact[key]) for key in exact)
@@ -132,7 +137,9 @@ class Comparison(ABC):
             )
         }
         limit = TIMES * far["theirs"] + LEAST
-        return at_most(far["ours"], limit, "In bfloat16 ours is further from float32 than transformers is.")
+        return at_most(
+            far["ours"], limit, "In bfloat16 sapiens2-lit is further from float32 than transformers."
+        )
 
 
 class BackboneComparison(Comparison):
@@ -168,7 +175,7 @@ class BackboneComparison(Comparison):
 
 
 class TaskComparison(Comparison):
-    """A task model: what its head answers, and the whole way from pictures of three shapes to results."""
+    """A task model: the outputs of its head, and the whole pipeline from pictures of three shapes to results."""
 
     ours: InferenceModel | None
 
@@ -199,7 +206,11 @@ class TaskComparison(Comparison):
 
     @torch.no_grad()
     def whole_way(self) -> Found:
-        """Results of three pictures of different shapes, in pixels of each picture."""
+        """Compare results of three pictures of different shapes, in pixels of each picture.
+
+        Raises:
+            CannotRun: The weights were not loaded, or `transformers` cannot place results where they belong.
+        """
         if self.ours is None:
             raise CannotRun("The weights were not loaded, see above.")
         task, model = self.opened.task, self.ours
@@ -231,12 +242,18 @@ class TaskComparison(Comparison):
 
 
 def read_backbone(opened: Opened) -> Sapiens2:
-    """The backbone of a file, strictly loaded, in evaluation mode."""
+    """Return the backbone of a file, strictly loaded, in evaluation mode."""
     return make_backbone(opened, str(opened.place)).eval()
 
 
 def make_backbone(opened: Opened, weights: str | None, image_size: tuple[int, int] | None = None) -> Sapiens2:
-    """A backbone of the size of opened weights."""
+    """Return a backbone of the size of opened weights.
+
+    Args:
+        opened: The weights, for the size.
+        weights: File to load; None for random values.
+        image_size: (height, width) of the input; None for that of the weights.
+    """
     size = opened.size if isinstance(opened.size, str) else BackboneSize(**opened.size)
     released = RELEASED_SIZE_4K if opened.windows else RELEASED_SIZE
     own = image_size or declared_size(opened.place) or released
@@ -244,14 +261,24 @@ def make_backbone(opened: Opened, weights: str | None, image_size: tuple[int, in
 
 
 def largest(found: Tensor, expected: Tensor) -> float:
-    """The largest difference, of the largest value; infinite where shapes differ."""
+    """Return the largest difference, relative to the largest value; infinite if shapes differ.
+
+    Args:
+        found: Of any shape.
+        expected: The same shape.
+    """
     if found.shape != expected.shape:
         return float("inf")
     return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-6))
 
 
 def root(found: Tensor, expected: Tensor) -> float:
-    """The root mean square of the difference, of that of the values; infinite where shapes differ."""
+    """Return the root mean square of the difference, relative to that of the values; infinite if shapes differ.
+
+    Args:
+        found: Of any shape.
+        expected: The same shape.
+    """
     if found.shape != expected.shape:
         return float("inf")
     return float((found - expected).square().mean().sqrt() / expected.square().mean().sqrt().clamp(min=1e-6))

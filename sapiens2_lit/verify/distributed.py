@@ -1,4 +1,4 @@
-"""FSDP2: the losses of a sharded training are those of one process, over one rank here and over all cards."""
+"""Check FSDP2: a sharded training has the losses of one process, over one rank and over all cards."""
 
 import json
 import os
@@ -18,13 +18,13 @@ from sapiens2_lit.verify.trial import run_trial
 WITHIN = {
     "32-true": 1e-4,
     "bf16-mixed": 2e-2,
-}  # of the loss; FSDP2 rounds gathered weights, autocast each use
+}  # share of the loss; FSDP2 rounds gathered weights, autocast rounds each use
 DIFFERS = "A sharded training has other losses than one process."
 PATIENCE = 1200  # s
 
 
 def distributed_checks(size: Size) -> list[Check]:
-    """One rank in this process, and all cards in processes of their own."""
+    """Return checks of one rank in this process, and of all cards in separate processes."""
     return [
         Check(f"FSDP2 {size.name}: one rank", lambda: one_rank(size)),
         Check(f"FSDP2 {size.name}: all cards", lambda: all_cards(size)),
@@ -32,21 +32,22 @@ def distributed_checks(size: Size) -> list[Check]:
 
 
 def task_of(size: Size) -> str:
+    """Return the task to train."""
     return next((task for task in size.setting.tasks), "normal")
 
 
 def alone(size: Size, launch: TrainingSetup) -> list[float]:
-    """Losses of one process.
+    """Return the losses of one process.
 
     Raises:
-        CannotRun: it does not fit the card.
+        CannotRun: The training does not fit the card.
     """
     plan(size, task_of(size), "full", launch)
     return run_trial(size.make(task_of(size), "full"), launch, STEPS).losses
 
 
 def one_rank(size: Size) -> Found:
-    """The whole machinery of sharding in one process."""
+    """Train with everything that sharding needs in one process, and compare the losses."""
     expected = alone(size, size.launch())
     with as_before():
         launch = size.launch(strategy="fsdp2")
@@ -55,15 +56,22 @@ def one_rank(size: Size) -> Found:
 
 
 def compare(found: list[float], expected: list[float], precision: str) -> Found:
+    """Return the largest relative difference of losses.
+
+    Args:
+        found: Of the sharded training.
+        expected: Of one process.
+        precision: Decides the tolerance.
+    """
     furthest = max(abs(a - b) / max(abs(b), 1e-12) for a, b in zip(found, expected, strict=True))
     return at_most(furthest, WITHIN[precision], DIFFERS)
 
 
 def all_cards(size: Size) -> Found:
-    """A rank on every card, started as torchrun starts them.
+    """Train with a rank on every card, started like torchrun does.
 
     Raises:
-        CannotRun: there are fewer than two cards.
+        CannotRun: There are fewer than two cards.
     """
     cards = torch.cuda.device_count() if size.setting.gpu else 0
     if cards < 2:
@@ -72,10 +80,10 @@ def all_cards(size: Size) -> Found:
 
 
 def over_ranks(size: Size, world: int) -> Found:
-    """As many ranks, each on a device of its own, with the same batch: the losses are those of one process.
+    """Train with several ranks, each on its own device, with the same batch, and compare the losses with one process.
 
     Raises:
-        CannotRun: the single process does not fit a card.
+        CannotRun: The single process does not fit a card.
     """
     expected = alone(size, size.launch())
     order = size.setting.scratch / "ranks.json"
@@ -92,14 +100,14 @@ def over_ranks(size: Size, world: int) -> Found:
 
 
 def as_order(size: Size, world: int) -> dict[str, object]:
-    """What each rank must know."""
+    """Return what each rank must know."""
     place = None if size.opened is None else str(size.opened.place)
     return {"world": world, "size": size.name, "place": place, "task": task_of(size), "gpu": size.setting.gpu}
 
 
 @contextmanager
 def as_before() -> Iterator[None]:
-    """Afterwards this process is in no group, and its environment is as it was."""
+    """Restore the environment after this block, and leave any process group."""
     environment = dict(os.environ)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The machine and its packages against those that this release was tested with."""
+"""Compare the machine and its packages with those that this release was tested with."""
 
 import json
 import os
@@ -24,7 +24,7 @@ REINSTALL = "pip install --upgrade sapiens2-lit"
 
 
 def environment_checks(setting: Setting) -> list[Check]:
-    """Rows on Python, packages, torch, memory and cards."""
+    """Return checks of Python, packages, torch, memory and cards."""
     return [
         Check("Python", python),
         Check("packages", packages),
@@ -36,14 +36,14 @@ def environment_checks(setting: Setting) -> list[Check]:
 
 @cache
 def tested() -> dict[str, dict[str, str]]:
-    """Versions with which the tests of this release passed: `newest`, by package."""
+    """Return the package versions with which the tests of this release passed, below `newest`."""
     text = files("sapiens2_lit.verify").joinpath("tested.json").read_text(encoding="utf-8")
     found: dict[str, dict[str, str]] = json.loads(text)
     return found
 
 
 def python() -> Found:
-    """The interpreter, against the bounds of the package."""
+    """Compare the interpreter with the bounds of the package."""
     bounds = metadata(PACKAGE)["Requires-Python"]
     here = platform.python_version()
     wrong = (
@@ -55,7 +55,7 @@ def python() -> Found:
 
 
 def requirements() -> Iterator[tuple[Requirement, bool]]:
-    """The packages that this one needs, and whether each is needed by an extra alone."""
+    """Yield the packages that this one needs, and whether only an extra needs each."""
     for line in requires(PACKAGE) or []:
         one = Requirement(line)
         if one.name != PACKAGE:
@@ -63,7 +63,7 @@ def requirements() -> Iterator[tuple[Requirement, bool]]:
 
 
 def versions() -> dict[str, str]:
-    """Installed packages out of those that this one names."""
+    """Return the installed versions of the packages that this one names."""
     found = {}
     for one, _ in requirements():
         try:
@@ -74,7 +74,7 @@ def versions() -> dict[str, str]:
 
 
 def packages() -> Found:
-    """Every installed package, against its bounds and the newest version that was tested."""
+    """Compare every installed package with its bounds and the newest tested version."""
     here, newest = versions(), tested()["newest"]
     outside = [
         f"{one.name} {here[one.name]} (expected {one.specifier})"
@@ -93,7 +93,11 @@ def packages() -> Found:
 
 
 def torch_build() -> Found:
-    """The build of torch, and whether torchvision belongs to it."""
+    """Return the build of torch, and check that torchvision fits it.
+
+    Raises:
+        SettingError: torchvision cannot be imported.
+    """
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
     if torch.version.hip:
         build = f"ROCm {torch.version.hip}"
@@ -101,34 +105,35 @@ def torch_build() -> Found:
         import torchvision
 
         beside = f"torchvision {torchvision.__version__}"
-    except Exception as error:  # built for another torch, it fails in ways of its own
+    except Exception as error:  # a torchvision built for another torch fails with various errors
         raise SettingError(
-            f"torchvision cannot be imported ({type(error).__name__}): take the one that belongs to this torch: "
+            f"torchvision cannot be imported ({type(error).__name__}): install the one that belongs to this torch: "
             f"pip install --upgrade torch torchvision, both from the same index"
         ) from error
     return Found(f"torch {torch.__version__}, {build}, {beside}")
 
 
 def processor() -> Found:
-    """Cores and memory; there to be read."""
+    """Return cores and memory, for information."""
     memory = free_memory()
     free = "" if memory is None else f", {memory / 1e9:.3g} GB of memory free"
     return Found(f"{os.cpu_count()} logical cores{free}")
 
 
 def cards(setting: Setting) -> Found:
-    """The cards, their memory and their driver.
+    """Return the cards, their memory and their driver.
 
     Raises:
-        CannotRun: there is none, or it is not to be used.
+        CannotRun: There is no card, or it is not to be used.
+        SettingError: There is a card, but this torch cannot use it.
     """
     if not torch.cuda.is_available():
         if driver():
             raise SettingError(
-                "There is a card with a driver, but this torch cannot use it: install a build of torch for a CUDA that "
-                "the driver knows, see the first page of pytorch.org."
+                "There is a card with a driver, but this torch cannot use it: install a build of torch for a CUDA "
+                "version that the driver supports, see the first page of pytorch.org."
             )
-        raise CannotRun("No CUDA card: all that follows runs on the processor.")
+        raise CannotRun("No CUDA card: all other checks run on the processor.")
     if not setting.gpu:
         raise CannotRun(f"Not used: --device {setting.device}.")
     found = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
@@ -143,7 +148,7 @@ def cards(setting: Setting) -> Found:
 
 
 def driver() -> str:
-    """The version of NVIDIA's driver; empty where there is none."""
+    """Return the version of NVIDIA's driver; empty if there is none."""
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
@@ -154,5 +159,5 @@ def driver() -> str:
 
 
 def device_name(setting: Setting) -> str:
-    """What the networks run on, in words."""
+    """Return the name of the device that the networks run on."""
     return torch.cuda.get_device_name(setting.device) if setting.gpu else f"{setting.device} ({sys.platform})"

@@ -1,4 +1,4 @@
-"""What libraries and our own log say meanwhile: kept, not shown, so that the table stays readable."""
+"""Keep messages of libraries and of this package's log off the terminal, so that the table stays readable."""
 
 import logging
 import re
@@ -11,19 +11,20 @@ OURS, LIGHTNING = "sapiens2_lit", ("lightning.pytorch", "lightning.fabric", "lig
 
 
 class Kept(logging.Handler):
-    """Keeps the messages of a log."""
+    """A handler that keeps the messages of a log."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message of a record."""
         self.messages.append(record.getMessage())
 
 
 @contextmanager
 def kept() -> Iterator[Kept]:
-    """Meanwhile our own log is kept, and libraries tell of errors alone."""
+    """Within this block, keep this package's log, and let libraries report only errors."""
     handler, ours = Kept(), logging.getLogger(OURS)
     before, level = list(ours.handlers), ours.level
     levels = {name: logging.getLogger(name).level for name in LIGHTNING}
@@ -43,6 +44,6 @@ def kept() -> Iterator[Kept]:
 
 
 def loaded(handler: Kept) -> str:
-    """The last report of a strict loading, without the name of the file."""
+    """Return the last report of a strict loading, without the name of the file."""
     found = (_LOADED.search(message) for message in reversed(handler.messages))
     return next((match[0] for match in found if match), "")

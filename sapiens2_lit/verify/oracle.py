@@ -1,4 +1,4 @@
-"""The same weights in `transformers`, which is written by others: what ours are compared with."""
+"""Load the same weights in `transformers`, an independent implementation, for comparison."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,35 +22,35 @@ INSTALL = "pip install 'sapiens2-lit[verify]'"
 
 
 def library() -> Any:
-    """The package.
+    """Import transformers.
 
     Raises:
-        CannotRun: it is not installed, or knows no Sapiens2.
+        CannotRun: It is not installed, or does not support Sapiens2.
     """
     try:
         import transformers
     except ImportError as error:
         raise CannotRun(f"transformers is not installed: {INSTALL}") from error
     if not hasattr(transformers, "Sapiens2Model"):
-        raise CannotRun(f"transformers {transformers.__version__} knows no Sapiens2: {INSTALL}")
+        raise CannotRun(f"transformers {transformers.__version__} does not support Sapiens2: {INSTALL}")
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     return transformers
 
 
 def can_load(place: Path) -> bool:
-    """Whether `from_pretrained` takes a place as it is."""
+    """Return whether `from_pretrained` can read a place as it is."""
     if not place.is_dir() or read_config(place).get("model_type") != MODEL_TYPE:
         return False
     return any((place / f"model.safetensors{ending}").is_file() for ending in ("", ".index.json"))
 
 
 def their_backbone(opened: Opened, ours: Sapiens2) -> nn.Module:
-    """`Sapiens2Model` with the weights of a file, read by `transformers` itself where it can.
+    """Return `Sapiens2Model` with the weights of a file, read by `transformers` itself if possible.
 
     Raises:
         CannotRun: `transformers` has no such network.
-        WeightsError: it does not take the weights.
+        WeightsError: It does not accept the weights.
     """
     package = library()
     if opened.windows:
@@ -76,11 +76,11 @@ def their_backbone(opened: Opened, ours: Sapiens2) -> nn.Module:
 
 
 def their_task_model(opened: Opened) -> nn.Module:
-    """The `transformers` model of a task file.
+    """Return the `transformers` model of a task file.
 
     Raises:
-        CannotRun: `transformers` has no such model, or there is no config.json by which it makes one.
-        WeightsError: it does not take the weights.
+        CannotRun: `transformers` has no such model, or there is no config.json to build it.
+        WeightsError: It does not accept the weights.
     """
     library()
     if opened.task not in CLASS_OF:
@@ -89,8 +89,8 @@ def their_task_model(opened: Opened) -> nn.Module:
         )
     if not can_load(opened.place):
         raise CannotRun(
-            "No model.safetensors with the released config.json beside it, by which transformers makes its model: give "
-            "the whole folder that `hf download` has written."
+            "No model.safetensors with the released config.json beside it, which transformers needs to build its "
+            "model: give the whole folder that `hf download` has written."
         )
     try:
         return load(opened.place, opened.task)
@@ -99,10 +99,10 @@ def their_task_model(opened: Opened) -> nn.Module:
 
 
 def their_processor(opened: Opened) -> Any:
-    """The image processor of a task folder.
+    """Return the image processor of a task folder.
 
     Raises:
-        CannotRun: there is no preprocessor_config.json.
+        CannotRun: There is no preprocessor_config.json.
     """
     if not (opened.place / "preprocessor_config.json").is_file():
         raise CannotRun(
@@ -112,7 +112,7 @@ def their_processor(opened: Opened) -> Any:
 
 
 def their_pixels(images: Tensor) -> Tensor:
-    """RGB uint8 (B, 3, H, W) as the documentation of the released models wants it, by numbers of their own."""
+    """Normalize RGB uint8 (B, 3, H, W) as the released models document, with their constants."""
     mean, std = (
         torch.tensor(PIXELS[key], device=images.device).view(3, 1, 1) for key in ("image_mean", "image_std")
     )
@@ -120,7 +120,7 @@ def their_pixels(images: Tensor) -> Tensor:
 
 
 def on(device: torch.device, network: nn.Module) -> Callable[..., Any]:
-    """The network on a device, for tensors that come from the CPU and go back to it."""
+    """Return a callable that runs the network on a device, with inputs and outputs on the CPU."""
     network.to(device)
 
     def run(**inputs: Any) -> Any:
@@ -135,7 +135,7 @@ def on(device: torch.device, network: nn.Module) -> Callable[..., Any]:
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Meanwhile no float32 is rounded to TF32, on which both implementations would differ by chance."""
+    """Within this block, round no float32 to TF32, in which both implementations would differ at random."""
     matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False

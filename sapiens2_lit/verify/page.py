@@ -1,4 +1,4 @@
-"""The report: a table on the terminal, verify.json for programs and verify.html for people."""
+"""Write the report: a table on the terminal, verify.json for programs and verify.html for people."""
 
 import json
 import textwrap
@@ -22,7 +22,7 @@ td { vertical-align: top; } .passed { color: #2a8a3e; } .failed { color: #d63c3c
 
 
 def status_of(rows: Sequence[Row]) -> int:
-    """The exit status: 1 if something failed, 3 if no weights were compared with `transformers`, else 0."""
+    """Return the exit status: 1 if something failed, 3 if no weights were compared with `transformers`, else 0."""
     if any(row.status == "failed" for row in rows):
         return FAILED
     compared = any(row.status == "passed" and row.name.endswith(", float32") for row in rows)
@@ -30,21 +30,22 @@ def status_of(rows: Sequence[Row]) -> int:
 
 
 def said(status: int) -> str:
-    """The result in a sentence."""
+    """Return the result as a sentence."""
     return {
-        PASSED: "All that could be checked here is as it should be.",
-        FAILED: "Something is wrong; the rows that failed say what to do.",
-        NOTHING: "Nothing failed, but no weights were compared: see what the skipped rows ask for.",
+        PASSED: "All checks that could run here passed.",
+        FAILED: "Something is wrong; the failed rows tell what to do.",
+        NOTHING: "Nothing failed, but no weights were compared: the skipped rows tell what they need.",
     }[status]
 
 
 def counts(rows: Sequence[Row]) -> str:
+    """Return the number of rows of each status as text."""
     found = Counter(row.status for row in rows)
     return f"{found['passed']} passed, {found['failed']} failed, {found['skipped']} skipped"
 
 
 def to_text(rows: Sequence[Row]) -> str:
-    """Rows below each other: the status, what was checked, the figure and its tolerance, and what to do."""
+    """Return the rows as text: status, name, figure and tolerance, and what to do."""
     lines = []
     for row in rows:
         figure = f"{row.figure} ({row.tolerance})" if row.tolerance else row.figure
@@ -61,12 +62,12 @@ def _wrapped(text: str, indent: str) -> list[str]:
 
 
 def to_json(rows: Sequence[Row], facts: Mapping[str, Any], cleaner: Cleaner) -> bytes:
-    """All rows, without anything private.
+    """Return all rows as JSON, without anything private.
 
     Args:
-        rows: of the report.
+        rows: Of the report.
         facts: `device`, `quick` and `versions`.
-        cleaner: takes out what is private.
+        cleaner: Removes private parts of texts.
     """
     status = status_of(rows)
     content = {
@@ -82,7 +83,13 @@ def to_json(rows: Sequence[Row], facts: Mapping[str, Any], cleaner: Cleaner) -> 
 
 
 def to_html(rows: Sequence[Row], facts: Mapping[str, Any], cleaner: Cleaner) -> bytes:
-    """The same as a page that needs no other file and no network."""
+    """Return the same as a page that needs no other file and no network.
+
+    Args:
+        rows: Of the report.
+        facts: `device`, `quick` and `versions`.
+        cleaner: Removes private parts of texts.
+    """
     title = (
         f"sapiens2-lit {version('sapiens2-lit')} verified on {escape(cleaner.clean(str(facts['device'])))}"
     )

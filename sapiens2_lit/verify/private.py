@@ -1,4 +1,4 @@
-"""What a report that strangers read must not say: paths, names of users and machines."""
+"""Remove private facts from a report that strangers read: paths, names of users and machines."""
 
 import getpass
 import os
@@ -10,20 +10,20 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-# An absolute path, of which the last part may be a name that everyone's copy has. Not: https://..., facebook/name.
+# An absolute path, whose last part may be a public file name. Not: https://..., facebook/name.
 _PATH = re.compile(r"(?<![\w/.:>-])(?:~|[A-Za-z]:)?[\\/](?![\\/\s])[^\s'\"`(),;:<>|]*")
 _PUBLIC = re.compile(
     r"(config|preprocessor_config)\.json|model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|sapiens2_[\w.]+\.safetensors"
 )
 _COMMON = {"root", "user", "localhost", "linux", "runner", "ubuntu", "admin", "main", "train", "test", "data"}
-_SHORTEST = 3  # letters of a name; shorter ones are parts of words
+_SHORTEST = 3  # letters of a name; shorter names may be parts of words
 
 
 class Cleaner:
-    """Replaces what is private in texts.
+    """Replaces private parts of texts.
 
     Args:
-        places: files and folders that the user has named, whole or not.
+        places: Files and folders that the user has named, complete or not.
     """
 
     def __init__(self, places: Iterable[str] = ()) -> None:
@@ -35,7 +35,7 @@ class Cleaner:
         self.names = sorted({name for name in _names() if len(name) >= _SHORTEST} - _COMMON, key=len)[::-1]
 
     def clean(self, text: str) -> str:
-        """The text with `<path>` for paths, of which a public file name stays, and `<name>` for names."""
+        """Return the text with `<path>` for paths, except public file names, and `<name>` for names."""
         for place in self.places:
             text = re.sub(rf"(?<![\w.]){re.escape(place)}(?![\w.-])", "/private", text)
         text = _PATH.sub(self._shown, text)
@@ -53,9 +53,9 @@ class Cleaner:
 
 
 def _names() -> set[str]:
-    """Of this user and this machine."""
+    """Return the names of this user and this machine."""
     found = {platform.node(), socket.gethostname(), Path.home().name}
-    with suppress(Exception):  # where nobody is logged in, as in a container
+    with suppress(Exception):  # nobody is logged in, such as in a container
         found.add(getpass.getuser())
     parts = {part for name in found for part in name.split(".")[:1]}
     return {name for name in found | parts if name}

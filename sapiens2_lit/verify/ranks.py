@@ -1,4 +1,4 @@
-"""One rank of `verify`, started by torchrun: `python -m sapiens2_lit.verify.ranks ORDER.json`."""
+"""Run one rank of `verify`, started by torchrun: `python -m sapiens2_lit.verify.ranks ORDER.json`."""
 
 import json
 import os

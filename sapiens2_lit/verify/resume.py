@@ -1,4 +1,4 @@
-"""Exact resume: a run that stops and goes on has the losses and weights of one that never stopped."""
+"""Check exact resume: a run that stops and resumes has the losses and weights of an uninterrupted run."""
 
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,17 @@ from sapiens2_lit.verify.rows import Check, Found, at_most
 from sapiens2_lit.verify.training import Size
 
 STEPS, STOP = 4, 2
-ON_A_CARD = 1e-5  # where sums are not always in the same order
-DIFFERS = "A run that goes on from its checkpoint is not the run that never stopped."
+ON_A_CARD = 1e-5  # on a card the order of sums varies
+DIFFERS = "A run that resumes from its checkpoint differs from an uninterrupted run."
 
 
 def resume_checks(size: Size) -> list[Check]:
-    """One row: the largest difference of losses and weights."""
+    """Return a check with one row: the largest difference of losses and weights."""
     return [Check(f"resume {size.name}: stopped and never stopped", lambda: resume(size))]
 
 
 def resume(size: Size) -> Found:
-    """Train four steps at once; and two, then from the checkpoint two more."""
+    """Train four steps at once; and two, then two more from the checkpoint; and compare."""
     task = next((task for task in size.setting.tasks), "normal")
     checkpoint = size.setting.scratch / "resume.ckpt"
     whole, expected = fit(size, task, STEPS)
@@ -38,7 +38,15 @@ def resume(size: Size) -> Found:
 def fit(
     size: Size, task: str, steps: int, resume: Path | None = None, save: Path | None = None
 ) -> tuple[list[float], dict[str, Tensor]]:
-    """Losses by step, and the weights afterwards."""
+    """Train, and return the losses by step and the final weights.
+
+    Args:
+        size: Of the backbone.
+        task: Of the head.
+        steps: To stop after.
+        resume: Checkpoint to resume from, or None.
+        save: Checkpoint to write, or None.
+    """
     module = size.make(task, "last_blocks")
     watch = Losses(steps)
     trainer = L.Trainer(
@@ -64,7 +72,7 @@ def fit(
 
 
 class OneBatch(L.LightningDataModule):
-    """One batch an epoch, the same in every run."""
+    """Data with one batch per epoch, the same in every run."""
 
     def __init__(self, module: SapiensModule, image_size: tuple[int, int]) -> None:
         super().__init__()
@@ -82,7 +90,7 @@ class OneBatch(L.LightningDataModule):
 
 
 class Losses(L.Callback):
-    """Records the loss of each step, and stops after one of them."""
+    """Records the loss of each step, and stops after a given one."""
 
     def __init__(self, stop: int) -> None:
         self.stop, self.losses = stop, list[float]()

@@ -1,4 +1,4 @@
-"""What a check has found: a row with a figure, what it may be, and what to do."""
+"""Describe the result of a check: a row with a figure, its tolerance, and what to do."""
 
 import math
 from collections.abc import Callable
@@ -13,14 +13,14 @@ REPORT = "Please report it with verify.json."
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one check.
+    """The result of one check.
 
     Attributes:
-        name: what was checked.
-        status: `skipped` where it could not run here.
-        figure: what was measured.
-        tolerance: what the figure may be.
-        reason: why it failed or was skipped, and what to do.
+        name: What was checked.
+        status: `skipped` if it could not run here.
+        figure: What was measured.
+        tolerance: Allowed values of the figure.
+        reason: Why it failed or was skipped, and what to do.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Found:
-    """What a check has measured.
+    """The measurement of a check.
 
     Attributes:
-        figure: for people.
-        tolerance: for people, empty where the figure is there to be read alone.
-        wrong: what is wrong and what to do; empty where all is right.
+        figure: For people.
+        tolerance: For people; empty if the figure is only for information.
+        wrong: What is wrong and what to do; empty if all is right.
     """
 
     figure: str
@@ -46,16 +46,16 @@ class Found:
 
 
 class CannotRun(Exception):
-    """A check cannot run here; the message says why, and what to do."""
+    """A check cannot run here; the message tells why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One row to be: its name, and what finds it.
+    """A check: the name of its row, and the function that measures.
 
     Attributes:
-        name: of the row.
-        run: measures; raises CannotRun where that is not possible here.
+        name: Of the row.
+        run: Measures; raises CannotRun if that is not possible here.
     """
 
     name: str
@@ -63,13 +63,13 @@ class Check:
 
 
 def at_most(value: float, limit: float, what: str, unit: str = "") -> Found:
-    """A number that must not be above a limit; NaN is.
+    """Return a number with an upper limit, which NaN exceeds.
 
     Args:
-        value: measured.
-        limit: the largest that it may be.
-        what: the sentence that says what is wrong where it is above.
-        unit: of both.
+        value: Measured.
+        limit: Largest allowed value.
+        what: Sentence on what is wrong if it is exceeded.
+        unit: Of both.
     """
     wrong = "" if value <= limit else f"{what} {REPORT}"
     shown = f"{value:.2g}" if math.isfinite(value) else str(value)
@@ -77,7 +77,7 @@ def at_most(value: float, limit: float, what: str, unit: str = "") -> Found:
 
 
 def run_check(check: Check) -> Row:
-    """The row of a check, whatever happens in it but for a signal."""
+    """Return the row of a check, whatever it raises, except for a signal."""
     try:
         found = check.run()
     except Interrupted:
@@ -86,28 +86,28 @@ def run_check(check: Check) -> Row:
         return Row(check.name, "skipped", reason=str(error))
     except SapiensError as error:
         return Row(check.name, "failed", reason=one_line(error))
-    except Exception as error:  # of any library: the other checks go on, and the report says it
+    except Exception as error:  # of any library: the other checks continue, and the report has it
         return Row(check.name, "failed", reason=explain(error))
     return Row(check.name, "failed" if found.wrong else "passed", found.figure, found.tolerance, found.wrong)
 
 
 def explain(error: Exception) -> str:
-    """What happened, in a line, and what to do."""
+    """Return what happened, in a line, and what to do."""
     if is_out_of_memory(error):
         return (
-            "Out of memory: something else takes memory on this device, or it is too small. Free it, or leave the size "
-            "out by --sizes."
+            "Out of memory: another program takes memory on this device, or it is too small. Free memory, or leave the "
+            "size out by --sizes."
         )
     return f"{type(error).__name__}: {one_line(error)} {REPORT}"
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device or the host had no memory left."""
+    """Return whether a device or the host had no memory left."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def one_line(error: BaseException) -> str:
-    """The message on one line."""
+    """Return the message on one line."""
     return " ".join(str(error).split())

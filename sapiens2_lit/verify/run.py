@@ -1,4 +1,4 @@
-"""All checks in order: what they need of each other is known here alone."""
+"""Run all checks in order, with the results that they need from each other."""
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
@@ -19,23 +19,28 @@ from sapiens2_lit.verify.weights import Opened, Weights
 
 
 class Progress(Protocol):
-    """Hears how far the checks are."""
+    """Receives the progress of the checks."""
 
     def expect(self, checks: int) -> None:
-        """So many more checks come."""
+        """Note that this many more checks come."""
 
     def begin(self, name: str) -> None:
-        """A check begins."""
+        """Note that a check begins."""
 
     def end(self) -> None:
-        """It has ended."""
+        """Note that it has ended."""
 
 
 def run_checks(setting: Setting, progress: Progress, rows: list[Row]) -> None:
     """Run all checks and append their rows, each as soon as it is known.
 
+    Args:
+        setting: Of the command.
+        progress: Receives the progress.
+        rows: Extended in place.
+
     Raises:
-        Interrupted: a signal came; the rows before it are there.
+        Interrupted: A signal came; `rows` has the rows before it.
     """
 
     def take(checks: Sequence[Check]) -> None:
@@ -44,7 +49,7 @@ def run_checks(setting: Setting, progress: Progress, rows: list[Row]) -> None:
             interrupts.check()
             progress.begin(check.name)
             rows.append(run_check(check))
-            gc.collect()  # a Trainer and its model know each other: else every training's memory stays
+            gc.collect()  # Trainer and model reference each other, so their memory would stay otherwise
             progress.end()
 
     with kept() as log:
@@ -61,16 +66,23 @@ def run_checks(setting: Setting, progress: Progress, rows: list[Row]) -> None:
 
 
 def opening(weights: Weights, source: Source) -> Callable[[], Found]:
+    """Return the check that opens weights."""
     return lambda: weights.open(source)
 
 
 def compare(opened: Opened, setting: Setting, log: Kept) -> Comparison:
-    """The comparison that belongs to weights."""
+    """Return the comparison for weights.
+
+    Args:
+        opened: The weights.
+        setting: Of the command.
+        log: Receives the report of loading.
+    """
     return (BackboneComparison if opened.task == PRETRAIN else TaskComparison)(opened, setting, log)
 
 
 def checks_of(size: Size) -> Iterator[Check]:
-    """What is tried with a size of backbone, whatever its heads."""
+    """Yield the checks of a size of backbone, with any heads."""
     yield from training_checks(size)
     yield from memory_checks(size)
     yield from speed_checks(size)

@@ -1,4 +1,4 @@
-"""What is verified, and on what."""
+"""Settings of `verify`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,16 +8,16 @@ import torch
 
 @dataclass(frozen=True)
 class Setting:
-    """What a user has asked for.
+    """The user's choices.
 
     Attributes:
-        device: where the networks run.
-        scratch: an empty folder for what is written on the way.
-        weights: files and folders of the user's; where there are none the released ones are taken.
-        sizes: of released weights and of trainings; empty for all that fit.
-        tasks: names as in released files; empty for all.
-        quick: fewer and shorter checks, and no large downloads.
-        download: fetch released weights that are not in the local cache.
+        device: Where the networks run.
+        scratch: An empty folder for temporary files.
+        weights: The user's files and folders; if empty, released weights are used.
+        sizes: Of released weights and of trainings; empty for all that fit.
+        tasks: Names as in released files; empty for all.
+        quick: Whether to run fewer and shorter checks, without large downloads.
+        download: Whether to download released weights that are not in the local cache.
     """
 
     device: torch.device
@@ -30,23 +30,26 @@ class Setting:
 
     @property
     def gpu(self) -> bool:
+        """Whether the networks run on a CUDA card."""
         return self.device.type == "cuda"
 
     def wants_size(self, size: str) -> bool:
+        """Return whether a size is chosen."""
         return not self.sizes or size in self.sizes
 
     def wants_task(self, task: str) -> bool:
+        """Return whether a task is chosen."""
         return not self.tasks or task in self.tasks
 
     def card_memory(self) -> float | None:
-        """GiB of the card; None without CUDA."""
+        """Return the memory of the card in GiB; None without CUDA."""
         if not self.gpu:
             return None
         return float(torch.cuda.get_device_properties(self.device).total_memory) / 2**30
 
 
 def free_memory() -> int | None:
-    """Bytes of this machine's memory that are available; None where the system does not tell."""
+    """Return the available bytes of this machine's memory; None if the system does not tell."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Where the weights are that are verified: released ones by their names, or files and folders of the user's."""
+"""Find the weights to verify: released ones by name, or the user's files and folders."""
 
 import re
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from pathlib import Path
 from sapiens2_lit.checkpoints.reader import PICKLES
 from sapiens2_lit.verify.setting import Setting
 
-PRETRAIN = "pretrain"  # in names of released backbones, where those of task models have the task
+PRETRAIN = "pretrain"  # in names of released backbones, in place of the task of task models
 RELEASED = {
     PRETRAIN: ("0.1b", "0.4b", "0.8b", "1b", "5b", "1b-4k"),
     **dict.fromkeys(("pose", "seg", "normal", "pointmap"), ("0.4b", "0.8b", "1b", "5b")),
     "matting": ("1b",),
 }
-QUICK = (PRETRAIN, "0.1b")  # what --quick fetches, half a gigabyte
+QUICK = (PRETRAIN, "0.1b")  # downloaded even with --quick, half a gigabyte
 _KIND = "|".join(RELEASED) + "|albedo"
 _SIZE = r"\d+(?:\.\d+)?b"
 # sapiens2-pose-0.4b, sapiens2-pretrain-1b-4k; sapiens2_0.4b_pose.safetensors
@@ -29,10 +29,10 @@ class Source:
     """Weights to verify.
 
     Attributes:
-        name: what rows call it: a hub id, or what a file's name says of task and size; never a path.
-        place: a file, a folder or a hub id.
-        on_hub: whether it is a hub id.
-        size: that its name says, None where it says none.
+        name: In rows: a hub id, or task and size from the file's name; never a path.
+        place: A file, a folder or a hub id.
+        on_hub: Whether it is a hub id.
+        size: In its name; None if the name has none.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Source:
 
 
 def find_sources(setting: Setting) -> list[Source]:
-    """What was given, or all that was released, small to large."""
+    """Return the given weights, or all released ones, small to large."""
     if setting.weights:
         places = [place for given in setting.weights for place in _places(Path(given).expanduser())]
         return [_own(place, number) for number, place in enumerate(places, start=1)]
@@ -64,7 +64,7 @@ def _own(place: Path, number: int) -> Source:
 
 
 def _places(given: Path) -> Iterator[Path]:
-    """A file, a folder with the weights of one model, or all such files and folders in a folder."""
+    """Yield a file, a folder with the weights of one model, or all such files and folders in a folder."""
     if not given.is_dir():
         yield given
         return

@@ -1,4 +1,4 @@
-"""Planned memory against measured, images a second, and the share of the card's peak that they are."""
+"""Compare planned with measured memory, and measure images per second and the share of the card's peak."""
 
 import statistics
 from functools import partial
@@ -15,28 +15,33 @@ from sapiens2_lit.verify.rows import CannotRun, Check, Found
 from sapiens2_lit.verify.training import Size
 from sapiens2_lit.verify.trial import run_trial
 
-WITHIN = 0.15  # of the measured memory
+WITHIN = 0.15  # share of the measured memory
 WARM_UP, MEASURED = 3, 8  # steps
 LARGEST_BATCH = 16
 NO_CARD = "No CUDA card (or --device cpu): memory is planned for cards."
 
 
 def memory_checks(size: Size) -> list[Check]:
-    """A row for each training whose peak was measured; one row that says why where there is no card."""
+    """Return one check of planned and measured memory; without a card it tells why it cannot run."""
     if not size.setting.gpu:
         return [Check(f"memory {size.name}: planned and measured", no_card)]
     return [Check(f"memory {size.name}: planned and measured", partial(compare_peaks, size))]
 
 
 def no_card() -> Found:
+    """Skip the check for lack of a card.
+
+    Raises:
+        CannotRun: Always.
+    """
     raise CannotRun(NO_CARD)
 
 
 def compare_peaks(size: Size) -> Found:
-    """The training whose plan is furthest from what was measured.
+    """Return the training whose plan is furthest from the measured memory.
 
     Raises:
-        CannotRun: no training has run.
+        CannotRun: No training has run.
     """
     if not size.peaks:
         raise CannotRun("No training step has run, see above.")
@@ -49,12 +54,12 @@ def compare_peaks(size: Size) -> Found:
     )
     wrong = ""
     if abs(ratios[furthest] - 1) > WITHIN:
-        wrong = "The plan is wrong for this card: leave more memory free than it says, and report it with verify.json."
-    return Found(figure, f"{1 - WITHIN:.2f} to {1 + WITHIN:.2f} of what is measured", wrong)
+        wrong = "The plan is wrong for this card: leave more memory free than planned, and report it with verify.json."
+    return Found(figure, f"{1 - WITHIN:.2f} to {1 + WITHIN:.2f} of the measured memory", wrong)
 
 
 def speed_checks(size: Size) -> list[Check]:
-    """Images a second, and the share of the peak."""
+    """Return a check of images per second, and the share of the peak."""
     task = next((task for task in size.setting.tasks), "pose")
     return [Check(f"speed {size.name}: {task}", partial(measure, size, task))]
 
@@ -63,7 +68,7 @@ def measure(size: Size, task: str) -> Found:
     """Train for some steps with as much of the backbone, and as large a batch, as fits.
 
     Raises:
-        CannotRun: not even the head fits the card.
+        CannotRun: Not even the head fits the card.
     """
     mode, batch = choose(size, task)
     launch = size.launch(batch)
@@ -76,7 +81,11 @@ def measure(size: Size, task: str) -> Found:
 
 
 def choose(size: Size, task: str) -> tuple[Mode, int]:
-    """The mode that trains most of the backbone and fits, and its batch."""
+    """Return the mode that trains most of the backbone and fits, and its batch size.
+
+    Raises:
+        CannotRun: Not even the head fits the card.
+    """
     card = size.setting.card_memory()
     if card is None:
         return "full", 1
@@ -86,12 +95,20 @@ def choose(size: Size, task: str) -> tuple[Mode, int]:
         if found is not None:
             return mode, min(found.launch.batch_size, LARGEST_BATCH)
     raise CannotRun(
-        f"Not even the head fits this card of {card:.0f} GiB: take several, by strategy/fsdp2.yaml."
+        f"Not even the head fits this card of {card:.0f} GiB: use several cards, by strategy/fsdp2.yaml."
     )
 
 
 def utilization(size: Size, task: str, mode: Mode, images: float, precision: str) -> str:
-    """The share of the card's peak (MFU) in words, or why it is not known."""
+    """Return the share of the card's peak (MFU) in words, or why it is unknown.
+
+    Args:
+        size: Of the backbone.
+        task: Of the head.
+        mode: Of the training.
+        images: Per second.
+        precision: Of the training.
+    """
     if not size.setting.gpu:
         return "MFU not known without a CUDA card"
     name = torch.cuda.get_device_name(size.setting.device)

@@ -1,4 +1,4 @@
-"""Two training steps of every task and mode: do losses stay finite, and does what should learn change, and no more."""
+"""Train two steps of every task and mode, and check that losses are finite and only trained parameters change."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from sapiens2_lit.verify.weights import Opened
 from sapiens2_lit.vocabularies.tasks import TASKS
 
 MODES: tuple[Mode, ...] = tuple(mode for mode in get_args(Mode) if mode != "auto")
-ON_A_CPU, QUICK_ON_A_CPU = (256, 192), (128, 96)  # larger pictures take minutes there
+ON_A_CPU, QUICK_ON_A_CPU = (256, 192), (128, 96)  # larger pictures take minutes on a CPU
 STEPS = 2
 
 
@@ -35,10 +35,10 @@ class Size:
     """Trainings of one size of backbone.
 
     Attributes:
-        name: of the size.
-        setting: of the command.
-        opened: weights that it starts from; None for random ones of that size.
-        peaks: what was planned and the most that was allocated, in bytes, by task and mode.
+        name: Of the size.
+        setting: Of the command.
+        opened: Weights to start from; None for random ones.
+        peaks: Planned and measured peak memory in bytes, by task and mode.
     """
 
     name: str
@@ -48,17 +48,21 @@ class Size:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(height, width) of the pictures: that of the weights, on a processor less."""
+        """(height, width) of the pictures: that of the weights, but smaller on a CPU."""
         own = self.backbone_on_meta().image_size
         most = QUICK_ON_A_CPU if self.setting.quick else ON_A_CPU
         return own if self.setting.gpu or own[0] * own[1] <= most[0] * most[1] else most
 
     def backbone_on_meta(self) -> Sapiens2:
+        """Return the backbone without memory for its parameters."""
         with torch.device("meta"):
             return make_backbone(self.opened, None) if self.opened else Sapiens2(self.name)
 
     def make_backbone(self) -> Sapiens2:
-        """The backbone with its weights, checkpointing its activations on a card as the overlays of sizes do."""
+        """Return the backbone with its weights.
+
+        On a card with activation checkpointing, as in the overlays of sizes.
+        """
         if self.opened is None:
             backbone = Sapiens2(self.name, self.image_size)
         else:
@@ -67,7 +71,7 @@ class Size:
         return backbone
 
     def make(self, task: str, mode: Mode) -> SapiensModule:
-        """A module of one head, with no warm-up, so that the first step changes weights."""
+        """Return a module of one head, without warm-up, so that the first step changes weights."""
         head = getattr(all_heads, TASKS[task].head.rpartition(".")[2])
         own: dict[str, Any] = {"image_size": self.image_size} if task == "pointmap" else {}
         adapt = Adapt(mode, last=1 if mode == "last_blocks" else None)
@@ -75,13 +79,19 @@ class Size:
         return SapiensModule(self.make_backbone, {task: partial(head, **own)}, adapt=adapt, warmup_steps=0)
 
     def launch(self, batch_size: int = 1, **settings: Any) -> TrainingSetup:
+        """Return the setup of a training.
+
+        Args:
+            batch_size: Images per device.
+            settings: More of `TrainingSetup`.
+        """
         precision = "bf16-mixed" if self.setting.gpu else "32-true"
         chosen = {"precision": precision, "gpu": self.setting.gpu, **settings}
         return TrainingSetup(batch_size, self.image_size, **chosen)
 
 
 def find_sizes(opened: dict[str, Opened], setting: Setting) -> list[Size]:
-    """A size for each backbone that was opened, the smallest alone for --quick; without any, a random one."""
+    """Return a size for each opened backbone, only the smallest for --quick; a random one if none was opened."""
     found: dict[str, Size] = {}
     for one in sorted(opened.values(), key=lambda one: (one.parameters, one.task != PRETRAIN)):
         if not one.windows:
@@ -92,7 +102,7 @@ def find_sizes(opened: dict[str, Opened], setting: Setting) -> list[Size]:
 
 
 def training_checks(size: Size) -> list[Check]:
-    """A row for each task and mode; for --quick the modes are tried with the first task alone."""
+    """Return a check for each task and mode; for --quick other modes than frozen only with the first task."""
     tasks = [task for task in TASKS if size.setting.wants_task(task)]
     pairs = [
         (task, mode)
@@ -107,10 +117,15 @@ def training_checks(size: Size) -> list[Check]:
 
 
 def train(size: Size, task: str, mode: Mode) -> Found:
-    """Two steps, and what they have changed.
+    """Train two steps, and return what they have changed.
+
+    Args:
+        size: Of the backbone.
+        task: Of the head.
+        mode: Of the training.
 
     Raises:
-        CannotRun: a package is missing, or the plan says that it does not fit the card.
+        CannotRun: A package is missing, or the plan does not fit the card.
     """
     if mode == "lora" and find_spec("peft") is None:
         raise CannotRun("peft is not installed: pip install 'sapiens2-lit[lora]'")
@@ -129,10 +144,16 @@ def train(size: Size, task: str, mode: Mode) -> Found:
 
 
 def plan(size: Size, task: str, mode: Mode, launch: TrainingSetup) -> MemoryEstimate | None:
-    """What it takes on a card; None without one.
+    """Return the planned memory on a card; None without a card.
+
+    Args:
+        size: Of the backbone.
+        task: Of the head.
+        mode: Of the training.
+        launch: Setup of the training.
 
     Raises:
-        CannotRun: more than the card has.
+        CannotRun: It is more than the card has.
     """
     card = size.setting.card_memory()
     if card is None:
@@ -140,14 +161,20 @@ def plan(size: Size, task: str, mode: Mode, launch: TrainingSetup) -> MemoryEsti
     planned = estimate(empty_networks(size.make(task, mode)), launch)
     if not planned.fits(card):
         raise CannotRun(
-            f"Needs {planned.total / GIB:.1f} GiB, where the card has {card:.1f} GiB: `sapiens2-lit plan` says what to "
+            f"Needs {planned.total / GIB:.1f} GiB, but the card has {card:.1f} GiB: `sapiens2-lit plan` tells what to "
             "change, such as --model.adapt.mode lora or several cards."
         )
     return planned
 
 
 def judge(trial: Trial, watch: "Changes", mode: Mode) -> Found:
-    """Whether losses are finite and what has changed is what the mode trains."""
+    """Check that losses are finite and that exactly the parts that the mode trains have changed.
+
+    Args:
+        trial: Losses of the training.
+        watch: Changes of its parts.
+        mode: Of the training.
+    """
     losses = torch.tensor(trial.losses)
     changed = watch.changed
     parts = [name for name, value in changed.items() if value]
@@ -157,12 +184,12 @@ def judge(trial: Trial, watch: "Changes", mode: Mode) -> Found:
     if not losses.isfinite().all():
         wrong = f"The loss is not finite. {REPORT}"
     elif set(parts) != expected:
-        wrong = f"Expected a change of {' and '.join(sorted(expected))} alone. {REPORT}"
-    return Found(figure, f"finite; {' and '.join(sorted(expected))} change, nothing frozen does", wrong)
+        wrong = f"Expected only {' and '.join(sorted(expected))} to change. {REPORT}"
+    return Found(figure, f"finite; only {' and '.join(sorted(expected))} change, nothing frozen", wrong)
 
 
 class Changes(L.Callback):
-    """Which parts of a network a training has changed: `heads`, `backbone`, and `frozen` for what must not change."""
+    """Records which parts a training has changed: `heads`, `backbone`, and `frozen` for what must not change."""
 
     def __init__(self) -> None:
         self.before: dict[str, Tensor] = {}
@@ -180,7 +207,7 @@ class Changes(L.Callback):
 
 
 def marks(module: L.LightningModule) -> Iterator[tuple[str, Tensor]]:
-    """Of each parameter numbers that change with it, in no memory to speak of: its sum, and that of its squares."""
+    """Yield the name of each parameter with its sum and its sum of squares (2,), which change with it."""
     for name, parameter in module.named_parameters():
         values = parameter.detach().double()
         yield name, torch.stack([values.sum(), values.square().sum()]).cpu()

@@ -1,4 +1,4 @@
-"""A few real steps on made-up batches, to hold a plan against, or a clock."""
+"""Take a few real steps on made-up batches, to check a memory plan or measure time."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -19,11 +19,11 @@ from sapiens2_lit.training.module import SapiensModule
 
 @dataclass
 class Trial:
-    """What was seen of each optimizer step.
+    """Observations of each optimizer step.
 
     Attributes:
-        losses: of the last batch of each step.
-        seconds: from the end of one step to the end of the next, so one fewer.
+        losses: Of the last batch of each step.
+        seconds: From the end of one step to the end of the next, so one fewer.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -36,9 +36,15 @@ def run_trial(
     steps: int = 2,
     callbacks: Sequence[L.Callback] = (),
 ) -> Trial:
-    """Train as `launch` says, in this process and those of its launcher, on devices of that kind.
+    """Train with the given setup, in this process and those of its launcher.
 
-    One batch more than is needed is offered, since data loaders are ahead of the training.
+    One batch more than needed is offered, since data loaders run ahead of the training.
+
+    Args:
+        module: That is trained.
+        launch: Setup of the training.
+        steps: Of the optimizer.
+        callbacks: More callbacks.
     """
     with torch.device("meta"):
         heads = [make(1) for make in module.factory.heads.values()]
@@ -62,13 +68,14 @@ def run_trial(
 
 
 def strategy_for(launch: TrainingSetup) -> Strategy | str:
+    """Return the Trainer's strategy for a setup."""
     if launch.sharded:
         return ShardedStrategy(cpu_offload=launch.offload, sync_each_batch=launch.sync_each_batch)
     return "auto"
 
 
 class Examples(IterableDataset[Any]):
-    """Batches of the right shapes, `count` of them, each in memory of its own."""
+    """A number of batches of the right shapes, each in separate memory."""
 
     def __init__(self, heads: list[Head], launch: TrainingSetup, count: int) -> None:
         self.heads, self.launch, self.count = heads, launch, count
@@ -79,7 +86,7 @@ class Examples(IterableDataset[Any]):
 
 
 class Clock(L.Callback):
-    """Waits for the device at the end of each optimizer step and looks at the clock."""
+    """Waits for the device at the end of each optimizer step and reads the clock."""
 
     def __init__(self) -> None:
         self.trial = Trial()

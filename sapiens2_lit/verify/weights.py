@@ -1,4 +1,4 @@
-"""Weights before anything is computed with them: there, whole, of the size that their name says, and not too large."""
+"""Open weights before anything is computed with them: they must exist, be complete, of the named size, and fit."""
 
 import hashlib
 import re
@@ -22,23 +22,25 @@ from sapiens2_lit.verify.setting import Setting, free_memory
 from sapiens2_lit.verify.sources import PRETRAIN, QUICK, Source
 
 GB = 1e9
-HEAD_ROOM = 3 * GB  # of activations at 1024 x 768, and of the driver
-HEAD_SHARE = 1.2  # of a task file over its backbone
+HEAD_ROOM = 3 * GB  # for activations at 1024 x 768, and for the driver
+HEAD_SHARE = 1.2  # size of a task file relative to its backbone
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-FETCH_AGAIN = "Fetch it again: `hf download REPOSITORY --local-dir FOLDER`, which goes on where it stopped."
+FETCH_AGAIN = (
+    "Download it again: `hf download REPOSITORY --local-dir FOLDER`, which resumes where it stopped."
+)
 
 
 @dataclass(frozen=True)
 class Opened:
-    """Weights that are there and whole.
+    """Weights that exist and are complete.
 
     Attributes:
-        source: what they were asked for as.
-        place: the file or the folder here.
-        task: of the head, `pretrain` where there is none.
-        size: name of the backbone's size, or its numbers.
-        windows: whether it is a backbone of the 4K kind.
-        parameters: how many.
+        source: Where they come from.
+        place: The local file or folder.
+        task: Of the head; `pretrain` if there is none.
+        size: Name of the backbone's size, or its dimensions.
+        windows: Whether it is a 4K backbone.
+        parameters: Number of parameters.
     """
 
     source: Source
@@ -50,6 +52,7 @@ class Opened:
 
     @property
     def size_name(self) -> str:
+        """Name of the backbone's size, or its width."""
         return self.size if isinstance(self.size, str) else f"{self.size['width']} wide"
 
 
@@ -57,20 +60,20 @@ class Weights:
     """Finds and opens the weights of all sources, once each.
 
     Attributes:
-        opened: those that could be, by the names of their sources.
+        opened: Those that could be opened, by the names of their sources.
     """
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.opened: dict[str, Opened] = {}
-        self.offline = ""  # of which source the hub could not be reached
+        self.offline = ""  # the source for which the hub could not be reached
 
     def open(self, source: Source) -> Found:
-        """Find, fetch and open weights.
+        """Find, download and open weights.
 
         Raises:
-            CannotRun: released weights are neither here nor to be fetched, or too large for this machine.
-            WeightsError: a file is missing, damaged, or of another size than its name says.
+            CannotRun: Released weights are not here and cannot be downloaded, or are too large for this machine.
+            WeightsError: A file is missing, damaged, or of another size than its name tells.
         """
         files = self._files(source)
         place = (
@@ -102,7 +105,7 @@ class Weights:
             raise CannotRun(" ".join(str(error).split())) from error
 
     def _check_fetching(self, source: Source) -> None:
-        """Raise CannotRun where released weights that are not here are not to be fetched, or cannot be."""
+        """Check that released weights that are not here may and can be downloaded; otherwise raise CannotRun."""
         own = f"`hf download {source.place} --local-dir FOLDER` on a machine with a network, then --weights FOLDER"
         if not self.setting.download:
             raise CannotRun(f"Not in the local cache, and --download false: {own}.")
@@ -115,18 +118,18 @@ class Weights:
         needed, room = released_bytes(source), free_disk(Path(HF_HUB_CACHE))
         if room < 1.1 * needed:
             raise CannotRun(
-                f"Needs {needed / GB:.3g} GB of disk for the hub's cache, where {room / GB:.3g} GB are free: "
+                f"Needs {needed / GB:.3g} GB of disk for the hub's cache; {room / GB:.3g} GB are free: "
                 "make room, or set HF_HOME to a larger disk."
             )
 
 
 def to_fetch(sources: Iterable[Source]) -> float:
-    """About how many bytes of released weights are not in the local cache."""
+    """Return about how many bytes of released weights are not in the local cache."""
     return sum(released_bytes(source) for source in sources if source.on_hub and not is_cached(source))
 
 
 def is_cached(source: Source) -> bool:
-    """Whether released weights are in the hub's cache."""
+    """Return whether released weights are in the hub's cache."""
     try:
         fetch(source.place, find_files, download=False)
     except WeightsError:
@@ -135,10 +138,10 @@ def is_cached(source: Source) -> bool:
 
 
 def files_here(place: Path) -> list[Path]:
-    """The files of weights at a place of the user's.
+    """Return the files of weights at the user's place.
 
     Raises:
-        WeightsError: nothing is there, or what is there is not whole.
+        WeightsError: Nothing exists there, or it is incomplete.
     """
     if not place.exists():
         raise WeightsError(
@@ -155,10 +158,15 @@ def files_here(place: Path) -> list[Path]:
 
 
 def describe(source: Source, place: Path, tensors: Mapping[str, Any]) -> Opened:
-    """What weights are of, by the names and shapes of their tensors.
+    """Return task and size of weights, from the names and shapes of their tensors.
+
+    Args:
+        source: Where they come from.
+        place: The local file or folder.
+        tensors: By name, of any shape.
 
     Raises:
-        WeightsError: they are no Sapiens2 model, or not of the size that the source's name says.
+        WeightsError: They are no Sapiens2 model, or not of the size in the source's name.
     """
     name = source.name
     has_head = any(one.startswith("decode_head.") for one in tensors)
@@ -175,9 +183,13 @@ def describe(source: Source, place: Path, tensors: Mapping[str, Any]) -> Opened:
 
 
 def check_fits(opened: Opened, setting: Setting) -> None:
-    """Raise CannotRun where the networks do not fit the device, or two of them this machine's memory."""
+    """Check that the networks fit the device, and two of them this machine's memory.
+
+    Raises:
+        CannotRun: They do not.
+    """
     needed = 4 * opened.parameters
-    room = HEAD_ROOM if opened.parameters > 50e6 else 0  # what is smaller was made for tests
+    room = HEAD_ROOM if opened.parameters > 50e6 else 0  # smaller ones were made for tests
     card, host = setting.card_memory(), free_memory()
     if card is not None and needed + room > card * 2**30:
         raise CannotRun(
@@ -186,19 +198,20 @@ def check_fits(opened: Opened, setting: Setting) -> None:
         )
     if host is not None and 2 * needed + room > host:
         raise CannotRun(
-            f"Needs {(2 * needed + room) / GB:.3g} GB of memory for this network and that of transformers, where "
+            f"Needs {(2 * needed + room) / GB:.3g} GB of memory for this network and the one of transformers; "
             f"{host / GB:.3g} GB are free: take a larger machine."
         )
 
 
 def check_whole(files: list[Path], read: bool) -> str:
-    """Compare files with the SHA-256 that the hub's client has kept of them; returns what was done, in a few words.
+    """Compare files with the SHA-256 that the hub's client has recorded; return what was done, in a few words.
 
     Args:
-        read: them whole; else nothing is compared.
+        files: To compare.
+        read: Whether to read them completely; otherwise nothing is compared.
 
     Raises:
-        WeightsError: a file has other bytes than were released.
+        WeightsError: A file differs from the released one.
     """
     expected = {file: sum_of(file) for file in files}
     known = {file: value for file, value in expected.items() if value is not None}
@@ -218,7 +231,10 @@ def check_whole(files: list[Path], read: bool) -> str:
 
 
 def sum_of(file: Path) -> str | None:
-    """The SHA-256 that a file must have: the hub's cache names files by it, and `--local-dir` has it beside them."""
+    """Return the expected SHA-256 of a file, which the hub's client records; None if it has not.
+
+    It is the name of the file in the hub's cache, or lies beside it after `--local-dir`.
+    """
     blob = file.resolve().name if file.is_symlink() else ""
     if _SHA256.fullmatch(blob):
         return blob
@@ -228,14 +244,14 @@ def sum_of(file: Path) -> str | None:
 
 
 def released_bytes(source: Source) -> float:
-    """About how large a released file is."""
+    """Return about how large a released file is."""
     size = SIZES[source.size] if source.size in SIZES else SIZES["1b"]
     blocks = size.depth * size.width * (4 * size.width + 3 * size.mlp_width)
     return 4 * blocks * HEAD_SHARE
 
 
 def free_disk(folder: Path) -> int:
-    """Bytes that are free where a folder is, or will be."""
+    """Return the free bytes where a folder is, or will be."""
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free

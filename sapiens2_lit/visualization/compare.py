@@ -1,4 +1,4 @@
-"""Labels beside predictions."""
+"""Draw labels beside predictions."""
 
 import math
 from collections.abc import Mapping
@@ -12,18 +12,27 @@ from torch import Tensor
 from sapiens2_lit.visualization.draw import side_by_side
 from sapiens2_lit.vocabularies import IGNORED
 
-if TYPE_CHECKING:  # heads draw by this package
+if TYPE_CHECKING:  # heads import this package
     from sapiens2_lit.heads.base import Batch, Head
 
 HEIGHT = 384  # pixels at most: TensorBoard keeps every picture of a run
-READABLE = 256  # pixels at least: names and points of smaller pictures could not be told
+READABLE = 256  # pixels at least: names and points of smaller pictures would be unreadable
 
 
 def compare(head: "Head", batch: "Batch", prediction: dict[str, Tensor], index: int) -> np.ndarray:
-    """One sample: its labels on the left, where it has any, and its prediction on the right, where labels count.
+    """Draw one sample: its labels on the left, if it has any, and its prediction on the right, where labels are valid.
 
-    What nobody taught the head, such as the depth of a background or the class of the padding, would stretch the
-    colors, or seem to mean something. What scores too low is drawn faintly, and the title says so.
+    The head never learned the depth of a background or the class of the padding. These values would stretch the colors
+    or look meaningful, so they are left out. Predictions with a low score are drawn faintly, and the title says so.
+
+    Args:
+        head: the head whose prediction it is.
+        batch: the batch with the sample.
+        prediction: the head's prediction for the batch.
+        index: place of the sample in the batch.
+
+    Returns:
+        RGB uint8 (H, W, 3).
     """
     views, titles = [], []
     if all(key in batch for key in head.targets):
@@ -42,22 +51,32 @@ def compare(head: "Head", batch: "Batch", prediction: dict[str, Tensor], index: 
 
 
 def draw_labels(head: "Head", batch: "Batch", index: int) -> np.ndarray:
-    """The labels that a head learns from, of one sample as the network sees it."""
+    """Draw the labels that a head learns from, for one sample as the network sees it.
+
+    Args:
+        head: the head whose labels are drawn.
+        batch: the batch with the sample.
+        index: place of the sample in the batch.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+    """
     image, labels = readable(image_of(batch, index), {key: batch[key][index] for key in head.targets})
     return to_height(head.draw(image, labels))
 
 
 def image_of(batch: "Batch", index: int) -> np.ndarray:
-    """RGB (H, W, 3) uint8 of one sample."""
+    """Return the RGB uint8 (H, W, 3) image of one sample."""
     return np.ascontiguousarray(batch["image"][index].permute(1, 2, 0).cpu().numpy())
 
 
 def blank(values: Tensor, counted: Tensor, nothing: float) -> Tensor:
-    """A map without what does not count: classes are ignored there, fields `nothing`; what is no map stays.
+    """Set ignored pixels of a map to class 255, or to `nothing` in a field; a value that is no map stays.
 
     Args:
         values: (H, W) classes, (C, H, W) a field, or something else.
-        counted: (H, W) or (1, H, W) bool.
+        counted: (H, W) or (1, H, W) bool, false for ignored pixels.
+        nothing: value of ignored pixels of a field.
     """
     counted = counted.reshape(counted.shape[-2:])
     if values.shape[-2:] != counted.shape:
@@ -66,10 +85,10 @@ def blank(values: Tensor, counted: Tensor, nothing: float) -> Tensor:
 
 
 def readable(image: np.ndarray, shown: Mapping[str, Tensor]) -> tuple[np.ndarray, dict[str, Tensor]]:
-    """An image and what is drawn on it, a whole number of times as large where the image is small.
+    """Enlarge an image (H, W, 3) below the least readable height, with all that is drawn on it, by a whole factor.
 
-    Drawn afterwards, points stay sharp, and names find room. Left as they are where something is neither a map of the
-    image's size nor keypoints nor a number: nobody knows how that is scaled.
+    Points that are drawn after enlarging stay sharp, and names find room. Image and values stay as they are if one of
+    the values is neither a map of the image's size nor keypoints nor a number, because then its scale is unknown.
     """
     height, width = image.shape[:2]
     times = -(-READABLE // height)
@@ -81,7 +100,14 @@ def readable(image: np.ndarray, shown: Mapping[str, Tensor]) -> tuple[np.ndarray
 
 
 def scale_up(key: str, value: Tensor, times: int, size: tuple[int, int]) -> Tensor | None:
-    """What is drawn on an image, for one that is `times` as large; None where that is not known."""
+    """Scale a value that is drawn on an image to a larger image; return None if its scale is unknown.
+
+    Args:
+        key: name of the value.
+        value: map (..., H, W), keypoints (..., K, 2 or more), or a scalar.
+        times: factor on the image's sides.
+        size: (height, width) of the image.
+    """
     if value.ndim >= 2 and tuple(value.shape[-2:]) == size:
         return value.repeat_interleave(times, -2).repeat_interleave(times, -1)
     if key == "keypoints":
@@ -92,7 +118,7 @@ def scale_up(key: str, value: Tensor, times: int, size: tuple[int, int]) -> Tens
 
 
 def to_height(image: np.ndarray) -> np.ndarray:
-    """Of a height at which it is looked at: small ones are enlarged, as blocks, large ones shrunk."""
+    """Resize an image (H, W, 3) to a viewable height: small ones are enlarged in blocks, large ones are shrunk."""
     if (times := -(-READABLE // image.shape[0])) > 1:
         return image.repeat(times, axis=0).repeat(times, axis=1)
     scale = HEIGHT / image.shape[0]

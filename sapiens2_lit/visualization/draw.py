@@ -11,9 +11,9 @@ from sapiens2_lit.vocabularies import IGNORED, Classes, Skeleton
 _SHIFT = 4  # OpenCV draws at 1/16 pixel
 _BACKGROUND = 24
 _TEXT = 235
-_WIDEST_TITLE = 560  # pixels of a picture above which letters grow no more
-_FAINT = 0.4  # opacity of keypoints that score too low
-_READABLE = 256  # pixels of height from which names fit beside a picture
+_WIDEST_TITLE = 560  # width of a picture in pixels above which letters stop growing
+_FAINT = 0.4  # opacity of keypoints with a score below the threshold
+_READABLE = 256  # least height in pixels at which names fit beside a picture
 
 
 def draw_keypoints(
@@ -23,21 +23,21 @@ def draw_keypoints(
     threshold: float = 0.3,
     radius: float | None = None,
 ) -> np.ndarray:
-    """A copy of `image` with one person's links as lines and keypoints as dots.
+    """Return a copy of `image` with one person's links as lines and keypoints as dots.
 
     Args:
         image: RGB uint8 (H, W, 3).
         keypoints: (K, 3) as x, y in pixels and a score (or v); (K, 2) draws all.
-        skeleton: their vocabulary, with links and colors.
-        threshold: keypoints that score less, and those that are not finite, are left out with their links.
-        radius: of a body keypoint's dot in pixels; by default it follows the person's size. The many points
-            of face and hands are drawn smaller.
+        skeleton: vocabulary of the keypoints, with links and colors.
+        threshold: keypoints with a lower score, or without finite coordinates, are left out with their links.
+        radius: radius in pixels of a body keypoint's dot; by default it follows the person's size. Dots of face and
+            hands are smaller.
     """
     keypoints = np.asarray(keypoints, dtype=np.float64)
     picture = np.ascontiguousarray(image).copy()
     shown = np.isfinite(keypoints).all(axis=1)
     if keypoints.shape[1] > 2:
-        shown &= keypoints[:, 2] >= max(threshold, np.spacing(0.0))  # v = 0 is unlabelled at any threshold
+        shown &= keypoints[:, 2] >= max(threshold, np.spacing(0.0))  # v = 0 is unlabeled at any threshold
     # Far outside, sub-pixel coordinates would overflow OpenCV's integers.
     shown &= (np.abs(keypoints[:, :2]) < 1e5).all(axis=1)
     points = keypoints[:, :2]
@@ -61,7 +61,14 @@ def draw_keypoints(
 def draw_unsure_keypoints(
     image: np.ndarray, keypoints: np.ndarray, skeleton: Skeleton, threshold: float = 0.3
 ) -> np.ndarray:
-    """As `draw_keypoints`, with the keypoints that score less than the threshold, but above 0, drawn faintly."""
+    """Draw keypoints as `draw_keypoints` does; scores between 0 and the threshold are drawn faintly.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        keypoints: (K, 3) as x, y in pixels and a score.
+        skeleton: vocabulary of the keypoints.
+        threshold: least score of a keypoint in full color.
+    """
     every = draw_keypoints(image, keypoints, skeleton, threshold=0.0)
     faint = cv2.addWeighted(np.ascontiguousarray(image), 1 - _FAINT, every, _FAINT, 0)
     return draw_keypoints(faint, keypoints, skeleton, threshold)
@@ -70,25 +77,26 @@ def draw_unsure_keypoints(
 def draw_segmentation(
     image: np.ndarray, labels: np.ndarray, classes: Classes, opacity: float = 0.6, legend: bool | None = None
 ) -> np.ndarray:
-    """A copy of `image` with each pixel tinted in the color of its class, and the classes' names beside it.
+    """Return a copy of `image` with each pixel tinted in the color of its class, and a legend beside it.
 
-    The background keeps the image's colors; pixels that do not count are darkened.
+    Below an opacity of 1, a darker line parts neighbors, whose colors may be alike. The background keeps the image's
+    colors; ignored pixels are darkened.
 
     Args:
         image: RGB uint8 (H, W, 3).
-        labels: (H, W) class of each pixel, 255 for those that do not count.
-        classes: their vocabulary.
+        labels: (H, W) class of each pixel, 255 ignored.
+        classes: vocabulary of the classes.
         opacity: of the colors, 0 to 1.
-        legend: whether a column on the right names the classes that occur; by default where the image is at least 256
-            pixels high, since on smaller ones the names could not be read.
+        legend: whether a column on the right names the classes that occur; by default only if the image is at least 256
+            pixels high, because names on smaller ones are unreadable.
     """
     labels = np.asarray(labels, dtype=np.uint8)
     assert labels.shape == image.shape[:2], f"image {image.shape}, labels {labels.shape}"
     image = np.ascontiguousarray(image)
-    colors = cv2.applyColorMap(
-        np.ascontiguousarray(labels), classes.palette()[:, None]
-    )  # a look into a table
+    colors = cv2.applyColorMap(np.ascontiguousarray(labels), classes.palette()[:, None])  # a table lookup
     picture = cv2.addWeighted(image, 1 - opacity, colors, opacity, 0)
+    if opacity < 1:
+        picture[_borders(labels)] //= 2
     found = np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORED + 1)).tolist()
     if classes.background in found:
         cv2.copyTo(image, (labels == classes.background).view(np.uint8), picture)
@@ -100,24 +108,41 @@ def draw_segmentation(
     return picture
 
 
+def _borders(labels: np.ndarray) -> np.ndarray:
+    """Return where a pixel's class differs from the pixel below or on the right, (H, W) bool."""
+    edges = np.zeros(labels.shape, dtype=bool)
+    edges[:-1] = labels[:-1] != labels[1:]
+    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    return edges
+
+
 def draw_legend(shown: Sequence[int], classes: Classes, height: int) -> np.ndarray:
-    """A column `height` pixels high with the colors and names of the classes `shown`, as many as there is room for."""
+    """Draw a column with colors and names of classes, as many as fit.
+
+    Args:
+        shown: indices of the classes.
+        classes: their vocabulary.
+        height: of the column, in pixels.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+    """
     row = max(9, height // max(30, len(shown)))
     scale = row / 32
     widths = [cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] for name in classes.names]
     column = np.full((height, 2 * row + max(widths), 3), _BACKGROUND, dtype=np.uint8)
-    for place, index in enumerate(shown[: height // row]):
-        top = place * row
+    for place, index in enumerate(shown[: (height - row // 2) // row]):
+        top = place * row + row // 2
         column[top + row // 6 : top + row - row // 6, row // 3 : row + row // 3] = classes.colors[index]
         at = (row + 2 * row // 3, top + round(0.7 * row))
         weight = max(1, round(1.5 * scale))
-        name = classes.names[index]
+        name = classes.names[index].replace("_", " ")
         cv2.putText(column, name, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (_TEXT,) * 3, weight, cv2.LINE_AA)
     return column
 
 
 def side_by_side(images: Sequence[np.ndarray], titles: Sequence[str] | None = None) -> np.ndarray:
-    """Images in one row, aligned at their tops, each under its title if `titles` are given."""
+    """Put images (H, W, 3) in one row, aligned at their tops, each below its title if `titles` are given."""
     assert images, "no image to draw"
     if titles is not None:
         scale = min(_title_scale(image, title) for image, title in zip(images, titles, strict=True))
@@ -126,7 +151,7 @@ def side_by_side(images: Sequence[np.ndarray], titles: Sequence[str] | None = No
 
 
 def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Images in rows of `columns`; smaller ones are padded to the largest of their row and column."""
+    """Put images (H, W, 3) in rows of `columns`; smaller ones are padded to the largest of their row and column."""
     assert images and columns > 0, f"{len(images)} images in {columns} columns"
     rows = [images[start : start + columns] for start in range(0, len(images), columns)]
     widths = [max(row[place].shape[1] for row in rows if place < len(row)) for place in range(len(rows[0]))]
@@ -142,7 +167,7 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
 
 
 def _dot_radius(points: np.ndarray, size: tuple[int, int]) -> float:
-    """Of a body keypoint: grows with the picture, but stays small on small people."""
+    """Return the radius of a body keypoint's dot: it grows with the picture, but stays small on small people."""
     radius = math.hypot(*size) / 220
     if len(points) > 1:
         radius = min(radius, math.hypot(*(points.max(axis=0) - points.min(axis=0))) / 50)
@@ -150,7 +175,7 @@ def _dot_radius(points: np.ndarray, size: tuple[int, int]) -> float:
 
 
 def _group_radius(points: np.ndarray, body: float) -> float:
-    """Of the dots of a dense group: a third of the usual distance between neighbours keeps them apart."""
+    """Return the radius for a dense group: a third of the usual distance between neighbors keeps dots apart."""
     if len(points) < 2:
         return body
     distances = np.linalg.norm(points[:, None] - points[None], axis=-1)
@@ -159,7 +184,7 @@ def _group_radius(points: np.ndarray, body: float) -> float:
 
 
 def _dot(picture: np.ndarray, point: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:
-    if radius >= 2:  # a dark rim tells dots from a background of their color
+    if radius >= 2:  # a dark rim separates dots from a background of their color
         cv2.circle(
             picture, _fixed(point), round((radius + 1) * 2**_SHIFT), (0, 0, 0), -1, cv2.LINE_AA, _SHIFT
         )
@@ -177,7 +202,7 @@ def _blend(first: tuple[int, int, int], second: tuple[int, int, int]) -> tuple[i
 
 
 def _title_scale(image: np.ndarray, title: str) -> float:
-    """Size of letters that suits the image and lets the title fit above it, if that is readable."""
+    """Return a size of letters that suits the image and lets the title fit above it, if that is readable."""
     width = image.shape[1]
     scale = min(max(width, 300), _WIDEST_TITLE) / 800
     (text_width, _), _ = cv2.getTextSize(title, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
@@ -185,7 +210,7 @@ def _title_scale(image: np.ndarray, title: str) -> float:
 
 
 def _titled(image: np.ndarray, title: str, scale: float) -> np.ndarray:
-    (_, height), below = cv2.getTextSize("Ag", cv2.FONT_HERSHEY_SIMPLEX, scale, 1)  # of every title alike
+    (_, height), below = cv2.getTextSize("Ag", cv2.FONT_HERSHEY_SIMPLEX, scale, 1)  # the same for every title
     bar = np.full((2 * height + below, image.shape[1], 3), _BACKGROUND, dtype=np.uint8)
     at = (max(2, image.shape[1] // 100), height + height // 2)
     weight = max(1, round(1.5 * scale))

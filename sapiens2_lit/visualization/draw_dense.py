@@ -1,6 +1,6 @@
 """Dense predictions as pictures: normals, depth, points, albedo, mattes; all RGB uint8 (H, W, 3).
 
-Pixels without a value, such as those of labels that do not count, show the image, darkened.
+Pixels without a value, such as ignored pixels of labels, show the image, darkened.
 """
 
 import cv2
@@ -11,18 +11,18 @@ from torch import Tensor
 Field = npt.NDArray[np.floating]
 
 _BACKGROUND, _TEXT = 24, 235
-_READABLE = 256  # pixels of height from which numbers fit beside a picture
+_READABLE = 256  # least height in pixels at which numbers fit beside a picture
 _SQUARE = 16  # squares of the checkerboard along the longer side
-_NEAR = 2.0  # per cent of pixels that may lie outside the colors' range on either side
+_NEAR = 2.0  # percent of pixels on either side that may lie outside the range of colors
 
 
 def channels_last(field: Tensor) -> Field:
-    """(C, H, W) -> (H, W, C) float32 on the CPU."""
+    """Return (C, H, W) as (H, W, C) float32 on the CPU."""
     return np.ascontiguousarray(field.detach().float().permute(1, 2, 0).cpu().numpy())
 
 
 def draw_normals(image: np.ndarray, normals: Field) -> np.ndarray:
-    """Normals in the usual colors: red to the right, green up, blue towards the camera.
+    """Draw normals in the usual colors: red to the right, green up, blue toward the camera.
 
     Args:
         image: RGB uint8 (H, W, 3), shown where there is no normal.
@@ -40,13 +40,14 @@ def draw_normals(image: np.ndarray, normals: Field) -> np.ndarray:
     return picture if everywhere else np.where(known[..., None], picture, image // 4)
 
 
-def draw_depth(image: np.ndarray, depth: Field, bar: bool | None = None) -> np.ndarray:
-    """Depth in colors from near, red, to far, blue, with a bar of them beside it.
+def draw_depth(image: np.ndarray, depth: Field, bar: bool | None = None, unit: str = "") -> np.ndarray:
+    """Draw depth in colors from near (yellow) to far (violet), with a color bar beside it.
 
     Args:
         image: RGB uint8 (H, W, 3), shown where there is no depth.
-        depth: (H, W) of any unit; not above 0, or not finite, where there is none.
-        bar: whether a bar on the right names the range; by default where the image is at least 256 pixels high.
+        depth: (H, W) in any unit; not above 0, or not finite, where there is none.
+        bar: whether a bar on the right shows the range; by default only if the image is at least 256 pixels high.
+        unit: written behind the numbers of the bar, such as m.
     """
     assert depth.shape == image.shape[:2], f"image {image.shape}, depth {depth.shape}"
     known = np.isfinite(depth) & (depth > 0)
@@ -54,12 +55,12 @@ def draw_depth(image: np.ndarray, depth: Field, bar: bool | None = None) -> np.n
     nearness = 1 - (np.where(known, depth, low) - low) / (high - low)
     picture = np.where(known[..., None], color_map(nearness), image // 4)
     if bar or (bar is None and len(image) >= _READABLE):
-        return np.concatenate([picture, draw_bar(low, high, len(image))], axis=1)
+        return np.concatenate([picture, draw_bar(low, high, len(image), unit)], axis=1)
     return picture
 
 
 def depth_range(values: Field) -> tuple[float, float]:
-    """From where to where colors go: all but the outermost 2 per cent on either side."""
+    """Return the range of the colors: all values except the outermost 2 percent on either side."""
     if not len(values):
         return 0.0, 1.0
     low, high = np.percentile(values, [_NEAR, 100 - _NEAR]).tolist()
@@ -67,16 +68,29 @@ def depth_range(values: Field) -> tuple[float, float]:
 
 
 def color_map(values: Field) -> np.ndarray:
-    """RGB (H, W, 3) of values (H, W): blue at 0 to red at 1, beyond as at the ends."""
+    """Return RGB (H, W, 3) of values (H, W): violet at 0 to yellow at 1; values outside are clipped.
+
+    Viridis grows lighter from end to end, so that it reads without color vision, too.
+    """
     bytes_ = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
-    return cv2.applyColorMap(bytes_, cv2.COLORMAP_TURBO)[..., ::-1]
+    return cv2.applyColorMap(bytes_, cv2.COLORMAP_VIRIDIS)[..., ::-1]
 
 
-def draw_bar(low: float, high: float, height: int) -> np.ndarray:
-    """A column `height` pixels high with the colors from near, on top, to far, and both numbers."""
+def draw_bar(low: float, high: float, height: int, unit: str = "") -> np.ndarray:
+    """Draw a column with the colors from near (top) to far, and both numbers.
+
+    Args:
+        low: depth at the near end.
+        high: depth at the far end.
+        height: of the column, in pixels.
+        unit: written behind the numbers.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+    """
     row = max(9, height // 30)
     scale = row / 32
-    texts = (f"{low:.3g}", f"{high:.3g}")
+    texts = tuple(f"{number:.3g} {unit}".rstrip() for number in (low, high))
     widths = [cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] for text in texts]
     column = np.full((height, 2 * row + max(widths), 3), _BACKGROUND, dtype=np.uint8)
     column[row : height - row, row // 2 : row + row // 2] = color_map(
@@ -90,15 +104,15 @@ def draw_bar(low: float, high: float, height: int) -> np.ndarray:
 
 
 def draw_points(image: np.ndarray, points: Field, turn: float = 60.0) -> np.ndarray:
-    """A point map as a cloud in the image's colors, seen from the side, in a picture as large as the image.
+    """Draw a point map as a cloud in the image's colors, seen from the side, in a picture as large as the image.
 
-    The view is orthographic, turned about the vertical through the middle of the points, and as large as nearly all
-    of them fit.
+    The view is orthographic, turned about the vertical through the middle of the points. Its scale lets nearly all
+    points fit.
 
     Args:
         image: RGB uint8 (H, W, 3).
         points: (H, W, 3) in the frame of the camera; without a value where z is not above 0 or not finite.
-        turn: degrees; 0 looks along with the camera, 90 from its left, at right angles.
+        turn: degrees; 0 looks along the camera's axis, 90 at right angles to it, from the camera's left.
     """
     assert points.shape == image.shape, f"image {image.shape}, points {points.shape}"
     picture = np.full_like(image, _BACKGROUND)
@@ -111,7 +125,7 @@ def draw_points(image: np.ndarray, points: Field, turn: float = 60.0) -> np.ndar
     x = np.cos(angle) * cloud[:, 0] - np.sin(angle) * cloud[:, 2]
     z = np.sin(angle) * cloud[:, 0] + np.cos(angle) * cloud[:, 2]
     height, width = picture.shape[:2]
-    # twice, because the median need not lie half-way
+    # twice, because the median may lie off the middle
     extent_x, extent_y = (2 * np.percentile(np.abs(side), 98) for side in (x, cloud[:, 1]))
     zoom = 0.9 * min(width / max(extent_x, 1e-9), height / max(extent_y, 1e-9))
     # bounded before they become integers: a prediction may lie anywhere
@@ -126,13 +140,13 @@ def draw_points(image: np.ndarray, points: Field, turn: float = 60.0) -> np.ndar
 
 
 def draw_beside(image: np.ndarray, colors: Field) -> np.ndarray:
-    """An image, and right of it a field of colors (H, W, 3) in 0..1; black where it is not finite."""
+    """Draw an image with a field of colors (H, W, 3) in 0..1 on its right; black where the field is not finite."""
     assert colors.shape == image.shape, f"image {image.shape}, colors {colors.shape}"
     return np.concatenate([image, to_bytes(colors)], axis=1)
 
 
 def draw_matte(foreground: Field, alpha: Field) -> np.ndarray:
-    """A premultiplied foreground (H, W, 3) over a checkerboard, by alpha (H, W, 1), all in 0..1.
+    """Draw a premultiplied foreground (H, W, 3) over a checkerboard, by alpha (H, W, 1), all in 0..1.
 
     Pixels whose alpha is not finite are black.
     """
@@ -144,5 +158,5 @@ def draw_matte(foreground: Field, alpha: Field) -> np.ndarray:
 
 
 def to_bytes(colors: Field) -> np.ndarray:
-    """RGB uint8 of colors in 0..1; what is not finite becomes black."""
+    """Convert colors (H, W, 3) in 0..1 to uint8; values that are not finite become 0."""
     return np.rint(np.clip(np.where(np.isfinite(colors), colors, 0), 0, 1) * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Surfaces as a lamp shows them: normals, depth and points that lie wrong are seen at once; all RGB uint8 (H, W, 3)."""
+"""Surfaces under a lamp: it shows wrong normals, depth and points at once; all RGB uint8 (H, W, 3)."""
 
 import cv2
 import numpy as np
@@ -6,22 +6,22 @@ import numpy.typing as npt
 
 Field = npt.NDArray[np.floating]
 
-_LIGHT = np.array([-0.45, -0.55, -0.7])  # towards the lamp: left, above, on the camera's side
+_LIGHT = np.array([-0.45, -0.55, -0.7])  # toward the lamp: left, above, on the camera's side
 _AMBIENT = 0.25
 _PAPER, _GROUND = 215, 24
-_JUMP = 0.08  # of the depth of neighbors, where one surface ends before another
-_EDGE = 2.0  # per cent of points on either side that do not decide the view's size
+_JUMP = 0.08  # relative step of depth between neighbors at which a surface ends
+_EDGE = 2.0  # percent of points on either side that do not decide the size of the view
 
 
 def shade(normals: Field) -> Field:
-    """(H, W) brightness in 0..1 of unit normals (H, W, 3) in the camera's frame, lit from the upper left."""
+    """Return the brightness (H, W) in 0..1 of unit normals (H, W, 3) in the camera's frame, lit from the upper left."""
     light = _LIGHT / np.linalg.norm(_LIGHT)
     brightness: Field = _AMBIENT + (1 - _AMBIENT) * np.clip(normals @ light, 0, 1)
     return brightness
 
 
 def draw_lit(normals: Field) -> np.ndarray:
-    """White plaster with these normals (H, W, 3), lit from the upper left; dark where there is none.
+    """Draw white plaster with these normals (H, W, 3), lit from the upper left; dark where there is no normal.
 
     Args:
         normals: in the camera's frame (y down, z forward); zero or not finite where there is none.
@@ -34,11 +34,13 @@ def draw_lit(normals: Field) -> np.ndarray:
 
 
 def draw_surface(points: Field, turn: float = 30.0) -> np.ndarray:
-    """Points (H, W, 3) as a surface of white plaster, seen from a little to the side, in a picture as large as the map.
+    """Draw points (H, W, 3) as a surface of white plaster, seen slightly from the side.
+
+    The picture is as large as the map.
 
     Args:
         points: in the camera's frame (y down, z forward); without a value where z is not above 0 or not finite.
-        turn: degrees about the vertical; 0 looks along with the camera.
+        turn: degrees about the vertical; 0 looks along the camera's axis.
     """
     height, width = points.shape[:2]
     picture = np.full((height, width), _GROUND, dtype=np.uint8)
@@ -65,9 +67,9 @@ def draw_surface(points: Field, turn: float = 30.0) -> np.ndarray:
 
 
 def surface_normals(points: Field, known: npt.NDArray[np.bool_]) -> tuple[Field, npt.NDArray[np.bool_]]:
-    """Unit normals (H, W, 3) of a map of points, towards the camera, and where they are known (H, W).
+    """Return unit normals (H, W, 3) of a point map, toward the camera, and where they are known (H, W).
 
-    They are not across a jump of the depth.
+    They are unknown across a jump of the depth.
     """
     across, down = np.zeros_like(points), np.zeros_like(points)
     across[:, 1:-1] = points[:, 2:] - points[:, :-2]
@@ -83,7 +85,7 @@ def surface_normals(points: Field, known: npt.NDArray[np.bool_]) -> tuple[Field,
 
 
 def _dot(cloud: Field, zoom: float) -> int:
-    """Pixels of a dot's side that close the gaps between neighboring points."""
+    """Return the side in pixels of a dot that closes the gaps between neighboring points."""
     area = np.prod(np.maximum(cloud[:, :2].max(axis=0) - cloud[:, :2].min(axis=0), 1e-9)) * zoom**2
     return int(np.clip(np.ceil(1.6 * np.sqrt(area / max(len(cloud), 1))), 2, 6))
 

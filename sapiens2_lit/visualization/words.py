@@ -1,10 +1,10 @@
-"""How long something takes and how many there are, in words."""
+"""Durations and numbers in words."""
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the two units that matter, such as `45 s`, `12 min`, `1 h 52 min`, `3 d 4 h`."""
+    """Return seconds in the two units that matter, such as `45 s`, `12 min`, `1 h 52 min`, `3 d 4 h`."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / MINUTE)
@@ -17,7 +17,7 @@ def duration(seconds: float) -> str:
 
 
 def count(number: int) -> str:
-    """A number in thousands, millions or billions, such as `999`, `3.7 million`, `1.17 billion`."""
+    """Return a number in thousands, millions or billions, such as `999`, `3.7 million`, `1.17 billion`."""
     for unit, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
         if number >= unit:
             return f"{number / unit:.3g} {name}"

@@ -1,4 +1,4 @@
-"""Vocabularies of keypoints and classes: shipped as data files, read from the user's own, or from a COCO category."""
+"""Vocabularies of keypoints and classes: shipped as data files, read from the user's files, or from a COCO category."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""A class vocabulary: names, mirror partners, colors, loss weights, and what the values in mask files mean."""
+"""A class vocabulary: names, mirror partners, colors, loss weights, and the meaning of values in mask files."""
 
 import math
 import re
@@ -13,29 +13,29 @@ import numpy.typing as npt
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies.file import Color
 
-IGNORED = 255  # the class of pixels that do not count, in every batch
+IGNORED = 255  # the class of ignored pixels, in every batch
 _UNKNOWN = -1
 
 
 @dataclass(frozen=True)
 class Classes:
-    """What C classes are called and how they belong together; immutable and checked when made.
+    """Names of C classes and how they belong together; immutable, and checked when made.
 
     Attributes:
-        name: what messages and pictures call it.
+        name: name of the vocabulary in messages and pictures.
         names: C different names; a class's index is its place here.
-        swap: index of each class's mirror partner, its own where it has none.
+        swap: index of each class's mirror partner, or of the class itself if it has none.
         colors: RGB 0..255 of each class.
         weights: of each class in the loss, not negative.
-        background: index of the class that is nobody, or None.
-        ignored_values: values in mask files that mean "does not count", but for those in `remap`.
-        remap: value in mask files -> class index, or IGNORED. Empty: values are class indices as they stand.
-        mask_colors: RGB in colored masks -> class index, or IGNORED. Empty: colors tell nothing.
+        background: index of the class for pixels without a person, or None.
+        ignored_values: values in mask files that mean "ignored", except those in `remap`.
+        remap: value in mask files -> class index, or IGNORED. Empty: values are class indices.
+        mask_colors: RGB in colored masks -> class index, or IGNORED. Empty: colors have no meaning.
         by_color: palette masks are read by their colors, not by their indices.
         aliases: other names of classes in a tool's labels -> class index, or IGNORED.
 
     Raises:
-        SettingError: naming the vocabulary, the field and the value that does not fit.
+        SettingError: a field is wrong; the message names the vocabulary, the field and the value.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Classes:
             if not (math.isfinite(weight) and weight >= 0):
                 self._fail("weights", f"of '{name}' is {weight}, expected a number of 0 or more")
         if not any(self.weights):
-            self._fail("weights", "are all 0, expected at least one class to count")
+            self._fail("weights", "are all 0, expected one above 0 at least")
         for value in (*self.ignored_values, *self.remap):
             if not 0 <= value <= 255:
                 self._fail("remap or ignore_index", f"has the mask value {value}, expected 0..255")
@@ -81,21 +81,24 @@ class Classes:
 
     @property
     def foreground(self) -> tuple[int, ...]:
-        """Indices of all classes but the background."""
+        """Indices of all classes except the background."""
         return tuple(index for index in range(self.num_classes) if index != self.background)
 
     def lookup(self) -> npt.NDArray[np.int16]:
-        """(256,): the class index of each value in a mask file, IGNORED, or -1 for a value without meaning."""
+        """Return a table (256,): value in a mask file -> class index, IGNORED, or -1 for a value without meaning."""
         table = np.full(256, _UNKNOWN, dtype=np.int16)
         if not self.remap:
             table[: self.num_classes] = np.arange(self.num_classes)
         table[list(self.ignored_values)] = IGNORED
-        for value, index in self.remap.items():  # what is said of a value wins over what is usual
+        for value, index in self.remap.items():  # the meanings in the file win over the defaults
             table[value] = index
         return table
 
     def find(self, name: str) -> int | None:
-        """The index of the class that a tool calls `name`, whatever its case, spaces and hyphens; None if unknown."""
+        """Return the index of the class that a tool calls `name`; None if unknown.
+
+        Case, spaces and hyphens make no difference.
+        """
         if name in self.aliases:
             return self.aliases[name]
         wanted = _plain(name)
@@ -105,18 +108,18 @@ class Classes:
         return found[0]
 
     def nearest(self, name: str) -> str:
-        """The class whose name is most like another one."""
+        """Return the class name that is most similar to `name`."""
         close = get_close_matches(_plain(name), [_plain(one) for one in self.names], n=1, cutoff=0)
         return next(one for one in self.names if _plain(one) == close[0])
 
     def swap_table(self) -> npt.NDArray[np.uint8]:
-        """(256,): the class of each class's pixels in a mirrored image; IGNORED stays."""
+        """Return a table (256,): class -> class in a mirrored image; IGNORED stays."""
         table = np.arange(256, dtype=np.uint8)
         table[: self.num_classes] = self.swap
         return table
 
     def palette(self) -> npt.NDArray[np.uint8]:
-        """(256, 3): RGB of each class; black beyond them."""
+        """Return the RGB (256, 3) of each class; black for other values."""
         table = np.zeros((256, 3), dtype=np.uint8)
         table[: self.num_classes] = self.colors
         return table

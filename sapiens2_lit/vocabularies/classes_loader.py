@@ -3,21 +3,21 @@
 A file holds these keys, all but `classes` optional:
 
     name: my_clothes
-    classes: [background, shirt, left_shoe, right_shoe] # or {name, swap, color, weight} each
-    swaps: [[left_shoe, right_shoe]]                    # else pairs of names that differ by left/right, l/r
-    weights: {left_shoe: 4, right_shoe: 4}              # in the loss; 1 where nothing is said
-    background: background                              # else the class called background, if any
-    ignore_index: 255                                   # value or values in the masks that do not count
+    classes: [background, shirt, left_shoe, right_shoe] # or a mapping for each: {name, swap, color, weight}
+    swaps: [[left_shoe, right_shoe]]                    # default: pairs of names that differ by left/right, l/r
+    weights: {left_shoe: 4, right_shoe: 4}              # in the loss; default 1
+    background: background                              # default: the class called background, if any
+    ignore_index: 255                                   # value or values in the masks that are ignored
     remap: {0: background, 7: shirt, 9: ignore}         # value in the masks -> class, or `ignore`; "7" in JSON
     aliases: {T-Shirt: shirt, dog: ignore}              # name in a tool's labels -> class, or `ignore`
-    ignore_colors: [[224, 224, 192]]                    # of colored masks, that do not count
-    palettes: colors                                    # palette masks are read by their colors; else by index
+    ignore_colors: [[224, 224, 192]]                    # colors in colored masks that are ignored
+    palettes: colors                                    # palette masks are read by color; default: by index
 
-Masks in colors are read by the `color` of each class. A labelmap.txt or an annotations.xml of CVAT, a data.yaml of
+Colored masks are read by the `color` of each class. A labelmap.txt or an annotations.xml of CVAT, a data.yaml of
 YOLO, a COCO file and a folder of LabelMe are read as well.
 
-With `remap` every value that occurs must be listed (or be an `ignore_index`): one that is forgotten is an error,
-not another class. What `remap` says of a value wins over the default `ignore_index`; an `ignore_index` in the file that
+With `remap` every value in the masks must be listed (or be an `ignore_index`): a missing value is an error,
+not another class. `remap` wins over the default `ignore_index`; an `ignore_index` in the file that
 contradicts it is an error.
 """
 
@@ -56,17 +56,17 @@ _FILE_KEYS = frozenset(
     }
 )
 _CLASS_KEYS = frozenset({"name", "swap", "color", "weight"})
-_GOLDEN_ANGLE = 0.381966  # of the color circle: neighbours differ as much as they can
+_GOLDEN_ANGLE = 0.381966  # of the color circle: neighbors differ as much as possible
 
 
 def load_classes(source: str | Path | Classes) -> Classes:
-    """A class vocabulary by shipped name, from a .yaml or .json file, or from a tool's.
+    """Return a class vocabulary by shipped name, from a .yaml or .json file, or from a labeling tool's file.
 
     Names are body29 (sapiens29), body28 (sapiens28, of Sapiens v1) and body3.
 
     Raises:
-        SettingError: an unknown name, a file that is not there or not readable, or one whose contents do not
-            fit; the message names the file, the field and the value.
+        SettingError: the name is unknown, or the file is missing, unreadable or has wrong contents; the message names
+            the file, the field and the value.
     """
     if isinstance(source, Classes):
         return source
@@ -83,17 +83,21 @@ def load_classes(source: str | Path | Classes) -> Classes:
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(
             f"classes '{source}' are unknown: expected one of {', '.join((*SHIPPED, *ALIASES))}, "
-            "or the path of a .yaml or .json file of your own, of a labelmap.txt or an annotations.xml of CVAT, of a "
+            "or the path of your .yaml or .json file, of a labelmap.txt or an annotations.xml of CVAT, of a "
             "data.yaml of YOLO, or of a folder of LabelMe."
         )
     return _parse(of_tool(read_vocabulary(path, "classes")), str(path), default_name=path.stem)
 
 
 def make_classes(names: Sequence[str], where: str) -> Classes:
-    """The vocabulary of bare names, with pairs, colors and background as of a file that says no more.
+    """Return the vocabulary of bare names; pairs, colors and background follow from the names, as in a file.
+
+    Args:
+        names: of the classes, in order.
+        where: beginning of error messages.
 
     Raises:
-        SettingError: a name is there twice, or there are too many; the message begins with `where`.
+        SettingError: a name occurs twice, or there are too many.
     """
     return _parse({"classes": list(names)}, where, default_name="id2label")
 
@@ -136,7 +140,7 @@ def _background(entries: Entries) -> int | None:
 
 
 def _ignored(entries: Entries, remap: Mapping[int, int]) -> tuple[int, ...]:
-    """The values that do not count: those of the file, else 255 where `remap` says nothing else of it."""
+    """Return the ignored values: those of the file, else 255 unless `remap` gives it another meaning."""
     if "ignore_index" not in entries.data:
         return () if remap.get(IGNORED, IGNORED) != IGNORED else (IGNORED,)
     given = entries.data["ignore_index"]
@@ -169,7 +173,7 @@ def _remap(entries: Entries) -> dict[int, int]:
 
 
 def _mask_colors(entries: Entries) -> dict[Color, int]:
-    """The class of each color that the file gives; none where two classes share one, so that it tells nothing."""
+    """Return the class of each color in the file; empty if two classes share a color, so that it has no meaning."""
     given = [
         (entries.color(row, (0, 0, 0)), place) for place, row in enumerate(entries.rows) if "color" in row
     ]
@@ -201,14 +205,14 @@ def _aliases(entries: Entries) -> dict[str, int]:
 
 
 def _mask_value(key: Any) -> int | None:
-    """A key of `remap` as a number: JSON has strings of digits alone there."""
+    """Return a key of `remap` as a number: JSON keys are strings of digits."""
     if isinstance(key, str) and key.isascii() and key.isdigit():
         return int(key)
     return key if type(key) is int else None
 
 
 def _hue(place: int, background: int | None) -> Color:
-    """Black for the background, else a color unlike its neighbours'."""
+    """Return black for the background, else a color unlike its neighbors'."""
     if place == background:
         return 0, 0, 0
     value = 0.95 if place % 2 else 0.75

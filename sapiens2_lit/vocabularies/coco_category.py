@@ -7,24 +7,24 @@ from typing import Any
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies.file import is_list
 
-_SHOWN = 4  # names of a category in a message
+_SHOWN = 4  # names of a category shown in a message
 
 log = logging.getLogger(__name__)
 
 
 def is_coco(data: Any) -> bool:
-    """Whether a file's content is that of a COCO file, not of a vocabulary."""
+    """Whether the content of a file is a COCO file, not a vocabulary."""
     return isinstance(data, Mapping) and "categories" in data and "keypoints" not in data
 
 
 def keypoint_category(data: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The category of a COCO file that names keypoints, without lines that do not fit them.
+    """Return the category of a COCO file that names keypoints, without lines if they do not fit the keypoints.
 
-    Lines are for pictures alone: where some do not fit, none is used, with a warning.
+    Lines are only for pictures: if some do not fit, none is used, with a warning.
 
     Args:
         data: the contents of the file.
-        where: what messages call it.
+        where: name of the file in messages.
 
     Raises:
         SettingError: no category names keypoints, or several name different ones.
@@ -53,7 +53,7 @@ def keypoint_category(data: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def why_no_lines(category: Mapping[str, Any]) -> str:
-    """Why a category's lines for drawing do not fit its keypoints; empty if they do."""
+    """Return why a category's lines for drawing do not fit its keypoints; empty if they do."""
     count, pairs = len(category["keypoints"]), category.get("skeleton") or []
     name = category.get("name")
     if not is_list(pairs):

@@ -1,4 +1,4 @@
-"""What files of keypoints and of classes share: named entries, mirror partners, numbers and colors of each."""
+"""What files of keypoints and of classes share: named entries with mirror partners, numbers and colors."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def read_vocabulary(path: Path, kind: str) -> Any:
-    """The contents of a YAML or JSON file; `kind` is what messages call it.
+    """Return the contents of a YAML or JSON file; `kind` is its name in messages.
 
     Raises:
-        SettingError: it cannot be read, or is neither.
+        SettingError: it cannot be read, or is neither YAML nor JSON.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -32,7 +32,7 @@ def read_vocabulary(path: Path, kind: str) -> Any:
         try:
             return json.loads(text)  # COCO files are large, and YAML reads a hundred times slower
         except (ValueError, RecursionError):
-            pass  # with a comma too many it is YAML still, which else says where it stops
+            pass  # with a comma too many it is still YAML; if not, YAML says where reading stops
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -45,13 +45,13 @@ class Entries:
 
     Attributes:
         data: the file's contents.
-        where: what messages call the file.
-        key: of the list of entries: keypoints, classes.
-        one: what messages call an entry: keypoint, class.
-        file_keys, entry_keys: that the file and an entry may have.
+        where: name of the file in messages.
+        key: key of the list of entries: keypoints, classes.
+        one: name of an entry in messages: keypoint, class.
+        file_keys, entry_keys: keys that the file and an entry may have.
 
     Raises:
-        SettingError: naming the file, the field, what was found and what was expected.
+        SettingError: a field is wrong; the message names it, what was found and what was expected.
     """
 
     data: Mapping[str, Any]
@@ -72,7 +72,11 @@ class Entries:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """A mapping with `name` for each entry."""
+        """Return a mapping with `name` for each entry.
+
+        Raises:
+            SettingError: an entry is neither a name nor a mapping with `name`, or has an unknown key.
+        """
         rows = []
         for entry in expect_list(self.data.get(self.key), self.where, self.key):
             row = entry if isinstance(entry, dict) else {"name": entry}
@@ -86,14 +90,20 @@ class Entries:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
+        """The name of each entry, in order."""
         return tuple(row["name"] for row in self.rows)
 
     @cached_property
     def places(self) -> dict[str, int]:
+        """The place of each entry in the list, by name."""
         return {name: place for place, name in enumerate(self.names)}
 
     def index(self, value: Any, key: str) -> int:
-        """The place of the entry that `value`, found under `key`, names."""
+        """Return the place of the entry that `value`, found under `key`, names.
+
+        Raises:
+            SettingError: `value` is neither an entry's name nor an index.
+        """
         if type(value) is int and 0 <= value < len(self.names):
             return value
         if isinstance(value, str) and value in self.places:
@@ -103,7 +113,11 @@ class Entries:
         )
 
     def pairs(self, key: str) -> list[tuple[int, int]]:
-        """The pairs of entries under `key`."""
+        """Return the pairs of entries under `key`, as indices.
+
+        Raises:
+            SettingError: there is something other than pairs of entries.
+        """
         pairs = []
         for pair in expect_list(self.data.get(key, []), self.where, key):
             if not is_list(pair) or len(pair) != 2:
@@ -112,7 +126,11 @@ class Entries:
         return pairs
 
     def swap(self) -> tuple[int, ...]:
-        """Each entry's mirror partner: said by the entries, by `swaps`, else found by left and right in the names."""
+        """Return each entry's mirror partner: from the entries, from `swaps`, else from left and right in the names.
+
+        Raises:
+            SettingError: `swap` and `swaps` are both given, or an entry has two partners.
+        """
         in_rows = any("swap" in row for row in self.rows)
         if in_rows and "swaps" in self.data:
             raise SettingError(
@@ -133,7 +151,17 @@ class Entries:
         return tuple(swap)
 
     def numbers(self, key: str, of_one: str, default: float, expected: str) -> tuple[float, ...]:
-        """A number of each entry: under `of_one` in its row, else in the mapping or list under `key` of the file."""
+        """Return one number per entry: from its row, else from the mapping or list under a key of the file.
+
+        Args:
+            key: key of the mapping or list in the file.
+            of_one: key of the number in a row.
+            default: number of an entry that has none.
+            expected: what error messages expect.
+
+        Raises:
+            SettingError: a value is not a number, or the mapping names an unknown entry.
+        """
         given = self.data.get(key, {})
         values: list[Any] = [row.get(of_one, default) for row in self.rows]
         if isinstance(given, dict):
@@ -149,7 +177,11 @@ class Entries:
         return tuple(float(value) for value in values)
 
     def color(self, row: Mapping[str, Any], otherwise: Color) -> Color:
-        """The entry's `color`, or `otherwise`."""
+        """Return the entry's `color`, or `otherwise`.
+
+        Raises:
+            SettingError: `color` is not a list of three integers.
+        """
         color = row.get("color", otherwise)
         if not is_list(color) or len(color) != 3 or not all(type(channel) is int for channel in color):
             raise SettingError(
@@ -160,17 +192,37 @@ class Entries:
 
 
 def expect_keys(found: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    """Check that a mapping has only known keys.
+
+    Args:
+        found: the mapping.
+        known: keys that it may have.
+        where: beginning of error messages.
+
+    Raises:
+        SettingError: a key is unknown.
+    """
     unknown = [key for key in found if key not in known]
     if unknown:
         raise SettingError(f"{where}: `{unknown[0]}` is unknown, expected {', '.join(sorted(known))}.")
 
 
 def expect_list(value: Any, where: str, key: str) -> Sequence[Any]:
-    """`value`, found under `key`, if it is a list."""
+    """Return `value` if it is a list.
+
+    Args:
+        value: what the file has under `key`.
+        where: beginning of error messages.
+        key: name of the field in messages.
+
+    Raises:
+        SettingError: it is not a list.
+    """
     if not isinstance(value, list | tuple):
         raise SettingError(f"{where}: `{key}` is {value!r}, expected a list.")
     return value
 
 
 def is_list(value: Any) -> bool:
+    """Whether a value is a list or a tuple."""
     return isinstance(value, list | tuple)

@@ -1,7 +1,7 @@
-"""The classes of outlines that labelling tools keep without a file of classes, background first.
+"""The classes of outlines in the files of labeling tools that have no list of classes; background comes first.
 
-Pages: https://github.com/wkentaro/labelme (a JSON file for each picture),
-https://docs.cvat.ai/docs/other/xml_format (annotations.xml).
+Pages: https://github.com/wkentaro/labelme (a JSON file for each picture), https://docs.cvat.ai/docs/other/xml_format
+(annotations.xml).
 """
 
 import json
@@ -13,13 +13,13 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.vocabularies.tool_classes import with_background
 
 XML = ".xml"
-_AREAS = ("polygon", "rectangle", "circle", "mask")  # of LabelMe
+_AREAS = ("polygon", "rectangle", "circle", "mask")  # shapes of LabelMe that have an area
 _CVAT_AREAS = ("polygon", "box", "ellipse", "mask")
 _CVAT_TYPES = ("polygon", "rectangle", "ellipse", "mask")
 
 
 def read_labelme_classes(folder: Path) -> dict[str, Any]:
-    """The labels of all shapes with an area in a folder of LabelMe, by the alphabet.
+    """Return the labels of all shapes with an area in a folder of LabelMe, in alphabetical order.
 
     Raises:
         SettingError: a file cannot be read, or there is no such shape.
@@ -42,10 +42,10 @@ def read_labelme_classes(folder: Path) -> dict[str, Any]:
 
 
 def read_cvat_classes(path: Path) -> dict[str, Any]:
-    """The labels of outlines in CVAT's annotations.xml, in its order.
+    """Return the labels of outlines in CVAT's annotations.xml, in the file's order.
 
     Raises:
-        SettingError: it cannot be read, or has none.
+        SettingError: the file cannot be read, or has no outlines.
     """
     try:
         text = path.read_bytes()
@@ -65,6 +65,6 @@ def read_cvat_classes(path: Path) -> dict[str, Any]:
     names = [*said, *sorted(drawn - {*said})]
     if not names:
         raise SettingError(
-            f"classes file {path}: there is no outline in it, expected those of CVAT for images 1.1."
+            f"classes file {path}: there is no outline in it, expected outlines of CVAT for images 1.1."
         )
     return {"classes": with_background(names)}

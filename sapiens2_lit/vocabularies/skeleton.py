@@ -13,20 +13,20 @@ from sapiens2_lit.vocabularies.file import Color
 
 @dataclass(frozen=True)
 class Skeleton:
-    """What K keypoints are called and how they belong together; immutable and checked when made.
+    """Names of K keypoints and how they belong together; immutable, and checked when made.
 
     Attributes:
-        name: what messages and pictures call it.
+        name: name of the skeleton in messages and pictures.
         keypoints: K different names; a keypoint's index is its place here.
-        swap: index of each keypoint's mirror partner, its own where it has none.
+        swap: index of each keypoint's mirror partner, or of the keypoint itself if it has none.
         sigmas: OKS constants (the sigma of COCO's evaluation, k = 2 sigma), positive.
         links: pairs of indices that a picture joins by a line.
-        groups: index lists by name: body, feet, face, left_hand, right_hand where they exist, other.
+        groups: index lists by name: body, feet, face, left_hand, right_hand if they exist, other.
         colors: RGB 0..255 of each keypoint.
-        swaps_given: the partners were said, not found by left and right in the names.
+        swaps_given: the partners were given, not found by left and right in the names.
 
     Raises:
-        SettingError: naming the skeleton, the field and the value that does not fit.
+        SettingError: a field is wrong; the message names the skeleton, the field and the value.
     """
 
     name: str
@@ -66,10 +66,10 @@ class Skeleton:
         return len(self.keypoints)
 
     def map_from(self, other: "Skeleton") -> np.ndarray:
-        """Where each keypoint is found in `other`, by name.
+        """Return the place of each keypoint in `other`, by name.
 
         Returns:
-            int64 (K,): indices into `other`'s keypoints, -1 where `other` has no such keypoint.
+            int64 (K,): indices into `other`'s keypoints, -1 if `other` has no such keypoint.
         """
         places = {keypoint: index for index, keypoint in enumerate(other.keypoints)}
         return np.array([places.get(keypoint, -1) for keypoint in self.keypoints], dtype=np.int64)

@@ -1,11 +1,11 @@
-"""What a skeleton file need not say: colors, guessed from the names."""
+"""Colors for a skeleton file that gives none, guessed from the names."""
 
 from collections.abc import Mapping, Sequence
 
 from sapiens2_lit.vocabularies.file import Color
 from sapiens2_lit.vocabularies.spelling import split_side
 
-# Blue and orange stay apart in all common color blindness; white and pale yellow differ from both by lightness.
+# Blue and orange differ for all common color blindness; white and pale yellow differ from both by lightness.
 _LEFT: Color = (40, 120, 255)
 _RIGHT: Color = (255, 130, 30)
 _MIDDLE: Color = (235, 235, 235)
@@ -15,7 +15,13 @@ _FACE: Color = (255, 225, 90)
 def guess_colors(
     keypoints: Sequence[str], swap: Sequence[int], groups: Mapping[str, Sequence[int]]
 ) -> tuple[Color, ...]:
-    """Blue for the person's left, orange for the right, white between, yellow for the face."""
+    """Return blue for the person's left, orange for the right, white for the middle, yellow for the face.
+
+    Args:
+        keypoints: names of the keypoints.
+        swap: index of each keypoint's mirror partner.
+        groups: keypoint indices by group; only `face` is used.
+    """
     face = set(groups.get("face", ()))
 
     def color(index: int) -> Color:

@@ -1,15 +1,15 @@
 """Skeletons from shipped data, from the user's YAML or JSON file, and from a COCO category.
 
-A file holds these keys, all but the first two optional:
+A file holds these keys; only the first two are required:
 
     name: my_dog
-    keypoints: [nose, left_ear, right_ear]       # or {name, swap, sigma, color, group} each
-    swaps: [[left_ear, right_ear]]               # else pairs of names that differ by left/right, l/r
-    sigmas: {nose: 0.026}                        # or a list; 0.05 where nothing is said
+    keypoints: [nose, left_ear, right_ear]       # or for each {name, swap, sigma, color, group}
+    swaps: [[left_ear, right_ear]]               # default: pairs of names that differ by left/right, l/r
+    sigmas: {nose: 0.026}                        # or a list; default 0.05
     links: [[nose, left_ear], [nose, right_ear]] # names, or indices from 0
     groups: {face: [nose, left_ear, right_ear]}
 
-A COCO file (.json) gives the keypoints and links of its category.
+A COCO file (.json) provides the keypoints and links of its category.
 """
 
 import json
@@ -36,13 +36,14 @@ _KEYPOINT_KEYS = frozenset({"name", "swap", "sigma", "color", "group"})
 
 
 def load_skeleton(source: str | Path | Skeleton) -> Skeleton:
-    """A skeleton by shipped name (coco17, coco_wholebody133, sociopticon308 or sapiens308) or from a file of one's own.
+    """Return a skeleton by shipped name or from the user's file.
 
-    A COCO file gives names and lines of its category with keypoints.
+    Names are coco17, coco_wholebody133, sociopticon308 and sapiens308. A COCO file gives names and lines of its
+    category with keypoints.
 
     Raises:
-        SettingError: an unknown name, a file that is not there or not readable, or one whose contents do
-            not fit; the message names the file, the field and the value.
+        SettingError: the name is unknown, or the file is missing, unreadable or has wrong contents; the message names
+            the file, the field and the value.
     """
     if isinstance(source, Skeleton):
         return source
@@ -53,7 +54,7 @@ def load_skeleton(source: str | Path | Skeleton) -> Skeleton:
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(
             f"skeleton '{source}' is unknown: expected one of {', '.join((*SHIPPED, *ALIASES))}, "
-            "or the path of a .yaml or .json file of your own."
+            "or the path of your .yaml or .json file."
         )
     try:
         changed = path.stat().st_mtime_ns
@@ -63,14 +64,14 @@ def load_skeleton(source: str | Path | Skeleton) -> Skeleton:
 
 
 def skeleton_from_category(category: Mapping[str, Any], name: str) -> Skeleton:
-    """The skeleton that a COCO file's `categories[]` entry describes, called `name`.
+    """Return the skeleton that an entry of `categories` in a COCO file describes, called `name`.
 
-    `keypoints` are its names; `skeleton`, if any, its links (1-based pairs). Swaps come from left/right
-    names; sigmas are those of the 308 where a point is one of these by name, else 0.05. Where the keypoints are those
-    of a shipped skeleton, name by name, its swaps, sigmas, groups and colors hold.
+    `keypoints` are its names; `skeleton`, if any, its links (1-based pairs). Swaps come from left and right in the
+    names. Sigmas are those of the 308 points for points of the same name, else 0.05. If the keypoints are the same as
+    in a shipped skeleton, name by name, its swaps, sigmas, groups and colors are used.
 
     Raises:
-        SettingError: naming the category and the field that does not fit.
+        SettingError: a field does not fit; the message names it and the category.
     """
     where = f"category '{category.get('name', name)}' of {name}"
     keypoints = category.get("keypoints")
@@ -93,7 +94,7 @@ def skeleton_from_category(category: Mapping[str, Any], name: str) -> Skeleton:
     return _parse(data, where, default_name=name)
 
 
-@lru_cache(maxsize=16)  # head and data each ask for it, and a COCO file takes a while to read
+@lru_cache(maxsize=16)  # head and data both ask for it, and a COCO file takes a while to read
 def _load_file(path: Path, changed: int) -> Skeleton:
     data = read_vocabulary(path, "skeleton")
     if not is_coco(data):
@@ -133,7 +134,7 @@ def _parse(data: Any, where: str, default_name: str) -> Skeleton:
 
 
 def known_sigmas(names: Sequence[str]) -> dict[str, float]:
-    """The sigmas of the names that are points of the 308, or of the 133, however they are spelled."""
+    """Return the sigmas of the names that are points of the 308, or of the 133, in any spelling."""
     found: dict[str, float] = {}
     for known in (_load_shipped("coco_wholebody133"), _load_shipped("sociopticon308")):
         sigmas = dict(zip(known.keypoints, known.sigmas, strict=True))
@@ -142,9 +143,9 @@ def known_sigmas(names: Sequence[str]) -> dict[str, float]:
 
 
 def known_partners(names: Sequence[str], guessed: Sequence[int]) -> tuple[int, ...]:
-    """The partners found by name, but those of the 308 where these know better.
+    """Return the partners found by name, replaced by those of the 308 points if these differ.
 
-    Points that count around an eye or an ear mirror to others than those of the same number.
+    Numbered points around an eye or an ear have mirror partners with other numbers.
     """
     known = _load_shipped("sociopticon308")
     same = same_names(names, known.keypoints)

@@ -1,8 +1,8 @@
-"""Names of points and classes, however they are spelled: `L_Eye`, `eyeL`, "Left Eye" and `l-eye` are one name.
+"""Names of points and classes in any spelling: `L_Eye`, `eyeL`, "Left Eye" and `l-eye` are one name.
 
-The spelling of a name is its words in lower case, joined by `_`, the side written out and put first: `left_eye`. Words
-end at separators, between letters and digits, and at capitals within a name. A side may also be run together with what
-it is the side of (`leftknee`, and with the commonest parts of the body `lknee`).
+The spelling of a name is its words in lower case, joined by `_`, with the side written out and first: `left_eye`. Words
+end at separators, between letters and digits, and at capitals inside a name. A side may also be joined to the next word
+(`leftknee`, and for the most common parts of the body `lknee`).
 """
 
 import re
@@ -13,11 +13,11 @@ from functools import lru_cache
 _SIDES = {"l": "left", "r": "right", "left": "left", "right": "right"}
 _OTHER = {"left": "right", "right": "left"}
 _WORDS = re.compile(r"[^\W\d_]+|\d+")
-# eyeL, eye|LOuter, LShoulder: where a word ends within letters
+# eyeL, eye|LOuter, LShoulder: where a word ends inside letters
 _CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-# leftknee, but no other word that begins so: leftover, leftmost, rightward
+# leftknee, but no other word with that beginning: leftover, leftmost, rightward
 _JOINED = re.compile(r"(left|right)(?!over|most|ward|ist|eous|ful)(\w{3,})")
-# lknee, but not "ear", with which "rear" would be a right ear
+# lknee, but not "ear": otherwise "rear" would be a right ear
 _SHORT_JOINED = re.compile(
     r"(l|r)((?:shoulder|elbow|wrist|hand|thumb|hip|knee|ankle|heel|foot|(?:big|small)?toe|eye|eyebrow)s?)"
 )
@@ -25,16 +25,16 @@ _SHORT_JOINED = re.compile(
 
 @lru_cache(maxsize=4096)
 def spell(name: str) -> str:
-    """The one spelling of a name, such as `left_eye`; of a name without words the name itself."""
+    """Return the one spelling of a name, such as `left_eye`; a name without words stays as it is."""
     side, rest = split_side(name)
     return "_".join(filter(None, (side, rest))) or name
 
 
 @lru_cache(maxsize=4096)
 def split_side(name: str) -> tuple[str, str]:
-    """The side of a name, `left`, `right` or empty, and the spelling of the rest.
+    """Return the side of a name (`left`, `right` or empty) and the spelling of the rest.
 
-    A name with several sides, such as `left_of_right_hand`, keeps them where they are, and has none.
+    A name with several sides, such as `left_of_right_hand`, keeps them in place and has no side.
     """
     words = [_SIDES.get(word, word) for word in _words(name)]
     sides = [word for word in words if word in _OTHER]
@@ -44,7 +44,7 @@ def split_side(name: str) -> tuple[str, str]:
 
 
 def mirror(name: str) -> str:
-    """The spelling of a name with left and right exchanged."""
+    """Return the spelling of a name with left and right exchanged."""
     return "_".join(_OTHER.get(word, word) for word in spell(name).split("_"))
 
 
@@ -54,7 +54,7 @@ def has_side(name: str) -> bool:
 
 
 def by_spelling(names: Iterable[str]) -> dict[str, list[str]]:
-    """The names that share a spelling, by that spelling, in their order."""
+    """Return the names that share a spelling, in their order, by that spelling."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(spell(name), []).append(name)
@@ -62,9 +62,9 @@ def by_spelling(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def same_names(names: Sequence[str], others: Iterable[str]) -> dict[str, str]:
-    """Which of `others` each name is: the one written alike, else the only one spelled alike.
+    """Match names with `others`: the one written the same way, else the only one with the same spelling.
 
-    A name that is spelled alike with another of `names`, or with several of `others`, is none of them: `Nose` beside
+    A name that shares its spelling with another of `names`, or with several of `others`, has no match: `Nose` beside
     `nose` may be another point.
     """
     ours, theirs = by_spelling(names), by_spelling(others)
@@ -79,7 +79,10 @@ def same_names(names: Sequence[str], others: Iterable[str]) -> dict[str, str]:
 
 
 def guess_swap(names: Sequence[str]) -> tuple[int, ...]:
-    """Mirror partners by names that differ in their side alone (left/right, l/r, eyeL/eyeR), else each its own."""
+    """Return mirror partners by names that differ only in their side (left/right, l/r, eyeL/eyeR).
+
+    A name without a partner is its own partner.
+    """
     places = {name: place for place, name in enumerate(names)}
     spelled = by_spelling(names)
     partners = []
@@ -88,12 +91,18 @@ def guess_swap(names: Sequence[str]) -> tuple[int, ...]:
         if len(found) > 1:  # names in two cases: the partner in the same case
             found = [other for other in found if _case(other) == _case(name)]
         partners.append(places[found[0]] if len(found) == 1 else place)
-    # a pair that is none both ways is none: names in two cases have one partner for both
+    # a pair must hold both ways: with names in two cases, two names have the same partner
     return tuple(one if partners[one] == place else place for place, one in enumerate(partners))
 
 
 def describe_pairs(names: Sequence[str], swap: Sequence[int], most: int = 10) -> str:
-    """The mirror pairs in words, `left_eye - right_eye, ...`, and how many more there are; empty for none."""
+    """Return the mirror pairs in words, `left_eye - right_eye, ...`, and how many more there are; empty for none.
+
+    Args:
+        names: of the points or classes.
+        swap: index of each one's mirror partner.
+        most: number of pairs written out.
+    """
     pairs = [f"{names[place]} - {names[other]}" for place, other in enumerate(swap) if place < other]
     return ", ".join(pairs[:most]) + (f" and {len(pairs) - most} more" if len(pairs) > most else "")
 

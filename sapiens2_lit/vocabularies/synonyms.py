@@ -1,4 +1,4 @@
-"""Which name of one vocabulary is which of another: as written, as spelled, or by the table of synonyms."""
+"""Match names of two vocabularies: as written, as spelled, or by the table of synonyms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Match:
     Attributes:
         name: the name wanted.
         place: its index among the names wanted.
-        source: the name there.
+        source: the name in the other vocabulary.
         row: its index there.
-        how: it is written alike, spelled alike, or another word for the same.
+        how: the two names are written the same way, spelled the same way, or synonyms.
     """
 
     name: str
@@ -34,10 +34,14 @@ class Match:
 
 
 def match_names(wanted: Sequence[str], known: Sequence[str], kind: Kind) -> list[Match | None]:
-    """Find each name wanted among those known; None for names that are not there.
+    """Find each wanted name among the known ones; None for names that are not there.
 
-    Two names may be found as the same one: a hand's root and its wrist both are the wrist of a vocabulary that has no
-    root.
+    Two names may match the same one: a hand's root and its wrist both match the wrist of a vocabulary without roots.
+
+    Args:
+        wanted: names to look for.
+        known: names of the other vocabulary.
+        kind: which table of synonyms to use.
     """
     rows = {name: row for row, name in enumerate(known)}
     same = same_names(wanted, known)
@@ -56,7 +60,7 @@ def match_names(wanted: Sequence[str], known: Sequence[str], kind: Kind) -> list
 
 
 def meaning(name: str, kind: Kind) -> str:
-    """One name for all synonyms of a name: the first of its list in `synonyms.yaml`, with its side."""
+    """Return one name for all synonyms of a name: the first of its list in `synonyms.yaml`, with its side."""
     table = _table(kind)
     spelled = spell(name)
     if spelled in table:

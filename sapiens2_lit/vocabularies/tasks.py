@@ -1,6 +1,6 @@
-"""The released tasks and the maps that their heads predict: the one place that knows a task's names and numbers.
+"""The released tasks and the maps that their heads predict: names and numbers of a task stand only here.
 
-Writers, predictions, planning, exports, model cards and the reader of released files look tasks and maps up here. A new
+Writers, predictions, planning, exports, model cards and the reader of released files look up tasks and maps here. A new
 dense task needs a head, a DataModule, a row here and a configuration.
 """
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 Values = Literal[
     "classes", "unit vectors", "points", "depth", "color", "premultiplied color", "alpha"
-]  # what a map's numbers are, which tells how they are resampled and which file formats they have
+]  # the kind of numbers in a map, which decides how they are resampled and which file formats they have
 Function = Literal["argmax", "normalize", "exp", "sigmoid", "clip", "points", "identity"]
 
 
@@ -20,12 +20,12 @@ class MapKind:
 
     Attributes:
         key: its name in batches and predictions.
-        values: what its numbers are.
+        values: the kind of its numbers.
         channels: how many numbers each pixel has in a batch.
         unit: of the numbers, in words.
-        function: what turns the head's raw output (B, C, H, W) into the map.
-        first_channel: where the map begins among the channels of the raw output.
-        relative: unit and function of heads that predict it without scale, if there are such heads.
+        function: function from the head's raw output (B, C, H, W) to the map.
+        first_channel: first channel of the map in the raw output.
+        relative: unit and function for heads that predict it without scale, if there are such heads.
     """
 
     key: str
@@ -43,33 +43,33 @@ class MapKind:
 
     @property
     def has_channel_axis(self) -> bool:
-        """Whether a predicted map is (H, W, C), else (H, W)."""
+        """Whether a predicted map is (H, W, C); otherwise it is (H, W)."""
         return self.values not in ("classes", "depth")
 
     @property
     def tells_people(self) -> bool:
-        """Whether the map itself says where people are, so that masking by people leaves it alone."""
+        """Whether the map itself shows where people are, so that masking by people does not change it."""
         return self.values in ("classes", "alpha", "premultiplied color")
 
     def unit_of(self, relative: bool) -> str:
-        """The unit of a head's numbers; `relative` says whether the head predicts them without scale."""
+        """Return the unit of a head's numbers; `relative` says whether the head predicts them without scale."""
         return self.relative[0] if relative and self.relative else self.unit
 
     def function_of(self, relative: bool) -> Function:
-        """The function of a head's raw output; `relative` as in `unit_of`."""
+        """Return the function for a head's raw output; `relative` as in `unit_of`."""
         return self.relative[1] if relative and self.relative else self.function
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task of the released models, or one of the same kind.
+    """A task of the released models, or one like them.
 
     Attributes:
-        head: path of the class of its head.
+        head: import path of its head's class.
         meaning: what the head predicts, for model cards.
         pipeline: tag of the task on the Hugging Face hub.
-        maps: what the head predicts for each pixel; the first has the key of the label that it learns from.
-        channels: names of the output's channels in `transformers`, where no vocabulary names them.
+        maps: maps that the head predicts; the first has the key of the label that the head learns from.
+        channels: names of the output's channels in `transformers`, if no vocabulary names them.
         transformers: the class of `transformers` for the task, if it has one.
     """
 
@@ -83,7 +83,7 @@ class Task:
 
 _DEPTH = MapKind("depth", "depth", 1, "metres", "exp", relative=("0 nearest to 1 farthest", "sigmoid"))
 
-# By the name that the task has in released files, where the last layer of the head is `conv_TASK`.
+# By the name of the task in released files, whose head has `conv_TASK` as last layer.
 TASKS: dict[str, Task] = {
     "pose": Task(
         "sapiens2_lit.heads.PoseHead",
@@ -108,7 +108,7 @@ TASKS: dict[str, Task] = {
     ),
     "pointmap": Task(
         "sapiens2_lit.heads.PointmapHead",
-        "points in the camera's frame (x right, y down, z forward), and the scale that makes them metres",
+        "points in the camera's frame (x right, y down, z forward), and the scale that converts them to meters",
         "depth-estimation",
         (MapKind("pointmap", "points", 3, "metres", "points"), _DEPTH),
         ("x", "y", "z"),
@@ -136,17 +136,17 @@ TASKS: dict[str, Task] = {
 
 
 def map_kinds() -> Iterator[MapKind]:
-    """Every kind of map, once."""
+    """Yield every kind of map once."""
     yield from dict.fromkeys(kind for task in TASKS.values() for kind in task.maps)
 
 
 def map_kind(key: str) -> MapKind | None:
-    """The kind of map with a key, None for keys that only a head of the user's own knows."""
+    """Return the kind of map with a key; None for keys that only a head of the user knows."""
     return next((kind for kind in map_kinds() if kind.key == key), None)
 
 
 def maps_of_label(key: str) -> tuple[MapKind, ...]:
-    """The maps that a head predicts which learns from the label `key`; none of labels that are no maps."""
+    """Return the maps of a head that learns from the label `key`; empty for labels that are no maps."""
     learned = (task.maps for task in TASKS.values() if task.maps and task.maps[0].key == key)
     kind = map_kind(key)
     return next(learned, () if kind is None else (kind,))

@@ -1,4 +1,4 @@
-"""Class vocabularies out of the files of labelling tools, as the contents of a file of our own.
+"""Class vocabularies from the files of labeling tools, as the contents of a class file of the kit.
 
 Pages: https://docs.cvat.ai/docs/dataset_management/formats/format-smask (labelmap.txt),
 https://docs.ultralytics.com/datasets/segment (data.yaml), https://cocodataset.org/#format-data (categories).
@@ -12,15 +12,15 @@ from sapiens2_lit.errors import SettingError
 
 LABELMAP = ".txt"
 BACKGROUND = "background"
-_VOID = (224, 224, 192)  # of Pascal VOC, around objects: what does not count
+_VOID = (224, 224, 192)  # of Pascal VOC, around objects: ignored pixels
 _LINE = re.compile(r"(?P<name>.+?)\s*:\s*(?P<color>\d+\s*,\s*\d+\s*,\s*\d+)\s*(:.*)?")
 
 
 def read_labelmap(path: Path) -> dict[str, Any]:
-    """The classes and colors of a labelmap.txt: a line `name:red,green,blue:parts:actions` for each class.
+    """Return the classes and colors of a labelmap.txt: a line `name:red,green,blue:parts:actions` for each class.
 
     Raises:
-        SettingError: naming the line that is none.
+        SettingError: a line has another form, which the message quotes.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -46,9 +46,9 @@ def read_labelmap(path: Path) -> dict[str, Any]:
 
 
 def of_tool(data: Any) -> Any:
-    """The contents of a vocabulary file where `data` is a data.yaml of YOLO or a COCO file; else `data` as it is.
+    """Return the contents of a class file if `data` is a data.yaml of YOLO or a COCO file; else `data` itself.
 
-    What no outline covers is background: it comes first where the tool does not name it.
+    Pixels outside all outlines are background: it comes first if the tool does not name it.
     """
     if not isinstance(data, dict) or "classes" in data:
         return data
@@ -63,7 +63,7 @@ def of_tool(data: Any) -> Any:
 
 
 def with_background(names: list[str]) -> list[str]:
-    """The names, each once, after the background's."""
+    """Return the names, each once, with the background first unless it is among them."""
     if any(name.lower() == BACKGROUND for name in names):
         return list(dict.fromkeys(names))
     return [BACKGROUND, *dict.fromkeys(names)]

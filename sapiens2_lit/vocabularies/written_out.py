@@ -1,4 +1,4 @@
-"""Vocabularies in a run's configuration: those of files are written out where the files will not be."""
+"""Vocabularies in a run's configuration: those from files are written out, because the files may be missing later."""
 
 import json
 from dataclasses import asdict, replace
@@ -17,15 +17,15 @@ _SHIPPED = (*skeleton_loader.SHIPPED, *classes_loader.SHIPPED, *ALIASES)
 
 
 def is_file_name(vocabulary: str) -> bool:
-    """Whether a vocabulary's setting means a file, or a folder of LabelMe, not a shipped one."""
+    """Whether a vocabulary's setting is a file or a folder of LabelMe, not a shipped name."""
     if vocabulary in _SHIPPED:
-        return False  # whatever lies here under that name
+        return False  # even if a file here has that name
     suffixes = (*SUFFIXES, LABELMAP, XML)
     return vocabulary.lower().endswith(suffixes) or Path(vocabulary).expanduser().is_dir()
 
 
 def written_out(vocabulary: Skeleton | Classes) -> dict[str, Any]:
-    """A vocabulary as JSON has it, without the colors of mask files, which are the data's."""
+    """Return a vocabulary as JSON data, without the colors of mask files, which belong to the data."""
     if isinstance(vocabulary, Classes):
         vocabulary = replace(vocabulary, mask_colors={}, by_color=False)
     written: dict[str, Any] = json.loads(json.dumps(asdict(vocabulary)))

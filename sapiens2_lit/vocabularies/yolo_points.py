@@ -9,12 +9,12 @@ from sapiens2_lit.errors import SettingError
 
 
 def points_of_yolo(data: Any, where: str) -> Any:
-    """Names and mirror pairs where `data` is a data.yaml of YOLO pose; else `data` as it is.
+    """Return names and mirror pairs if `data` is a data.yaml of YOLO pose; else `data` itself.
 
     Points without `kpt_names` are called point_1, point_2, ...; without `flip_idx`, pairs are found by name.
 
     Raises:
-        SettingError: `kpt_shape` or `flip_idx` does not fit.
+        SettingError: `kpt_shape`, `kpt_names` or `flip_idx` does not fit.
     """
     if not isinstance(data, dict) or "kpt_shape" not in data or "keypoints" in data:
         return data

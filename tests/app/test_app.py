@@ -1,5 +1,7 @@
 """The page that shows checkpoints, by its functions, by its interface, and in a browser."""
 
+import base64
+import re
 import shutil
 import socket
 import zipfile
@@ -23,6 +25,7 @@ gradio = pytest.importorskip("gradio")
 
 from sapiens2_lit.app.page import Page, build_page, launch_options  # noqa: E402
 from sapiens2_lit.app.people import AUTO, DRAWN, WHOLE, boxes_of  # noqa: E402
+from sapiens2_lit.app.tools import surface_canvas  # noqa: E402
 from sapiens2_lit.app.views import View, view, write_results  # noqa: E402
 
 
@@ -58,10 +61,34 @@ def test_every_head_has_an_overlay_that_lies_on_the_picture(tmp_path: Path) -> N
     assert "focal length" in found["pointmap"].legend
     assert "near" in found["pointmap"].legend
     assert 'data-tool="relight"' in found["normal"].tool
+    assert 'data-tool="surface"' in found["pointmap"].tool
     surface = found["pointmap"].surface
     assert surface is not None
     assert found["pose"].surface is None
     assert len(trimesh.load(surface, force="mesh").vertices) > 0
+
+
+def test_a_surface_to_turn_has_the_points_in_front_of_the_camera() -> None:
+    """A wall of 300 x 400 pixels with a hole: fewer vertices than 16 bits count, in the picture's colors."""
+    y, x = np.mgrid[:400, :300].astype(np.float32)
+    points = np.stack([(x - 150) / 100, (y - 200) / 100, np.full(x.shape, 4.0)], axis=2)
+    points[100:200, 50:150] = np.nan
+    image = np.zeros((400, 300, 3), np.uint8)
+    image[:200, :, 0] = 255
+    html = surface_canvas(image, points)
+
+    def data(key: str, kind: str) -> np.ndarray:
+        coded = re.search(f'data-{key}="([^"]*)"', html)
+        assert coded is not None
+        return np.frombuffer(base64.b64decode(coded[1]), kind).reshape(-1, 3)
+
+    positions, colors, triangles = data("positions", "<i2"), data("colors", "u1"), data("triangles", "<u2")
+    assert len(positions) == len(colors) < 65536 and triangles.max() == len(positions) - 1
+    assert 0.8 < len(positions) / (200 * 150 * (1 - 1 / 12)) < 1.01
+    assert (positions[colors[:, 0] == 255, 1] >= positions[colors[:, 0] == 0, 1].max()).all(), "up is up"
+    assert "data-positions" in surface_canvas(image, np.full_like(points, np.nan)), (
+        "nothing to show is no error"
+    )
 
 
 def test_a_threshold_decides_which_keypoints_are_drawn(tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ def test_weights_of_another_network_are_refused_whole(family: str, hint: str, tm
 
 def test_a_file_of_another_size_says_which_setting_decides(tmp_path: Path) -> None:
     file = saved(tiny("dinov3").model.state_dict(), tmp_path / "a.safetensors")
-    with pytest.raises(WeightsError, match="is `name` the file's"):
+    with pytest.raises(WeightsError, match="is `name` right"):
         tiny("dinov3", weights=file, model_args={**TINY, "embed_dim": 48})
-    with pytest.raises(WeightsError, match="is `name` the file's"):
+    with pytest.raises(WeightsError, match="is `name` right"):
         tiny("dinov3", weights=file, model_args={**TINY, "depth": 4})
 
 

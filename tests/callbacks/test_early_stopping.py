@@ -58,5 +58,5 @@ def test_a_run_that_goes_on_has_the_patience_of_its_command() -> None:
 
 def test_patience_without_validation_is_refused() -> None:
     trainer = SimpleNamespace(num_val_batches=[], fast_dev_run=False)
-    with pytest.raises(SettingError, match=r"--patience 4: nothing is validated.*data\.val"):
+    with pytest.raises(SettingError, match=r"--patience 4: there is no validation.*data\.val"):
         Patience(4).on_train_start(trainer, L.LightningModule())

@@ -79,7 +79,7 @@ def test_a_head_is_added_to_a_checkpoint(trained: SapiensModule, checkpoint: str
 def test_a_head_is_added_to_a_task_file(trained: SapiensModule, checkpoint: str, tmp_path: Path) -> None:
     path = str(take_head(checkpoint, "normal", tmp_path / "normal.safetensors"))
     with pytest.raises(
-        SettingError, match=r"one head, here are 2 to load \(normal, albedo\).*\[heads\.albedo\]"
+        SettingError, match=r"one head, but there are 2 to load \(normal, albedo\).*\[heads\.albedo\]"
     ):
         make("normal", "albedo", weights=path)
     grown = make("albedo", "normal", weights=path, reinitialize=["heads.albedo"])

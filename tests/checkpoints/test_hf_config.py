@@ -95,7 +95,7 @@ def test_classes_are_those_that_the_configuration_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([f"LABEL_{index}" for index in range(5)], "has 5 classes, whose names the file does not say"),
+        ([f"LABEL_{index}" for index in range(5)], "has 5 classes, but not their names"),
         (["hat"] * 5, "'hat' twice"),
     ],
 )

@@ -45,7 +45,7 @@ def test_mask_token_and_computed_buffers_do_not_matter(model: Sapiens2) -> None:
     tensors = other_weights() | {"mask_token": torch.zeros(1, 1, 32)}
     del tensors["rope_embed.periods"]
     report = load_state(model, tensors, source="there")
-    assert report.ignored == {"mask_token": "used in pretraining alone"}
+    assert report.ignored == {"mask_token": "used only in pretraining"}
     assert report.kept.keys() == {"rope_embed.periods"}
     assert report.complete
 

@@ -154,5 +154,5 @@ def test_backbone_reads_a_task_model_and_says_what_it_left(
     unverified, line = caplog.messages
     assert unverified == f"{tmp_path / 'model.safetensors'}: not verified, it holds no checksums."
     assert "8 ignored (a task head; only the backbone is loaded)" in line
-    assert "1 ignored (used in pretraining alone)" in line
+    assert "1 ignored (used only in pretraining)" in line
     assert str(tmp_path) in line

@@ -75,12 +75,12 @@ def test_other_paths_are_refused_before_they_are_imported(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "base", "message"),
     [
-        ("sapiens2_lit.heads.PoseHead", Backbone, "no subclass of Backbone"),
-        ("torch.nn.functional.gelu", nn.Module, "function.*, no class"),
+        ("sapiens2_lit.heads.PoseHead", Backbone, "not a subclass of Backbone"),
+        ("torch.nn.functional.gelu", nn.Module, "function.*, not a class"),
         ("torch.nn.Nothing", nn.Module, "names nothing"),
         ("lightning.pytorch.cli.os.system", nn.Module, "cannot be imported"),
         ("torch.optim.Optimizer.step", nn.Module, "cannot be imported"),
-        ("lightning.pytorch.cli.SaveConfigCallback", nn.Module, "no subclass of Module"),
+        ("lightning.pytorch.cli.SaveConfigCallback", nn.Module, "not a subclass of Module"),
     ],
 )
 def test_what_is_of_another_kind_is_refused(path: str, base: type, message: str) -> None:
@@ -101,7 +101,7 @@ def test_trust_names_a_class_or_a_module(own: str, entry: str) -> None:
     assert own not in sys.modules
     found = find_class(f"{own}.OwnHead", Head, "model.ckpt", Trust((entry.format(own=own),)))
     assert found.__name__ == "OwnHead"
-    with pytest.raises(WeightsError, match="no subclass of Backbone"):  # trust is no leave to be anything
+    with pytest.raises(WeightsError, match="not a subclass of Backbone"):  # trust is no leave to be anything
         find_class(f"{own}.OwnHead", Backbone, "model.ckpt", Trust((own,)))
 
 

@@ -30,7 +30,7 @@ def test_the_head_is_named(resumed: bool, tmp_path: Path, caplog: pytest.LogCapt
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "the head seg (" in record.getMessage()
-    assert "data.view stretch, and this run has letterbox" in record.getMessage()
+    assert "data.view stretch, but this run has letterbox" in record.getMessage()
     assert "pose" not in record.getMessage(), "people are shown by their boxes"
 
 

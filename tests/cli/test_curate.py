@@ -123,7 +123,7 @@ def test_missing_pictures_leave_nothing_behind(work: Path, tmp_path: Path, capsy
         str(tmp_path / "s.txt"),
     ]
     assert main(args) == 1
-    assert "12 of 12 selected pictures are not there, such as a/000.png" in capsys.readouterr().err
+    assert "12 of 12 selected pictures are missing, such as a/000.png" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -132,8 +132,8 @@ def test_missing_pictures_leave_nothing_behind(work: Path, tmp_path: Path, capsy
     [
         (["score", "POOL"], "the following arguments are required: --output"),
         (["score", "POOL", "--output", "OUT", "--shard", "3/2"], "--shard: found 3/2"),
-        (["score", "POOL", "--output", "OUT", "--threshold", "0.3"], "--threshold is the detector's"),
-        (["score", "nowhere", "--output", "OUT"], "nowhere: is no folder"),
+        (["score", "POOL", "--output", "OUT", "--threshold", "0.3"], "--threshold has no effect without"),
+        (["score", "nowhere", "--output", "OUT"], "nowhere: is not a folder"),
         (["score", "POOL", "--output", "OUT", "--backbone", "nowhere"], "nowhere: no such file or folder"),
         (["score", "POOL", "--output", "OUT", "--columns", "no.Where"], "no.Where: there is no such class"),
         (["select", "nowhere", "--output", "OUT/a.txt"], "nowhere: there is no such file or folder"),

@@ -101,7 +101,7 @@ def test_released_losses_and_relative_depth_are_settings(
     saved = yaml.safe_load((tmp_path / "relative" / "version_0" / "config.yaml").read_text())
     assert saved["data"]["init_args"]["relative"] is True, "the data follow the head"
     assert fit("depth", people, tmp_path / "refused", "--data.relative", "true") in (1, 2)
-    assert "the head predicts metres" in capsys.readouterr().err
+    assert "the head predicts meters" in capsys.readouterr().err
     assert fit("depth", people, tmp_path / "released", "--model.heads.depth.released_loss", "true") == 0
     logged = scalars(tmp_path / "released" / "version_0")
     terms = {name for name in logged if name.startswith("train/depth/")}

@@ -86,7 +86,7 @@ def test_before_and_after_is_said_in_so_many_words(
     for task in ("segmentation", "normal", "albedo", "pose"):
         assert f"{task}: " in said
     page = (tmp_path / "version_0" / "before_after" / "report.html").read_text()
-    assert "The reconstruction loss is no part of this" in page
+    assert "The reconstruction loss is left out" in page
 
 
 def test_verdicts_follow_paired_intervals() -> None:
@@ -126,8 +126,8 @@ def test_bad_input_is_one_clear_error(people: Path, tmp_path: Path, capsys: pyte
     assert "has no neighbor" in error(
         *both, "--data.root", people, "--data.batch_size", 1, "--trainer.max_steps", 1
     )
-    assert "that is `fit`" in error("pretrain", "--config", "pose_17.yaml")
-    assert "that is `pretrain`" in error("fit", "--config", "pretrain/mae.yaml")
+    assert "use `fit`" in error("pretrain", "--config", "pose_17.yaml")
+    assert "use `pretrain`" in error("fit", "--config", "pretrain/mae.yaml")
     assert "one of pretrain/continue.yaml" in error("pretrain")
     assert not list((tmp_path / "runs").glob("version_*/checkpoints/*")), "nothing began"
 

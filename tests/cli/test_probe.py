@@ -26,7 +26,7 @@ def test_options_win_over_files_and_later_files_over_earlier_ones(tmp_path: Path
 def test_files_and_lines_that_say_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="give --backbones"):
         read_options(["--config", "probe.yaml"])
-    with pytest.raises(SettingError, match=r"pose_17.yaml: is of a training"):
+    with pytest.raises(SettingError, match=r"pose_17.yaml: configures a training"):
         read_options(["--config", "pose_17.yaml", "--backbones", "random:nano"])
     own = tmp_path / "own.yaml"
     own.write_text("- steps")
@@ -43,7 +43,7 @@ def test_bad_input_ends_with_one_line_and_writes_nothing(
     )
     assert "nowhere does not exist" in capsys.readouterr().err
     assert main(["probe", "--backbones", "a=random:nano", "a=random:nano", "--output", str(output)]) == 1
-    assert "'a' is there 2 times" in capsys.readouterr().err
+    assert "'a' occurs 2 times" in capsys.readouterr().err
     assert not list(output.glob("*"))
 
 

@@ -113,7 +113,7 @@ def test_other_settings_into_the_same_folder_are_refused(tmp_path: Path) -> None
 
 
 def test_no_pictures(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         score(tmp_path / "nowhere", tmp_path / "scores")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"there is no picture in it, expected some of .jpg"):
@@ -133,13 +133,13 @@ def test_columns_by_class_path(tmp_path: Path) -> None:
     }
     for path, message in (
         ("nowhere.Column", "there is no such class"),
-        ("pathlib.Path", r"is no sapiens2_lit.curation.Column"),
+        ("pathlib.Path", r"is not a sapiens2_lit.curation.Column"),
         ("{class_path: sapiens2_lit.curation.Colorfulness, init_args: {a: 1}}", "arguments do not fit"),
         ("[1]", "expected a class path"),
     ):
         with pytest.raises(SettingError, match=message):
             load_column(path)
-    with pytest.raises(SettingError, match=r"wrong answered 'text' \(str\), expected double"):
+    with pytest.raises(SettingError, match=r"wrong returned 'text' \(str\), expected double"):
         OwnColumn(Wrong(), "it")([pool.textured(0)])
 
 

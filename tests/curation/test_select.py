@@ -119,14 +119,14 @@ def test_an_empty_selection_names_the_stage_and_the_values(scores: Scores) -> No
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"cut": {}}, "'cut', which is no setting of `curate select`; did you mean cuts"),
+        ({"cut": {}}, "'cut', which is not a setting of `curate select`; did you mean cuts"),
         ({"cuts": {"a": {"least": 1}}}, "cuts.a is .* expected some of min, max, equals"),
         ({"cuts": {"a": {"min": "x"}}}, "cuts.a.min is 'x', expected a number"),
         ({"cuts": [1]}, "cuts is .1., expected columns"),
         ({"duplicates": 3}, r"duplicates is 3, expected {hamming: NUMBER} or null"),
         ({"duplicates": {"hamming": 300}}, "duplicates.hamming is 300, expected 0 to 128"),
         ({"near_duplicates": {"cosine": 2}}, "near_duplicates.cosine is 2, expected a number up to 1"),
-        ({"clusters": [10, 100], "sample": 5}, "expected falling whole numbers"),
+        ({"clusters": [10, 100], "sample": 5}, "expected decreasing whole numbers"),
         ({"clusters": [10]}, "clusters has no effect without sample"),
         ({"sample": 0}, "sample is 0, expected a number of pictures"),
     ],
@@ -150,7 +150,7 @@ def test_files_of_another_kind_are_named(scores: Scores, tmp_path: Path) -> None
     with pytest.raises(DataError, match=r"part-000001.parquet: has scores of version 7, expected 1"):
         read_scores([tmp_path / "scores"])
     parquet.write_table(arrow.table({"url": ["a"], "text": ["b"]}), file)
-    with pytest.raises(DataError, match=r"is not written by `sapiens2-lit curate score`: .* url, text"):
+    with pytest.raises(DataError, match=r"was not written by `sapiens2-lit curate score`: .* url, text"):
         read_scores([tmp_path / "scores"])
     file.write_bytes(whole)
     rewrite(file, settings={"backbone": "other"})

@@ -98,7 +98,7 @@ def test_data_that_cannot_be_counted_are_refused(folder: Path) -> None:
     head = SegmentationHead(16, classes=str(folder / "classes.yaml"), class_weights="auto")
     with pytest.raises(SettingError, match="NoneType has no `count_classes"):
         head.setup(None)
-    with pytest.raises(SettingError, match="labels are of classes"):
+    with pytest.raises(SettingError, match="labels have classes"):
         SegmentationHead(16, class_weights="auto").setup(data_of(folder))
     Image.fromarray(np.full((40, 30), 9, np.uint8)).save(folder / "masks" / "2.png")
     with pytest.raises(DataError, match=r"2.png: the mask has the values 9"):

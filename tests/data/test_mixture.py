@@ -177,7 +177,7 @@ def test_states_of_other_data_are_refused():
     single = training_loader(Numbers(6), sizes=[6], weights=[1.0], seed=0, batch_size=2, num_workers=0)
     with pytest.raises(SettingError, match="not mixed as by MultitaskDataModule"):
         mixture("all").load_state_dict(single.state_dict())
-    with pytest.raises(SettingError, match="the checkpoint is of other data"):
+    with pytest.raises(SettingError, match="the checkpoint belongs to other data"):
         single.load_state_dict(mixture("all").state_dict())
 
 

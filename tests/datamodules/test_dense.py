@@ -136,8 +136,11 @@ def test_samples_without_labels_are_left_out_and_counted(depths, caplog):
     assert samples.skipped.count == 1
     samples[1], samples[4]
     assert (samples.skipped.count, samples.invalid.count) == (1, 1), "each once"
-    assert "1.png: fewer than 16 pixels count (data.min_valid); another sample takes its place" in caplog.text
-    assert "4.png: 1536 pixels of its labels are NaN or infinite; they do not count" in caplog.text
+    assert (
+        "1.png: fewer than 16 pixels are valid (data.min_valid); another sample takes its place"
+        in caplog.text
+    )
+    assert "4.png: 1536 pixels of its labels are NaN or infinite; they are ignored" in caplog.text
     held_out = data.datasets["val"][1]
     assert held_out["sample"].endswith("1.png")
     assert not held_out["valid"].any()
@@ -166,7 +169,7 @@ def test_too_few_pixels_is_a_setting(depths):
     )
     samples = set_up(DepthDataModule, depths, min_valid=half + 1, augment=None).datasets["train"]
     with pytest.raises(
-        DataError, match=r"none of 6 samples in a row has 1537 pixels \(data.min_valid\) whose labels"
+        DataError, match=r"none of 6 samples in a row has 1537 valid pixels \(data.min_valid\)"
     ):
         samples[0]
     with pytest.raises(SettingError, match=r"data.min_valid is -1"):
@@ -216,7 +219,7 @@ def test_images_without_a_label_are_left_out_where_that_is_asked_for(depths, cap
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
-        (DepthDataModule, {"unit": 0}, r"data.unit is 0, expected the metres of one unit"),
+        (DepthDataModule, {"unit": 0}, r"data.unit is 0, expected the meters of one unit"),
         (DepthDataModule, {"unit": 0.1, "relative": True}, r"data.unit is 0.1, which has no effect"),
         (DepthDataModule, {"depths": "z"}, r"z does not exist: `data.depths` must be a folder"),
         (DepthDataModule, {"valids": "v"}, r"v does not exist: `data.valids` must be a folder"),
@@ -272,7 +275,7 @@ def test_normals_off_unit_length_are_reported(tmp_path, caplog):
     (tmp_path / "all.txt").write_text("a")
     data = set_up(NormalDataModule, tmp_path, train="all.txt", val=None, augment=None)
     assert data.datasets["train"][0]["valid"].sum() == 58 * 48 + 40
-    assert "200 pixels of its labels are NaN, infinite or not of length 1; they do not count" in caplog.text
+    assert "200 pixels of its labels are NaN, infinite or not of length 1; they are ignored" in caplog.text
     data.teardown("fit")
     assert "1 of 1 samples have labels that are NaN, infinite or not of length 1 in places" in caplog.text
 

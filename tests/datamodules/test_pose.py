@@ -157,7 +157,7 @@ def test_nobody_to_train_on(dataset):
         for annotation in data["annotations"]:
             annotation["iscrowd"] = 1
 
-    with pytest.raises(DataError, match=r"no labelled person; skipped: 6 crowds"):
+    with pytest.raises(DataError, match=r"no labeled person; skipped: 6 crowds"):
         set_up(dataset(change=change))
 
 

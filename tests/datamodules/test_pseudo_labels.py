@@ -106,7 +106,7 @@ def test_scores_change_sides_with_their_points(root: Path) -> None:
 
 def test_confidence_of_labels_without_any_names_what_is_missing(root: Path) -> None:
     shutil.rmtree(root / "confidences")
-    with pytest.raises(DataError, match=r"data.confidence is set.*confidences/normal is not there"):
+    with pytest.raises(DataError, match=r"data.confidence is set.*confidences/normal does not exist"):
         samples(NormalDataModule, root, confidence=Confidence(0.5))
     path = root / "annotations" / "train.json"
     content = json.loads(path.read_text())
@@ -141,7 +141,7 @@ def test_a_teachers_classes_are_mapped_by_name(tmp_path: Path, caplog: pytest.Lo
 
 
 def test_a_folder_that_is_not_finished_or_read_otherwise_is_refused(root: Path) -> None:
-    with pytest.raises(DataError, match=r"labels are of frame opencv, but data.frame is opengl"):
+    with pytest.raises(DataError, match=r"labels have frame opencv, but data.frame is opengl"):
         samples(NormalDataModule, root, frame="opengl")
     path = root / NAME
     path.write_text(path.read_text().replace('"finished": true', '"finished": false'))

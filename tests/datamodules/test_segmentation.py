@@ -141,7 +141,7 @@ def test_without_files_images_are_split_by_hash_for_good(tmp_path):
     assert [round(len(parts[name]) / 2000, 1) for name in files] == [0.8, 0.1, 0.1]
     fewer = {name: split_stems(tmp_path, stems[::2], files, name) for name in files}
     assert all(set(fewer[name]) <= set(parts[name]) for name in files), "an image keeps its split"
-    with pytest.raises(DataError, match=r"none of the 1 falls to `data.(val|test)`: write split files"):
+    with pytest.raises(DataError, match=r"none of the 1 belongs to `data.(val|test)`: write split files"):
         for name in ("val", "test"):
             split_stems(tmp_path, ["a"], files, name)
 
@@ -246,7 +246,10 @@ def test_masks_without_labels_are_left_out_and_counted(folder, caplog):
     assert held_out["sample"].endswith("4.png")
     assert (held_out["segmentation"] == 255).all()
     data.teardown("fit")
-    assert "1.png: fewer than 16 pixels count (data.min_valid); another sample takes its place" in caplog.text
+    assert (
+        "1.png: fewer than 16 pixels are valid (data.min_valid); another sample takes its place"
+        in caplog.text
+    )
     assert "train: 1 of 4 samples were left out" in caplog.text
     assert "val: 1 of 2 samples were left out" in caplog.text
     assert set_up(folder, min_valid=0).datasets["train"][(0, 1)]["sample"].endswith("1.png")

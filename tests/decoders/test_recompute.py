@@ -43,13 +43,13 @@ def test_same_outputs_and_gradients(make: Callable[..., DecoderHead], recompute:
 @pytest.mark.parametrize("make", [LinearHead, lambda width: SMPHead(width, channels=8)])
 def test_batch_norms_are_refused(make: Callable[[int], DecoderHead]) -> None:
     with pytest.raises(
-        SettingError, match=r"model.head_checkpointing: stages is not for head seg.*batch norms"
+        SettingError, match=r"model.head_checkpointing: stages cannot be used with head seg.*batch norms"
     ):
         set_recompute({"seg": make(WIDTH)}, "stages")
 
 
 def test_other_heads_and_other_words_are_refused() -> None:
-    with pytest.raises(SettingError, match="is no DecoderHead"):
+    with pytest.raises(SettingError, match="is not a DecoderHead"):
         set_recompute({"mine": nn.Identity()}, "samples")
     with pytest.raises(SettingError, match="found 'all', expected one of none, stages, samples"):
         set_recompute({}, "all")

@@ -92,7 +92,7 @@ def test_heads_that_want_one_that_is_not_there_are_refused() -> None:
 
 def test_one_that_no_head_shares_is_refused() -> None:
     heads: dict[str, nn.Module] = {NAME: SharedDecoder(32), "probe": LinearHead(32), "normal": NormalHead(32)}
-    with pytest.raises(SettingError, match=r"no head shares it: probe \(LinearHead\), normal \(NormalHead\)"):
+    with pytest.raises(SettingError, match=r"no head uses it: probe \(LinearHead\), normal \(NormalHead\)"):
         Network(backbone(), heads)
 
 

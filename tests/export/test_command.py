@@ -72,7 +72,7 @@ def test_several_heads_need_a_choice_and_all_formats_say_so(
             ["CKPT", "OUT", "--format", "released", "--device", "abacus"],
             "device: found 'abacus'",
         ),
-        (["CKPT", "CKPT", "--format", "released"], "is there and is no folder"),
+        (["CKPT", "CKPT", "--format", "released"], "exists and is not a folder"),
         (["CKPT", "CKPT/inside", "--format", "released"], "its parent folder cannot be made"),
     ],
 )
@@ -111,7 +111,7 @@ def test_an_export_is_replaced_only_on_demand_and_other_folders_never(
     out.mkdir()  # an empty one is as good as none
     assert main(["export", *args]) == 0
     (out / "old.txt").write_text("of the old export")
-    assert "is there already" in refused(args, capsys)
+    assert "exists already" in refused(args, capsys)
     assert (out / "old.txt").is_file()
     assert main(["export", *args, "--overwrite"]) == 0
     assert not (out / "old.txt").exists()
@@ -119,7 +119,7 @@ def test_an_export_is_replaced_only_on_demand_and_other_folders_never(
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.tex").write_text("years of work")
-    assert "replaces exports alone" in refused(
+    assert "replaces only exports" in refused(
         [source, str(mine), "--format", "released", "--overwrite"], capsys
     )
     assert (mine / "thesis.tex").is_file()

@@ -78,7 +78,7 @@ def test_a_repository_is_public_only_if_the_account_says_so(checkpoint: Any, tmp
     ("fails", "error", "expected", "kept"),
     [
         ("whoami", refusal(401), "hf auth login", False),
-        ("create_repo", refusal(403), "see to it that you may write there", True),
+        ("create_repo", refusal(403), "make sure that you may write there", True),
         ("upload_folder", refusal(500), "failed (500 error); the export is in", True),
         ("upload_folder", OSError("cable"), "no connection to the hub (cable); the export is in", True),
     ],

@@ -88,7 +88,7 @@ def test_letterboxed_models_whose_padding_nobody_cuts_off_are_refused(
     source = checkpoint({task: heads[task]}, view="letterbox")
     assert main(["export", str(source), str(tmp_path / "out"), "--format", "transformers"]) == 1
     printed = capsys.readouterr().err
-    assert "elsewhere than where `predict` puts them" in printed
+    assert "elsewhere than those of `predict`" in printed
     assert "--data.view stretch" in printed
     assert not (tmp_path / "out").exists()
 

@@ -123,9 +123,7 @@ def test_losses_and_weights_are_settings() -> None:
 def test_data_of_other_classes_is_refused_before_training(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text("classes: [background, person]")
     data = SegmentationDataModule(str(tmp_path), classes=str(tmp_path / "two.yaml"))
-    with pytest.raises(
-        SettingError, match=r"labels are of two \(2 classes\), the head predicts body29 \(29\)"
-    ):
+    with pytest.raises(SettingError, match=r"labels have two \(2 classes\), the head predicts body29 \(29\)"):
         SegmentationHead(32).metrics(data, "validate")
 
 

@@ -216,7 +216,7 @@ def test_predict_agrees_with_the_trainer(
         (["--formats", "ply"], "ply"),
         (["--formats", "coco"], "coco"),
         (["--model", "nowhere.safetensors"], "nowhere.safetensors: no such file or folder"),
-        (["--mask_with", "pose"], "mask_with: 'pose' is no head"),
+        (["--mask_with", "pose"], "mask_with: 'pose' is not a head"),
         (["--scales", "0"], "scales: found [0.0]"),
         (["--precision", "half"], "precision: found 'half'"),
         (["--device", "gpu"], "device: found 'gpu'"),
@@ -259,7 +259,7 @@ def test_boxes_that_no_head_looks_at_are_refused(
     assert (mask[:, 70:] == 255).all() and (mask[10:50, 10:40] != 255).all()
     (tmp_path / "boxes.json").write_text(json.dumps({"other.png": [[5, 5, 40, 50]]}))
     assert predict(models["seg"], photos, tmp_path / "out", *options, "--dense-view", "crop") == 1
-    assert "has boxes of none of the 4 images" in capsys.readouterr().err
+    assert "has no boxes for any of the 4 images" in capsys.readouterr().err
 
 
 def test_image_ids_of_a_coco_file_stand_in_coco_results(

@@ -77,10 +77,10 @@ def test_masks_leave_people_alone(
                 assert np.isnan(values[~people]).all()
         assert not people.all() or head == "seg"
     with pytest.raises(
-        SettingError, match="mask_with: 'normal' is no head of memory that says where people are"
+        SettingError, match="mask_with: 'normal' is not a head of memory that tells people from background"
     ):
         Predictor(every_head, mask_with="normal")
-    with pytest.raises(SettingError, match=r"'segm' is no head.*such are: seg, matting"):
+    with pytest.raises(SettingError, match=r"'segm' is not a head.*heads that do: seg, matting"):
         Predictor(every_head, mask_with="segm")
 
 

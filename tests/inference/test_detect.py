@@ -128,7 +128,7 @@ def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
     ):
         build_detector(f"torchvision/{NAME}", weights=tmp_path / "nothing.pth")
     torch.save({"a": torch.zeros(2)}, tmp_path / "other.pth")
-    with pytest.raises(WeightsError, match=rf"no weights of torchvision's {NAME}"):
+    with pytest.raises(WeightsError, match=rf"not weights of torchvision's {NAME}"):
         build_detector(f"torchvision/{NAME}", weights=tmp_path / "other.pth")
     five = get_model(NAME, weights=None, weights_backbone=None, num_classes=5)
     torch.save(five.state_dict(), tmp_path / "five.pth")
@@ -193,5 +193,5 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"torchvision/yolo: torchvision has fasterrcnn"):
         build_detector("torchvision/yolo")
     pytest.importorskip("transformers")
-    with pytest.raises(WeightsError, match=r"--detector .*: not found, or no object detector"):
+    with pytest.raises(WeightsError, match=r"--detector .*: not found, or not an object detector"):
         build_detector(str(tmp_path))

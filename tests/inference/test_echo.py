@@ -140,9 +140,7 @@ def test_a_head_of_people_must_say_where_their_keypoints_are(picture: Any) -> No
     class Silent(Echo):
         top_down = True
 
-    with pytest.raises(
-        SettingError, match=r"silent: Silent says that it is `top_down`, .*without `keypoints`"
-    ):
+    with pytest.raises(SettingError, match=r"silent: Silent is declared `top_down`, .*without `keypoints`"):
         Predictor(model(silent=Silent())).predict(picture(64, 48))
 
 

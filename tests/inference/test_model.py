@@ -79,7 +79,7 @@ def test_a_header_with_the_configuration_decides(tmp_path: Path) -> None:
     heads = {"cats": {"class_path": "sapiens2_lit.heads.PoseHead", "init_args": settings}}
     config = {"model": {"backbone": BACKBONE, "heads": heads}}
     head = PoseHead(32, **settings)
-    with pytest.raises(WeightsError, match="has 3 keypoints, whose names the file does not say"):
+    with pytest.raises(WeightsError, match="has 3 keypoints, but not their names"):
         load_model(write_task_file("cats", tmp_path, head))
     model = load_model(write_task_file("cats", tmp_path, head, **{METADATA: json.dumps(config)}))
     assert model.image_size == (64, 48) and model.config == config

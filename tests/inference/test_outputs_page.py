@@ -58,9 +58,9 @@ def test_snippets_read_what_was_predicted(written: Path, monkeypatch: pytest.Mon
     assert np.abs(found["normals"] - found["exact"])[found["known"]].max() <= 1.01 / 65535
     exec(next(snippet for snippet in SNIPPETS if "unit = " in snippet), found)
     exact = np.load("predictions/pointmap/depth/photo.npy")
-    assert np.abs(found["metres"] - exact).max() <= 0.00051
+    assert np.abs(found["meters"] - exact).max() <= 0.00051
     exec(next(snippet for snippet in SNIPPETS if "OpenEXR" in snippet), found)
-    np.testing.assert_array_equal(found["metres"], exact)
+    np.testing.assert_array_equal(found["meters"], exact)
 
 
 def test_every_format_is_listed(written: Path) -> None:

@@ -106,7 +106,7 @@ def test_settings_out_of_range_are_named(
 
 
 def test_boxes_of_as_many_images_as_there_are(every_head: InferenceModel, picture: Any) -> None:
-    with pytest.raises(SettingError, match="those of 1 images, expected 2"):
+    with pytest.raises(SettingError, match="boxes of 1 images, expected 2"):
         Predictor(every_head).predict([picture(64, 48)] * 2, [[[1, 2, 3, 4]]])
     with pytest.raises(DataError, match="image 2: box 0"):
         Predictor(every_head, batch_size=2).predict([picture(64, 48)] * 3, [None, None, [[1, 2, 0, 4]]])

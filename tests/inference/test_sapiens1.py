@@ -145,10 +145,10 @@ def test_what_is_no_task_file_is_refused(folder: Path, tmp_path: Path) -> None:
 def test_programs_and_objects_are_refused_with_the_way_out(tmp_path: Path) -> None:
     script = tmp_path / "seg_torchscript.pt2"
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), script)
-    with pytest.raises(WeightsError, match=r"TorchScript program.*Take the \.pth"):
+    with pytest.raises(WeightsError, match=r"TorchScript program.*Use the \.pth"):
         read_weights(script)
     torch.export.save(torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),)), tmp_path / "seg.pt2")
-    with pytest.raises(WeightsError, match=r"a program of torch\.export.*Take the \.pth"):
+    with pytest.raises(WeightsError, match=r"a program of torch\.export.*Use the \.pth"):
         read_weights(tmp_path / "seg.pt2")
     with pytest.raises(WeightsError, match=r"facebook/sapiens-seg-1b, whose file ends in \.pth"):
         read_weights("facebook/sapiens-seg-1b-torchscript")

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from processes import start_command
 
 from sapiens2_lit.checkpoints import released_state, write_weights
 from sapiens2_lit.cli.main import main
@@ -196,14 +195,13 @@ def test_a_shard_whose_process_is_killed_is_named(model: str, photos: Path, tmp_
         "cpu",
         *FORMATS,
     ]
-    command = [sys.executable, "-m", "sapiens2_lit", "predict", "--model", model, *given, "--devices", "2"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("out/pose/keypoints/*.json")) and process.poll() is None:
+    command = start_command(["predict", "--model", model, *given, "--devices", "2"], tmp_path / "log")
+    while not list(tmp_path.glob("out/pose/keypoints/*.json")) and command.process.is_alive():
         time.sleep(0.02)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
     os.kill(int(children[0]), signal.SIGKILL)
-    error = process.communicate()[1]
-    assert process.returncode == 1
+    assert command.wait() == 1
+    error = command.printed()
     assert f"shard 1/2 on cpu (process {children[0]}) was ended by SIGKILL" in error
     assert "Traceback" not in error
     for path in tmp_path.glob("out/pose/keypoints/*.json"):

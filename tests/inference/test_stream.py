@@ -59,7 +59,7 @@ def test_boxes_belong_to_their_images(predictor: Predictor, images: list[np.ndar
     expected = predictor.predict(images[:4], boxes)
     for one, other in zip(predictor.stream(images[:4], iter(boxes)), expected, strict=True):
         assert_same(one, other)
-    with pytest.raises(SettingError, match="boxes: found those of 4 images"):
+    with pytest.raises(SettingError, match="boxes: found boxes of 4 images"):
         list(predictor.stream(images, boxes))
 
 

@@ -65,7 +65,7 @@ def test_several_scales_keep_shapes_and_say_which_heads_cannot(
     image = picture(90, 70)
     once = Predictor(every_head, detector=None).predict(image)
     several = Predictor(every_head, detector=None, scales=(0.75, 1.0, 1.34)).predict(image)
-    assert "the head pointmap predicts at the size of the input alone" in caplog.text
+    assert "the head pointmap predicts only at the size of the input" in caplog.text
     first, second = maps_of(once), maps_of(several)
     assert {key: value.shape for key, value in first.items()} == {
         key: value.shape for key, value in second.items()

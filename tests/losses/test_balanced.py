@@ -49,5 +49,5 @@ def test_it_can_be_built_without_memory_and_filled_later() -> None:
 def test_counts_that_mean_nothing_are_refused() -> None:
     with pytest.raises(SettingError, match="pixels of 2 classes were counted, expected 3"):
         BalancedCrossEntropy(3).set_counts([1, 2])
-    with pytest.raises(SettingError, match="no pixel that counts"):
+    with pytest.raises(SettingError, match="no labeled pixel"):
         BalancedCrossEntropy(3).set_counts([0, 0, 0])

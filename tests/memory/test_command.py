@@ -18,6 +18,9 @@ from sapiens2_lit.memory.networks import empty_networks
 POSE = ["--config", "pose_308.yaml"]
 FEW_POINTS = ["--model.heads.pose.init_args.skeleton", "coco17"]  # takes less time
 RECIPES = [name for name in shipped_configs() if name.startswith("recipes/")]
+PARTS = [
+    f"recipes/distill_0.1b_from_1b_{task}.yaml" for task in ("pose", "segmentation", "normal")
+]  # of ..._all
 
 
 def printed_gib(text: str) -> float:
@@ -63,7 +66,10 @@ def test_mistakes_are_answered(capsys: pytest.CaptureFixture) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(
+    "recipe",
+    [pytest.param(name, marks=pytest.mark.exhaustive) if name in PARTS else name for name in RECIPES],
+)
 def test_every_recipe_fits_its_card(recipe: str) -> None:
     """The command in the recipe's own comment, on the card of its name, or else of its comment."""
     comment = " ".join(line.strip("# \\") for line in find_config(recipe).read_text().splitlines()[:6])

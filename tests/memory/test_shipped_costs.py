@@ -1,5 +1,6 @@
 """What the shipped configurations cost: numbers that do not drift with the machine, so that a change is seen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ from torch import Tensor
 
 from sapiens2_lit import datamodules
 from sapiens2_lit.cli.plan_settings import read_case
-from sapiens2_lit.memory.flops import training_flops
-from sapiens2_lit.memory.networks import empty_networks
+from sapiens2_lit.memory.flops import TrainingFlops, training_flops
+from sapiens2_lit.memory.networks import Networks, empty_networks
+from sapiens2_lit.models.network import Network
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
 from sapiens2_lit.synthetic.dataset.manifest import Settings
 
@@ -39,12 +41,39 @@ BYTES = {
 }
 
 
+@pytest.fixture(scope="module")
+def counted() -> dict[str, TrainingFlops]:
+    """Operations by configuration: those of one head each in one pass, behind the backbone that they have in common."""
+    cases = {name: read_case(["--config", f"{name}.yaml"]) for name in HEADS}
+    built = {
+        name: empty_networks(case.module, checkpointing=False, head_checkpointing="none")
+        for name, case in cases.items()
+    }
+    size = cases["multitask"].launch.image_size
+    single = {name: networks for name, networks in built.items() if len(networks.heads) == 1}
+    first = next(iter(single.values()))
+    for name, networks in single.items():
+        assert cases[name].launch.image_size == size
+        assert described(networks) == described(first)
+    heads = {name: next(iter(networks.heads.values())) for name, networks in single.items()}
+    together = training_flops(replace(first, network=Network(first.backbone, heads)), size)
+    found = {name: training_flops(networks, size) for name, networks in built.items() if name not in single}
+    for name, networks in single.items():
+        (head,) = networks.heads
+        found[name] = TrainingFlops(together.backbone, {head: together.heads[name]})
+    return found
+
+
+def described(networks: Networks) -> tuple[str, list[object]]:
+    """What the operations of a backbone depend on: its modules, with their settings, and what of it learns."""
+    learns = [(name, p.shape, p.requires_grad) for name, p in networks.backbone.named_parameters()]
+    return repr(networks.backbone), [networks.backbone.out_indices, *learns]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS)
-def test_operations_of_a_step(name: str) -> None:
-    case = read_case(["--config", f"{name}.yaml"])
-    networks = empty_networks(case.module, checkpointing=False, head_checkpointing="none")
-    flops = training_flops(networks, case.launch.image_size)
+def test_operations_of_a_step(name: str, counted: dict[str, TrainingFlops]) -> None:
+    flops = counted[name]
     assert flops.backbone / 1e12 == pytest.approx(BACKBONE + SHARED.get(name, 0.0), abs=2e-3)
     assert {key: value / 1e12 for key, value in flops.heads.items()} == pytest.approx(HEADS[name], abs=1e-3)
 

@@ -92,6 +92,7 @@ def job(config: str, root: Path | None, runs: Path, name: str, ranks: int, *opti
     arguments += ["--data.num_workers", 0, "--data.batch_size", 4 // ranks]
     arguments += ["--trainer.accelerator", "cpu", "--trainer.devices", ranks, "--trainer.max_steps", STEPS]
     arguments += ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+    arguments += ["--pictures.num_samples", 0]
     arguments += ["--trainer.limit_val_batches", 0, "--trainer.callbacks", json.dumps(callbacks)]
     arguments += ["--output", runs / name, *options]
     return [str(argument) for argument in arguments]

@@ -7,13 +7,16 @@ import contextlib
 import json
 import multiprocessing
 import os
+import runpy
 import socket
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import lightning as L
@@ -28,6 +31,7 @@ STEPS = 20
 PRELOADED = [
     "sapiens2_lit.cli.fit", "sapiens2_lit.heads", "sapiens2_lit.datamodules", "processes",
     "albumentations", "peft", "torch.utils.tensorboard",
+    "s3fs", "PIL.GifImagePlugin", "sapiens2_lit.backbones.timm",  # by Lightning, for TensorBoard, for class paths
 ]  # fmt: skip
 
 
@@ -190,3 +194,78 @@ def run_job(job: Job) -> int:
 
         traceback.print_exc()
         return 1
+
+
+@dataclass
+class Command:
+    """A process in a group of its own, as a shell starts it, but with everything imported; its output is in `log`."""
+
+    process: ForkServerProcess
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def printed(self) -> str:
+        return self.log.read_text()
+
+    def wait(self, timeout: float = 900) -> int:
+        """The exit status; negative for a signal that ended it.
+
+        Raises:
+            TimeoutError: with what was printed.
+        """
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            self.process.kill()
+            raise TimeoutError(f"it did not end within {timeout} s:\n{self.printed()}")
+        return self.process.exitcode
+
+
+def start_command(args: Job, log: Path) -> Command:
+    """Start `sapiens2-lit ARGS`; ranks that Lightning starts for it are commands of their own."""
+    return start_apart(be_command, args, log)
+
+
+def start_script(path: Path, args: Job, log: Path) -> Command:
+    """Start `python PATH ARGS`."""
+    return start_apart(be_script, [str(path), *args], log)
+
+
+def start_apart(work: Callable[[Job], int], args: Job, log: Path) -> Command:
+    log.touch()
+    process = server().Process(target=be_apart, args=(work, args, log))
+    process.start()
+    return Command(process, log)
+
+
+def be_apart(work: Callable[[Job], int], args: Job, log: Path) -> None:
+    os.setsid()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    with log.open("ab", buffering=0) as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1, closefd=False) for stream in (1, 2))
+    sys.exit(work(args))
+
+
+def be_command(args: Job) -> int:
+    from sapiens2_lit.cli.main import main
+
+    command = sys.modules["__main__"] = ModuleType("__main__")  # by which Lightning starts other ranks
+    command.__spec__ = find_spec("sapiens2_lit.__main__")
+    sys.argv = ["sapiens2-lit", *args]
+    return main(args)
+
+
+def be_script(args: Job) -> int:
+    sys.argv = args
+    sys.path.insert(0, str(Path(args[0]).parent))
+    try:
+        runpy.run_path(args[0], run_name="__main__")
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return 0

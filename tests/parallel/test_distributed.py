@@ -1,12 +1,10 @@
 """Two real processes train and measure as one does."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from helpers import QUIET, scalars
+from processes import start_command
 
 from sapiens2_lit.cli.main import main
 
@@ -28,11 +26,8 @@ def measured(output: Path) -> dict[str, float]:
 def test_two_processes_train_and_measure_as_one(figures: Path, tmp_path: Path) -> None:
     assert main(command(tmp_path / "one", figures, "--data.batch_size", "4")) == 0
     ddp = ["--data.batch_size", "2", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
-    called = [sys.executable, "-m", "sapiens2_lit", *command(tmp_path / "two", figures, *ddp)]
-    done = subprocess.run(
-        called, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
+    run = start_command(command(tmp_path / "two", figures, *ddp), tmp_path / "log")
+    assert run.wait() == 0, run.printed()
     one, two = measured(tmp_path / "one"), measured(tmp_path / "two")
     assert one.keys() == two.keys() >= {"val/pose/AP", "val/pose/PCK@0.1", "val/pose/mse", "val/score"}
     assert two == pytest.approx(one, abs=1e-5)

@@ -88,9 +88,9 @@ def test_a_subject_in_two_splits(people: Path, monkeypatch: pytest.MonkeyPatch) 
     [
         (["nowhere.safetensors"], "nowhere.safetensors: no such file or folder; expected a hub id"),
         (["random:nani"], "did you mean random:nano"),
-        (["a=random:nano", "a=random:pico"], "'a' is there 2 times"),
-        (["random:nano", "random:nano"], "'random:nano' is there 2 times; .* first=random:nano"),
-        (["pixels=random:nano"], "'pixels' is that of a row which every table has"),
+        (["a=random:nano", "a=random:pico"], "'a' occurs 2 times"),
+        (["random:nano", "random:nano"], "'random:nano' occurs 2 times; .* first=random:nano"),
+        (["pixels=random:nano"], "'pixels' is reserved for a row that every table has"),
         ([], "found none"),
     ],
 )

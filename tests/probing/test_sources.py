@@ -34,9 +34,9 @@ def test_the_licence_of_weights_is_said_before_anything_is_computed(
     sources = read_sources({"mine": backbone, "fresh": "random:test"}, SIZE)
     with caplog.at_level("INFO"):
         make_rows(sources, random_row(sources[0], None, SIZE), SIZE)
-    said = [one for one in caplog.messages if "licence" in one]
+    said = [one for one in caplog.messages if "license" in one]
     assert len(said) == 1
-    assert said[0].startswith("mine: licence of the backbone's weights: CC BY-NC 4.0")
+    assert said[0].startswith("mine: license of the backbone's weights: CC BY-NC 4.0")
     assert "no commercial use" in said[0]
 
 

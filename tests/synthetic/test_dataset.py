@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sapiens2_lit.errors import SettingError
+from sapiens2_lit.synthetic.dataset import dataset
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
 from sapiens2_lit.synthetic.dataset.files import sole_writer
 from sapiens2_lit.synthetic.dataset.manifest import GENERATOR, Settings
@@ -72,6 +73,43 @@ def test_annotations_and_splits_agree(made: Path) -> None:
     assert sorted(seen) == [f"{i:06d}" for i in range(NUM)]
 
 
+def test_parts_in_any_order_leave_the_same_bytes(made: Path, tmp_path: Path) -> None:
+    for index in (3, 1, 2):
+        assert not (tmp_path / "parts" / "splits").exists()
+        part = (index, 3)
+        assert (
+            make_dataset(tmp_path / "parts", NUM, SETTINGS, workers=1, progress=False, part=part) == NUM // 3
+        )
+    assert contents(tmp_path / "parts") == contents(made)
+
+
+def test_parts_and_whole_datasets_keep_each_other_out(tmp_path: Path) -> None:
+    part = sole_writer(tmp_path, part=True)
+    refused = pytest.raises(SettingError, match="another process is generating")
+    with part, sole_writer(tmp_path, part=True), refused, sole_writer(tmp_path):
+        pass
+    with sole_writer(tmp_path), pytest.raises(SettingError, match="another process"):
+        make_dataset(tmp_path, 4, SETTINGS, part=(1, 2))
+
+
+def test_an_interrupted_part_removes_its_own_unfinished_files_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "masks").mkdir()
+    own, other = (tmp_path / "masks" / f".00000{index}.png.unfinished" for index in (2, 1))
+
+    def interrupted(root: Path, index: int, settings: Settings) -> None:
+        own.touch()
+        other.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dataset, "make_sample", interrupted)
+    monkeypatch.setattr(dataset, "read_manifest", lambda root: None)
+    with pytest.raises(KeyboardInterrupt):
+        make_dataset(tmp_path, 4, SETTINGS, workers=1, progress=False, part=(1, 2))
+    assert other.exists() and not own.exists()
+
+
 @pytest.mark.slow
 def test_processes_do_not_change_a_byte(made: Path, tmp_path: Path) -> None:
     make_dataset(tmp_path / "parallel", NUM, SETTINGS, workers=2, progress=False)
@@ -127,7 +165,7 @@ def test_a_damaged_record_is_named(made: Path, tmp_path: Path, text: str) -> Non
 def test_two_processes_do_not_write_to_one_folder(made: Path, tmp_path: Path) -> None:
     pytest.importorskip("fcntl", reason="no locks on this system")
     root = copy(made, tmp_path)
-    expected = "another process is generating people there: wait for it"
+    expected = "another process is generating people here: wait for it"
     with sole_writer(root), pytest.raises(SettingError, match=expected):
         make(root, NUM + 1)
     assert make(root) == 0
@@ -147,7 +185,7 @@ def test_a_dataset_that_grows_keeps_its_splits(made: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("num", "changed", "expected"),
     [
-        (NUM, {"seed": 4}, "`seed` was --seed 3, now --seed 4 is asked for: go on with --seed 3"),
+        (NUM, {"seed": 4}, "`seed` was --seed 3, now --seed 4 is given: continue with --seed 3"),
         (NUM, {"size": (32, 48)}, "`size` was --size 48 32, now --size 32 48"),
         (NUM, {"people": (1, 2)}, "`people` was --people 1, now --people 1 2"),
         (
@@ -237,7 +275,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, workers: int) -
     (root / "images").rmdir()
     (root / "images").write_text("a file where a folder should be")
     with pytest.raises(
-        SettingError, match=r"images/00000[0-3].jpg cannot be written: .*the same command goes on"
+        SettingError, match=r"images/00000[0-3].jpg cannot be written: .*the same command continues"
     ):
         make_dataset(root, 4, SETTINGS, workers=workers, progress=False)
 

@@ -17,7 +17,7 @@ def test_a_stopped_generation_is_to_be_finished(tmp_path: Path, module: type) ->
     root = tmp_path / "my people"
     write_manifest(root, SETTINGS, 0)
     make_sample(root, 0, SETTINGS)
-    with pytest.raises(DataError, match="was stopped here, or is still at work") as caught:
+    with pytest.raises(DataError, match="was stopped, or is still running") as caught:
         module(str(root)).setup("fit")
     assert f"sapiens2-lit synth '{root}' --num NUMBER --size 48 32" in str(caught.value)
     assert "--tasks pose depth" in str(caught.value)

@@ -1,12 +1,11 @@
 """Small batches make the gradients of one large one, for every task, though labels are unequal and batches, too."""
 
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import start_script
 from torch import nn
 
 from sapiens2_lit.training.step_images import StepImages
@@ -16,11 +15,11 @@ SCRIPT = runpy.run_path(str(PATH))
 
 
 @pytest.fixture(scope="module")
-def table() -> dict[str, dict[str, float]]:
+def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]]:
     """By task and way to make the step, the largest difference of a gradient."""
-    done = subprocess.run([sys.executable, str(PATH)], capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr
-    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    script = start_script(PATH, [], tmp_path_factory.mktemp("big_batch") / "log")
+    assert script.wait() == 0, script.printed()
+    rows = [line.strip("| ").split(" | ") for line in script.printed().splitlines() if line.startswith("| ")]
     return {row[0]: dict(zip(rows[0][1:], map(float, row[1:]), strict=True)) for row in rows[1:]}
 
 

@@ -157,7 +157,7 @@ def test_a_step_without_an_equal_is_named():
     def sharpen(pixels, rng):
         return pixels
 
-    with pytest.raises(SettingError, match=r"augment.on_device: function can be done in the loader alone"):
+    with pytest.raises(SettingError, match=r"augment.on_device: function can only run in the loader"):
         device_steps((sharpen,))
 
 

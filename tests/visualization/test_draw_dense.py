@@ -45,12 +45,14 @@ def test_without_a_value_the_image_is_darkened(image: np.ndarray) -> None:
     assert (draw_depth(image, np.zeros(SIZE)) == 25).all()
 
 
-def test_near_is_red_and_far_is_blue_whatever_the_unit(image: np.ndarray) -> None:
+def test_near_is_yellow_and_far_is_violet_whatever_the_unit(image: np.ndarray) -> None:
     depth = np.linspace(1, 5, SIZE[1])[None].repeat(SIZE[0], axis=0)
     picture = draw_depth(image, depth).astype(int)
     assert (picture[:, 2, 0] > picture[:, 2, 2]).all()
     assert (picture[:, -3, 2] > picture[:, -3, 0]).all()
     assert (draw_depth(image, 1000 * depth) == picture).all()
+    light = picture @ np.array([0.299, 0.587, 0.114])  # colors tell near from far without their hues
+    assert (np.diff(light[0]) < 0.5).all() and light[0, 0] > 150 > 50 > light[0, -1]
     few = depth.copy()
     few[0, 0] = 1e6  # one outlier does not take the colors from the rest
     assert np.abs(draw_depth(image, few)[1:].astype(int) - picture[1:]).max() < 40

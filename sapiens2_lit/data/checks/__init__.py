@@ -1,4 +1,4 @@
-"""Checks of labels: what is wrong with a dataset, how bad it is and what to do about it."""
+"""Checks of labels: what is wrong with a dataset, how bad it is and how to correct it."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What intrinsics say, and checks of it."""
+"""Facts about intrinsics, and checks of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class CameraLabels(LabelFiles[CameraFacts]):
 
 
 class StretchedPixels(Check[CameraLabels]):
-    """Focal lengths that make pixels far from square, as where width and height were exchanged."""
+    """Focal lengths that make pixels far from square, as if width and height were exchanged."""
 
     name = "stretched_pixels"
     looks_at = CameraLabels
@@ -46,10 +46,10 @@ class StretchedPixels(Check[CameraLabels]):
         ratio = float(np.median([one.facts.fx / one.facts.fy for one in odd]))
         yield self.finding(
             subject,
-            f"fx is {ratio:.2g} times fy: pixels would be far from square, as where width and height were exchanged "
+            f"fx is {ratio:.2g} times fy: pixels would be far from square; perhaps width and height were exchanged "
             "when focal lengths were scaled",
-            "fx is in pixels of the width, fy of the height; cameras have about the same of both, unless the image was "
-            "stretched",
+            "check the camera files: fx is in pixels of the width, fy of the height; both are about equal, unless the "
+            "image was stretched",
             count=len(odd),
             total=len(looked),
             examples=(one.example(f"fx {one.facts.fx:g}, fy {one.facts.fy:g}") for one in odd),

@@ -1,4 +1,4 @@
-"""What a check is: a small class that looks at one kind of subject and reports findings."""
+"""The base of checks: a check is a small class that examines one kind of subject and reports findings."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,14 +9,16 @@ from sapiens2_lit.data.checks.finding import Example, Finding, Severity, first_e
 
 
 class Subject(Protocol):
-    """What checks look at: the labels of one file or folder, the images of one split, all splits.
+    """A thing to check: the labels of one file or folder, the images of one split, or all splits.
 
     Attributes:
-        where: what messages call it, such as "train (annotations/train.json)".
+        where: name of the subject in messages, such as "train (annotations/train.json)".
     """
 
     @property
-    def where(self) -> str: ...
+    def where(self) -> str:
+        """Name of the subject in messages."""
+        ...
 
 
 S = TypeVar("S", bound=Subject)
@@ -25,16 +27,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many files a check may open.
+    """Number of files that a check may open.
 
     Attributes:
-        limit: the largest number of files; None for all of them.
+        limit: the largest number of files; None for all files.
     """
 
     limit: int | None = None
 
     def pick(self, items: Sequence[T]) -> list[T]:
-        """Evenly spaced items, first and last included, at most `limit`; the same ones at every call."""
+        """Return at most `limit` evenly spaced items, with the first and the last; the same ones at every call."""
         count = len(items)
         if self.limit is None or count <= self.limit:
             return list(items)
@@ -46,14 +48,14 @@ class Sampling:
 class Check(ABC, Generic[S]):
     """One kind of fault.
 
-    A subclass says what it looks at and yields one finding for each fault that it sees; nothing where all is well.
+    A subclass names the class of its subjects and yields one finding for each fault, and nothing for correct data.
 
     Attributes:
-        name: what `data.allow` and reports call it: words joined by underscores.
-        looks_at: the class of the subjects that it is given.
-        severity: of its findings, unless `finding` is told another.
-        can_be_meant: whether data with its findings can be right all the same.
-        quick: whether `fit` runs it before the first step; others run in `check` alone.
+        name: name in `data.allow` and in reports: words joined by underscores.
+        looks_at: the class of its subjects.
+        severity: of its findings, unless `finding` gets another one.
+        can_be_meant: whether data with such findings can still be correct.
+        quick: whether `fit` runs it before the first step; other checks run only in `check`.
     """
 
     name: ClassVar[str]
@@ -68,7 +70,7 @@ class Check(ABC, Generic[S]):
 
         Args:
             subject: an instance of `looks_at`.
-            sampling: which files may be opened; what is in memory is looked at as a whole.
+            sampling: which files may be opened; data in memory are examined as a whole.
         """
 
     def finding(
@@ -82,7 +84,7 @@ class Check(ABC, Generic[S]):
         examples: Iterable[Example] = (),
         severity: Severity | None = None,
     ) -> Finding:
-        """Make a finding of this check in `subject`; of the examples the first five are kept."""
+        """Make a finding of this check in `subject`; it keeps the first five examples."""
         return Finding(
             check=self.name,
             severity=severity or self.severity,

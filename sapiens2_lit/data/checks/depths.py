@@ -1,4 +1,4 @@
-"""What depth and points hold, and checks of it: pixels without measurement, filled backgrounds, units."""
+"""Facts about depth and points, and checks of them: pixels without measurement, filled backgrounds, units."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from sapiens2_lit.data.checks.finding import Finding
 from sapiens2_lit.data.checks.label_files import LabelFiles
 from sapiens2_lit.data.checks.sentinels import is_sentinel
 
-_USUAL = (0.25, 50.0)  # meters of the median of photographs of people
-_LEAST_FLAT = 0.1  # share of a picture's depth that is its farthest value, of a filled background
-_GAP = 1.5  # times what lies before it
+_USUAL = (0.25, 50.0)  # meters: usual median depth in photographs of people
+_LEAST_FLAT = 0.1  # least share of a picture's depth at its farthest value that suggests a filled background
+_GAP = 1.5  # the background is so many times as far as the farthest other depth
 _SAME = 1e-3  # relative
-_FEWEST = 3  # files that share a value not by chance
+_FEWEST = 3  # least number of files that share a value by more than chance
 
 
 @dataclass(frozen=True)
 class DepthFacts:
-    """What a file of depth holds.
+    """Facts about one depth file.
 
     Attributes:
-        counted: share of the pixels that count.
-        sentinel: share that hold the largest number of a format, and do not count.
+        counted: share of valid pixels.
+        sentinel: share of pixels with the largest number of a format, which are invalid.
         sentinel_value: that number, 0 if there is none.
-        far: share that lie beyond the farthest distance that counts.
-        median: of the depths that count, in meters; NaN if none does.
-        farthest: of the depths that count; NaN if none does.
-        farthest_share: of the depths that count, how many are the farthest one exactly.
-        before: the farthest of the others; NaN if there is none.
+        far: share of pixels beyond the farthest valid distance.
+        median: of the valid depths, in meters; NaN if there is none.
+        farthest: of the valid depths; NaN if there is none.
+        farthest_share: share of the valid depths that equal the farthest one.
+        before: the farthest of the other depths; NaN if there is none.
         floats: whether the file holds floats.
     """
 
@@ -60,12 +60,12 @@ class DepthLabels(LabelFiles[DepthFacts]):
 def measure_depth(
     values: npt.NDArray[Any], depth: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_]
 ) -> DepthFacts:
-    """The facts of one picture.
+    """Measure the facts of one picture.
 
     Args:
-        values: (h, w) as the file holds them.
-        depth: (h, w) in meters, or relative.
-        valid: (h, w) where it counts.
+        values: 2-D (h, w) as in the file.
+        depth: 2-D (h, w) in meters, or relative.
+        valid: 2-D (h, w) bool.
     """
     none = is_sentinel(values)
     with np.errstate(invalid="ignore"):
@@ -89,7 +89,7 @@ def measure_depth(
 
 
 class UnmeasuredDepth(Check[DepthLabels]):
-    """Pixels whose number stands for "nothing measured" or lies beyond all people: they do not count."""
+    """Pixels whose number means "nothing measured" or lies beyond all people: they are ignored."""
 
     name = "unmeasured_depth"
     looks_at = DepthLabels
@@ -104,7 +104,7 @@ class UnmeasuredDepth(Check[DepthLabels]):
             yield self.finding(
                 subject,
                 f"{share:.1%} of the pixels hold {', '.join(f'{number:g}' for number in numbers[:3])}, the largest "
-                "number of a format, and do not count",
+                "number of a format, and are ignored",
                 count=len(marked),
                 total=len(looked),
                 examples=(one.example(f"{one.facts.sentinel:.0%}") for one in marked),
@@ -115,7 +115,7 @@ class UnmeasuredDepth(Check[DepthLabels]):
             limit = "10 000 times the nearest twentieth" if subject.relative else "100 m"
             yield self.finding(
                 subject,
-                f"{share:.1%} of the pixels are farther than {limit} and do not count",
+                f"{share:.1%} of the pixels are farther than {limit} and are ignored",
                 count=len(far),
                 total=len(looked),
                 examples=(one.example(f"{one.facts.far:.0%}") for one in far),
@@ -123,7 +123,7 @@ class UnmeasuredDepth(Check[DepthLabels]):
 
 
 class FlatDepth(Check[DepthLabels]):
-    """The same farthest depth in every file, behind people: a background that was filled, and is taught."""
+    """The same farthest depth behind people in every file: a background that was filled, and is learned."""
 
     name = "flat_depth"
     looks_at = DepthLabels
@@ -141,13 +141,13 @@ class FlatDepth(Check[DepthLabels]):
         values = np.array([one.facts.farthest for one in flat])
         usual = float(np.median(values))
         if np.mean(np.abs(values - usual) <= _SAME * usual) < 0.8:
-            return  # walls of one picture each
+            return  # each picture has another wall
         share = float(np.median([one.facts.farthest_share for one in flat]))
         unit = "" if subject.relative else " m"
         yield self.finding(
             subject,
             f"{share:.0%} of a picture's depth is exactly {usual:g}{unit}, far behind the rest, in {len(flat)} files: "
-            "a background that was filled counts as a surface",
+            "a background that was filled is used as a surface",
             "write 0 or NaN where there is no depth, or give data.valids",
             count=len(flat),
             total=len(looked),
@@ -156,7 +156,7 @@ class FlatDepth(Check[DepthLabels]):
 
 
 class DepthUnit(Check[DepthLabels]):
-    """Distances that photographs of people do not have: most likely another unit."""
+    """Distances that are unusual in photographs of people: probably another unit."""
 
     name = "depth_unit"
     looks_at = DepthLabels
@@ -173,7 +173,7 @@ class DepthUnit(Check[DepthLabels]):
             subject,
             f"the median depth of most pictures is about {middle:.2g} m, expected {_USUAL[0]:g} to {_USUAL[1]:g} m for "
             "people",
-            "set data.unit to the metres of one unit of the files, or data.relative to true where there is no unit",
+            "set data.unit to the meters of one unit of the files, or data.relative to true if there is no unit",
             count=len(odd),
             total=len(looked),
             examples=(one.example(f"median {one.facts.median:.3g} m") for one in odd),
@@ -181,7 +181,7 @@ class DepthUnit(Check[DepthLabels]):
 
 
 class StretchedDepth(Check[DepthLabels]):
-    """Depth that was stretched to 0..1 picture by picture: it is no distance in meters."""
+    """Depth that was stretched to 0..1 in each picture: it is no distance in meters."""
 
     name = "stretched_depth"
     looks_at = DepthLabels
@@ -195,7 +195,7 @@ class StretchedDepth(Check[DepthLabels]):
             subject,
             f"the farthest depth is 1 in {len(stretched)} of {len(looked)} files: each seems to be stretched to 0..1, "
             "which is no distance in meters",
-            "set data.relative (and that of the head) to true, if larger is farther",
+            "set data.relative (and relative of the head) to true, if larger is farther",
             count=len(stretched),
             total=len(looked),
             examples=(one.example(f"farthest {one.facts.farthest:g}") for one in stretched),

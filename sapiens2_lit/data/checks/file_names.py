@@ -1,4 +1,4 @@
-"""What is on disk where an annotation file names an image that is not."""
+"""Find the file on disk that an annotation file means by a wrong image name."""
 
 import re
 import unicodedata
@@ -10,16 +10,16 @@ from pathlib import Path
 
 from sapiens2_lit.data.shards.files import walk
 
-_MOST_FILES = 500_000  # looked at; beyond, a hint is not worth the time
+_MOST_FILES = 500_000  # files to look at; more are not worth the time for a hint
 
 
 @dataclass(frozen=True)
 class Hint:
-    """What is there instead of a missing file.
+    """A hint about a missing file.
 
     Attributes:
-        text: to append to a message; empty if nothing is near.
-        remedy: the setting or command that mends it; empty if there is none.
+        text: to append to a message; empty if there is no similar file.
+        remedy: the setting or command that corrects it; empty if there is none.
     """
 
     text: str = ""
@@ -27,7 +27,7 @@ class Hint:
 
 
 class NamesOnDisk:
-    """The names of all files under a folder, asked for once.
+    """The names of all files under a folder, read once.
 
     Args:
         folder: of images.
@@ -38,7 +38,7 @@ class NamesOnDisk:
 
     @cached_property
     def names(self) -> list[str]:
-        """Paths of all files, relative to the folder, hidden ones left out."""
+        """Paths of all files, relative to the folder, without hidden ones."""
         return sorted(islice(_walk(self.folder), _MOST_FILES))
 
     @cached_property
@@ -55,18 +55,18 @@ class NamesOnDisk:
 
     @cached_property
     def _beside(self) -> dict[str, str]:
-        """The files beside the folder, by their last part; relative to the folder that both are in."""
+        """Return the files beside the folder, by the last part of their names; relative to the common parent."""
         if self.folder.resolve().parent == self.folder.resolve():
             return {}
         files = islice(_walk(self.folder.parent, self.folder), _MOST_FILES)
         return {_last(name).casefold(): name for name in files}
 
     def same_letters(self, name: str) -> str | None:
-        """The file whose name has the same letters in another Unicode form, composed or decomposed."""
+        """Return the file whose name has the same letters in another Unicode form, composed or decomposed."""
         return self._by_letters.get(unicodedata.normalize("NFC", name))
 
     def hint(self, name: str) -> Hint:
-        """What is there instead of `name`, which is not.
+        """Return a hint which file may be meant by `name`, which does not exist.
 
         Args:
             name: as in the annotation file, relative to the folder or not.
@@ -104,7 +104,7 @@ class NamesOnDisk:
 
 
 def _walk(folder: Path, without: Path | None = None) -> Iterator[str]:
-    """Paths of files under a folder, relative to it; hidden ones and those of another folder are left out."""
+    """Yield paths of files under a folder, relative to it, without hidden files and without another folder."""
     for parent, folders, files in walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and parent / name != without]
         start = parent.relative_to(folder)
@@ -113,8 +113,8 @@ def _walk(folder: Path, without: Path | None = None) -> Iterator[str]:
 
 AS_ON_DISK = "write `file_name` in the annotation file as it is on disk"
 RENAME = (
-    "names are relative to data.images: write `file_name` as it is on disk; where no name of the file is there as it "
-    "stands, all are looked for by their ends"
+    "names are relative to data.images: write `file_name` as it is on disk. If no name exists as written, "
+    "all names are looked up by the ends of their paths"
 )
 
 

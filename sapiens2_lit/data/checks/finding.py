@@ -19,7 +19,7 @@ class Example:
         file: the annotation file, image or label file.
         entry: what in it, such as "annotation 17" or "image 3"; empty for the whole file.
         field: the field of that entry, such as "bbox"; empty if there is none.
-        found: the value that is there, in words; empty if the file as a whole is meant.
+        found: the found value, in words; empty if the finding is about the whole file.
         image: the photograph to show, where it is another file than `file`.
         other: a photograph to show beside it, such as the same one of another split.
     """
@@ -45,11 +45,11 @@ class Finding:
         check: the check's name, which `data.allow` takes.
         severity: note, warning or error.
         message: one sentence on what was found, with numbers.
-        remedy: the setting or command that mends it; empty for notes that need none.
-        count: how many entries are affected.
-        total: of how many that were looked at.
-        examples: up to five of them.
-        where: what was looked at, such as "train (annotations/train.json)".
+        remedy: the setting or command that corrects it; empty for notes that need none.
+        count: number of affected entries.
+        total: how many were examined.
+        examples: up to five affected entries.
+        where: the subject, such as "train (annotations/train.json)".
         can_be_meant: whether data can be right all the same, so that `data.allow` is worth a word.
         allowed: `data.allow` names the check, so that it neither stops nor warns.
     """
@@ -76,17 +76,17 @@ class Finding:
         return self.severity == "warning" and not self.allowed
 
     def as_dict(self) -> dict[str, Any]:
-        """The finding for JSON."""
+        """Return the finding for JSON."""
         return asdict(self)
 
 
 def first_examples(examples: Iterable[Example]) -> tuple[Example, ...]:
-    """At most five of the examples; the rest is not made."""
+    """Return at most five of the examples; further ones are not made."""
     return tuple(islice(examples, MAX_EXAMPLES))
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """A number and its noun, such as "1 person" or "3 people".
+    """Return a number and its noun, such as "1 person" or "3 people".
 
     Args:
         number: how many.

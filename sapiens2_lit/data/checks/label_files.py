@@ -1,4 +1,4 @@
-"""Label files as checks look at them: each is read and measured once, whatever the number of checks."""
+"""Label files for checks: each is read and measured once for all checks."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -14,19 +14,19 @@ from sapiens2_lit.errors import DataError
 F = TypeVar("F")
 
 _EVALUATION_SHARE = (
-    4  # of a sample, as many files of validation and test are looked at, made as those of training
+    4  # checks of validation and test open a quarter of the sample, because one process made all labels
 )
-_MOST_THREADS = 4  # decoding releases the interpreter; each holds one picture's labels
+_MOST_THREADS = 4  # decoding releases the interpreter lock; each thread holds one picture's labels
 
 
 @dataclass(frozen=True)
 class Looked(Generic[F]):
-    """What was measured in one label file.
+    """The measurement of one label file.
 
     Attributes:
         file: of the label.
         image: its photograph.
-        facts: what was measured.
+        facts: the measured facts.
     """
 
     file: Path
@@ -34,7 +34,7 @@ class Looked(Generic[F]):
     facts: F
 
     def example(self, found: str, field: str = "") -> Example:
-        """This file as an example of a finding."""
+        """Return this file as an example of a finding."""
         return Example(str(self.file), field=field, found=found, image=str(self.image))
 
 
@@ -43,12 +43,12 @@ class LabelFiles(Generic[F]):
     """The label files of one kind and one split.
 
     Args:
-        where: what messages call them.
-        files: one of each image.
+        where: name in messages.
+        files: one for each image.
         images: their photographs, in the same order.
-        measure: the facts of the file at a place of that order; raises DataError where it cannot be read.
-        skip_bad: whether `data.on_bad` is `skip`, so that files that cannot be read do not stop.
-        training: whether they are trained on.
+        measure: returns the facts of the file at a place; raises DataError if it cannot be read.
+        skip_bad: whether `data.on_bad` is `skip`, so that unreadable files do not stop.
+        training: whether these files are for training.
     """
 
     where: str
@@ -60,7 +60,7 @@ class LabelFiles(Generic[F]):
     _known: dict[int, F | DataError] = field(default_factory=dict, repr=False)
 
     def looked(self, sampling: Sampling) -> list[Looked[F]]:
-        """The facts of the files that may be opened, of those that can be read."""
+        """Return the facts of the readable files among those that may be opened."""
         return [
             Looked(self.files[place], self.images[place], facts)
             for place, facts in self._measured(sampling)
@@ -68,7 +68,7 @@ class LabelFiles(Generic[F]):
         ]
 
     def broken(self, sampling: Sampling) -> list[Looked[DataError]]:
-        """The files that may be opened and cannot be read, with the reason."""
+        """Return the files that may be opened but cannot be read, with the reason."""
         return [
             Looked(self.files[place], self.images[place], facts)
             for place, facts in self._measured(sampling)
@@ -94,7 +94,7 @@ class LabelFiles(Generic[F]):
 
 
 class BrokenLabels(Check[LabelFiles[Any]]):
-    """Label files that cannot be read, or hold what no label holds."""
+    """Label files that cannot be read, or have impossible values."""
 
     name = "broken_labels"
     looks_at = LabelFiles
@@ -109,7 +109,7 @@ class BrokenLabels(Check[LabelFiles[Any]]):
         yield self.finding(
             subject,
             f"{len(broken)} of {total} files that were looked at cannot be used",
-            "Mend or remove them; --data.on_bad skip trains on the others.",
+            "Repair or remove them; --data.on_bad skip trains on the others.",
             count=len(broken),
             total=total,
             examples=(Example(str(one.facts), image=str(one.image)) for one in broken),

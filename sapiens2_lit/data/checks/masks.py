@@ -1,4 +1,4 @@
-"""What masks hold, and checks of it: codings that teach nothing, classes that never occur, palettes."""
+"""Facts about masks, and checks of them: useless value codes, classes that never occur, palettes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from sapiens2_lit.vocabularies.classes_loader import SHIPPED
 from sapiens2_lit.vocabularies.file import Color
 from sapiens2_lit.vocabularies.spelling import has_side
 
-_LEAST_IGNORED = 0.005  # of the pixels of a mask, that no border left out of the count makes up
-_MOST_ABSENT = 0.5  # of the classes of a shipped vocabulary, that a dataset of other labels lacks
+_LEAST_IGNORED = 0.005  # share of a mask's pixels: an ignored border is smaller
+_MOST_ABSENT = 0.5  # share of a shipped vocabulary's classes that a dataset with other labels lacks
 _SHOWN = 12  # classes that a message names
 
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """What a mask file holds.
+    """Facts about one mask file.
 
     Attributes:
         counts: (256,) pixels of each value in the file.
-        colors: RGB of each value that occurs, of a palette image; empty for others.
-        of_classes: the values are classes already: the file holds colors or outlines.
+        colors: RGB of each value that occurs in a palette image; empty for other images.
+        of_classes: the values are already classes: the file holds colors or outlines.
     """
 
     counts: npt.NDArray[np.int64]
@@ -40,9 +40,9 @@ class MaskLabels(LabelFiles[MaskFacts]):
     """The masks of one split.
 
     Args:
-        where, files, images, skip_bad, training: as of `LabelFiles`.
+        where, files, images, skip_bad, training: as in `LabelFiles`.
         classes: the vocabulary.
-        measure: the facts of a place.
+        measure: returns the facts of the file at a place.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class MaskLabels(LabelFiles[MaskFacts]):
         self.classes = classes
 
     def class_counts(self, facts: MaskFacts) -> npt.NDArray[np.int64]:
-        """(C + 1,) pixels of each class of a mask, and of those that do not count."""
+        """Return (C + 1,): pixels of each class of a mask, and of the ignored ones."""
         if facts.of_classes:
             return np.append(facts.counts[: self.classes.num_classes], facts.counts[IGNORED])
         lookup = self.classes.lookup().astype(np.int64)
@@ -68,17 +68,17 @@ class MaskLabels(LabelFiles[MaskFacts]):
         return found
 
     def total(self, sampling: Sampling) -> npt.NDArray[np.int64]:
-        """(C + 1,) `class_counts` of all masks that were looked at."""
+        """Return (C + 1,): the sum of `class_counts` over all masks that were opened."""
         counts = [self.class_counts(one.facts) for one in self.looked(sampling)]
         return np.sum(counts, axis=0, initial=0) + np.zeros(self.classes.num_classes + 1, dtype=np.int64)
 
 
 def measure_mask(values: npt.NDArray[np.uint8], path: Path) -> MaskFacts:
-    """The facts of a mask.
+    """Measure the facts of one mask.
 
     Args:
-        values: (h, w) as the file holds them.
-        path: the file, whose palette is asked for.
+        values: 2-D (h, w) as in the file.
+        path: the file, whose palette is read.
     """
     counts = np.bincount(values.ravel(), minlength=256).astype(np.int64)
     with path.open("rb") as file, Image.open(file) as image:
@@ -93,7 +93,7 @@ def measure_mask(values: npt.NDArray[np.uint8], path: Path) -> MaskFacts:
 
 
 class IgnoredPeople(Check[MaskLabels]):
-    """A value that does not count, where it stands for people: masks of 0 and 255."""
+    """An ignored value that stands for people: masks of 0 and 255."""
 
     name = "ignored_people"
     looks_at = MaskLabels
@@ -115,8 +115,8 @@ class IgnoredPeople(Check[MaskLabels]):
         pairs += [f"{value}: {classes.names[other]}" for value in lost]
         yield self.finding(
             subject,
-            f"the masks hold the values {', '.join(map(str, values))} alone, and {', '.join(map(str, lost))} does not "
-            f"count: only '{classes.names[only]}' is taught",
+            f"the masks hold only the values {', '.join(map(str, values))}, and {', '.join(map(str, lost))} is "
+            f"ignored: only '{classes.names[only]}' is learned",
             f"in the classes file: remap: {{{', '.join(pairs)}}}"
             + ("" if classes.num_classes == 2 else f", of classes [{classes.names[only]}, person]"),
             count=len(hit),
@@ -126,7 +126,7 @@ class IgnoredPeople(Check[MaskLabels]):
 
 
 class OneClass(Check[MaskLabels]):
-    """Masks of a single class: there is nothing to tell apart."""
+    """Masks of a single class: there is nothing to learn."""
 
     name = "one_class"
     looks_at = MaskLabels
@@ -138,7 +138,7 @@ class OneClass(Check[MaskLabels]):
         if not looked or len(present) > 1 or classes.num_classes < 2 or not subject.training:
             return
         if len(present) == 1 and any(IgnoredPeople().look(subject, sampling)):
-            return  # the reason is said there
+            return  # another check gives the reason
         what = f"only '{classes.names[present[0]]}'" if len(present) else "no class at all"
         yield self.finding(
             subject,
@@ -152,7 +152,7 @@ class OneClass(Check[MaskLabels]):
 
 
 class AbsentClasses(Check[MaskLabels]):
-    """Classes that no mask shows; a warning for one's own classes if every mask was looked at."""
+    """Classes that occur in no mask; a warning for the user's classes if every mask was opened."""
 
     name = "absent_classes"
     looks_at = MaskLabels
@@ -162,7 +162,7 @@ class AbsentClasses(Check[MaskLabels]):
         counts = subject.total(sampling)[:-1]
         absent = [classes.names[index] for index in np.flatnonzero(counts == 0)]
         if not absent or len(absent) >= classes.num_classes - 1 or not subject.training:
-            return  # all are there, or it is one class, which is another check's
+            return  # all classes occur, or one class, which another check reports
         everything = len(looked) == len(subject.files)
         own = classes.name not in SHIPPED
         most = len(absent) > _MOST_ABSENT * classes.num_classes
@@ -180,7 +180,7 @@ class AbsentClasses(Check[MaskLabels]):
 
 
 class UnpairedClasses(Check[MaskLabels]):
-    """Classes named left or right without the other: mirrored views teach the wrong side."""
+    """Classes named left or right without the other side: mirrored views teach the wrong side."""
 
     name = "unpaired_classes"
     looks_at = MaskLabels
@@ -195,7 +195,7 @@ class UnpairedClasses(Check[MaskLabels]):
         if alone:
             yield self.finding(
                 subject,
-                f"the classes {', '.join(alone)} name a side and have no partner, so that mirrored views teach them on "
+                f"the classes {', '.join(alone)} name a side and have no partner: mirrored views teach them on "
                 "the other side",
                 "name the pairs by `swaps` in the classes file, or set data.augment.flip 0 and model.flip_test false",
                 count=len(alone),
@@ -204,7 +204,7 @@ class UnpairedClasses(Check[MaskLabels]):
 
 
 class PaletteMasks(Check[MaskLabels]):
-    """Palette images whose indices mean other things from file to file, as of colored masks that were converted."""
+    """Palette images with another meaning of the indices in each file, such as converted colored masks."""
 
     name = "palette_masks"
     looks_at = MaskLabels
@@ -221,7 +221,7 @@ class PaletteMasks(Check[MaskLabels]):
             value, colors = next(iter(several.items()))
             yield self.finding(
                 subject,
-                f"{len(several)} indices have other colors in other files, such as {value}: the palettes differ, so an "
+                f"{len(several)} indices have several colors in these files, such as {value}: palettes differ, so an "
                 "index is not the same class everywhere. These are colored masks that were saved with a palette",
                 _TO_INDICES,
                 count=len(several),
@@ -231,7 +231,7 @@ class PaletteMasks(Check[MaskLabels]):
         elif wrong := _other_classes(by_value, subject.classes):
             yield self.finding(
                 subject,
-                f"the palette is not that of the classes of {subject.classes.name}: {', '.join(wrong[:3])}",
+                f"the palette differs from the colors of {subject.classes.name}: {', '.join(wrong[:3])}",
                 _TO_INDICES,
                 count=len(wrong),
                 total=len(by_value),
@@ -243,11 +243,14 @@ class PaletteMasks(Check[MaskLabels]):
             )
 
 
-_TO_INDICES = "in the classes file, give each class its `color` and say `palettes: colors` (docs/labels.md)"
+_TO_INDICES = "in the classes file, give each class its `color` and set `palettes: colors` (docs/labels.md)"
 
 
 def _other_classes(by_value: dict[int, dict[Color, Looked[MaskFacts]]], classes: Classes) -> list[str]:
-    """Indices whose color is another class's: by the classes' own colors if most are known, else by black alone."""
+    """Return indices that have another class's color.
+
+    If most colors are colors of classes, all indices are compared; else only black.
+    """
     lookup = classes.lookup()
     places = {color: index for index, color in enumerate(classes.colors)}
     pairs = [(value, color) for value, colors in by_value.items() for color in colors]

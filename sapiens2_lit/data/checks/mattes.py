@@ -1,4 +1,4 @@
-"""What mattes and albedo hold, and checks of it: trimaps, per cent, numbers of fewer bits than their format."""
+"""Facts about mattes and albedo, and checks of them: trimaps, percent, numbers with fewer bits than their format."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Finding
 from sapiens2_lit.data.checks.label_files import LabelFiles
 
-_FEW = 4  # values of a picture that is no matte; a matte of a person has all of them
-_MIDDLE = (0.02, 0.98)  # of the largest value: neither nobody nor a person
-_LEAST_MIDDLE = 0.001  # share of a trimap that is unknown, of those of people 1 to 20 %
-_SCALED_MIDDLE = 0.01  # the same of one whose borders were blurred by scaling
-_MOST_COMMON = 0.5  # share of one value among those between, where mattes have a few per cent
-_LOW = 0.4  # of 1: no matte of people stays below; 100 of 255 is 0.39
-_TOPS = {1.0: "shares", 100.0: "per cent", 255.0: "8 bits", 1023.0: "10 bits", 4095.0: "12 bits"}
-_AT_TOP = 0.98  # of the largest value of all: people are opaque somewhere, so most pictures reach it
-_FEWEST = 3  # pictures that agree not by chance
+_FEW = 4  # values of a picture that is no matte; a matte of a person has all values
+_MIDDLE = (0.02, 0.98)  # limits, relative to the largest value, between nobody and a person
+_LEAST_MIDDLE = 0.001  # share of a trimap's pixels that are unknown; it is 1 to 20 % in trimaps of people
+_SCALED_MIDDLE = 0.01  # the same for a trimap whose borders were blurred by scaling
+_MOST_COMMON = 0.5  # share of the most common value between 0 and 1; mattes have a few percent
+_LOW = 0.4  # no matte of people stays below this share of 1; 100 of 255 is 0.39
+_TOPS = {1.0: "shares", 100.0: "percent", 255.0: "8 bits", 1023.0: "10 bits", 4095.0: "12 bits"}
+_AT_TOP = 0.98  # share of the largest value over all pictures: people are opaque somewhere, so most pictures reach it
+_FEWEST = 3  # pictures that agree by more than chance
 _LOW_16 = 4095 / 65535  # 12 bits, or fewer, in 16
 
 
 @dataclass(frozen=True)
 class ShareFacts:
-    """What a file of numbers in 0..1 holds.
+    """Facts about one file of numbers in 0..1.
 
     Attributes:
-        values: those that occur, at most five of them, as the file holds them.
-        largest: as a share of 1.
-        middle: share of the pixels that are neither near 0 nor near the largest.
-        commonest: share of these that hold the commonest of their values.
+        values: values that occur, at most five, as in the file.
+        largest: the largest value, as a share of 1.
+        middle: share of the pixels that are neither near 0 nor near the largest value.
+        commonest: share of these pixels that hold their most common value.
         stored: the file's type, such as uint8.
-        top: the largest number as the file holds it.
+        top: the largest number as in the file.
     """
 
     values: tuple[float, ...]
@@ -53,10 +53,10 @@ class ColorLabels(LabelFiles[ShareFacts]):
 
 
 def measure_shares(values: npt.NDArray[Any], shares: npt.NDArray[np.floating]) -> ShareFacts:
-    """The facts of one picture.
+    """Measure the facts of one picture.
 
     Args:
-        values: as the file holds them, of any shape.
+        values: as in the file, of any shape.
         shares: the same in 0..1.
     """
     top = float(shares.max(initial=0))
@@ -72,12 +72,12 @@ def measure_shares(values: npt.NDArray[Any], shares: npt.NDArray[np.floating]) -
 
 
 def _commonest(values: npt.NDArray[Any]) -> float:
-    """The share of the commonest value."""
+    """Return the share of the most common value."""
     return float(np.unique(values, return_counts=True)[1].max() / values.size) if values.size else 0.0
 
 
 def _few_values(values: npt.NDArray[Any]) -> tuple[float, ...]:
-    """The values that occur, the first five that are found."""
+    """Return the first five values that occur."""
     found: list[float] = []
     rest = values.ravel()
     while rest.size and len(found) <= _FEW:
@@ -87,7 +87,7 @@ def _few_values(values: npt.NDArray[Any]) -> tuple[float, ...]:
 
 
 class Trimaps(Check[MatteLabels]):
-    """Trimaps in place of mattes: 0, a value for unknown, 1, and nothing between."""
+    """Trimaps in place of mattes: 0, one value for unknown, 1, and nothing between."""
 
     name = "trimaps"
     looks_at = MatteLabels
@@ -100,8 +100,8 @@ class Trimaps(Check[MatteLabels]):
             return
         yield self.finding(
             subject,
-            f"{len(trimaps)} of {len(looked)} mattes hold one value alone between nobody and a person: these are "
-            "trimaps, and their unknown part would be taught as half transparent",
+            f"{len(trimaps)} of {len(looked)} mattes have a single value between nobody and a person: these are "
+            "trimaps, and their unknown part would be learned as half transparent",
             "set data.alphas to the folder of the mattes themselves, which have all shares from 0 to 1",
             count=len(trimaps),
             total=len(looked),
@@ -117,7 +117,7 @@ class Trimaps(Check[MatteLabels]):
 
 
 class MatteRange(Check[MatteLabels]):
-    """Mattes whose largest share is far below 1: per cent, or numbers of fewer bits than the file's."""
+    """Mattes whose largest value is far below 1: percent, or numbers with fewer bits than the file's type."""
 
     name = "matte_range"
     looks_at = MatteLabels
@@ -130,7 +130,7 @@ class MatteRange(Check[MatteLabels]):
         top = max(one.facts.top for one in looked)
         at_top = [one for one in looked if one.facts.top >= _AT_TOP * top]
         if 2 * len(at_top) < len(looked) or (len(looked) < _FEWEST and top not in _TOPS):
-            return  # dim pictures, each by itself
+            return  # only some pictures are dim
         stored = looked[0].facts.stored
         full = {"uint8": 255, "uint16": 65535}.get(stored, 1)
         guess = _TOPS.get(top, "")
@@ -146,7 +146,7 @@ class MatteRange(Check[MatteLabels]):
 
 
 class ColorRange(Check[ColorLabels]):
-    """Colors of 8 or 12 bits in files of 16, which are nearly black."""
+    """Colors of 8 or 12 bits in 16-bit files, which look nearly black."""
 
     name = "color_range"
     looks_at = ColorLabels
@@ -169,7 +169,7 @@ class ColorRange(Check[ColorLabels]):
 
 
 class HardMattes(Check[MatteLabels]):
-    """Mattes of 0 and 1 alone: they teach hard borders."""
+    """Mattes of only 0 and 1: they teach hard borders."""
 
     name = "hard_mattes"
     looks_at = MatteLabels
@@ -182,14 +182,14 @@ class HardMattes(Check[MatteLabels]):
             return
         yield self.finding(
             subject,
-            f"all {len(looked)} mattes hold two values alone: they are masks, and teach borders without hair",
+            f"all {len(looked)} mattes hold only two values: they are masks, and teach borders without hair",
             count=len(hard),
             total=len(looked),
         )
 
 
 def _is_trimap(facts: ShareFacts) -> bool:
-    """Whether there is one value between nobody and a person, or hardly another, as of a trimap that was scaled."""
+    """Whether a matte has one value between nobody and a person, or nearly so, like a scaled trimap."""
     few = len(facts.values) <= _FEW and facts.middle > _LEAST_MIDDLE
     return few or (facts.middle > _SCALED_MIDDLE and facts.commonest > _MOST_COMMON)
 

@@ -1,4 +1,4 @@
-"""What normals hold, and checks of it: axes that are not the camera's, flat backgrounds."""
+"""Facts about normals, and checks of them: axes that differ from the camera's, flat backgrounds."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,28 +24,28 @@ from sapiens2_lit.data.checks.outlines import (
 
 Floats = npt.NDArray[np.floating]
 
-# Of 180 pictures of people at three sizes the right axes fit by 0.65 at least, and all others by 0.35 at most.
-_FITS = 0.45  # axes that are those of the files
-_BETTER = 0.25  # by which other axes must fit better
+# For 180 pictures of people at three sizes the right axes fit with at least 0.65, all others with at most 0.35.
+_FITS = 0.45  # least fit of the right axes
+_BETTER = 0.25  # other axes must fit better by this much
 _AWAY = 0.3  # z of a normal that faces away, even at the border of a wide view
-_MOST_AWAY = 0.05  # share of normals that may
+_MOST_AWAY = 0.05  # largest share of normals that may face away
 _MOST_TILTED = 0.35  # mean of x and y of all normals, and lean of z at outlines: within 0.03 of 0 for people
-_TILTED_FROM = 5  # pictures, over which people and cameras even out
+_TILTED_FROM = 5  # pictures from which on people and cameras average out
 _MOST_FLAT = 0.98  # above, there is nothing else that it could be the background of
-_LEAST_FLAT = 0.15  # share of a picture's normals that are one and the same, of a background
-_AROUND = 0.5  # share of the picture's border that it covers
-_SAME = 0.02  # by which equal normals differ at most: 8 bits
+_LEAST_FLAT = 0.15  # least share of a picture's normals that equal one normal, for a background
+_AROUND = 0.5  # least share of the picture's border that it covers
+_SAME = 0.02  # largest difference between equal normals: 8 bits
 
 
 @dataclass(frozen=True)
 class NormalFacts:
-    """What a file of normals holds.
+    """Facts about one file of normals.
 
     Attributes:
-        outline: which way they lean at the border of the labeled region.
+        outline: which way the normals lean at the border of the labeled region.
         away: share that faces away from the camera.
         flat: the normal (3,) that surrounds the picture, or None.
-        flat_share: how many of the normals are that one.
+        flat_share: share of the normals that equal it.
         agreement: with the normals of the depth beside them, or None.
     """
 
@@ -73,13 +73,13 @@ def measure_normals(
     agreement: Agreement | None = None,
     people: npt.NDArray[np.bool_] | None = None,
 ) -> NormalFacts:
-    """The facts of one picture.
+    """Measure the facts of one picture.
 
     Args:
-        normals: (h, w, 3) unit vectors in the camera's frame.
-        valid: (h, w) where they count.
+        normals: 3-D (h, w, 3), unit vectors in the camera's frame.
+        valid: 2-D (h, w) bool.
         agreement: with other normals of the same picture.
-        people: (h, w) where they are, if known: their outline is looked at, not that of what counts.
+        people: 2-D (h, w) bool, where people are, if known: then the outline is theirs, not the valid region's.
     """
     away = float(np.mean(normals[..., 2][valid] > _AWAY)) if valid.any() else 0.0
     flat, share = find_flat(normals, valid)
@@ -88,7 +88,7 @@ def measure_normals(
 
 
 class NormalAxes(Check[NormalLabels]):
-    """Normals in another frame, with channels exchanged or axes negated, by the outline of people."""
+    """Normals in another frame, with exchanged channels or negated axes, found by the outline of people."""
 
     name = "normal_axes"
     looks_at = NormalLabels
@@ -106,7 +106,7 @@ class NormalAxes(Check[NormalLabels]):
         across, down, facing = outline.lean[0, 0], outline.lean[1, 1], -outline.mean[2]
         yield self.finding(
             subject,
-            f"the axes are not the camera's: at the outline of people normals lean outwards by {across:+.2f} in x and "
+            f"the axes are not the camera's: at the outline of people normals lean outward by {across:+.2f} in x and "
             f"{down:+.2f} in y, and face the camera by {facing:+.2f}, expected about +0.8 each",
             advise_on_axes(outline, subject.frame),
             count=len(wrong),
@@ -116,7 +116,7 @@ class NormalAxes(Check[NormalLabels]):
 
 
 class WorldNormals(Check[NormalLabels]):
-    """Normals that face away from the camera, or all to one side: in world space, or of an object."""
+    """Normals that face away from the camera, or all to one side: in world space, or in an object's frame."""
 
     name = "world_normals"
     looks_at = NormalLabels
@@ -127,7 +127,7 @@ class WorldNormals(Check[NormalLabels]):
         outline = add_outlines(one.facts.outline for one in looked)
         best = best_axes(outline)
         if not outline.enough or (fit_of(outline, best) >= _FITS and not best.proper):
-            return  # nothing is known, or other axes fit, which is another check's
+            return  # nothing is known, or other axes fit, which another check reports
         away = [one for one in looked if one.facts.away > _MOST_AWAY]
         tilt = max(np.abs(outline.mean[:2]).max(), np.abs(outline.lean[:, 2]).max())
         tilted = tilt > _MOST_TILTED and len(looked) >= _TILTED_FROM
@@ -137,7 +137,7 @@ class WorldNormals(Check[NormalLabels]):
         share = np.median([one.facts.away for one in looked])
         yield self.finding(
             subject,
-            f"{share:.0%} of the normals of a picture face away from the camera, where nothing can be seen, and the "
+            f"{share:.0%} of the normals of a picture face away from the camera, where no surface is visible, and the "
             f"mean normal is ({x:.2f}, {y:.2f}, {z:.2f}), expected about (0, 0, -0.7): they seem to be in world space",
             "turn them into the camera's frame by the rotation of each camera, n = n @ R.T with R from world to camera",
             count=len(away) or len(looked),
@@ -147,7 +147,7 @@ class WorldNormals(Check[NormalLabels]):
 
 
 class FlatNormals(Check[NormalLabels]):
-    """One and the same normal around the picture: a background that was filled, and is taught."""
+    """One and the same normal around the picture: a background that was filled, and is learned."""
 
     name = "flat_normals"
     looks_at = NormalLabels
@@ -163,12 +163,12 @@ class FlatNormals(Check[NormalLabels]):
         same = np.abs(values - usual).max(axis=1) <= _SAME
         toward_camera = np.abs(usual - (0, 0, -1)).max() <= _SAME
         if same.mean() < 0.8 or not (toward_camera or len(flat) >= 3):
-            return  # walls of one picture each
+            return  # each picture has another wall
         shares = [one.facts.flat_share for one in flat]
         yield self.finding(
             subject,
             f"{np.median(shares):.0%} of the normals of a picture are ({_say(usual)}) around people: a background that "
-            "was filled with a color counts as a surface",
+            "was filled with a color is used as a surface",
             "write 0 (black in png) where there is no normal, or give data.valids",
             count=len(flat),
             total=len(looked),
@@ -194,9 +194,9 @@ class NormalsAgainstDepth(Check[NormalLabels]):
         wrong = [one for one in looked if _contradicts(one, best)]
         yield self.finding(
             subject,
-            f"by the depth in the folder beside them normals point elsewhere: they agree by {own:+.2f} as they are, "
+            f"the normals contradict the depth in the folder beside them: they agree by {own:+.2f} as they are, "
             f"and by {total.fit(best):+.2f} after {describe_axes(best.after_frame(subject.frame))} (1: the same)",
-            "look at data.frame and the order of the channels; or is the depth that of other pictures?",
+            "look at data.frame and the order of the channels; or does the depth belong to other pictures?",
             count=len(wrong),
             total=len(looked),
             examples=(one.example("contradicts its depth") for one in wrong),
@@ -209,7 +209,15 @@ def _contradicts(one: Looked[NormalFacts], best: Axes) -> bool:
 
 
 def find_flat(normals: Floats, valid: npt.NDArray[np.bool_]) -> tuple[Floats | None, float]:
-    """The one vector that surrounds a picture, if any, and the share of its vectors (h, w, 3) that are this one."""
+    """Return the one vector that surrounds a picture, and the share of its vectors that equal it.
+
+    Args:
+        normals: 3-D (h, w, 3).
+        valid: 2-D (h, w) bool.
+
+    Returns:
+        The vector (3,) or None, and its share in 0..1.
+    """
     flat = _surrounding(normals, valid)
     if flat is None:
         return None, 0.0
@@ -217,7 +225,12 @@ def find_flat(normals: Floats, valid: npt.NDArray[np.bool_]) -> tuple[Floats | N
 
 
 def say_flat(normals: Floats, valid: npt.NDArray[np.bool_]) -> str:
-    """A sentence on the background, for messages, if it is filled with one vector; else nothing."""
+    """Return a sentence about a background that is filled with one vector, for messages; empty if there is none.
+
+    Args:
+        normals: 3-D (h, w, 3).
+        valid: 2-D (h, w) bool.
+    """
     flat, share = find_flat(normals, valid)
     if flat is None or not _LEAST_FLAT <= share <= _MOST_FLAT:
         return ""
@@ -228,7 +241,13 @@ def say_flat(normals: Floats, valid: npt.NDArray[np.bool_]) -> str:
 
 
 def say_away(normals: Floats, valid: npt.NDArray[np.bool_], frame: str) -> str:
-    """Why most normals of a picture, read in `frame`, face away from the camera, and what to do, for messages."""
+    """Return why most normals of a picture face away from the camera, and what to do, for messages.
+
+    Args:
+        normals: 3-D (h, w, 3), read in `frame`.
+        valid: 2-D (h, w) bool.
+        frame: `data.frame`.
+    """
     filled, flat = say_flat(normals, valid), find_flat(normals, valid)[0]
     if not filled or flat is None:
         return advise_on_axes(measure_outline(normals, valid), frame)
@@ -240,7 +259,7 @@ def say_away(normals: Floats, valid: npt.NDArray[np.bool_], frame: str) -> str:
 
 
 def _surrounding(normals: Floats, valid: npt.NDArray[np.bool_]) -> Floats | None:
-    """The one normal that most of the picture's border has, or None."""
+    """Return the one normal of most of the picture's border, or None."""
     values = np.concatenate([normals[0], normals[-1], normals[1:-1, 0], normals[1:-1, -1]])
     counts = np.concatenate([valid[0], valid[-1], valid[1:-1, 0], valid[1:-1, -1]])
     if not counts.any():

@@ -1,8 +1,8 @@
-"""Which way normals lean at the outline of people: outwards, if their axes are the camera's.
+"""Find the axes of normals by the outline of people: there normals lean outward.
 
 At the outline of a closed surface the normal is at a right angle to the ray and points away from the surface. So x of
-normals goes with x of the direction out of the labeled region, y with y, and z looks at the camera everywhere. Each of
-the 48 ways to permute and negate three axes gives itself away by the way that fits.
+the normals correlates with x of the direction out of the labeled region, y with y, and z points to the camera
+everywhere. This tells which of the 48 ways to permute and negate three axes is the right one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,15 +15,15 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
 
-_LONGEST = 256  # pixels of the side that is looked at; larger pictures are thinned out
-_BLUR = 1.5  # pixels, by which the region is blurred to find the direction out of it
-_EDGE = 0.9  # of the blurred region: below, a pixel is near its border
-_LEAST_SLOPE = 0.05  # of the blurred region, of a border that has a direction
-_ENOUGH = 200  # border pixels of all pictures together, to say something
+_LONGEST = 256  # largest side in pixels; larger pictures are thinned out
+_BLUR = 1.5  # pixels: blur of the region, to find the direction out of it
+_EDGE = 0.9  # of the blurred region: a lower value is near the border
+_LEAST_SLOPE = 0.05  # of the blurred region: a border with less slope has no direction
+_ENOUGH = 200  # border pixels of all pictures together that allow a judgment
 
 
 Signs = tuple[int, int, int]
-CAMERA_FRAMES: dict[str, Signs] = {  # of `data.frame`: signs of x, y and z, seen from OpenCV's frame
+CAMERA_FRAMES: dict[str, Signs] = {  # for `data.frame`: signs of x, y and z, seen from OpenCV's frame
     "opencv": (1, 1, 1),
     "opengl": (1, -1, -1),
     "directx": (1, -1, 1),
@@ -34,11 +34,11 @@ CAMERA_FRAMES: dict[str, Signs] = {  # of `data.frame`: signs of x, y and z, see
 
 @dataclass(frozen=True)
 class Outline:
-    """Sums over the pixels at the border of labeled regions, which add up over pictures.
+    """Sums over the pixels at the border of labeled regions; sums of several pictures can be added.
 
     Attributes:
         count: border pixels.
-        products: (2, 3) of the direction out of the region (x, y) with each channel of the normals.
+        products: (2, 3) of the outward direction (x, y) with each channel of the normals.
         squares: (3,) of the channels there.
         outward: (2,) squares of the direction.
         facing: (3,) sums of the channels over all labeled pixels.
@@ -54,18 +54,18 @@ class Outline:
 
     @property
     def lean(self) -> Floats:
-        """(2, 3) in -1..1: how far each channel goes with x and y of the direction outwards; 0 where none is known."""
+        """Return (2, 3) in -1..1: how each channel correlates with x and y of the outward direction; 0 if unknown."""
         scale = np.sqrt(self.outward[:, None] * self.squares[None])
         return np.divide(self.products, scale, out=np.zeros((2, 3)), where=scale > 0)
 
     @property
     def mean(self) -> Floats:
-        """(3,) the mean normal."""
+        """Return the mean normal (3,)."""
         return self.facing / max(self.pixels, 1)
 
     @property
     def enough(self) -> bool:
-        """Whether there is border enough to say something."""
+        """Whether there are enough border pixels for a judgment."""
         return self.count >= _ENOUGH
 
 
@@ -83,22 +83,22 @@ class Axes:
 
     @property
     def proper(self) -> bool:
-        """Whether these are the axes as they stand."""
+        """Whether these axes change nothing."""
         return self == Axes()
 
     def after_frame(self, frame: str) -> "Axes":
-        """The same in terms of files whose frame was converted by the reader; a world's are turned, not told."""
+        """Return the same axes in terms of files whose frame the reader converted; world frames change nothing."""
         convert = CAMERA_FRAMES.get(frame, (1, 1, 1))
         signs = [convert[i] * self.signs[i] * convert[self.order[i]] for i in range(3)]
         return Axes(self.order, (signs[0], signs[1], signs[2]))
 
 
 def measure_outline(normals: Floats, valid: npt.NDArray[np.bool_]) -> Outline:
-    """Sums of one picture.
+    """Measure the sums of one picture.
 
     Args:
-        normals: (h, w, 3) unit vectors.
-        valid: (h, w) where they count; what touches the picture's border is no outline.
+        normals: 3-D (h, w, 3), unit vectors.
+        valid: 2-D (h, w) bool; where it touches the picture's border there is no outline.
     """
     step = -(-max(valid.shape) // _LONGEST)
     normals, valid = normals[::step, ::step], valid[::step, ::step]
@@ -119,7 +119,7 @@ def measure_outline(normals: Floats, valid: npt.NDArray[np.bool_]) -> Outline:
 
 
 def add_outlines(outlines: Iterable[Outline]) -> Outline:
-    """The sums of several pictures together."""
+    """Return the sums over several pictures."""
     total = Outline(0, np.zeros((2, 3)), np.zeros(3), np.zeros(2), np.zeros(3), 0)
     for one in outlines:
         total = Outline(
@@ -134,19 +134,19 @@ def add_outlines(outlines: Iterable[Outline]) -> Outline:
 
 
 def fit_of(outline: Outline, axes: Axes) -> float:
-    """How well axes fit an outline: the mean of what x and y lean outwards and z looks at the camera, -1..1."""
+    """Return how well axes fit an outline, -1..1: the mean lean of x and y outward and of z toward the camera."""
     (x, y, z), (sx, sy, sz) = axes.order, axes.signs
     lean, mean = outline.lean, outline.mean
     return float((sx * lean[0, x] + sy * lean[1, y] - sz * mean[z]) / 3)
 
 
 def best_axes(outline: Outline) -> Axes:
-    """The axes that fit best of all 48."""
+    """Return the axes that fit best of all 48."""
     return max(_all_axes(), key=lambda axes: fit_of(outline, axes))
 
 
 def describe_axes(axes: Axes) -> str:
-    """What to do to files so that these axes become the frame's own: a numpy expression."""
+    """Return the numpy expression that converts files to these axes."""
     order = "" if axes.order == (0, 1, 2) else f"[..., {list(axes.order)}]"
     signs = "" if axes.signs == (1, 1, 1) else f" * {axes.signs}"
     return f"n = n{order}{signs}"
@@ -154,11 +154,11 @@ def describe_axes(axes: Axes) -> str:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Sums over pixels that have normals of two kinds, which add up over pictures.
+    """Sums over pixels that have two kinds of normals; sums of several pictures can be added.
 
     Attributes:
         count: pixels.
-        products: (3, 3) of each channel of the true ones with each of the others.
+        products: (3, 3) of each channel of the true normals with each channel of the others.
     """
 
     count: int
@@ -166,27 +166,33 @@ class Agreement:
 
     @property
     def enough(self) -> bool:
-        """Whether there are pixels enough to say something."""
+        """Whether there are enough pixels for a judgment."""
         return self.count >= _ENOUGH
 
     def fit(self, axes: Axes) -> float:
-        """The mean cosine of true normals and the others on other axes, -1..1."""
+        """Return the mean cosine between true normals and the others in other axes, -1..1."""
         terms = [axes.signs[i] * self.products[i, axes.order[i]] for i in range(3)]
         return float(sum(terms) / max(self.count, 1))
 
     def best(self) -> Axes:
-        """The axes that fit best of all 48."""
+        """Return the axes that fit best of all 48."""
         return max(_all_axes(), key=self.fit)
 
 
 def measure_agreement(true: Floats, others: Floats, valid: npt.NDArray[np.bool_]) -> Agreement:
-    """Sums of one picture: unit vectors (h, w, 3) of two kinds where both count (h, w)."""
+    """Measure the sums of one picture that has two kinds of normals.
+
+    Args:
+        true: 3-D (h, w, 3), unit vectors.
+        others: 3-D (h, w, 3), unit vectors.
+        valid: 2-D (h, w), where both are valid.
+    """
     products = true[valid].astype(np.float64).T @ others[valid].astype(np.float64)
     return Agreement(int(valid.sum()), products)
 
 
 def add_agreements(agreements: Iterable[Agreement]) -> Agreement:
-    """The sums of several pictures together."""
+    """Return the sums over several pictures."""
     total = Agreement(0, np.zeros((3, 3)))
     for one in agreements:
         total = Agreement(total.count + one.count, total.products + one.products)
@@ -194,11 +200,11 @@ def add_agreements(agreements: Iterable[Agreement]) -> Agreement:
 
 
 def advise_on_axes(outline: Outline, frame: str) -> str:
-    """What seems to be wrong with normals read in `frame`, and the remedy, as a sentence for messages."""
+    """Return what seems wrong with normals read in `frame`, and the remedy, as a sentence for messages."""
     if frame not in CAMERA_FRAMES:
         return (
-            f"they are in another frame than data.frame says, '{frame}', or the extrinsics are not those of their "
-            "camera, or lead the other way (camera_to_world, world_to_camera)."
+            f"they are in another frame than data.frame says, '{frame}', or the extrinsics belong to another "
+            "camera, or have the other direction (camera_to_world, world_to_camera)."
         )
     axes = best_axes(outline)
     if not outline.enough:
@@ -217,13 +223,13 @@ def advise_on_axes(outline: Outline, frame: str) -> str:
                 f"{channels}, and the frame is '{other}'. Reverse them, n = n[..., ::-1], and set data.frame."
             )
     return (
-        f"their axes are not those of '{frame}'. At the outline of people normals point outwards if the files are "
+        f"their axes are not those of '{frame}'. At the outline of people normals point outward if the files are "
         f"converted by {describe_axes(in_file)}."
     )
 
 
 def _frame_by(signs: Signs, frame: str) -> str:
-    """The other frame whose files differ by these signs from those of `frame`; empty if there is none."""
+    """Return the frame whose files differ by these signs from files in `frame`; empty if there is none."""
     own = CAMERA_FRAMES[frame]
     found = (name for name, one in CAMERA_FRAMES.items() if name != frame and _product(one, own) == signs)
     return next(found, "")

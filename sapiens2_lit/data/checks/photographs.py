@@ -1,4 +1,4 @@
-"""Photographs: damaged ones, ones of another size than declared, turned ones, and ones that are nearly black."""
+"""Checks of photographs: damaged, of another size than declared, turned, or nearly black."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,10 @@ class Photographs:
 
     Attributes:
         where: the split and its folder or file, for messages.
-        folder: what names are relative to.
+        folder: folder that names are relative to.
         names: of the images.
-        sizes: (n, 2) declared (width, height), 0 where the labels do not say; None where they have sizes of their own.
+        sizes: (n, 2) declared (width, height), 0 if the labels do not declare it; None if labels have sizes of their
+            own.
         read: reads an image as the dataset does, or raises DataError.
         on_bad: `data.on_bad`: whether damaged images stop or are left out.
     """
@@ -39,7 +40,7 @@ class Photographs:
     on_bad: str = "error"
 
     def pick(self, sampling: Sampling) -> list[tuple[Path, tuple[int, int]]]:
-        """Paths of images that may be opened, with their declared (width, height)."""
+        """Return paths of images that may be opened, with their declared (width, height)."""
         places = sampling.pick(range(len(self.names)))
         sizes = np.zeros((len(self.names), 2), dtype=np.int64) if self.sizes is None else self.sizes
         return [
@@ -70,7 +71,8 @@ class DamagedImages(Check[Photographs]):
                 subject,
                 f"{len(bad)} of {len(picked)} images that were opened are damaged"
                 + ("; others take their places in training." if skips else "."),
-                "fetch them again" + ("" if skips else ", or leave them out by --data.on_bad skip"),
+                "download or copy them again"
+                + ("" if skips else ", or leave them out by --data.on_bad skip"),
                 count=len(bad),
                 total=len(picked),
                 examples=bad,
@@ -103,9 +105,9 @@ class WrongSizes(Check[Photographs]):
             skips = subject.on_bad == "skip"
             yield self.finding(
                 subject,
-                f"{len(bad)} of {len(picked)} images that were opened are not of the size that their annotation file "
+                f"{len(bad)} of {len(picked)} images that were opened have another size than their annotation file "
                 "says: their labels would not fit" + ("; others take their places." if skips else "."),
-                "use the images that were labelled, or correct `width` and `height`",
+                "use the images that were labeled, or correct `width` and `height`",
                 count=len(bad),
                 total=len(picked),
                 examples=bad,
@@ -114,7 +116,7 @@ class WrongSizes(Check[Photographs]):
 
 
 class TurnedImages(Check[Photographs]):
-    """Photographs that are stored turned, where nothing says for which way the labels are meant."""
+    """Photographs that are stored turned, if nothing tells which orientation the labels use."""
 
     name = "turned_images"
     looks_at = Photographs
@@ -137,8 +139,8 @@ class TurnedImages(Check[Photographs]):
             yield self.finding(
                 subject,
                 f"{len(turned)} of {len(picked)} images that were opened are stored turned, and the annotation file "
-                "declares no sizes: labels are taken as of the upright picture.",
-                "write `width` and `height` of the picture that was labelled into `images`; if its labels ignore the "
+                "declares no sizes: labels are used for the upright picture.",
+                "write `width` and `height` of the picture that was labeled into `images`; if its labels ignore the "
                 "EXIF orientation, remove that from the photographs",
                 count=len(turned),
                 total=len(picked),
@@ -147,7 +149,7 @@ class TurnedImages(Check[Photographs]):
 
 
 class TwelveBits(Check[Photographs]):
-    """Images of 16 bits that use the lowest 12 or fewer: they are read as nearly black."""
+    """16-bit images that use only the lowest 12 bits or fewer: they are read as nearly black."""
 
     name = "twelve_bits"
     looks_at = Photographs
@@ -163,7 +165,7 @@ class TwelveBits(Check[Photographs]):
                 continue
             count += 1
             if 0 < (most := int(image.max())) < _TWELVE_BITS:
-                bad.append(Example(str(path), found=f"has 16 bits, its largest value is {most}"))
+                bad.append(Example(str(path), found=f"has 16 bits, but its largest value is {most}"))
         if bad and len(bad) > 0.5 * count:
             yield self.finding(
                 subject,
@@ -188,12 +190,12 @@ class _Header:
 
 
 def _header(path: Path) -> _Header | None:
-    """Size and EXIF orientation without decoding; None where the file cannot be opened."""
+    """Return size and EXIF orientation without decoding; None if the file cannot be opened."""
     try:
         with path.open("rb") as file, Image.open(file) as image:
             orientation = image.getexif().get(_ORIENTATION, 1)
             return _Header(image.size, orientation if orientation in range(1, 9) else 1)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):  # damaged, which another check tells
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):  # damaged, which another check reports
         return None
 
 

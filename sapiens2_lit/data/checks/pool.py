@@ -1,4 +1,4 @@
-"""Pictures that a teacher has labelled, and that are validated or tested on: a student must not learn from them."""
+"""Check for pictures with predicted labels that are also validated or tested on: a student must not learn from them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from sapiens2_lit.data.checks.finding import Example, Finding
 
 @dataclass(frozen=True)
 class Pool:
-    """The pictures of a pool that are, byte for byte, held out elsewhere.
+    """The pictures with predicted labels that are, byte for byte, held out elsewhere.
 
     Attributes:
         where: for messages.
-        total: pictures of the pool that are trained on.
-        held_out: by split, `val` or that of another dataset, the pool's pictures and their twins.
+        total: number of such pictures in training.
+        held_out: by split, `val` or a split of another dataset: pairs of a picture and its twin there.
     """
 
     where: str
@@ -24,7 +24,7 @@ class Pool:
 
 
 class HeldOutInPool(Check[Pool]):
-    """A pool of pseudo-labels that holds pictures of another dataset's validation or test."""
+    """Predicted labels for pictures of another dataset's validation or test split."""
 
     name = "held_out_in_pool"
     looks_at = Pool
@@ -35,8 +35,8 @@ class HeldOutInPool(Check[Pool]):
             if pairs:
                 yield self.finding(
                     subject,
-                    f"{len(pairs)} of {subject.total} pictures that a teacher has labelled are, byte for byte, those "
-                    f"of {split}: scores on them are of pictures that were trained on.",
+                    f"{len(pairs)} of {subject.total} pictures that a teacher labeled are, byte for byte, pictures "
+                    f"of {split}: scores there would be on training pictures.",
                     "take them out of the pool and predict again; --held_out FOLDER of `predict` refuses such pictures",
                     count=len(pairs),
                     total=subject.total,

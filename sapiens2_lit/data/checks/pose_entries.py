@@ -1,4 +1,4 @@
-"""Entries of keypoint files that cannot be used, and labels that are dropped."""
+"""Checks of entries of keypoint files that cannot be used, and of labels that are dropped."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from sapiens2_lit.data.checks.pose_labels import PoseLabels
 
 
 class BadEntries(Check[PoseLabels]):
-    """Images and annotations that cannot be read as what they should be."""
+    """Images and annotations that cannot be read."""
 
     name = "bad_entries"
     looks_at = PoseLabels
@@ -35,7 +35,7 @@ class BadEntries(Check[PoseLabels]):
 
 
 class MovedImages(Check[PoseLabels]):
-    """Image names of another machine, such as a server's, that were found by their ends."""
+    """Image names from another machine, such as a server, that were found by the ends of their paths."""
 
     name = "moved_images"
     looks_at = PoseLabels
@@ -47,7 +47,7 @@ class MovedImages(Check[PoseLabels]):
         there, here = subject.notes.moved
         yield self.finding(
             subject,
-            f"image names are of another machine and were found by their ends: {there} is {here} in {subject.folder}",
+            f"image names are from another machine and were found by their ends: {there} is {here} in {subject.folder}",
             "",
             count=len(subject.file_name),
             total=len(subject.file_name),
@@ -55,7 +55,7 @@ class MovedImages(Check[PoseLabels]):
 
 
 class MostLabelsDropped(Check[PoseLabels]):
-    """More than half of the labelled people of a file teach nothing."""
+    """A file of which more than half of the labeled people are left out."""
 
     name = "most_labels_dropped"
     looks_at = PoseLabels
@@ -70,11 +70,11 @@ class MostLabelsDropped(Check[PoseLabels]):
         reasons = ", ".join(
             f"{count} {reason}"
             for reason, count in subject.skipped.items()
-            if reason != "without labelled keypoints"
+            if reason != "without labeled keypoints"
         )
         yield self.finding(
             subject,
-            f"{dropped} of {dropped + used} labelled people are left out: {reasons or 'no point is known'}.",
+            f"{dropped} of {dropped + used} labeled people are left out: {reasons or 'no point is known'}.",
             "look at the reasons above; `iscrowd: 1` leaves a person out, and so does another `category_id`",
             count=dropped,
             total=dropped + used,

@@ -1,4 +1,4 @@
-"""The labels of one COCO keypoint file as checks see them: what is in the file, and what of it is taught."""
+"""The labels of one COCO keypoint file for checks: the contents of the file, and what training uses of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,23 +16,23 @@ Index = int | np.integer[Any]
 
 @dataclass(frozen=True)
 class ReadingNotes:
-    """What the reader of a file decided, for checks to tell.
+    """Decisions of the reader of a file, for checks to report.
 
     Attributes:
-        bad: entries that cannot be used, five at most; each says what was found and expected.
-        bad_count: how many there are.
-        bad_people: how many annotations are left out for that.
-        bad_images: how many images are left out for that.
-        on_bad: `data.on_bad`, which says whether they stop.
-        hints: settings or commands that would mend bad entries.
+        bad: entries that cannot be used, five at most; each with what was found and expected.
+        bad_count: their number.
+        bad_people: number of annotations left out for that reason.
+        bad_images: number of images left out for that reason.
+        on_bad: `data.on_bad`: whether they stop.
+        hints: settings or commands that would correct bad entries.
         other_categories: annotations with keypoints of other categories, by the category's name.
         links: why the file's lines for drawing are not used; empty if they are.
-        unnamed: the file's keypoints have no names, so those of the skeleton are taken by position.
-        respelled: the file's names that are spelled otherwise in the skeleton, with the skeleton's.
+        unnamed: the file's keypoints have no names, so the skeleton's names are used by position.
+        respelled: names of the file with another spelling in the skeleton, and the skeleton's spelling.
         points_field: the field of annotations that holds the keypoints.
-        images_from: the folder of images where it is not the one of `data.images`; empty if it is.
-        renamed: image names that are in another Unicode form on disk.
-        moved: an example of an image name of another machine and what it is here; None if names are as they stand.
+        images_from: the folder of images, if it differs from `data.images`; else empty.
+        renamed: number of image names with another Unicode form on disk.
+        moved: example of an image name from another machine and its name here; None if names are as on disk.
     """
 
     bad: tuple[Example, ...] = ()
@@ -58,24 +58,24 @@ class PoseLabels:
     Attributes:
         where: the split and the file, for messages.
         path: the file.
-        folder: what image names are relative to.
-        skeleton: the vocabulary that is taught.
-        source: the file's own, in its order.
+        folder: folder that image names are relative to.
+        skeleton: the vocabulary for training.
+        source: the file's vocabulary, in its order.
         file_name: (M,) names of the images.
-        image_size: (M, 2) declared (width, height); 0 where the file does not say.
+        image_size: (M, 2) declared (width, height); 0 if the file does not declare it.
         image: (N,) index of each annotation's image.
         annotation_id: (N,).
         points: (N, S, 3) x, y, v as in the file; zeros for crowds.
-        taught: (N, S) bool, labelled points that are used.
-        box: (N, 4) x, y, width, height as in the file; NaN where it is missing.
-        area: (N,) as in the file; NaN where it is missing.
+        taught: (N, S) bool, labeled points that training uses.
+        box: (N, 4) x, y, width, height as in the file; NaN if missing.
+        area: (N,) as in the file; NaN if missing.
         made_up: (N,) bool, areas that are missing or impossible.
         crowd: (N,) bool.
-        flat: (N,) bool, labelled people whose box has no width or no height.
-        usable: (N,) bool, people that samples are made of.
+        flat: (N,) bool, labeled people whose box has no width or no height.
+        usable: (N,) bool, people that become samples.
         box_source: `label` or `keypoints`, as in `data.box`.
-        skipped: annotations that are no samples, by reason.
-        notes: what the reader decided.
+        skipped: number of annotations that are no samples, by reason.
+        notes: decisions of the reader.
     """
 
     where: str
@@ -101,31 +101,31 @@ class PoseLabels:
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
-        """(N, S) points that the file calls labelled."""
+        """Points (N, S) that are labeled in the file."""
         return np.asarray(self.points[..., 2] > 0)
 
     @property
     def people(self) -> npt.NDArray[np.bool_]:
-        """(N,) annotations with a labelled point, crowds left out."""
+        """Annotations (N,) with a labeled point, without crowds."""
         return np.asarray(self.labelled.any(axis=1) & ~self.crowd)
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
-        """(N, 2) declared (width, height) of each annotation's image."""
+        """Declared (width, height) of each annotation's image, (N, 2)."""
         return self.image_size[self.image]
 
     @property
     def columns(self) -> npt.NDArray[np.int64]:
-        """(K,) place of each of the skeleton's keypoints in the file's vocabulary, or -1."""
+        """Place of each of the skeleton's keypoints in the file's vocabulary, or -1: (K,)."""
         return np.asarray(self.skeleton.map_from(self.source))
 
     def example(self, row: Index, name: str, found: str) -> Example:
-        """An annotation as an example.
+        """Return an annotation as an example.
 
         Args:
             row: of the annotation.
             name: of the field.
-            found: what stands there, in words.
+            found: the found value, in words.
         """
         image = self.folder / str(self.file_name[self.image[row]])
         return Example(
@@ -133,10 +133,10 @@ class PoseLabels:
         )
 
     def box_text(self, row: Index) -> str:
-        """A box as it stands in the file."""
+        """Return a box as written in the file."""
         return "[" + ", ".join(f"{value:g}" for value in self.box[row]) + "]"
 
     def point_text(self, row: Index, column: Index) -> str:
-        """A point of the file with its name."""
+        """Return a point of the file with its name."""
         x, y, v = self.points[row, column].tolist()
         return f"({x:g}, {y:g}, {v:g}) for {self.source.keypoints[column]}"

@@ -1,4 +1,4 @@
-"""What keypoints are called: known ones, unknown ones, mirror partners."""
+"""Checks of keypoint names: known ones, unknown ones, mirror partners."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from sapiens2_lit.vocabularies.spelling import describe_pairs, has_side
 from sapiens2_lit.vocabularies.synonyms import match_names
 
 _SHOWN_NAMES = 20
-_ENOUGH_PEOPLE = 100  # to expect that every point occurs
-_SEVERAL_POINTS = 4  # a vocabulary of fewer may have no sides
+_ENOUGH_PEOPLE = 100  # people from which on every point should occur
+_SEVERAL_POINTS = 4  # a vocabulary of fewer points may have no sides
 
 
 @dataclass(frozen=True)
 class Mirroring:
-    """Whether training mirrors images, and by what partners.
+    """Whether and how training mirrors images.
 
     Attributes:
         where: for messages.
-        skeleton: the vocabulary that is taught.
+        skeleton: the vocabulary for training, with mirror partners.
         flip: probability of a mirror image.
     """
 
@@ -33,7 +33,7 @@ class Mirroring:
 
 
 class FewKnownPoints(Check[PoseLabels]):
-    """Files whose points are mostly unknown to the skeleton, or teach little of it."""
+    """Files whose points are mostly unknown to the skeleton, or cover little of it."""
 
     name = "few_known_points"
     looks_at = PoseLabels
@@ -51,10 +51,10 @@ class FewKnownPoints(Check[PoseLabels]):
         if unknown:
             rest = f"unknown are {_names(unknown)}"
             also = _other_words(unknown, subject.skeleton)
-            remedy = f"for points of your own: {file} (docs/pose.md); or give both the same names{also}"
+            remedy = f"for a vocabulary with these points: {file} (docs/pose.md); or give both the same names{also}"
         else:
             rest = f"the other {wanted - len(known)} have no labels here"
-            remedy = f"to predict these points alone: {file}; rows of released weights are taken over by name"
+            remedy = f"to predict only these points: {file}; rows of released weights are taken over by name"
         yield self.finding(
             subject,
             f"{len(known)} of the file's {total} points are among the {wanted} of {subject.skeleton.name}; {rest}.",
@@ -68,7 +68,7 @@ class FewKnownPoints(Check[PoseLabels]):
 
 
 class OtherCategories(Check[PoseLabels]):
-    """Labels of other categories, which are dropped whole."""
+    """Labels of other categories, which are all dropped."""
 
     name = "other_categories"
     looks_at = PoseLabels
@@ -92,7 +92,7 @@ class OtherCategories(Check[PoseLabels]):
 
 
 class NoMirrorPairs(Check[Mirroring]):
-    """Images are mirrored, and no left and right points are known: left would be taught as right."""
+    """Mirrored images without known left and right points: left would be learned as right."""
 
     name = "no_mirror_pairs"
     looks_at = Mirroring
@@ -109,7 +109,7 @@ class NoMirrorPairs(Check[Mirroring]):
             yield self.finding(
                 subject,
                 f"none of the {skeleton.num_keypoints} points of {skeleton.name} ({_names(skeleton.keypoints, 4)}) has "
-                "a mirror partner, and training and the flip test mirror images: left would be taught as right.",
+                "a mirror partner, and training and the flip test mirror images: left would be learned as right.",
                 "write `swaps: [[left, right], ...]` by names or indices into the skeleton's file, `swaps: []` if "
                 "there are none; or switch mirroring off by --data.augment.flip 0 and --model.flip_test false",
                 count=skeleton.num_keypoints,
@@ -137,7 +137,7 @@ class NoMirrorPairs(Check[Mirroring]):
 
 
 class DrawingLines(Check[PoseLabels]):
-    """Lines for drawing that do not fit the points; they do not matter to training."""
+    """Lines for drawing that do not fit the points; training does not use them."""
 
     name = "drawing_lines"
     looks_at = PoseLabels
@@ -155,7 +155,7 @@ class DrawingLines(Check[PoseLabels]):
 
 
 class NamesTaken(Check[PoseLabels]):
-    """Names that are not in the file as they are used: taken by position, spelled otherwise, of another field."""
+    """Names that differ between file and skeleton: used by position, spelled otherwise, or from another field."""
 
     name = "names_taken"
     looks_at = PoseLabels
@@ -166,7 +166,7 @@ class NamesTaken(Check[PoseLabels]):
         if notes.unnamed:
             yield self.finding(
                 subject,
-                f"the file has no names for its {count} points; those of {subject.skeleton.name} are taken, in their "
+                f"the file has no names for its {count} points; {subject.skeleton.name}'s names are used, in their "
                 "order.",
                 count=count,
                 total=count,
@@ -182,14 +182,14 @@ class NamesTaken(Check[PoseLabels]):
         if notes.points_field != "keypoints":
             yield self.finding(
                 subject,
-                f"the {count} points are taken from `{notes.points_field}`: `keypoints` has another number of them.",
+                f"the {count} points are read from `{notes.points_field}`: `keypoints` has another number of points.",
                 count=count,
                 total=count,
             )
 
 
 class PointsNeverOccur(Check[PoseLabels]):
-    """Points that the skeleton and the file have, and nobody is labelled with."""
+    """Points of skeleton and file that no person has."""
 
     name = "points_never_occur"
     looks_at = PoseLabels
@@ -205,8 +205,8 @@ class PointsNeverOccur(Check[PoseLabels]):
         yield self.finding(
             subject,
             f"{len(never)} of {(columns >= 0).sum()} points never occur among {people} people: {_names(never)}; they "
-            "are not taught.",
-            "look whether they were exported; a `skeleton` without them trains the others alone"
+            "are not learned.",
+            "check whether they were exported; a `skeleton` without them trains only the others"
             if people >= _ENOUGH_PEOPLE
             else "",
             count=len(never),
@@ -216,12 +216,12 @@ class PointsNeverOccur(Check[PoseLabels]):
 
 
 def is_shipped(skeleton: Skeleton) -> bool:
-    """Whether the names are those of one of the shipped vocabularies, whose overlap is expected."""
+    """Whether the names are those of a shipped vocabulary, whose overlap is expected."""
     return any(load_skeleton(name).keypoints == skeleton.keypoints for name in SHIPPED)
 
 
 def _other_words(unknown: list[str], skeleton: Skeleton) -> str:
-    """Which unknown names are other words for points of the skeleton; empty for none."""
+    """Return which unknown names are synonyms of points of the skeleton; empty for none."""
     matches = match_names(unknown, skeleton.keypoints, "keypoints")
     shown = [f"'{match.name}' may be {match.source}" for match in matches if match is not None]
     return f" ({_names(shown, 5)})" if shown else ""

@@ -1,4 +1,4 @@
-"""Where points and boxes lie: in the image, in the box, or nowhere."""
+"""Checks of the places of points and boxes: in the image, in the box, or nowhere."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,12 +11,14 @@ from sapiens2_lit.data.checks.finding import Finding, counted
 from sapiens2_lit.data.checks.pose_labels import Index, PoseLabels
 from sapiens2_lit.data.checks.pose_repairs import LEAST_OF_BOX, MOST_OF_BOX, outside_points, sentinel_points
 
-_VISIBLE = 2  # of points, against occluded ones of 1
-_BOX_MARGIN = 0.25  # of its sides: labelled boxes are tight, points of feet and hair a bit outside
+_VISIBLE = 2  # visibility of visible points; occluded ones have 1
+_BOX_MARGIN = (
+    0.25  # share of the box's sides: labeled boxes are tight, points of feet and hair slightly outside
+)
 
 
 class MissingAsLabelled(Check[PoseLabels]):
-    """Missing points written as labelled ones, at (0, 0) or (-1, -1)."""
+    """Missing points written as labeled ones, at (0, 0) or (-1, -1)."""
 
     name = "missing_as_labelled"
     looks_at = PoseLabels
@@ -28,8 +30,8 @@ class MissingAsLabelled(Check[PoseLabels]):
         rows = np.flatnonzero(found.any(axis=1))
         yield self.finding(
             subject,
-            f"{counted(int(found.sum()), 'labelled point')} of {counted(len(rows), 'person', 'people')} at (0, 0) or "
-            "(-1, -1), where tools put missing ones; they are neither trained on nor evaluated.",
+            f"{counted(int(found.sum()), 'labeled point')} of {counted(len(rows), 'person', 'people')} at (0, 0) or "
+            "(-1, -1), where tools put missing points; they are neither trained on nor evaluated.",
             "write v = 0 for points that are missing",
             count=found.sum(),
             total=subject.labelled.sum(),
@@ -41,7 +43,7 @@ class MissingAsLabelled(Check[PoseLabels]):
 
 
 class PointsOutsideImage(Check[PoseLabels]):
-    """SkipUnlabelled points outside the declared image."""
+    """Labeled points outside the declared image."""
 
     name = "points_outside_image"
     looks_at = PoseLabels
@@ -57,7 +59,7 @@ class PointsOutsideImage(Check[PoseLabels]):
         if near.any():
             yield self.finding(
                 subject,
-                f"{near.sum()} labelled points lie outside their image by less than a tenth of it; they are used.",
+                f"{near.sum()} labeled points lie outside their image by less than a tenth of its side; they are used.",
                 count=near.sum(),
                 total=labelled.sum(),
                 severity="note",
@@ -68,9 +70,9 @@ class PointsOutsideImage(Check[PoseLabels]):
         most = far.sum() > 0.5 * labelled.sum()
         yield self.finding(
             subject,
-            f"{far.sum()} of {labelled.sum()} labelled points lie far outside their image; they are neither "
+            f"{far.sum()} of {labelled.sum()} labeled points lie far outside their image; they are neither "
             "trained on nor evaluated.",
-            "the unit, the order of x and y or the image's `width` and `height` are wrong: points are in pixels of the "
+            "the unit, the order of x and y, or the image's `width` or `height` is wrong: points are in pixels of the "
             "upright image"
             if most
             else "write v = 0 for points that are not in the image",
@@ -86,7 +88,7 @@ class PointsOutsideImage(Check[PoseLabels]):
 
 
 class PointsOutsideBox(Check[PoseLabels]):
-    """People most of whose points lie outside their own box: another unit, order or person."""
+    """People with most points outside their box: another unit, order or person."""
 
     name = "points_outside_box"
     looks_at = PoseLabels
@@ -112,8 +114,10 @@ class PointsOutsideBox(Check[PoseLabels]):
         every = bad.sum() >= max(1, 0.9 * boxed.sum())
         yield self.finding(
             subject,
-            f"most labelled points of {len(rows)} of {boxed.sum()} people lie outside their own `bbox`"
-            + (": points and boxes have other units or orders, or belong to others." if every else "."),
+            f"most labeled points of {len(rows)} of {boxed.sum()} people lie outside their own `bbox`"
+            + (
+                ": points and boxes differ in unit or order, or belong to different people." if every else "."
+            ),
             "points and boxes are in pixels of the upright image, boxes as x, y, width, height; --data.box keypoints "
             "takes the tight boxes of the points",
             count=len(rows),
@@ -124,13 +128,13 @@ class PointsOutsideBox(Check[PoseLabels]):
 
 
 def _seen(labelled: npt.NDArray[np.bool_], visibility: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """The visible ones of labelled points, where a file tells them apart: boxes may be of what is seen of a person."""
+    """Return the visible points among labeled ones if a file marks them: boxes may show only the visible part."""
     visible = labelled & (visibility == _VISIBLE)
     return visible if visible.any() else labelled
 
 
 class ExchangedCoordinates(Check[PoseLabels]):
-    """Points as y, x where x, y is wanted: exchanged, they fit the boxes."""
+    """Points in the order y, x instead of x, y: exchanged, they fit the boxes."""
 
     name = "exchanged_coordinates"
     looks_at = PoseLabels
@@ -153,7 +157,7 @@ class ExchangedCoordinates(Check[PoseLabels]):
             return
         yield self.finding(
             subject,
-            f"{100 * inside:.0f} % of the labelled points lie in their person's `bbox`, and {100 * exchanged:.0f} % if "
+            f"{100 * inside:.0f} % of the labeled points lie in their person's `bbox`, and {100 * exchanged:.0f} % if "
             "x and y are exchanged: `keypoints` look like y, x, v, expected x, y, v.",
             "write x before y",
             count=len(rows),
@@ -163,7 +167,7 @@ class ExchangedCoordinates(Check[PoseLabels]):
 
 
 class FlatBoxes(Check[PoseLabels]):
-    """Boxes without a width or a height, as tools write them that label points alone."""
+    """Boxes without width or height, written by tools that label only points."""
 
     name = "flat_boxes"
     looks_at = PoseLabels
@@ -176,7 +180,7 @@ class FlatBoxes(Check[PoseLabels]):
         most = len(rows) > 0.5 * total
         yield self.finding(
             subject,
-            f"`bbox` of {len(rows)} of {total} labelled people has no width or no height; they are left out.",
+            f"`bbox` of {len(rows)} of {total} labeled people has no width or no height; they are left out.",
             "--data.box keypoints takes the tight boxes of the keypoints instead",
             count=len(rows),
             total=total,
@@ -204,7 +208,7 @@ class Areas(Check[PoseLabels]):
         if missing.any():
             yield self.finding(
                 subject,
-                f"`area` of {missing.sum()} of {total} labelled people is missing; AP takes 0.53 of the box.",
+                f"`area` of {missing.sum()} of {total} labeled people is missing; AP uses 0.53 of the box.",
                 count=missing.sum(),
                 total=total,
                 severity="note",
@@ -212,8 +216,8 @@ class Areas(Check[PoseLabels]):
         if len(wrong):
             yield self.finding(
                 subject,
-                f"`area` of {len(wrong)} of {total} labelled people is no area of a person; AP takes 0.53 of the box.",
-                f"write the area in square pixels, {LEAST_OF_BOX:g} to {MOST_OF_BOX:g} times that of the box, or leave "
+                f"`area` of {len(wrong)} of {total} labeled people is no area of a person; AP uses 0.53 of the box.",
+                f"write the area in square pixels, {LEAST_OF_BOX:g} to {MOST_OF_BOX:g} times the box's area, or leave "
                 "`area` out",
                 count=len(wrong),
                 total=total,

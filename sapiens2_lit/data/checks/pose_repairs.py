@@ -1,17 +1,17 @@
-"""What labels mean that cannot be meant: points that stand for missing ones, areas that are none."""
+"""Find impossible labels: points that stand for missing ones, and wrong areas."""
 
 import numpy as np
 import numpy.typing as npt
 
-# COCO: a person's outline covers about this share of the box; stands in where a file has no areas.
+# COCO: a person's outline covers about this share of the box; used if a file has no areas.
 AREA_OF_BOX = 0.53
-LEAST_OF_BOX, MOST_OF_BOX = 0.01, 4.0  # an area outside of these shares of the box is none
-SENTINELS = ((0.0, 0.0), (-1.0, -1.0))  # where tools put points that they do not have
-MARGIN = 0.1  # of the image's sides: people reach beyond the image, but not farther than this
+LEAST_OF_BOX, MOST_OF_BOX = 0.01, 4.0  # an area outside these shares of the box is wrong
+SENTINELS = ((0.0, 0.0), (-1.0, -1.0))  # where tools put missing points
+MARGIN = 0.1  # share of the image's sides: people reach beyond the image, but not farther than this
 
 
 def sentinel_points(points: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """(N, S) labelled points (N, S, 3) that lie exactly where tools put missing ones."""
+    """Find labeled points (N, S) among (N, S, 3) that lie exactly where tools put missing ones."""
     found = np.zeros(points.shape[:2], dtype=np.bool_)
     for x, y in SENTINELS:
         found |= (points[..., 0] == x) & (points[..., 1] == y)
@@ -21,11 +21,11 @@ def sentinel_points(points: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
 def outside_points(
     points: npt.NDArray[np.float32], sizes: npt.NDArray[np.int64], margin: float = MARGIN
 ) -> npt.NDArray[np.bool_]:
-    """(N, S) labelled points that lie outside their image by more than a margin.
+    """Find labeled points (N, S) that lie outside their image by more than a margin.
 
     Args:
         points: (N, S, 3).
-        sizes: (N, 2) declared (width, height), 0 where unknown: such points are not judged.
+        sizes: (N, 2) declared (width, height), 0 if unknown: such points are not judged.
         margin: share of the image's sides.
     """
     ends = sizes[:, None].astype(np.float32)
@@ -39,11 +39,14 @@ def outside_points(
 def without_sentinels(
     points: npt.NDArray[np.float32], sizes: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    """The points without those that stand for missing ones or lie far outside the image; the same array if none do.
+    """Set points that stand for missing ones or lie far outside the image to 0.
 
     Args:
         points: (N, S, 3).
-        sizes: (N, 2) declared (width, height), 0 where unknown.
+        sizes: (N, 2) declared (width, height), 0 if unknown.
+
+    Returns:
+        (N, S, 3), the same array if there are no such points.
     """
     dropped = sentinel_points(points) | outside_points(points, sizes)
     if not dropped.any():
@@ -58,12 +61,12 @@ def repair_areas(
     boxes: npt.NDArray[np.float64],
     label_boxes: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Areas (N,) with 0.53 of the box in place of missing and impossible ones, and which those are.
+    """Return areas (N,) with 0.53 of the box in place of missing and impossible ones, and which ones were replaced.
 
     Args:
-        areas: (N,) of the file, NaN where missing.
+        areas: (N,) of the file, NaN if missing.
         boxes: (N, 4) that are used.
-        label_boxes: (N, 4) of the file, NaN where missing: what areas are measured against.
+        label_boxes: (N, 4) of the file, NaN if missing: areas are compared with these.
     """
     whole = boxes[:, 2] * boxes[:, 3]
     labelled = label_boxes[:, 2] * label_boxes[:, 3]

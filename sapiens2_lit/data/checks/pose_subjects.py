@@ -1,4 +1,4 @@
-"""What checks look at in pose data."""
+"""The subjects that checks examine in pose data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,11 +20,11 @@ def pose_subjects(
     read: Callable[[Path], npt.NDArray[np.uint8]],
     on_bad: str,
 ) -> list[Subject]:
-    """The labels and photographs of the splits, how training mirrors, and which images are in several splits.
+    """Return the labels and photographs of the splits, how training mirrors, and the images of all splits.
 
     Args:
         files: of all splits that were read, by split.
-        names: the splits to look at.
+        names: the splits to check.
         flip: probability of mirror images in training.
         read: reads an image as the dataset does.
         on_bad: `data.on_bad`.
@@ -53,7 +53,7 @@ def pose_subjects(
 
 
 def _used(labels: PoseLabels) -> npt.NDArray[np.int64]:
-    """The images of the usable people, each once."""
+    """Return the images of the usable people, each once."""
     return np.asarray(np.unique(labels.image[labels.usable]), dtype=np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Units and forms of coordinates: pixels are wanted; shares, per cent and corners are common."""
+"""Checks of the units and forms of coordinates: pixels are expected; shares, percent and corners are common."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,9 @@ from sapiens2_lit.data.checks.finding import Finding
 from sapiens2_lit.data.checks.pose_labels import Index, PoseLabels
 
 _LEAST_SIDE = 8  # pixels: an image whose labels could fill 0..1 has no people
-_LEAST_SIDE_PER_CENT = 150  # so that 100 is no place of an edge
+_LEAST_SIDE_PER_CENT = 150  # so that 100 is not the place of an edge
 _LEAST_PEOPLE_PER_CENT = 4
-_PEOPLE_LOOKED_AT = 5000  # of a file, where points are compared with boxes in full precision
+_PEOPLE_LOOKED_AT = 5000  # people of a file whose points are compared with boxes in full precision
 
 
 class UnitCoordinates(Check[PoseLabels]):
@@ -42,7 +42,7 @@ class UnitCoordinates(Check[PoseLabels]):
 
 
 class PerCentCoordinates(Check[PoseLabels]):
-    """Keypoints or boxes in per cent of the image, as Label Studio keeps them."""
+    """Keypoints or boxes in percent of the image, as Label Studio keeps them."""
 
     name = "per_cent_coordinates"
     looks_at = PoseLabels
@@ -58,7 +58,7 @@ class PerCentCoordinates(Check[PoseLabels]):
                 continue
             yield self.finding(
                 subject,
-                f"all `{field}` lie in 0..100, in images of {_size_text(subject)}: they look like per cent of the "
+                f"all `{field}` lie in 0..100, in images of {_size_text(subject)}: they look like percent of the "
                 "image, not pixels.",
                 f"multiply x{_widths(field)} by the image's `width` / 100, y{_heights(field)} by its `height` / 100, "
                 "and write pixels",
@@ -69,7 +69,7 @@ class PerCentCoordinates(Check[PoseLabels]):
 
 
 class CornerBoxes(Check[PoseLabels]):
-    """Boxes as x1, y1, x2, y2 where x, y, width, height are wanted."""
+    """Boxes as x1, y1, x2, y2 instead of x, y, width, height."""
 
     name = "corner_boxes"
     looks_at = PoseLabels
@@ -89,7 +89,7 @@ class CornerBoxes(Check[PoseLabels]):
         gain, inside, counted = _gain_as_corners(subject, rows)
         if leaves.mean() > 0.5 and (counted == 0 or inside > 0.9):
             found, severity = (
-                f"{leaves.sum()} of {len(rows)} boxes leave their image, and all fit as corners",
+                f"{leaves.sum()} of {len(rows)} boxes extend beyond their image, and all fit as corners",
                 "error",
             )
         elif counted and gain > 0.1 and inside > 0.95:
@@ -108,9 +108,10 @@ class CornerBoxes(Check[PoseLabels]):
 
 
 def _gain_as_corners(subject: PoseLabels, rows: npt.NDArray[np.int64]) -> tuple[float, float, int]:
-    """How much more of their boxes people fill if these are of corners, the share of points inside then, and how many.
+    """Return how much better people fill their boxes as corners, the share of points inside, and the number of people.
 
-    The overlap is that of the keypoints' tight box with the box; people with fewer than three points say nothing.
+    The overlap is measured between the keypoints' tight box and the box; people with fewer than three points are
+    skipped.
     """
     labelled = subject.labelled[rows]
     enough = labelled.sum(axis=1) >= 3
@@ -134,7 +135,7 @@ def _overlap(
     start: npt.NDArray[np.float64],
     end: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """Intersection over union (n,) of boxes by their corners, (n, 2) each."""
+    """Return the intersection over union (n,) of boxes given by their corners, (n, 2) each."""
     both = np.clip(np.minimum(high, end) - np.maximum(low, start), 0, None).prod(axis=1)
     union = (high - low).prod(axis=1) + np.clip(end - start, 0, None).prod(axis=1) - both
     return both / np.maximum(union, 1e-9)

@@ -1,4 +1,4 @@
-"""All checks there are, in the order in which they run."""
+"""All checks, in the order in which they run."""
 
 from sapiens2_lit.data.checks import (
     cameras,

@@ -1,4 +1,4 @@
-"""Run checks on subjects, and say all that they found at once."""
+"""Run checks on subjects, and report all findings together."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -8,12 +8,12 @@ from sapiens2_lit.data.checks.check import AnyCheck, Sampling, Subject
 from sapiens2_lit.data.checks.finding import SEVERITIES, Finding, counted
 from sapiens2_lit.errors import DataError, SettingError
 
-QUICK_FILES = 48  # files that a check of `fit` opens of each subject
+QUICK_FILES = 48  # files that a check in `fit` opens for each subject
 
 
 @dataclass(frozen=True)
 class Report:
-    """All findings, the worst ones first.
+    """All findings, the worst first.
 
     Attributes:
         findings: of all checks on all subjects.
@@ -23,7 +23,7 @@ class Report:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """Findings that stop a training."""
+        """Findings that stop training."""
         return tuple(finding for finding in self.findings if finding.stops)
 
     @property
@@ -32,13 +32,17 @@ class Report:
         return tuple(finding for finding in self.findings if finding.warns)
 
     def raise_if_any(self) -> None:
-        """Raise LabelError with all errors and warnings, if there is an error."""
+        """Raise the errors of the report, if there are any.
+
+        Raises:
+            LabelError: there is an error; the message lists all errors and warnings.
+        """
         if self.errors:
             raise LabelError(self)
 
 
 class LabelError(DataError):
-    """Labels that must not be trained on.
+    """Labels that must not be used for training.
 
     Args:
         report: with at least one error.
@@ -64,17 +68,17 @@ def run_checks(
     quick: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
-    """Run on each subject the checks that look at its class.
+    """Run the checks on the subjects of their class.
 
     Args:
-        subjects: what to look at.
+        subjects: what to check.
         checks: one instance of each check.
-        allow: names of checks whose findings are meant: they are reported, and neither stop nor warn.
-        quick: run only checks that cost little, on a sample of the files; else all on everything.
-        progress: called with a check's name and subject before each of them runs.
+        allow: names of checks whose findings are intended: they are reported, but neither stop nor warn.
+        quick: run only cheap checks, on a sample of the files; else all checks on all files.
+        progress: called with a check's name and subject before each run.
 
     Raises:
-        SettingError: `allow` names no check.
+        SettingError: `allow` has a name that is no check.
     """
     expect_known(allow, checks)
     sampling = Sampling(QUICK_FILES if quick else None)
@@ -90,13 +94,17 @@ def run_checks(
 
 
 def report_of(findings: Iterable[Finding], allow: Sequence[str] = ()) -> Report:
-    """A report with what is allowed marked, errors before warnings before notes."""
+    """Return a report with allowed findings marked, errors before warnings before notes."""
     marked = [replace(one, allowed=one.allowed or one.check in allow) for one in findings]
     return Report(tuple(sorted(marked, key=lambda one: (one.allowed, -SEVERITIES.index(one.severity)))))
 
 
 def expect_known(allow: Sequence[str], checks: Sequence[AnyCheck]) -> None:
-    """Raise SettingError if `allow` names no check."""
+    """Check that `allow` is a list of names of checks.
+
+    Raises:
+        SettingError: it is not.
+    """
     if isinstance(allow, str):
         raise SettingError(f"data.allow is {allow!r}, expected a list of names, such as [{allow}].")
     names = sorted(check.name for check in checks)
@@ -106,7 +114,7 @@ def expect_known(allow: Sequence[str], checks: Sequence[AnyCheck]) -> None:
 
 
 def render_finding(finding: Finding) -> str:
-    """A finding in lines of text: what and where, examples, what to do."""
+    """Return a finding in lines of text: what and where, examples, what to do."""
     mark = f"allowed {finding.severity}" if finding.allowed else finding.severity
     lines = [f"  {mark} [{finding.check}] {finding.where}: {finding.message}"]
     lines += [f"      {example}" for example in finding.examples]
@@ -116,5 +124,5 @@ def render_finding(finding: Finding) -> str:
     if finding.remedy:
         lines.append(f"      -> {finding.remedy}")
     if finding.stops and finding.can_be_meant:
-        lines.append(f"      If it is meant: --data.allow '[{finding.check}]'")
+        lines.append(f"      If this is intended: --data.allow '[{finding.check}]'")
     return "\n".join(lines)

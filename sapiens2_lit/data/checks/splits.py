@@ -1,4 +1,4 @@
-"""Images that are in two splits: what is validated or tested on must not be trained on."""
+"""Checks for images in two splits: training must not use images of validation or test."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +13,9 @@ import numpy.typing as npt
 from sapiens2_lit.data.checks.check import Check, Sampling
 from sapiens2_lit.data.checks.finding import Example, Finding
 
-_SIDE = 32  # of the small pictures that are compared
-_FLAT = 2.0  # grey levels: pictures of less contrast are all alike
-_SAME = 3.0  # mean difference of grey levels of pictures that are the same but for compression
+_SIDE = 32  # sides of the small pictures that are compared
+_FLAT = 2.0  # gray levels: pictures with less contrast all look the same
+_SAME = 3.0  # mean difference in gray levels of pictures that differ only by compression
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Splits:
     files: Mapping[str, Sequence[Path]]
 
     def pairs(self) -> Iterator[tuple[str, str]]:
-        """Every two splits."""
+        """Yield every pair of splits."""
         yield from combinations(self.files, 2)
 
 
@@ -73,7 +73,7 @@ class SameBytesInSplits(Check[Splits]):
 
 
 class SimilarInSplits(Check[Splits]):
-    """Pictures in two splits that are the same but for size or compression."""
+    """Pictures in two splits that differ only in size or compression."""
 
     name = "similar_picture_in_splits"
     looks_at = Splits
@@ -93,13 +93,13 @@ class SimilarInSplits(Check[Splits]):
                     continue
                 for other, like in there.get(_gradients(picture), []):
                     if other == path or _hash(other, hashes) == _hash(path, hashes):
-                        continue  # which other checks tell
+                        continue  # which other checks report
                     if np.abs(picture - like).mean() < _SAME:
                         found.append((path, other))
                         break
             if found:
                 yield _finding(
-                    self, subject, first, second, found, "the same picture but for size or compression"
+                    self, subject, first, second, found, "the same picture in another size or compression"
                 )
 
 
@@ -113,8 +113,8 @@ def _finding(
 ) -> Finding:
     return check.finding(
         subject,
-        f"{len(shared)} of {len(subject.files[second])} images of {second} are in {first} too ({what}): scores on "
-        "them are of pictures that were trained on."
+        f"{len(shared)} of {len(subject.files[second])} images of {second} are in {first} too ({what}): scores on them "
+        "are on training pictures."
         if first == "train"
         else f"{len(shared)} of {len(subject.files[second])} images of {second} are in {first} too ({what}).",
         f"take them out of {first} or of {second}",
@@ -145,10 +145,10 @@ def _hash(path: Path, known: dict[Path, bytes]) -> bytes:
 
 
 def _small(path: Path) -> npt.NDArray[np.float32] | None:
-    """A picture as (32, 32) grey levels; None where it cannot be decoded or is flat."""
+    """Return a picture as (32, 32) gray levels; None if it cannot be decoded or is flat."""
     try:
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_2)
-    except (OSError, cv2.error):  # missing or damaged, which other checks tell
+    except (OSError, cv2.error):  # missing or damaged, which other checks report
         return None
     if image is None:
         return None
@@ -161,6 +161,6 @@ def _is_flat(path: Path) -> bool:
 
 
 def _gradients(picture: npt.NDArray[np.float32]) -> bytes:
-    """A hash that compression and size hardly change: which of 4 x 4 neighbouring regions are brighter."""
+    """Return a hash that compression and size hardly change: which of 4 x 4 neighboring regions are brighter."""
     coarse = cv2.resize(picture, (5, 4), interpolation=cv2.INTER_AREA)
     return np.packbits(coarse[:, 1:] > coarse[:, :-1]).tobytes()

@@ -1,4 +1,4 @@
-"""What a training is taught, in a few readable lines."""
+"""Describe in a few readable lines what training uses."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ import numpy as np
 from sapiens2_lit.data.checks.finding import counted
 from sapiens2_lit.data.checks.pose_labels import PoseLabels
 
-_FEW_POINTS = 24  # up to which each point is told by name
+_FEW_POINTS = 24  # up to this number each point is listed by name
 _WIDTH = 100
 
 
 def describe_pose(files: Sequence[PoseLabels]) -> str:
-    """Pictures, people, points taught per person and what was left out, of each file."""
+    """Return pictures, people, points used per person and people left out, for each file."""
     lines = ["What is taught:"]
     for file in files:
         lines += _describe(file)
@@ -38,7 +38,7 @@ def _describe(file: PoseLabels) -> list[str]:
 
 
 def _points(file: PoseLabels, rows: "np.ndarray") -> list[str]:
-    """How many people have each point, or each group of points where these are many."""
+    """Return how many people have each point, or each group of points if there are many."""
     if not len(rows):
         return []
     counts = file.taught[rows].sum(axis=0)
@@ -46,7 +46,7 @@ def _points(file: PoseLabels, rows: "np.ndarray") -> list[str]:
              if column >= 0]  # fmt: skip
     each = counts[[column for _, column in named]]
     if each.min() == each.max() and len(named) > 1:
-        return [f"each of them labelled in {counted(int(each[0]), 'person', 'people')}"]
+        return [f"each of them labeled in {counted(int(each[0]), 'person', 'people')}"]
     if len(named) <= _FEW_POINTS:
         return _wrap([f"{name} {counts[column]}" for name, column in named])
     parts = []
@@ -54,7 +54,7 @@ def _points(file: PoseLabels, rows: "np.ndarray") -> list[str]:
         columns = [int(file.columns[member]) for member in members if file.columns[member] >= 0]
         if columns:
             share = 100 * counts[columns].sum() / (len(columns) * len(rows))
-            parts.append(f"{group} {len(columns)} of {len(members)} points, {share:.0f} % labelled")
+            parts.append(f"{group} {len(columns)} of {len(members)} points, {share:.0f} % labeled")
     if parts:
         return _wrap(parts)
     return _wrap([f"{name} {counts[column]}" for name, column in named[:_FEW_POINTS]] + ["..."])

@@ -1,4 +1,4 @@
-"""What dense labels teach, in a few lines, from the files that checks looked at."""
+"""Describe in a few lines what dense labels teach, from the files that checks opened."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,16 +13,16 @@ from sapiens2_lit.data.checks.masks import MaskLabels
 from sapiens2_lit.data.checks.mattes import ColorLabels, MatteLabels
 from sapiens2_lit.data.checks.normals import NormalLabels
 
-_MOST_NAMED = 40  # classes; of more the commonest are named
-_RARE = 0.0001  # share that is written as "<0.01 %"
+_MOST_NAMED = 40  # classes; of more classes the most common are named
+_RARE = 0.0001  # smaller shares are written as "<0.01 %"
 
 
 def describe_labels(subjects: Sequence[Subject], sampling: Sampling) -> list[str]:
-    """Lines on the label files among the subjects: how many were looked at, and what they teach.
+    """Return lines about the label files among the subjects: how many were opened, and what they teach.
 
     Args:
         subjects: of one split.
-        sampling: the same as that of the checks, so that nothing is read again.
+        sampling: the same as for the checks, so that no file is read again.
     """
     lines = []
     for subject in subjects:
@@ -44,7 +44,7 @@ def _masks(subject: MaskLabels, sampling: Sampling) -> str:
     absent = int((total[:-1] == 0).sum())
     missing = f"; {absent} of {len(order)} classes in none" if absent else ""
     ignored = total[-1] / max(int(total.sum()), 1)
-    return f"{shares or 'no class'}{missing}; {_percent(ignored)} of the pixels do not count"
+    return f"{shares or 'no class'}{missing}; {_percent(ignored)} of the pixels are ignored"
 
 
 def _normals(subject: NormalLabels, sampling: Sampling) -> str:
@@ -59,9 +59,9 @@ def _depths(subject: DepthLabels, sampling: Sampling) -> str:
     counted = float(np.mean([one.counted for one in facts])) if facts else 0.0
     unit = "of no unit" if subject.relative else "m"
     if not medians:
-        return "no depth that counts"
+        return "no valid depth"
     return (
-        f"{_percent(counted)} of the pixels count; medians of the pictures {min(medians):.3g} to "
+        f"{_percent(counted)} of the pixels are valid; medians of the pictures {min(medians):.3g} to "
         f"{max(medians):.3g} {unit}"
     )
 

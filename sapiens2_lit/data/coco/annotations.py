@@ -34,14 +34,14 @@ class CocoFile:
 
     Attributes:
         path: the file.
-        skeleton: the vocabulary that keypoints come out in.
-        everyone: one annotation a row, crowds and unlabelled ones included.
+        skeleton: the vocabulary of the returned keypoints.
+        everyone: one annotation per row, with crowds and unlabeled ones.
         area: (N,) float64 in original pixels.
         crowd: (N,) bool.
-        usable: rows that are single, labelled people.
-        skipped: how many annotations are not, by reason.
-        category_ids: the categories that `everyone` is of.
-        labels: the same as checks see it.
+        usable: rows that are single, labeled people.
+        skipped: number of annotations that are not, by reason.
+        category_ids: the categories of `everyone`.
+        labels: the same for checks.
     """
 
     path: Path
@@ -72,26 +72,26 @@ def read_coco(
     data: Mapping[str, list[Any]] | None = None,
     scores: bool = False,
 ) -> CocoFile:
-    """Read a COCO keypoint file: 17 points, COCO-WholeBody's fields, 308 or the user's own vocabulary.
+    """Read a COCO keypoint file: 17 points, COCO-WholeBody's fields, 308 points or the user's vocabulary.
 
-    Keypoints are mapped to `skeleton` by name. Crowds and people without a labelled keypoint of it are no
-    samples; they are counted, and stay in the ground truth. Neither do people teach anything whose box is flat, nor
-    points at (0, 0) or far outside their image.
+    Keypoints are mapped to `skeleton` by name. Crowds and people without a labeled keypoint of `skeleton` are not
+    samples; they are reported, and stay in the ground truth. People with a flat box, and points at (0, 0) or far
+    outside their image, are not used either.
 
     Args:
         path: the annotation file.
         skeleton: the vocabulary to map to.
         images: the folder that its file names are relative to.
-        box: where the people's boxes come from: `bbox`, or the tight box of their keypoints.
-        source: the file's vocabulary, where its categories do not name it as `skeleton` does.
-        on_bad: `error` to raise for entries that cannot be read; else they are left out, and `labels.notes` tells of
-            them: `skip` if that is meant, `collect` if a check shall stop.
-        where: what the checks call the file.
-        data: the lists of the file, where they were read; None to read them.
-        scores: read `keypoint_scores`, too.
+        box: source of the people's boxes: `bbox`, or the tight box of their keypoints.
+        source: the file's vocabulary, if its categories name the keypoints otherwise than `skeleton`.
+        on_bad: `error` raises for entries that cannot be read; otherwise they are left out and reported in
+            `labels.notes`: `skip` if that is intended, `collect` if a check will stop.
+        where: name of the file for the checks.
+        data: the lists of the file, if they were read before; None to read them.
+        scores: whether to read `keypoint_scores`.
 
     Raises:
-        DataError: with everything found wrong with the file (annotation, field, found, expected).
+        DataError: the file is wrong; the message lists all problems (annotation, field, found, expected).
     """
     data = dict(data or read_lists(path, ("images", "annotations", "categories")))
     problems = Problems(path)
@@ -171,11 +171,11 @@ def read_coco(
 
 
 def _skipped(rows: Rows, others: dict[str, int], bad_rows: set[int]) -> dict[str, int]:
-    """How many annotations are no samples, by the reason."""
+    """Return the number of annotations that are not samples, by reason."""
     skipped = {
         "of another category": sum(others.values()),
         "crowds": int(rows.crowd.sum()),
-        "without labelled keypoints": int((~rows.crowd & ~rows.labelled & ~rows.flat).sum()),
+        "without labeled keypoints": int((~rows.crowd & ~rows.labelled & ~rows.flat).sum()),
         "whose keypoints span no box": int((rows.labelled & ~rows.usable).sum()),
         "with a flat box": int(rows.flat.sum()),
         "that cannot be read": len(bad_rows),
@@ -184,7 +184,7 @@ def _skipped(rows: Rows, others: dict[str, int], bad_rows: set[int]) -> dict[str
 
 
 def _people(folder: Path, table: ImageTable, rows: Rows, columns: npt.NDArray[np.int64]) -> People:
-    """Everyone in the file; `columns` (K,) maps the file's keypoints to the skeleton's."""
+    """Return everyone in the file; `columns` (K,) maps the file's keypoints to the skeleton's."""
     return People(
         folder=folder,
         file_name=table.file_name,
@@ -203,7 +203,10 @@ def _people(folder: Path, table: ImageTable, rows: Rows, columns: npt.NDArray[np
 def _find_images(
     folder: Path, table: ImageTable, rows: npt.NDArray[np.int64], problems: Problems
 ) -> tuple[list[int], dict[str, str]]:
-    """The images of usable people must be there: rows of those that are not, and names as they are on disk."""
+    """Return the rows whose image does not exist, and names as they are on disk.
+
+    The images of usable people must exist.
+    """
     used = np.unique(rows)
     absent = absent_files(folder, table.file_name[used].tolist())
     if not absent:
@@ -229,7 +232,7 @@ def _find_images(
 def _of_categories(
     data: dict[str, list[Any]], wanted: list[Any], problems: Problems
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """The annotations of the wanted categories, and how many there are of each other one, by its name."""
+    """Return the annotations of the wanted categories, and the number of annotations of each other category by name."""
     known = [category for category in data["categories"] if isinstance(category, dict)]
     names = {str(one.get("id")): str(one.get("name", one.get("id"))) for one in known}
     chosen = {str(one) for one in wanted}

@@ -1,4 +1,4 @@
-"""Boxes that do not come with labels: a detector's results, or an annotation file that has only boxes."""
+"""Boxes from other sources than labels: a detector's results, or an annotation file that has only boxes."""
 
 import logging
 from pathlib import Path
@@ -13,25 +13,25 @@ from sapiens2_lit.data.coco.tables import as_integer, read_numbers
 from sapiens2_lit.data.files import Problems, read_json
 from sapiens2_lit.errors import DataError
 
-# A detection takes the labels of the person that it overlaps by more than this.
+# A detection gets the labels of a person that it overlaps by more than this.
 _LEAST_IOU = 0.5
 
 _log = logging.getLogger(__name__)
 
 
 def read_detections(path: Path, file: CocoFile, *, threshold: float = 0.0) -> People:
-    """A detector's boxes on the images of an annotation file, each one sample.
+    """Return a detector's boxes on the images of an annotation file; each box is one sample.
 
-    A box takes the labels of the usable person that it overlaps most, if the IoU is above 0.5; else all its
-    keypoints are unlabelled. Boxes of other categories, images or of a lower score are skipped and counted.
+    A box gets the labels of the usable person that it overlaps most, if the IoU is above 0.5; otherwise all its
+    keypoints are unlabeled. Boxes of other categories, of other images or with a lower score are left out and reported.
 
     Args:
         path: COCO results, `[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}, ...]`.
         file: the annotations of the same images.
-        threshold: the lowest score that counts.
+        threshold: the lowest score that is used.
 
     Raises:
-        DataError: with everything found wrong with the file, or if no box is left.
+        DataError: the file is wrong, or no box is left; the message lists all problems.
     """
     detections = read_json(path)
     if not isinstance(detections, list):
@@ -98,7 +98,7 @@ def _row(entry: dict[str, Any], row_of: Any) -> int:
 def _match(
     boxes: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], file: CocoFile
 ) -> npt.NDArray[np.int64]:
-    """For each box on an image row, the annotation of the usable person that it overlaps most, or -1."""
+    """Return for each box on an image row the annotation of the usable person that it overlaps most, or -1."""
     everyone = file.everyone
     assert everyone.box is not None
     match = np.full(len(boxes), -1)
@@ -116,7 +116,7 @@ def _match(
 
 
 def box_iou(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Intersection over union (n, m) of boxes x, y, w, h: (n, 4) and (m, 4)."""
+    """Return the intersection over union (N, M) of boxes x, y, w, h: (N, 4) and (M, 4)."""
     a, b = first[:, None].astype(np.float64), second[None].astype(np.float64)
     low = np.maximum(a[..., :2], b[..., :2])
     high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])

@@ -1,4 +1,4 @@
-"""What a stage is evaluated against: one COCO dict of all its annotation files, or of several datasets."""
+"""The ground truth of a stage: one COCO dict of all its annotation files, or of several datasets."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,14 +10,17 @@ from sapiens2_lit.data.coco.annotations import CocoFile
 from sapiens2_lit.data.coco.people import take_columns
 from sapiens2_lit.errors import DataError
 
-PERSONS = ("image_id", "sample_index")  # keys of a batch that mean something beside its ground truth alone
+PERSONS = (
+    "image_id",
+    "sample_index",
+)  # keys of a batch that have a meaning only with its dataset's ground truth
 _STRIDE = (
     1 << 44
-)  # between the ids of two datasets; synthetic ones go up to 2^41, floats hold whole numbers to 2^53
+)  # between the ids of two datasets; synthetic ids reach 2^41, floats hold integers up to 2^53
 
 
 def with_unique_ids(files: Sequence[CocoFile]) -> list[CocoFile]:
-    """The files with ids that no two share: the first keeps its own, the others' are raised where needed."""
+    """Return the files with unique ids: the first file keeps its ids, the others' are raised where needed."""
     unique: list[CocoFile] = []
     for file in files:
         image_id, annotation_id = file.everyone.image_id, file.everyone.annotation_id
@@ -33,7 +36,7 @@ def with_unique_ids(files: Sequence[CocoFile]) -> list[CocoFile]:
 
 
 def build_ground_truth(files: Sequence[CocoFile]) -> dict[str, list[dict[str, Any]]]:
-    """A COCO keypoint dict of all annotations, crowds and unlabelled ones included.
+    """Return a COCO keypoint dict of all annotations, with crowds and unlabeled ones.
 
     Keypoints are in the skeleton's vocabulary, the category is 1, ids are those of the files.
     """
@@ -59,7 +62,9 @@ def build_ground_truth(files: Sequence[CocoFile]) -> dict[str, list[dict[str, An
 
 
 def join_ground_truths(truths: Sequence[dict[str, list[dict[str, Any]]]]) -> dict[str, list[dict[str, Any]]]:
-    """The images and people of several datasets as one COCO dict; ids of the first stay, `joined_ids` tells the others.
+    """Join the images and people of several datasets into one COCO dict.
+
+    The ids of the first dataset stay; `joined_ids` gives the ids of the others.
 
     Raises:
         DataError: an image's id is too large to be raised.
@@ -83,7 +88,7 @@ def join_ground_truths(truths: Sequence[dict[str, list[dict[str, Any]]]]) -> dic
 
 
 def joined_ids(batch: dict[str, Any], place: int) -> dict[str, Any]:
-    """A batch of the dataset at that place among several, with the ids that `join_ground_truths` gives."""
+    """Return a batch of the dataset at `place` among several, with the ids of `join_ground_truths`."""
     return batch | {key: batch[key] + place * _STRIDE for key in PERSONS if key in batch}
 
 

@@ -1,4 +1,4 @@
-"""Names of images that an annotation file has from another machine: what they are here."""
+"""Find local files for image names that an annotation file has from another machine."""
 
 import os
 import re
@@ -11,17 +11,17 @@ from urllib.parse import unquote
 
 from sapiens2_lit.data.shards.files import walk
 
-_MOST_FILES = 500_000  # looked at
-# Label Studio puts eight digits before the names of files that are uploaded: https://labelstud.io/guide/export
+_MOST_FILES = 500_000  # files to look at
+# Label Studio puts eight digits before the names of uploaded files: https://labelstud.io/guide/export
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
 
 def with_local_names(images: list[Any], folder: Path) -> tuple[list[Any], tuple[str, str] | None]:
-    """The `images` of a file with the names that they have under `folder`, and an example of one that was changed.
+    """Return the `images` of a file with their names under `folder`, and an example of a changed name.
 
-    Names are of another machine if none of them is there as it stands, such as /data/upload/18/a.jpg of a server. Then
-    each is the file whose path ends like it, if that is one file for each name, and another one for every name. Else
-    names stay as they are, and errors tell of them.
+    Names are from another machine if none of them exists as written, such as /data/upload/18/a.jpg of a server. Then
+    each name is replaced by the file whose path ends in the same way, if there is one such file for each name, and
+    different files for different names. Otherwise names stay as they are, and errors report them.
     """
     names = [image.get("file_name") if isinstance(image, dict) else None for image in images]
     known = [name for name in names if isinstance(name, str) and name]
@@ -36,7 +36,10 @@ def with_local_names(images: list[Any], folder: Path) -> tuple[list[Any], tuple[
 
 
 def names_here(names: Sequence[str], folder: Path) -> dict[str, str]:
-    """What names of another machine are under `folder`; empty where one is there as it stands, or one is not found."""
+    """Return the local name under `folder` of each name from another machine.
+
+    The result is empty if one of the names exists as written, or one is not found.
+    """
     if not names or not folder.is_dir() or any(_is_there(folder, name) for name in names):
         return {}
     by_end = _by_last(folder)
@@ -55,7 +58,7 @@ def _is_there(folder: Path, name: str) -> bool:
 
 
 def _find(name: str, by_last: dict[str, list[str]]) -> str | None:
-    """The one file that a name means: the longest end of its path that is the end of one file's."""
+    """Return the one file that a name means: it shares the longest end of its path with the name."""
     plain = unquote(name.partition("?d=")[2] or name).replace("\\", "/")
     last = plain.rpartition("/")[2]
     for wanted in dict.fromkeys((last, _UPLOADED.sub("", last))):
@@ -70,7 +73,7 @@ def _find(name: str, by_last: dict[str, list[str]]) -> str | None:
 
 
 def _shared(first: str, second: str) -> int:
-    """How many parts the ends of two paths have in common."""
+    """Return how many parts the ends of two paths have in common."""
     count = 0
     for one, other in zip(reversed(first.split("/")), reversed(second.split("/")), strict=False):
         if one != other:

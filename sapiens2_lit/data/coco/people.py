@@ -1,7 +1,7 @@
 """The people of one annotation or detection file, as arrays.
 
-Arrays, not lists of objects: worker processes would copy objects one by one as they touch them.
-M images, N people, P labelled ones, S keypoints in the file's own vocabulary, K in the skeleton's.
+These are arrays, not lists of objects, because worker processes would copy objects one by one when they touch them. M
+images, N people, P labeled ones, S keypoints in the file's vocabulary, K in the skeleton's.
 """
 
 from dataclasses import dataclass, replace
@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class People:
-    """One person a row.
+    """People of one file, one person per row.
 
     Attributes:
-        folder: what image names are relative to.
+        folder: folder that image names are relative to.
         file_name: (M,) names of the images.
         image_id: (M,) int64 ids of the images.
-        image_size: (M, 2) int64 declared (width, height); 0 where the file does not say.
+        image_size: (M, 2) int64 declared (width, height); 0 if the file does not declare it.
         image: (N,) int64 index of each person's image.
         box: (N, 4) float32 x, y, w, h in original pixels, or None for whole images.
         score: (N,) float32 confidence of the boxes.
@@ -27,7 +27,7 @@ class People:
         points: (P, S, 3) float32 labels in the file's vocabulary, or None.
         label: (N,) int64 row of each person's labels in `points`, or -1; None without `points`.
         columns: (K,) int64 index of each of the skeleton's keypoints in the file's vocabulary, or -1.
-        point_scores: (P, S) float32, 0..1, how sure a model was of each label that it has predicted, or None.
+        point_scores: (P, S) float32, 0..1, confidence of each label that a model predicted, or None.
     """
 
     folder: Path
@@ -47,13 +47,13 @@ class People:
         return len(self.image)
 
     def path(self, row: int) -> Path:
-        """The image of a person."""
+        """Return the image of a person."""
         return self.folder / str(self.file_name[self.image[row]])
 
     def keypoints(self, row: int) -> npt.NDArray[np.float32] | None:
-        """A person's labels (K, 3) in the skeleton's vocabulary, original pixels.
+        """Return a person's labels (K, 3) in the skeleton's vocabulary, in original pixels.
 
-        Zeros for a person without labels, None where nobody has any.
+        The result is zeros for a person without labels, and None if nobody has labels.
         """
         if self.points is None or self.columns is None or self.label is None:
             return None
@@ -62,7 +62,7 @@ class People:
         return take_columns(self.points[self.label[row]], self.columns)
 
     def scores(self, row: int) -> npt.NDArray[np.float32]:
-        """How sure each of a person's labels (K,) is: 1 of those that no model has predicted."""
+        """Return the confidence of each of a person's labels (K,): 1 for labels that no model predicted."""
         if self.columns is None or self.label is None or self.point_scores is None or self.label[row] < 0:
             return np.ones(0 if self.columns is None else len(self.columns), dtype=np.float32)
         found = self.point_scores[self.label[row]]
@@ -70,14 +70,14 @@ class People:
 
 
 def take_columns(points: npt.NDArray[np.float32], columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Keypoints (..., S, 3) as (..., K, 3): column k is the S-th of `columns[k]`, zero where that is -1."""
-    taken = points[..., columns, :]  # -1 takes the last one, which is wiped next
+    """Return keypoints (..., S, 3) as (..., K, 3): keypoint k is the one at `columns[k]`, zero if that is -1."""
+    taken = points[..., columns, :]  # -1 takes the last one, which is set to 0 next
     taken[..., columns < 0, :] = 0
     return taken
 
 
 def select(people: People, rows: npt.NDArray[np.int64]) -> People:
-    """Some of the people, in the order of `rows`; labels are shared, not copied."""
+    """Return the people of some `rows` (N,), in that order; labels are shared, not copied."""
     return replace(
         people,
         image=people.image[rows],

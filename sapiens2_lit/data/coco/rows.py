@@ -1,4 +1,4 @@
-"""Annotations of COCO files as arrays, with what is wrong in them noted and what cannot be meant left out."""
+"""Annotations of COCO files as arrays; errors in them are noted, and impossible labels are left out."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,10 +23,10 @@ BoxSource = Literal["label", "keypoints"]
 
 @dataclass(frozen=True)
 class Rows:
-    """Annotations as arrays, one a row.
+    """Annotations as arrays, one per row.
 
-    `raw` holds the points of the file, `points` those that are used; `given_boxes` and `given_areas` what the file
-    says, NaN where it says nothing. `without_image` are rows whose image cannot be used, which is no fault of theirs.
+    `raw` holds the points of the file, `points` those that are used. `given_boxes` and `given_areas` are the file's
+    values, NaN if missing. `without_image` are rows whose image cannot be used, although the rows are correct.
     """
 
     ids: npt.NDArray[np.int64]
@@ -54,15 +54,15 @@ def read_rows(
     box: BoxSource,
     problems: Problems,
 ) -> Rows:
-    """Read annotations; those with a problem have zeros in its place.
+    """Read annotations; values with a problem become zero.
 
     Args:
         annotations: of the file's categories with keypoints.
         table: the images of the file.
-        vocabulary: what its keypoints are called.
+        vocabulary: names of its keypoints.
         skeleton: the vocabulary to map to.
-        box: where the people's boxes come from.
-        problems: takes what is wrong.
+        box: source of the people's boxes.
+        problems: collects what is wrong.
     """
     ids, image, owners, without_image = _identify(annotations, table, problems)
     crowd = _crowds(annotations, owners, problems)
@@ -76,7 +76,7 @@ def read_rows(
     labelled = np.asarray((points[:, shared, 2] > 0).any(axis=1), dtype=np.bool_)
     needed = labelled if box == "label" else np.zeros_like(labelled)
     given = _label_boxes(annotations, needed, owners, problems)
-    boxes = np.where(np.isnan(given), 0.0, given)  # NaN is of missing ones, which nobody needs
+    boxes = np.where(np.isnan(given), 0.0, given)  # NaN means missing; nobody needs these boxes
     sides = boxes[:, 2:]
     flat = needed & ~np.isnan(given).any(axis=1) & (sides == 0).any(axis=1) & (sides >= 0).all(axis=1)
     if flat.any():
@@ -99,7 +99,7 @@ def read_rows(
 def _identify(
     annotations: list[dict[str, Any]], table: ImageTable, problems: Problems
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], list[str], set[int]]:
-    """Ids, rows of images, names for messages, and places of those whose image cannot be used."""
+    """Return ids, rows of images, names for messages, and places of annotations whose image cannot be used."""
     ids, rows, owners = [], [], []
     seen: set[int] = set()
     without_image: set[int] = set()
@@ -127,7 +127,7 @@ def _identify(
 def _crowds(
     annotations: list[dict[str, Any]], owners: list[str], problems: Problems
 ) -> npt.NDArray[np.bool_]:
-    """`iscrowd` of all: 0, 1, true, false or nothing; everything else is noted, and no crowd."""
+    """Return `iscrowd` of all annotations; values other than 0, 1, true, false or nothing are noted, and are 0."""
     crowd = np.zeros(len(annotations), dtype=np.bool_)
     for place, annotation in enumerate(annotations):
         given = annotation.get("iscrowd")
@@ -146,7 +146,7 @@ def _label_boxes(
     owners: list[str],
     problems: Problems,
 ) -> npt.NDArray[np.float64]:
-    """`bbox` of all, NaN where there is none; what is wrong with it is noted where the box is needed."""
+    """Return `bbox` of all annotations, NaN if missing; problems are noted if the box is needed."""
     values = [annotation.get("bbox") for annotation in annotations]
     for index in np.flatnonzero(needed):
         if values[index] is None:
@@ -162,7 +162,7 @@ def _label_boxes(
 
 
 def _point_boxes(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Tight boxes (n, 4) of labelled keypoints (n, S, 3), at least one each."""
+    """Return tight boxes (n, 4) of labeled keypoints (n, S, 3), with at least one labeled keypoint each."""
     hidden = points[..., 2:] == 0
     low = np.where(hidden, np.inf, points[..., :2]).min(axis=1)
     high = np.where(hidden, -np.inf, points[..., :2]).max(axis=1)
@@ -172,7 +172,7 @@ def _point_boxes(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 def _given_areas(
     annotations: list[dict[str, Any]], owners: list[str], problems: Problems
 ) -> npt.NDArray[np.float64]:
-    """`area` of all as in the file: NaN where there is none, 0 for true and false."""
+    """Return `area` of all annotations as in the file: NaN if missing, 0 for true and false."""
     given = [annotation.get("area") for annotation in annotations]
     values = [None if one is None else [0.0 if isinstance(one, bool) else one] for one in given]
     areas = read_numbers(values, 1, "area", owners, problems)[:, 0]
@@ -187,7 +187,7 @@ def _check_boxes(
     owners: list[str],
     problems: Problems,
 ) -> None:
-    """Boxes must have no negative side and touch their image, where it declares its size."""
+    """Check that boxes have no negative side and touch their image, if it declares its size."""
     negative = needed & (boxes[:, 2:] < 0).any(axis=1)
     outside = needed & ~negative & ((boxes[:, :2] + boxes[:, 2:] <= 0) | (boxes[:, :2] >= sizes)).any(axis=1)
     outside &= (sizes > 0).all(axis=1)
@@ -198,5 +198,5 @@ def _check_boxes(
         found, (width, height) = boxes[index].tolist(), sizes[index].tolist()
         problems.add(
             owners[index],
-            f"`bbox` is {found}, wholly outside its image of {width} x {height} (width x height)",
+            f"`bbox` is {found}, entirely outside its image of {width} x {height} (width x height)",
         )

@@ -1,7 +1,7 @@
-"""The parts of a COCO keypoint file as arrays, with everything wrong in them noted.
+"""The parts of a COCO keypoint file as arrays, with all errors noted.
 
-Problems are collected, not raised: wrong entries become zeros and the caller raises at the end, so that one
-run reports them all. N annotations, S keypoints in the file's own vocabulary.
+Problems are collected, not raised: wrong entries become zeros, and the caller raises at the end, so that one run
+reports all problems. N annotations, S keypoints in the file's vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ from sapiens2_lit.data.files import Problems, leaves_folder, read_json
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.vocabularies import Skeleton
 
-SCORES = "keypoint_scores"  # field of annotations that a model has predicted
-MAX_PIXELS = 1_000_000  # no image has a side as long, no box or point lies as far out
+SCORES = "keypoint_scores"  # field of annotations that a model predicted
+MAX_PIXELS = 1_000_000  # no image has a longer side, and no box or point lies farther out
 
 
 @dataclass(frozen=True)
 class ImageTable:
     """The `images` of a file: names (M,), ids (M,), declared (width, height) (M, 2), and the row of an id.
 
-    `bad` holds what stands as the id of images that cannot be used, in words: their annotations are left out with them.
+    `bad` holds the ids of images that cannot be used, as text: their annotations are left out too.
     """
 
     file_name: npt.NDArray[np.str_]
@@ -37,10 +37,10 @@ class ImageTable:
 
 
 def read_lists(path: Path, fields: Sequence[str]) -> dict[str, list[Any]]:
-    """A JSON object's `fields`, each of which must be a list.
+    """Return a JSON object's `fields`, each of which must be a list.
 
     Raises:
-        DataError: naming the file and the field.
+        DataError: a field is missing or no list; it names the file and the field.
     """
     data = read_json(path)
     if not isinstance(data, dict):
@@ -54,12 +54,12 @@ def read_lists(path: Path, fields: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def read_image_table(images: list[Any], problems: Problems, folder: Path | None = None) -> ImageTable:
-    """Check and collect `images`: integer ids given once, names inside the folder, sizes where declared.
+    """Check and collect `images`: unique integer ids, names inside the folder, declared sizes.
 
     Args:
         images: the list of the file.
-        problems: takes what is wrong.
-        folder: of the images, to say what is there instead of names that lead out of it.
+        problems: collects what is wrong.
+        folder: of the images, for hints about names that lead out of it.
     """
     names: list[str] = []
     ids: list[int] = []
@@ -98,7 +98,7 @@ def read_image_table(images: list[Any], problems: Problems, folder: Path | None 
 
 
 def _refuse_name(name: str, where: str, there: NamesOnDisk | None, problems: Problems) -> None:
-    """Note a name that leads out of the images folder, with what is in it."""
+    """Note a name that leads out of the images folder, with a hint about the files in it."""
     text = f"`file_name` is {name!r}, expected a path inside the images folder"
     if there is not None:
         hint = there.hint(name)
@@ -108,7 +108,7 @@ def _refuse_name(name: str, where: str, there: NamesOnDisk | None, problems: Pro
 
 
 def _read_size(image: dict[str, Any], where: str, problems: Problems) -> tuple[int, int]:
-    """The declared (width, height), 0 where it is not said or cannot be."""
+    """Return the declared (width, height), 0 if it is missing or impossible."""
     given = (image.get("width") or 0, image.get("height") or 0)
     width, height = (as_integer(side) for side in given)
     if width is None or height is None or not (0 <= width < MAX_PIXELS and 0 <= height < MAX_PIXELS):
@@ -125,10 +125,15 @@ def read_points(
     problems: Problems,
     field: str = "keypoints",
 ) -> npt.NDArray[np.float32]:
-    """Labels (N, S, 3) of all annotations; zeros where an annotation has none, or a part is not valid.
+    """Read the labels (N, S, 3) of all annotations; zeros if an annotation has none or a part is invalid.
 
     Args:
-        field: of an annotation, with its keypoints.
+        annotations: of the file.
+        source: the file's vocabulary.
+        wholebody: whether the points are in COCO-WholeBody's five fields.
+        owners: name of each annotation in messages.
+        problems: collects what is wrong.
+        field: field of an annotation that holds its keypoints.
     """
     body = source.num_keypoints - (sum(size for _, _, size in WHOLEBODY_PARTS) if wholebody else 0)
     values = [annotation.get(field) for annotation in annotations]
@@ -138,7 +143,7 @@ def read_points(
         values = [a.get(key) if a.get(flag, True) else None for a in annotations]
         part = read_numbers(values, 3 * size, key, owners, problems, MAX_PIXELS).reshape(-1, size, 3)
         _check_visibility(part, key, owners, problems, whole=False)
-        np.ceil(part[..., 2], out=part[..., 2])  # these fields have fractions, and v > 0 means labelled
+        np.ceil(part[..., 2], out=part[..., 2])  # these fields have fractions, and v > 0 means labeled
         parts.append(part)
     points = np.concatenate(parts, axis=1).astype(np.float32)
     points[points[..., 2] == 0] = 0
@@ -148,10 +153,16 @@ def read_points(
 def read_point_scores(
     annotations: list[dict[str, Any]], number: int, owners: Sequence[str], problems: Problems
 ) -> npt.NDArray[np.float32] | None:
-    """`keypoint_scores` (N, S), 1 of annotations without; None where no annotation has such a list.
+    """Read `keypoint_scores` (N, S), 1 for annotations without; None if no annotation has them.
+
+    Args:
+        annotations: of the file.
+        number: S.
+        owners: name of each annotation in messages.
+        problems: collects what is wrong.
 
     Raises:
-        DataError: a list has another length, or numbers beyond 0..1.
+        DataError: a list has another length, or numbers outside 0..1.
     """
     values = [annotation.get(SCORES) for annotation in annotations]
     if all(value is None for value in values):
@@ -173,10 +184,17 @@ def read_numbers(
     problems: Problems,
     limit: float | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Lists of `length` finite numbers as (N, length); None, and with a problem what is not one, as zeros.
+    """Read lists of finite numbers as a 2-D array (N, length); None becomes zeros.
+
+    A value that is not such a list is noted, and becomes zeros.
 
     Args:
-        limit: the largest number that can be meant, either way; None for any.
+        values: one value per annotation.
+        length: numbers per list.
+        field: name of the field in messages.
+        owners: name of each annotation in messages.
+        problems: collects what is wrong.
+        limit: the largest possible number, either way; None for any.
     """
     zeros = [0.0] * length
     rows = []
@@ -192,7 +210,7 @@ def read_numbers(
         rows.append(zeros)
     try:
         array = np.array(rows, dtype=np.float64).reshape(-1, length)
-    except (TypeError, ValueError, OverflowError):  # something in there is no number: find out what
+    except (TypeError, ValueError, OverflowError):  # one of the entries is no number: find out which
         array = np.array([[_number(entry) for entry in row] for row in rows]).reshape(-1, length)
     for index in np.flatnonzero(~np.isfinite(array).all(axis=1)).tolist():
         place = int(np.flatnonzero(~np.isfinite(array[index]))[0])
@@ -208,7 +226,7 @@ def read_numbers(
 def _check_limit(
     array: npt.NDArray[np.float64], limit: float, field: str, owners: Sequence[str], problems: Problems
 ) -> None:
-    """Numbers beyond `limit` are no pixels: note them, and put zeros in their place."""
+    """Note numbers beyond `limit`, which cannot be pixels, and set their rows to zero."""
     for index in np.flatnonzero((np.abs(array) > limit).any(axis=1)).tolist():
         place = int(np.flatnonzero(np.abs(array[index]) > limit)[0])
         problems.add(owners[index], f"`{field}[{place}]` is {array[index, place]:g}, expected pixels")
@@ -221,7 +239,7 @@ def is_integer(value: Any) -> TypeGuard[int]:
 
 
 def as_integer(value: Any) -> int | None:
-    """An integer that fits int64, whole floats included (pandas writes 1.0 for 1); None for everything else."""
+    """Return an integer that fits int64, also from whole floats (pandas writes 1.0 for 1); None for other values."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return value if is_integer(value) else None
@@ -230,7 +248,7 @@ def as_integer(value: Any) -> int | None:
 def _number(entry: Any) -> float:
     try:
         return float(entry) if isinstance(entry, int | float) else float("nan")
-    except OverflowError:  # an integer of hundreds of digits
+    except OverflowError:  # an integer with hundreds of digits
         return float("inf")
 
 
@@ -246,5 +264,5 @@ def _check_visibility(
         problems.add(
             owners[index],
             f"`{field}[{3 * place + 2}]`, the visibility of keypoint {place}, is "
-            f"{visibility[index, place]:g}, expected 0 (unlabelled), 1 (occluded) or 2 (visible)",
+            f"{visibility[index, place]:g}, expected 0 (unlabeled), 1 (occluded) or 2 (visible)",
         )

@@ -1,4 +1,4 @@
-"""What the keypoints of a COCO file are called, and which field of its annotations holds them."""
+"""The names of the keypoints of a COCO file, and the field of its annotations that holds them."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ class Vocabulary:
     """The keypoints of a file.
 
     Attributes:
-        skeleton: their names, spelled as in the vocabulary wanted where they are the same.
+        skeleton: their names, spelled as in the wanted vocabulary where they are the same.
         categories: ids of the categories that have them.
         wholebody: COCO-WholeBody's fields hold them.
-        points_field: of annotations, with x, y, v of each.
+        points_field: field of annotations with x, y, v of each keypoint.
         links: why the file's lines for drawing are not used; empty if they are.
-        unnamed: the file has no names; those of the vocabulary wanted are taken by position.
-        respelled: names of the file that are spelled otherwise in the vocabulary wanted, with the latter's.
+        unnamed: the file has no names; the names of the wanted vocabulary are used by position.
+        respelled: names of the file with another spelling in the wanted vocabulary, and that spelling.
     """
 
     skeleton: Skeleton
@@ -47,13 +47,13 @@ class Vocabulary:
 def find_vocabulary(
     data: dict[str, list[Any]], skeleton: Skeleton, path: Path, source: Skeleton | None = None
 ) -> Vocabulary:
-    """What a file's keypoints are called.
+    """Return the vocabulary of a file's keypoints.
 
     Args:
         data: the lists of the file.
-        skeleton: the vocabulary wanted.
+        skeleton: the wanted vocabulary.
         path: the file, for messages.
-        source: its vocabulary, if not to be found in its categories.
+        source: the file's vocabulary, if its categories do not give it.
 
     Raises:
         DataError: no category lists keypoints, several list different ones, or none of them is in `skeleton`.
@@ -95,10 +95,10 @@ def _is_named(category: dict[str, Any]) -> bool:
 def _by_position(
     data: dict[str, list[Any]], categories: list[dict[str, Any]], skeleton: Skeleton, path: Path
 ) -> Skeleton:
-    """The vocabulary wanted, if the nameless points of the file are as many.
+    """Return the wanted vocabulary, if the nameless points of the file have the same number.
 
     Raises:
-        DataError: they are not.
+        DataError: their number differs.
     """
     lengths = Counter(
         len(one["keypoints"])
@@ -112,7 +112,7 @@ def _by_position(
         raise DataError(
             f"{path}: `categories` has no entry with `keypoints`, the list of their names; annotations have "
             f"{most} numbers, which is x, y, v of {most / 3:g} points, and the skeleton '{skeleton.name}' has "
-            f"{skeleton.num_keypoints}. Name the points, in their order, by a file `keypoints: [...]` for "
+            f"{skeleton.num_keypoints}. List the names, in order, in a file `keypoints: [...]` for "
             "data.file_skeleton (data.sources[].skeleton of a further file); give it as model.heads.NAME.skeleton as "
             "well to predict them all."
         )
@@ -120,7 +120,7 @@ def _by_position(
 
 
 def _from_category(category: dict[str, Any], path: Path) -> tuple[Skeleton, str]:
-    """The skeleton of a category, and why its lines for drawing do not fit; these never matter to training."""
+    """Return the skeleton of a category, and why its lines for drawing do not fit; training does not use lines."""
     problem = why_no_lines(category)
     pairs = [] if problem else category.get("skeleton") or []
     try:
@@ -130,9 +130,10 @@ def _from_category(category: dict[str, Any], path: Path) -> tuple[Skeleton, str]
 
 
 def _respell(source: Skeleton, skeleton: Skeleton) -> tuple[Skeleton, dict[str, str]]:
-    """The file's names as the vocabulary wanted spells them: "Right-ankle" is right_ankle.
+    """Return the file's names in the spelling of the wanted vocabulary: "Right-ankle" becomes right_ankle.
 
-    Only where neither side has the name as it is written, and one name alone is spelled alike.
+    A name is replaced only if just one of the two vocabularies has it, and it has one counterpart with the same
+    spelling.
     """
     same = same_names(source.keypoints, skeleton.keypoints)
     respelled = {theirs: ours for theirs, ours in same.items() if theirs != ours}
@@ -142,7 +143,7 @@ def _respell(source: Skeleton, skeleton: Skeleton) -> tuple[Skeleton, dict[str, 
 
 
 def _closest(categories: list[Any], skeleton: Skeleton) -> list[Any]:
-    """The categories that share most keypoints with the skeleton: a file may have horses beside people."""
+    """Return the categories that share most keypoints with the skeleton: a file may have horses beside people."""
     spellings = {*by_spelling(skeleton.keypoints)}
     shared = [len({*by_spelling(map(str, one["keypoints"]))} & spellings) for one in categories]
     return [category for category, count in zip(categories, shared, strict=True) if count == max(shared)]
@@ -151,7 +152,10 @@ def _closest(categories: list[Any], skeleton: Skeleton) -> list[Any]:
 def _with_wholebody_fields(
     annotations: list[Any], source: Skeleton, skeleton: Skeleton
 ) -> tuple[Skeleton, bool]:
-    """COCO-WholeBody names 17 keypoints and has 133: the larger vocabulary, where `skeleton` has use for it."""
+    """Return the vocabulary of COCO-WholeBody's fields, and whether they are used.
+
+    COCO-WholeBody names 17 keypoints and has 133. The larger vocabulary is used if `skeleton` has its points.
+    """
     body, whole = load_skeleton("coco17"), load_skeleton("coco_wholebody133")
     has_fields = source.keypoints == body.keypoints and any(
         isinstance(annotation, dict) and part in annotation
@@ -164,7 +168,7 @@ def _with_wholebody_fields(
 
 
 def _points_field(annotations: list[Any], source: Skeleton) -> str:
-    """`keypoints`, or where that has another length in all annotations a field such as `keypoints_21` that fits."""
+    """Return `keypoints`, or a field such as `keypoints_21` that fits if `keypoints` has another length everywhere."""
     people = [one for one in annotations if isinstance(one, dict) and isinstance(one.get("keypoints"), list)]
     wanted = 3 * source.num_keypoints
     if not people or any(len(one["keypoints"]) in (wanted, source.num_keypoints) for one in people):

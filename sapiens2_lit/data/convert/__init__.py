@@ -1,1 +1,1 @@
-"""Datasets of other programs as ours: `sapiens2-lit convert`. `registry` lists the formats."""
+"""Convert datasets of other programs: `sapiens2-lit convert`. `registry` lists the formats."""

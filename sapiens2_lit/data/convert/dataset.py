@@ -1,4 +1,4 @@
-"""A dataset between formats: the pictures and COCO lists of each split, and how they are written as ours."""
+"""A dataset between two formats: the pictures and COCO lists of each split, and how they are written."""
 
 import json
 import shutil
@@ -18,12 +18,12 @@ from sapiens2_lit.data.readers.images import upright_size
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.vocabularies import Classes
 
-if TYPE_CHECKING:  # it imports torch, which keypoints need not wait for
+if TYPE_CHECKING:  # it imports torch, which keypoints do not need
     from sapiens2_lit.data.labels.base import LabelSource
 
 Picture = (
     Path | Callable[[], "np.ndarray[Any, Any]"]
-)  # a file, or RGB uint8 (h, w, 3) or grey to be written as png
+)  # a file, or pixels to be written as png: RGB uint8 (h, w, 3), or gray
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class People:
     """One split with keypoints.
 
     Attributes:
-        coco: the lists; names of images are those under the new images folder.
-        pictures: each of them by that name.
+        coco: the lists; names of images are the names in the new images folder.
+        pictures: the pictures by that name.
     """
 
     coco: Coco
@@ -44,9 +44,9 @@ class Maps:
     """One split with class maps.
 
     Attributes:
-        folder: what names are relative to.
+        folder: folder that names are relative to.
         names: of the pictures.
-        labels: gives the class map of each.
+        labels: source of the class maps.
     """
 
     folder: Path
@@ -56,13 +56,13 @@ class Maps:
 
 @dataclass
 class Converted:
-    """What was read.
+    """A dataset as read.
 
     Attributes:
         people: the splits with keypoints.
         maps: the splits with class maps.
         classes: the vocabulary of the maps.
-        swaps: mirror pairs of the keypoints, by name, where the format says them.
+        swaps: mirror pairs of the keypoints, by name, if the format gives them.
     """
 
     people: dict[str, People] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Converted:
 
 
 def write(found: Converted, out: Path) -> list[str]:
-    """Write a dataset as ours; returns what was written, in words.
+    """Write a dataset in the kit's format; return in words what was written.
 
     Raises:
         DataError: there is nothing to write, or a picture cannot be read.
@@ -114,7 +114,7 @@ def _write_maps(maps: Maps, out: Path) -> Iterator[str]:
 
 
 def _inside(name: str) -> Path:
-    """A name without steps out of its folder."""
+    """Return a name without parts that lead out of its folder."""
     return Path(*[part for part in Path(name).parts if part not in ("..", "/")])
 
 
@@ -141,7 +141,7 @@ def _write_json(place: Path, coco: Coco) -> None:
 
 
 def _skeleton(found: Converted) -> str:
-    """A skeleton file of the names, links and pairs."""
+    """Return a skeleton file of the names, links and pairs."""
     coco = next(iter(found.people.values())).coco
     category = next(one for one in coco["categories"] if one.get("keypoints"))
     names = category["keypoints"]

@@ -1,4 +1,4 @@
-"""Every format that datumaro reads (https://open-edge-platform.github.io/datumaro), by way of its COCO files."""
+"""Read every format that datumaro reads (https://open-edge-platform.github.io/datumaro), through COCO files."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,11 +14,11 @@ _EXPORTS = {"points": "coco_person_keypoints", "polygon": "coco_instances", "mas
 
 
 class Reader:
-    """Reads a dataset by datumaro. Its COCO files are kept until the reader is closed.
+    """Reads a dataset by datumaro; the COCO files that datumaro writes are kept until the reader is closed.
 
     Args:
         source: the folder or file.
-        name: of the format, as datumaro calls it.
+        name: datumaro's name of the format.
     """
 
     def __init__(self, source: Path, name: str) -> None:
@@ -27,15 +27,15 @@ class Reader:
         self._folder = TemporaryDirectory(prefix="sapiens2-lit-")
 
     def close(self) -> None:
-        """Remove what was written in between."""
+        """Remove the temporary COCO files."""
         self._folder.cleanup()
 
     def read(self) -> Converted:
-        """The dataset.
+        """Return the dataset.
 
         Raises:
-            SettingError: datumaro is not there, or does not know the format.
-            DataError: it cannot read the folder, which it says.
+            SettingError: datumaro is not installed, or does not know the format.
+            DataError: datumaro cannot read the folder; the message says why.
         """
         dataset = self._load()
         kinds = {str(one.type.name) for item in dataset for one in item.annotations}
@@ -66,9 +66,9 @@ class Reader:
             raise SettingError(f"--from {self.name}: unknown, expected one of {', '.join(known)}.")
         try:
             dataset = datumaro.Dataset.import_from(str(self.source), self.name)
-            dataset.init_cache()  # else errors come later
+            dataset.init_cache()  # otherwise errors come later
             return dataset
-        except Exception as error:  # whatever a reader of other people's files meets
+        except Exception as error:  # any error that a reader of foreign files meets
             raise DataError(
                 f"{self.source}: datumaro cannot read it as {self.name}: {type(error).__name__}: {error}"
             ) from error

@@ -1,4 +1,4 @@
-"""DeepLabCut and SLEAP, by sleap-io (https://io.sleap.ai)."""
+"""Read DeepLabCut and SLEAP by sleap-io (https://io.sleap.ai)."""
 
 from functools import partial
 from pathlib import Path
@@ -10,13 +10,13 @@ from sapiens2_lit.data.convert.dataset import Converted, People, Picture
 from sapiens2_lit.errors import DataError, SettingError
 
 MISSING = (
-    "--from {name} needs {library}: pip install 'sapiens2-lit[convert]', in an environment of its own, since datumaro "
-    "holds OpenCV below 5"
+    "--from {name} needs {library}: pip install 'sapiens2-lit[convert]', in a separate environment, since datumaro "
+    "needs OpenCV below 5"
 )
 
 
 def read_deeplabcut(source: Path) -> Converted:
-    """A project (its folder or config.yaml), or a file of labels (.csv, .h5)."""
+    """Read a DeepLabCut project (its folder or config.yaml), or a file of labels (.csv, .h5)."""
     sio = _library("deeplabcut")
     if source.suffix.lower() in (".csv", ".h5"):
         return _read(source, lambda: sio.load_dlc(str(source)))
@@ -24,7 +24,12 @@ def read_deeplabcut(source: Path) -> Converted:
 
 
 def read_sleap(source: Path) -> Converted:
-    """A project or package: .slp, .pkg.slp, or a folder with one."""
+    """Read a SLEAP project or package: .slp, .pkg.slp, or a folder with one.
+
+    Raises:
+        DataError: the folder has no .slp file, or several; or the file cannot be read.
+        SettingError: sleap-io is not installed.
+    """
     sio = _library("sleap")
     if source.is_dir():
         files = sorted(source.glob("*.slp"))
@@ -44,14 +49,14 @@ def _library(name: str) -> Any:
 
 
 def _read(source: Path, load: Any) -> Converted:
-    """The labelled frames of a project.
+    """Return the labeled frames of a project.
 
     Raises:
-        DataError: the library cannot read it, it has no labels, several skeletons, or a frame without its picture.
+        DataError: the library cannot read it, it has no labels or several skeletons, or a frame has no picture.
     """
     try:
         labels = load()
-    except Exception as error:  # whatever a reader of other people's files meets
+    except Exception as error:  # any error that a reader of foreign files meets
         raise DataError(f"{source}: it cannot be read: {type(error).__name__}: {error}") from error
     if len(labels.skeletons) != 1:
         raise DataError(f"{source}: it has {len(labels.skeletons)} skeletons, expected one.")
@@ -81,7 +86,7 @@ def _read(source: Path, load: Any) -> Converted:
             for place, one in enumerate(people, start=1)
         ]
     if not annotations:
-        raise DataError(f"{source}: there is no labelled frame in it.")
+        raise DataError(f"{source}: there is no labeled frame in it.")
     links = [[first + 1, second + 1] for first, second in skeleton.edge_inds]
     category = {
         "id": 1,
@@ -95,7 +100,7 @@ def _read(source: Path, load: Any) -> Converted:
 
 
 def _picture(frame: Any, video: str) -> tuple[Picture, str]:
-    """A frame's file where it has one, else its pixels; and its name."""
+    """Return a frame's file if it has one, else its pixels; and its name."""
     files = frame.video.filename
     if isinstance(files, list):
         path = Path(files[frame.frame_idx])
@@ -107,7 +112,7 @@ def _picture(frame: Any, video: str) -> tuple[Picture, str]:
 def _size(source: Path, frame: Any) -> tuple[int, int]:
     try:
         return int(frame.image.shape[0]), int(frame.image.shape[1])
-    except Exception as error:  # by the library that decodes the video
+    except Exception as error:  # any error of the library that decodes the video
         raise DataError(
             f"{source}: frame {frame.frame_idx} of {frame.video.filename} cannot be read: {error}. Put the video where "
             "the project says."
@@ -115,7 +120,7 @@ def _size(source: Path, frame: Any) -> tuple[int, int]:
 
 
 def _person(instance: Any) -> dict[str, Any]:
-    """Keypoints and the tight box of an instance."""
+    """Return keypoints and the tight box of an instance."""
     points = np.asarray(instance.numpy(), dtype=np.float64)
     known = np.atleast_1d(np.isfinite(points).all(axis=1))
     seen = points[known]

@@ -1,4 +1,4 @@
-"""The folders of labelling tools that training reads as they are, written as ours."""
+"""Convert the folders of labeling tools that training can also read as they are."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +19,10 @@ _KINDS: tuple[Kind, Kind] = ("pose", "masks")
 
 
 def read_tool(source: Path, tool: Tool) -> Converted:
-    """Read what a tool has left in a folder, or in the file that names it.
+    """Read a dataset of a tool from a folder, or from the file that names it.
 
     Raises:
-        DataError: there is nothing of the tool, or several datasets.
+        DataError: there is no dataset of the tool, or there are several.
     """
     found = Converted()
     for kind in _KINDS:
@@ -35,7 +35,9 @@ def read_tool(source: Path, tool: Tool) -> Converted:
         else:
             _read_maps(found, root, layout)
     if not found.people and not found.maps:
-        raise DataError(f"{source}: nothing of {tool.title} in it, expected {tool.expects} ({tool.page}).")
+        raise DataError(
+            f"{source}: there is no dataset of {tool.title} in it, expected {tool.expects} ({tool.page})."
+        )
     return found
 
 
@@ -67,7 +69,7 @@ def _read_people(found: Converted, root: Path, layout: Layout) -> None:
 
 
 def _named(data: Coco) -> Coco:
-    """The lists with a name for each point."""
+    """Return the lists with a name for each point."""
     lengths = [len(one["keypoints"]) // 3 for one in data["annotations"] if one.get("keypoints")]
     names = [f"point_{number}" for number in range(1, max(lengths, default=0) + 1)]
     categories = [
@@ -77,7 +79,7 @@ def _named(data: Coco) -> Coco:
 
 
 def _swaps(data: Coco) -> list[list[str]]:
-    """The mirror pairs that a data.yaml of YOLO says."""
+    """Return the mirror pairs that a data.yaml of YOLO gives."""
     for one in data["categories"]:
         if flip := one.get("flip_idx"):
             pairs = [(first, second) for first, second in enumerate(flip) if first < second]
@@ -100,7 +102,7 @@ def _read_maps(found: Converted, root: Path, layout: Layout) -> None:
 
 
 def _classes(root: Path, parts: Sequence[Part]) -> Classes | None:
-    """The vocabulary of all splits; None where no annotation has an outline."""
+    """Return the vocabulary of all splits; None if no annotation has an outline."""
     names: dict[str, None] = {}
     outlines = False
     for part in parts:

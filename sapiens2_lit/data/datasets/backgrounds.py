@@ -1,4 +1,4 @@
-"""Other backgrounds behind the people of training samples."""
+"""Put other backgrounds behind the people of training samples."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ Shares = npt.NDArray[np.float32]
 
 
 class Cutout(ABC):
-    """What of a training sample stays when its background changes."""
+    """The part of a training sample that stays when its background changes."""
 
     @abstractmethod
     def cut(self, pixels: Image, labels: Mapping[str, Tensor]) -> tuple[Shares, Shares]:
-        """Color that stays (H, W, 3) in 0..255, premultiplied, and the share of each pixel that stays (H, W, 1)."""
+        """Return the color that stays (H, W, 3), 0..255, premultiplied, and the share that stays (H, W, 1)."""
 
 
 class MaskCutout(Cutout):
-    """All that is not of the background's class, with edges a pixel wide.
+    """Everything outside the background class, with edges one pixel wide.
 
     Args:
         background: index of that class.
@@ -44,7 +44,7 @@ class MaskCutout(Cutout):
 
 
 class MatteCutout(Cutout):
-    """The matte: alpha, and the foreground where there is one, else the image's own colors."""
+    """The matte: alpha with the foreground, or with the image's colors if there is no foreground."""
 
     def cut(self, pixels: Image, labels: Mapping[str, Tensor]) -> tuple[Shares, Shares]:
         alpha = labels["alpha"].numpy()[0, ..., None]
@@ -58,15 +58,16 @@ class MatteCutout(Cutout):
 
 
 class Backgrounds:
-    """Photographs without people from a folder, to put behind those of samples.
+    """Photographs without people from a folder, to put behind the people of samples.
 
     Args:
-        folder: with images, in folders of its own if you like.
-        cutout: what of a sample stays.
-        probability: that a sample's background is replaced.
+        folder: with images; it may have subfolders.
+        cutout: the part of a sample that stays.
+        probability: probability that a sample's background is replaced.
 
     Raises:
-        SettingError, DataError: the probability is none, or there are no images.
+        SettingError: the probability is outside 0..1.
+        DataError: there are no images.
     """
 
     def __init__(self, folder: Path, cutout: Cutout, probability: float = 0.8) -> None:
@@ -81,12 +82,14 @@ class Backgrounds:
                 f"{folder} (`data.backgrounds`): no image in it, expected {', '.join(IMAGE_SUFFIXES)}."
             )
         self.folder = folder
-        self.names = np.array(names)  # not a list: worker processes would copy its strings one by one
+        self.names = np.array(
+            names
+        )  # an array, not a list: worker processes would copy a list's strings one by one
         self.cutout = cutout
         self.probability = probability
 
     def replace(self, pixels: Image, labels: Mapping[str, Tensor], rng: np.random.Generator) -> Image:
-        """The sample's pixels (H, W, 3) before another background, or as they are; `labels` are the sample's own."""
+        """Return the sample's pixels (H, W, 3) before another background, or unchanged; `labels` are the sample's."""
         if rng.random() >= self.probability:
             return pixels
         behind = self.sample((pixels.shape[0], pixels.shape[1]), rng)
@@ -94,7 +97,7 @@ class Backgrounds:
         return np.clip(np.rint(color + (1 - share) * behind), 0, 255).astype(np.uint8)
 
     def sample(self, size: tuple[int, int], rng: np.random.Generator) -> Image:
-        """A part of one of the photographs that fills (height, width), mirrored half the times."""
+        """Return a part of one of the photographs that fills (height, width), mirrored half of the time."""
         image = read_image(self.folder / str(self.names[rng.integers(len(self.names))]))
         shape = (image.shape[0], image.shape[1])
         x, y = rng.uniform(-1, 1, 2)

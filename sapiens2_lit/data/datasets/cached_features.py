@@ -1,4 +1,4 @@
-"""Training samples with the features that a frozen backbone gave for them before."""
+"""Training samples with features that a frozen backbone computed for them before."""
 
 from collections.abc import Sized
 from typing import Any
@@ -11,17 +11,17 @@ from sapiens2_lit.data.loading import Key, split_key
 
 
 class CachedDataset(Dataset[dict[str, Any]]):
-    """A training dataset that shows each sample in a few views, with their features where they are stored.
+    """A training dataset that shows each sample in a few views, with their features if they are stored.
 
-    Besides its keys a sample has `features` (M, C, h, w) bfloat16, zeros where they are not stored; `cached`, whether
-    they are; `cache_row` and `cache_mark`, where and as what to store them.
+    Besides its keys, a sample has `features` (M, C, h, w) bfloat16, zeros if they are not stored; `cached`, whether
+    they are stored; `cache_row` and `cache_mark`, the row and the mark to store them with.
 
     Args:
-        dataset: what takes keys (epoch, index).
+        dataset: a dataset that takes keys (epoch, index).
         views: an epoch shows view epoch % views of every sample.
 
     Attributes:
-        store: of `views` rows for each sample; to be set before the first sample is asked for.
+        store: it has `views` rows for each sample; set it before the first sample is read.
     """
 
     def __init__(self, dataset: Dataset[dict[str, Any]], views: int) -> None:

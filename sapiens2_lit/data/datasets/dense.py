@@ -30,15 +30,15 @@ from sapiens2_lit.transforms.geometric import Affine
 from sapiens2_lit.transforms.pixels import PixelFunction, channels_first
 from sapiens2_lit.transforms.whole_image import ImageView, fit_affine
 
-_VIEWS = 10  # drawn at most until enough of the labels is seen
-_REPLACEMENTS = 100  # samples in a row without labels: then something is wrong with all of them
-_SHOWN = 10  # samples that a warning names, each once
+_VIEWS = 10  # largest number of views drawn until one shows enough labels
+_REPLACEMENTS = 100  # samples in a row without labels, after which the labels as a whole must be wrong
+_SHOWN = 10  # samples that warnings name, each once
 
 _log = logging.getLogger(__name__)
 
 
 class Augmentation(Protocol):
-    """What varies the views and the pixels of whole images."""
+    """Random variation of the views and the pixels of whole images."""
 
     def choose(
         self,
@@ -47,39 +47,44 @@ class Augmentation(Protocol):
         labels: Mapping[str, Any],
         rng: np.random.Generator,
         view: ImageView = "letterbox",
-    ) -> Affine: ...
+    ) -> Affine:
+        """Return the affine of one sample, image pixel -> input pixel."""
+        ...
 
-    def build_pixels(self) -> PixelFunction: ...
+    def build_pixels(self) -> PixelFunction:
+        """Return a picklable function that varies an RGB uint8 image (H, W, 3) by a generator."""
+        ...
 
 
 class DenseDataset(Dataset[dict[str, Any]]):
-    """One image a sample, with a label of each kind.
+    """Samples of whole images, each with a label of every kind.
 
-    `dataset[(epoch, index)]` and `dataset[index]` (epoch 0) depend on nothing else than the arguments.
+    `dataset[(epoch, index)]` and `dataset[index]` (epoch 0) depend only on the arguments.
 
-    Where fewer than `min_valid` pixels of a label count, another sample takes its place in training; in evaluation none
-    of its pixels counts. Where a view shows fewer, others are drawn, up to ten, then the whole image is shown.
+    If fewer than `min_valid` pixels of a label are valid, training uses another sample instead, and evaluation ignores
+    all its pixels. If a view shows fewer, up to ten other views are drawn; after that the whole image is shown.
 
     Attributes:
-        skipped: samples with too few pixels that count, as far as they were asked for.
+        skipped: samples with too few valid pixels, among those that were read.
         bad: samples that cannot be read, with `skip_bad`.
-        invalid: samples with NaN, infinity and the like (`FieldFolder.no_value`) where they should count; these do not.
+        invalid: samples with NaN, infinity and the like (`FieldFolder.no_value`) where labels should be valid; these
+            pixels are ignored.
 
     Args:
-        folder: what names are relative to.
+        folder: folder that names are relative to.
         names: of the images.
-        label_sources: the labels that each of them has.
+        label_sources: the labels that each image has.
         image_size: (height, width) of the input.
         training: whether samples may be replaced.
-        augment: random variation, or None: the whole image, as large as it fits.
+        augment: random variation, or None for the whole image, as large as it fits.
         backgrounds: to put behind people, or None.
-        seed: what the variation depends on, besides epoch and index.
-        min_valid: least number of pixels that must count.
-        skip_bad: whether samples that cannot be read are left out and counted: in training another takes their place,
-            in evaluation another is there of which nothing counts.
+        seed: the variation depends on it, and on epoch and index.
+        min_valid: least number of valid pixels.
+        skip_bad: whether samples that cannot be read are left out and reported: training uses another sample instead,
+            evaluation another one with all its pixels ignored.
         view: whether whole images keep their aspect (`letterbox`) or fill the input (`stretch`).
-        reduced_decoding: whether JPEGs are decoded at a fraction of their size where they are shown no larger.
-        confidence: what is made of the labels' confidence, which is then among `label_sources`.
+        reduced_decoding: whether JPEGs are decoded at a fraction of their size if they are shown no larger.
+        confidence: how the labels' confidence is used, which is then among `label_sources`.
     """
 
     def __init__(
@@ -101,7 +106,9 @@ class DenseDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self.confidence = confidence
         self.folder = folder
-        self.names = np.array(names)  # not a list: worker processes would copy its strings one by one
+        self.names = np.array(
+            names
+        )  # an array, not a list: worker processes would copy a list's strings one by one
         self.label_sources = list(label_sources)
         self.image_size = image_size
         self.training = training
@@ -121,15 +128,15 @@ class DenseDataset(Dataset[dict[str, Any]]):
         return len(self.names)
 
     def image_paths(self) -> Iterator[Path]:
-        """The image of each sample."""
+        """Yield the image of each sample."""
         return (self.folder / str(name) for name in self.names)
 
     def __getitem__(self, key: int | Key) -> dict[str, Tensor | str]:
-        """A sample with the keys of the batch, unbatched.
+        """Return a sample with the keys of the batch, unbatched.
 
         Raises:
-            DataError: naming the image or the label that cannot be read.
-            IndexError: there is no such sample, at which a loop over the dataset ends.
+            DataError: the image or a label cannot be read; it names the file.
+            IndexError: there is no such sample; a loop over the dataset ends there.
         """
         epoch, index = split_key(key, len(self))
         rng = sample_generator(self.seed, epoch, index)
@@ -145,8 +152,8 @@ class DenseDataset(Dataset[dict[str, Any]]):
             if enough:
                 return sample
         raise DataError(
-            f"{self.folder}: none of {min(len(self), _REPLACEMENTS)} samples in a row has {self.min_valid} pixels "
-            f"(data.min_valid) whose labels count, such as {self.folder / str(self.names[index])}: look at the "
+            f"{self.folder}: none of {min(len(self), _REPLACEMENTS)} samples in a row has {self.min_valid} valid "
+            f"pixels (data.min_valid), such as {self.folder / str(self.names[index])}: look at the "
             f"labels, and at data.valids{self._or_confidence()}."
         )
 
@@ -155,7 +162,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
         return f", or lower data.confidence.min ({least:g})" if least > 0 else ""
 
     def _try(self, index: int, rng: np.random.Generator) -> tuple[dict[str, Any], bool] | None:
-        """`_make`, or None where the sample cannot be read and may be left out."""
+        """Return the result of `_make`, or None if the sample cannot be read and may be left out."""
         try:
             return self._make(index, rng)
         except DataError as error:
@@ -166,7 +173,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
             return None
 
     def _make(self, index: int, rng: np.random.Generator) -> tuple[dict[str, Any], bool]:
-        """A sample, and whether enough of its pixels count."""
+        """Return a sample, and whether it has enough valid pixels."""
         name = str(self.names[index])
         path = self.folder / name
         image = Photograph(path, self.reduced_decoding)
@@ -191,7 +198,7 @@ class DenseDataset(Dataset[dict[str, Any]]):
     def _choose(
         self, size: tuple[int, int], labels: Mapping[str, Any], rng: np.random.Generator
     ) -> tuple[Affine, dict[str, Tensor], bool]:
-        """A view that shows enough of the labels, the labels in it, and whether it does."""
+        """Return a view that shows enough of the labels, the labels in it, and whether it shows enough."""
         few = fewest_valid(labels, self.label_sources)
         tries = 0 if self.augment is None else _VIEWS if few is not None and few >= self.min_valid else 1
         for view in range(tries + 1):
@@ -211,9 +218,11 @@ class DenseDataset(Dataset[dict[str, Any]]):
     def _note(self, index: int, path: Path, labels: Mapping[str, Any]) -> None:
         if (pixels := count_invalid(labels)) and self.invalid.note(index) and self.invalid.count <= _SHOWN:
             what = say_invalid(self.label_sources)
-            _log.warning("%s: %d pixels of its labels are %s; they do not count.", path, pixels, what)
+            _log.warning("%s: %d pixels of its labels are %s; they are ignored.", path, pixels, what)
 
     def _skip(self, index: int, path: Path) -> None:
         if self.skipped.note(index) and self.skipped.count <= _SHOWN:
             what = "another sample takes its place" if self.training else "none of them does"
-            _log.warning("%s: fewer than %d pixels count (data.min_valid); %s.", path, self.min_valid, what)
+            _log.warning(
+                "%s: fewer than %d pixels are valid (data.min_valid); %s.", path, self.min_valid, what
+            )

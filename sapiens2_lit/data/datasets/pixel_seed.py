@@ -9,18 +9,18 @@ from torch.utils.data import Dataset
 
 from sapiens2_lit.data.loading import Key, split_key
 
-SEED = "pixel_seed"  # the batch's key, gone once the batch is on the device
-_STREAM = 1  # apart from the numbers that decide the view
+SEED = "pixel_seed"  # key of the batch; it is gone once the batch is on the device
+_STREAM = 1  # separate from the numbers that decide the view
 
 
 class SeededPixels(Dataset[dict[str, Any]]):
-    """A training dataset whose samples say, by a seed, how their pixels are to be varied.
+    """A training dataset that adds a seed for the variation of pixels to each sample.
 
-    The seed depends on the run's seed, the epoch and the index alone, as everything random in a sample: a run that is
-    resumed varies them alike.
+    The seed depends only on the run's seed, the epoch and the index, like everything random in a sample. So a resumed
+    run varies samples in the same way.
 
     Args:
-        dataset: what takes keys (epoch, index).
+        dataset: a dataset that takes keys (epoch, index).
         seed: of the run.
     """
 

@@ -1,4 +1,4 @@
-"""People as training and evaluation samples: a crop of the image, the keypoints and the dense labels in it."""
+"""People as training and evaluation samples: a crop of the image with its keypoints and dense labels."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,29 +33,29 @@ from sapiens2_lit.transforms.pixels import channels_first
 from sapiens2_lit.transforms.pose import PoseAugmentation
 from sapiens2_lit.vocabularies import Skeleton
 
-_REPLACEMENTS = 100  # people tried in the place of one that cannot be read
-_SHOWN = 10  # of those, in words
+_REPLACEMENTS = 100  # people tried in place of one that cannot be read
+_SHOWN = 10  # people named in messages
 
 _log = logging.getLogger(__name__)
 
 
 class PoseDataset(Dataset[dict[str, Any]]):
-    """One person a sample.
+    """Samples of one person each.
 
-    `dataset[(epoch, index)]` and `dataset[index]` (epoch 0) depend on nothing else than the arguments.
+    `dataset[(epoch, index)]` and `dataset[index]` (epoch 0) depend only on the arguments.
 
     Args:
         sources: tables of people; indices run through all of them.
-        skeleton: the vocabulary of the keypoints that come out.
+        skeleton: the vocabulary of the returned keypoints.
         image_size: (height, width) of the crop.
         augment: random variation, or None.
-        seed: what the variation depends on, besides epoch and index.
+        seed: the variation depends on it, and on epoch and index.
         padding: factor on the sides of people's boxes.
-        label_sources: for each source its dense labels, of the whole images; empty for none.
-        skip_bad: whether the next person takes the place of one whose image or labels cannot be read; `bad` counts
-            them. Without, they are errors.
-        reduced_decoding: whether JPEGs are decoded at a fraction of their size where they are shown no larger.
-        confidence: what is made of the keypoints' scores, and of the masks' confidence where it is among their sources.
+        label_sources: for each source its dense labels of the whole images; empty for none.
+        skip_bad: whether the next person replaces one whose image or labels cannot be read; `bad` collects these.
+            Otherwise they are errors.
+        reduced_decoding: whether JPEGs are decoded at a fraction of their size if they are shown no larger.
+        confidence: how the keypoints' scores are used, and the masks' confidence if it is among the sources.
     """
 
     def __init__(
@@ -91,15 +91,15 @@ class PoseDataset(Dataset[dict[str, Any]]):
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def image_paths(self) -> Iterator[Path]:
-        """The image of each sample."""
+        """Yield the image of each sample."""
         return (people.path(row) for people in self.sources for row in range(len(people)))
 
     def __getitem__(self, key: int | Key) -> dict[str, Tensor | str]:
-        """A sample with the keys of the batch, unbatched; `keypoints` is absent where there are no labels.
+        """Return a sample with the keys of the batch, unbatched; without labels `keypoints` is absent.
 
         Raises:
-            DataError: naming the image, if it cannot be read or is not of the size that its file declares.
-            IndexError: there is no such sample, at which a loop over the dataset ends.
+            DataError: the image cannot be read, or its size differs from the declared size; it names the image.
+            IndexError: there is no such sample; a loop over the dataset ends there.
         """
         epoch, index = split_key(key, len(self))
         if not self.skip_bad:
@@ -169,7 +169,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
             raise DataError(
                 f"{path}: the image is {found[0]} x {found[1]} (width x height, upright), its annotation "
                 f"file says {declared[0]} x {declared[1]}: its labels would not fit.{turned} Use the image "
-                "that was labelled, or correct `width` and `height`."
+                "that was labeled, or correct `width` and `height`."
             )
         return image
 
@@ -195,6 +195,6 @@ class PoseDataset(Dataset[dict[str, Any]]):
 
 
 def name_of(people: People, row: int) -> str:
-    """What messages and results call a person: the image, and the annotation where there is one."""
+    """Return the name of a person in messages and results: the image, and the annotation if there is one."""
     annotation = people.annotation_id[row]
     return f"{people.path(row)} annotation {annotation}" if annotation >= 0 else str(people.path(row))

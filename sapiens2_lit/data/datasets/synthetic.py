@@ -1,4 +1,4 @@
-"""Generated pictures of people as samples, with all labels, and what they are evaluated against."""
+"""Generated pictures of people as samples with all labels, and their ground truth."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,16 +20,16 @@ TARGETS = ("keypoints", "segmentation", "normal", "pointmap", "depth", "albedo",
 
 
 class SyntheticDataset(Dataset[dict[str, Any]]):
-    """One picture a sample; its index is `start` + epoch x `length` + index.
+    """Samples of one picture each; the index of a picture is `start` + epoch x `length` + index.
 
     Args:
-        length: samples an epoch.
+        length: samples per epoch.
         image_size: (height, width).
         skeleton: the vocabulary of the keypoints.
-        targets: which labels, of `TARGETS`.
+        targets: the labels, out of `TARGETS`.
         people: least and greatest number of people in a picture.
-        field_of_view: least and greatest vertical one of the cameras, in degrees.
-        seed: another one, other people.
+        field_of_view: least and greatest vertical field of view of the cameras, in degrees.
+        seed: another seed gives other people.
         start: first index.
     """
 
@@ -63,10 +63,11 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         return self.to_sample(self.frame(index), index, row)
 
     def frame(self, index: int) -> Frame:
+        """Generate the picture at an index, with its labels."""
         return generate(self.seed, index, self.image_size, self.people, self.field_of_view)
 
     def to_sample(self, frame: Frame, index: int, row: int) -> dict[str, Tensor | str]:
-        """A frame with the keys of the batch, unbatched."""
+        """Return a frame with the keys of the batch, unbatched."""
         fields: dict[str, npt.NDArray[Any]] = {
             "segmentation": frame.segmentation,
             "normal": frame.normal,
@@ -94,7 +95,7 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         return sample
 
     def keypoints(self, person: PersonLabels | None) -> npt.NDArray[np.float32]:
-        """(K, 3) of a person in the skeleton's vocabulary: x, y, v; zeros for nobody and for unknown points."""
+        """Return a person's keypoints (K, 3), x, y, v, in the skeleton's vocabulary; zeros if unknown."""
         found = np.zeros((len(self.columns), 3), dtype=np.float32)
         if person is not None:
             known = self.columns >= 0
@@ -103,10 +104,13 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
 
 
 def find_source(skeleton: Skeleton) -> tuple[str, npt.NDArray[np.int64]]:
-    """The generated vocabulary that knows most of a skeleton's points, and (K,) where it has each, -1 for nowhere.
+    """Return the generated vocabulary with most of a skeleton's points, and the place of each point in it.
+
+    Returns:
+        The vocabulary's name, and int64 (K,), -1 for points that it lacks.
 
     Raises:
-        SettingError: none knows any of them.
+        SettingError: no vocabulary has any of the points.
     """
     places = {name: skeleton.map_from(load_skeleton(name)) for name in SHIPPED}
     best = max(places, key=lambda name: int((places[name] >= 0).sum()))
@@ -119,26 +123,27 @@ def find_source(skeleton: Skeleton) -> tuple[str, npt.NDArray[np.int64]]:
 
 
 def main_person(frame: Frame) -> PersonLabels | None:
-    """The one with the most pixels; None if nobody is seen."""
+    """Return the person with the most pixels; None if nobody is visible."""
     return max(frame.people, key=lambda person: person.area, default=None)
 
 
 def box_of(person: PersonLabels | None, size: tuple[int, int]) -> npt.NDArray[np.float64]:
-    """x, y, w, h of a person, or of the whole picture (height, width)."""
+    """Return the box x, y, w, h, shape (4,), of a person, or of the whole picture (height, width)."""
     return np.array([-0.5, -0.5, size[1], size[0]]) if person is None else person.box
 
 
 def to_tensor(field: npt.NDArray[Any]) -> Tensor:
-    """Classes (H, W) as int64, or a field (H, W, C) with its channels first."""
+    """Return classes (H, W) as int64, or a field (H, W, C) as (C, H, W)."""
     return torch.from_numpy(field.astype(np.int64) if field.ndim == 2 else channels_first(field))
 
 
 def channels_first(field: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a field (H, W, C) as a contiguous (C, H, W) array."""
     return np.ascontiguousarray(field.transpose(2, 0, 1))
 
 
 def build_ground_truth(dataset: SyntheticDataset) -> dict[str, list[dict[str, Any]]]:
-    """A COCO dict of the largest person of each of the dataset's pictures, with the ids of its samples."""
+    """Return a COCO dict of the largest person of each of the dataset's pictures, with the ids of its samples."""
     skeleton, (height, width) = dataset.skeleton, dataset.image_size
     category = {
         "id": 1,

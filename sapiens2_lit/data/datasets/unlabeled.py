@@ -1,4 +1,4 @@
-"""Images without labels, as views for learning from them."""
+"""Views of images without labels, to learn from."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -25,9 +25,9 @@ from sapiens2_lit.transforms.views import (
     plain_view,
 )
 
-TRIES = 20  # other images in place of one that cannot be used
+TRIES = 20  # other images tried in place of one that cannot be used
 VARIED = "varied"  # key of the seeds of views whose pixels are varied on the device
-SHOWN = 10  # names of images that were left out
+SHOWN = 10  # names of left-out images in messages
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class Picture:
 
     Attributes:
         path: of the file.
-        region: x, y, width, height in which views are cut; None for the whole.
-        name: for messages, and by which validation images are chosen.
+        region: x, y, width, height of the part in which views are cut; None for the whole image.
+        name: for messages, and for the choice of validation images.
     """
 
     path: Path
@@ -49,13 +49,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Views:
-    """Which views a sample has.
+    """The views of a sample.
 
     Attributes:
         size: (height, width) of global views.
-        local_size: of local ones.
-        num_global: of global ones.
-        num_local: of local ones.
+        local_size: (height, width) of local views.
+        num_global: number of global views.
+        num_local: number of local views.
         settings: how they are cut.
     """
 
@@ -69,15 +69,15 @@ class Views:
 class UnlabeledDataset(Dataset[dict[str, Any]]):
     """Views of images: `image` (G, 3, H, W) and `local` (L, 3, h, w) uint8, `seed` (int64), `sample`.
 
-    An image that cannot be read, or is too small, is left out and counted; another one takes its place, drawn by the
-    sample's own generator, so that a run that is resumed takes the same.
+    An image that cannot be read, or is too small, is left out and reported. The sample's own generator draws another
+    one, so that a resumed run uses the same one.
 
     Args:
-        pictures: what to read.
-        views: what to cut.
-        least_side: of an image or part of one, in pixels.
+        pictures: the images or parts of images.
+        views: the views to cut.
+        least_side: shortest side of an image or part, in pixels.
         seed: of the run.
-        training: random views; else the middle of each image.
+        training: whether views are random; otherwise they show the middle of each image.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class UnlabeledDataset(Dataset[dict[str, Any]]):
         return len(self.pictures)
 
     def image_paths(self) -> Iterator[Path]:
-        """The image of each sample."""
+        """Yield the image of each sample."""
         return (picture.path for picture in self.pictures)
 
     def __getitem__(self, key: int | Key) -> dict[str, Any]:
@@ -119,10 +119,10 @@ class UnlabeledDataset(Dataset[dict[str, Any]]):
         return {**found, "sample": picture.name}
 
     def usable(self, index: int, rng: np.random.Generator) -> tuple[Picture, Image, Region]:
-        """The image of that index, or the next one drawn that can be used, and the region to cut from.
+        """Return the image at an index, or the next drawn one that can be used, and the region to cut from.
 
         Raises:
-            DataError: many in a row cannot be used.
+            DataError: many images in a row cannot be used.
         """
         for _ in range(TRIES):
             try:
@@ -135,7 +135,7 @@ class UnlabeledDataset(Dataset[dict[str, Any]]):
         raise DataError(f"{TRIES} images in a row cannot be used, the last one because: {last}")
 
     def read(self, index: int) -> tuple[Image, Region]:
-        """An image and the region in it.
+        """Return an image and the region in it.
 
         Raises:
             DataError: it cannot be read, or is too small.
@@ -151,14 +151,24 @@ class UnlabeledDataset(Dataset[dict[str, Any]]):
 
 
 def check_side(name: str, width: float, height: float, least: int) -> None:
-    """Raise DataError where an image is smaller than a crop may be."""
+    """Check that an image is not smaller than the smallest crop.
+
+    Args:
+        name: of the image, for messages.
+        width: in pixels.
+        height: in pixels.
+        least: least shorter side, in pixels.
+
+    Raises:
+        DataError: it is smaller.
+    """
     if min(width, height) < least:
         raise DataError(
-            f"{name}: {height:.0f} x {width:.0f} pixels (height x width), expected {least} on the shorter side at "
-            "least (data.least_side)"
+            f"{name}: {height:.0f} x {width:.0f} pixels (height x width), expected at least {least} on the shorter "
+            "side (data.least_side)"
         )
 
 
 def stacked(views: Sequence[Image]) -> Tensor:
-    """RGB uint8 views (H, W, 3) as (V, 3, H, W)."""
+    """Return RGB uint8 views (H, W, 3) as one tensor (V, 3, H, W)."""
     return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).contiguous()

@@ -1,7 +1,7 @@
-"""Dense labels on disk: folders with one file for each image, matched by stem, and how they follow an affine.
+"""Dense labels on disk: folders with one file per image, matched by stem, and how an affine warps them.
 
-One class a kind of label. A further kind is a subclass with its own `key`, `suffixes`, `read` and `warp`; what is not
-a class map but numbers (normals, depth) is a `FieldFolder` (fields.py).
+There is one class per kind of label. A new kind is a subclass with its own `key`, `suffixes`, `read` and `warp`; a
+label of numbers (normals, depth) is a `FieldFolder` (field.py).
 """
 
 import io
@@ -28,32 +28,38 @@ from sapiens2_lit.vocabularies import IGNORED, Classes
 
 _SHOWN_VALUES = 8
 _SHOWN_NAMES = 3
-_HINTS = 10  # labels that are looked for under other suffixes: each looks through the folder
+_HINTS = 10  # missing labels that are looked up under other suffixes: each look-up goes through the folder
 
 
 class LabelSource(ABC):
     """The labels of one kind, one for each image.
 
     Attributes:
-        key: of the batch.
+        key: key of the label in a batch.
     """
 
     key: ClassVar[str]
 
     @abstractmethod
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Any:
-        """The label of an image of `size` (height, width), upright, in its own pixels.
+        """Return the label of an upright image of `size` (height, width), in the image's pixels.
 
         Raises:
-            DataError: naming the file, what was found and what was expected.
+            DataError: the file is wrong; the message names it, what was found and what was expected.
         """
 
     @abstractmethod
     def warp(self, label: Any, affine: Affine, size: tuple[int, int]) -> Tensor:
-        """The label as the network sees it: `affine` leads from its pixels to those of an input of `size`."""
+        """Return the label as the network sees it, (H, W) or (C, H, W).
+
+        Args:
+            label: as `read` returns it.
+            affine: image pixel -> input pixel.
+            size: (height, width) of the input.
+        """
 
     def count_valid(self, label: Any) -> int | None:
-        """How many pixels of a label that `read` gave count; None where that is no question."""
+        """Return how many pixels of a label from `read` are valid; None if this kind has no invalid pixels."""
         return None
 
     @abstractmethod
@@ -61,23 +67,23 @@ class LabelSource(ABC):
         """Check that each stem has its label.
 
         Raises:
-            DataError: naming those that are missing.
+            DataError: labels are missing; the message names them.
         """
 
     def unlabeled(self, stems: Iterable[str]) -> dict[str, str]:
-        """The stems without a label that can be told, and why; `data.on_bad: skip` leaves them out."""
+        """Return the stems that are known to have no label, with the reason; `data.on_bad: skip` leaves them out."""
         return {}
 
 
 class RasterFolder(LabelSource):
-    """The labels of one kind in a folder, a file each.
+    """The labels of one kind in a folder, one file each.
 
     Attributes:
         suffixes: of its files, the preferred one first.
 
     Args:
-        folder: where they are.
-        setting: what led here, for messages.
+        folder: of the files.
+        setting: setting of the folder, for messages.
 
     Raises:
         DataError: there is no such folder.
@@ -89,16 +95,20 @@ class RasterFolder(LabelSource):
         self.folder = find_folder(folder, setting)
 
     def names(self, stem: str) -> list[str]:
-        """The names, without suffix, of files that may hold a stem's label, the preferred one first."""
+        """Return the names, without suffix, of files that may hold a stem's label, the preferred one first."""
         return [stem]
 
     def path(self, stem: str) -> Path:
-        """The file of a stem, the first that exists; where none does, the one that is expected."""
+        """Return the file of a stem: the first that exists, else the expected one."""
         places = [self.folder / file for file in self._files(stem)]
         return next((place for place in places if place.is_file()), places[0])
 
     def check(self, stems: Iterable[str]) -> None:
-        """Check that each stem has its file, and not two; raises DataError naming those that have not."""
+        """Check that each stem has exactly one file.
+
+        Raises:
+            DataError: it names the stems with none or two.
+        """
         self._problems(stems).raise_if_any()
 
     def unlabeled(self, stems: Iterable[str]) -> dict[str, str]:
@@ -129,7 +139,7 @@ class RasterFolder(LabelSource):
         return problems
 
     def _expected(self, stem: str, look: bool) -> str:
-        """What to do about a label that is missing; `look` whether it is there in another format."""
+        """Return what to do about a missing label; `look` tells whether to look for it in another format."""
         wanted = " or ".join(self._files(stem)) + " here"
         place = self.folder / stem
         named = place.parent.glob(f"{escape(place.name)}.*") if look else ()
@@ -141,7 +151,7 @@ class RasterFolder(LabelSource):
         return f"{wanted}, or splits/*.txt with only the stems that have one"
 
     def _named_alike(self, place: Path) -> list[str]:
-        """Files whose name holds that of an image's, with a prefix, a suffix such as _mask, or in another case."""
+        """Return files whose name contains an image's name: with a prefix, a suffix like _mask, or in another case."""
         if not place.parent.is_dir():
             return []
         alike = re.compile(rf"(^|.*[^a-z0-9]){re.escape(place.name.lower())}([^a-z0-9].*|$)")
@@ -150,7 +160,7 @@ class RasterFolder(LabelSource):
         return found[:_SHOWN_NAMES]
 
     def without_image(self, stems: Iterable[str]) -> list[str]:
-        """The stems of files here whose image is not among `stems`, sorted."""
+        """Return the stems of files whose image is not among `stems`, sorted."""
         files = (path for path in self.folder.rglob("*") if path.suffix in self.suffixes)
         used = {name for stem in stems for name in self.names(stem)}
         return sorted({stem_of(path.relative_to(self.folder).as_posix()) for path in files} - used)
@@ -160,15 +170,15 @@ class RasterFolder(LabelSource):
 
 
 class MaskFolder(RasterFolder):
-    """Class maps: png of one channel, each value a class (or what the vocabulary's `remap` says).
+    """Class maps: png of one channel, each value a class (or the value that the vocabulary's `remap` gives).
 
-    Palette images are read as their indices, whatever the colors, but where the vocabulary says `palettes: colors`.
-    Pictures in colors are read by the colors of the vocabulary.
+    Palette images are read by index, unless the vocabulary sets `palettes: colors`. Color images are read by the colors
+    of the vocabulary.
 
     Args:
-        folder: where they are.
+        folder: of the files.
         classes: their vocabulary.
-        setting: what led here, for messages.
+        setting: setting of the folder, for messages.
     """
 
     key = "segmentation"
@@ -181,29 +191,29 @@ class MaskFolder(RasterFolder):
         self._unknown = (self._lookup < 0).astype(np.uint8)
         self._table = self._lookup.clip(0).astype(
             np.uint8
-        )  # which OpenCV looks up ten times as fast as numpy
+        )  # OpenCV looks values up ten times as fast as numpy
         self._swap = classes.swap_table()
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """(h, w) uint8 class indices, IGNORED where pixels do not count."""
+        """Return the class indices (h, w) uint8, IGNORED for ignored pixels."""
         path = self.path(stem)
         classes = read_colors(path, self.classes)
         values = read_indices(path) if classes is None else classes
         if values.shape != size:
-            turned = " (turned: photographs count as upright)" if values.shape == size[::-1] else ""
+            turned = " (turned: photographs are used upright)" if values.shape == size[::-1] else ""
             raise DataError(
                 f"{path}: the mask is {values.shape[1]} x {values.shape[0]}{turned}, its image {image} is "
-                f"{size[1]} x {size[0]} (width x height): make the mask of the image's size, by nearest neighbour."
+                f"{size[1]} x {size[0]} (width x height): resize the mask to the image's size, by nearest neighbor."
             )
         return self._to_classes(path, values) if classes is None else classes
 
     def indices(self, stem: str) -> npt.NDArray[np.uint8] | None:
-        """(h, w) values of a stem's file, None where its labels are colors or outlines, not values."""
+        """Return the 2-D values (h, w) of a stem's file; None if its labels are colors or outlines, not values."""
         path = self.path(stem)
         return read_indices(path) if read_colors(path, self.classes) is None else None
 
     def count(self, stem: str) -> npt.NDArray[np.int64]:
-        """(C,) number of pixels of each class in a stem's mask, whatever the size of its image."""
+        """Return the number of pixels of each class (C,) in a stem's mask, for any size of its image."""
         path = self.path(stem)
         found = read_colors(path, self.classes)
         if found is None:
@@ -216,7 +226,7 @@ class MaskFolder(RasterFolder):
         return np.asarray(cv2.LUT(values, self._table), dtype=np.uint8) if values.size else values
 
     def warp(self, label: npt.NDArray[Any], affine: Affine, size: tuple[int, int]) -> Tensor:
-        """(H, W) int64; outside the image nothing counts, left and right are swapped where the affine mirrors."""
+        """Return the classes (H, W) int64; ignored outside the image, left and right swapped if the affine mirrors."""
         warped = warp_labels(label, affine, size, self._swap, outside=IGNORED)
         return torch.from_numpy(warped.astype(np.int64))
 
@@ -229,7 +239,7 @@ class MaskFolder(RasterFolder):
         if len(unknown) == 1 and self.classes.num_classes == 2 and not self.classes.remap:
             zero, one = self.classes.names
             expected = (
-                f"0 and 1. If {unknown[0]} is '{one}', say so in the classes file: remap: {{0: {zero}, {unknown[0]}: "
+                f"0 and 1. If {unknown[0]} is '{one}', set in the classes file: remap: {{0: {zero}, {unknown[0]}: "
                 f"{one}}}"
             )
         elif self.classes.remap:
@@ -237,7 +247,7 @@ class MaskFolder(RasterFolder):
         else:
             ignored = ", ".join(map(str, self.classes.ignored_values))
             expected = (
-                f"0..{self.classes.num_classes - 1}, or {ignored} where nothing counts. Masks of another coding need a "
+                f"0..{self.classes.num_classes - 1}, or {ignored} for ignored pixels. Masks of another coding need a "
                 "classes file with `remap` (docs/segmentation.md)"
             )
         raise DataError(
@@ -246,10 +256,10 @@ class MaskFolder(RasterFolder):
 
 
 def read_indices(path: Path) -> npt.NDArray[np.uint8]:
-    """The values (h, w) of an image of one channel, or the indices of a palette image.
+    """Return the 2-D values (h, w) uint8 of an image of one channel, or the indices of a palette image.
 
     Raises:
-        DataError: the file is missing, broken, not of one channel, or its values do not fit into 8 bits.
+        DataError: the file is missing or broken, has several channels, or its values do not fit into 8 bits.
     """
     try:
         data = path.read_bytes()
@@ -264,10 +274,10 @@ def read_indices(path: Path) -> npt.NDArray[np.uint8]:
     if values.ndim != 2:
         raise DataError(
             f"{path}: the mask has {values.shape[2]} channels ({mode}), expected one, whose values are classes. If its "
-            "colors stand for classes, say which: `color: [red, green, blue]` of each class in the classes file, or "
+            "colors stand for classes, list them: `color: [red, green, blue]` of each class in the classes file, or "
             "--model.heads.NAME.classes labelmap.txt of CVAT (docs/labels.md)."
         )
-    if mode == "L":  # Pillow stretches grey of 2 and 4 bits to 0..255
+    if mode == "L":  # Pillow stretches gray of 2 and 4 bits to 0..255
         values = values // {2: 85, 4: 17}.get(_grey_bits(data), 1)
     if values.max(initial=0) > 255 or values.min(initial=0) < 0:
         raise DataError(
@@ -277,10 +287,10 @@ def read_indices(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _grey_bits(data: bytes) -> int:
-    """Bits of a pixel as a png's header says; 8 for any other file."""
+    """Return the bits per pixel in a png's header; 8 for any other file."""
     return data[24] if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR" else 8
 
 
 def stem_of(name: str | Path) -> str:
-    """A file's name without its suffix, folders included: what labels are matched by."""
+    """Return a file's name with its folders, without suffix: labels are matched by it."""
     return PurePosixPath(name).with_suffix("").as_posix()

@@ -1,4 +1,4 @@
-"""Intrinsics: a file for each image, one for all, or a field of view."""
+"""Intrinsics: one file per image, one for all, or a field of view."""
 
 import math
 from abc import abstractmethod
@@ -20,49 +20,51 @@ from sapiens2_lit.transforms.geometric import Affine
 
 Intrinsics = npt.NDArray[np.float64]
 
-_LEAST_FACTOR = 0.15  # off an image's size, that a principal point in the middle of another one gives away
+_LEAST_FACTOR = (
+    0.15  # relative difference of sizes that reveals a principal point in the middle of another image
+)
 _SAME_FACTOR = 0.07
-_WIDEST = 150.0  # degrees across the longer side; beyond, focal lengths are of another unit than pixels
+_WIDEST = 150.0  # degrees across the longer side; beyond, focal lengths are in another unit than pixels
 _NARROWEST = 0.5
-_SAME_MIDDLE = 0.02  # of an image's sides, that a principal point lies off its middle
+_SAME_MIDDLE = 0.02  # share of an image's sides: a middle principal point may be off by this much
 _LEAST_SIZE = 8  # pixels of an image whose middle is not at 0..1
-_TURNED = 0.1  # by which width and height must differ, at least, to be told apart
+_TURNED = 0.1  # least relative difference of width and height at which an exchange shows
 
-_FORMAT = "[[fx, skew, cx], [0, fy, cy], [0, 0, 1]] in pixels whose centres are integers"
+_FORMAT = "[[fx, skew, cx], [0, fy, cy], [0, 0, 1]] in pixels whose centers are integers"
 
 
 class CameraSource(LabelSource):
-    """Intrinsics (3, 3) float64 of images, in pixels whose centres are integers."""
+    """Intrinsics (3, 3) float64 of images, in pixels whose centers are integers."""
 
     key = "intrinsics"
     has_files: ClassVar[bool] = True  # which may hold extrinsics
 
     def pose(self, image: Path, stem: str, frame: str) -> Pose:
-        """The way from a world to the camera's frame.
+        """Return the transformation from a world frame to the camera's frame.
 
         Raises:
-            DataError: the file of the image's camera has no extrinsics, or they are none.
+            DataError: the file of the image's camera has no extrinsics, or wrong ones.
         """
         path = self.file_of(stem)
         return entry_pose(camera_entry(path, image) if path.suffix == ".json" else None, path, frame)
 
     def file_of(self, stem: str) -> Path:
-        """The file of an image's camera."""
+        """Return the file of an image's camera."""
         raise NotImplementedError
 
     @abstractmethod
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Intrinsics:
-        """Those of an image of `size` (height, width), upright."""
+        """Return the intrinsics of an upright image of `size` (height, width)."""
 
     def warp(self, label: Intrinsics, affine: Affine, size: tuple[int, int]) -> Tensor:
-        """(3, 3) float32, of the image as the network sees it: K' of A K = K' Q."""
+        """Return the intrinsics (3, 3) float32 of the image as the network sees it: K' in A K = K' Q."""
         return torch.from_numpy(warp_camera(label, affine)[0].astype(np.float32))
 
 
 class CameraFolder(RasterFolder, CameraSource):
-    """A file for each image or for a folder of images: json or txt, as `read_camera` reads them.
+    """One file per image or per folder of images: json or txt, as `read_camera` reads them.
 
-    Of the image camA/0001.jpg it is camA/0001.json or, without that, camA.json: the nearest folder that has one.
+    For the image camA/0001.jpg the file is camA/0001.json, else camA.json: the nearest folder that has one.
     """
 
     suffixes = (".json", ".txt")
@@ -71,7 +73,7 @@ class CameraFolder(RasterFolder, CameraSource):
         super().__init__(folder, setting)
 
     def names(self, stem: str) -> list[str]:
-        return [stem, *map(str, PurePosixPath(stem).parents)][:-1]  # but for the folder of all, "."
+        return [stem, *map(str, PurePosixPath(stem).parents)][:-1]  # without the folder of all, "."
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Intrinsics:
         return read_camera(self.path(stem), image, size)
@@ -81,7 +83,7 @@ class CameraFolder(RasterFolder, CameraSource):
 
 
 class CameraFile(CameraSource):
-    """One file for all images: one camera, and then they are of one size, or the `frames` of a transforms.json."""
+    """One file for all images: one camera for images of one size, or the `frames` of a transforms.json."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -93,11 +95,11 @@ class CameraFile(CameraSource):
         return self.path
 
     def check(self, stems: Iterable[str]) -> None:
-        """Nothing is missing."""
+        """Accept every stem: one file serves all."""
 
 
 class FieldOfView(CameraSource):
-    """Square pixels, seen through the middle of the image.
+    """Cameras with square pixels and the principal point in the middle of the image.
 
     Args:
         degrees: across the longer side of the image.
@@ -117,11 +119,16 @@ class FieldOfView(CameraSource):
         return intrinsics_from_focal(focal_from_field_of_view(self.angle, max(size)), size)[0].numpy()
 
     def check(self, stems: Iterable[str]) -> None:
-        """Nothing is missing."""
+        """Accept every stem: no files are needed."""
 
 
 def find_cameras(root: Path, cameras: str | None, field_of_view: float | None) -> CameraSource | None:
-    """Where intrinsics come from: a folder or a file under `root`, a field of view in degrees, or nowhere.
+    """Return the source of intrinsics; None if neither `cameras` nor `field_of_view` is given.
+
+    Args:
+        root: the dataset's folder.
+        cameras: a folder or a file under `root`, or None.
+        field_of_view: in degrees, or None.
 
     Raises:
         SettingError: both are given.
@@ -139,25 +146,27 @@ def find_cameras(root: Path, cameras: str | None, field_of_view: float | None) -
     if not place.exists():
         raise DataError(
             f"{place} does not exist: `data.cameras` must be a folder with a json or txt for each image or folder of "
-            "images, or one such file for all. Where none are known, set data.field_of_view to degrees instead."
+            "images, or one such file for all. If they are unknown, set data.field_of_view to degrees instead."
         )
     return CameraFile(place) if place.is_file() else CameraFolder(place)
 
 
 def read_camera(path: Path, image: Path, size: tuple[int, int]) -> Intrinsics:
-    """Intrinsics (3, 3) from a file.
+    """Read intrinsics (3, 3) from a file.
 
-    txt holds nine numbers, row by row; json a 3 x 3 list, or an object with it as `intrinsics` (or `K`), in pixels or
-    by `normalized: true` as shares of the image's size, or with a `field_of_view`, and perhaps the `width` and `height`
-    of the image that it is of; also a transforms.json with `frames` (`camera_entry`).
+    A txt holds nine numbers, row by row. A json holds a 3 x 3 list, or an object with the list as `intrinsics` (or
+    `K`). The numbers are pixels, or with `normalized: true` shares of the image's size. An object may have a
+    `field_of_view` instead, and the `width` and `height` of its image. A transforms.json with `frames` is also read
+    (`camera_entry`).
 
     Args:
         path: the file.
-        image: it is of, for messages.
+        image: its image, for messages.
         size: (height, width) of that image.
 
     Raises:
-        DataError: the file is missing or broken, is no camera, not in pixels, or that of an image of another size.
+        DataError: the file is missing or broken, is no camera, is not in pixels, or belongs to an image of another
+            size.
     """
     declared: Any = None
     if path.suffix == ".json":
@@ -195,7 +204,11 @@ def _read_text(path: Path) -> list[float]:
 
 
 def _check_pixels(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, int]) -> None:
-    """Raise DataError where the intrinsics are no pixels: of the unit square or in millimeters."""
+    """Check that the intrinsics are pixels, not shares of the image or millimeters.
+
+    Raises:
+        DataError: they are not.
+    """
     height, width = size
     fx, fy, cx, cy = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
     angles = [math.degrees(2 * math.atan(max(size) / 2 / focal)) for focal in (fx, fy)]
@@ -204,7 +217,7 @@ def _check_pixels(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, 
         raise DataError(
             f"{path}: fx, fy, cx, cy are {fx:g}, {fy:g}, {cx:g}, {cy:g}, expected pixels: these seem to be normalized "
             f"by the image's size. Multiply fx and cx by the width and fy and cy by the height of {image}, "
-            f"{width} x {height}, and take 0.5 off cx and cy: the centers of pixels are integers. Or say "
+            f"{width} x {height}, and subtract 0.5 from cx and cy: the centers of pixels are integers. Or set "
             "`normalized: true` beside `intrinsics` in a json."
         )
     if wide or min(angles) < _NARROWEST:
@@ -216,7 +229,11 @@ def _check_pixels(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, 
 
 
 def _check_turn(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, int]) -> None:
-    """Raise DataError where the principal point is the middle of the image with x and y exchanged."""
+    """Check that the principal point is not the middle of the image with x and y exchanged.
+
+    Raises:
+        DataError: it is.
+    """
     (height, width), (cx, cy) = size, matrix[:2, 2]
     turned = abs(cx - (height - 1) / 2) <= _SAME_MIDDLE * height and (
         abs(cy - (width - 1) / 2) <= _SAME_MIDDLE * width
@@ -225,7 +242,7 @@ def _check_turn(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, in
         raise DataError(
             f"{path}: the principal point ({cx:g}, {cy:g}) is the middle of an image of {height} x {width}, {image} is "
             f"{width} x {height}: x and y are exchanged. Exchange fx with fy and cx with cy, or turn the camera as the "
-            "photograph was turned. If they are right, as of a crop, say so by `width` and `height` in the "
+            "photograph was turned. If they are right, as for a crop, confirm it by `width` and `height` in the "
             "json, beside `intrinsics`."
         )
 
@@ -233,12 +250,18 @@ def _check_turn(path: Path, matrix: Intrinsics, image: Path, size: tuple[int, in
 def _check_size(
     path: Path, matrix: Intrinsics, image: Path, size: tuple[int, int], declared: tuple[Any, Any] | None
 ) -> None:
-    """A principal point in the middle of an image of another size, or outside this one, is that image's."""
+    """Check that the intrinsics belong to an image of this size, by the declared size or the principal point.
+
+    A principal point in the middle of an image of another size, or outside this image, belongs to another image.
+
+    Raises:
+        DataError: they belong to another size.
+    """
     height, width = size
     _check_pixels(path, matrix, image, size)
     if declared is not None and declared != (None, None):
         if None in declared:
-            raise DataError(f"{path}: only one of `width` and `height` is there, expected both or none.")
+            raise DataError(f"{path}: only one of `width` and `height` is given, expected both or none.")
         if declared != size:
             raise DataError(
                 f"{path}: the intrinsics are of an image of {declared[1]} x {declared[0]} (width x height), {image} is "
@@ -257,6 +280,6 @@ def _check_size(
         )
         raise DataError(
             f"{path}: the principal point ({matrix[0, 2]:g}, {matrix[1, 2]:g}) {where}, {image} is {width} x {height}: "
-            "these seem to be the intrinsics of another resolution; scale fx, fy, cx, cy. If they are right, as of a "
-            "crop, say so by `width` and `height` of this image in the json, beside `intrinsics`."
+            "these seem to be the intrinsics of another resolution; scale fx, fy, cx, cy. If they are right, as for a "
+            "crop, confirm it by `width` and `height` of this image in the json, beside `intrinsics`."
         )

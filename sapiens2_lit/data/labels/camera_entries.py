@@ -1,4 +1,4 @@
-"""What a camera's file says of one image: a json of its own, or its entry among the `frames` of a transforms.json."""
+"""A camera file's entry for one image: a separate json, or its entry among the `frames` of a transforms.json."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from sapiens2_lit.data.files import read_json
 from sapiens2_lit.data.labels.frames import FRAMES, TO_CAMERA, TO_WORLD, Pose, world_pose
 from sapiens2_lit.errors import DataError
 
-# Names of matrices beside `extrinsics`, whose way is the frame's, and which way they lead.
+# Names of matrices with a fixed direction, and that direction; `extrinsics` has the direction of the frame.
 _MATRICES = {
     "extrinsics": "extrinsics",
     TO_WORLD: TO_WORLD,
@@ -23,14 +23,14 @@ _MATRICES = {
 
 
 def camera_entry(path: Path, image: Path) -> Any:
-    """The contents of a camera's json that are of one image.
+    """Return the entry for one image in a camera's json.
 
     Args:
-        path: the file; one with `frames` is of many images, told apart by `file_path`.
+        path: the file; a file with `frames` has many images, found by `file_path`.
         image: the file of the image.
 
     Raises:
-        DataError: it cannot be read, or has no or several entries of the image.
+        DataError: it cannot be read, or has no entry or several for the image.
     """
     content = _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
     if not isinstance(content, Mapping) or "frames" not in content:
@@ -64,10 +64,10 @@ def _ends_with(wanted: tuple[str, ...], file_path: str, suffix: str) -> bool:
 
 
 def entry_intrinsics(entry: Mapping[str, Any], path: Path, size: tuple[int, int]) -> Any:
-    """The intrinsics that an entry holds, in pixels whose centres are integers, or None.
+    """Return the intrinsics of an entry, in pixels whose centers are integers, or None.
 
-    `intrinsics` (or `K`) in pixels, by `normalized: true` as shares of width and height; `fl_x`, `fl_y`, `cx`, `cy` of
-    transforms.json, whose pixels have their centres at halves; `field_of_view` in degrees across the longer side;
+    It reads `intrinsics` (or `K`) in pixels, or with `normalized: true` as shares of width and height; `fl_x`, `fl_y`,
+    `cx`, `cy` of transforms.json, whose pixel centers are at halves; `field_of_view` in degrees across the longer side;
     `camera_angle_x` in radians across the width.
 
     Args:
@@ -76,7 +76,7 @@ def entry_intrinsics(entry: Mapping[str, Any], path: Path, size: tuple[int, int]
         size: (height, width) of the image.
 
     Raises:
-        DataError: a value is none that can be meant.
+        DataError: a value is impossible.
     """
     height, width = size
     normalized = entry.get("normalized", False)
@@ -100,17 +100,22 @@ def entry_intrinsics(entry: Mapping[str, Any], path: Path, size: tuple[int, int]
 
 
 def declared_size(entry: Mapping[str, Any]) -> tuple[Any, Any]:
-    """(height, width) of the image that an entry says it is of; None where it says nothing."""
+    """Return the (height, width) of the image that an entry declares; None for a missing side."""
     sizes = [entry.get(long, entry.get(short)) for long, short in (("height", "h"), ("width", "w"))]
     whole = [int(one) if isinstance(one, float) and one.is_integer() else one for one in sizes]
     return whole[0], whole[1]
 
 
 def entry_pose(entry: Any, path: Path, frame: str) -> Pose:
-    """The way from a world to the camera's frame, by an entry's extrinsics.
+    """Return the transformation from a world frame to the camera's frame, by an entry's extrinsics.
+
+    Args:
+        entry: of one image.
+        path: the file, for messages.
+        frame: the world frame, of `FRAMES`.
 
     Raises:
-        DataError: there are none, or several, or they are no rotation and shift.
+        DataError: there are no extrinsics or several, or they are not a rotation and a shift.
     """
     entry = entry if isinstance(entry, Mapping) else {}
     found = [key for key in _MATRICES if key in entry]
@@ -130,11 +135,11 @@ def _in_pixels(matrix: Any, path: Path, size: tuple[int, int]) -> Any:
     try:
         found = np.array(matrix, dtype=np.float64).reshape(3, 3)
     except (TypeError, ValueError):
-        return matrix  # its reader tells
+        return matrix  # its reader reports it
     height, width = size
     if max(found[0, 2], found[1, 2]) > 2:
         raise DataError(
-            f"{path}: `normalized` is true, and cx, cy are {found[0, 2]:g}, {found[1, 2]:g}, expected about 0.5: these "
+            f"{path}: `normalized` is true, and cx, cy are {found[0, 2]:g}, {found[1, 2]:g}, expected about 0.5: they "
             "are pixels; leave `normalized` out."
         )
     found[0] *= width
@@ -152,7 +157,7 @@ def _of_angle(angle: float, side: int, size: tuple[int, int], key: str, path: Pa
 
 
 def _of_quaternion(entry: Mapping[str, Any], path: Path) -> Any:
-    """[R | t] of COLMAP's qvec (w, x, y, z) and tvec."""
+    """Return [R | t] of COLMAP's qvec (w, x, y, z) and tvec."""
     try:
         w, x, y, z = np.array(entry["qvec"], dtype=np.float64)
         shift = np.array(entry["tvec"], dtype=np.float64).reshape(3)

@@ -20,18 +20,18 @@ from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.transforms.fields import zero_invalid
 
-_TOLERANCE = 0.02  # of values in 0..1: what resampling by somebody else may have overshot
+_TOLERANCE = 0.02  # for values in 0..1: overshoot that resampling may have left
 _MOST_OFF = 0.01  # share of the pixels whose foreground is brighter than their alpha allows
 
 
 class ColorFolder(FieldFolder):
-    """Colors, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1; linear ones in exr."""
+    """Colors, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1; exr holds linear colors."""
 
     suffixes = (".png", ".npy", ".npz", ".exr")
     channels = 3
 
     def stored(self, image: Path, stem: str, size: tuple[int, int]) -> Array:
-        """The numbers (h, w, 3) of an image's file; those of exr, which are linear light, as sRGB."""
+        """Return the numbers (h, w, 3) of an image's file; linear light in exr is converted to sRGB."""
         values = super().stored(image, stem, size)
         return to_srgb(values) if self.path(stem).suffix == ".exr" else values
 
@@ -39,12 +39,12 @@ class ColorFolder(FieldFolder):
 class AlbedoFolder(ColorFolder):
     """Albedo, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1; black, NaN or infinity for none.
 
-    No surface reflects nothing at all, so exact black is taken for a pixel without label.
+    Every surface reflects some light, so exact black means a pixel without label.
 
     Args:
-        folder: where they are.
-        valids: where they count, besides not being black.
-        setting: what led here, for messages.
+        folder: of the files.
+        valids: where labels are valid, unless they are black.
+        setting: setting of the folder, for messages.
     """
 
     key = "albedo"
@@ -55,7 +55,7 @@ class AlbedoFolder(ColorFolder):
         super().__init__(folder, setting, valids)
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
-        """sRGB (h, w, 3) in 0..1."""
+        """Return sRGB (h, w, 3) in 0..1."""
         return _share(path, values, valid & any_nonzero(values))
 
 
@@ -63,15 +63,15 @@ class AlphaFolder(FieldFolder):
     """The people's share of each pixel: png of 8 or 16 bits, one channel, or npy, npz of floats in 0..1.
 
     Args:
-        folder: where they are.
-        setting: what led here, for messages.
+        folder: of the files.
+        setting: setting of the folder, for messages.
     """
 
     key = "alpha"
     suffixes = (".png", ".npy", ".npz", ".exr")
     channels = 1
     channels_hint = (
-        "a grey picture saved in colors becomes one channel by PIL's .convert('L'); of a cut-out (RGBA) the matte is "
+        "PIL's .convert('L') turns a gray picture saved in colors into one channel; the matte of a cut-out (RGBA) is "
         ".getchannel('A')"
     )
     uses_valid = False
@@ -81,23 +81,23 @@ class AlphaFolder(FieldFolder):
         self._last: tuple[Path, Field] | None = None
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
-        """The matte of an image of `size`."""
+        """Return the matte of an image of `size`."""
         self._last = (image, super().read(image, stem, size))
         return self._last[1]
 
     def read_again(self, image: Path, stem: str, size: tuple[int, int]) -> Field:
-        """What `read` gave last, if it was of this image: foregrounds are looked at beside their mattes."""
+        """Return the last result of `read` if it was for this image: foregrounds need their mattes."""
         last, self._last = self._last, None
         if last is not None and last[0] == image and last[1].valid.shape == size:
             return last[1]
         return self.read(image, stem, size)
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
-        """(h, w, 1) in 0..1."""
+        """Return shares (h, w, 1) in 0..1."""
         return _share(path, values, valid)
 
     def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:
-        """Nobody knows what is outside the image: NaN."""
+        """Set pixels outside the image to NaN: they are unknown."""
         return _clip(sampled.means(np.nan))
 
 
@@ -105,10 +105,10 @@ class ForegroundFolder(ColorFolder):
     """The color of the people's share of each pixel, sRGB: png of 8 or 16 bits, or npy, npz of floats in 0..1.
 
     Args:
-        folder: where they are.
+        folder: of the files.
         alphas: the shares.
         premultiplied: whether the files hold color times share, as in image = foreground + (1 - alpha) background.
-        setting: what led here, for messages.
+        setting: setting of the folder, for messages.
     """
 
     key = "foreground"
@@ -126,7 +126,7 @@ class ForegroundFolder(ColorFolder):
         self.premultiplied = premultiplied
 
     def stored(self, image: Path, stem: str, size: tuple[int, int]) -> Array:
-        """As of other colors; premultiplied ones of exr become sRGB without their shares, which they get back."""
+        """Return colors as in other folders; premultiplied exr colors are converted without their shares."""
         values = FieldFolder.stored(self, image, stem, size)
         if self.path(stem).suffix != ".exr":
             return values
@@ -137,7 +137,7 @@ class ForegroundFolder(ColorFolder):
         return to_srgb(colors.clip(0, 1)) * alpha
 
     def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
-        """Premultiplied sRGB (h, w, 3) in 0..1."""
+        """Return premultiplied sRGB (h, w, 3) in 0..1."""
         color, alpha = super().interpret(image, stem, size, values), self.alphas.read_again(image, stem, size)
         if not self.premultiplied:
             return Field(color.values * alpha.values, color.valid & alpha.valid, color.invalid)
@@ -150,30 +150,34 @@ class ForegroundFolder(ColorFolder):
         return color
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
-        """sRGB (h, w, 3) in 0..1."""
+        """Return sRGB (h, w, 3) in 0..1."""
         return _share(path, values, valid)
 
     def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:
-        """Outside the image there is nobody: 0."""
+        """Set pixels outside the image to 0: nobody is there."""
         return _clip(sampled.means(0.0))
 
 
 def to_srgb(linear: Array) -> npt.NDArray[np.float32]:
-    """Linear light as sRGB (IEC 61966-2-1); what is not finite stays so."""
+    """Convert linear light to sRGB (IEC 61966-2-1), same shape; values that are not finite stay so."""
     values = linear.astype(np.float32)
-    bright = np.maximum(values, np.float32(0.0031308))  # of others the power is not taken
+    bright = np.maximum(values, np.float32(0.0031308))  # no power of the others
     return np.where(values <= 0.0031308, values * 12.92, 1.055 * bright ** (1 / 2.4) - 0.055).astype(
         np.float32
     )
 
 
 def _clip(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Shares of at most 1, in place: means of them can be larger by their rounding."""
+    """Limit shares to 1, in place: means of them can be larger by rounding."""
     return np.minimum(planes, np.float32(1), out=planes)
 
 
 def _share(path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
-    """Values (h, w, C), which must lie in 0..1 where they count."""
+    """Check that values (h, w, C) lie in 0..1 where they are valid, and return them as a field.
+
+    Raises:
+        DataError: they do not.
+    """
     encoding = encoding_of(path, values)
     if encoding is not None:
         return Field(values, valid, 0, encoding)
@@ -189,8 +193,10 @@ def _share(path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
 
 
 def _share_brighter(color: Field, alpha: Field) -> float:
-    """Share of the pixels of which a channel of their color is brighter than their alpha allows."""
-    same = color.encoding is not None and color.encoding == alpha.encoding  # integers compare as they are
+    """Return the share of the pixels that have a channel of color brighter than their alpha allows."""
+    same = (
+        color.encoding is not None and color.encoding == alpha.encoding
+    )  # integers are compared as they are
     limit = int(_TOLERANCE * color.encoding.most) if same and color.encoding else _TOLERANCE
     brighter = 0
     for part in color.strips():

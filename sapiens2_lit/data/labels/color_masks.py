@@ -11,19 +11,19 @@ from PIL import Image
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.vocabularies import IGNORED, Classes
 
-_SHOWN = 5  # unknown colors of a message
+_SHOWN = 5  # unknown colors in a message
 _COLORED = ("RGB", "RGBA")
 
 
 def read_colors(path: Path, classes: Classes) -> npt.NDArray[np.uint8] | None:
-    """(h, w) classes of a picture in colors, IGNORED where pixels do not count; None where it has one channel.
+    """Return the 2-D classes (h, w) of a color image, IGNORED for ignored pixels; None if it has one channel.
 
     Args:
         path: the mask.
-        classes: with `mask_colors`; palettes are colors where it says `by_color`.
+        classes: with `mask_colors`; palettes are read by color if `by_color` is set.
 
     Raises:
-        DataError: colors that are no class: how many, how often, and which known ones are nearest.
+        DataError: there are colors without a class; it tells how many, how often, and the nearest known ones.
     """
     if not classes.mask_colors:
         return None
@@ -33,7 +33,7 @@ def read_colors(path: Path, classes: Classes) -> npt.NDArray[np.uint8] | None:
                 return None
             values = np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None  # which the reader of indices tells
+        return None  # which the reader of indices reports
     codes, indices = _table(classes.mask_colors)
     found = values.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
     places = np.minimum(np.searchsorted(codes, found), len(codes) - 1)
@@ -44,7 +44,7 @@ def read_colors(path: Path, classes: Classes) -> npt.NDArray[np.uint8] | None:
 
 
 def _table(colors: Mapping[tuple[int, int, int], int]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-    """Colors as sorted numbers, and the class of each."""
+    """Return colors as sorted numbers, and the class of each."""
     pairs = sorted((red << 16 | green << 8 | blue, index) for (red, green, blue), index in colors.items())
     return np.array([code for code, _ in pairs], dtype=np.int32), np.array(
         [i for _, i in pairs], dtype=np.uint8
@@ -61,7 +61,7 @@ def _say_unknown(unknown: npt.NDArray[np.int32], total: int, classes: Classes) -
         color = (code >> 16, code >> 8 & 255, code & 255)
         near = int(np.abs(known - color).sum(axis=1).argmin())
         index = indices[near]
-        name = "what does not count" if index == IGNORED else f"'{classes.names[index]}'"
+        name = "ignored" if index == IGNORED else f"'{classes.names[index]}'"
         shown.append(f"{color} of {counts[place]} pixels (nearest: {name} {tuple(known[near].tolist())})")
     count = "1 color is" if len(codes) == 1 else f"{len(codes)} colors are"
     rest = f", and {len(codes) - _SHOWN} more" if len(codes) > _SHOWN else ""

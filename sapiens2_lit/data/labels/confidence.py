@@ -1,4 +1,4 @@
-"""How sure a teacher was of its labels: what is not sure enough does not count, and the rest may weigh as much."""
+"""A teacher's confidence in its labels: uncertain labels are ignored, and the others may be weighted by it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,11 @@ KEY = "confidence"
 
 @dataclass(frozen=True)
 class Confidence:
-    """What training makes of a teacher's confidence.
+    """How training uses a teacher's confidence.
 
     Attributes:
-        min: pixels and points of less confidence do not count: they are ignored, invalid or unlabelled.
-        weight: the loss of every pixel and point is multiplied by its confidence.
+        min: pixels and points with less confidence are ignored, invalid or unlabeled.
+        weight: whether the loss of every pixel and point is multiplied by its confidence.
 
     Raises:
         SettingError: `min` is not from 0 to 1.
@@ -40,10 +40,10 @@ class Confidence:
             raise SettingError(f"data.confidence.min is {self.min}, expected a number from 0 to 1.")
 
     def apply(self, warped: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Dense labels as `warp_rasters` gives them, without the pixels that are not sure enough.
+        """Return dense labels from `warp_rasters` without the pixels of too little confidence.
 
-        Of `confidence` (1, H, W) there come ignored classes, pixels that are not valid, alpha that is NaN, and with
-        `weight` a `weight` (1, H, W) float32, 0 where nothing counts.
+        `confidence` (1, H, W) turns such pixels into ignored classes, invalid pixels, or alpha of NaN. With `weight`
+        there is also a `weight` (1, H, W) float32, 0 for ignored pixels.
         """
         confidence = warped[KEY]
         sure = confidence >= self.min
@@ -65,7 +65,7 @@ class Confidence:
     def of_points(
         self, points: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        """Keypoints (K, 3) of which those with scores (K,) that are too low are unlabelled."""
+        """Return keypoints (K, 3), unlabeled where their scores (K,) are too low."""
         return np.where((scores < self.min)[:, None], np.float32(0), points)
 
 
@@ -74,10 +74,10 @@ class ConfidenceFolder(RasterFolder):
 
     Args:
         root: the dataset's folder.
-        label: the key of the label that it is about.
+        label: key of the label that it belongs to.
 
     Raises:
-        DataError: the folder has none.
+        DataError: the folder has no such files.
     """
 
     key = KEY
@@ -87,20 +87,20 @@ class ConfidenceFolder(RasterFolder):
         folder = root / CONFIDENCES / label
         if not folder.is_dir():
             raise DataError(
-                f"data.confidence is set, but {folder} is not there, which `sapiens2-lit predict --as_dataset` writes "
-                "beside labels that a model has predicted: leave data.confidence out for other labels."
+                f"data.confidence is set, but {folder} does not exist; `sapiens2-lit predict --as_dataset` writes it "
+                "beside predicted labels: leave data.confidence out for other labels."
             )
         super().__init__(folder, "data.confidence")
 
     def read(self, image: Path, stem: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """(h, w) uint8."""
+        """Return the confidence (h, w) uint8."""
         path = self.path(stem)
         values = read_indices(path)
         check_shape(path, values, image, size, 1)
         return values
 
     def warp(self, label: npt.NDArray[Any], affine: Affine, size: tuple[int, int]) -> Tensor:
-        """(1, H, W) float32, 0..1; 0 outside the image."""
+        """Return the confidence (1, H, W) float32, 0..1; 0 outside the image."""
         shares = label[..., None].astype(np.float32) / 255
         warped = torch.from_numpy(warp_planes(shares, None, affine, size))
         return torch.where(warped.isfinite(), warped, 0).clamp_(0, 1)

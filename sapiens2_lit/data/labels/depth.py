@@ -1,4 +1,4 @@
-"""Depth and point maps from disk. A point map is kept as depth and camera, from which its points follow exactly."""
+"""Depth and point maps from disk. A point map is kept as depth and camera, which give its points exactly."""
 
 from pathlib import Path
 
@@ -18,27 +18,27 @@ from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.geometry import unproject
 
-_FARTHEST = 100.0  # metres; what is farther does not count, and if the nearest is, the unit is another one
-_NEAREST = 0.05  # metres of the median of a photograph; below, the unit is another one
-_FARTHEST_RATIO = 1e4  # of depth without a unit, to that of its nearest pixels
-_NEAR = 5  # per cent of the pixels that are nearest
-_LOOKED_AT = 16384  # values, at most, whose percentiles are taken
-_CHECKED = 4096  # points of an image, at most, that are looked at
-_MOST_OFF = 0.01  # of the image's longer side, that points may lie off their pixels in the median
+_FARTHEST = 100.0  # meters; larger depth is ignored, and if the nearest is larger, the unit is another one
+_NEAREST = 0.05  # meters of a photograph's median depth; below, the unit is another one
+_FARTHEST_RATIO = 1e4  # for depth without a unit, relative to that of its nearest pixels
+_NEAR = 5  # percent of the pixels that are nearest
+_LOOKED_AT = 16384  # values, at most, for the percentiles
+_CHECKED = 4096  # points of an image, at most, that are checked
+_MOST_OFF = 0.01  # share of the image's longer side: largest median distance of points from their pixels
 
 
 class DepthFolder(FieldFolder):
     """Depth along z (h, w): npy, npz, png of 16 bits, or exr (Z, a depth pass); 0, NaN or infinity for none.
 
-    The largest number of the format (65535 of 16 bits, 65504 of half floats), 1e9 and above count as none, too, and so
-    does what is farther than 100 m, or without a unit 10 000 times as far as the nearest twentieth.
+    The largest number of the format (65535 for 16 bits, 65504 for half floats) and numbers from 1e9 on also mean none.
+    So do depths above 100 m, or without a unit above 10 000 times the nearest twentieth.
 
     Args:
-        folder: where they are.
-        unit: metres of one unit of the files, such as 0.001 for millimetres. Null: 1 for floats; integers need one.
-        relative: depth of an unknown scale: any unit will do, larger is farther all the same.
-        valids: where they count, besides being above 0.
-        setting: what led here, for messages.
+        folder: of the files.
+        unit: meters of one unit of the files, such as 0.001 for millimeters. Null: 1 for floats; integers need a unit.
+        relative: depth of an unknown scale: any unit is possible, larger is still farther.
+        valids: where labels are valid, if they are above 0.
+        setting: setting of the folder, for messages.
     """
 
     key = kind = "depth"
@@ -60,7 +60,7 @@ class DepthFolder(FieldFolder):
         self.relative = relative
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
-        """Depth (h, w, 1) in metres."""
+        """Return the depth (h, w, 1) in meters."""
         if path.suffix == ".png" and values.dtype == np.uint8:
             raise DataError(
                 f"{path}: a png of 8 bits, expected 16: with 256 steps it is most likely a picture of depth, scaled or "
@@ -68,8 +68,8 @@ class DepthFolder(FieldFolder):
             )
         if values.dtype.kind in "iu" and self.unit is None and not self.relative:
             raise DataError(
-                f"{path}: depth in {values.dtype} and data.unit is null: set it to the metres of one unit, such as "
-                "0.001 for millimetres."
+                f"{path}: depth in {values.dtype} and data.unit is null: set it to the meters of one unit, such as "
+                "0.001 for millimeters."
             )
         valid = without_sentinels(values[..., 0], valid)
         metres = _to_metres(values, self.unit)
@@ -82,12 +82,12 @@ class UnprojectedFolder(DepthFolder):
     key = "pointmap"
 
     def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:
-        """Points (3, H, W) on the rays of their pixels."""
+        """Return points (3, H, W) on the rays of their pixels."""
         (depth,) = sampled.means(0.0)
         if intrinsics[0, 1] != 0:
             rays = unproject(*(torch.from_numpy(part)[None] for part in (depth[None], intrinsics)))
             return np.asarray(rays[0].numpy())
-        height, width = depth.shape  # without skew, rays are those of columns and of rows
+        height, width = depth.shape  # without skew, rays factor into columns and rows
         x = (np.arange(width, dtype=np.float32) - intrinsics[0, 2]) / intrinsics[0, 0]
         y = (np.arange(height, dtype=np.float32) - intrinsics[1, 2]) / intrinsics[1, 1]
         points = np.empty((3, height, width), np.float32)
@@ -100,15 +100,15 @@ class UnprojectedFolder(DepthFolder):
 class PointmapFolder(FieldFolder):
     """Point maps (h, w, 3), x, y, z: npy, npz or exr; all 0, NaN or infinity for none.
 
-    Each point must lie on the ray of its pixel. It is kept as its depth, since the camera says the rest.
+    Each point must lie on the ray of its pixel. Only its depth is kept, since the camera gives the rest.
 
     Args:
-        folder: where they are.
+        folder: of the files.
         cameras: of the images.
-        frame: of the files, one of `FRAMES`; those of a world need extrinsics of the cameras, in the same unit.
-        unit: metres of one unit of the files, such as 0.001 for millimetres; null for that of the frame.
-        valids: where they count, besides lying in front of the camera.
-        setting: what led here, for messages.
+        frame: of the files, one of `FRAMES`; world frames need extrinsics of the cameras, in the same unit.
+        unit: meters of one unit of the files, such as 0.001 for millimeters; null for the unit of the frame.
+        valids: where labels are valid, if they lie in front of the camera.
+        setting: setting of the folder, for messages.
     """
 
     key = "pointmap"
@@ -132,28 +132,29 @@ class PointmapFolder(FieldFolder):
         check_frame(frame, cameras)
 
     def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
-        """The depth (h, w, 1) of an image's points."""
+        """Return the depth (h, w, 1) of an image's points."""
         if self.frame not in OTHER_FRAME:
             known = any_nonzero(values) & ~is_sentinel(values).any(axis=2)
             moved = pose_of(self.frame, self.cameras, image, stem).points(values)
             values = np.where(known[..., None], moved, np.float32(0))
         points = super().interpret(image, stem, size, values)
+        assert isinstance(points, _Points)
         self._check_rays(self.path(stem), points, self.cameras.read(image, stem, size))
-        return points.channel(2)
+        return Field(points.z[..., None], points.valid, points.invalid)
 
-    def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
-        """Points (h, w, 3) in metres in the camera's frame."""
+    def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> "_Points":
+        """Return points (h, w, 3) in meters in the camera's frame."""
         if values.dtype.kind in "iu" and self.unit is None:
             raise DataError(
-                f"{path}: points in {values.dtype} and data.unit is null: set it to the metres of one unit, such as "
-                "0.001 for millimetres."
+                f"{path}: points in {values.dtype} and data.unit is null: set it to the meters of one unit, such as "
+                "0.001 for millimeters."
             )
         z = _plane(values, 2)
         valid = without_sentinels(z, valid)
         points = to_opencv(_to_metres(values, self.unit), self.frame)
         valid, infinite = split_finite(points, valid)
         z = z if points is values else _plane(points, 2)
-        if not z.min(initial=0) >= 0 or infinite:  # NaN, too, hides what is negative
+        if not z.min(initial=0) >= 0 or infinite:  # NaN hides negative values in the minimum
             valid = valid & (z != 0)
             count = np.count_nonzero(valid)
             behind = np.count_nonzero(valid & (z < 0)) / count if count else 0.0
@@ -163,7 +164,7 @@ class PointmapFolder(FieldFolder):
                     f"data.frame says, '{self.frame}'{advise_on_frame(self.frame)}."
                 )
         valid = check_depth(path, z[..., None], valid, unit=self.unit).valid
-        return Field(points, valid, infinite)
+        return _Points(points, valid, infinite, z)
 
     def _check_rays(self, path: Path, points: Field, intrinsics: npt.NDArray[np.float64]) -> None:
         v, u = _some_places(points.valid, points.num_valid, _CHECKED)
@@ -176,17 +177,35 @@ class PointmapFolder(FieldFolder):
         if np.median(off) > limit:
             raise DataError(
                 f"{path}: by the camera of data.cameras or data.field_of_view the points lie {np.median(off):.1f} "
-                f"pixels off their own pixels (median), expected less than {limit:.1f}: the intrinsics are not those "
-                f"of the {width} x {height} pixels of this image (another resolution, or a crop), or data.frame, "
+                f"pixels off their own pixels (median), expected less than {limit:.1f}: the intrinsics do not belong "
+                f"to the {width} x {height} pixels of this image (another resolution, or a crop), or data.frame, "
                 f"'{self.frame}', is wrong."
             )
 
 
+class _Points(Field):
+    """Points (h, w, 3), and their z (h, w), contiguous, which is taken out of them once."""
+
+    def __init__(
+        self,
+        points: npt.NDArray[np.float32],
+        valid: npt.NDArray[np.bool_],
+        invalid: int,
+        z: npt.NDArray[np.float32],
+    ) -> None:
+        super().__init__(points, valid, invalid)
+        self.z = z
+
+
 def check_unit(unit: float | None) -> None:
-    """Raise SettingError where `data.unit` is no number of metres."""
+    """Check that `data.unit` is a number of meters.
+
+    Raises:
+        SettingError: it is not.
+    """
     if unit is not None and not 0 < unit < float("inf"):
         raise SettingError(
-            f"data.unit is {unit}, expected the metres of one unit, such as 0.001 for millimetres."
+            f"data.unit is {unit}, expected the meters of one unit, such as 0.001 for millimeters."
         )
 
 
@@ -197,17 +216,17 @@ def check_depth(
     relative: bool = False,
     unit: float | None = None,
 ) -> Field:
-    """Depth (h, w, 1) where it counts: finite, above 0, and not so far away that it is background without depth.
+    """Return the depth with its valid pixels: finite, above 0, and not so far that it is background without depth.
 
     Args:
         path: the file, for messages.
-        depth: in metres, or relative.
-        valid: (h, w) where it may count.
+        depth: 3-D (h, w, 1) in meters, or relative.
+        valid: 2-D (h, w), where it may be valid.
         relative: whether its scale is unknown.
         unit: `data.unit`, for messages.
 
     Raises:
-        DataError: some of it is negative, or, if not relative, so far or so near that its unit must be another one.
+        DataError: some of it is negative, or, if not relative, its unit must be another one.
     """
     valid, infinite = split_finite(depth, valid)
     z = depth[..., 0]
@@ -231,8 +250,10 @@ def check_depth(
 def _some_places(
     valid: npt.NDArray[np.bool_], number: int, most: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows and columns of valid pixels, of which there are `number`: of all, or of every second, third ... of a row and
-    of a column, where that leaves about `most`."""
+    """Return rows and columns of about `most` valid pixels out of `number`.
+
+    It uses all pixels, or every second, third ... one of a row and of a column.
+    """
     step = max(1, round((number / most) ** 0.5))
     rows, columns = np.nonzero(valid[::step, ::step])
     if not len(rows) and step > 1:
@@ -241,34 +262,38 @@ def _some_places(
 
 
 def _to_metres(values: Array, unit: float | None) -> npt.NDArray[np.float32]:
-    """Numbers of a file in metres; they themselves where they are."""
+    """Return a file's numbers in meters; without conversion, the same array."""
     numbers = values.astype(np.float32, copy=False)
     return numbers if unit in (None, 1) else numbers * np.float32(unit)
 
 
 def _plane(values: Array, channel: int) -> Array:
-    """One channel (h, w) of (h, w, C), contiguous: numpy is several times slower on every third number."""
+    """Return one channel (h, w) of (h, w, C), contiguous: numpy is several times slower on every third number."""
     if values.dtype == np.float32 and values.flags.c_contiguous:
         return np.asarray(cv2.extractChannel(values, channel))
     return np.ascontiguousarray(values[..., channel])
 
 
 def _check_unit(path: Path, depths: npt.NDArray[np.float32], unit: float | None) -> None:
-    """Raise DataError where depths (N,) of an image, above 0, are no metres."""
+    """Check that depths (N,) of an image, above 0, are meters.
+
+    Raises:
+        DataError: they are not.
+    """
     near, middle = (float(value) for value in np.percentile(depths, [_NEAR, 50]))
     if near > _FARTHEST:  # not only the background
         raise DataError(
             f"{path}: the median depth is {middle:g} m, expected less than {_FARTHEST:g} m: set data.unit to the "
-            "metres of one unit of the file, such as 0.001 for millimetres."
+            "meters of one unit of the file, such as 0.001 for millimeters."
         )
     if middle < _NEAREST:
         once = (
             ""
             if unit in (None, 1)
-            else f" (it is {unit:g}, and the file seems to be in metres: leave it null)"
+            else f" (it is {unit:g}, and the file seems to be in meters: leave it null)"
         )
         raise DataError(
-            f"{path}: the median depth is {middle:.2g} m, expected {_NEAREST:g} m or more: set data.unit to the metres "
-            f"of one unit of the file{once}. If the file holds no metres but shares of the largest depth, set "
+            f"{path}: the median depth is {middle:.2g} m, expected {_NEAREST:g} m or more: set data.unit to the meters "
+            f"of one unit of the file{once}. If the file holds shares of the largest depth instead of meters, set "
             "data.relative to true."
         )

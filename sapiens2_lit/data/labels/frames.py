@@ -1,6 +1,6 @@
-"""Frames of vectors and points on disk, by name, and the way from each to the camera's frame here.
+"""Coordinate frames of vectors and points on disk, by name, and the transformation of each to the camera's frame.
 
-Here: OpenCV's camera, x right, y down, z forward. Frames of a world need the camera's extrinsics for each image.
+The camera's frame is OpenCV's: x right, y down, z forward. World frames need the camera's extrinsics for each image.
 """
 
 from dataclasses import dataclass
@@ -17,19 +17,18 @@ Frame = Literal[
 ]
 Matrix = npt.NDArray[np.float64]
 TO_WORLD, TO_CAMERA = "camera_to_world", "world_to_camera"
-_NO_ROTATION = 1e-3  # by which a rotation times its transpose differs from the identity, at most
+_NO_ROTATION = 1e-3  # largest difference of a rotation times its transpose from the identity
 
 
 @dataclass(frozen=True)
 class FrameAxes:
-    """A frame by its axes.
+    """A frame, given by its axes.
 
     Attributes:
         camera: rows: OpenCV's x, y and z by the axes of the frame's camera.
-        world: vectors and points are the world's, not the camera's.
-        extrinsics: what the matrix called `extrinsics` is, where the file does not say: camera_to_world or
-            world_to_camera.
-        unit: metres of one unit.
+        world: whether vectors and points are in the world's frame, not the camera's.
+        extrinsics: meaning of the matrix `extrinsics` if the file does not say it: camera_to_world or world_to_camera.
+        unit: meters of one unit.
         words: the axes, for messages.
     """
 
@@ -47,9 +46,9 @@ def _signs(x: int, y: int, z: int) -> tuple[tuple[int, int, int], tuple[int, int
 _OPENGL = _signs(1, -1, -1)
 FRAMES: dict[str, FrameAxes] = {
     "opencv": FrameAxes(_signs(1, 1, 1), words="x right, y down, z forward"),
-    "opengl": FrameAxes(_OPENGL, words="x right, y up, z towards the viewer"),
+    "opengl": FrameAxes(_OPENGL, words="x right, y up, z toward the viewer"),
     "directx": FrameAxes(_signs(1, -1, 1), words="x right, y up, z forward"),
-    "directx_normals": FrameAxes(_signs(1, 1, -1), words="x right, y down, z towards the viewer"),
+    "directx_normals": FrameAxes(_signs(1, 1, -1), words="x right, y down, z toward the viewer"),
     "pytorch3d": FrameAxes(_signs(-1, -1, 1), words="x left, y up, z forward"),
     "blender": FrameAxes(_OPENGL, True, TO_WORLD, words="the world of Blender, right-handed, z up"),
     "unreal": FrameAxes(
@@ -57,7 +56,7 @@ FRAMES: dict[str, FrameAxes] = {
         True,
         TO_WORLD,
         unit=0.01,
-        words="the world of Unreal, left-handed, z up, centimetres; its cameras look along x, y is right",
+        words="the world of Unreal, left-handed, z up, centimeters; its cameras look along x, y is right",
     ),
     "colmap": FrameAxes(_signs(1, 1, 1), True, TO_CAMERA, words="the world of COLMAP"),
     "nerf": FrameAxes(_OPENGL, True, TO_WORLD, words="the world of transforms.json"),
@@ -66,41 +65,41 @@ FRAMES: dict[str, FrameAxes] = {
 
 @dataclass(frozen=True)
 class Pose:
-    """The way from a frame to the camera's: rotation (3, 3), which may mirror, then shift (3,) in the frame's units."""
+    """The way from a frame to the camera's: rotation (3, 3), which may mirror, then shift (3,) in frame units."""
 
     rotation: Matrix
     shift: Matrix
 
     def vectors(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Directions (..., 3)."""
+        """Transform directions (..., 3)."""
         return values.astype(np.float32) @ self.rotation.T.astype(np.float32)
 
     def points(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Points (..., 3)."""
+        """Transform points (..., 3)."""
         return (values.astype(np.float64) @ self.rotation.T + self.shift).astype(np.float32)
 
 
 def is_world(frame: str) -> bool:
-    """Whether a frame is a world's, which the camera's extrinsics lead out of."""
+    """Whether a frame is a world frame, which needs the camera's extrinsics."""
     return FRAMES[frame].world
 
 
 def camera_pose(frame: str) -> Pose:
-    """The way from a camera's frame to ours."""
+    """Return the transformation from a camera frame to OpenCV's."""
     return Pose(np.array(FRAMES[frame].camera, dtype=np.float64), np.zeros(3))
 
 
 def world_pose(frame: str, matrix: Any, path: Path, kind: str) -> Pose:
-    """The way from a world to the frame of one of its cameras, and to ours.
+    """Return the transformation from a world frame to OpenCV's frame of one camera.
 
     Args:
-        frame: of the world.
+        frame: the world frame.
         matrix: 3 x 4 or 4 x 4.
-        path: where it stands, for messages.
-        kind: `extrinsics`, `camera_to_world` or `world_to_camera`, the key that it stands under.
+        path: the file, for messages.
+        kind: key of the matrix: `extrinsics`, `camera_to_world` or `world_to_camera`.
 
     Raises:
-        DataError: it is no such matrix, or its left part no rotation.
+        DataError: it is no such matrix, or its left part is no rotation.
     """
     try:
         found = np.array(matrix, dtype=np.float64)
@@ -130,8 +129,8 @@ def _check_rotation(rotation: Matrix, path: Path, kind: str) -> None:
             np.abs(rotation.T @ rotation - np.diag(lengths**2)).max() <= _NO_ROTATION * lengths.max() ** 2
         )
         why = (
-            f"its columns have the lengths {', '.join(f'{one:.4g}' for one in lengths)}: the camera, or what it hangs "
-            "on, is scaled; divide each column by its length"
+            f"its columns have the lengths {', '.join(f'{one:.4g}' for one in lengths)}: the camera, or its parent, "
+            "is scaled; divide each column by its length"
             if scaled
             else f"its rows are not perpendicular and of length 1 (off by {off:.2g})"
         )

@@ -1,4 +1,4 @@
-"""Which layer of exr files each label is read from, as `data.layer` says."""
+"""Choose the layer of exr files for each label, by `data.layer`."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def choose_layers(labels: Sequence["LabelSource"], layer: str | dict[str, str] | None) -> None:
-    """Give the labels that may be exr files their layers.
+    """Give their layers to the labels that may be exr files.
 
     Args:
         labels: of a dataset.
         layer: one for all, or one for each key of a batch; None to find them.
 
     Raises:
-        SettingError: a key that no such label has, or there are no exr files.
+        SettingError: a key is no such label, or there are no exr files.
     """
     if layer is None:
         return
@@ -34,4 +34,4 @@ def choose_layers(labels: Sequence["LabelSource"], layer: str | dict[str, str] |
             raise SettingError(
                 f"data.layer is {layer!r}, but {folder} holds no exr file: it would have no effect."
             )
-        field.layer = name  # type: ignore[attr-defined]  # those that may be exr have one
+        field.layer = name  # type: ignore[attr-defined]  # labels that may be exr files have it

@@ -23,26 +23,24 @@ from sapiens2_lit.data.labels.world import check_frame, pose_of
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError
 
-OPENGL_SIGNS = (1, -1, -1)  # of x, y and z, seen from OpenCV's frame
+OPENGL_SIGNS = (1, -1, -1)  # for x, y and z, seen from OpenCV's frame
 OTHER_FRAME: dict[str, Frame] = {"opencv": "opengl", "opengl": "opencv"}
 
-# A zero vector in 8 bits is 127.5 rounded: 0.007 long. Shorter than this there is no normal.
+# A zero vector in 8 bits is 127.5 rounded: its length is 0.007. Vectors shorter than this are no normals.
 _SHORTEST = 0.05
-_TOLERANCE = (
-    0.1  # of the length; 8 bits err by 0.007, edges that were interpolated by more: they do not count
-)
-_MOST_OFF = 0.1  # share of the normals of an image that may do so
+_TOLERANCE = 0.1  # of the length; 8 bits err by 0.007, interpolated edges by more: these are ignored
+_MOST_OFF = 0.1  # largest share of an image's normals with another length
 
 
 class NormalFolder(FieldFolder):
     """Unit normals x, y, z: floats in npy, npz or exr, or (n + 1) / 2 in png of 8 or 16 bits; zero, or black, for none.
 
     Args:
-        folder: where they are.
+        folder: of the files.
         frame: of the files, one of `FRAMES`.
-        valids: where they count, besides being unit vectors.
-        setting: what led here, for messages.
-        cameras: with the extrinsics that frames of a world need.
+        valids: where labels are valid, if they are unit vectors.
+        setting: setting of the folder, for messages.
+        cameras: with the extrinsics that world frames need.
     """
 
     key = "normal"
@@ -64,14 +62,14 @@ class NormalFolder(FieldFolder):
         check_frame(frame, cameras)
 
     def interpret(self, image: Path, stem: str, size: tuple[int, int], values: Array) -> Field:
-        """The normals (h, w, 3) in the camera's frame."""
-        if self.frame not in OTHER_FRAME:  # these two need no more than signs, see `decode`
+        """Return the normals (h, w, 3) in the camera's frame."""
+        if self.frame not in OTHER_FRAME:  # these two need only signs, see `decode`
             pose = pose_of(self.frame, self.cameras, image, stem)
             values = pose.vectors(as_vectors(self.path(stem), values))
         return super().interpret(image, stem, size, values)
 
     def decode(self, path: Path, values: Array, valid: npt.NDArray[np.bool_]) -> Field:
-        """Unit vectors (h, w, 3) in the camera's frame."""
+        """Return unit vectors (h, w, 3) in the camera's frame."""
         encoding = encoding_of(path, values)
         if encoding is None:
             normals = to_opencv(values.astype(np.float32), self.frame)
@@ -102,9 +100,9 @@ class NormalFolder(FieldFolder):
         )
 
     def settle(self, sampled: Sampled, turn: Turn, intrinsics: Turn) -> npt.NDArray[np.float32]:
-        """Turned, and of length 1 again; they do not count where opposite normals met."""
-        x, y, z = sampled.sums  # what they are divided by is of no matter
-        length = x * x  # not cv2.magnitude: its last bits depend on where the arrays lie in memory
+        """Return the normals turned, and of length 1 again; invalid where opposite normals were averaged."""
+        x, y, z = sampled.sums  # a common divisor does not matter
+        length = x * x  # not cv2.magnitude: its last bits depend on the arrays' addresses
         for plane in (y, z):
             length += plane * plane
         np.sqrt(length, out=length)
@@ -114,7 +112,7 @@ class NormalFolder(FieldFolder):
 
 
 def turn_planes(vectors: npt.NDArray[np.float32], turn: npt.NDArray[np.float32]) -> None:
-    """Multiply each vector of a map (3, H, W) by Q, in place; Q (3, 3) turns about the line of sight alone."""
+    """Multiply each vector of a map (3, H, W) by Q, in place; Q (3, 3) is a rotation about the line of sight."""
     (xx, xy, _), (yx, yy, _), _ = turn
     x, y, _ = vectors
     if xy == yx == 0:
@@ -128,7 +126,7 @@ def turn_planes(vectors: npt.NDArray[np.float32], turn: npt.NDArray[np.float32])
 
 
 def _find_units(field: Field) -> tuple[npt.NDArray[np.bool_], int, int, int]:
-    """Where normals are of length 1; how many are of another, how many there are, and how many units face away."""
+    """Return where normals have length 1, and the numbers of other lengths, of normals, and of units that face away."""
     unit, off, number, away = np.zeros_like(field.valid), 0, 0, 0
     for part in field.strips():
         normals = np.ascontiguousarray(field.decode(*part))
@@ -143,18 +141,22 @@ def _find_units(field: Field) -> tuple[npt.NDArray[np.bool_], int, int, int]:
 
 
 def _lengths(normals: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(h, w), NaN and infinity among them."""
+    """Return the lengths (h, w), which may be NaN or infinite."""
     squares = cv2.transform(cv2.multiply(normals, normals), np.ones((1, 3), np.float32))
     return np.asarray(cv2.sqrt(squares), dtype=np.float32).reshape(normals.shape[:2])
 
 
 def to_opencv(vectors: npt.NDArray[np.float32], frame: Frame) -> npt.NDArray[np.float32]:
-    """Vectors (..., 3) of `opengl` in OpenCV's frame: y and z change their signs; others are there already."""
+    """Return vectors (..., 3) of `opengl` in OpenCV's frame: y and z change sign; other frames stay as they are."""
     return vectors * np.array(OPENGL_SIGNS, dtype=np.float32) if frame == "opengl" else vectors
 
 
 def as_vectors(path: Path, values: Array) -> npt.NDArray[np.float32]:
-    """Normals (..., 3) as floats, -1..1; 0 where integers are black."""
+    """Return normals (..., 3) as floats, -1..1; 0 where integers are black.
+
+    Raises:
+        DataError: the integers are not uint8 or uint16.
+    """
     if values.dtype.kind not in "iu":
         return values.astype(np.float32)
     if values.dtype not in (np.uint8, np.uint16):

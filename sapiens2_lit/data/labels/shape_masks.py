@@ -1,4 +1,4 @@
-"""Class maps painted from the outlines that tools write: polygons, and masks as lengths of runs."""
+"""Class maps painted from the outlines that tools write: polygons, and masks in run lengths."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,18 +17,18 @@ Size = tuple[int, int]
 
 
 class ShapeMasks(MaskFolder):
-    """The class maps of the pictures of one file of outlines; later outlines lie over earlier ones.
+    """The class maps of the pictures of one file of outlines; later outlines cover earlier ones.
 
-    What no outline covers is of the background's class, or does not count where there is none.
+    Pixels outside all outlines have the background class, or are ignored if there is none.
 
     Args:
         path: the file, for messages.
-        data: its COCO lists; `segmentation` of an annotation is polygons or runs. Those with `painted` are in the order
-            in which they are painted; of others the larger ones are painted first.
+        data: its COCO lists; `segmentation` of an annotation is polygons or run lengths. Annotations with `painted` are
+            painted in that order; of the others the larger ones are painted first.
         classes: the vocabulary; categories are found in it by name.
 
     Raises:
-        DataError: categories that are no class, with the nearest ones.
+        DataError: there are categories without a class; it names the nearest classes.
     """
 
     def __init__(self, path: Path, data: Mapping[str, Sequence[Any]], classes: Classes) -> None:
@@ -52,7 +52,11 @@ class ShapeMasks(MaskFolder):
         return self.file
 
     def check(self, stems: Iterable[str]) -> None:
-        """Every picture of the file has its outlines, be it none; raises DataError for another picture."""
+        """Check that the file names every picture; a picture may have no outlines.
+
+        Raises:
+            DataError: it names the pictures that are not in the file.
+        """
         self._problems(stems).raise_if_any()
 
     def unlabeled(self, stems: Iterable[str]) -> dict[str, str]:
@@ -68,20 +72,20 @@ class ShapeMasks(MaskFolder):
         return problems
 
     def read(self, image: Path, stem: str, size: Size) -> npt.NDArray[np.uint8]:
-        """(h, w) uint8 class indices, IGNORED where pixels do not count."""
+        """Return the class indices (h, w) uint8, IGNORED for ignored pixels."""
         height, width = self._sizes[stem]
         if height and width and (height, width) != size:
             raise DataError(
-                f"{self.file}: {stem} is said to be {width} x {height}, its image {image} is {size[1]} x {size[0]} "
-                "(width x height): use the image that was labelled."
+                f"{self.file}: {stem} is declared as {width} x {height}, its image {image} is {size[1]} x {size[0]} "
+                "(width x height): use the image that was labeled."
             )
         return self._paint(stem, size)
 
     def indices(self, stem: str) -> None:
-        """Outlines have no values."""
+        """Return None: outlines have no values."""
 
     def count(self, stem: str) -> npt.NDArray[np.int64]:
-        """(C,) number of pixels of each class in a stem's map, in its declared size."""
+        """Return the number of pixels of each class (C,) in a stem's map, in its declared size."""
         height, width = self._sizes[stem]
         found = self._paint(stem, (height or 1, width or 1))
         return np.bincount(found.ravel(), minlength=256)[: self.classes.num_classes].astype(np.int64)
@@ -98,7 +102,7 @@ class ShapeMasks(MaskFolder):
 
 
 def _fill(shape: Any, size: Size) -> npt.NDArray[np.bool_]:
-    """Where an outline is, (h, w)."""
+    """Return where an outline is, (h, w)."""
     if isinstance(shape, list):
         polygons = [polygon for polygon in shape if len(polygon) >= 6]
         if not polygons:
@@ -117,7 +121,7 @@ def _fill(shape: Any, size: Size) -> npt.NDArray[np.bool_]:
 
 
 def _area(one: Mapping[str, Any]) -> float:
-    """The area that an outline has or spans."""
+    """Return the area of an outline, or of its box."""
     if isinstance(one.get("area"), int | float) and one["area"] > 0:
         return float(one["area"])
     box = one.get("bbox") or (0, 0, 0, 0)
@@ -127,10 +131,10 @@ def _area(one: Mapping[str, Any]) -> float:
 def _classes_of(
     path: Path, categories: Sequence[Any], annotations: Sequence[Any], classes: Classes
 ) -> dict[Any, int]:
-    """The class of each category that occurs.
+    """Return the class of each category that occurs.
 
     Raises:
-        DataError: for those that are none, with the nearest ones.
+        DataError: a category has no class; it names the nearest ones.
     """
     used = {one.get("category_id") for one in annotations if one.get("segmentation")}
     names = {one["id"]: str(one.get("name")) for one in categories if one["id"] in used}
@@ -146,6 +150,6 @@ def _classes_of(
         raise DataError(
             f"{path}: {count} none of {classes.name}: {shown}. For the classes of the file, "
             f"--model.heads.NAME.classes {path}; else name them in a classes file: aliases: {{{unknown[0]}: "
-            f"{classes.nearest(unknown[0])}}}, or `ignore` for what does not count."
+            f"{classes.nearest(unknown[0])}}}, or `ignore` to ignore it."
         )
     return {number: index for number, index in found.items() if index is not None}

@@ -1,4 +1,4 @@
-"""A label of numbers in the pixels of its image: as the file stores it, decoded where it is looked at.
+"""A label of numbers in the pixels of its image, kept as stored in the file and decoded where it is used.
 
 Legend: h, w pixels of the image, H, W of the network's input, C channels.
 """
@@ -30,18 +30,20 @@ from sapiens2_lit.transforms.geometric import (
 
 _STRIP = 1 << 16  # pixels decoded at a time: three floats each stay in a core's cache
 _MOST = 65535
-_FINER = (np.arange(256) * 257).astype(np.uint16)  # of 8 bits the same in 16, whose means are rounded less
-_WORTH_CUTTING = 0.8  # a part of an image that is larger is not cut out
+_FINER = (np.arange(256) * 257).astype(
+    np.uint16
+)  # 8-bit values as 16-bit ones, whose means lose less by rounding
+_WORTH_CUTTING = 0.8  # a part of the image larger than this is not cut out
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How integers stand for numbers: as shares 0..1 of `most`, or as -1..1.
+    """How integers encode numbers: as shares 0..1 of `most`, or as -1..1.
 
     Attributes:
-        most: the integer that stands for 1.
-        signed: whether 0 stands for -1.
-        signs: factors on the three channels afterwards, such as a frame's.
+        most: the integer for 1.
+        signed: whether 0 means -1.
+        signs: factors on the three channels afterwards, such as those of a frame.
     """
 
     most: int
@@ -49,7 +51,7 @@ class Encoding:
     signs: tuple[int, ...] = ()
 
     def decode(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The numbers of integers (h, w, C)."""
+        """Return the numbers of 3-D integers (h, w, C)."""
         if stored.dtype == np.uint8 and not self.signs:
             return np.asarray(cv2.LUT(stored, self._table), np.float32).reshape(stored.shape)
         return self._decode(stored)
@@ -69,7 +71,10 @@ class Encoding:
         return numbers
 
     def decode_weighted(self, sums: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Mean numbers times shares, and those shares, of mean 16-bit integers and weights (C + 1, H, W), in place."""
+        """Return mean numbers times shares, and these shares, in place.
+
+        The input is mean 16-bit integers and weights (C + 1, H, W).
+        """
         numbers = np.divide(sums, np.float32(_MOST), out=sums)
         if self.signed:
             numbers[:-1] *= 2
@@ -83,9 +88,10 @@ class Field:
     """A label in the pixels of its image.
 
     Args:
-        stored: (h, w, C) float32, or integers that `encoding` explains; anything where not valid.
-        valid: (h, w) bool: where it counts.
-        invalid: pixels that would count, were they not NaN, infinite or otherwise no value (`FieldFolder.no_value`).
+        stored: (h, w, C) float32, or integers in `encoding`; any number where not valid.
+        valid: (h, w) bool.
+        invalid: number of pixels that are invalid only because they are NaN, infinite or otherwise no value
+            (`FieldFolder.no_value`).
         encoding: of integers.
     """
 
@@ -103,25 +109,26 @@ class Field:
 
     @cached_property
     def values(self) -> npt.NDArray[np.float32]:
-        """(h, w, C) float32; anything where not valid."""
+        """The numbers, 3-D (h, w, C) float32; any number where not valid."""
         return self.decode(slice(None))
 
     @cached_property
     def box(self) -> tuple[slice, slice]:
-        """Rows and columns of the smallest rectangle with all that is valid."""
+        """Rows and columns of the smallest rectangle with all valid pixels."""
         return box_of(self.valid)
 
     @cached_property
     def num_valid(self) -> int:
+        """Number of valid pixels."""
         return int(np.count_nonzero(self.valid))
 
     def decode(self, rows: slice, columns: slice = slice(None)) -> npt.NDArray[np.float32]:
-        """The numbers of a part of the image."""
+        """Return the numbers of a part of the image, 3-D (rows, columns, C)."""
         part = self.stored[rows, columns]
         return part if self.encoding is None else self.encoding.decode(part)
 
     def strips(self) -> Iterator[tuple[slice, slice]]:
-        """Rows and columns of all that is valid, part by part, so small that their numbers stay in the cache."""
+        """Yield rows and columns of parts that contain all valid pixels, small enough for the processor's cache."""
         rows, columns = self.box
         step = max(1, _STRIP // max(1, columns.stop - columns.start))
         return (
@@ -129,13 +136,13 @@ class Field:
         )
 
     def warp(self, affine: Affine, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-        """(C, H, W), NaN where less than half of what a pixel is made of is valid; see `sample`."""
+        """Return (C, H, W), NaN where less than half of a pixel's weights are valid; see `sample`."""
         return self.sample(affine, size).means(np.nan)
 
     def sample(self, affine: Affine, size: tuple[int, int]) -> "Sampled":
-        """The label as an output of `size` shows it.
+        """Return the label as an output of `size` shows it.
 
-        Integers that shrink by more than 2 are averaged before they are decoded, which rounds them once more.
+        Integers that shrink by more than 2 are averaged before they are decoded, which adds one rounding.
         """
         channels, late = self.stored.shape[2], self.encoding is not None and shrinks(affine)
         rows, columns = self._needed(affine, size)
@@ -152,7 +159,7 @@ class Field:
         stored, valid = self.stored[rows, columns], self.valid[rows, columns]
         if channels == 1 and stored.dtype == np.float32:
             counted = stored[..., 0] if valid.all() else zero_invalid(stored, valid)[..., 0]
-            sums = sample_planes(counted, to_part, shown)  # not put together with their weights first
+            sums = sample_planes(counted, to_part, shown)  # not joined with their weights first
             share = sample_planes(valid.astype(np.float32), to_part, shown)[0]
             return Sampled(sums, share, size, (down, across))
         wide = with_weights(stored)
@@ -167,16 +174,11 @@ class Field:
             sums = self.encoding.decode_weighted(sums)
         return Sampled(sums[:-1], sums[-1], size, (down, across))
 
-    def channel(self, channel: int) -> "Field":
-        """One channel of floats."""
-        values = np.ascontiguousarray(self.values)
-        return Field(cv2.extractChannel(values, channel)[..., None], self.valid, self.invalid)
-
     def _needed(self, affine: Affine, size: tuple[int, int]) -> tuple[slice, slice]:
-        """The rows and columns of the image that are shown and have something valid, or all where that is most."""
+        """Return the rows and columns of the image that are shown and contain valid pixels, or all if that is most."""
         source = (self.valid.shape[0], self.valid.shape[1])
         shown = shown_region(affine, size, source)
-        if shrinks(affine):  # what is averaged depends on where the part begins
+        if shrinks(affine):  # the averages depend on where the part begins
             return shown
         rows, columns = (
             slice(max(one.start, other.start), min(one.stop, other.stop))
@@ -194,13 +196,13 @@ class Sampled:
     """A label as an output shows it, not yet divided by its weights.
 
     Attributes:
-        counts: (h, w) bool: where at least half of what a pixel is made of is valid.
+        counts: (h, w) bool: where at least half of a pixel's weights are valid.
 
     Args:
         sums: (C, h, w) sums of valid numbers times weights; they may be changed in place.
         share: (h, w) sums of the weights.
         size: (height, width) of the output.
-        place: rows and columns of the output that `sums` cover; nothing is valid in the others.
+        place: rows and columns of the output that `sums` cover; all other pixels are invalid.
     """
 
     def __init__(
@@ -217,11 +219,11 @@ class Sampled:
         self.counts: npt.NDArray[np.bool_] = self.share >= LEAST_SHARE
 
     def means(self, outside: float) -> npt.NDArray[np.float32]:
-        """(C, H, W), and `outside` where pixels do not count, which is 0 or NaN."""
+        """Return means (C, H, W), and `outside` (0 or NaN) for invalid pixels."""
         return self.over(self.share, outside)
 
     def over(self, divisor: npt.NDArray[np.float32], outside: float) -> npt.NDArray[np.float32]:
-        """(C, H, W) sums over a `divisor` (h, w), and `outside`, 0 or NaN, where pixels do not count."""
+        """Return sums over a `divisor` (h, w) as (C, H, W), and `outside` (0 or NaN) for invalid pixels."""
         counted = np.where(self.counts, divisor, np.float32(np.nan if np.isnan(outside) else np.inf))
         planes = self.whole(len(self.sums), np.float32, outside)
         for total, plane in zip(self.sums, planes, strict=True):
@@ -229,7 +231,7 @@ class Sampled:
         return planes
 
     def whole(self, channels: int, dtype: type, outside: float) -> npt.NDArray[Any]:
-        """(C, H, W), `outside` beyond `place`, whose pixels are still to be written."""
+        """Return (C, H, W) with `outside` beyond `place`; pixels in `place` are still unset."""
         planes: npt.NDArray[Any] = np.empty((channels, *self.size), dtype)
         down, across = self.place
         for beyond in (slice(0, down.start), slice(down.stop, None)):
@@ -239,7 +241,7 @@ class Sampled:
         return planes
 
     def valid(self) -> npt.NDArray[np.bool_]:
-        """(1, H, W): where pixels count."""
+        """Return where pixels are valid, (1, H, W)."""
         if self.counts.shape == self.size:
             return self.counts[None]
         flags = self.whole(1, np.bool_, False)

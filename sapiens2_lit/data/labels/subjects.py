@@ -1,4 +1,4 @@
-"""The labels of a datamodule as checks look at them."""
+"""Prepare the labels of a datamodule for checks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,9 +27,9 @@ from sapiens2_lit.geometry import normals_from_points, unproject
 from sapiens2_lit.vocabularies import IGNORED
 
 Size = tuple[int, int]
-_ASSUMED_ANGLE = 50.0  # degrees of view, where no camera is known: the signs of normals do not depend on it
-_WHOLE = 0.98  # share of a picture with normals, that has no outline of its own
-_LONGEST = 512  # pixels of the side at which depth and normals are compared
+_ASSUMED_ANGLE = 50.0  # degrees of view if no camera is known: the signs of normals do not depend on it
+_WHOLE = 0.98  # a picture with normals on a larger share of its pixels has no outline
+_LONGEST = 512  # pixels of the longer side at which depth and normals are compared
 
 
 def label_subjects(
@@ -40,14 +40,14 @@ def label_subjects(
     *,
     skip_bad: bool = False,
 ) -> list[Subject]:
-    """What checks look at in the labels of one split.
+    """Return the subjects that checks examine in the labels of one split.
 
     Args:
         split: train, val or test.
-        folder: what names are relative to.
+        folder: folder that names are relative to.
         names: of the images.
-        labels: that each of them has.
-        skip_bad: whether files that cannot be read are left out, not an error.
+        labels: the labels that each image has.
+        skip_bad: whether files that cannot be read are left out instead of an error.
     """
     subjects = [_subject(split, folder, names, label, skip_bad) for label in labels]
     return [subject for subject in subjects if subject is not None]
@@ -56,7 +56,13 @@ def label_subjects(
 def people_mask_subjects(
     datasets: Mapping[str, PoseDataset], splits: Sequence[str], *, skip_bad: bool = False
 ) -> list[Subject]:
-    """`label_subjects` of the masks that people's images have in these splits, each image once."""
+    """Return `label_subjects` of the masks of people's images, each image once.
+
+    Args:
+        datasets: by split.
+        splits: the splits to check.
+        skip_bad: whether files that cannot be read are left out instead of an error.
+    """
     found: list[Subject] = []
     for split in splits:
         for people, labels in zip(datasets[split].sources, datasets[split].label_sources, strict=True):
@@ -125,7 +131,7 @@ def _normal_facts(label: NormalFolder, image: Path, stem: str, size: Size) -> No
 
 
 def _people_beside(root: Path, image: Path, stem: str, size: Size) -> np.ndarray[Any, Any] | None:
-    """Where people are (h, w) by the mattes or masks beside normals of whole pictures; None without them."""
+    """Return where people are (h, w), by the mattes or masks beside normals of whole pictures; None without them."""
     try:
         if (root / "alphas").is_dir():
             people = AlphaFolder(root / "alphas").read(image, stem, size).values[..., 0] > 0.5
@@ -133,20 +139,32 @@ def _people_beside(root: Path, image: Path, stem: str, size: Size) -> np.ndarray
             values = read_indices(root / "masks" / f"{stem}.png")
             people = (values > 0) & (values < IGNORED)
     except DataError:
-        return None  # it is not what is learned from
-    outside = people.shape == size and 0 < people.mean() < 0.5  # else 0 is nobody's value
+        return None  # training does not use it
+    outside = (
+        people.shape == size and 0 < people.mean() < 0.5
+    )  # otherwise 0 is not the value of the background
     return people if outside else None
 
 
 def normals_of_depth(
     root: Path, image: Path, stem: str, size: Size
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None:
-    """Normals (h, w, 3) of the depth beside them, thinned out, and where they are known (h, w); None without depth."""
+    """Return normals of the depth beside them, at reduced size, and where they are known; None without depth.
+
+    Args:
+        root: the dataset's folder.
+        image: the image.
+        stem: its stem.
+        size: (height, width) of the image.
+
+    Returns:
+        (H, W, 3) and (H, W), thinned out to a few hundred pixels.
+    """
     try:
         depth = DepthFolder(root / "depths", relative=True).read(image, stem, size)
         intrinsics = _intrinsics_beside(root, image, stem, size)
     except DataError:
-        return None  # no depth, or none that can be used: it is not what is learned from
+        return None  # no depth, or unusable depth: training does not use it
     step = -(-max(size) // _LONGEST)
     scale = torch.diag(torch.tensor([1 / step, 1 / step, 1.0], dtype=torch.float64))
     values = torch.from_numpy(np.ascontiguousarray(depth.values[::step, ::step, 0]))[None, None]

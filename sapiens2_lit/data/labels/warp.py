@@ -1,4 +1,4 @@
-"""All labels of an image, read together, and through one affine together."""
+"""Read all labels of an image together, and warp them by one affine."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,24 +19,40 @@ from sapiens2_lit.transforms.fields import zero_planes
 from sapiens2_lit.transforms.geometric import Affine
 from sapiens2_lit.vocabularies import IGNORED
 
-_NOTHING = {"valid": False, "segmentation": IGNORED}  # what says of a pixel that it does not count
-_HIDDEN: dict[str, float] = {**_NOTHING, "alpha": math.nan}  # a matte counts but outside the image
+_NOTHING = {"valid": False, "segmentation": IGNORED}  # values that mark a pixel as ignored
+_HIDDEN: dict[str, float] = {
+    **_NOTHING,
+    "alpha": math.nan,
+}  # a matte is valid everywhere but outside the image
 
 
 def read_rasters(
     rasters: Sequence[LabelSource], image: Path, stem: str, size: tuple[int, int]
 ) -> dict[str, Any]:
-    """Every kind of label of one image, by its key in the batch."""
+    """Read every kind of label of one image, by its key in the batch.
+
+    Args:
+        rasters: the kinds of labels.
+        image: the image.
+        stem: its stem.
+        size: (height, width) of the upright image.
+    """
     return {raster.key: raster.read(image, stem, size) for raster in rasters}
 
 
 def warp_rasters(
     rasters: Sequence[LabelSource], labels: Mapping[str, Any], affine: Affine, size: tuple[int, int]
 ) -> dict[str, Tensor]:
-    """The labels of `read_rasters` as the network sees them.
+    """Return the labels of `read_rasters` as the network sees them.
 
-    Fields become what the warped image's camera sees (A K = K' Q); without `intrinsics` among the labels, pixels are
-    taken to be square. What does not count is 0 in fields that `valid` speaks of, and NaN in the others.
+    Fields are converted to the camera of the warped image (A K = K' Q); without `intrinsics` among the labels, pixels
+    are taken to be square. Invalid pixels are 0 in fields with `valid`, and NaN in the others.
+
+    Args:
+        rasters: the kinds of labels.
+        labels: as `read_rasters` returns them.
+        affine: image pixel -> input pixel.
+        size: (height, width) of the input.
     """
     fields = [raster for raster in rasters if isinstance(raster, FieldFolder)]
     warped = {
@@ -61,20 +77,20 @@ def warp_rasters(
     for field in fields:
         if (
             field.uses_valid and valid is not None and len(sources) > 1
-        ):  # each is 0 where it does not count itself
+        ):  # each is already 0 where it is itself invalid
             zero_planes(made[field.key], valid[0])
         warped[field.key] = torch.from_numpy(made[field.key])
     return warped
 
 
 def fewest_valid(labels: Mapping[str, Any], rasters: Sequence[LabelSource]) -> int | None:
-    """The number of pixels that count in the label in which fewest do; None where labels count everywhere."""
+    """Return the number of valid pixels of the label with the fewest; None if all labels are valid everywhere."""
     counts = [raster.count_valid(labels[raster.key]) for raster in rasters]
     return min((count for count in counts if count is not None), default=None)
 
 
 def fewest_seen(warped: Mapping[str, Tensor]) -> int | None:
-    """`fewest_valid` of labels as the network sees them."""
+    """Return `fewest_valid` of labels as the network sees them."""
     counts = [
         int(np.count_nonzero(warped[key].numpy() != nothing))
         for key, nothing in _NOTHING.items()
@@ -84,16 +100,16 @@ def fewest_seen(warped: Mapping[str, Tensor]) -> int | None:
 
 
 def hide(warped: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same labels, none of whose pixels counts."""
+    """Return the same labels with all pixels ignored."""
     return {key: torch.full_like(warped[key], nothing) for key, nothing in _HIDDEN.items() if key in warped}
 
 
 def count_invalid(labels: Mapping[str, Any]) -> int:
-    """The number of pixels of an image's fields that should count but hold no value: NaN, infinity and the like."""
+    """Return how many pixels of an image's fields should be valid but hold no value: NaN, infinity and the like."""
     return sum(label.invalid for label in labels.values() if isinstance(label, Field))
 
 
 def say_invalid(rasters: Sequence[LabelSource]) -> str:
-    """What the pixels of `count_invalid` are, for messages."""
+    """Return what the pixels in `count_invalid` hold, for messages."""
     kinds = dict.fromkeys(raster.no_value for raster in rasters if isinstance(raster, FieldFolder))
     return " or ".join(kinds)

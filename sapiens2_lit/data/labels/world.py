@@ -1,4 +1,4 @@
-"""Which way leads from the frame of an image's labels to its camera's, and what to say where none does."""
+"""Find the transformation from the frame of an image's labels to its camera's frame, or say what is missing."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from sapiens2_lit.errors import SettingError
 
 
 def check_frame(frame: str, cameras: CameraSource | None) -> None:
-    """Check that a frame is known, and that there are cameras where it is a world's.
+    """Check that a frame is known, and that a world frame has cameras.
 
     Raises:
-        SettingError: naming the frames, or the setting that is missing.
+        SettingError: the frame is unknown, or a setting is missing; it names the frames or the setting.
     """
     if frame not in FRAMES:
         known = "; ".join(f"{name} ({axes.words})" for name, axes in FRAMES.items())
@@ -24,10 +24,16 @@ def check_frame(frame: str, cameras: CameraSource | None) -> None:
 
 
 def pose_of(frame: Frame, cameras: CameraSource | None, image: Path, stem: str) -> Pose:
-    """The way from a frame to the camera's, for one image.
+    """Return the transformation from a frame to the camera's frame, for one image.
+
+    Args:
+        frame: of the labels.
+        cameras: source of the extrinsics that a world frame needs; None for camera frames.
+        image: the image.
+        stem: its stem.
 
     Raises:
-        DataError: the camera has no extrinsics, or they are none.
+        DataError: the camera has no extrinsics, or wrong ones.
     """
     if not is_world(frame):
         return camera_pose(frame)
@@ -36,10 +42,10 @@ def pose_of(frame: Frame, cameras: CameraSource | None, image: Path, stem: str) 
 
 
 def advise_on_frame(frame: str) -> str:
-    """What to do where points that should be in front of the camera are behind it, as the end of a sentence."""
+    """Return what to do about points that are behind the camera instead of before it, as the end of a sentence."""
     other = {"opencv": "opengl", "opengl": "opencv"}.get(frame)
     if other:
         return f"; set it to '{other}'"
     if is_world(frame):
-        return " (or the extrinsics lead the other way: call the matrix camera_to_world or world_to_camera)"
+        return " (or the extrinsics have the other direction: call the matrix camera_to_world or world_to_camera)"
     return f" ({FRAMES[frame].words})"

@@ -1,1 +1,1 @@
-"""Datasets as labelling tools write them: a file a tool, listed in `registry`; `find` decides which one a folder is."""
+"""Datasets in the formats of labeling tools: one file per tool, listed in `registry`; `find` recognizes them."""

@@ -1,4 +1,4 @@
-"""COCO files as COCO, Roboflow, CVAT, Label Studio and Supervisely lay them out.
+"""COCO files in the layouts of COCO, Roboflow, CVAT, Label Studio and Supervisely.
 
 Pages: https://cocodataset.org/#format-data, https://roboflow.com/formats/coco-keypoint,
 https://docs.cvat.ai/docs/dataset_management/formats/format-coco-keypoints, https://labelstud.io/guide/export,
@@ -19,11 +19,14 @@ _SPLIT = re.compile(
     re.IGNORECASE,
 )
 _WANTED = {"pose": b'"keypoints"', "masks": b'"segmentation"'}
-_MOST_FOLDERS = 200  # of a folder, that are looked into for datasets of their own
+_MOST_FOLDERS = 200  # folders in a folder that are searched for datasets
 
 
 def find(root: Path, kind: Kind) -> list[Layout]:
-    """The COCO datasets in a folder: Roboflow's, those of `annotations`, of the folder itself, or of folders in it."""
+    """Return the COCO datasets in a folder.
+
+    These are Roboflow's, those of `annotations`, of the folder itself, or of folders in it.
+    """
     if roboflow := _roboflow(root, kind):
         return [roboflow]
     if found := _groups(root, (*visible(root / "annotations"), *visible(root)), kind):
@@ -44,17 +47,17 @@ def find(root: Path, kind: Kind) -> list[Layout]:
 
 
 def open_file(path: Path, kind: Kind) -> Layout | None:
-    """A JSON file given by name, as all there is."""
+    """Return a JSON file given by name as the only split."""
     if path.suffix.lower() != ".json" or not path.is_file():
         return None
     head = read_head(path)
-    if b'"shapes"' in head and b'"images"' not in head:  # LabelMe's
+    if b'"shapes"' in head and b'"images"' not in head:  # a file of LabelMe
         return None
     return Layout("COCO", {"train": Part(path)})
 
 
 def is_coco(path: Path, kind: Kind | None = None) -> bool:
-    """Whether a file has the lists of COCO, and labels of a kind, found without parsing it: such files are large."""
+    """Whether a file has the lists of COCO, and labels of a kind; large files are not parsed for that."""
     if path.suffix.lower() != ".json" or not path.is_file() or not path.stat().st_size:
         return False
     wanted = [b'"images"', b'"annotations"', b'"categories"'] + ([_WANTED[kind]] if kind else [])
@@ -72,7 +75,7 @@ def _roboflow(root: Path, kind: Kind) -> Layout | None:
 
 
 def _groups(root: Path, files: Iterable[Path], kind: Kind) -> list[Layout]:
-    """Files whose names differ in the split alone, such as person_keypoints_train2017.json and ..._val2017.json."""
+    """Group files whose names differ only in the split, such as person_keypoints_train2017.json, ..._val2017.json."""
     groups: dict[tuple[str, str, str], dict[str, Part]] = {}
     for path in files:
         if not is_coco(path, kind):
@@ -83,7 +86,7 @@ def _groups(root: Path, files: Iterable[Path], kind: Kind) -> list[Layout]:
             continue
         key = str(path.parent), match["before"] or "", match["after"] or ""
         groups.setdefault(key, {}).setdefault(SPLIT_WORDS[match["split"].lower()], Part(path))
-    if kind == "masks":  # of COCO itself: keypoint files have the outlines of people, too
+    if kind == "masks":  # in COCO itself: keypoint files also have the outlines of people
         instances = {key: parts for key, parts in groups.items() if key[1].startswith("instances")}
         groups = instances or groups
     return [_layout(root, parts) for parts in groups.values()]

@@ -13,7 +13,7 @@ IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentatio
 
 
 def find(root: Path, kind: Kind) -> list[Layout]:
-    """The dataset of a folder, whose splits are the lists of names, else all its masks.
+    """Return the dataset of a folder; its splits are the lists of names, else all its masks are one split.
 
     Raises:
         DataError: the pictures were not exported.
@@ -36,7 +36,7 @@ def find(root: Path, kind: Kind) -> list[Layout]:
 
 
 def open_file(path: Path, kind: Kind) -> Layout | None:
-    """A list of names, or the folder of masks, given by name."""
+    """Return the dataset of a list of names, or of the folder of masks, given by name."""
     if path.is_dir() and path.name == MASKS:
         found = find(path.parent, kind)
         return found[0] if found else None
@@ -48,7 +48,7 @@ def open_file(path: Path, kind: Kind) -> Layout | None:
 
 
 def _names(path: Path) -> list[str]:
-    """The names of a list: without suffix, with those of folders; of VOC's lists of single classes the first word."""
+    """Return the names in a list, without suffix."""
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
@@ -57,7 +57,7 @@ def _part(root: Path, path: Path, names: list[str]) -> Part:
     folder = next((root / name for name in (IMAGES, "images", "Images") if (root / name).is_dir()), None)
     if folder is None:
         raise DataError(
-            f"{root}: {MASKS} is there, and no {IMAGES}: export with `Save images`, or put the pictures into "
+            f"{root}: {MASKS} exists, but not {IMAGES}: export with `Save images`, or put the pictures into "
             f"{root / IMAGES}."
         )
     stems = [PurePosixPath(name).with_suffix("").as_posix() if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES

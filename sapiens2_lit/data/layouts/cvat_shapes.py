@@ -9,18 +9,18 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-_CORNERS = 64  # of an ellipse
+_CORNERS = 64  # corners of the polygon for an ellipse
 
 
 def points_of(shape: Element, place: Callable[[str], int]) -> list[float]:
-    """x, y, v of a `skeleton`, whose points have labels, or of `points`, which have a number.
+    """Return x, y, v of a `skeleton`, whose points have labels, or of `points`, which have numbers.
 
     Args:
         shape: the element.
-        place: the place of a point by its label.
+        place: returns the place of a point by its label.
 
     Raises:
-        ValueError: it has no coordinates that can be read.
+        ValueError: its coordinates cannot be read.
     """
     if shape.tag == "points":
         pairs = _pairs(shape)
@@ -48,7 +48,7 @@ def _set(
 
 
 def outline_of(shape: Element, size: tuple[int, int]) -> dict[str, Any] | None:
-    """The `segmentation` of a polygon, box, ellipse or mask as COCO writes it, None for what has no area.
+    """Return the `segmentation` of a polygon, box, ellipse or mask in COCO's format; None for shapes without area.
 
     Args:
         shape: the element.
@@ -74,7 +74,7 @@ def outline_of(shape: Element, size: tuple[int, int]) -> dict[str, Any] | None:
 
 
 def _mask(shape: Element, size: tuple[int, int]) -> dict[str, Any]:
-    """A mask in its own rectangle, row by row, as one of the whole picture, column by column."""
+    """Convert a mask in its own rectangle, row by row, to one of the whole picture, column by column."""
     left, top, width, height = (int(_number(shape, key)) for key in ("left", "top", "width", "height"))
     try:
         runs = [int(word) for word in (shape.get("rle") or "").split(",")]
@@ -91,7 +91,7 @@ def _mask(shape: Element, size: tuple[int, int]) -> dict[str, Any]:
 
 
 def column_runs(mask: np.ndarray) -> list[int]:
-    """A mask (h, w) of 0 and 1 as COCO's lengths of runs, column by column, the first of 0."""
+    """Return a 2-D mask (h, w) of 0 and 1 as COCO's run lengths, column by column; the first run is of 0."""
     flat = np.concatenate([[0], mask.ravel(order="F"), [2]])
     changes = np.flatnonzero(np.diff(flat))
     return np.diff(np.concatenate([[0], changes])).tolist()

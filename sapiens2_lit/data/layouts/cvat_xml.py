@@ -31,7 +31,7 @@ _EDGE = re.compile(r'data-node-from="(\d+)"[^>]*data-node-to="(\d+)"')
 
 @dataclass
 class _Skeletons:
-    """Names and links of the points of each skeleton label, as `meta` says, and of those that only occur."""
+    """Names and links of the points of each skeleton label, from `meta`, and of points that only occur in images."""
 
     names: dict[str, list[str]] = field(default_factory=dict)
     links: dict[str, list[list[int]]] = field(default_factory=dict)
@@ -44,16 +44,16 @@ class _Skeletons:
 
 
 def find(root: Path, kind: Kind) -> list[Layout]:
-    """The annotation files of CVAT in a folder."""
+    """Return the annotation files of CVAT in a folder."""
     found = [path for path in visible(root) if is_cvat(path)]
     return [layout for path in found if (layout := open_file(path, kind)) is not None]
 
 
 def open_file(path: Path, kind: Kind) -> Layout | None:
-    """An XML file given by name; its `subset` of each image tells splits apart.
+    """Return the dataset of an XML file given by name; the `subset` of each image is its split.
 
     Raises:
-        DataError: it is XML, but none of CVAT for images.
+        DataError: it is XML, but not of CVAT for images.
     """
     if path.suffix.lower() != ".xml" or not path.is_file():
         return None
@@ -73,13 +73,19 @@ def is_cvat(path: Path) -> bool:
 
 
 def read_labels(path: Path, split: str, kind: Kind, skip_bad: bool) -> Coco:
-    """The labels of a split as COCO lists.
+    """Return the labels of a split as COCO lists.
 
-    A skeleton is a person: points that are `outside` are unlabelled, `occluded` ones count as such. A box of the same
-    group is the person's; without one the box is tight around the points.
+    A skeleton is a person: `outside` points are unlabeled, `occluded` ones have visibility 1. A box of the same group
+    is the person's; without one the box is tight around the points.
+
+    Args:
+        path: the XML file.
+        split: train, val or test.
+        kind: keypoints, or outlines.
+        skip_bad: whether shapes that cannot be read are left out.
 
     Raises:
-        DataError: with all shapes that cannot be read.
+        DataError: shapes cannot be read; it lists them all.
     """
     root, problems = _parse(path), Problems(path)
     skeletons = _skeletons(root)
@@ -112,7 +118,7 @@ def read_labels(path: Path, split: str, kind: Kind, skip_bad: bool) -> Coco:
                 {"id": len(found) + 1, "image_id": number, "category_id": category, "iscrowd": 0, **shape}
             )
     settle(problems, skip_bad)
-    for one in found:  # points that were met later lengthen the lists of earlier people
+    for one in found:  # points that occur later lengthen the lists of earlier people
         names = skeletons.names.get(
             next(name for name, other in ids.items() if other == one["category_id"]), []
         )
@@ -122,10 +128,10 @@ def read_labels(path: Path, split: str, kind: Kind, skip_bad: bool) -> Coco:
 
 
 def _parse(path: Path) -> ElementTree.Element:
-    """The root of a file.
+    """Return the root of a file.
 
     Raises:
-        DataError: it is not XML, declares entities, or is not CVAT's for images.
+        DataError: it is not XML, declares entities, or is not of CVAT for images.
     """
     head = read_head(path)
     if b"<!DOCTYPE" in head or b"<!ENTITY" in head:
@@ -134,7 +140,7 @@ def _parse(path: Path) -> ElementTree.Element:
         with path.open("rb") as file:
             root = ElementTree.parse(file).getroot()
     except (OSError, ElementTree.ParseError) as error:
-        raise DataError(f"{path}: it cannot be read as XML, truncated or none: {error}") from error
+        raise DataError(f"{path}: it cannot be read as XML, truncated or not XML: {error}") from error
     if root.tag != "annotations":
         raise DataError(f"{path}: found <{root.tag}>, expected <annotations> of CVAT for images 1.1.")
     if root.find("image") is None:
@@ -196,7 +202,7 @@ def _people(
 def _outlines(
     image: ElementTree.Element, size: tuple[int, int], name: str, problems: Problems
 ) -> list[dict[str, Any]]:
-    """Outlines in the order in which they are painted."""
+    """Return outlines in the order in which they are painted."""
     shapes = [shape for shape in image if shape.tag in _OUTLINES]
     found = []
     for shape in sorted(shapes, key=lambda one: int(one.get("z_order") or 0)):

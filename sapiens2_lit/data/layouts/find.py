@@ -1,4 +1,4 @@
-"""Which files the splits of a dataset are in: those that are set, ours, or those of a labelling tool."""
+"""Find the files of a dataset's splits: files of the settings, default files, or those of a labeling tool."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -10,7 +10,7 @@ from sapiens2_lit.data.layouts.layout import Kind, Layout, Part, short_path, vis
 from sapiens2_lit.data.layouts.registry import TOOLS
 from sapiens2_lit.errors import DataError
 
-TOOL_SUFFIXES = (".json", ".yaml", ".yml", ".xml")  # of files of labels
+TOOL_SUFFIXES = (".json", ".yaml", ".yml", ".xml")  # suffixes of label files
 _SHOWN = 12
 _HELP = "docs/labels.md says by tool what to type"
 
@@ -18,15 +18,15 @@ _HELP = "docs/labels.md says by tool what to type"
 class SplitFinder:
     """Finds the labels of each split.
 
-    A setting that was changed names a file or folder of any tool. One that was not means our own file, and where that
-    is not there, what a tool has left in the folder.
+    A changed setting names a file or folder of any tool. An unchanged setting means the default file; if that does not
+    exist, the format of a tool is looked for in the folder.
 
     Args:
         root: the dataset's folder.
         settings: the file of each split: train, val, test; None for none.
-        defaults: the same as nobody has changed them.
-        kind: what is wanted.
-        name: of the settings, in messages; `{}` stands for the split.
+        defaults: the default settings.
+        kind: the wanted kind of labels.
+        name: name of the settings in messages; `{}` stands for the split.
     """
 
     def __init__(
@@ -44,10 +44,11 @@ class SplitFinder:
         self.name = name
 
     def find(self, split: str) -> Part:
-        """The labels of a split that the settings do not leave out.
+        """Return the labels of a split that the settings do not leave out.
 
         Raises:
-            DataError: there are none, or several that may be meant; says what was looked for, found, and what to type.
+            DataError: there are none, or several candidates; it says what was looked for, what was found, and what to
+                type.
         """
         setting = self.settings[split]
         assert setting is not None
@@ -75,7 +76,7 @@ class SplitFinder:
             return False
 
     def names_tool(self) -> bool:
-        """Whether a setting names labels of a tool, not a list of stems of ours."""
+        """Whether a setting names labels of a tool, not a list of stems."""
         typed = [setting for split, setting in self.settings.items() if setting and self._is_typed(split)]
         places = [
             place for setting in typed for place in file_places(self.root, setting, ("", "annotations"))
@@ -86,7 +87,7 @@ class SplitFinder:
         )
 
     def finds_tool(self) -> bool:
-        """Whether the folder is that of a tool, where no setting names a list of ours."""
+        """Whether the folder has the format of a tool, if no setting names a list of stems."""
         return not self._is_typed("train") and self._layout is not None
 
     def _is_typed(self, split: str) -> bool:
@@ -99,7 +100,7 @@ class SplitFinder:
 
     @cached_property
     def _layout(self) -> Layout | None:
-        """The tool's layout: of the file that `train` names, else of the folder; None where it is ours, or nothing."""
+        """The tool's layout of the file that `train` names, else of the folder; None without a tool's labels."""
         train = self.settings["train"]
         if train is not None and self._is_typed("train"):
             return self._open("train", train)
@@ -109,7 +110,7 @@ class SplitFinder:
         if len(found) > 1:
             lines = "".join(f"\n  {one.title}:  {one.choose}" for one in found)
             raise DataError(
-                f"{self.root}: {len(found)} datasets may be meant; choose one of them:{lines}\n{_HELP}."
+                f"{self.root}: {len(found)} datasets are possible; choose one of them:{lines}\n{_HELP}."
             )
         return found[0] if found else None
 
@@ -118,10 +119,10 @@ class SplitFinder:
         return layout.parts.get(split) or layout.parts["train"]
 
     def _open(self, split: str, setting: str) -> Layout:
-        """What the file or folder of a setting holds.
+        """Return the layout of the file or folder of a setting.
 
         Raises:
-            DataError: it is not there, or of no tool.
+            DataError: it does not exist, or no tool has its format.
         """
         places = file_places(self.root, setting)
         path = next((place for place in places if place.exists()), None)
@@ -141,7 +142,7 @@ class SplitFinder:
         return f"`{self.name.format(split)}` is {setting!r}, and there is no such file (looked for {looked})"
 
     def _near(self, setting: str) -> str:
-        """A question for a name that may be mistyped; empty where nothing is called alike."""
+        """Return a question about a name that may be mistyped; empty if no name is similar."""
         found = {path.name: path for folder in ("annotations", "") for path in visible(self.root / folder)}
         close = get_close_matches(Path(setting).name, found, n=1, cutoff=0.5)
         return f" Did you mean {short_path(found[close[0]], self.root)}?" if close else ""
@@ -151,7 +152,7 @@ class SplitFinder:
         names = [path.name + ("/" if path.is_dir() else "") for path in visible(self.root)]
         rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         found = ", ".join(names[:_SHOWN]) + rest if names else "nothing"
-        return f"\nNor is it the folder of a tool. Looked for:{tried}\nFound: {found}\n{_HELP}."
+        return f"\nNor is it a folder of a labeling tool. Looked for:{tried}\nFound: {found}\n{_HELP}."
 
 
 def _advice(split: str) -> str:

@@ -24,12 +24,12 @@ from sapiens2_lit.data.layouts.layout import (
 )
 from sapiens2_lit.errors import DataError
 
-_LOOKED_AT = 5  # files of a folder
+_LOOKED_AT = 5  # files of a folder that are examined
 _PERSON = "person"  # the category of points
 
 
 def find(root: Path, kind: Kind) -> list[Layout]:
-    """Folders of LabelMe: the folder itself or those in it, which may be called after splits."""
+    """Return the folders of LabelMe: the folder itself or those in it, which may be named after splits."""
     if is_labelme(root):
         return [_layout(root, {"train": root}, kind)]
     folders = [path for path in visible(root) if is_labelme(path)]
@@ -40,7 +40,7 @@ def find(root: Path, kind: Kind) -> list[Layout]:
 
 
 def open_file(path: Path, kind: Kind) -> Layout | None:
-    """A folder given by name.
+    """Return the dataset of a folder given by name.
 
     Raises:
         DataError: it is a single file of LabelMe.
@@ -75,19 +75,20 @@ def _layout(root: Path, folders: dict[str, Path], kind: Kind) -> Layout:
 
 
 def read_labels(folder: Path, root: Path, kind: Kind, skip_bad: bool) -> Coco:
-    """The labels of a folder as COCO lists.
+    """Return the labels of a folder as COCO lists.
 
-    Points of one `group_id` are a person, and so are points without one where no name comes twice; an outline or a
-    rectangle of the same group is the person's box. The names of points are all that occur, in the order of the files.
+    Points with one `group_id` are a person. Points without `group_id` are one person if no name occurs twice. An
+    outline or a rectangle of the same group is the person's box. The names of points are all that occur, in the order
+    of the files.
 
     Args:
         folder: with the JSON files.
-        root: what image names are made relative to.
+        root: folder that image names are made relative to.
         kind: keypoints, or outlines.
-        skip_bad: whether what cannot be read is left out.
+        skip_bad: whether entries that cannot be read are left out.
 
     Raises:
-        DataError: with everything that cannot be read, by file and shape.
+        DataError: something cannot be read; the message lists all of it, by file and shape.
     """
     problems = Problems(folder)
     images: list[dict[str, Any]] = []
@@ -110,7 +111,7 @@ def read_labels(folder: Path, root: Path, kind: Kind, skip_bad: bool) -> Coco:
 
 
 def _lists(images: list[dict[str, Any]], found: list[dict[str, Any]]) -> Coco:
-    """COCO lists of shapes; the points of people, by name so far, get the places of all names."""
+    """Return COCO lists of shapes; the points of people, so far by name, get the places of all names."""
     names = list(dict.fromkeys(name for one in found for name in one.get("points", {})))
     labels = list(dict.fromkeys(one["label"] for one in found))
     categories = [
@@ -139,7 +140,7 @@ def _image(path: Path, data: Any, root: Path, problems: Problems) -> dict[str, A
     places += [path.with_suffix(suffix) for suffix in (".jpg", ".jpeg", ".png", ".webp", ".bmp")]
     image = next((place for place in places if place.is_file()), None)
     if image is None:
-        inside = ", and is inside the file alone (`imageData`)" if data.get("imageData") else ""
+        inside = ", and is only inside the file (`imageData`)" if data.get("imageData") else ""
         problems.add(
             path.name, f"`imagePath` is {data.get('imagePath')!r}, and there is no such picture{inside}"
         )
@@ -166,7 +167,7 @@ def _people(shapes: list[dict[str, Any]], file: str, problems: Problems) -> list
             if label in points.setdefault(group, {}):
                 problems.add(
                     f"{file}, {label}",
-                    "comes twice in one person: give the points of each person a `group_id` of their own",
+                    "occurs twice in one person: give the points of each person a different `group_id`",
                 )
                 continue
             hidden = bool((shape.get("flags") or {}).get("occluded"))

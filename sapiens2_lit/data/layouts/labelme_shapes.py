@@ -13,11 +13,11 @@ from PIL import Image
 
 from sapiens2_lit.data.layouts.cvat_shapes import column_runs
 
-_CORNERS = 64  # of a circle
+_CORNERS = 64  # corners of the polygon for a circle
 
 
 def outline_of(shape: dict[str, Any], size: tuple[int, int]) -> Any:
-    """Corners, or runs of a mask; None for shapes without area.
+    """Return corners, or run lengths of a mask; None for shapes without area.
 
     Args:
         shape: of the file.
@@ -46,7 +46,7 @@ def outline_of(shape: dict[str, Any], size: tuple[int, int]) -> Any:
 
 
 def _mask(given: Any, points: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
-    """A png in base64 that fills the rectangle of two corners."""
+    """Return the mask in a base64 png that fills the rectangle between two corners."""
     try:
         with Image.open(io.BytesIO(base64.b64decode(str(given), validate=True))) as image:
             values = (np.asarray(image.convert("L")) > 0).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What every tool's layout comes down to: the files of each split, and their labels as COCO lists."""
+"""The common form of all tools' layouts: the files of each split, and their labels as COCO lists."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from sapiens2_lit.data.files import Problems
 
-Kind = Literal["pose", "masks"]  # what is wanted of a dataset
+Kind = Literal["pose", "masks"]  # the wanted kind of labels
 Coco = dict[str, list[Any]]  # the lists `images`, `annotations`, `categories`
 
-# how tools call the splits; what is called by none of these is all there is, and trained on
+# tools' names of the splits; a dataset with another name is one split, for training
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training", "default", "all"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -27,11 +27,11 @@ class Part:
     """The labels of one split.
 
     Attributes:
-        path: the file that they are in, or that names them.
-        folder: what image names are relative to; None where the images have to be looked for.
-        read: gives the labels as COCO lists, leaving out what cannot be read where its argument is true; None for a
-            COCO file, which is read as it is.
-        masks: folder of images whose pixels are the labels, for parts that have no COCO lists.
+        path: the file with the labels, or with their names.
+        folder: folder that image names are relative to; None if the images have to be looked for.
+        read: returns the labels as COCO lists, and leaves out unreadable ones if its argument is true; None for a COCO
+            file, which is read directly.
+        masks: folder of images whose pixels are the labels, for parts without COCO lists.
         stems: names of the pictures of such parts, without suffix.
     """
 
@@ -44,12 +44,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Layout:
-    """A dataset as a tool writes it.
+    """A dataset in the format of a tool.
 
     Attributes:
-        title: what messages call the layout.
-        parts: by split: train, val, test; what the tool has.
-        choose: the settings that choose this one where several are there.
+        title: name of the layout in messages.
+        parts: the splits that the tool has: train, val, test.
+        choose: the settings that choose this layout if there are several.
     """
 
     title: str
@@ -59,15 +59,15 @@ class Layout:
 
 @dataclass(frozen=True)
 class Tool:
-    """How the layout of one tool is recognized and read.
+    """How to recognize and read the layout of one tool.
 
     Attributes:
-        name: as of `sapiens2-lit convert --from`.
-        title: what messages call it.
-        page: the tool's documentation of it.
-        expects: what a folder has to hold, in words.
-        find: the layouts of this kind in a folder, by names alone, without reading all of it.
-        open: the layout that a file or folder given by `data.train` is, None if it is not of this tool.
+        name: name in `sapiens2-lit convert --from`.
+        title: name in messages.
+        page: the tool's documentation of the format.
+        expects: what a folder has to contain, in words.
+        find: returns the layouts of this kind in a folder, judged by names, without reading all files.
+        open: returns the layout of a file or folder given by `data.train`; None if it is not of this tool.
     """
 
     name: str
@@ -79,11 +79,14 @@ class Tool:
 
 
 def settle(problems: Problems, skip_bad: bool) -> None:
-    """Raise DataError with all problems, or say what is left out where bad entries may be.
+    """Raise all problems, or report what is left out if bad entries may be left out.
 
     Args:
         problems: of one file or folder.
         skip_bad: whether `data.on_bad` is `skip`.
+
+    Raises:
+        DataError: there are problems, and `skip_bad` is false.
     """
     if not skip_bad:
         problems.raise_if_any()
@@ -95,7 +98,7 @@ def settle(problems: Problems, skip_bad: bool) -> None:
 
 
 def read_head(path: Path, length: int = 1 << 16) -> bytes:
-    """The first bytes of a file; empty if it cannot be read."""
+    """Return the first bytes of a file; empty if it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(length)
@@ -104,12 +107,12 @@ def read_head(path: Path, length: int = 1 << 16) -> bytes:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What is in a folder, hidden files left out, sorted; empty if it is no folder."""
+    """Return the content of a folder without hidden files, sorted; empty if it is no folder."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def short_path(path: Path, root: Path) -> str:
-    """A path as it is under the dataset's folder, if it is there."""
+    """Return a path relative to the dataset's folder, if it is in it."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -1,4 +1,4 @@
-"""People out of one split's labels, whatever tool wrote them."""
+"""Read people from one split's labels, whichever tool wrote them."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from sapiens2_lit.data.layouts.layout import Coco, Part
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.vocabularies import Skeleton
 
-Choose = Callable[[list[Any]], list[bool]]  # which entries of `images` a split has
+Choose = Callable[[list[Any]], list[bool]]  # tells which entries of `images` belong to a split
 
 
 def read_people(
@@ -35,16 +35,21 @@ def read_people(
     """Read a split of people with keypoints.
 
     Args:
-        part: where its labels are.
+        part: the place of its labels.
         root: the dataset's folder.
         images: the setting of the folder of images.
-        setting: that led to the labels, for messages.
-        skeleton, box, vocabulary, on_bad, where, scores: as of `read_coco`.
+        setting: setting of the labels, for messages.
+        skeleton: the vocabulary to map to.
+        box: as in `read_coco`.
+        on_bad: as in `read_coco`.
+        where: as in `read_coco`.
+        vocabulary: the file's vocabulary, `source` in `read_coco`.
         choose: which images to read, with their annotations; None for all.
-        allow: names of checks whose findings are meant.
+        allow: names of checks whose findings are intended.
+        scores: as in `read_coco`.
 
     Raises:
-        DataError: with everything found wrong, or there is nobody to learn from.
+        DataError: labels are wrong, or there is nobody to learn from; the message lists all problems.
     """
     images_setting = f"{setting.removesuffix('.annotations')}.images" if "[" in setting else "data.images"
     folder = part.folder or find_images_of(part.path, root, images, images_setting)
@@ -59,19 +64,19 @@ def read_people(
     if not len(file.usable):
         run_checks([file.labels], CHECKS, allow=allow).raise_if_any()
         skipped = ", ".join(f"{count} {reason}" for reason, count in file.skipped.items())
-        raise DataError(f"{part.path} (`{setting}`): no labelled person; skipped: {skipped or 'nothing'}.")
+        raise DataError(f"{part.path} (`{setting}`): no labeled person; skipped: {skipped or 'nothing'}.")
     return file
 
 
 def read_labels(part: Part, *, skip_bad: bool = False) -> Coco:
-    """The COCO lists of a split."""
+    """Return the COCO lists of a split."""
     if part.read is not None:
         return part.read(skip_bad)
     return read_lists(part.path, ("images", "annotations", "categories"))
 
 
 def _expect_order(path: Path, data: Coco, skeleton: Skeleton) -> None:
-    """Nameless points are taken by their order: the pairs of `flip_idx` must be those of the skeleton.
+    """Check that the pairs of `flip_idx` are pairs of the skeleton, because nameless points are used in order.
 
     Raises:
         DataError: they are not.
@@ -86,20 +91,20 @@ def _expect_order(path: Path, data: Coco, skeleton: Skeleton) -> None:
         partner = skeleton.keypoints[ours]
         raise DataError(
             f"{path}: its points have no names, and `flip_idx` pairs {place} with {theirs}, where {skeleton.name} "
-            f"pairs {place}, {skeleton.keypoints[place]}, with {ours}, {partner}: their order is another. For "
+            f"pairs {place}, {skeleton.keypoints[place]}, with {ours}, {partner}: the points have another order. For "
             f"the points of the file: --model.heads.NAME.skeleton {path}."
         )
 
 
 def choose_by(held_out: HeldOut, split: str, path: Path, setting: str, group_by: str | None) -> Choose:
-    """Which images `train` or `val` has where a part of the training data is held out.
+    """Return a function that tells which images belong to `train` or `val` if a part of training is held out.
 
     Args:
-        held_out: what decides.
+        held_out: chooses the held-out part.
         split: train or val.
         path: the file, for messages.
-        setting: that asks for it, with its value, for messages.
-        group_by: as of `group_keys`.
+        setting: the setting with its value, for messages.
+        group_by: as in `group_keys`.
     """
 
     def choose(images: list[Any]) -> list[bool]:
@@ -109,7 +114,7 @@ def choose_by(held_out: HeldOut, split: str, path: Path, setting: str, group_by:
 
 
 def _of_images(data: Coco, kept: list[bool]) -> Coco:
-    """The images that are kept, and what is annotated in them; annotations of none of the images stay."""
+    """Return the kept images and their annotations; annotations without image stay."""
     images = data["images"]
     out = {
         str(image.get("id"))

@@ -1,4 +1,4 @@
-"""Pictures with class maps out of one split's labels, whatever tool wrote them."""
+"""Read pictures with class maps from one split's labels, whichever tool wrote them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,9 @@ class Pictures:
     """The pictures of a split.
 
     Attributes:
-        folder: what names are relative to.
+        folder: folder that names are relative to.
         names: of the pictures.
-        labels: that each of them has.
+        labels: the labels that each picture has.
     """
 
     folder: Path
@@ -37,15 +37,15 @@ def read_pictures(
     """Read a split of pictures with class maps.
 
     Args:
-        part: where its labels are.
+        part: the place of its labels.
         root: the dataset's folder.
         images: the setting of the folder of images.
         classes: the vocabulary.
         skip_bad: whether entries that cannot be read are left out.
-        choose: which pictures to take; None for all.
+        choose: which pictures to use; None for all.
 
     Raises:
-        DataError: with everything found wrong.
+        DataError: labels are wrong; the message lists all problems.
     """
     if part.masks is not None and part.folder is not None:
         return _with_masks(part, part.folder, part.masks, classes, choose)

@@ -1,4 +1,4 @@
-"""The tools whose folders are understood, in the order in which they are asked."""
+"""The tools whose folders are recognized, in the order in which they are tried."""
 
 from sapiens2_lit.data.layouts import coco, cvat_masks, cvat_xml, labelme, yolo
 from sapiens2_lit.data.layouts.layout import Tool

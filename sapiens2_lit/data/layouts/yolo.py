@@ -18,14 +18,14 @@ from sapiens2_lit.data.layouts.yolo_yaml import YoloYaml, is_yaml, read_yaml
 from sapiens2_lit.data.readers.images import upright_size
 from sapiens2_lit.errors import DataError
 
-_SLACK = 0.01  # beyond 0 and 1, of labels at the border
-_BOX = 5  # class, and center and sides of the box
+_SLACK = 0.01  # tolerance beyond 0 and 1, for labels at the border
+_BOX = 5  # numbers of a box: class, center and sides
 
 Line = dict[str, Any]
 
 
 def find(root: Path, kind: Kind) -> list[Layout]:
-    """The data.yaml files of a folder that have labels of this kind."""
+    """Return the data.yaml files of a folder that have labels of this kind."""
     layouts = []
     for path in visible(root):
         if is_yaml(path):
@@ -36,17 +36,17 @@ def find(root: Path, kind: Kind) -> list[Layout]:
 
 
 def open_file(path: Path, kind: Kind) -> Layout | None:
-    """A data.yaml given by name.
+    """Return the dataset of a data.yaml given by name.
 
     Raises:
-        DataError: it is one of another kind.
+        DataError: it has another kind of labels.
     """
     if path.suffix.lower() not in (".yaml", ".yml") or not path.is_file():
         return None
     yolo = read_yaml(path)
     if kind == "pose" and yolo.points is None:
         raise DataError(
-            f"{path}: `kpt_shape` is missing, so that it has no keypoints: expected a YOLO pose dataset."
+            f"{path}: `kpt_shape` is missing, so it has no keypoints: expected a YOLO pose dataset."
         )
     return _layout(yolo, kind)
 
@@ -60,7 +60,7 @@ def _layout(yolo: YoloYaml, kind: Kind) -> Layout:
 
 
 def read_labels(yolo: YoloYaml, split: str, kind: Kind, skip_bad: bool) -> Coco:
-    """The labels of a split as COCO lists.
+    """Return the labels of a split as COCO lists.
 
     Args:
         yolo: the data.yaml.
@@ -69,7 +69,7 @@ def read_labels(yolo: YoloYaml, split: str, kind: Kind, skip_bad: bool) -> Coco:
         skip_bad: whether lines that cannot be read are left out.
 
     Raises:
-        DataError: with all lines that cannot be read, by file and number; or there is no label file at all.
+        DataError: it lists all lines that cannot be read, by file and number; or there is no label file at all.
     """
     problems = Problems(yolo.path)
     images: list[dict[str, Any]] = []
@@ -106,7 +106,7 @@ def read_labels(yolo: YoloYaml, split: str, kind: Kind, skip_bad: bool) -> Coco:
 
 
 def categories(yolo: YoloYaml) -> list[dict[str, Any]]:
-    """The classes as categories of COCO, whose ids are the indices."""
+    """Return the classes as categories of COCO, whose ids are the indices."""
     points: dict[str, Any] = {} if yolo.points is None else {"keypoints": list(yolo.point_names)}
     if yolo.points is not None and yolo.data.get("flip_idx"):
         points["flip_idx"] = yolo.data["flip_idx"]
@@ -114,7 +114,7 @@ def categories(yolo: YoloYaml) -> list[dict[str, Any]]:
 
 
 def label_of(image: Path) -> Path:
-    """The text file of a picture: `labels` for the last `images` in its path, else beside it."""
+    """Return the text file of a picture: in `labels` instead of the last `images` of its path, else beside it."""
     parts = list(image.parts)
     for place in range(len(parts) - 2, -1, -1):
         if parts[place] == "images":
@@ -136,7 +136,7 @@ def _numbers(line: str, yolo: YoloYaml) -> list[float]:
 
 
 def _person(yolo: YoloYaml, values: list[float], size: tuple[int, int]) -> Line:
-    """One line of class, box and keypoints; a box alone is a person without labelled points."""
+    """Read a line with class, box and keypoints; a box alone is a person without labeled points."""
     assert yolo.points is not None
     count, each = yolo.points
     wanted = _BOX + count * each
@@ -157,7 +157,7 @@ def _person(yolo: YoloYaml, values: list[float], size: tuple[int, int]) -> Line:
 
 
 def _outline(yolo: YoloYaml, values: list[float], size: tuple[int, int]) -> Line:
-    """One line of class and corners."""
+    """Read a line with class and corners."""
     if len(values) == _BOX:
         raise ValueError("has 5 numbers, a box: expected the corners of an outline (YOLO segmentation)")
     if len(values) < 7 or len(values) % 2 == 0:

@@ -1,4 +1,4 @@
-"""The data.yaml of a YOLO dataset: where its pictures are, what its classes and points are called.
+"""The data.yaml of a YOLO dataset: the places of its pictures, the names of its classes and points.
 
 Pages: https://docs.ultralytics.com/datasets/pose, https://docs.ultralytics.com/datasets/segment.
 """
@@ -23,10 +23,10 @@ class YoloYaml:
 
     Attributes:
         path: the file.
-        data: what it holds.
+        data: its content.
         names: of the classes, by index.
-        points: (number, numbers of each: 2 or 3) of keypoints; None where `kpt_shape` is not there.
-        point_names: of the keypoints; empty where `kpt_names` is not there.
+        points: (number, numbers of each: 2 or 3) of keypoints; None without `kpt_shape`.
+        point_names: of the keypoints; empty without `kpt_names`.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class YoloYaml:
     point_names: tuple[str, ...]
 
     def splits(self) -> dict[str, list[Any]]:
-        """What the file says of each split that it has."""
+        """Return the places that the file gives for each of its splits."""
         found = {}
         for split, keys in _SPLIT_KEYS.items():
             given = next((self.data[key] for key in keys if self.data.get(key)), None)
@@ -45,10 +45,10 @@ class YoloYaml:
         return found
 
     def images(self, split: str) -> list[Path]:
-        """The pictures of a split, in folders, lists of names, or single files.
+        """Return the pictures of a split, from folders, lists of names, or single files.
 
         Raises:
-            DataError: a place or a picture is not there; says where it was looked for.
+            DataError: a place or a picture does not exist; it says where it was looked for.
         """
         found: dict[Path, None] = {}
         for value in self.splits()[split]:
@@ -72,7 +72,7 @@ class YoloYaml:
         )
 
     def _places(self, value: str) -> Iterator[Path]:
-        """Where a path may lead: Ultralytics keeps datasets in a folder of its own, Roboflow writes ../train."""
+        """Yield the possible places of a path: Ultralytics uses a folder for all datasets, Roboflow writes ../train."""
         here, value = self.path.parent, value.replace("\\", "/")
         top = str(self.data.get("path") or "").replace("\\", "/")
         tops = [here / top, here / Path(top).name] if top else []
@@ -85,7 +85,7 @@ class YoloYaml:
             yield here / "/".join(parts[first:])
 
     def _listed(self, place: Path) -> list[Path]:
-        """The pictures that a text file lists, a path a line."""
+        """Return the pictures that a text file lists, one path per line."""
         lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines()]
         found, missing = [], []
         for line in filter(None, lines):
@@ -112,7 +112,7 @@ def read_yaml(path: Path) -> YoloYaml:
     """Read and check a data.yaml.
 
     Raises:
-        DataError: naming the file, the field, what was found and what was expected.
+        DataError: a field is wrong; the message names it, what was found and what was expected.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
@@ -131,7 +131,7 @@ def read_yaml(path: Path) -> YoloYaml:
 
 
 def is_yaml(path: Path) -> bool:
-    """Whether a file looks like a data.yaml: it names classes and training pictures."""
+    """Whether a file looks like a data.yaml, with names of classes and training pictures."""
     if path.suffix.lower() not in (".yaml", ".yml") or not path.is_file():
         return False
     try:
@@ -150,7 +150,7 @@ def _points(path: Path, given: Any) -> tuple[int, int] | None:
 
 
 def _point_names(path: Path, given: Any, points: tuple[int, int] | None) -> tuple[str, ...]:
-    """`kpt_names`, a list of names or one for each class."""
+    """Return `kpt_names`, a list of names or one list per class."""
     if given is None or points is None:
         return ()
     names = next(iter(given.values()), []) if isinstance(given, dict) else given

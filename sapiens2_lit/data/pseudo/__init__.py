@@ -1,1 +1,1 @@
-"""Datasets whose labels a model has predicted: where they come from, and what of them is not trained on."""
+"""Datasets whose labels a model predicted: their origin, and which pictures training leaves out."""

@@ -1,4 +1,4 @@
-"""Masks of a teacher with other classes than the student's: mapped by name."""
+"""Map masks of a teacher with other classes than the student's, by name."""
 
 import logging
 from dataclasses import replace
@@ -15,20 +15,20 @@ _log = logging.getLogger(__name__)
 
 
 def mask_classes(root: Path, classes: Classes) -> Classes:
-    """The vocabulary as the mask files of a folder code it: of masks that no model has predicted as it is.
+    """Return the vocabulary for reading the mask files of a folder; without predicted masks, the same vocabulary.
 
-    Pixels of the teacher's classes that the student does not have are ignored. A vocabulary whose `remap` tells of
-    exactly the teacher's indices is taken at its word.
+    Pixels of the teacher's classes that the student does not have are ignored. If the `remap` of a vocabulary lists
+    exactly the teacher's indices, it is used.
 
     Raises:
-        DataError: no class but the background has the name of one of the teacher's.
+        DataError: no class except the background has the name of one of the teacher's.
     """
     origin = read_origin(root)
     head = None if origin is None else origin.of_label("segmentation")
     if head is None:
         return classes
     theirs = [str(name) for name in head["classes"]]
-    if tuple(theirs) == classes.names:  # a `remap` would be of the masks of another teacher
+    if tuple(theirs) == classes.names:  # a `remap` would be for the masks of another teacher
         return replace(classes, remap={}, mask_colors={}, by_color=False) if classes.remap else classes
     if set(range(len(theirs))) == set(classes.remap):
         return classes
@@ -42,7 +42,7 @@ def mask_classes(root: Path, classes: Classes) -> Classes:
     lost = [name for name in theirs if name not in same]
     never = [name for place, name in enumerate(classes.names) if place not in table.values()]
     _log.warning(
-        "%s: masks are of the teacher's %d classes, mapped by name: pixels of %s are ignored%s.",
+        "%s: masks have the teacher's %d classes, mapped by name: pixels of %s are ignored%s.",
         root, len(theirs), _some(lost) or "none",
         f"; nothing shows {_some(never)}" if never else "",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Labels that a model has predicted beside true ones: of pictures that both label, the true ones win."""
+"""Predicted labels beside true ones: for pictures with both, the true labels win."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,25 +18,30 @@ from sapiens2_lit.data.pseudo.origin import read_origin
 from sapiens2_lit.data.pseudo.samples import Sample, find_same, read_samples
 from sapiens2_lit.errors import DataError
 
-_NO_LABELS = {"valid", "intrinsics", "confidence", "foreground"}  # keys that say more of another label
+_NO_LABELS = {"valid", "intrinsics", "confidence", "foreground"}  # keys that only add to another label
 
 
 def without(stems: list[str], left_out: frozenset[str], root: Path) -> list[str]:
-    """The stems that are not left out.
+    """Return the stems that are not left out.
+
+    Args:
+        stems: of the dataset.
+        left_out: stems to leave out.
+        root: the dataset's folder, for messages.
 
     Raises:
-        DataError: none remains.
+        DataError: no stem remains.
     """
     kept = [stem for stem in stems if stem not in left_out]
     if stems and not kept:
         raise DataError(
-            f"{root}: other datasets have true labels of all of its {len(stems)} pictures: leave it out."
+            f"{root}: other datasets have true labels for all of its {len(stems)} pictures: leave it out."
         )
     return kept
 
 
 def but_for(left_out: frozenset[str], choose: Choose | None) -> Choose:
-    """Which images of a COCO file to read: those that `choose` takes, without the stems that are left out."""
+    """Return a function that keeps the images of a COCO file that `choose` keeps, except the left-out stems."""
 
     def chosen(images: list[Any]) -> list[bool]:
         kept = [True] * len(images) if choose is None else choose(images)
@@ -49,20 +54,24 @@ def but_for(left_out: frozenset[str], choose: Choose | None) -> Choose:
 
 
 def expect_scores(file: CocoFile) -> None:
-    """Raise DataError where no person of a file has scores of keypoints, which `data.confidence` asks for."""
+    """Check that people of a file have scores of keypoints, which `data.confidence` needs.
+
+    Raises:
+        DataError: no person has scores.
+    """
     if file.everyone.point_scores is None:
         raise DataError(
             f"{file.path}: data.confidence is set, but no annotation has `{SCORES}`, which `sapiens2-lit predict "
-            "--as_dataset` writes: leave data.confidence out for labels that no model has predicted."
+            "--as_dataset` writes: leave data.confidence out for labels that no model predicted."
         )
 
 
 def pools_in(root: Path | None, subjects: Iterable[Any]) -> list[Pool]:
-    """Of a folder whose labels are a model's: its training pictures that are validated or tested on from elsewhere.
+    """Return the training pictures of a folder of predicted labels that are held out elsewhere.
 
     Args:
         root: the dataset's folder.
-        subjects: what checks look at in it, the splits among it.
+        subjects: the subjects that checks examine in it, the splits among them.
     """
     splits = [subject for subject in subjects if isinstance(subject, Splits) and "train" in subject.files]
     if root is None or not splits or read_origin(root) is None:
@@ -81,13 +90,19 @@ def pools_in(root: Path | None, subjects: Iterable[Any]) -> list[Pool]:
 
 
 def held_out_pairs(root: Path, samples: Mapping[str, Sample], files: list[Path]) -> list[tuple[Path, Path]]:
-    """Those of the samples, by name, whose picture is one of the files, byte for byte, with that file."""
+    """Return the samples whose picture is one of the files, byte for byte, as pairs of picture and file.
+
+    Args:
+        root: folder of the samples.
+        samples: by name.
+        files: held-out files.
+    """
     same = find_same(samples.values(), files)
     return [(root / "images" / samples[name].image, path) for name, path in sorted(same.items())]
 
 
 def pictures_of(dataset: Any) -> list[Path]:
-    """The files of a split's pictures, of datasets that have files."""
+    """Return the files of a split's pictures, for datasets that have files."""
     if isinstance(dataset, DenseDataset):
         return [dataset.folder / str(name) for name in dataset.names]
     if isinstance(dataset, PoseDataset):
@@ -100,7 +115,7 @@ def pictures_of(dataset: Any) -> list[Path]:
 
 
 def labels_of(dataset: Any) -> set[str]:
-    """The keys of a split's labels, of datasets that have files."""
+    """Return the keys of a split's labels, for datasets that have files."""
     if isinstance(dataset, DenseDataset):
         return _keys(dataset.label_sources)
     if isinstance(dataset, PoseDataset):

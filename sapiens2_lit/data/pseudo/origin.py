@@ -1,4 +1,4 @@
-"""`pseudo_labels.json`: which model has labelled a folder, and how. A folder holds the labels of one model."""
+"""`pseudo_labels.json`: which model labeled a folder, and how. A folder holds the labels of one model."""
 
 import json
 from collections.abc import Mapping
@@ -11,23 +11,23 @@ from sapiens2_lit.errors import DataError
 
 NAME = "pseudo_labels.json"
 SAMPLES = "samples.jsonl"
-CONFIDENCES = "confidences"  # folder of maps, by the label's key
+CONFIDENCES = "confidences"  # folder of confidence maps, by the label's key
 VERSION = 1
 COMMAND = "sapiens2-lit predict --as_dataset"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What `pseudo_labels.json` says.
+    """The content of `pseudo_labels.json`.
 
     Attributes:
         teacher: `model` as it was named, `fingerprint` of its weights, `image_size` and `view` of its input.
         settings: of the prediction, by option.
-        heads: by name `label` (the key in batches), `folder` or `file` of the labels, `confidence` (what that is), and
+        heads: by name: `label` (the key in batches), `folder` or `file` of the labels, `confidence` (its meaning), and
             `classes` or `keypoints`, the vocabulary.
         date: day on which the folder was begun, UTC, as 2026-01-31.
-        finished: all pictures are labelled and listed.
-        images: how many, when finished.
+        finished: whether all pictures are labeled and listed.
+        images: their number, when finished.
     """
 
     teacher: Mapping[str, Any]
@@ -40,27 +40,28 @@ class Origin:
 
     @property
     def fingerprint(self) -> str:
+        """Fingerprint of the teacher's weights."""
         return str(self.teacher["fingerprint"])
 
     def of_label(self, key: str) -> Mapping[str, Any] | None:
-        """What is said of the head whose labels have a key."""
+        """Return the entry of the head whose labels have a key."""
         return next((head for head in self.heads.values() if head["label"] == key), None)
 
     def write(self, root: Path) -> None:
-        """Write it; shards of a run may do so at once, and write the same."""
+        """Write the file; several shards of a run may do so at once, with the same content."""
         content = {"generator": COMMAND, **asdict(self)}
         write_own(root / NAME, (json.dumps(content, indent=1) + "\n").encode())
 
     def ended(self, images: int) -> "Origin":
-        """The same, finished."""
+        """Return the same origin, marked as finished."""
         return replace(self, finished=True, images=images)
 
 
 def read_origin(root: Path) -> Origin | None:
-    """Where the labels of a folder come from; None of folders that no model has labelled.
+    """Return the origin of a folder's labels; None if no model labeled it.
 
     Raises:
-        DataError: the file is not what `predict` wrote.
+        DataError: the file is not as `predict` wrote it.
     """
     path = root / NAME
     if not path.is_file():
@@ -80,12 +81,15 @@ def read_origin(root: Path) -> Origin | None:
 
 
 def expect_as_written(root: Path, label: str, **settings: Any) -> None:
-    """Raise DataError where settings of a datamodule contradict how a folder's pseudo-labels are written.
+    """Check that the settings of a datamodule agree with a folder's predicted labels.
 
     Args:
-        root: the folder; of one that no model has labelled nothing is said.
+        root: the folder; one without predicted labels is accepted.
         label: the key of the labels.
-        settings: found values by name: `frame`, which is opencv here, `unit`, which is 1, and `relative`.
+        settings: values by name: `frame`, which must be opencv, `unit`, which must be 1, and `relative`.
+
+    Raises:
+        DataError: a setting contradicts the labels.
     """
     origin = read_origin(root)
     head = None if origin is None else origin.of_label(label)
@@ -95,16 +99,20 @@ def expect_as_written(root: Path, label: str, **settings: Any) -> None:
     for name, found in settings.items():
         if found is not None and found != written[name]:
             raise DataError(
-                f"{root / NAME}: the `{label}` labels are of {name} {written[name]}, but data.{name} is {found}: set "
+                f"{root / NAME}: the `{label}` labels have {name} {written[name]}, but data.{name} is {found}: set "
                 f"it to {str(written[name]).lower()}."
             )
 
 
 def check_labelled(root: Path) -> None:
-    """Raise DataError where a folder's pseudo-labels are still to be finished; of another folder nothing is said."""
+    """Check that a folder's predicted labels are finished; a folder without them is accepted.
+
+    Raises:
+        DataError: they are not finished.
+    """
     origin = read_origin(root)
     if origin is not None and not origin.finished:
         raise DataError(
-            f"{root / NAME}: `finished` is false: `{COMMAND}` was stopped here, or is still at work. Finish it: the "
-            "same command with --resume goes on where it stopped."
+            f"{root / NAME}: `finished` is false: `{COMMAND}` was stopped, or is still running. To finish, run the "
+            "same command with --resume."
         )

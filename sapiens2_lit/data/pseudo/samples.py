@@ -1,4 +1,4 @@
-"""`samples.jsonl`: the pictures that a model has labelled, each with the hash of its bytes and its confidence."""
+"""`samples.jsonl`: the pictures that a model labeled, each with the hash of its bytes and its confidence."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Sample:
-    """A labelled picture.
+    """A picture with predicted labels.
 
     Attributes:
         name: the stem of its picture and labels.
         image: its picture, under images/.
         size: bytes of the picture.
         sha256: of these bytes.
-        confidence: by head the mean over its labelled pixels, or points; None where nothing is labelled.
+        confidence: by head, the mean over its labeled pixels or points; None if nothing is labeled.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Sample:
 
 
 def read_samples(root: Path) -> list[Sample]:
-    """All pictures of a finished folder.
+    """Return all pictures of a finished folder.
 
     Raises:
         DataError: the file is missing or broken.
@@ -44,14 +44,14 @@ def read_samples(root: Path) -> list[Sample]:
         return [_sample(json.loads(line)) for line in lines]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(
-            f"{path}: the list of labelled pictures cannot be read ({type(error).__name__}: {error}): predict again."
+            f"{path}: the list of labeled pictures cannot be read ({type(error).__name__}: {error}): predict again."
         ) from error
 
 
 def find_same(samples: Iterable[Sample], files: Iterable[Path]) -> dict[str, Path]:
-    """The samples whose picture is, byte for byte, one of the files: by name, that file.
+    """Return the file that equals a sample's picture, byte for byte, by the sample's name.
 
-    Files are hashed where a sample is as large.
+    Only files with the size of a sample are hashed.
     """
     by_content: dict[tuple[int, str], list[str]] = {}
     for sample in samples:
@@ -66,7 +66,7 @@ def find_same(samples: Iterable[Sample], files: Iterable[Path]) -> dict[str, Pat
 
 
 def hash_of(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):

@@ -1,4 +1,4 @@
-"""Numbers from disk: npy, npz, png of 8 and 16 bits, exr. Nothing is ever unpickled."""
+"""Read numbers from disk: npy, npz, png of 8 and 16 bits, exr. Nothing is ever unpickled."""
 
 import io
 import lzma
@@ -23,7 +23,7 @@ from sapiens2_lit.errors import DataError
 
 Array = npt.NDArray[Any]
 
-# What numpy, zip files and OpenCV raise of files that are broken anywhere: headers are parsed as Python literals.
+# Errors of numpy, zip files and OpenCV for files that are broken anywhere: headers are parsed as Python literals.
 _BROKEN = (
     OSError,
     EOFError,
@@ -35,7 +35,7 @@ _BROKEN = (
     SyntaxError,
     ArithmeticError,
     MemoryError,
-    RuntimeError,  # an encrypted zip, a compression that is not known, nesting without end
+    RuntimeError,  # an encrypted zip, an unknown compression, endless nesting
     struct.error,
     tokenize.TokenError,
     zlib.error,
@@ -44,31 +44,31 @@ _BROKEN = (
     zipfile.BadZipFile,
     cv2.error,
 )
-_CONVERTIBLE = (np.uint8, np.uint16, np.float32)  # by OpenCV
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a member of a zip file
-_HEADER = 1 << 16  # bytes in which an array's header ends
+_CONVERTIBLE = (np.uint8, np.uint16, np.float32)  # types that OpenCV converts
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # header of a member of a zip file
+_HEADER = 1 << 16  # an array's header ends within this number of bytes
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-# A header as numpy writes it. Its own reader parses Python, which CPython 3.11 cannot do in two threads at once
+# A header as numpy writes it. Numpy's reader parses Python, which CPython 3.11 cannot do in two threads at once
 # (SystemError: AST constructor recursion depth mismatch).
 _PLAIN = re.compile(
     rb"\x93NUMPY\x01\x00(?P<size>..)\{'descr': '(?P<dtype>[<>|](?:b1|[iu][1248]|f[248]))', "
     rb"'fortran_order': (?P<fortran>True|False), 'shape': \((?P<shape>[\d, ]+)\), \} *\n",
     re.DOTALL,
 )
-_NPY, _ZIP = np.lib.format.MAGIC_PREFIX, b"PK"  # what files begin with
+_NPY, _ZIP = np.lib.format.MAGIC_PREFIX, b"PK"  # the first bytes of these files
 
 
 def read_array(path: Path, kind: str, channels: int = 1, layer: str | None = None) -> Array:
-    """The numbers of a file, (h, w) or (h, w, C), as they are: floats, or integers of 8 or 16 bits; colors as RGB(A).
+    """Read the numbers of a file, (H, W) or (H, W, C), unchanged: floats, or 8 or 16-bit integers; colors as RGB(A).
 
     Args:
         path: npy, npz with one array or with one named `kind`, or an image.
-        kind: what the array is, for messages, and for files of several passes which of them.
-        channels: that it should have, 1 or 3, by which the passes of exr files are told apart.
-        layer: of exr files, what to take.
+        kind: name of the label for messages, and for the choice of a pass in files with several.
+        channels: expected number, 1 or 3, for the choice of a pass in exr files.
+        layer: layer or channel of exr files to read.
 
     Raises:
-        DataError: the file is missing, broken, holds objects, or no array of two or three dimensions.
+        DataError: the file is missing or broken, holds objects, or has no array of two or three dimensions.
     """
     readers = {".npy": _read_npy, ".npz": _read_npz}
     try:
@@ -101,7 +101,7 @@ def read_array(path: Path, kind: str, channels: int = 1, layer: str | None = Non
 def _read_npy(path: Path, kind: str) -> Array:
     with path.open("rb") as file:
         _check_start(path, kind, _NPY, file)
-        if isinstance(file, io.BytesIO):  # of a shard: already read
+        if isinstance(file, io.BytesIO):  # from a shard: already read
             return _from_bytes(file.getvalue())
         return np.asarray(np.load(file, allow_pickle=False))
 
@@ -121,7 +121,10 @@ def _read_npz(path: Path, kind: str) -> Array:
 
 
 def _read_member(file: IO[bytes], name: str) -> Array:
-    """An array of an npz, inflated at once: numpy reads and copies it in small pieces. Its checksum is checked."""
+    """Return an array of an npz, inflated at once; numpy would read and copy it in small pieces.
+
+    Its checksum is checked.
+    """
     with zipfile.ZipFile(file) as archive:
         entry = (
             archive.getinfo(name)
@@ -136,7 +139,7 @@ def _read_member(file: IO[bytes], name: str) -> Array:
 
 
 def _from_bytes(data: Any) -> Array:
-    """The array of an npy file."""
+    """Return the array of an npy file."""
     plain = _PLAIN.match(data[:_HEADER])
     end = 10 + int.from_bytes(plain["size"], "little") if plain is not None else 0
     if plain is not None and plain.end() == end:
@@ -163,12 +166,18 @@ def _inflate(file: IO[bytes], entry: zipfile.ZipInfo) -> Any:
     file.seek(name + extra, os.SEEK_CUR)
     data = deflate.deflate_decompress(file.read(entry.compress_size), entry.file_size)
     if len(data) != entry.file_size or deflate.crc32(data) != entry.CRC:
-        raise zipfile.BadZipFile(f"{entry.filename} is damaged, its checksum is another")
+        raise zipfile.BadZipFile(f"{entry.filename} is damaged, its checksum differs")
     return data
 
 
 def _check_start(path: Path, kind: str, expected: bytes, file: IO[bytes]) -> None:
-    """Numpy takes any file that it does not know for pickled objects, and advises to load them unsafely."""
+    """Check that a file begins as numpy writes it.
+
+    Numpy takes an unknown file for pickled objects, and advises to load them unsafely.
+
+    Raises:
+        DataError: it begins otherwise.
+    """
     start = file.read(len(expected))
     file.seek(0)
     if start == expected:
@@ -184,7 +193,7 @@ def _check_start(path: Path, kind: str, expected: bytes, file: IO[bytes]) -> Non
 def _read_picture(path: Path, kind: str) -> Array:
     os.environ.setdefault(
         "OPENCV_IO_ENABLE_OPENEXR", "1"
-    )  # some builds of OpenCV read EXR, but only if asked to
+    )  # some builds of OpenCV read EXR, but only if enabled
     file = path.read_bytes()
     if (plain := read_unfiltered(file)) is not None:
         return plain
@@ -194,10 +203,10 @@ def _read_picture(path: Path, kind: str) -> Array:
         hint = " EXR needs OpenEXR: pip install 'sapiens2-lit[exr]', or convert it to npz."
         hint = hint if path.suffix == ".exr" else ""
         raise DataError(
-            f"{path}: {data.size} bytes that are no whole {path.suffix[1:]} file: write it anew.{hint}"
+            f"{path}: {data.size} bytes that are no complete {path.suffix[1:]} file: write it again.{hint}"
         )
     if values.ndim == 3:
-        # an index [2, 1, 0] would leave the channels first in memory, which all that follows would have to undo
+        # an index [2, 1, 0] would leave the channels first in memory, which all later steps would have to undo
         turn = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[values.shape[2]]
         values = (
             cv2.cvtColor(values, turn)

@@ -1,6 +1,6 @@
-"""Passes in OpenEXR files: of `predict`, and of renderers that write many passes into one file.
+"""Read passes of OpenEXR files: from `predict`, and from renderers that write many passes into one file.
 
-A channel is called LAYER.NAME, such as ViewLayer.Normal.X, or NAME alone; a layer is what is in front of the last dot.
+A channel is called LAYER.NAME, such as ViewLayer.Normal.X, or NAME alone; the layer is the part before the last dot.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 Channels = dict[str, Array]
 
 _TRIPLES = (("x", "y", "z"), ("r", "g", "b"))
-# What renderers call the pass of a label, in lower case without spaces and signs.
+# Renderers' names of the pass of a label, in lower case without spaces and signs.
 PASSES: dict[str, frozenset[str]] = {
     "normal": frozenset({"normal", "normals", "n", "worldnormal", "cameranormal", "normalpass"}),
     "pointmap": frozenset(
@@ -30,26 +30,26 @@ PASSES: dict[str, frozenset[str]] = {
     "depth": frozenset({"depth", "z", "zdepth", "depthz", "lineardepth"}),
     "alpha": frozenset({"alpha", "a", "matte"}),
 }
-_SHOWN = 40  # channels of a file
+_SHOWN = 40  # channels of a file that messages list
 
 
 def read_exr(path: Path, kind: str, channels: int, layer: str | None = None) -> Array | None:
-    """The pass of a label, (h, w) or (h, w, 3), in the display window of the file; 0 where it has no data.
+    """Return the pass of a label, (h, w) or (h, w, 3), in the display window of the file; 0 where it has no data.
 
-    The layer named is taken; else the only one that fits; else the one that is called as renderers call such a pass.
-    Depth in three equal channels is one.
+    The named layer is used; else the only one that fits; else the one with a renderer's usual name for the pass. Three
+    equal channels of depth are one pass.
 
     Args:
         path: the file.
         kind: of the label: normal, pointmap, depth, albedo, foreground, alpha.
-        channels: that it has, 1 or 3.
-        layer: a layer or a channel by its name, or the end of it behind a dot.
+        channels: number of the label's channels, 1 or 3.
+        layer: a layer or a channel by its name, or the end of it after a dot.
 
     Returns:
         None without the package OpenEXR.
 
     Raises:
-        DataError: none fits, or several; lists the channels that there are.
+        DataError: none fits, or several; it lists the channels of the file.
         OSError: the file is broken.
     """
     try:
@@ -59,7 +59,7 @@ def read_exr(path: Path, kind: str, channels: int, layer: str | None = None) -> 
     try:
         with real_file(path) as name, OpenEXR.File(name, separate_channels=True) as file:
             found, windows = _channels(file), [_windows(part.header) for part in file.parts]
-    except RuntimeError as error:  # its only kind
+    except RuntimeError as error:  # the only error that it raises
         raise OSError(str(error)) from error
     names = [list(group) for group in _candidates(found, channels, kind)]
     chosen = _choose(path, names, found, kind, channels, layer)
@@ -68,7 +68,7 @@ def read_exr(path: Path, kind: str, channels: int, layer: str | None = None) -> 
 
 
 def _channels(file: Any) -> Channels:
-    """The channels of all parts by name; those of a part that is a layer of its own have its name in front."""
+    """Return the channels of all parts by name; those of a named part have its name in front."""
     found: Channels = {}
     for part in file.parts:
         name = part.header.get("name", "") if len(file.parts) > 1 else ""
@@ -83,7 +83,7 @@ def _windows(header: dict[str, Any]) -> tuple[Array, Array]:
 
 
 def _in_display(values: Array, windows: Sequence[tuple[Array, Array]]) -> Array:
-    """Pixels of a data window at their place in the display window, which is the image."""
+    """Return the pixels of a data window at their place in the display window, which is the image."""
     fitting = [(data, display) for data, display in windows
                if values.shape[:2] == tuple((data[1] - data[0] + 1)[::-1])]  # fmt: skip
     data, display = (fitting or list(windows))[0]
@@ -100,7 +100,7 @@ def _in_display(values: Array, windows: Sequence[tuple[Array, Array]]) -> Array:
 
 
 def _candidates(found: Channels, count: int, kind: str) -> list[tuple[str, ...]]:
-    """Groups of channels that could be a label of that many."""
+    """Return groups of `count` channels that could be the label."""
     layers: dict[str, dict[str, str]] = {}
     for name in found:
         layer, _, last = name.rpartition(".")
@@ -136,7 +136,7 @@ def _choose(
     wanted = "three channels X, Y, Z or R, G, B" if count == 3 else "one channel"
     if layer is not None:
         named = [group for group in groups if _is_named(group, layer)]
-        if count == 1 and not named:  # a channel may be named that would not be taken by itself
+        if count == 1 and not named:  # a channel can be chosen by name that would not be chosen otherwise
             named = [(name,) for name in found if _is_named((name,), layer)]
         if len(named) == 1:
             return named[0]
@@ -152,7 +152,7 @@ def _choose(
     if len(groups) == 1:
         return groups[0]
     what = "nothing" if not groups else f"{len(groups)} layers"
-    how = ": name the one that is meant by data.layer" if groups else ""
+    how = ": choose one by data.layer" if groups else ""
     raise DataError(
         f"{path}: {what} in it could be the {kind} label, expected {wanted} of one layer; the file has "
         f"{_listed(found)}{how}."
@@ -160,7 +160,7 @@ def _choose(
 
 
 def _is_named(group: Sequence[str], layer: str) -> bool:
-    """Whether a group is of a layer, named in full or by the end of its name behind a dot."""
+    """Whether a group belongs to a layer, named in full or by the end of its name after a dot."""
     names = {group[0].rpartition(".")[0].lower()} | ({group[0].lower()} if len(group) == 1 else set())
     return any(name == layer.lower() or name.endswith(f".{layer.lower()}") for name in names if name)
 

@@ -1,4 +1,4 @@
-"""Photographs from disk as RGB, whatever their kind."""
+"""Read photographs of any kind from disk as RGB."""
 
 import io
 from glob import glob, has_magic
@@ -17,11 +17,11 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
-_CMYK = ("CMYK", "YCCK")  # which OpenCV converts
+_CMYK = ("CMYK", "YCCK")  # color spaces that OpenCV converts
 _ON_THEIR_SIDE = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
-_MOST_PIXELS = 1 << 30  # beyond which OpenCV refuses
+_MOST_PIXELS = 1 << 30  # OpenCV refuses more
 _EXIF, _EXIF_PLACE, _ORIENTATION = b"Exif\0\0", 1 << 16, 0x112
-_TURNS = {  # from how a picture is stored to upright, by EXIF orientation
+_TURNS = {  # EXIF orientation -> turn from the stored picture to the upright one
     2: lambda image: image[:, ::-1],
     3: lambda image: image[::-1, ::-1],
     4: lambda image: image[::-1],
@@ -30,25 +30,25 @@ _TURNS = {  # from how a picture is stored to upright, by EXIF orientation
     7: lambda image: image[::-1, ::-1].transpose(1, 0, 2),
     8: lambda image: np.rot90(image, 1),
 }
-# formats whose damage OpenCV passes over, by how files begin
+# first bytes of formats whose damage OpenCV does not report
 _CHECKED_TWICE = (b"BM", b"II*\0", b"MM\0*")
 
 
 def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
-    """Read a photograph as RGB uint8 (H, W, 3), turned upright as its EXIF orientation says.
+    """Read a photograph as RGB uint8 (H, W, 3), turned upright by its EXIF orientation.
 
-    Grey, palette, CMYK and 16-bit images are converted; an alpha channel is dropped, not composited.
+    Gray, palette, CMYK and 16-bit images are converted; an alpha channel is dropped, not composited.
 
     Raises:
-        DataError: naming the file, if it is missing, empty, truncated or not an image, if its decoder warns of damage,
-            or if it has more pixels than `sapiens2_lit.data.pixel_limit` allows.
+        DataError: the image is missing, empty, truncated or no image, its decoder warns of damage, or it has more
+            pixels than `sapiens2_lit.data.pixel_limit` allows; it names the file.
     """
     path = Path(path) if isinstance(path, str) else path
     return decode(path, read_file(path))
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a photograph.
+    """Return the bytes of a photograph.
 
     Raises:
         DataError: it is missing, empty or a truncated JPEG.
@@ -60,23 +60,26 @@ def read_file(path: Path) -> bytes:
     except OSError as error:
         raise DataError(f"{path}: the image cannot be read: {error.strerror or error}.") from error
     if not data:
-        raise DataError(f"{path}: the image is empty (0 bytes); fetch it again.")
+        raise DataError(f"{path}: the image is empty (0 bytes); download or copy it again.")
     if data.startswith(_JPEG_START) and _jpeg_is_truncated(data):
-        # libjpeg would fill what is missing with grey
-        raise DataError(f"{path}: the JPEG is truncated after {len(data)} bytes; fetch it again.")
+        # libjpeg would fill the missing part with gray
+        raise DataError(f"{path}: the JPEG is truncated after {len(data)} bytes; download or copy it again.")
     return data
 
 
 def decode(path: Path, data: bytes, factor: int = 1) -> npt.NDArray[np.uint8]:
-    """The pixels of a photograph, as `read_image` gives them, but of a JPEG at 1 / `factor` of its size.
+    """Return the pixels of a photograph as `read_image` does, RGB uint8 (H, W, 3), a JPEG at 1 / `factor` of its size.
 
-    With 2, 4 or 8 each pixel (of as many as begin in the picture) is the mean of `factor` x `factor` ones, or close to
-    it. All of the file is decoded, so that damage is found as well. Other kinds of pictures come at their full size.
+    With 2, 4 or 8 each pixel is the mean of `factor` x `factor` pixels, or close to it; a side is rounded up. The whole
+    file is decoded, so that damage is found as well. Other kinds of pictures have their full size.
 
     Args:
         path: the file, for messages.
-        data: its bytes, as of `read_file`.
+        data: its bytes, from `read_file`.
         factor: 1, 2, 4 or 8.
+
+    Raises:
+        DataError: the image is too large, damaged or no image.
     """
     check_pixels(data, str(path))
     if data.startswith(_JPEG_START) and (decoded := _decode_jpeg(path, data, factor)) is not None:
@@ -96,10 +99,10 @@ def decode(path: Path, data: bytes, factor: int = 1) -> npt.NDArray[np.uint8]:
 
 
 def _decode_jpeg(path: Path, data: bytes, factor: int = 1) -> npt.NDArray[np.uint8] | None:
-    """A JPEG by libjpeg-turbo, as OpenCV decodes it, but with its warnings as errors; None for what it cannot convert.
+    """Decode a JPEG by libjpeg-turbo, as OpenCV does, but with its warnings as errors; None if it cannot convert it.
 
     Raises:
-        DataError: the decoder warns: what it gives is partly another picture.
+        DataError: the decoder warns: part of the result would be a wrong picture.
     """
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
@@ -108,13 +111,13 @@ def _decode_jpeg(path: Path, data: bytes, factor: int = 1) -> npt.NDArray[np.uin
         least = {} if factor == 1 else {"min_height": -(-height // factor), "min_width": -(-width // factor)}
         image = simplejpeg.decode_jpeg(data, "RGB", strict=True, **least)
     except ValueError as error:
-        raise DataError(f"{path}: the JPEG is damaged: {error}; fetch it again.") from error
+        raise DataError(f"{path}: the JPEG is damaged: {error}; download or copy it again.") from error
     turn = _TURNS.get(_orientation(data))
     return image if turn is None else np.ascontiguousarray(turn(image))
 
 
 def _orientation(data: bytes) -> int:
-    """The EXIF orientation of a JPEG, 1 where it says nothing."""
+    """Return the EXIF orientation of a JPEG, 1 if it has none."""
     if _EXIF not in data[:_EXIF_PLACE]:
         return 1
     try:
@@ -125,7 +128,11 @@ def _orientation(data: bytes) -> int:
 
 
 def _check_whole(path: Path, data: bytes) -> None:
-    """Raise DataError if Pillow finds a BMP or TIFF damaged."""
+    """Check a BMP or TIFF by Pillow.
+
+    Raises:
+        DataError: Pillow finds it damaged.
+    """
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
@@ -134,18 +141,20 @@ def _check_whole(path: Path, data: bytes) -> None:
     except (OSError, SyntaxError, ValueError) as error:
         text = str(error)
         if "truncated" in text or "decoder error" in text or "broken" in text or "not enough" in text:
-            raise DataError(f"{path}: the image is truncated or damaged: {text}; fetch it again.") from error
+            raise DataError(
+                f"{path}: the image is truncated or damaged: {text}; download or copy it again."
+            ) from error
 
 
 def upright_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
-    """(height, width) of a photograph as `read_image` gives it, by its header where that is enough.
+    """Return (height, width) of a photograph as `read_image` gives it, by its header if that is enough.
 
     Args:
         path: the file.
         data: its bytes, if they were read already.
 
     Raises:
-        DataError: naming the file, if it cannot be read.
+        DataError: it cannot be read; it names the file.
     """
     try:
         with path.open("rb") if data is None else io.BytesIO(data) as file, Image.open(file) as image:
@@ -159,9 +168,9 @@ def upright_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
 
 
 def find_images(place: Path) -> list[Path]:
-    """The image, those of a folder (and folders in it), or those that match a glob; sorted.
+    """Return the image, those of a folder (and folders in it), or those that match a glob; sorted.
 
-    Hidden files, and what lies in hidden folders, are no images of a folder or a glob: Macs leave `._0001.png` beside
+    Hidden files, and files in hidden folders, are not images of a folder or a glob: Macs leave `._0001.png` beside
     `0001.png`.
     """
     if place.is_dir():
@@ -175,14 +184,14 @@ def find_images(place: Path) -> list[Path]:
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether a relative path, or a folder on it, begins with a dot."""
+    """Whether a relative path, or a folder in it, begins with a dot."""
     return any(part.startswith(".") and part not in (".", "..") for part in path.parts)
 
 
 def _jpeg_is_truncated(data: bytes) -> bool:
     """Whether no end marker follows the start of the first scan.
 
-    Inside a scan it cannot occur; behind it phones append videos, whose bytes may be anything.
+    Inside a scan it cannot occur; after it phones append videos, whose bytes may be anything.
     """
     place = len(_JPEG_START)
     while place + 4 <= len(data) and data[place] == 0xFF:
@@ -191,6 +200,6 @@ def _jpeg_is_truncated(data: bytes) -> bool:
             return data.find(_JPEG_END, place) < 0
         if marker == 0xFF:  # padding
             place += 1
-        else:  # a segment: two bytes of marker, then its length, which counts its own two bytes
+        else:  # a segment: two bytes of marker, then its length, which includes its own two bytes
             place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
     return True

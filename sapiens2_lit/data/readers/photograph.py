@@ -1,4 +1,4 @@
-"""A photograph whose pixels are decoded once it is known how large they are shown."""
+"""A photograph whose pixels are decoded when the size of its view is known."""
 
 from pathlib import Path
 
@@ -8,20 +8,20 @@ import numpy.typing as npt
 from sapiens2_lit.data.readers.images import decode, read_file, read_image, upright_size
 from sapiens2_lit.transforms.geometric import Affine, compose, invert, least_shrink, resizing, warp_image
 
-_FACTORS = (8, 4, 2)  # by which libjpeg reduces while it decodes
+_FACTORS = (8, 4, 2)  # factors by which libjpeg can reduce while it decodes
 _JPEG = (".jpg", ".jpeg")
 
 
 class Photograph:
-    """A photograph, opened.
+    """An opened photograph.
 
     Attributes:
         size: (height, width), upright.
 
     Args:
         path: of the file.
-        reduced: whether a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size where it is shown no larger than that.
-            The pixels then differ by a few of 255 levels from those of the whole picture, averaged.
+        reduced: whether a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if it is shown no larger. The pixels then
+            differ by a few of 255 levels from those of the whole picture, averaged.
 
     Raises:
         DataError: the file cannot be read.
@@ -39,7 +39,7 @@ class Photograph:
             self.size = (self._pixels.shape[0], self._pixels.shape[1])
 
     def warp(self, affine: Affine, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """The picture in an input of `size`, by an affine from its upright pixels.
+        """Return the RGB uint8 (H, W, 3) picture in an input of `size`, by an affine from its upright pixels.
 
         Raises:
             DataError: the file is damaged.

@@ -1,4 +1,4 @@
-"""PNG files without filters, as `synth` writes them: inflated by libdeflate, several times as fast as by OpenCV."""
+"""Read PNG files without filters, as `synth` writes them: libdeflate inflates them several times as fast as OpenCV."""
 
 import struct
 import zlib
@@ -11,20 +11,20 @@ import numpy.typing as npt
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")  # width, height, bits, color type, compression, filter, interlace
-_CHANNELS = {0: 1, 2: 3, 6: 4}  # by color type
-_LOOKED_AT = 8  # rows, before all are inflated
+_CHANNELS = {0: 1, 2: 3, 6: 4}  # channels by color type
+_LOOKED_AT = 8  # rows that are tested before all are inflated
 _PASSED_OVER = frozenset(
     (b"PLTE", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf")
-)  # say nothing of numbers
-_MOST_PIXELS = 1 << 30  # beyond which OpenCV refuses
+)  # chunks that do not change numbers
+_MOST_PIXELS = 1 << 30  # OpenCV refuses more
 
 
 def read_unfiltered(data: bytes) -> npt.NDArray[Any] | None:
-    """The numbers (h, w) or (h, w, C) of a png of 8 or 16 bits, in the file's order: gray, RGB or RGBA.
+    """Return the numbers (H, W) or (H, W, C) of a png of 8 or 16 bits, in the file's order: gray, RGB or RGBA.
 
     Returns:
-        uint8 or uint16; None for all that is not a whole, plain png whose rows are stored as they are: whatever reads
-        the others reads it, and says what is wrong.
+        uint8 or uint16; None for any other file than a complete, plain png whose rows are stored without filter:
+        another reader reads these, and reports errors.
     """
     try:
         chunks = list(_chunks(data))
@@ -44,7 +44,7 @@ def read_unfiltered(data: bytes) -> npt.NDArray[Any] | None:
     packed = b"".join(body for name, body in chunks if name == b"IDAT")
     try:
         first = zlib.decompressobj().decompress(packed, min(_LOOKED_AT, height) * (row + 1))
-        if any(first[:: row + 1]):  # the first byte of each row says how it is filtered
+        if any(first[:: row + 1]):  # the first byte of each row is its filter
             return None
         stored = np.frombuffer(deflate.zlib_decompress(packed, height * (row + 1)), np.uint8)
     except (deflate.DeflateError, zlib.error, ValueError, MemoryError):
@@ -59,7 +59,11 @@ def read_unfiltered(data: bytes) -> npt.NDArray[Any] | None:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Names and contents; raises ValueError where the file is no png, cut short, or a checksum is another."""
+    """Yield names and contents of chunks.
+
+    Raises:
+        ValueError: the file is no png, cut short, or a checksum differs.
+    """
     if not data.startswith(_SIGNATURE):
         raise ValueError("no png")
     place, name = len(_SIGNATURE), b""
@@ -68,6 +72,6 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         end = place + 8 + length
         (checksum,) = struct.unpack_from(">I", data, end)
         if deflate.crc32(memoryview(data)[place + 4 : end]) != checksum:
-            raise ValueError("a checksum is another")
+            raise ValueError("a checksum differs")
         yield name, data[place + 8 : end]
         place = end + 4

@@ -1,4 +1,4 @@
-"""Frames of videos as files: every n-th, without those that look like the one before."""
+"""Write frames of videos as files: every n-th, without those that look like the frame before."""
 
 import logging
 import shutil
@@ -14,13 +14,13 @@ from sapiens2_lit.errors import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 FOLDER = ".frames"
-QUALITY = 95  # of JPEG
+QUALITY = 95  # quality of JPEG
 
 _log = logging.getLogger(__name__)
 
 
 def find_videos(place: Path) -> list[Path]:
-    """The video, or those of a folder and folders in it but hidden ones; sorted."""
+    """Return the video, or those of a folder and the folders in it except hidden ones; sorted."""
     if place.is_file():
         return [place] if place.suffix.lower() in VIDEO_SUFFIXES else []
     return sorted(
@@ -33,21 +33,31 @@ def find_videos(place: Path) -> list[Path]:
 
 
 def frames_folder(video: Path, frames: Path | None, step: int, distance: int) -> Path:
-    """Where the frames of a video lie: beside it, or under `frames`."""
+    """Return the folder of a video's frames: beside it, or under `frames`.
+
+    Args:
+        video: the file.
+        frames: folder for the frames of all videos; None for beside the video.
+        step: as in `write_frames`; part of the name.
+        distance: as in `write_frames`; part of the name.
+    """
     name = f"{video.name}-every{step}-distance{distance}"
     return (video.parent / FOLDER if frames is None else frames / video.parent.name) / name
 
 
 def write_frames(video: Path, folder: Path, step: int, distance: int) -> int:
-    """Write every `step`-th frame as a JPEG into `folder`, unless that is there; returns how many there are.
+    """Write every `step`-th frame as a JPEG into `folder`, unless it exists; return the number of frames.
 
     Args:
-        distance: frames whose 64-bit difference hash differs from that of the last one kept in so many bits or fewer
-            are dropped.
+        video: the file.
+        folder: for the frames.
+        step: one of so many frames is used.
+        distance: a frame is dropped if its 64-bit difference hash differs from that of the last kept one in so many
+            bits or fewer.
 
     Raises:
         DataError: the video cannot be read.
-        SettingError: the folder cannot be written to.
+        SettingError: the folder is not writable.
     """
     if folder.is_dir():
         return len(list(folder.glob("*.jpg")))
@@ -70,7 +80,13 @@ def write_frames(video: Path, folder: Path, step: int, distance: int) -> int:
 
 
 def different_frames(video: Path, step: int, distance: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
-    """Numbers and pixels (BGR) of every `step`-th frame that differs from the last one given."""
+    """Yield numbers and pixels (H, W, 3), BGR, of every `step`-th frame that differs from the last yielded one.
+
+    Args:
+        video: the file.
+        step: one of so many frames is used.
+        distance: largest number of different hash bits of equal frames.
+    """
     capture = cv2.VideoCapture(str(video))
     last: npt.NDArray[np.bool_] | None = None
     try:
@@ -90,7 +106,7 @@ def different_frames(video: Path, step: int, distance: int) -> Iterator[tuple[in
 
 
 def difference_hash(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """64 bits: whether each pixel of a gray 8 x 9 picture is darker than the next."""
+    """Return 64 bits (64,): whether each pixel of a gray 8 x 9 picture is darker than the next."""
     gray = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
     small = cv2.resize(gray, (9, 8), interpolation=cv2.INTER_AREA)
     return np.asarray(small[:, :-1] < small[:, 1:]).ravel()

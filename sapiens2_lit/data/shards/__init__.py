@@ -1,1 +1,1 @@
-"""Folders packed into tar shards: writing them, and reading them as the folders that they were."""
+"""Folders packed into tar shards: write them, and read them like the original folders."""

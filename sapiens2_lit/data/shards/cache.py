@@ -1,7 +1,7 @@
-"""What was fetched from a server, in blocks on this machine's disk, up to a number of bytes.
+"""Data fetched from a server, kept in blocks on this machine's disk, up to a number of bytes.
 
-Blocks, not shards: the first sample of a shard need not wait for all of it, and samples that are read in another order
-than they lie bring little along that nobody asked for. Processes share a cache; the blocks used longest ago go first.
+It keeps blocks, not shards. So the first sample of a shard need not wait for the whole shard, and reading samples in
+another order fetches few unneeded bytes. Processes share a cache; the least recently used blocks are removed first.
 """
 
 import os
@@ -19,26 +19,26 @@ from sapiens2_lit.atomic_write import unwritable_is_error, whole_file
 from sapiens2_lit.errors import SettingError
 
 BLOCK = 1 << 20  # bytes
-KEPT = 0.9  # of the limit, when old blocks are removed
-_LOCKS = 64  # among which blocks that are fetched share
-_FRESH = 60.0  # seconds for which a use need not be noted again
-_AN_HOUR = 3600.0  # after which a block that is still being written was left by a kill
+KEPT = 0.9  # share of the limit that is kept when old blocks are removed
+_LOCKS = 64  # locks that fetched blocks share
+_FRESH = 60.0  # seconds in which a use is not noted again
+_AN_HOUR = 3600.0  # seconds after which an unfinished block was left by a killed process
 _ADVICE = (
-    "Choose another folder by data.shards.cache or SAPIENS2_LIT_CACHE, or less by data.shards.cache_size."
+    "Choose another folder by data.shards.cache or SAPIENS2_LIT_CACHE, or a smaller data.shards.cache_size."
 )
-_PART = ".part"  # ends the names of blocks that are being written
+_PART = ".part"  # suffix of blocks that are being written
 
 Fetch = Callable[[str, int, int, int], bytes]  # name, size of the file, first byte, end
 
 
 class BlockCache:
-    """Bytes of files that `fetch` gets, kept under `folder`/`pack`.
+    """Bytes of files that `fetch` returns, kept under `folder`/`pack`.
 
     Args:
         folder: of all packs.
-        pack: name of this one: another one for other content.
-        limit: most bytes of all packs.
-        fetch: gets bytes.
+        pack: name of this pack; other content has another name.
+        limit: largest number of bytes of all packs.
+        fetch: returns bytes of a file.
     """
 
     def __init__(self, folder: Path, pack: str, limit: int, fetch: Fetch) -> None:
@@ -48,7 +48,11 @@ class BlockCache:
         self.fetch = fetch
 
     def expect_room(self, largest: int, place: str) -> None:
-        """Raise SettingError where not even one shard fits."""
+        """Check that a shard fits into the cache.
+
+        Raises:
+            SettingError: the largest shard does not fit.
+        """
         if largest > self.limit:
             raise SettingError(
                 f"data.shards.cache_size is {self.limit:,} bytes, the largest shard of {place} has {largest:,}: each "
@@ -56,10 +60,10 @@ class BlockCache:
             )
 
     def read(self, name: str, total: int, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end` of a file of `total` bytes; errors are those of `fetch`.
+        """Return the bytes from `start` to `end` of a file of `total` bytes; `fetch` may raise its errors.
 
         Raises:
-            SettingError: the cache cannot be written to.
+            SettingError: the cache is not writable.
         """
         blocks = range(start // BLOCK, -(-end // BLOCK))
         found = {block: self._load(name, block, total) for block in blocks}
@@ -74,7 +78,7 @@ class BlockCache:
             self._path(name, block).unlink(missing_ok=True)
 
     def _fetched(self, name: str, run: range, total: int) -> dict[int, bytes]:
-        """Blocks that follow one another; of processes that want the same ones at once, one fetches them."""
+        """Fetch consecutive blocks; if several processes want the same ones, one of them fetches."""
         locks = self.folder / ".locks"
         with unwritable_is_error(self.own, _ADVICE):
             locks.mkdir(parents=True, exist_ok=True)
@@ -93,7 +97,7 @@ class BlockCache:
         return self.own / name / f"{block:07d}"
 
     def _load(self, name: str, block: int, total: int) -> bytes | None:
-        """A block, None where it is not here whole."""
+        """Return a block, None if it is missing or incomplete."""
         path = self._path(name, block)
         try:
             with path.open("rb", buffering=0) as file:
@@ -116,12 +120,12 @@ class BlockCache:
                     temporary.write_bytes(data)
 
     def _make_room(self, needed: int) -> None:
-        """Count bytes that are about to be written; over the limit, remove the blocks used longest ago."""
+        """Register bytes that are about to be written; over the limit, remove the least recently used blocks."""
         count = self.folder / "bytes"
         with FileLock(self.folder / ".locks" / "bytes.lock"):
             try:
                 used = int(count.read_text())
-            except (OSError, ValueError):  # new, or cut short by a kill
+            except (OSError, ValueError):  # new, or cut short by a killed process
                 used = self.limit
             used += needed
             if used > self.limit:
@@ -130,7 +134,7 @@ class BlockCache:
 
 
 def remove_oldest(folder: Path, most: int) -> int:
-    """Remove the blocks used longest ago until `most` bytes are left at most; returns how many are left."""
+    """Remove the least recently used blocks until at most `most` bytes are left; return the bytes that are left."""
     blocks, now = [], time.time()
     for path in _files(folder):
         with suppress(OSError):
@@ -151,7 +155,7 @@ def remove_oldest(folder: Path, most: int) -> int:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The blocks of all packs: each lies in a folder named as the file that it is of."""
+    """Yield the blocks of all packs: each lies in a folder named after its file."""
     for parent, _, names in os.walk(folder):
         for name in names:
             if name.isdecimal() or name.endswith(_PART):
@@ -159,7 +163,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _runs(blocks: list[int]) -> list[range]:
-    """Numbers that follow one another, together."""
+    """Group consecutive numbers."""
     found = []
     for _, group in groupby(enumerate(blocks), key=lambda one: one[1] - one[0]):
         members = [block for _, block in group]

@@ -1,7 +1,7 @@
-"""Labels as they load fastest, without a change of a number.
+"""Encode labels for fast loading, without any change of numbers.
 
-Png files are stored without filters, which `read_unfiltered` inflates by libdeflate; npz files that numpy has stored
-uncompressed are deflated, so that fewer bytes are fetched.
+Png files are stored without filters, so that `read_unfiltered` can inflate them by libdeflate. Uncompressed npz files
+of numpy are deflated, so that fewer bytes are fetched.
 """
 
 import io
@@ -17,17 +17,19 @@ from sapiens2_lit.synthetic.dataset.layout import npz, png
 
 Encode = Literal["fast", "keep"]
 
-MOST_GROWTH = 1.25  # of a png: photographs without filters are twice as large, slower to fetch than to decode
+MOST_GROWTH = (
+    1.25  # of a png: photographs without filters are twice as large, and slower to fetch than to decode
+)
 LEAST_GAIN = 0.5  # of an npz
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3}  # by color type
-_CHANGES_VALUES = (b"tRNS", b"gAMA", b"iCCP", b"sRGB", b"cHRM", b"sBIT", b"acTL")  # readers may obey them
+_CHANGES_VALUES = (b"tRNS", b"gAMA", b"iCCP", b"sRGB", b"cHRM", b"sBIT", b"acTL")  # readers may apply them
 
 _UNREADABLE = (zipfile.BadZipFile, ValueError, OSError, KeyError, EOFError, SyntaxError, TypeError)
 
 
 def encode_label(suffix: str, data: bytes) -> bytes:
-    """The bytes of a label's file of a kind, or better ones with the same numbers.
+    """Return the bytes of a label's file, or better ones with the same numbers.
 
     Args:
         suffix: of the file, in lower case; it stays.
@@ -41,7 +43,7 @@ def encode_label(suffix: str, data: bytes) -> bytes:
 
 
 def unfiltered(data: bytes) -> bytes | None:
-    """A png of gray or RGB with 8 or 16 bits without filters; None where it stays as it is."""
+    """Return a png of gray or RGB with 8 or 16 bits without filters; None to keep it as it is."""
     if not data.startswith(_PNG) or len(data) < 29 or any(name in data[:4096] for name in _CHANGES_VALUES):
         return None
     bits, color, _, _, interlaced = struct.unpack_from(">5B", data, 24)
@@ -63,7 +65,7 @@ def unfiltered(data: bytes) -> bytes | None:
 
 
 def deflated(data: bytes) -> bytes | None:
-    """An npz of one array, stored as it is, in the fastest compression; None where it stays as it is."""
+    """Return an npz of one uncompressed array in the fastest compression; None to keep it as it is."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
@@ -74,7 +76,7 @@ def deflated(data: bytes) -> bytes | None:
         if not name.endswith(".npy"):
             return None
         values = np.lib.format.read_array(io.BytesIO(stored), allow_pickle=False)
-    except _UNREADABLE:  # its reader tells
+    except _UNREADABLE:  # its reader reports it
         return None
     made = npz(name.removesuffix(".npy"), values)
     if len(made) > LEAST_GAIN * len(data):

@@ -1,4 +1,4 @@
-"""What readers need besides the methods of a path: of folders of this machine as fast as before, of packed ones too."""
+"""Functions that readers need besides the methods of a path, fast for local folders, and valid for packed ones."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from sapiens2_lit.data.shards.paths import ShardPath
 
 @contextmanager
 def real_file(path: Path) -> Iterator[str]:
-    """The name of a file of the system with the content of `path`, for libraries that open files themselves."""
+    """Yield the name of a file on disk with the content of `path`, for libraries that open files themselves."""
     if not isinstance(path, ShardPath) or not path.is_packed():
         yield str(path)
         return
@@ -25,7 +25,7 @@ def real_file(path: Path) -> Iterator[str]:
 
 @contextmanager
 def mapped(path: Path) -> Iterator[mmap | bytes]:
-    """The bytes of a file that is not empty, to look through; large ones of the system are not read beforehand."""
+    """Yield the bytes of a file that is not empty, for searching; large local files are mapped, not read."""
     with path.open("rb") as file:
         if isinstance(file, io.BytesIO):
             yield file.getvalue()
@@ -35,7 +35,7 @@ def mapped(path: Path) -> Iterator[mmap | bytes]:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Names of the files and folders in a folder."""
+    """Return the names of the files and folders in a folder."""
     if isinstance(folder, ShardPath):
         return folder.names()
     with os.scandir(folder) as entries:  # no path for each name: there may be millions
@@ -43,7 +43,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """As `os.walk`, whose first list may be changed."""
+    """Walk a folder like `os.walk`; the first list may be changed."""
     if not isinstance(folder, ShardPath):
         for parent, folders, files in os.walk(folder):
             yield Path(parent), folders, files

@@ -1,7 +1,7 @@
-"""Where each file of a packed folder lies: an SQLite file, so that millions of names take no time to load.
+"""The places of a packed folder's files in an SQLite file, so that millions of names load in no time.
 
-Tables: `folders` (id, path), "" for the root; `files` (folder, name, shard, offset, size, crc), where `shard` is the
-number of a tar file, or null for a file that lies beside the shards under its own name.
+Tables: `folders` (id, path), "" for the root; `files` (folder, name, shard, offset, size, crc). `shard` is the number
+of a tar file, or null for a file beside the shards with its own name.
 """
 
 import os
@@ -29,10 +29,10 @@ class Entry:
     """The bytes of one file.
 
     Attributes:
-        shard: number of the tar file that they are in; None for a file beside the shards.
-        offset: of their first one.
-        size: how many there are.
-        crc: their CRC-32.
+        shard: number of its tar file; None for a file beside the shards.
+        offset: of the first byte.
+        size: number of bytes.
+        crc: CRC-32 of the bytes.
     """
 
     shard: int | None
@@ -42,7 +42,7 @@ class Entry:
 
 
 def write_index(path: Path, entries: Iterable[tuple[str, Entry]]) -> None:
-    """Write the index of files by their paths, relative, with slashes; `path` must not be there."""
+    """Write the index of files by their relative paths with slashes; `path` must not exist."""
     folders: dict[str, int] = {}
     with closing(sqlite3.connect(path)) as base, base:
         base.executescript(_SCHEMA)
@@ -55,7 +55,7 @@ def write_index(path: Path, entries: Iterable[tuple[str, Entry]]) -> None:
 
 
 def folder_id(folders: dict[str, int], name: str) -> int:
-    """The number of a file's folder; folders that are new get one, and so do those that they are in."""
+    """Return the number of a file's folder; new folders and their parents get numbers."""
     parent = name.rpartition("/")[0]
     for end in [place for place, letter in enumerate(parent) if letter == "/"] + [len(parent)]:
         folders.setdefault(parent[:end], len(folders))
@@ -66,10 +66,10 @@ class Index:
     """The files of a packed folder by their paths. Processes and threads may share one.
 
     Args:
-        path: the SQLite file; it must not change meanwhile.
+        path: the SQLite file; it must not change.
 
     Raises:
-        DataError: it is none, or not an index.
+        DataError: it is no SQLite file, or no index.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,7 +79,7 @@ class Index:
 
     @cached_property
     def folders(self) -> dict[str, int]:
-        """Numbers of folders by path; that of the root is ""."""
+        """Numbers of folders by path; the root is ""."""
         return {"": -1, **dict(self._rows("SELECT path, id FROM folders"))}
 
     @cached_property
@@ -93,7 +93,7 @@ class Index:
         return found
 
     def find(self, path: str) -> Entry | None:
-        """Where a file lies; None if there is none of this path."""
+        """Return the place of a file; None if there is no such file."""
         parent, _, name = path.rpartition("/")
         if (folder := self.folders.get(parent)) is None:
             return None
@@ -101,21 +101,21 @@ class Index:
         return next((Entry(*row) for row in self._rows(query, (folder, name))), None)
 
     def files(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted; not of those in folders in it."""
+        """Return the names of the files in a folder, sorted, without those in its subfolders."""
         query = "SELECT name FROM files WHERE folder = ? ORDER BY name"
         return [name for (name,) in self._rows(query, (self.folders.get(folder, -1),))]
 
     def places(self, folder: str) -> list[tuple[str, int | None, int]]:
-        """Names of the files in a folder with their shards and offsets."""
+        """Return the names of the files in a folder with their shards and offsets."""
         query = "SELECT name, shard, offset FROM files WHERE folder = ?"
         return self._rows(query, (self.folders.get(folder, -1),))
 
     def inner_folders(self, folder: str) -> list[str]:
-        """Names of the folders in a folder, sorted."""
+        """Return the names of the folders in a folder, sorted."""
         return sorted(self._inner.get(folder, ()))
 
     def walk(self, folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
-        """As `os.walk`: the path of each folder, the names of folders in it, those of the files in it."""
+        """Walk like `os.walk`: the path of each folder, the names of its folders, the names of its files."""
         inner = self.inner_folders(folder)
         yield folder, inner, self.files(folder)
         for name in inner:
@@ -126,11 +126,11 @@ class Index:
             return self._connection().execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise DataError(
-                f"{self.path}: the index cannot be read ({error}): fetch it again, or pack again."
+                f"{self.path}: the index cannot be read ({error}): download or copy it again, or pack again."
             ) from error
 
     def _connection(self) -> sqlite3.Connection:
-        """One of this thread and process: a connection must not cross a fork."""
+        """Return this thread's and process's connection: a connection must not cross a fork."""
         if getattr(self._local, "pid", None) != os.getpid():
             self._local.base = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True

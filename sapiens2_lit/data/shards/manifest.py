@@ -1,6 +1,6 @@
-"""`index.json` of a packed folder: its shards, and the index of what is in them.
+"""`index.json` of a packed folder: its shards, and the index of their content.
 
-It is a shard list as `wids` of webdataset reads it (https://github.com/webdataset/webdataset), with fields of our own.
+It is a shard list that `wids` of webdataset reads (https://github.com/webdataset/webdataset), with additional fields.
 """
 
 import json
@@ -13,7 +13,7 @@ from sapiens2_lit.errors import DataError
 NAME = "index.json"
 FORMAT = 1
 _KIND = "wids-shard-index-v1"
-_OWN = "sapiens2_lit_pack"  # the field of our own
+_OWN = "sapiens2_lit_pack"  # the additional field
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a packed folder consists of.
+    """The content of a packed folder.
 
     Attributes:
         shards: by their numbers.
         index_size: of `index.sqlite`, in bytes.
-        index_sha256: of its bytes; it stands for the whole pack.
+        index_sha256: of its bytes; it identifies the whole pack.
         plan: fingerprint of what was packed, and how.
     """
 
@@ -50,6 +50,7 @@ class Manifest:
     plan: str
 
     def to_bytes(self) -> bytes:
+        """Return the content of `index.json`."""
         content = {
             "__kind__": _KIND,
             "wids_version": 1,
@@ -69,14 +70,14 @@ class Manifest:
 
 
 def parse_manifest(data: bytes, place: str) -> Manifest | None:
-    """What `index.json` says; None where it is not of a pack of ours.
+    """Return the manifest in `index.json`; None if the file does not belong to a pack of this kit.
 
     Args:
         data: its bytes.
         place: of the file, for messages.
 
     Raises:
-        DataError: it is of a pack of ours, but of another format, or a field does not fit.
+        DataError: the pack has another format, or a field does not fit.
     """
     try:
         content = json.loads(data)
@@ -94,7 +95,7 @@ def parse_manifest(data: bytes, place: str) -> Manifest | None:
             raise TypeError("a field of another type")
     except (LookupError, TypeError) as error:
         raise DataError(
-            f"{place}: not as `sapiens2-lit pack` wrote it ({error!r}): fetch it again, or pack again."
+            f"{place}: not as `sapiens2-lit pack` wrote it ({error!r}): download or copy it again, or pack again."
         ) from error
     return Manifest(shards, size, digest, plan)
 

@@ -1,7 +1,7 @@
-"""An order of training samples that goes through few shards at a time, by seed and epoch alone.
+"""An order of training samples that reads few shards at a time, and depends only on seed and epoch.
 
-The shards follow one another in a drawn order; each sample then moves back by a drawn part of a window of shards. At
-any time samples come from that many shards, and one more; new ones begin steadily, not all at once.
+The shards follow one another in a drawn order; each sample then moves back by a drawn part of a window of shards. So at
+any time samples come from that many shards plus one, and new shards begin steadily, not all at once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,12 +19,12 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ShardOrder:
-    """Where training samples lie.
+    """The places of training samples in shards.
 
     Attributes:
-        shard: (N,) number of each sample's shard; those that lie in none have one of their own.
-        offset: (N,) of each sample in it.
-        reach: samples by which one moves back at most.
+        shard: (N,) number of each sample's shard; samples outside shards have a number each.
+        offset: (N,) offset of each sample in its shard.
+        reach: largest number of samples by which one moves back.
     """
 
     shard: Indices
@@ -33,19 +33,19 @@ class ShardOrder:
 
     @property
     def fingerprint(self) -> int:
-        """What tells one order from another, above 0."""
+        """A number above 0 that identifies the order."""
         return 1 + crc32(self.shard.tobytes() + self.offset.tobytes() + str(self.reach).encode())
 
     def draw(
         self, sizes: Sequence[int], counts: Sequence[int], rng: np.random.Generator, ranks: int
     ) -> list[Indices]:
-        """The samples of an epoch for each rank: as many for each, and each sample for one alone.
+        """Return the samples of an epoch for each rank: the same number for each rank, and no sample for two ranks.
 
         Args:
             sizes: number of samples of each source, in the dataset's order.
-            counts: how many of each come in an epoch.
-            rng: what is drawn with.
-            ranks: how many there are.
+            counts: number of samples of each source in an epoch.
+            rng: source of the draws.
+            ranks: number of ranks.
         """
         chosen, places, start = [np.empty(0, np.int64)], [np.empty(0)], 0
         for size, count in zip(sizes, counts, strict=True):
@@ -56,7 +56,7 @@ class ShardOrder:
                 whole = self._through(start, size, rng)
                 rounds.append(start + whole[part[whole]])
             chosen += rounds
-            places.append((np.arange(count) + 0.5) / max(1, count))  # sources come evenly
+            places.append((np.arange(count) + 0.5) / max(1, count))  # sources are spread evenly
             start += size
         order = np.concatenate(chosen)[np.argsort(np.concatenate(places), kind="stable")]
         moved = np.arange(len(order)) + rng.random(len(order)) * self.reach
@@ -65,14 +65,14 @@ class ShardOrder:
         return [order[part][np.argsort(moved[part], kind="stable")] for part in parts]
 
     def _through(self, start: int, size: int, rng: np.random.Generator) -> Indices:
-        """(size,) the samples of a source, shard after shard."""
+        """Return the samples of a source, shard after shard, (size,)."""
         shard, offset = self.shard[start : start + size], self.offset[start : start + size]
         turn = rng.permutation(int(self.shard.max()) + 1)
         return np.lexsort((offset, turn[shard]))
 
 
 def shard_order(paths: Iterable[Path], window: int | None) -> ShardOrder | None:
-    """The order of samples that lie in shards; None for that of folders, as where all shards fit into the window.
+    """Return the order of samples that lie in shards; None for folders, or if all shards fit into the window.
 
     Args:
         paths: the image of each sample.
@@ -100,7 +100,7 @@ def shard_order(paths: Iterable[Path], window: int | None) -> ShardOrder | None:
 
 
 def _place_of(path: Path) -> tuple[str, int, int] | None:
-    """The packed folder, the shard and the offset of a file; None where it lies in no shard."""
+    """Return the packed folder, the shard and the offset of a file; None if it lies in no shard."""
     found = path.place() if isinstance(path, ShardPath) else None
     if found is None or (entry := found[2]) is None or entry.shard is None:
         return None

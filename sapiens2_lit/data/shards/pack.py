@@ -1,4 +1,4 @@
-"""Packing a folder: shard after shard, each there whole or not at all, then the index. What was killed goes on."""
+"""Pack a folder: complete shards one after the other, then the index. An interrupted pack can be continued."""
 
 import json
 import shutil
@@ -31,12 +31,12 @@ from sapiens2_lit.data.shards.write import (
 from sapiens2_lit.errors import DataError, SettingError
 
 _PLAN, _LOCK = "plan.json", "lock"
-_FORMAT = 1  # raised where the same files would make other shards
+_FORMAT = 1  # increased if the same files would make other shards
 
 
 @dataclass
 class Sizes:
-    """Files of one kind, such as masks/*.png: how many, and their bytes before and after."""
+    """Files of one kind, such as masks/*.png: their number, and their bytes before and after."""
 
     files: int = 0
     before: int = 0
@@ -45,15 +45,15 @@ class Sizes:
 
 @dataclass
 class Packed:
-    """What was packed.
+    """A report of what was packed.
 
     Attributes:
-        shards: how many there are.
-        kept: of these were there.
-        samples: in them.
+        shards: their number.
+        kept: number of shards that existed before.
+        samples: number of samples in them.
         sizes: of the files in them by kind, such as `masks/*.png`.
-        beside: files beside the shards.
-        beside_bytes: of these.
+        beside: number of files beside the shards.
+        beside_bytes: their bytes.
     """
 
     shards: int
@@ -67,18 +67,18 @@ class Packed:
 def pack(
     source: Path, out: Path, shard_size: int, encode: Encode, workers: int, progress: Progress
 ) -> Packed:
-    """Pack a folder; what an earlier run of the same pack has finished is kept.
+    """Pack a folder; finished parts of an earlier run of the same pack are kept.
 
     Args:
         source: a folder that a datamodule reads.
         out: the packed folder.
-        shard_size: most bytes of a shard.
-        encode: `fast` to store labels as they load fastest, `keep` for all files as they are.
+        shard_size: largest number of bytes of a shard.
+        encode: `fast` to store labels in the form that loads fastest, `keep` for all files as they are.
         workers: threads that read and encode.
-        progress: told of files that are done.
+        progress: called with the number of files that are done.
 
     Raises:
-        SettingError: `out` holds something else, or another process packs into it, or a disk is full.
+        SettingError: `out` holds something else, another process packs into it, or a disk is full.
         DataError: a file cannot be read, or changes meanwhile.
         Interrupted: a signal came.
     """
@@ -87,7 +87,7 @@ def pack(
     expect_names(source, plan.beside)
     work = out / UNFINISHED
     if is_done(out, plan):
-        shutil.rmtree(work, ignore_errors=True)  # where a kill came last of all
+        shutil.rmtree(work, ignore_errors=True)  # if a run was killed just before its end
         return Packed(len(plan.shards), len(plan.shards))
     with unwritable_is_error(work):
         work.mkdir(parents=True, exist_ok=True)
@@ -99,24 +99,33 @@ def pack(
             return done
     except Timeout:
         raise SettingError(
-            f"{out}: another process packs into it: wait for it, or choose another folder."
+            f"{out}: another process is packing into it: wait for it, or choose another folder."
         ) from None
 
 
 def expect_folders(source: Path, out: Path) -> None:
-    """Raise DataError or SettingError where a folder cannot be packed, or not into this place."""
+    """Check that a folder can be packed, and into this place.
+
+    Raises:
+        DataError: it is no folder, or not finished.
+        SettingError: it is packed already, or `out` is no separate folder.
+    """
     find_root(source, "DIR")
     if (source / manifest_file.NAME).is_file() and (source / index_file.NAME).is_file():
         raise SettingError(f"{source}: is packed already: give the folder that it was packed from.")
     here, there = source.resolve(), out.resolve()
     if here == there or here in there.parents or there in here.parents:
-        raise SettingError(f"{out}: lies in {source}, or around it: give a folder of its own.")
+        raise SettingError(f"{out}: is inside {source}, or contains it: give a separate folder.")
     if out.exists() and not out.is_dir():
         raise SettingError(f"{out} is a file, expected a folder.")
 
 
 def expect_names(source: Path, beside: Sequence[SourceFile]) -> None:
-    """Raise DataError where a file beside the shards has a name that packed folders need."""
+    """Check that no file beside the shards has a name that packed folders need.
+
+    Raises:
+        DataError: a file has such a name.
+    """
     own = {manifest_file.NAME, index_file.NAME}
     for file in beside:
         if file.name in own or (file.name.startswith("shard-") and file.name.endswith(".tar")):
@@ -124,10 +133,11 @@ def expect_names(source: Path, beside: Sequence[SourceFile]) -> None:
 
 
 def is_done(out: Path, plan: Plan) -> bool:
-    """Whether the same pack is there, finished.
+    """Whether the same pack is there and finished.
 
     Raises:
-        SettingError: another one is, or other files.
+        SettingError: `out` holds another pack, or other files.
+        DataError: a shard is missing or has another size.
     """
     if not out.is_dir() or not any(out.iterdir()):
         return False
@@ -140,22 +150,22 @@ def is_done(out: Path, plan: Plan) -> bool:
                 raise DataError(f"{path}: missing, or not of {shard.size:,} bytes: pack into a new folder.")
         return True
     if found is not None or not (out / UNFINISHED).is_dir():
-        what = "another pack (of other files or settings, or files have changed)" if found else "other files"
+        what = "another pack (of other files or settings, or files changed)" if found else "other files"
         raise SettingError(f"{out} holds {what}: give a new or empty folder.")
     return False
 
 
 def begin(out: Path, plan: Plan) -> None:
-    """Note what is being packed, or check that it is the same.
+    """Note what is being packed, or check that it is the same as before.
 
     Raises:
-        SettingError: an unfinished pack of something else is there.
+        SettingError: `out` holds an unfinished pack of something else.
     """
     place = out / UNFINISHED / _PLAN
     if place.is_file():
         if json.loads(place.read_text())["fingerprint"] != plan.fingerprint:
             raise SettingError(
-                f"{out} holds an unfinished pack of other files or settings, or files have changed: delete it, or give "
+                f"{out} holds an unfinished pack of other files or settings, or files changed: delete it, or give "
                 "another folder."
             )
         return
@@ -166,7 +176,16 @@ def begin(out: Path, plan: Plan) -> None:
 def write_all(
     source: Path, out: Path, plan: Plan, encode: Encode, workers: int, progress: Progress
 ) -> Packed:
-    """Write the shards that are missing, the files beside them, the index, and `index.json` last."""
+    """Write the missing shards, the files beside them, the index, and `index.json` last.
+
+    Args:
+        source: the folder to pack.
+        out: the packed folder.
+        plan: the shards and the files beside them.
+        encode: `fast` or `keep`, as in `pack`.
+        workers: threads that read and encode.
+        progress: called with the number of files that are done.
+    """
     done = Packed(len(plan.shards))
     shards, entries = [], []
     with ThreadPoolExecutor(workers) as pool:
@@ -190,7 +209,7 @@ def write_all(
     done.beside, done.beside_bytes = len(plan.beside), sum(file.size for file in plan.beside)
     place = out / index_file.NAME
     with unwritable_is_error(place), whole_file(place, durable=True) as temporary:
-        temporary.unlink(missing_ok=True)  # of a run that was killed
+        temporary.unlink(missing_ok=True)  # from a run that was killed
         write_index(temporary, entries)
         digest, size = sha256_of(temporary), temporary.stat().st_size
     content = Manifest(tuple(shards), size, digest, plan.fingerprint).to_bytes()
@@ -201,7 +220,13 @@ def write_all(
 
 
 def add_sizes(done: Packed, samples: Iterable[Sequence[Member]], files: Iterable[Sequence[Any]]) -> None:
-    """Count what a shard has taken and made of files by kind."""
+    """Add the files of a shard to the report, by kind.
+
+    Args:
+        done: the report.
+        samples: the members of each sample of the shard.
+        files: the shard's record of each file.
+    """
     after = {name: size for name, _, size, _ in files}
     for sample in samples:
         for member in sample:

@@ -1,4 +1,4 @@
-"""A packed folder that is opened: its files by their paths, each checked when it is read."""
+"""An opened packed folder: its files by their paths, each checked when it is read."""
 
 import hashlib
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _NAME = 16  # characters of a pack's name in the cache
 
 @dataclass(frozen=True)
 class Pack:
-    """A packed folder, of this machine or at an address. Nothing is read until it is asked for.
+    """A packed folder on this machine or at an address. Nothing is read until it is needed.
 
     Attributes:
         root: the folder or the address.
@@ -36,18 +36,19 @@ class Pack:
 
     @property
     def is_remote(self) -> bool:
+        """Whether the folder is at an address."""
         return "://" in self.root
 
     def is_there(self) -> bool:
-        """Whether the address has an index of shards; errors are those of `manifest`."""
+        """Whether the address has an index of shards; it may raise the errors of `manifest`."""
         return self._server.has(manifest_file.NAME) and bool(self.manifest)
 
     @cached_property
     def manifest(self) -> Manifest:
-        """What it consists of.
+        """The content of the folder.
 
         Raises:
-            DataError: it is no packed folder, or a shard is missing or of another size.
+            DataError: it is no packed folder, or a shard is missing or has another size.
             StorageError: the server cannot be reached.
         """
         place = f"{self.root}/{manifest_file.NAME}"
@@ -62,14 +63,21 @@ class Pack:
             raise DataError(f"{place}: no index of shards; expected a folder that `sapiens2-lit pack` wrote.")
         for shard in found.shards if sizes or not self.is_remote else ():
             if shard.name not in sizes:
-                raise DataError(f"{self.root}/{shard.name} does not exist: fetch it again, or pack again.")
+                raise DataError(
+                    f"{self.root}/{shard.name} does not exist: download or copy it again, or pack again."
+                )
             if sizes[shard.name] != shard.size:
                 raise DataError(truncated(f"{self.root}/{shard.name}", sizes[shard.name], shard.size, 0))
         return found
 
     @cached_property
     def index(self) -> Index:
-        """Where files lie; errors as of `manifest`."""
+        """The places of the files.
+
+        Raises:
+            DataError: the index has another size or checksum than in the manifest, or the manifest is wrong.
+            StorageError: the server cannot be reached.
+        """
         manifest = self.manifest
         if not self.is_remote:
             path = Path(self.root) / index_file.NAME
@@ -97,8 +105,8 @@ class Pack:
     def _expect_own(self, sha256: str, size: int) -> None:
         if sha256 != self.manifest.index_sha256:
             raise DataError(
-                f"{self.root}/{index_file.NAME}: {size:,} bytes that are not those of {manifest_file.NAME}: of another "
-                "pack, or damaged. Fetch or upload the whole folder again, or pack again."
+                f"{self.root}/{index_file.NAME}: {size:,} bytes that do not fit {manifest_file.NAME}: of another "
+                "pack, or damaged. Download or upload the whole folder again, or pack again."
             )
 
     @cached_property
@@ -107,7 +115,7 @@ class Pack:
 
     @cached_property
     def source(self) -> LocalFolder | BlockCache:
-        """Where bytes come from.
+        """The source of bytes: the folder, or a cache of the server.
 
         Raises:
             SettingError: the cache is smaller than a shard.
@@ -120,15 +128,15 @@ class Pack:
         return cache
 
     def find(self, path: str) -> Entry | None:
-        """Where a file lies; of this machine's folders those beside the shards are not looked for."""
+        """Return the place of a file; None for files beside the shards of a local folder."""
         entry = self.index.find(path)
         return None if entry is not None and entry.shard is None and not self.is_remote else entry
 
     def read(self, path: str, entry: Entry) -> bytes:
-        """All bytes of a file.
+        """Return all bytes of a file.
 
         Raises:
-            DataError: they are not those that were packed; names the shard and the offset.
+            DataError: they are not the packed bytes; it names the shard and the offset.
             StorageError: the server cannot be reached.
         """
         shards = self.manifest.shards
@@ -138,23 +146,23 @@ class Pack:
             name, total = shards[entry.shard].name, shards[entry.shard].size
         else:
             raise DataError(
-                f"{self.root}: {path} is in shard {entry.shard} of {len(shards)}: an index of other shards."
+                f"{self.root}: {path} is in shard {entry.shard} of {len(shards)}: the index belongs to other shards."
             )
         if not entry.size:
             return b""
         start, end = entry.offset, entry.offset + entry.size
-        for _ in range(2 if self.is_remote else 1):  # the second time past the cache
+        for _ in range(2 if self.is_remote else 1):  # the second time without the cache
             data = self.source.read(name, total, start, end)
             if deflate.crc32(data) == entry.crc:
                 return data
             self.source.forget(name, start, end)
         raise DataError(
             f"{self.root}/{path}: its {entry.size:,} bytes in {name} at offset {start:,} have another checksum than in "
-            "the index: the shard is damaged, or of another pack. Fetch it again, or pack again."
+            "the index: the shard is damaged, or of another pack. Download or copy it again, or pack again."
         )
 
     def places(self, folder: str) -> Iterator[tuple[str, int, int]]:
-        """Paths, shards and offsets of all files in shards below a folder."""
+        """Yield paths, shards and offsets of all files in shards below a folder."""
         for parent, _, _ in self.index.walk(folder):
             for name, shard, offset in self.index.places(parent):
                 if shard is not None:

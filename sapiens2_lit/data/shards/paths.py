@@ -1,7 +1,7 @@
-"""Paths into packed folders: what reads a folder's files reads those of its shards, and need not know.
+"""Paths into packed folders, so that code that reads a folder's files also reads files in shards.
 
-A packed folder is opened by `open_root`. The paths that are made from it by `/` look into the index; below a folder of
-this machine, what is not in a shard is the file or folder that lies there.
+`open_root` opens a packed folder. Paths made from it by `/` look into the index. Below a local folder, a path that is
+not in a shard is the file or folder at that place.
 """
 
 import io
@@ -23,10 +23,10 @@ from sapiens2_lit.data.shards.packed import Pack
 from sapiens2_lit.data.shards.settings import ShardReading
 
 STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs")  # protocols of object storage
-UNFINISHED = ".pack"  # folder of a pack that is being written
+UNFINISHED = ".pack"  # folder of an unfinished pack
 _ADDRESS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
 
-_packs: dict[str, Pack] = {}  # by the posix path of their roots, inner ones before those around them
+_packs: dict[str, Pack] = {}  # by the posix path of their roots, inner ones before outer ones
 
 if sys.platform == "win32":
     _Base = WindowsPath
@@ -40,7 +40,7 @@ def is_address(place: str | Path) -> bool:
 
 
 def pack_of(path: Path) -> tuple[Pack, str] | None:
-    """The packed folder that a path leads into, and the path in it; None for other paths."""
+    """Return the packed folder that contains a path, and the path in it; None for other paths."""
     if not isinstance(path, ShardPath):
         return None
     text = path.as_posix()
@@ -60,15 +60,15 @@ def any_opened() -> bool:
 
 
 def register(pack: Pack, path: "ShardPath") -> "ShardPath":
-    """Have paths lead into a packed folder."""
-    global _packs  # a new one: threads may be looking into the old one
+    """Make paths below `path` lead into a packed folder."""
+    global _packs  # a new dict: threads may be reading the old one
     packs = {**_packs, path.as_posix(): pack}
     _packs = {root: packs[root] for root in sorted(packs, key=len, reverse=True)}
     return path
 
 
 def _restored(root: str, reading: ShardReading, inner: str) -> Path:
-    """A path in a process that may not have opened its packed folder."""
+    """Return a path in a process that may not have opened its packed folder yet."""
     path = (
         register(Pack(root, reading), ShardPath(root))
         if ShardPath(root).as_posix() not in _packs
@@ -81,7 +81,7 @@ class ShardPath(_Base):
     """A path below a packed folder."""
 
     def place(self) -> tuple[Pack, str, Entry | None] | None:
-        """The pack, the path in it, and the file if it is one in the pack."""
+        """Return the pack, the path in it, and the file if it is one in the pack."""
         found = pack_of(self)
         if found is None:
             return None
@@ -89,11 +89,16 @@ class ShardPath(_Base):
         return pack, inner, pack.find(inner) if inner else None
 
     def is_packed(self) -> bool:
-        """Whether it is read from the pack: not a file that lies beside the shards, on this machine."""
+        """Whether the file is read from the pack; a local file beside the shards is not."""
         found = self.place()
         return found is not None and (found[2] is not None or found[0].is_remote)
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        """Return size and kind of a file or folder, as `Path.stat`.
+
+        Raises:
+            FileNotFoundError: there is no such file or folder.
+        """
         found = self.place()
         if found is None:
             return super().stat(follow_symlinks=follow_symlinks)
@@ -108,13 +113,16 @@ class ShardPath(_Base):
         return super().stat(follow_symlinks=follow_symlinks)
 
     def exists(self, **_: Any) -> bool:
+        """Whether a file or folder of this path exists."""
         return self._mode() is not None
 
     def is_file(self, **_: Any) -> bool:
+        """Whether this path is a file."""
         mode = self._mode()
         return mode is not None and stat.S_ISREG(mode)
 
     def is_dir(self, **_: Any) -> bool:
+        """Whether this path is a folder."""
         mode = self._mode()
         return mode is not None and stat.S_ISDIR(mode)
 
@@ -138,28 +146,38 @@ class ShardPath(_Base):
         errors: str | None = None,
         newline: str | None = None,
     ) -> IO[Any]:
+        """Open a file for reading, as `Path.open`; files on disk may also be written.
+
+        Raises:
+            OSError: a file in the pack is opened for writing.
+            FileNotFoundError: there is no such file.
+        """
         found = self.place()
         if found is None or (found[2] is None and not found[0].is_remote):
             return super().open(mode, buffering, encoding, errors, newline)
         pack, inner, entry = found
         if not set(mode) <= set("rbt"):
-            raise OSError(EROFS, "a packed folder is not written to", str(self))
+            raise OSError(EROFS, "a packed folder is read-only", str(self))
         if entry is None:
             raise FileNotFoundError(2, os.strerror(2), str(self))
         data = io.BytesIO(pack.read(inner, entry))
         return data if "b" in mode else io.TextIOWrapper(data, encoding, errors, newline)
 
     def names(self) -> list[str]:
-        """Names of the files and folders in this folder, sorted.
+        """Return the names of the files and folders in this folder, sorted.
 
         Raises:
-            FileNotFoundError: it is not there.
+            FileNotFoundError: it does not exist.
         """
         folders, packed, others = self.inside()
         return sorted({*folders, *packed, *others})
 
     def inside(self) -> tuple[set[str], list[str], set[str]]:
-        """Names of the folders in this folder, of the files of the pack, and of other files beside them."""
+        """Return the names of the folders in this folder, of the files of the pack, and of other files beside them.
+
+        Raises:
+            FileNotFoundError: the folder does not exist.
+        """
         found = pack_of(self)
         folders: set[str] = set()
         packed: list[str] = []
@@ -178,19 +196,21 @@ class ShardPath(_Base):
         except FileNotFoundError:
             if not known:
                 raise
-        if found is not None and not found[1]:  # what makes a folder a packed one
+        if found is not None and not found[1]:  # the files that make a folder a packed one
             own = {one.name for one in found[0].manifest.shards} | {manifest.NAME, index.NAME}
             folders, others = folders - {UNFINISHED}, others - own
         return folders, packed, others
 
     def iterdir(self) -> Iterator["ShardPath"]:  # type: ignore[override]
+        """Yield the files and folders in this folder, sorted."""
         return (self / name for name in self.names())
 
     def rglob(self, pattern: str, **_: Any) -> Iterator["ShardPath"]:  # type: ignore[override]
+        """Yield the files and folders below this folder whose names match a pattern."""
         folders, packed, others = self.inside()
         for name in _matching(packed, pattern):
             path = self / name
-            vars(path)["_listed"] = True  # which saves asking the index again
+            vars(path)["_listed"] = True  # saves looking into the index again
             yield path
         for name in _matching(sorted(others.difference(packed)), pattern):
             yield self / name
@@ -200,6 +220,7 @@ class ShardPath(_Base):
             yield from (self / name).rglob(pattern)
 
     def glob(self, pattern: str, **_: Any) -> Iterator["ShardPath"]:  # type: ignore[override]
+        """Yield the files and folders that match a pattern, which may contain folders and `**`."""
         first, _slash, rest = pattern.partition("/")
         if first == "**":
             yield from self.rglob(rest or "*")
@@ -219,20 +240,29 @@ class ShardPath(_Base):
         return str(self)
 
     def as_posix(self) -> str:
+        """Return the path with slashes, without the `//` of an address."""
         return super().__str__().replace("\\", "/")
 
     def expanduser(self) -> "ShardPath":
+        """Return the path itself: a packed folder has no `~`."""
         return self
 
     def absolute(self) -> "ShardPath":
+        """Return the absolute path; an address stays as it is."""
         return self if is_address(self) else super().absolute()
 
     def resolve(self, strict: bool = False) -> "ShardPath":
+        """Return the path without links; an address stays as it is."""
         return self if is_address(self) else super().resolve(strict)
 
     def mkdir(self, *args: Any, **settings: Any) -> None:
+        """Make a folder, as `Path.mkdir`.
+
+        Raises:
+            OSError: the path is an address.
+        """
         if is_address(self):
-            raise OSError(EROFS, "a packed folder is not written to", str(self))
+            raise OSError(EROFS, "a packed folder is read-only", str(self))
         super().mkdir(*args, **settings)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:

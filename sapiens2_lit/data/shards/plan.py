@@ -1,7 +1,8 @@
-"""Which files of a folder go into which shard: a sample's files side by side, samples in an order drawn by their names.
+"""Plan which files of a folder go into which shard.
 
-Members are named as webdataset reads them: `KEY.EXTENSION` with the sample's key up to the first dot of its last part.
-Of images/ann/0001.jpg and masks/ann/0001.png the key is `ann/0001`, the extensions are `images.jpg` and `masks.png`.
+The files of a sample are side by side, and samples are in an order drawn by their names. Members have names that
+webdataset reads: `KEY.EXTENSION`, where the sample's key ends at the first dot of its last part. For
+images/ann/0001.jpg and masks/ann/0001.png the key is `ann/0001`, the extensions are `images.jpg` and `masks.png`.
 """
 
 import hashlib
@@ -13,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES
 from sapiens2_lit.errors import DataError
 
-IMAGE_FOLDERS = ("images", "JPEGImages", "Images")  # beside which folders hold the labels of the same stems
-PACKED = (*IMAGE_SUFFIXES, ".npy", ".npz", ".exr")  # with which a sample goes into a shard
-BLOCK = 512  # bytes of tar
-_LONG = 3 * BLOCK  # what a long name takes besides
+IMAGE_FOLDERS = ("images", "JPEGImages", "Images")  # folders beside them hold the labels of the same stems
+PACKED = (*IMAGE_SUFFIXES, ".npy", ".npz", ".exr")  # suffixes of files that go into shards
+BLOCK = 512  # bytes per block of a tar file
+_LONG = 3 * BLOCK  # additional bytes for a long name
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class SourceFile:
 
     @property
     def suffix(self) -> str:
+        """The file's suffix in lower case, with the dot."""
         return PurePosixPath(self.name).suffix.lower()
 
 
@@ -43,8 +45,8 @@ class Member:
     """A file of a sample.
 
     Attributes:
-        file: what is packed.
-        kind: the folder that says what it is, such as masks; empty where folders do not.
+        file: the file to pack.
+        kind: the folder that tells its kind, such as masks; empty without such a folder.
         name: in the tar file.
     """
 
@@ -54,17 +56,18 @@ class Member:
 
     @property
     def is_label(self) -> bool:
+        """Whether the file is a label, not an image."""
         return bool(self.kind) and self.kind not in IMAGE_FOLDERS
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is written.
+    """The files of a pack.
 
     Attributes:
-        shards: of each its samples, of each of these its files.
+        shards: for each shard its samples, for each sample its files.
         beside: files that stay as they are: annotations, lists, videos.
-        fingerprint: of all names, sizes and times, and of what the shards depend on besides.
+        fingerprint: of all names, sizes and times, and of the other settings of the shards.
     """
 
     shards: list[list[list[Member]]]
@@ -73,17 +76,18 @@ class Plan:
 
     @property
     def bytes(self) -> int:
+        """Number of bytes of all files."""
         packed = sum(member.file.size for shard in self.shards for sample in shard for member in sample)
         return packed + sum(file.size for file in self.beside)
 
 
 def make_plan(root: Path, shard_size: int, settings: str) -> Plan:
-    """The plan of a folder, by names and sizes alone: the same one as long as no file changes.
+    """Return the plan of a folder, by names and sizes: it stays the same as long as no file changes.
 
     Args:
         root: the folder.
-        shard_size: most bytes of a tar file; a sample that is larger has one for itself.
-        settings: what the shards depend on besides.
+        shard_size: largest number of bytes of a tar file; a larger sample has a tar file for itself.
+        settings: other settings that the shards depend on.
 
     Raises:
         DataError: there is no picture and no array, or a name is no text.
@@ -109,10 +113,10 @@ def make_plan(root: Path, shard_size: int, settings: str) -> Plan:
 
 
 def list_files(root: Path) -> Iterator[SourceFile]:
-    """All files under a folder but hidden ones; links are followed.
+    """Yield all files under a folder except hidden ones; links are followed.
 
     Raises:
-        DataError: a name is no text, or a link leads to a folder that it lies in.
+        DataError: a name is no text, a link leads to a folder that contains it, or a folder cannot be read.
     """
     for parent, folders, names in os.walk(root, followlinks=True):
         here = Path(parent)
@@ -120,7 +124,7 @@ def list_files(root: Path) -> Iterator[SourceFile]:
         for name in folders:
             place = here / name
             if place.is_symlink() and here.resolve().is_relative_to(place.resolve()):
-                raise DataError(f"{place}: the link leads to a folder that it lies in: remove it.")
+                raise DataError(f"{place}: the link leads to a folder that contains it: remove it.")
         for name in names:
             if name.startswith("."):
                 continue
@@ -138,7 +142,7 @@ def list_files(root: Path) -> Iterator[SourceFile]:
 
 
 def group_files(files: Sequence[SourceFile]) -> tuple[dict[str, list[Member]], list[SourceFile]]:
-    """The files of each sample by its key, and those that belong to none."""
+    """Return the files of each sample by its key, and the files that belong to none."""
     tops = {
         "/".join(parts[:place])
         for parts in (file.name.split("/") for file in files)
@@ -162,11 +166,11 @@ def group_files(files: Sequence[SourceFile]) -> tuple[dict[str, list[Member]], l
 
 
 def key_of(name: str, tops: set[str]) -> tuple[str, str]:
-    """The key of a file's sample, and the folder that says what of it the file is.
+    """Return the key of a file's sample, and the folder that tells the kind of the file.
 
     Args:
         name: path of the file.
-        tops: folders with a folder of images in them.
+        tops: folders that contain a folder of images.
     """
     parts, kind = name.split("/"), ""
     for place in range(len(parts) - 1):
@@ -178,5 +182,5 @@ def key_of(name: str, tops: set[str]) -> tuple[str, str]:
 
 
 def tar_bytes(member: Member) -> int:
-    """What a file takes in a tar file, at most."""
+    """Return the largest number of bytes that a file needs in a tar file."""
     return BLOCK + (_LONG if len(member.name.encode()) > 100 else 0) + -(-member.file.size // BLOCK) * BLOCK

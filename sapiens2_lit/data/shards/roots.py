@@ -1,4 +1,4 @@
-"""Which folder a setting means: a plain one, a packed one, or a path inside a packed one."""
+"""Open the folder of a setting: a plain one, a packed one, or a path inside a packed one."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from sapiens2_lit.errors import DataError
 
 
 def open_root(root: str | Path, reading: ShardReading | None = None) -> Path:
-    """The folder of a dataset: as it is, or as it was before it was packed.
+    """Return the folder of a dataset; a packed one looks like the original folder.
 
     Args:
         root: a folder, a packed folder, or the address of a packed one: s3://bucket/people, https://host/people.
-        reading: how packed ones are read.
+        reading: how packed folders are read.
 
     Raises:
-        DataError: it is a packed folder that is not finished, or there is none at the address or above it.
+        DataError: a packed folder is not finished, or there is none at the address or above it.
         StorageError: the server cannot be reached, or refuses.
     """
     if isinstance(root, ShardPath):
@@ -27,10 +27,10 @@ def open_root(root: str | Path, reading: ShardReading | None = None) -> Path:
         return _at_address(str(ShardPath(root)).rstrip("/"), reading or ShardReading())
     folder = Path(root).expanduser()
     if folder == Path():
-        folder = folder.absolute()  # below which paths begin with it
+        folder = folder.absolute()  # paths in it begin with it
     if (folder / UNFINISHED / "plan.json").is_file() and not (folder / manifest.NAME).is_file():
         raise DataError(
-            f"{folder}: packing is not finished: the same `sapiens2-lit pack` goes on where it stopped."
+            f"{folder}: packing is not finished: run the same `sapiens2-lit pack` again to finish it."
         )
     try:
         data = (folder / manifest.NAME).read_bytes()
@@ -44,7 +44,7 @@ def open_root(root: str | Path, reading: ShardReading | None = None) -> Path:
 
 
 def _at_address(url: str, reading: ShardReading) -> Path:
-    """The packed folder at an address, or a path inside one that lies above it."""
+    """Return the packed folder at an address, or a path inside a packed folder above it."""
     if pack_of(path := ShardPath(url)) is not None:
         return path
     start = url.index("://") + 3
@@ -55,13 +55,13 @@ def _at_address(url: str, reading: ShardReading) -> Path:
             register(pack, ShardPath(place))
             return path
     raise DataError(
-        f"{url}: neither {manifest.NAME} there nor above it: no packed folder. `sapiens2-lit pack DIR OUT` writes one; "
+        f"{url}: no {manifest.NAME} there or above it, so no packed folder. `sapiens2-lit pack DIR OUT` writes one; "
         "upload all of it."
     )
 
 
 def _inside_pack(folder: Path, reading: ShardReading | None) -> Path:
-    """A path that is not there: in the packed folder that it leads into, if there is one."""
+    """Return a path that does not exist on disk: in the packed folder that contains it, if there is one."""
     above = next((parent for parent in folder.parents if parent.exists()), folder)
     if (above / manifest.NAME).is_file() and isinstance(base := open_root(above, reading), ShardPath):
         return base / folder.relative_to(above)
@@ -69,7 +69,13 @@ def _inside_pack(folder: Path, reading: ShardReading | None) -> Path:
 
 
 def root_below(root: str, own: Path, reading: ShardReading) -> Path:
-    """The folder of a dataset that a relative path names, below `root` or, where that is packed, inside it."""
+    """Return the folder of a dataset that a relative path names, below `root` or, if that is packed, inside it.
+
+    Args:
+        root: folder or address that the path starts from.
+        own: path of the dataset; an absolute one is returned unchanged.
+        reading: how packed folders are read.
+    """
     if is_address(own) or own.is_absolute():
         return own
     if is_address(root):

@@ -1,4 +1,4 @@
-"""How packed data are read: where what is fetched is kept, and in which order samples come."""
+"""How packed data are read: the cache for fetched data, and the order of samples."""
 
 import os
 import re
@@ -25,18 +25,19 @@ _BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(|K|M|G|T|KI|MI|GI|TI)B?", re.IGNO
 
 @dataclass(frozen=True)
 class ShardReading:
-    """How a packed folder is read (`sapiens2-lit pack`); of other folders nothing of it matters.
+    """How a packed folder is read (`sapiens2-lit pack`); no effect on other folders.
 
     Attributes:
-        cache: folder for what is fetched from `s3://` and `https://`; null for that of the environment variable
+        cache: folder for data fetched from `s3://` and `https://`; null for the environment variable
             SAPIENS2_LIT_CACHE, else ~/.cache/sapiens2-lit/shards.
-        cache_size: most that it holds, of all datasets, such as 200GB; null for SAPIENS2_LIT_CACHE_SIZE, else 100GB.
-        window: shards among which training samples are shuffled: the order of an epoch goes through the shards, in a
-            drawn order, and each sample moves by up to so many shards in it. Null, and any number that all shards fit
-            into, for the order of folders.
+        cache_size: largest size of the cache over all datasets, such as 200GB; null for SAPIENS2_LIT_CACHE_SIZE, else
+            100GB.
+        window: number of shards among which training samples are shuffled: an epoch goes through the shards in a drawn
+            order, and each sample moves by up to so many shards in it. With null, or a number that all shards fit into,
+            the order is that of plain folders.
 
     Raises:
-        SettingError: naming the setting, what was found and what was expected.
+        SettingError: a setting is wrong; the message names it, what was found and what was expected.
     """
 
     cache: str | None = None
@@ -53,22 +54,23 @@ class ShardReading:
 
     @property
     def folder(self) -> Path:
+        """Folder of the cache."""
         given = self.cache or os.environ.get(FOLDER) or "~/.cache/sapiens2-lit/shards"
         return Path(given).expanduser()
 
     @property
     def limit(self) -> int:
-        """Most bytes in the cache."""
+        """Largest number of bytes in the cache."""
         if self.cache_size is not None:
             return parse_bytes(self.cache_size, "data.shards.cache_size")
         return parse_bytes(os.environ.get(SIZE) or DEFAULT_SIZE, SIZE)
 
 
 def parse_bytes(text: str, setting: str) -> int:
-    """A number of bytes as people write it: 1GB, 512 MiB, 1500000.
+    """Return a number of bytes from text such as 1GB, 512 MiB or 1500000.
 
     Raises:
-        SettingError: naming the setting.
+        SettingError: the text is no number of bytes; it names the setting.
     """
     match = _BYTES.fullmatch(str(text).strip())
     if match is None or not float(match[1]):

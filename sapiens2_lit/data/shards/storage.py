@@ -1,4 +1,4 @@
-"""Parts of files: from a folder of this machine, or from a server by fsspec, with patience."""
+"""Read parts of files from a local folder, or from a server by fsspec, with retries."""
 
 import logging
 import os
@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from sapiens2_lit.errors import DataError, SettingError, StorageError
 
 TRIES = 5
-FIRST_WAIT = 0.5  # seconds before the second try; each further one takes twice as long
-TIMEOUT = 30.0  # seconds without a byte, after which a connection is given up
+FIRST_WAIT = 0.5  # seconds before the second try; the wait doubles with each further try
+TIMEOUT = 30.0  # seconds without a byte, after which a connection is closed
 
 
 def _http_options() -> dict[str, Any]:
@@ -22,7 +22,7 @@ def _http_options() -> dict[str, Any]:
     return {"client_kwargs": {"timeout": limit}}
 
 
-_OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {  # of fsspec, by protocol
+_OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {  # options of fsspec, by protocol
     "http": _http_options,
     "https": _http_options,
     "s3": lambda: {
@@ -33,14 +33,18 @@ _OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {  # of fsspec, by protocol
 }  # fmt: skip
 _EXTRAS = {"s3": "s3", "s3a": "s3", "http": "s3", "https": "s3"}
 
-_ABSENT = (403, 404, 410)  # of HTTP; servers that list nothing say "forbidden" of what they do not have
+_ABSENT = (
+    403,
+    404,
+    410,
+)  # HTTP codes; servers that list nothing answer "forbidden" for files that they do not have
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
 class Short(OSError):
-    """Fewer bytes came than were asked for, or others."""
+    """The server sent fewer bytes than requested, or other bytes."""
 
 
 class LocalFolder:
@@ -50,10 +54,10 @@ class LocalFolder:
         self.folder = folder
 
     def read(self, name: str, total: int, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end` of a file that should have `total`.
+        """Return the bytes from `start` to `end` of a file that should have `total` bytes.
 
         Raises:
-            DataError: it is not there, or shorter.
+            DataError: it does not exist, or is shorter.
         """
         path = self.folder / name
         try:
@@ -70,13 +74,13 @@ class LocalFolder:
         return data
 
     def forget(self, name: str, start: int, end: int) -> None:
-        """Nothing is kept."""
+        """Do nothing: nothing is kept."""
 
 
 class Server:
     """Files below an address that fsspec reads: s3://bucket/people, https://host/people.
 
-    Each process makes its own connection. What fails is tried again; credentials that were renewed meanwhile count.
+    Each process opens its own connection. Failures are tried again, with renewed credentials if there are any.
     """
 
     def __init__(self, url: str) -> None:
@@ -86,10 +90,10 @@ class Server:
         self._pid = 0
 
     def read(self, name: str, total: int, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end` of a file that should have `total`.
+        """Return the bytes from `start` to `end` of a file that should have `total` bytes.
 
         Raises:
-            DataError: it is not there, or shorter.
+            DataError: it does not exist, or is shorter.
             StorageError: the server does not answer, or refuses.
         """
 
@@ -102,13 +106,13 @@ class Server:
         return self._retried(act, name, start, total)
 
     def read_whole(self, name: str) -> bytes:
-        """All bytes of a small file; errors as of `read`."""
+        """Return all bytes of a small file; it may raise the errors of `read`."""
         return self._retried(lambda: bytes(self._files().cat_file(f"{self.url}/{name}")), name, 0, None)
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of a name; errors as of `read`.
+        """Whether there is a file of a name; it may raise the errors of `read`.
 
-        It is asked for a byte: fsspec's own `exists` takes a lost connection for a file that is not there.
+        It requests one byte: fsspec's `exists` reports a lost connection as a missing file.
         """
 
         def act() -> bool:
@@ -125,7 +129,7 @@ class Server:
         return self._retried(act, name, 0, None)
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of the files directly at the address by name; empty where the server cannot say."""
+        """Return the bytes of the files directly at the address, by name; empty if the server cannot list them."""
         if self.protocol in ("http", "https"):
             return {}
         found = self._retried(lambda: self._files().ls(self.url, detail=True), "", 0, None)
@@ -151,7 +155,7 @@ class Server:
                 raise DataError(f"{place} does not exist.") from error
             except failures() as error:
                 last = error
-                self._fs = None  # which may have been given other credentials
+                self._fs = None  # the new connection may get other credentials
                 _log.warning(
                     "%s at offset %d: %s; try %d of %d", place, start, said(error), attempt + 1, TRIES
                 )
@@ -165,7 +169,7 @@ class Server:
         ) from last
 
     def _size(self, name: str) -> int | None:
-        """Bytes of a file as the server says now; None where it does not."""
+        """Return the bytes of a file that the server reports now; None if it reports none."""
         try:
             files = self._files()
             files.invalidate_cache()
@@ -179,12 +183,12 @@ class Server:
 
 
 def connect(protocol: str, url: str) -> Any:
-    """A file system of fsspec.
+    """Return a file system of fsspec.
 
     Raises:
         SettingError: there is no such protocol, or its package is not installed.
     """
-    import fsspec  # which other runs need not wait for
+    import fsspec  # imported here: other runs need not wait for it
 
     try:
         options = _OPTIONS.get(protocol.replace("s3a", "s3"), dict)()
@@ -200,12 +204,12 @@ def connect(protocol: str, url: str) -> Any:
             f"{url}: {error}; expected a folder, s3://BUCKET/PREFIX or https://HOST/PATH."
         ) from error
     if hasattr(made, "retries"):
-        made.retries = 1  # tries are counted here
+        made.retries = 1  # retries are counted here
     return made
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What fsspec raises of connections that fail, as far as its libraries were loaded."""
+    """Return the errors that fsspec raises for failed connections, from the libraries loaded so far."""
     found: list[type[Exception]] = [OSError, EOFError]
     for module, name in (
         ("aiohttp", "ClientError"),
@@ -218,27 +222,34 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def said(error: Exception) -> str:
-    """An error in one line."""
+    """Return an error as one line."""
     return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": .")
 
 
 def advice(protocol: str, error: Exception) -> str:
-    """What to look at."""
+    """Return what the user can check."""
     if isinstance(error, PermissionError) or "redential" in said(error) or "oken" in said(error):
         if protocol == "s3":
             return (
                 " Credentials are those of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, of AWS_PROFILE, or of the "
-                "machine's role: are they there, valid and allowed to read?"
+                "machine's role: are they set, valid and allowed to read?"
             )
-        return " Are the credentials there, valid and allowed to read?"
+        return " Are the credentials set, valid and allowed to read?"
     if protocol == "s3":
-        return " Another address than that of AWS is set by AWS_ENDPOINT_URL."
+        return " AWS_ENDPOINT_URL sets another address than AWS's."
     return ""
 
 
 def truncated(place: str, size: int, total: int, start: int) -> str:
-    """The message of a file that ends too early."""
+    """Return the message for a file that ends too early.
+
+    Args:
+        place: the file.
+        size: its bytes.
+        total: its bytes by the index.
+        start: offset of the requested bytes.
+    """
     return (
         f"{place}: {size:,} bytes, the index says {total:,}: truncated, or of another pack (at offset {start:,}). "
-        "Fetch it again, or pack again."
+        "Download or copy it again, or pack again."
     )

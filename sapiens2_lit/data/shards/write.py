@@ -1,4 +1,4 @@
-"""One shard of a pack: its files read and encoded ahead, the tar file, and the record that says that it is whole."""
+"""Write one shard of a pack: files read and encoded ahead, the tar file, and the record that it is complete."""
 
 import hashlib
 import json
@@ -19,24 +19,25 @@ from sapiens2_lit.data.shards.paths import UNFINISHED
 from sapiens2_lit.data.shards.plan import BLOCK, Member, SourceFile
 from sapiens2_lit.errors import DataError
 
-_AHEAD = 4  # files a thread that are read and encoded before their turn
-_PART = 1 << 24  # bytes of a file that are looked at together
+_AHEAD = 4  # files per thread that are read and encoded before their turn
+_PART = 1 << 24  # bytes of a file that are read together
 
-Record = dict[str, Any]  # of a shard: size, sha256, and of its files name, offset, size, CRC
-Progress = Callable[[int], object]  # told of files that are done
+Record = dict[str, Any]  # of a shard: size, sha256, and for its files name, offset, size, CRC
+Progress = Callable[[int], object]  # called with the number of files that are done
 
 
 def shard_name(number: int) -> str:
+    """Return the file name of a shard."""
     return f"shard-{number:06d}.tar"
 
 
 def record_file(out: Path, number: int) -> Path:
-    """What says that a shard is whole, and where its files lie."""
+    """Return the file that records that a shard is complete, and where its files lie."""
     return out / UNFINISHED / f"{shard_name(number)}.json"
 
 
 def read_record(out: Path, number: int) -> Record | None:
-    """The record of a shard that is there, whole, as its hash says; None for one to be written."""
+    """Return the record of a shard that is complete, as its hash confirms; None for a shard to be written."""
     try:
         record = json.loads(record_file(out, number).read_bytes())
         path = out / shard_name(number)
@@ -48,7 +49,18 @@ def read_record(out: Path, number: int) -> Record | None:
 
 def write_shard(source: Path, out: Path, number: int, samples: Sequence[Sequence[Member]], encode: Encode,
                 pool: Executor, workers: int, progress: Progress) -> Record:  # fmt: skip
-    """Write a shard, then its record."""
+    """Write a shard, then its record.
+
+    Args:
+        source: the folder to pack.
+        out: the packed folder.
+        number: of the shard.
+        samples: the members of each sample.
+        encode: `fast` or `keep`, as in `pack`.
+        pool: threads that read and encode.
+        workers: number of threads.
+        progress: called with the number of files that are done.
+    """
     members = [member for sample in samples for member in sample]
     path = out / shard_name(number)
     with unwritable_is_error(path), whole_file(path, durable=True) as temporary, temporary.open("wb") as file:
@@ -71,7 +83,15 @@ def write_shard(source: Path, out: Path, number: int, samples: Sequence[Sequence
 def read_ahead(
     source: Path, members: Sequence[Member], encode: Encode, pool: Executor, ahead: int
 ) -> Iterator[bytes]:
-    """The bytes of files in order, some of them read and encoded beforehand."""
+    """Yield the bytes of files in order, some of them read and encoded beforehand.
+
+    Args:
+        source: the folder to pack.
+        members: the files.
+        encode: `fast` or `keep`, as in `pack`.
+        pool: threads that read and encode.
+        ahead: number of files that are read at a time.
+    """
     for start in range(0, len(members), ahead):
         yield from pool.map(
             lambda member: read_member(source, member, encode), members[start : start + ahead]
@@ -79,12 +99,19 @@ def read_ahead(
 
 
 def read_member(source: Path, member: Member, encode: Encode) -> bytes:
+    """Return the bytes of a file for the shard.
+
+    Args:
+        source: the folder to pack.
+        member: the file.
+        encode: `fast` to encode labels, `keep` for all files as they are.
+    """
     data = read_source(source, member.file)
     return encode_label(member.file.suffix, data) if encode == "fast" and member.is_label else data
 
 
 def read_source(source: Path, file: SourceFile) -> bytes:
-    """The bytes of a file.
+    """Return the bytes of a file.
 
     Raises:
         DataError: it cannot be read, or has changed since the plan was made.
@@ -103,7 +130,13 @@ def read_source(source: Path, file: SourceFile) -> bytes:
 
 
 def copy_beside(source: Path, out: Path, file: SourceFile) -> Entry:
-    """Copy a file beside the shards."""
+    """Copy a file beside the shards.
+
+    Args:
+        source: the folder to pack.
+        out: the packed folder.
+        file: the file.
+    """
     path = out / file.name
     with unwritable_is_error(path), whole_file(path) as temporary:
         shutil.copyfile(source / file.name, temporary)
@@ -115,11 +148,11 @@ def copy_beside(source: Path, out: Path, file: SourceFile) -> Entry:
 
 
 class TarWriter:
-    """A tar file of plain files, the same bytes for the same files: no times, no owners.
+    """A tar file of plain files, with the same bytes for the same files: no times, no owners.
 
     Attributes:
         size: bytes so far.
-        sha256: of these.
+        sha256: of these bytes.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -128,7 +161,7 @@ class TarWriter:
         self.sha256 = hashlib.sha256()
 
     def add(self, name: str, data: bytes) -> int:
-        """Write a file; returns the offset of its first byte."""
+        """Write a file; return the offset of its first byte."""
         info = tarfile.TarInfo(name)
         info.size, info.mode = len(data), 0o644
         self._write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict"))
@@ -138,6 +171,7 @@ class TarWriter:
         return start
 
     def close(self) -> None:
+        """Write the end of the tar file."""
         self._write(b"\0" * (2 * BLOCK))
 
     def _write(self, data: bytes) -> None:
@@ -147,5 +181,6 @@ class TarWriter:
 
 
 def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

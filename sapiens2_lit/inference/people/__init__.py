@@ -1,1 +1,1 @@
-"""Who is on a picture when nobody says so: people by a mask, tiles for tiny ones, skeletons that cannot be right."""
+"""Find people without given boxes: by a mask, in tiles for tiny ones, and without skeletons that cannot be right."""

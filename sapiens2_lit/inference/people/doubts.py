@@ -1,4 +1,4 @@
-"""Skeletons that cannot be right: where no detector has said that somebody is there, a network still draws one."""
+"""Mark skeletons that cannot be right: a network draws one even where nobody is, unless a detector is asked first."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,19 +8,20 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads.base import Head
 from sapiens2_lit.inference.prediction import Doubt, Instance, Prediction
 
-DRAWN = 0.3  # the score from which keypoints count, of heads that do not say from where they draw them
+DRAWN = 0.3  # least score of drawn keypoints, for heads without a `draw_threshold`
 _ABOVE_DRAWN = 0.05  # a person whose keypoints are hardly drawn is none
-_MOST_OUTSIDE = 0.1  # of the keypoints that count
-_MARGIN = 0.01  # of a picture's longer side: so far beyond its border a keypoint is outside
+_MOST_OUTSIDE = 0.1  # share of the drawn keypoints
+_MARGIN = 0.01  # share of a picture's longer side; keypoints farther beyond the border are outside
 
 
 def mark_doubts(prediction: Prediction, heads: Mapping[str, Head], least_score: float | None = None) -> None:
-    """Say, in place, of each person on a picture why it may be none; of people in given boxes nothing is said.
+    """Mark, in place, each person who is probably not there, with the reason; people in given boxes are not.
 
     Args:
-        prediction: of one picture.
-        heads: by name.
-        least_score: of a person; where absent 0.05 above the score from which the head draws keypoints, 0.35 of most.
+        prediction: Of one picture.
+        heads: By name.
+        least_score: Of a person; None for 0.05 above the score from which the head draws keypoints, 0.35 for most
+            heads.
     """
     if prediction.people_from in ("boxes", "detector"):
         return
@@ -31,7 +32,16 @@ def mark_doubts(prediction: Prediction, heads: Mapping[str, Head], least_score: 
 def doubt_of(
     person: Instance, head: Head, image_size: tuple[int, int], least_score: float | None = None
 ) -> Doubt | None:
-    """Why a skeleton is probably nobody: `outside` the picture, or its `score`; None where it may be right."""
+    """Return why a skeleton is probably nobody: it is `outside` the picture, or by its `score`.
+
+    None if it may be right.
+
+    Args:
+        person: With keypoints (K, 3).
+        head: That predicted the person.
+        image_size: (height, width) of the picture.
+        least_score: As for `mark_doubts`.
+    """
     drawn = float(getattr(head, "draw_threshold", DRAWN))
     least = drawn + _ABOVE_DRAWN if least_score is None else least_score
     if not person.score >= least:  # NaN, too
@@ -46,11 +56,12 @@ def doubt_of(
 
 
 def doubtful(people: Sequence[Instance]) -> list[Instance]:
+    """Return the people with a doubt."""
     return [person for person in people if person.doubt is not None]
 
 
 def describe_doubts(people: Sequence[Instance]) -> str:
-    """What to tell of a picture's doubtful skeletons, such as `1 skeleton is doubtful and not drawn: score 0.210`."""
+    """Return a message on a picture's doubtful skeletons: `1 skeleton is doubtful and not drawn: score 0.210`."""
     found = doubtful(people)
     reasons = [
         "outside the picture" if person.doubt == "outside" else f"score {person.score:.3f}"
@@ -61,6 +72,10 @@ def describe_doubts(people: Sequence[Instance]) -> str:
 
 
 def check_least_score(value: float | None) -> None:
-    """Raise SettingError where a person's least score is none."""
+    """Check a person's least score.
+
+    Raises:
+        SettingError: It is not within 0 to 1.
+    """
     if value is not None and not 0 <= value <= 1:
         raise SettingError(f"person_score: found {value}, expected 0 to 1")

@@ -1,4 +1,4 @@
-"""How many people a piece of a mask is, by what skeletons explain of it."""
+"""Decide how many people a piece of a mask shows, by how well skeletons explain it."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from sapiens2_lit.inference.people.regions import Mask, Region
 
-_SURE = 0.4  # of a person's best keypoint's score: weaker ones do not tell where the person is
-_MARGIN = 0.07  # of a skeleton's extent: how far flesh reaches beyond the outline of the keypoints
-_PRICE = 0.15  # what one person more must explain, as a share of the piece
-_PRICE_OF_HEADS = 0.3  # the same where the mask shows heads, and for one more or less than these
+_SURE = 0.4  # share of the best keypoint's score; weaker keypoints do not tell where the person is
+_MARGIN = 0.07  # share of a skeleton's extent by which the body exceeds the outline of the keypoints
+_PRICE = 0.15  # share of the piece that each additional person must explain
+_PRICE_OF_HEADS = 0.3  # the same if the mask shows heads, for each person more or less than heads
 
 Points = npt.NDArray[np.float32]
 
@@ -19,16 +19,17 @@ Points = npt.NDArray[np.float32]
 def best_cut(
     piece: Region, cuts: Sequence[Sequence[Region]], poses: Sequence[Sequence[Points]], heads: int
 ) -> int:
-    """Which of several ways to see a piece as people is the best, by its place.
+    """Return the index of the best way to see a piece of a mask as people.
 
-    A way is worth what the outlines of its skeletons cover of the piece, times how sure the skeletons are beside the
-    surest of all ways, less a price for each person more or less than heads are seen, or than one.
+    The value of a way is the share of the piece that the outlines of its skeletons cover, times how sure the skeletons
+    are relative to the surest way, minus a price for each person more or fewer than the heads in the
+    mask; if the mask does not tell, for each person beyond the first.
 
     Args:
-        piece: the piece of the mask.
-        cuts: ways to see it: parts, a person each; one of them usually the piece as it is.
-        poses: of each way a skeleton a part, (K, 3) x, y in the picture's pixels and score.
-        heads: how many heads the mask shows in the piece; 0 where it does not tell.
+        piece: The piece of the mask.
+        cuts: Ways to see it: a list of parts, one person each; usually one of them is the piece as it is.
+        poses: For each way one skeleton per part, (K, 3): x, y in the picture's pixels and score.
+        heads: Number of heads that the mask shows in the piece; 0 if it does not tell.
     """
     sureness = np.array([np.mean([points[:, 2].mean() for points in some]) for some in poses])
     surest = float(np.maximum(sureness.max(), np.finfo(np.float32).tiny))
@@ -45,7 +46,12 @@ def best_cut(
 
 
 def outline(points: Points, piece: Region) -> Mask:
-    """(h, w) of the piece's box: the convex hull of the surer keypoints of a skeleton, a little larger."""
+    """Return the convex hull of a skeleton's surer keypoints, slightly enlarged: (h, w) of the piece's box.
+
+    Args:
+        points: (K, 3) x, y in the picture's pixels and score.
+        piece: The piece of the mask.
+    """
     height, width = piece.mask.shape
     finite = np.isfinite(points).all(axis=1)
     sure = points[finite & (points[:, 2] >= _SURE * np.max(points[finite, 2], initial=0))]

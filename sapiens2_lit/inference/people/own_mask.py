@@ -1,4 +1,4 @@
-"""People by the mask of a segmentation or matting head: its pieces, each cut where several people stand in it."""
+"""Find people by the mask of a segmentation or matting head: its pieces, cut where several people touch."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,7 @@ from sapiens2_lit.inference.views import crop_view, whole_view
 from sapiens2_lit.vocabularies import Classes
 
 _HEAD_WORDS = {"head", "face", "hair", "hat", "lip", "teeth", "tongue", "eyeglass", "glasses"}
-_KNOWN = (
-    0.5  # of a tile's piece: more in pieces of the whole picture means that it is of somebody found there
-)
+_KNOWN = 0.5  # share of a tile's piece; if more of it lies in pieces of the whole picture, that person is already found
 
 Boxes = npt.NDArray[np.float32]
 
@@ -38,9 +36,9 @@ class Piece:
     """A piece of a mask, and the ways to see it as people.
 
     Attributes:
-        region: its pixels.
-        cuts: each a list of people's parts; the first is the piece as one person.
-        heads: how many heads are in it; 0 where the mask does not tell.
+        region: Its pixels.
+        cuts: Ways to see it, each a list of people's parts; the first is the piece as one person.
+        heads: Number of heads in it; 0 if the mask does not tell.
     """
 
     region: Region
@@ -48,19 +46,20 @@ class Piece:
     heads: int
 
     def shifted(self, x: int, y: int) -> "Piece":
+        """Return the piece moved by x and y pixels."""
         cuts = [[part.shifted(x, y) for part in parts] for parts in self.cuts]
         return Piece(self.region.shifted(x, y), cuts, self.heads)
 
 
 class OwnMask:
-    """Says where people are, by a head that tells people from background.
+    """A detector of people that uses a head that tells people from background.
 
     Args:
-        masks: the model with that head.
-        head: its name.
-        poses: the model whose skeletons tell how many people a piece of the mask is.
-        padding: factor on the sides of boxes for these.
-        tiles: parts of a picture along its longer side, besides the whole, that are looked at, too.
+        masks: The model with that head.
+        head: Its name.
+        poses: The model whose skeletons tell how many people a piece of the mask shows.
+        padding: Factor on the sides of boxes for these.
+        tiles: Number of tiles along a picture's longer side that are searched besides the whole picture.
     """
 
     def __init__(self, masks: Runner, head: str, poses: Runner, padding: float, tiles: Tiles = 1) -> None:
@@ -73,11 +72,11 @@ class OwnMask:
         self.info = {head: info_of(dict(masks.model.named_heads())[head])}
 
     def find(self, images: Sequence[RGB], predictions: Sequence[Prediction] | None = None) -> list[Boxes]:
-        """Boxes of people (N, 5), x, y, width, height in pixels, and a score of 1; the largest people first.
+        """Return boxes of people (N, 5): x, y, width, height in pixels, and a score of 1; the largest people first.
 
         Args:
             images: RGB uint8 (H, W, 3).
-            predictions: of the images, if the head has seen them already.
+            predictions: Of the images if the head has already seen them, else None.
         """
         if predictions is None:
             predictions = self._look(images)
@@ -87,7 +86,7 @@ class OwnMask:
         return self._decide(images, found)
 
     def _look(self, images: Sequence[RGB]) -> list[Prediction]:
-        """What the head says of whole images."""
+        """Return the head's predictions for whole images."""
         sizes = [(image.shape[0], image.shape[1]) for image in images]
         model = self.masks.model
         views = [
@@ -98,7 +97,7 @@ class OwnMask:
         return predictions
 
     def _pieces(self, image: RGB, prediction: Prediction) -> list[Piece]:
-        """Those of the whole image, then those that tiles show and the whole did not."""
+        """Return the pieces in the whole image, then those that only tiles show."""
         pieces = self._pieces_of(prediction)
         size = prediction.image_size
         tiles = tiles_of(size, number_of_tiles(self.tiles, size, max(self.masks.model.image_size)))
@@ -133,7 +132,7 @@ class OwnMask:
         return pieces
 
     def _decide(self, images: Sequence[RGB], found: Sequence[Sequence[Piece]]) -> list[Boxes]:
-        """The people of each image: where a piece may be several, skeletons in all its parts decide."""
+        """Return the people of each image; if a piece may be several people, skeletons in all its parts decide."""
         unsure = [
             (place, piece) for place, pieces in enumerate(found) for piece in pieces if len(piece.cuts) > 1
         ]
@@ -145,8 +144,8 @@ class OwnMask:
         return boxes
 
     def _best(self, images: Sequence[RGB], unsure: Sequence[tuple[int, Piece]]) -> list[int]:
-        """For each piece, which of its cuts."""
-        if self.pose_head is None:  # heads alone can tell
+        """Return the index of the best cut of each piece."""
+        if self.pose_head is None:  # only the visible heads can tell
             return [int(piece.heads > 1) for _, piece in unsure]
         predictions = [Prediction((image.shape[0], image.shape[1])) for image in images]
         parts = [(place, part) for place, piece in unsure for cut in piece.cuts for part in cut]
@@ -168,17 +167,19 @@ class OwnMask:
 def find_own_mask(
     detector: object, masks: Runner, name: str, poses: Runner, padding: float, tiles: Tiles, *, needed: bool
 ) -> OwnMask | None:
-    """By whose mask people are found where nobody says where they are; None if by none.
+    """Return the mask that finds people on images without boxes; None if none does.
 
     Args:
         detector: `auto`, `self`, None, or a function that finds people.
-        masks: the model that may tell people.
-        name: of its head that does; empty for the first that can.
-        poses, padding, tiles: as of `OwnMask`.
-        needed: whether any head sees people one by one.
+        masks: The model that may tell people from background.
+        name: Of its head that does; empty for the first that can.
+        poses: As for `OwnMask`.
+        padding: As for `OwnMask`.
+        tiles: As for `OwnMask`.
+        needed: Whether any head sees people one by one.
 
     Raises:
-        SettingError: no head tells people, though it is asked for.
+        SettingError: A mask is asked for, but no head tells people from background.
     """
     if detector not in ("auto", "self"):
         if detector is not None and not callable(detector):
@@ -191,20 +192,20 @@ def find_own_mask(
     if head is None or not needed:
         if tiles != 1:
             raise SettingError(
-                f"tiles: people are found by no mask here, in whose parts to look; found {tiles!r}"
+                f"tiles: found {tiles!r}, but no mask finds people here, so there are no parts to look at"
             )
         return None
     return OwnMask(masks, head, poses, padding, check_tiles(tiles))
 
 
 def choose_mask_head(heads: Mapping[str, Head]) -> str | None:
-    """The head by which people are found: the first with classes, else the first with mattes, else None."""
+    """Return the head whose mask finds people: the first with classes, else the first with mattes, else None."""
     able = [name for name, head in heads.items() if tells_people(head)]
     return next((name for name in able if heads[name].classes is not None), able[0] if able else None)
 
 
 def heads_of(prediction: Prediction, head: str) -> Mask | None:
-    """(H, W): pixels of people's heads; None where the classes do not tell, as in mattes."""
+    """Return the pixels of people's heads (H, W); None if the predictions do not tell, such as mattes."""
     info = prediction.heads.get(head)
     labels = prediction.maps.get(head, {}).get("segmentation")
     if info is None or info.classes is None or labels is None:
@@ -214,13 +215,13 @@ def heads_of(prediction: Prediction, head: str) -> Mask | None:
 
 
 def head_classes(classes: Classes) -> list[int]:
-    """The classes whose names are of what sits on a neck: `Face_Neck`, `Hair`, `head`."""
+    """Return the classes of a head's parts, by name: `Face_Neck`, `Hair`, `head`."""
     words = [set(re.split(r"[^a-z]+", name.lower())) for name in classes.names]
     return [place for place in classes.foreground if words[place] & _HEAD_WORDS]
 
 
 def no_mask_head(origin: str, heads: Mapping[str, Head]) -> SettingError:
-    """The error for a model that cannot find people by itself."""
+    """Return the error for a model that cannot find people itself."""
     return SettingError(
         f"detector: self: no head of {origin} ({', '.join(heads)}) tells people from background (classes with a "
         "background, or a matte); name a model that does by mask_with, or a detector"

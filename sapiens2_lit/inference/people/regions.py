@@ -1,4 +1,4 @@
-"""Pieces of a mask that may be people, and ways to cut a piece into several people."""
+"""Find pieces of a mask that may be people, and ways to cut a piece into several people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,27 +9,31 @@ import numpy.typing as npt
 
 Mask = npt.NDArray[np.bool_]
 
-LEAST_SHARE = 5e-4  # of a picture's pixels: smaller pieces are specks
+LEAST_SHARE = 5e-4  # share of a picture's pixels; smaller pieces are specks
 _GAP = (
-    0.006  # of a picture's longer side: pieces nearer to each other are one, as head and body without a neck
+    0.006  # share of a picture's longer side; closer pieces are joined, such as head and body without a neck
 )
-_LEVELS = (0.8, 0.65, 0.5)  # of the greatest thickness: where a piece is this thick, somebody's trunk may be
-_COLUMN = 0.5  # of the narrower of two seeds: those that share more columns are one person, as head and trunk
-_HEAD_GAP = 0.2  # of the largest head's size: what is nearer is one head, as hair beside a face behind a hand
-_LEAST_HEAD = 0.15  # of the largest head's pixels
-_LEAST_PART = 0.04  # of the cut piece's pixels
-_UPRIGHT = 0.35  # how much rows count beside columns where pixels go to the nearest seed: people stand
+_LEVELS = (0.8, 0.65, 0.5)  # shares of the greatest thickness; a trunk may be where a piece is this thick
+_COLUMN = (
+    0.5  # share of the narrower seed's columns; seeds that share more are one person, such as head and trunk
+)
+_HEAD_GAP = (
+    0.2  # share of the largest head's size; closer parts are one head, such as hair and face behind a hand
+)
+_LEAST_HEAD = 0.15  # share of the largest head's pixels
+_LEAST_PART = 0.04  # share of the cut piece's pixels
+_UPRIGHT = 0.35  # weight of rows relative to columns in the distance to a seed, since people stand
 _MOST = 16  # people in one piece
 
 
 @dataclass(frozen=True)
 class Region:
-    """Pixels of a picture, by the box around them.
+    """Pixels of a picture within the box around them.
 
     Attributes:
-        left: the box's first column.
-        top: its first row.
-        mask: (h, w) bool, which pixels of the box.
+        left: The box's first column.
+        top: Its first row.
+        mask: (h, w) bool: the pixels of the box that belong to the region.
     """
 
     left: int
@@ -38,26 +42,27 @@ class Region:
 
     @property
     def box(self) -> npt.NDArray[np.float32]:
-        """(5,): x, y, width, height in pixels, and the score 1."""
+        """The box (5,): x, y, width, height in pixels, and the score 1."""
         height, width = self.mask.shape
         return np.array([self.left, self.top, width, height, 1], dtype=np.float32)
 
     @property
     def place(self) -> tuple[slice, slice]:
-        """Rows and columns of the picture."""
+        """Slices of the picture's rows and columns."""
         height, width = self.mask.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
     def shifted(self, x: int, y: int) -> "Region":
+        """Return the region moved by x and y pixels."""
         return Region(self.left + x, self.top + y, self.mask)
 
 
 def find_regions(people: Mask, least_share: float = LEAST_SHARE) -> list[Region]:
-    """The connected pieces of a mask (H, W), the largest first; small gaps are bridged, specks left out.
+    """Return the connected pieces of a mask, largest first; small gaps are bridged, specks left out.
 
     Args:
-        people: which pixels are of people.
-        least_share: the share of all pixels that a piece must have.
+        people: (H, W) pixels of people.
+        least_share: Least share of all pixels that a piece must have.
     """
     reach = round(_GAP * max(people.shape))
     joined = people.astype(np.uint8)
@@ -70,7 +75,7 @@ def find_regions(people: Mask, least_share: float = LEAST_SHARE) -> list[Region]
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     found = []
     for index, (x, y, width, height, _) in enumerate(boxes.tolist()):
-        if index == 0:  # nobody
+        if index == 0:  # the background
             continue
         place = slice(y, y + height), slice(x, x + width)
         piece = _tight((labels[place] == index) & people[place], x, y)
@@ -80,11 +85,11 @@ def find_regions(people: Mask, least_share: float = LEAST_SHARE) -> list[Region]
 
 
 def cuts_by_heads(region: Region, heads: Mask) -> list[Region]:
-    """The region in as many parts as there are heads in it; empty where there is one, or none.
+    """Return one part of the region for each head in it; empty if there is one head or none.
 
     Args:
-        region: a piece of a mask.
-        heads: (H, W) of the picture, which pixels are of heads.
+        region: A piece of a mask.
+        heads: (H, W) pixels of heads in the picture.
     """
     here = heads[region.place] & region.mask
     _, _, stats, _ = cv2.connectedComponentsWithStats(here.astype(np.uint8), connectivity=8)
@@ -101,9 +106,11 @@ def cuts_by_heads(region: Region, heads: Mask) -> list[Region]:
 
 
 def cuts_by_thickness(region: Region) -> list[list[Region]]:
-    """The region in parts around where it is thickest, in none, one or several ways, each of another number of parts.
+    """Return ways to cut a region around its thickest places.
 
-    Trunks are thicker than what joins two people who touch. Seeds above each other are one person's.
+    Each way has another number of parts, and there may be none.
+
+    Trunks are thicker than the contact between two people. Seeds above each other belong to one person.
     """
     thickness = cv2.distanceTransform(np.pad(region.mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     found: dict[int, list[Region]] = {}
@@ -119,7 +126,7 @@ def cuts_by_thickness(region: Region) -> list[list[Region]]:
 def _one_a_column(
     stats: npt.NDArray[np.int32], centres: npt.NDArray[np.float64]
 ) -> list[npt.NDArray[np.float64]]:
-    """The middles of seeds, the widest of those that stand above each other."""
+    """Return the centers of seeds, of those above each other only the largest."""
     kept: list[int] = []
     for place in np.argsort(-stats[:, cv2.CC_STAT_AREA], kind="stable"):
         left, width = stats[place, cv2.CC_STAT_LEFT], stats[place, cv2.CC_STAT_WIDTH]
@@ -131,7 +138,7 @@ def _one_a_column(
 
 
 def _cut(region: Region, seeds: Sequence[npt.NDArray[np.float64]]) -> list[Region]:
-    """The region's pixels by the nearest of the seeds (x, y in its box); empty unless there are several parts."""
+    """Assign the region's pixels to the nearest seed (x, y in its box); empty unless there are several parts."""
     if not 2 <= len(seeds) <= _MOST:
         return []
     rows, columns = np.nonzero(region.mask)
@@ -151,7 +158,7 @@ def _cut(region: Region, seeds: Sequence[npt.NDArray[np.float64]]) -> list[Regio
 
 
 def _tight(mask: Mask, left: int, top: int) -> Region | None:
-    """The region with the smallest box around a mask whose first pixel is at (left, top); None where it is empty."""
+    """Return the region in the smallest box around a mask whose first pixel is at (left, top); None if it is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None

@@ -1,4 +1,4 @@
-"""A detector that looks at a picture and at parts of it."""
+"""A detector that searches a picture and tiles of it."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,14 +9,15 @@ from sapiens2_lit.inference.people.tiles import Tiles, check_tiles, number_of_ti
 
 
 class TiledDetector(Detector):
-    """Another detector, asked for the whole picture and for overlapping tiles of it.
+    """Another detector, applied to the whole picture and to overlapping tiles of it.
 
-    A box that ends where its tile is cut is left out: a neighbour or the whole picture shows that person whole. Of
-    several boxes on one person the best stays, by non-maximum suppression over all of them.
+    A box that ends where its tile is cut is dropped: a neighboring tile or the whole picture shows that person
+    completely.
+    Non-maximum suppression over all boxes keeps the best box of each person.
 
     Args:
-        detector: the other one, whose threshold and suppression hold.
-        tiles: along the longer side of a picture, or `auto` for pictures much larger than the detector's input.
+        detector: The other one, whose threshold and suppression are used.
+        tiles: Number along the longer side of a picture, or `auto` for pictures much larger than the detector's input.
     """
 
     def __init__(self, detector: Detector, tiles: Tiles = "auto") -> None:

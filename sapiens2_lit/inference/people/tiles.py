@@ -1,4 +1,4 @@
-"""Overlapping parts of a large picture, so that tiny people are large enough to be found."""
+"""Cut a large picture into overlapping tiles, so that tiny people are large enough to be found."""
 
 import math
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from sapiens2_lit.errors import SettingError
 Tiles = int | Literal["auto"]
 
 MOST_TILES = 32  # along the longer side
-OVERLAP = 0.25  # of a tile's side, shared with each neighbour
-_INPUTS = 2  # a picture this many times as large as the detector's input is cut into tiles by itself
-_BORDER = 2.0  # pixels: a box that ends so near to where its tile is cut is a part of somebody
+OVERLAP = 0.25  # share of a tile's side, shared with each neighbor
+_INPUTS = 2  # `auto` cuts pictures that are more than this many times as large as the detector's input
+_BORDER = 2.0  # pixels; a box that ends this close to its tile's cut shows a person only in part
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,15 @@ class Tile:
     bottom: int
 
     def of(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return the tile's pixels of an image (H, W, 3)."""
         return np.ascontiguousarray(image[self.top : self.bottom, self.left : self.right])
 
     def holds(self, corners: npt.NDArray[np.floating], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-        """(N,): which boxes, (N, 4) left, top, right, bottom in the picture's pixels, are not cut by the tile.
+        """Return which boxes the tile does not cut, (N,).
 
         Args:
-            corners: of the boxes.
-            size: (height, width) of the picture, whose own borders cut nobody.
+            corners: (N, 4) left, top, right, bottom in the picture's pixels.
+            size: (height, width) of the picture; its own borders cut nobody.
         """
         height, width = size
         return (
@@ -47,9 +48,13 @@ class Tile:
 
 
 def tiles_of(size: tuple[int, int], count: int) -> list[Tile]:
-    """The tiles of a picture, row by row: `count` along its longer side, about as high as wide; none for a count of 1.
+    """Return the tiles of a picture row by row, about square; empty if `count` is 1.
 
-    Neighbours share a quarter of their sides, so that whoever is smaller than that is whole in one of them.
+    Neighbors overlap by a quarter of their sides, so that a smaller person lies completely in one of them.
+
+    Args:
+        size: (height, width) of the picture.
+        count: Number of tiles along its longer side.
     """
     if count < 2:
         return []
@@ -59,12 +64,12 @@ def tiles_of(size: tuple[int, int], count: int) -> list[Tile]:
 
 
 def number_of_tiles(tiles: Tiles, size: tuple[int, int], input_side: int | None) -> int:
-    """How many tiles along the longer side of a picture.
+    """Return the number of tiles along the longer side of a picture.
 
     Args:
-        tiles: a number, or `auto`: as many as leave none more than twice as large as the detector's input.
-        size: of the picture.
-        input_side: the longer side of the detector's input in pixels; None where it is not known, then `auto` is 1.
+        tiles: A number, or `auto`: so many that no tile is more than twice as large as the detector's input.
+        size: (height, width) of the picture.
+        input_side: Longer side of the detector's input in pixels; if None, `auto` means 1.
     """
     if tiles != "auto":
         return tiles
@@ -72,10 +77,10 @@ def number_of_tiles(tiles: Tiles, size: tuple[int, int], input_side: int | None)
 
 
 def check_tiles(tiles: Any) -> Tiles:
-    """The number of tiles, or `auto`.
+    """Return the number of tiles, or `auto`.
 
     Raises:
-        SettingError: it is something else.
+        SettingError: It is something else.
     """
     if tiles == "auto":
         return "auto"
@@ -91,7 +96,7 @@ def check_tiles(tiles: Any) -> Tiles:
 
 
 def _spans(length: int, side: float) -> Iterator[tuple[int, int]]:
-    """Parts of a length, of about that size, the first and the last at its ends."""
+    """Yield overlapping spans of about the size `side` that cover a length from end to end."""
     count = max(1, math.ceil((length - side * OVERLAP) / (side * (1 - OVERLAP)) - 1e-6))
     width = min(length, math.ceil(side))
     for place in range(count):

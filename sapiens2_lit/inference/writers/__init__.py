@@ -1,1 +1,1 @@
-"""Formats of results: one class each, whose files are whole or not there."""
+"""Formats of results, one class each; files are complete or absent."""

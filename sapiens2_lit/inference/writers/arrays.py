@@ -1,4 +1,4 @@
-"""Maps as numpy files: exactly what was predicted, NaN (255 for classes) where nothing is known."""
+"""Write maps as numpy files: exactly what was predicted, NaN (255 for classes) where unknown."""
 
 import io
 from typing import Any, ClassVar
@@ -12,10 +12,12 @@ from sapiens2_lit.vocabularies.tasks import map_kind
 
 
 class Npy(BytesWriter):
-    """One array: float32 (H, W) or (H, W, C), uint8 (H, W) of classes.
+    """One array: float32 (H, W) or (H, W, C), uint8 (H, W) for classes.
 
     Args:
-        axes: frame of vectors; nothing else has one.
+        head: Name of the head.
+        key: Of the map.
+        axes: Frame of vectors; other maps have none.
     """
 
     name: ClassVar[str] = "npy"
@@ -30,6 +32,7 @@ class Npy(BytesWriter):
         return file.getvalue()
 
     def values(self, prediction: Prediction) -> Array:
+        """Return the map, vectors in the chosen frame."""
         values = self.map_of(prediction)
         kind = map_kind(self.key)
         return in_axes(values, self.axes) if kind is not None and kind.is_vector else values
@@ -45,7 +48,7 @@ class Npy(BytesWriter):
 
 
 class Npz(Npy):
-    """The same array, compressed, named after its key; of classes also their `names`."""
+    """The same array, compressed, named after its key; for classes also their `names`."""
 
     name: ClassVar[str] = "npz"
 
@@ -60,7 +63,14 @@ class Npz(Npy):
 
 
 def unit_of(prediction: Prediction, head: str, key: str, axes: Axes) -> dict[str, Any]:
-    """Unit and frame of a map's numbers, for those keys that this package knows."""
+    """Return unit and frame of a map's numbers, for keys that this package knows.
+
+    Args:
+        prediction: Of one picture.
+        head: Name of the head.
+        key: Of the map.
+        axes: Frame of vectors.
+    """
     info, kind = prediction.heads.get(head), map_kind(key)
     if kind is None:
         return {}

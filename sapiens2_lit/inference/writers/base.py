@@ -1,4 +1,4 @@
-"""What a format is: how one head's results for one picture become a file, and where it lies."""
+"""The interface of formats: how one head's results for one picture become a file, and where it lies."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -16,7 +16,7 @@ from sapiens2_lit.inference.sources import Frame
 from sapiens2_lit.inference.writers.journal import Journal
 
 Axes = Literal["opencv", "opengl"]
-JPEG_QUALITY = 90  # no blocks are seen in flat colors
+JPEG_QUALITY = 90  # flat colors show no blocks
 JPEG_SIDE = 65500  # pixels; libjpeg writes no longer ones
 
 
@@ -24,14 +24,15 @@ class Writer(ABC):
     """One format of one kind of result of one head.
 
     Attributes:
-        name: of the format.
-        kind: name of its folder below OUT/HEAD; the key unless the format says otherwise.
-        photos, frames: whether it is of photographs, and of the single frames of videos.
-        in_order: `write` must be called in the order of the pictures, by one thread; else by any, at any time.
+        name: Of the format.
+        kind: Name of its folder below OUT/HEAD; None for the key.
+        photos: Whether it is written for photographs.
+        frames: Whether it is written for single frames of videos.
+        in_order: Whether `write` must be called in the order of the pictures, by one thread; else by any, at any time.
 
     Args:
-        head: name of the head whose results are written.
-        key: which of its results.
+        head: Name of the head whose results are written.
+        key: Of the result.
     """
 
     name: ClassVar[str]
@@ -45,53 +46,53 @@ class Writer(ABC):
         self.key = key
 
     def start(self, folder: Path, resume: bool, shard: str | None = None) -> None:  # noqa: B027 - most need not
-        """Called once, before the first picture.
+        """Prepare to write; called once, before the first picture.
 
         Args:
-            folder: of the results.
-            resume: whether earlier results count.
-            shard: name of the part of the run that this one is; None for all of it.
+            folder: Of the results.
+            resume: Whether earlier results are kept.
+            shard: Name of this part of the run; None for the whole run.
         """
 
     @abstractmethod
     def is_finished(self, name: str, folder: Path) -> bool:
-        """Whether all is there that a picture called `name` gets."""
+        """Return whether all files of the picture called `name` exist."""
 
     @abstractmethod
     def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
         """Write one picture's results below `folder`.
 
         Raises:
-            SettingError: they cannot be written; what was written before stays whole.
+            SettingError: They cannot be written; earlier results stay complete.
         """
 
     def prepare(self, prediction: Prediction, frame: Frame) -> Any:
-        """What of the work on a picture of a format that is written `in_order` needs no order."""
+        """Do the part of the work on a picture that needs no order, for a format that is written `in_order`."""
         return None
 
     def write_prepared(self, prepared: Any, prediction: Prediction, frame: Frame, folder: Path) -> None:
-        """As `write`, after `prepare`."""
+        """Write one picture's results, after `prepare`."""
         self.write(prediction, frame, folder)
 
     def end_video(self, name: str, folder: Path) -> None:  # noqa: B027 - most need not do anything
-        """Called behind the last frame of a video called `name`."""
+        """Finish a video; called after its last frame."""
 
     def close(self, folder: Path) -> None:  # noqa: B027 - most need not do anything
-        """Called once, when all is written."""
+        """Finish; called once, when everything is written."""
 
     def abort(self) -> None:  # noqa: B027 - most need not do anything
-        """Called instead of `close` where something went wrong: let go of what is not finished."""
+        """Drop what is not finished; called instead of `close` after an error."""
 
     def about(self, prediction: Prediction) -> dict[str, Any]:
-        """What a reader must know of the format: units, frame, what stands for nothing."""
+        """Return what a reader of the format must know: units, frame, the value for unknown."""
         return {}
 
 
 class RunWriter(Writer):
-    """A format with one file for the whole run, which is made of a journal when all is done."""
+    """A format with one file for the whole run, which is made from a journal at the end."""
 
     in_order = True
-    numbered = False  # whether lines have an `id` that counts them
+    numbered = False  # whether lines have a running `id`
 
     def start(self, folder: Path, resume: bool, shard: str | None = None) -> None:
         self.shard = shard
@@ -111,11 +112,11 @@ class RunWriter(Writer):
 
     @abstractmethod
     def journal_of(self, folder: Path) -> Path:
-        """Where the lines of the whole run lie."""
+        """Return the path of the whole run's journal."""
 
     @abstractmethod
     def make_whole(self, folder: Path) -> None:
-        """Make the file of the whole run of its journal."""
+        """Make the whole run's file from its journal."""
 
 
 class FileWriter(Writer):
@@ -125,28 +126,34 @@ class FileWriter(Writer):
     """
 
     def path(self, name: str, folder: Path) -> Path:
+        """Return the path of a picture's file."""
         return folder / self.head / (self.kind or self.key) / f"{name}.{self.name}"
 
     def is_finished(self, name: str, folder: Path) -> bool:
         return self.path(name, folder).is_file()
 
     def map_of(self, prediction: Prediction) -> Array:
+        """Return the map that is written, (H, W) or (H, W, C)."""
         return prediction.maps[self.head][self.key]
 
 
 class BytesWriter(FileWriter):
-    """A file that is made in memory."""
+    """A format whose files are made in memory."""
 
     def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
         write_whole(self.path(frame.name, folder), self.encode(prediction, frame))
 
     @abstractmethod
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
-        """The contents of the file."""
+        """Return the contents of the file."""
 
 
 def encode_png(picture: npt.NDArray[Any]) -> bytes:
-    """PNG of 8 or 16 bits: grey (H, W), RGB (H, W, 3) or RGBA (H, W, 4)."""
+    """Encode a picture as PNG of 8 or 16 bits.
+
+    Args:
+        picture: Gray (H, W), RGB (H, W, 3) or RGBA (H, W, 4).
+    """
     if picture.ndim == 3:
         order = cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
         picture = cv2.cvtColor(np.ascontiguousarray(picture), order)
@@ -156,10 +163,10 @@ def encode_png(picture: npt.NDArray[Any]) -> bytes:
 
 
 def encode_jpeg(picture: npt.NDArray[np.uint8]) -> bytes:
-    """JPEG of RGB (H, W, 3), whose colors are as fine as its brightness: thin colored lines stay sharp.
+    """Encode RGB (H, W, 3) as JPEG without color subsampling, so that thin colored lines stay sharp.
 
     Raises:
-        SettingError: a side is longer than JPEG allows.
+        SettingError: A side is longer than JPEG allows.
     """
     if max(picture.shape) > JPEG_SIDE:
         height, width = picture.shape[:2]
@@ -174,7 +181,7 @@ def encode_jpeg(picture: npt.NDArray[np.uint8]) -> bytes:
 
 
 def in_axes(vectors: npt.NDArray[np.floating], axes: Axes) -> npt.NDArray[np.float32]:
-    """Vectors (..., 3) of OpenCV's frame (y down, z forward) in the frame asked for; OpenGL has y up, z backward."""
+    """Return vectors (..., 3) of OpenCV's frame (y down, z forward) in a frame; OpenGL's has y up, z backward."""
     vectors = vectors.astype(np.float32)
     if axes == "opengl":
         vectors[..., 1:] *= -1
@@ -184,7 +191,10 @@ def in_axes(vectors: npt.NDArray[np.floating], axes: Axes) -> npt.NDArray[np.flo
 def to_integers(
     shares: npt.NDArray[np.floating], dtype: type[np.unsignedinteger]
 ) -> npt.NDArray[np.unsignedinteger]:
-    """Shares 0..1 as integers 0 to the largest, rounded; what is beyond is cut off, what is not finite becomes 0."""
+    """Return shares of any shape, 0..1, as integers from 0 to the largest, rounded.
+
+    Values beyond 0..1 are clipped; those that are not finite become 0.
+    """
     if not all_finite(shares):
         shares = np.where(np.isfinite(shares), shares, 0)
     scaled = np.clip(shares, 0, 1)
@@ -193,5 +203,5 @@ def to_integers(
 
 
 def all_finite(values: npt.NDArray[np.floating]) -> bool:
-    """Whether none is NaN or infinite: a sum is one pass, and a finite one tells."""
+    """Return whether no value of an array of any shape is NaN or infinite; usually from its sum, in one pass."""
     return bool(np.isfinite(np.add.reduce(values, axis=None))) or bool(np.isfinite(values).all())

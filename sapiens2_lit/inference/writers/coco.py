@@ -1,4 +1,4 @@
-"""COCO results: one list for all pictures, for the tools that score it. Written line by line, whatever their number."""
+"""Write COCO results, one list for all pictures, line by line, for evaluation tools."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,17 +15,19 @@ from sapiens2_lit.inference.writers.base import RunWriter
 from sapiens2_lit.inference.writers.journal import read_lines
 from sapiens2_lit.inference.writers.pose import PIXEL_DIGITS, SCORE_DIGITS, people_of, rounded
 
-PERSON = 1  # the category that every COCO file of people has
+PERSON = 1  # the category of people in COCO
 
 
 class CocoResults(RunWriter):
-    """`OUT/HEAD/coco_results.json`, and `coco_images.json` beside it with `id`, `file_name`, `width`, `height`.
+    """`OUT/HEAD/coco_results.json`, and beside it `coco_images.json` with `id`, `file_name`, `width`, `height`.
 
-    Both appear when all is done. Until then a line a picture lies in `.coco_results.jsonl`, from which `--resume` goes
-    on; it stays, so that later runs can add to it.
+    Both appear at the end of the run. Until then `.coco_results.jsonl` has a line for each picture, from which
+    `--resume` continues; it is kept, so that later runs can add to it.
 
     Args:
-        image_ids: the `image_id` of each file, as in an annotation file; else pictures are numbered from 1.
+        head: Name of the head.
+        key: Of the result.
+        image_ids: The `image_id` of each file, from an annotation file; None numbers pictures from 1.
     """
 
     name: ClassVar[str] = "coco"
@@ -81,7 +83,7 @@ class CocoResults(RunWriter):
 
 def _result(person: Instance) -> dict[str, Any]:
     finite = np.isfinite(person.keypoints).all(axis=1, keepdims=True)
-    points = np.where(finite, person.keypoints, 0).astype(np.float64)  # COCO's way to say: not there
+    points = np.where(finite, person.keypoints, 0).astype(np.float64)  # COCO's values for a missing point
     flat = np.round(points, PIXEL_DIGITS).ravel()
     flat[2::3] = np.round(points[:, 2], SCORE_DIGITS)
     return {

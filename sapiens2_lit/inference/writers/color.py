@@ -1,4 +1,4 @@
-"""Maps of colors as pictures."""
+"""Write maps of colors as pictures."""
 
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from sapiens2_lit.inference.writers.base import BytesWriter, encode_png, to_inte
 
 
 class ColorPng(BytesWriter):
-    """RGB of 8 bits, sRGB; black where nothing is known, and so the darkest color that is known is 1, 1, 1."""
+    """RGB of 8 bits, sRGB; black where unknown, so that the darkest known color is 1, 1, 1."""
 
     name: ClassVar[str] = "png"
 

@@ -1,4 +1,4 @@
-"""Depth as pictures: png of 16 bits, and EXR."""
+"""Write depth as pictures: PNG of 16 bits, and EXR."""
 
 import logging
 from pathlib import Path
@@ -21,12 +21,14 @@ _log = logging.getLogger(__name__)
 
 
 class DepthPng(BytesWriter):
-    """Grey of 16 bits: depth / unit, rounded, at least 1; 0 where there is none.
+    """Gray of 16 bits: depth / unit, rounded, at least 1; 0 where unknown.
 
-    Relative depth, 0..1, has the unit 1 / 65535. What is farther than 65535 units is written as 65535, with a warning.
+    Relative depth, 0..1, has the unit 1 / 65535. Depths beyond 65535 units are written as 65535, with a warning.
 
     Args:
-        unit: metres of 1 in the file.
+        head: Name of the head.
+        key: Of the map.
+        unit: Meters of 1 in the file.
 
     Raises:
         SettingError: `unit` is not above 0.
@@ -37,7 +39,7 @@ class DepthPng(BytesWriter):
     def __init__(self, head: str, key: str, unit: float = MILLIMETRES) -> None:
         super().__init__(head, key)
         if not 0 < unit < float("inf"):
-            raise SettingError(f"--depth_unit is {unit}, expected the metres of 1 in a png, such as 0.001")
+            raise SettingError(f"--depth_unit is {unit}, expected the meters of 1 in a png, such as 0.001")
         self.unit = unit
         self.warned = False
 
@@ -52,7 +54,7 @@ class DepthPng(BytesWriter):
         return {"dtype": "uint16", "unit": self.unit_in(prediction), "unknown": 0}
 
     def unit_in(self, prediction: Prediction) -> float:
-        """What 1 in the file means: metres, or a share of the range of relative depth."""
+        """Return the meaning of 1 in the file: meters, or a share of the range of relative depth."""
         info = prediction.heads.get(self.head)
         return 1 / _TOP if info is not None and info.relative else self.unit
 
@@ -60,14 +62,14 @@ class DepthPng(BytesWriter):
         if not self.warned and (far := int((units > _TOP).sum())):
             self.warned = True
             _log.warning(
-                "%s: %d pixels are farther than %g m, the most that a png of unit %g holds, and written as that; "
-                "give a larger --depth_unit, or write npy or exr. Further pictures are not mentioned.",
+                "%s: %d pixels are farther than %g m, the most that a png with unit %g holds, and are written as that; "
+                "give a larger --depth_unit, or write npy or exr. Other pictures are not mentioned.",
                 *(name, far, _TOP * unit, unit),
             )
 
 
 class DepthExr(FileWriter):
-    """One channel Z of 32-bit floats, as predicted; NaN where there is none.
+    """One channel Z of 32-bit floats, as predicted; NaN where unknown.
 
     Raises:
         SettingError: OpenEXR is not installed.

@@ -1,4 +1,4 @@
-"""OpenEXR files of 32-bit floats, compressed without loss."""
+"""Write OpenEXR files of 32-bit floats, losslessly compressed."""
 
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from sapiens2_lit.errors import SettingError
 
 
 def import_openexr() -> Any:
-    """The package of the Academy Software Foundation.
+    """Import OpenEXR, the package of the Academy Software Foundation.
 
     Raises:
-        SettingError: it is not installed.
+        SettingError: It is not installed.
     """
     try:
         import OpenEXR
@@ -24,10 +24,15 @@ def import_openexr() -> Any:
 
 
 def write_exr(path: Path, channels: dict[str, npt.NDArray[np.float32]], comments: str) -> None:
-    """Write channels, (H, W) each or (H, W, 3) for `RGB`, whole or not at all.
+    """Write a file completely or not at all.
+
+    Args:
+        path: Of the file.
+        channels: (H, W) each, or (H, W, 3) for `RGB`.
+        comments: Text in the header.
 
     Raises:
-        SettingError: the folder cannot be written to, or is full.
+        SettingError: The folder cannot be written to, or is full.
     """
     openexr = import_openexr()
     header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage, "comments": comments}

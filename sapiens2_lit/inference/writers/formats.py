@@ -1,4 +1,4 @@
-"""Formats by name: which there are for which kind of result."""
+"""Look up formats by name, for each kind of result."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ from sapiens2_lit.inference.writers.segmentation import MaskPng
 from sapiens2_lit.vocabularies.tasks import map_kind, map_kinds, maps_of_label
 
 DEFAULT_FORMATS = ("json", "png", "ply", "overlay")
-OTHER_FORMATS = ("npy", "npz")  # of every map, and of what heads of your own predict
+OTHER_FORMATS = ("npy", "npz")  # of every map, and of what custom heads predict
 OVERLAYS = {"jpg": OverlayJpg, "png": OverlayPng}
 PICTURE_FORMATS = ("overlay", "overlay-frames")
 
 
 @dataclass(frozen=True)
 class FormatOptions:
-    """What formats leave open.
+    """Options of formats.
 
     Attributes:
-        frame: of normals, points and clouds; meshes are always in glTF's own, OpenGL's.
-        depth_unit: metres of 1 in a png of depth.
-        overlay: the suffix of pictures of overlays: jpg or png.
+        frame: Of normals, points and clouds; meshes are always in glTF's frame, which is OpenGL's.
+        depth_unit: Meters of 1 in a png of depth.
+        overlay: Suffix of overlay pictures: jpg or png.
         image_ids: COCO's `image_id` of each file; None numbers pictures from 1.
     """
 
@@ -60,7 +60,7 @@ def _in_frame(kind: Callable[[str, str, Axes], Writer]) -> MakeWriter:
     return lambda head, key, options: kind(head, key, options.frame)
 
 
-# By what the numbers of a result are (`MapKind.values`) and the name of the format.
+# By the kind of a result's numbers (`MapKind.values`) and the name of the format.
 WRITERS: dict[tuple[str, str], MakeWriter] = {
     ("keypoints", "json"): _plain(PoseJson),
     ("keypoints", "parquet"): _plain(PeopleParquet),
@@ -80,7 +80,7 @@ ARRAYS: dict[str, MakeWriter] = {"npy": _in_frame(Npy), "npz": _in_frame(Npz)}
 
 
 def formats_of(key: str) -> tuple[str, ...]:
-    """The formats of one kind of result; none of kinds that only a head of the user's own knows."""
+    """Return the formats of one kind of result; none for kinds that only custom heads predict."""
     values = _values_of(key)
     if values is None:
         return ()
@@ -89,15 +89,21 @@ def formats_of(key: str) -> tuple[str, ...]:
 
 
 def all_formats() -> list[str]:
-    """The names of all formats, sorted."""
+    """Return the names of all formats, sorted."""
     return sorted({*PICTURE_FORMATS, *OTHER_FORMATS, *(name for _, name in WRITERS)})
 
 
 def build_writer(head: str, key: str, format_name: str, options: FormatOptions) -> Writer:
-    """The writer of one format of `formats_of`, or of `OTHER_FORMATS`, for one kind of result of one head.
+    """Return the writer of a format in `formats_of` or `OTHER_FORMATS`, for one kind of result of one head.
+
+    Args:
+        head: Name of the head.
+        key: Of the result.
+        format_name: Of the format.
+        options: Of the formats.
 
     Raises:
-        SettingError: it needs a package that is not installed, or an option does not fit.
+        SettingError: It needs a package that is not installed, or an option does not fit.
     """
     if format_name == "parquet" and key != "keypoints":
         return MapParquet(head, key)
@@ -114,13 +120,16 @@ def _values_of(key: str) -> str | None:
 def build_writers(
     formats: tuple[str, ...], heads: Mapping[str, Head], options: FormatOptions, *, videos: bool
 ) -> list[Writer]:
-    """The writers of some formats for the results of some heads, each format where it has a meaning.
+    """Return the writers of some formats for the results of some heads, each format where it applies.
 
     Args:
-        videos: whether there are any among the sources.
+        formats: By name.
+        heads: By name.
+        options: Of the formats.
+        videos: Whether the source has videos.
 
     Raises:
-        SettingError: a format that nobody knows, or that is none of what these heads predict.
+        SettingError: A format is unknown, or applies to nothing that these heads predict.
     """
     known = all_formats()
     writers: list[Writer] = []
@@ -148,7 +157,7 @@ def _writers_of(name: str, head: str, network: Head, options: FormatOptions, vid
 
 
 def keys_of(head: Head) -> tuple[str, ...]:
-    """What a head predicts, of what this package knows."""
+    """Return the keys of a head's predictions that this package knows."""
     if head.top_down:
         return ("keypoints",)
     learned = (kind.key for label in head.targets for kind in maps_of_label(label))
@@ -156,5 +165,5 @@ def keys_of(head: Head) -> tuple[str, ...]:
 
 
 def is_of_its_own(head: Head) -> bool:
-    """Whether a head predicts something else than this package's heads, which only its results tell."""
+    """Return whether a head's predictions are known only from its results, unlike those of this package's heads."""
     return not keys_of(head)

@@ -1,4 +1,4 @@
-"""A line a picture, from which a file of the whole run is made at its end: what `--resume` and shards go on from."""
+"""Keep a line for each picture, from which the whole run's file is made at its end, and from which runs resume."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from sapiens2_lit.atomic_write import unwritable_is_error, whole_file
 
 
 class Journal:
-    """Lines of JSON, one a picture, each with its `name`.
+    """Lines of JSON, one for each picture, each with its `name`.
 
     Attributes:
-        num: lines in it.
+        num: Number of lines.
 
     Args:
-        path: of the whole run's.
-        shard: name of the part of the run whose lines these are; they lie in a file of their own until `merge`.
+        path: Of the whole run's journal.
+        shard: Name of the part of the run that writes it, in a separate file until `merge`; None for the whole run.
     """
 
     def __init__(self, path: Path, shard: str | None = None) -> None:
@@ -32,7 +32,7 @@ class Journal:
         self._done: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
 
     def open(self, resume: bool) -> None:
-        """Begin it, or go on: what a kill left of the last line is dropped."""
+        """Begin the journal, or continue it without an incomplete last line."""
         with unwritable_is_error(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if resume:
@@ -45,7 +45,7 @@ class Journal:
             self._file = self.path.open("a" if resume else "w", encoding="utf-8")
 
     def has(self, name: str) -> bool:
-        """Whether a picture is in it, as of `open`."""
+        """Return whether a picture was in it at `open`."""
         place = np.searchsorted(self._done, _key(name))
         return bool(place < len(self._done) and self._done[place] == _key(name))
 
@@ -58,7 +58,7 @@ class Journal:
             self._file.flush()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -68,18 +68,18 @@ class Journal:
 
 
 def part_of(path: Path, shard: str) -> Path:
-    """The journal of a shard."""
+    """Return the path of a shard's journal."""
     return path.with_name(f"{path.stem}.{shard}{path.suffix}")
 
 
 def merge(path: Path, shards: Sequence[str], place: dict[str, int], numbered: bool) -> None:
-    """Make one journal of those of all shards, in the order in which one run would have written it; theirs are removed.
+    """Merge the journals of all shards in the order of a run without shards, and remove them.
 
     Args:
-        path: of the whole run's, whose lines, if it is there already, are kept.
-        shards: their names.
-        place: of each photograph or video among those of the run.
-        numbered: the lines have an `id` that counts them.
+        path: Of the whole run's journal; its lines are kept if it exists.
+        shards: Their names.
+        place: Index of each photograph or video in the run.
+        numbered: Whether lines have a running `id`.
     """
     parts = [file for file in (path, *(part_of(path, shard) for shard in shards)) if file.is_file()]
     found: dict[str, tuple[tuple[int, str], int, int]] = {}
@@ -107,21 +107,21 @@ def merge(path: Path, shards: Sequence[str], place: dict[str, int], numbered: bo
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The entries of a journal."""
+    """Yield the entries of a journal."""
     with path.open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)
 
 
 def _order(name: str, place: dict[str, int]) -> tuple[int, str]:
-    """Photographs and videos in their order, frames of a video in theirs: their numbers have leading zeros."""
+    """Return a sort key: photographs and videos in their order, frames of a video by their number."""
     if name in place:
         return place[name], ""
     return place.get(name.rpartition("/")[0], len(place)), name.rpartition("/")[2].zfill(20)
 
 
 def _cut_half_line(path: Path) -> None:
-    """Drop what a kill left of the last line."""
+    """Remove an incomplete last line, which a killed run may leave."""
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         while end:
@@ -133,5 +133,5 @@ def _cut_half_line(path: Path) -> None:
 
 
 def _key(name: str) -> np.uint64:
-    """Eight bytes for a name: a million of them take 8 MB."""
+    """Return eight bytes for a name: a million of them take 8 MB."""
     return np.uint64(int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big"))

@@ -1,4 +1,4 @@
-"""Cut-outs: people in front of nothing."""
+"""Write cut-outs: people in front of nothing."""
 
 from typing import Any, ClassVar
 
@@ -11,9 +11,9 @@ from sapiens2_lit.inference.writers.base import BytesWriter, encode_png, to_inte
 
 
 class MattePng(BytesWriter):
-    """RGBA of 8 bits, straight: the color of the person, sRGB, not multiplied by alpha, as png demands.
+    """RGBA of 8 bits with straight alpha: the person's color, sRGB, not multiplied by alpha, as PNG demands.
 
-    Alpha 0 where nothing is known. A head without foreground takes the image's colors.
+    Alpha is 0 where unknown. A head without foreground uses the image's colors.
     """
 
     name: ClassVar[str] = "png"
@@ -40,9 +40,13 @@ class MattePng(BytesWriter):
 def straight(
     foreground: npt.NDArray[np.floating], alpha: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float32]:
-    """Colors (H, W, 3) in 0..1 that times alpha (H, W, 1) are the premultiplied foreground; 0 where alpha is 0.
+    """Return colors (H, W, 3) in 0..1 whose product with alpha is the premultiplied foreground; 0 where alpha is 0.
 
     A foreground brighter than its alpha has no such color, and gets the brightest.
+
+    Args:
+        foreground: (H, W, 3).
+        alpha: (H, W, 1).
     """
     seen = np.isfinite(alpha) & (alpha > 0)
     colors = np.where(seen, foreground, 0) / np.where(seen, alpha, 1)

@@ -1,4 +1,4 @@
-"""Point maps as surfaces: GLB, the binary form of glTF 2.0 (registry.khronos.org/glTF/specs/2.0)."""
+"""Write point maps as surfaces: GLB, the binary form of glTF 2.0 (registry.khronos.org/glTF/specs/2.0)."""
 
 from functools import partial
 from typing import Any, ClassVar
@@ -12,18 +12,20 @@ from sapiens2_lit.inference.prediction import Prediction, known
 from sapiens2_lit.inference.sources import Frame
 from sapiens2_lit.inference.writers.base import BytesWriter, in_axes
 
-JUMP = 0.03  # of the depth: neighbours farther apart than this are not of one surface
+JUMP = 0.03  # share of the depth; neighbors farther apart belong to different surfaces
 MOST_VERTICES = 1_000_000
 
 
 class MeshGlb(BytesWriter):
     """The pixel grid as triangles, cut where depth jumps, with the image as texture.
 
-    Always in glTF's frame, y up and z towards the viewer, in metres. Images of more than a million pixels are meshed on
-    a coarser grid; the texture stays whole.
+    Always in glTF's frame, y up and z towards the viewer, in meters. Images of more than a million pixels get a coarser
+    mesh; the texture keeps its resolution.
 
     Args:
-        jump: how far, as a share of the nearest depth, the corners of a triangle may lie apart in depth.
+        head: Name of the head.
+        key: Of the map.
+        jump: Largest difference in depth between the corners of a triangle, as a share of the nearest depth.
 
     Raises:
         SettingError: trimesh is not installed.
@@ -43,7 +45,7 @@ class MeshGlb(BytesWriter):
         triangles, used = triangulate(grid, step * self.jump)
         height, width = points.shape[:2]
         v, u = np.divmod(used, grid.shape[1])
-        # texture coordinates run over the borders of the image, pixel centres lie half a pixel inside
+        # texture coordinates span the image from border to border; pixel centers lie half a pixel inside
         coordinates = np.stack([(step * u + 0.5) / width, (step * v + 0.5) / height], axis=1)
         positions = in_axes(grid.reshape(-1, 3)[used], "opengl")
         return glb(positions, coordinates.astype(np.float32), triangles, frame.image)
@@ -53,22 +55,23 @@ class MeshGlb(BytesWriter):
 
 
 def grid_step(height: int, width: int) -> int:
-    """Every how many pixels a vertex stands."""
+    """Return the distance between vertices in pixels."""
     return max(1, int(np.ceil(np.sqrt(height * width / MOST_VERTICES))))
 
 
 def triangulate(
     points: npt.NDArray[np.floating], jump: float
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """Two triangles for each four neighbours of a grid of points (h, w, 3), where all three corners are known.
+    """Return two triangles for each four neighbors of a grid of points, where all three corners are known.
 
-    Seen from the camera the corners go around counterclockwise, which glTF calls the front.
+    Seen from the camera the corners run counterclockwise, which is the front in glTF.
 
     Args:
-        jump: triangles whose corners' depths differ by more than this share of the nearest are left out.
+        points: (h, w, 3) meters.
+        jump: Triangles whose corners' depths differ by more than this share of the nearest one are left out.
 
     Returns:
-        (T, 3) indices into the vertices used, and those vertices (N,), as indices into the grid.
+        (T, 3) indices of vertices, and those vertices (N,), as indices of the grid.
     """
     height, width = points.shape[:2]
     index = np.arange(height * width).reshape(height, width)
@@ -90,11 +93,11 @@ def glb(
     triangles: npt.NDArray[np.uint32],
     image: npt.NDArray[np.uint8],
 ) -> bytes:
-    """A GLB file of one textured mesh; without triangles, of an empty scene.
+    """Return a GLB file of one textured mesh; without triangles, of an empty scene.
 
     Args:
-        positions: (N, 3) metres, glTF's frame.
-        coordinates: (N, 2) on the texture, 0..1 from its left upper corner.
+        positions: (N, 3) meters, in glTF's frame.
+        coordinates: (N, 2) on the texture, 0..1 from its upper left corner.
         triangles: (T, 3).
         image: RGB (H, W, 3), the texture.
 
@@ -114,10 +117,10 @@ def glb(
 
 
 def import_trimesh() -> Any:
-    """The package that writes meshes.
+    """Import trimesh, which writes meshes.
 
     Raises:
-        SettingError: it is not installed.
+        SettingError: It is not installed.
     """
     try:
         import trimesh
@@ -127,7 +130,7 @@ def import_trimesh() -> Any:
 
 
 def texture(image: npt.NDArray[np.uint8]) -> Image.Image:
-    """A picture that is saved as a jpeg of good quality, where trimesh would take PIL's 75."""
+    """Return an image (H, W, 3) as a picture that is saved as JPEG of quality 95, where trimesh would use PIL's 75."""
     picture = Image.fromarray(image)
     picture.format = "JPEG"
     picture.save = partial(picture.save, quality=95)  # type: ignore[method-assign]
@@ -135,7 +138,7 @@ def texture(image: npt.NDArray[np.uint8]) -> Image.Image:
 
 
 def show_as_they_are(tree: dict[str, Any]) -> None:
-    """Say that no light falls on the colors, which are the photograph's."""
+    """Mark the material as unlit, since its colors are the photograph's."""
     if materials := tree.get("materials"):
         tree["extensionsUsed"] = ["KHR_materials_unlit"]
         materials[0]["extensions"] = {"KHR_materials_unlit": {}}

@@ -1,4 +1,4 @@
-"""Normals as pictures: png of 16 bits, and EXR."""
+"""Write normals as pictures: PNG of 16 bits, and EXR."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,10 +20,12 @@ from sapiens2_lit.inference.writers.exr import import_openexr, write_exr
 
 
 class NormalPng(BytesWriter):
-    """RGB of 16 bits, (n + 1) / 2 of 65535; black where there is none.
+    """RGB of 16 bits, (n + 1) / 2 of 65535; black where unknown.
 
     Args:
-        axes: the frame of the file.
+        head: Name of the head.
+        key: Of the map.
+        axes: Frame of the file.
     """
 
     name: ClassVar[str] = "png"
@@ -46,7 +48,7 @@ class NormalPng(BytesWriter):
 
 
 class NormalExr(FileWriter):
-    """The vectors' x, y, z as the channels R, G, B, 32-bit floats; NaN where there is none.
+    """The vectors' x, y, z as channels R, G, B of 32-bit floats; NaN where unknown.
 
     Raises:
         SettingError: OpenEXR is not installed.

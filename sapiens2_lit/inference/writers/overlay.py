@@ -1,4 +1,4 @@
-"""Predictions drawn on the picture: jpg or png of photographs, video of videos."""
+"""Draw predictions on the picture: jpg or png for photographs, video for videos."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,13 +23,16 @@ _COLORS = ((255, 200, 0), (0, 190, 255), (255, 90, 160), (130, 230, 60), (190, 1
 def draw_overlay(
     head: Head, name: str, prediction: Prediction, image: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
-    """What a head says about a picture, drawn by `Head.draw`: its maps, or its people one after the other, but none
-    who is doubtful.
+    """Draw a head's results on a picture by `Head.draw`: its maps, or its people without doubtful ones.
 
     Args:
-        head: whose results are drawn.
-        name: of the head, in the prediction.
+        head: Whose results are drawn.
+        name: Of the head, in the prediction.
+        prediction: Of the picture.
         image: RGB uint8 (H, W, 3), of the prediction's size.
+
+    Returns:
+        RGB uint8 (H, W, 3), possibly wider than the image.
     """
     if name in prediction.maps:
         return head.draw(image, as_tensors(prediction.maps[name]))
@@ -45,7 +48,7 @@ def draw_overlay(
 
 
 def as_tensors(maps: Mapping[str, Array]) -> dict[str, Tensor]:
-    """Maps (H, W) or (H, W, C) as heads predict them: classes (H, W), all else (C, H, W)."""
+    """Return maps (H, W) or (H, W, C) in the form that heads predict: classes (H, W), all others (C, H, W)."""
     tensors = {}
     for key, values in maps.items():
         tensor = torch.from_numpy(np.ascontiguousarray(values))
@@ -58,11 +61,11 @@ def as_tensors(maps: Mapping[str, Array]) -> dict[str, Tensor]:
 
 
 def draw_id(image: npt.NDArray[np.uint8], person: Instance) -> npt.NDArray[np.uint8]:
-    """A person's box with its number, in a color that goes with the number."""
+    """Draw a person's box with the person's number, in a color by number, on a copy of the image (H, W, 3)."""
     assert person.id is not None
     picture = image.copy()
     color = _COLORS[person.id % len(_COLORS)]
-    # bounded before they become integers: a box may reach far beyond the image
+    # clipped before they become integers: a box may extend far beyond the image
     x, y, width, height = np.clip(person.box, -1e5, 1e5).tolist()
     thickness = max(1, round(max(image.shape) / 600))
     cv2.rectangle(picture, (round(x), round(y)), (round(x + width), round(y + height)), color, thickness)
@@ -79,11 +82,13 @@ def draw_id(image: npt.NDArray[np.uint8], person: Instance) -> npt.NDArray[np.ui
 
 
 class OverlayPicture(BytesWriter):
-    """RGB of what `Head.draw` draws; it may be wider than the image, by a legend or a second view.
+    """RGB of what `Head.draw` draws; a legend or a second view may make it wider than the image.
 
     Args:
-        network: the head itself.
-        frames: of videos, too, a picture a frame.
+        head: Name of the head.
+        key: Of the result.
+        network: The head itself.
+        frames: Whether to write a picture for each frame of a video, too.
     """
 
     kind: ClassVar[str | None] = "overlay"
@@ -94,12 +99,12 @@ class OverlayPicture(BytesWriter):
         self.frames = frames
 
     def draw(self, prediction: Prediction, frame: Frame) -> npt.NDArray[np.uint8]:
-        """RGB uint8 (H, W, 3)."""
+        """Return the overlay, RGB uint8 (H, W, 3)."""
         return draw_overlay(self.network, self.head, prediction, frame.image)
 
 
 class OverlayJpg(OverlayPicture):
-    """Of a photograph's kind: a tenth of the bytes and of the time of a png."""
+    """Overlay as JPEG: a tenth of the bytes and of the time of a PNG."""
 
     name: ClassVar[str] = "jpg"
 
@@ -108,7 +113,7 @@ class OverlayJpg(OverlayPicture):
 
 
 class OverlayPng(OverlayPicture):
-    """Without loss."""
+    """Overlay as PNG, lossless."""
 
     name: ClassVar[str] = "png"
 
@@ -119,10 +124,12 @@ class OverlayPng(OverlayPicture):
 class OverlayVideo(Writer):
     """mp4 of what `Head.draw` draws on each frame of a video, with the video's times; OUT/HEAD/overlay/VIDEO.mp4.
 
-    The file appears when the video is done. There is no sound in it.
+    The file appears when the video is done. It has no sound.
 
     Args:
-        network: the head itself.
+        head: Name of the head.
+        key: Of the result.
+        network: The head itself.
 
     Raises:
         SettingError: PyAV is not installed.
@@ -139,6 +146,7 @@ class OverlayVideo(Writer):
         self.encoder: VideoEncoder | None = None
 
     def path(self, name: str, folder: Path) -> Path:
+        """Return the path of a video's overlay."""
         return folder / self.head / "overlay" / f"{name}.{self.name}"
 
     def is_finished(self, name: str, folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Results as tables: a row a person, or a row a map, of the whole run."""
+"""Write results of the whole run as tables: one row for each person, or for each map."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,10 +31,10 @@ PICTURE = (
 
 
 class Parquet(RunWriter):
-    """OUT/HEAD/KEY.parquet, of `.KEY.parquet.jsonl` beside it. Every row begins with its picture.
+    """OUT/HEAD/KEY.parquet, made from `.KEY.parquet.jsonl` beside it. Every row begins with its picture.
 
     Attributes:
-        columns: the names and types of the others.
+        columns: Names and types of the other columns.
 
     Raises:
         SettingError: pyarrow is not installed.
@@ -87,7 +87,7 @@ class Parquet(RunWriter):
 
 
 class PeopleParquet(Parquet):
-    """A row a person; numbers as in `PoseJson`. Pictures without people have no row."""
+    """One row for each person, with numbers as in `PoseJson`. Pictures without people have no row."""
 
     columns = (
         ("person", "int32"), ("id", "int64"), ("score", "double"), ("doubt", "string"), ("people_from", "string"),
@@ -120,7 +120,7 @@ class PeopleParquet(Parquet):
 
 
 class MapParquet(Parquet):
-    """A row a map: what is in it, in numbers; the map itself is what other formats hold under the same name."""
+    """One row of statistics for each map; other formats write the map itself under the same name."""
 
     columns = (
         ("known", "double"), ("least", "doubles"), ("mean", "doubles"), ("most", "doubles"), ("classes", "longs"),
@@ -137,7 +137,11 @@ class MapParquet(Parquet):
 
 
 def describe_map(values: Array) -> dict[str, Any]:
-    """Share of known pixels; of fields least, mean and most of each channel, of classes their pixels."""
+    """Return the share of known pixels, and least, mean and most of each channel; for classes their numbers of pixels.
+
+    Args:
+        values: (H, W) or (H, W, C).
+    """
     there = known(values)
     found: dict[str, Any] = {"known": float(there.mean())}
     if values.dtype == np.uint8 and values.ndim == 2:
@@ -152,7 +156,7 @@ def describe_map(values: Array) -> dict[str, Any]:
 
 
 def in_groups(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Lists of at most `ROWS`."""
+    """Yield lists of at most `ROWS` rows."""
     group: list[dict[str, Any]] = []
     for row in rows:
         group.append(row)
@@ -164,10 +168,10 @@ def in_groups(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def import_pyarrow() -> Any:
-    """Apache Arrow.
+    """Import Apache Arrow.
 
     Raises:
-        SettingError: it is not installed.
+        SettingError: It is not installed.
     """
     try:
         import pyarrow

@@ -1,4 +1,4 @@
-"""Point maps as clouds, and the camera that took them."""
+"""Write point maps as clouds, and the camera that took them."""
 
 import json
 from typing import Any, ClassVar
@@ -16,10 +16,12 @@ _VERTEX = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])
 class PointsPly(BytesWriter):
     """PLY, binary, little endian: a vertex for each pixel whose point is known, row by row, in the image's color.
 
-    x, y, z are floats in metres, red, green, blue bytes.
+    x, y, z are floats in meters; red, green, blue are bytes.
 
     Args:
-        axes: the frame of the file.
+        head: Name of the head.
+        key: Of the map.
+        axes: Frame of the file.
     """
 
     name: ClassVar[str] = "ply"
@@ -50,10 +52,10 @@ class PointsPly(BytesWriter):
 
 
 class CameraJson(BytesWriter):
-    """The camera by which points were predicted: `intrinsics` 3 x 3 in pixels of the image, `width` and `height`.
+    """The camera of predicted points: `intrinsics` 3 x 3 in pixels of the image, `width` and `height`.
 
-    Square pixels, seen through the middle of the image. Where the points do not tell the focal length it is null, and
-    so are the intrinsics.
+    Pixels are square, and the principal point is the image's center. If the points do not tell the focal length, it is
+    null, and so are the intrinsics.
     """
 
     name: ClassVar[str] = "json"
@@ -76,5 +78,11 @@ class CameraJson(BytesWriter):
 
 
 def intrinsics(focal: float, width: int, height: int) -> npt.NDArray[np.float64]:
-    """(3, 3) of square pixels, seen through the middle."""
+    """Return intrinsics (3, 3) of square pixels with the principal point at the image's center.
+
+    Args:
+        focal: Focal length in pixels.
+        width: Of the image.
+        height: Of the image.
+    """
     return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])

@@ -1,4 +1,4 @@
-"""People and their keypoints, by name."""
+"""Write people and their keypoints, by name."""
 
 import json
 from typing import Any, ClassVar
@@ -14,11 +14,13 @@ PIXEL_DIGITS, SCORE_DIGITS = 3, 5
 
 
 class PoseJson(BytesWriter):
-    """One object for each picture: where it came from, and its people with keypoints by name.
+    """One object for each picture: its file, and its people with keypoints by name.
 
     `{"file", "width", "height", "time", "skeleton", "people_from", "people": [{"id", "score", "doubt", "box": [x, y,
-    width, height], "keypoints": {NAME: [x, y, score]}}]}`, the latter two words as of `Prediction` and `Instance`.
-    Pixels are rounded to 0.001, scores to 0.00001; numbers that are not finite are null. Nobody found is an empty list.
+    width, height], "keypoints": {NAME: [x, y, score]}}]}`; for `people_from` and `doubt` see `Prediction` and
+    `Instance`.
+    Pixels are rounded to 0.001, scores to 0.00001; numbers that are not finite are null. Without people the list is
+    empty.
     """
 
     name: ClassVar[str] = "json"
@@ -50,11 +52,12 @@ class PoseJson(BytesWriter):
 
 
 def people_of(prediction: Prediction, head: str) -> list[Instance]:
+    """Return the people that a head predicts."""
     return [person for person in prediction.instances if person.head == head]
 
 
 def describe(person: Instance, names: tuple[str, ...] | None) -> dict[str, Any]:
-    """One person as JSON; without names keypoints go by their numbers."""
+    """Return one person as JSON; without names, keypoints go by their numbers."""
     points = rounded_keypoints(person.keypoints)
     names = names or tuple(map(str, range(len(points))))
     return {
@@ -67,12 +70,12 @@ def describe(person: Instance, names: tuple[str, ...] | None) -> dict[str, Any]:
 
 
 def rounded_keypoints(keypoints: npt.NDArray[np.floating]) -> list[list[float | None]]:
-    """(K, 3) as lists of x, y, score."""
+    """Return keypoints (K, 3) as lists of x, y, score."""
     digits = (PIXEL_DIGITS, PIXEL_DIGITS, SCORE_DIGITS)
     rows = keypoints.tolist()
     return [[rounded(value, places) for value, places in zip(row, digits, strict=True)] for row in rows]
 
 
 def rounded(value: float, digits: int) -> float | None:
-    """JSON knows no NaN and no infinity."""
+    """Return a rounded number; None if it is not finite, since JSON has neither NaN nor infinity."""
     return round(float(value), digits) if np.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Classes as pictures."""
+"""Write classes as pictures."""
 
 import io
 from typing import Any, ClassVar
@@ -13,9 +13,9 @@ from sapiens2_lit.inference.writers.base import BytesWriter
 
 
 class MaskPng(BytesWriter):
-    """One channel of 8 bits, each value a class, 255 where nothing is known, with the classes' colors as palette.
+    """One channel of 8 bits, each value a class, 255 where unknown, with the classes' colors as palette.
 
-    Viewers show the colors; readers that take the indices get the classes.
+    Viewers show the colors; readers of the indices get the classes.
     """
 
     name: ClassVar[str] = "png"
@@ -23,9 +23,7 @@ class MaskPng(BytesWriter):
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
         info = prediction.heads.get(self.head)
         if info is None or info.classes is None:
-            raise SettingError(
-                f"--formats png: the head `{self.head}` does not say what its classes are called"
-            )
+            raise SettingError(f"--formats png: the head `{self.head}` has no names of its classes")
         picture = Image.fromarray(self.map_of(prediction))
         picture.putpalette(info.classes.palette().tobytes(), "RGB")
         file = io.BytesIO()

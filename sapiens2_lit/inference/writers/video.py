@@ -1,4 +1,4 @@
-"""Pictures as an mp4, whole or not at all."""
+"""Write pictures as an mp4, completely or not at all."""
 
 from contextlib import ExitStack, suppress
 from fractions import Fraction
@@ -12,25 +12,25 @@ from sapiens2_lit.atomic_write import unwritable_is_error, whole_file
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.inference.video import import_av
 
-# The first that this build of FFmpeg has, with settings that the eye finds lossless.
+# The first one in this build of FFmpeg is used, with visually lossless settings.
 CODECS = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qmin": "1", "qmax": "3"}}
-# Frames that x264 holds back to plan its bits: by its preset, and of large pictures as many as take so many pixels.
+# Frames that x264 holds back to plan its bits: most by its preset; fewer large pictures, limited by pixels.
 _MOST_AHEAD, _FEWEST_AHEAD, _AHEAD = 10, 3, 40_000_000
 _TICKS = 60_000  # a second; MPEG-4 allows no more than 65535
-_MULTIPLE = 16  # of widths and heights, so that a legend may grow a little
+_MULTIPLE = 16  # widths and heights are multiples of it, so that a legend may grow a little
 _BACKGROUND = 24
-_BT709 = 1  # colors as players expect of HD
+_BT709 = 1  # the color space that players expect of HD
 
 
 class VideoEncoder:
-    """Writes frames to `path` under another name, which `close` replaces by its own.
+    """An encoder that writes frames under a temporary name, which `close` replaces by `path`.
 
-    Frames keep their own times, so that a variable frame rate stays one. All are as large as the first, rounded up;
-    smaller ones are padded at the right and below, larger ones cut there.
+    Frames keep their times, so that a variable frame rate stays variable. All have the size of the first one, rounded
+    up; smaller ones are padded at the right and bottom, larger ones cut there.
 
     Args:
-        path: of the mp4.
-        rate: frames in a second, on average, as the file announces it; 25 if it is not known.
+        path: Of the mp4.
+        rate: Average frames per second that the file announces; None for 25.
 
     Raises:
         SettingError: PyAV is not installed, has no encoder, or the file cannot be written.
@@ -48,7 +48,12 @@ class VideoEncoder:
             self._container = self._av.open(temporary, "w", format="mp4")
 
     def add(self, picture: npt.NDArray[np.uint8], time: float) -> None:
-        """Append RGB uint8 (H, W, 3), to be shown at `time` in seconds, later than the one before."""
+        """Append a frame.
+
+        Args:
+            picture: RGB uint8 (H, W, 3).
+            time: When it is shown, in seconds, later than the frame before.
+        """
         with self._failing():
             if self._stream is None:
                 self._stream = self._new_stream(picture.shape[0], picture.shape[1])
@@ -59,7 +64,7 @@ class VideoEncoder:
             self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what is left and give the file its name."""
+        """Write the remaining frames and rename the file."""
         with self._failing():
             if self._stream is not None:
                 self._container.mux(self._stream.encode())
@@ -67,7 +72,7 @@ class VideoEncoder:
             self._files.close()
 
     def abort(self) -> None:
-        """Remove what was written."""
+        """Remove what was written; raises nothing."""
         with suppress(_AbortedError, OSError, self._av.error.FFmpegError), self._files.pop_all():
             with suppress(OSError, self._av.error.FFmpegError):
                 self._container.close()
@@ -99,7 +104,7 @@ class VideoEncoder:
         return canvas
 
     def _failing(self) -> ExitStack:
-        """FFmpeg's errors of files are OSErrors; on any, the half-written file goes."""
+        """Return a context that turns FFmpeg errors into SettingError and then removes the unfinished file."""
         stack = ExitStack()
         stack.enter_context(unwritable_is_error(self.path))
         stack.push(self._abort_on_error)
@@ -111,4 +116,4 @@ class VideoEncoder:
 
 
 class _AbortedError(Exception):
-    """Says `whole_file` that the file is not wanted."""
+    """Tell `whole_file` that the file is not wanted."""

@@ -1,8 +1,8 @@
-"""The skeleton: joints with anatomical angles and limits, and where posing puts them.
+"""The skeleton: joints with anatomical angles and limits, and their frames in a pose.
 
-In the rest pose a person stands with arms and hands hanging and palms to the thighs; every joint's frame has the
-person's axes: x to the left, y up, z to the front. All angles are degrees and all offsets metres, said for the
-LEFT side; those of the right side are mirrored.
+In the rest pose a person stands with hanging arms and hands and palms to the thighs; every joint's frame has the
+person's axes: x to the left, y up, z to the front. All angles are in degrees and all offsets in meters, given for the
+LEFT side; the right side is mirrored.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ class Joint:
 
     Attributes:
         parent: the joint that carries it, None for the root.
-        axes: of its angles, outermost first, with a sign: positive angles are flexion, leaning to the person's right,
-            turning to the left, pronation, dorsiflexion, inversion and so on. "swing" stands for two
-            angles, plane (0 front, 90 outwards, 180 back) and elevation, as ISB describes the shoulder.
+        axes: axes of its angles, outermost first, with a sign: positive angles are flexion, leaning to the person's
+            right, turning to the left, pronation, dorsiflexion, inversion and so on. "swing" stands for two angles,
+            plane (0 front, 90 outward, 180 back) and elevation, as ISB describes the shoulder.
         limits: lowest and highest value of each angle; for a swing those of the plane and of the elevation.
         reach: highest elevation by plane (plane, elevation), for swings.
     """
@@ -54,7 +54,7 @@ _HIP_REACH = (
 
 
 def _sided(name: str) -> dict[str, Joint]:
-    """The joints of one side of the body, without the hand's."""
+    """Return the joints of one side of the body, without the hand's."""
     swing = ((-180.0, 180.0), (0.0, 178.0), (-100.0, 110.0))
     return {
         f"{name}_clavicle": Joint("thorax", ("z", "-y"), ((-10, 40), (-20, 25))),
@@ -69,7 +69,7 @@ def _sided(name: str) -> dict[str, Joint]:
 
 
 def _hand(name: str) -> dict[str, Joint]:
-    """The three joints of each finger, from the knuckle (the thumb's base) on."""
+    """Return the three joints of each finger, starting at the knuckle (the thumb's base)."""
     joints = {}
     for finger in FINGERS:
         bend = ((-15, 45), (-10, 60), (-15, 80)) if finger == "thumb" else ((-20, 95), (-5, 110), (-5, 80))
@@ -94,7 +94,7 @@ JOINTS: dict[str, Joint] = {**BODY, **HANDS}
 
 
 def turn(axis: str, angle: float) -> Array:
-    """(3, 3) rotation by `angle` degrees around "x", "y", "z" or, with a minus sign, against it."""
+    """Return the rotation (3, 3) by `angle` degrees around "x", "y", "z" or, with a minus sign, against it."""
     a = radians(-angle if axis[0] == "-" else angle)
     c, s = cos(a), sin(a)
     if axis[-1] == "x":
@@ -105,7 +105,7 @@ def turn(axis: str, angle: float) -> Array:
 
 
 def swing(plane: float, elevation: float) -> Array:
-    """(3, 3), the shortest turn of a hanging limb into a plane of elevation (0 front, 90 left)."""
+    """Return the shortest rotation (3, 3) of a hanging limb into a plane of elevation (0 front, 90 left)."""
     cp, sp = cos(radians(plane)), sin(radians(plane))
     c, s = cos(radians(elevation)), sin(radians(elevation))
     skew = (c - 1) * sp * cp
@@ -119,7 +119,7 @@ def swing(plane: float, elevation: float) -> Array:
 
 
 def rotation(joint: Joint, angles: Angles) -> Array:
-    """(3, 3) of a joint of the left side or the middle."""
+    """Return the rotation (3, 3) of a joint of the left side or the middle."""
     values = iter(angles)
     steps = [
         swing(next(values), next(values)) if axis == "swing" else turn(axis, next(values))
@@ -132,7 +132,7 @@ def rotation(joint: Joint, angles: Angles) -> Array:
 
 
 def within_limits(name: str, angles: Angles) -> bool:
-    """Whether a joint can be turned so far; half a degree is forgiven."""
+    """Whether a joint can be turned by these angles, with a tolerance of half a degree."""
     joint = JOINTS[name]
     inside = all(low - 0.5 <= a <= high + 0.5 for a, (low, high) in zip(angles, joint.limits, strict=True))
     if not inside or not joint.reach:
@@ -147,12 +147,12 @@ def forward(
     joints: Mapping[str, Joint] = BODY,
     carried_by: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
-    """Forward kinematics: the (4, 4) frame of each joint in the person's frame.
+    """Return the frame (4, 4) of each joint in the person's frame, by forward kinematics.
 
     Args:
-        rest: (4, 4) of each joint in its parent's frame in the rest pose, said for the left side.
-        angles: by joint; those not named are zero.
-        joints: which ones, parents first.
+        rest: (4, 4) of each joint in its parent's frame in the rest pose, given for the left side.
+        angles: by joint; missing ones are zero.
+        joints: the joints to compute, parents first.
         carried_by: frames of parents that are not among `joints`.
     """
     frames = dict(carried_by or {})
@@ -163,7 +163,13 @@ def forward(
 
 
 def frame_of(name: str, rest: Mapping[str, Array], angles: Mapping[str, Angles]) -> Array:
-    """(4, 4) of one joint in the person's frame, as `forward` gives it for all."""
+    """Return the frame (4, 4) of one joint in the person's frame, as `forward` does for all.
+
+    Args:
+        name: of the joint.
+        rest: (4, 4) of each joint in its parent's frame, given for the left side.
+        angles: by joint; missing ones are zero.
+    """
     frame, parent = _local(name, rest, angles), JOINTS[name].parent
     while parent is not None:
         frame, parent = _local(parent, rest, angles) @ frame, JOINTS[parent].parent
@@ -171,7 +177,7 @@ def frame_of(name: str, rest: Mapping[str, Array], angles: Mapping[str, Angles])
 
 
 def _local(name: str, rest: Mapping[str, Array], angles: Mapping[str, Angles]) -> Array:
-    """(4, 4) of a joint in its parent's frame."""
+    """Return a joint's frame (4, 4) in its parent's frame."""
     local = rest[name].copy()
     if name in angles:
         local[:3, :3] = local[:3, :3] @ rotation(JOINTS[name], angles[name])
@@ -184,13 +190,13 @@ def _local(name: str, rest: Mapping[str, Array], angles: Mapping[str, Angles]) -
 def limb_angles(
     target: Array, lengths: tuple[float, float], pole: Array, bend: float
 ) -> tuple[Angles, float]:
-    """Two-bone inverse kinematics of an arm (bend = 1) or leg (bend = -1) of the left side.
+    """Solve two-bone inverse kinematics for an arm (bend = 1) or leg (bend = -1) of the left side.
 
     Args:
-        target: (3,) of the wrist or ankle from the shoulder or hip, in the parent's frame; a limb too short
-            points to it.
-        lengths: of the two bones in metres.
-        pole: (3,), the side to which the elbow or knee goes.
+        target: (3,) position of the wrist or ankle from the shoulder or hip, in the parent's frame; a limb that is too
+            short points to it.
+        lengths: of the two bones in meters.
+        pole: (3,) direction in which the elbow or knee points.
         bend: +1 if flexion brings the second bone to the front, -1 to the back.
 
     Returns:
@@ -214,11 +220,11 @@ def limb_angles(
 
 
 def ankle_angles(shank: Array, foot: Array) -> Angles:
-    """Dorsiflexion, inversion and turning out that give the left foot the rotation `foot` (3, 3) under `shank`."""
+    """Return dorsiflexion, inversion and outward turn of the left foot for its rotation `foot` (3, 3) under `shank`."""
     r = shank.T @ foot
     return -degrees(atan2(r[2, 1], r[1, 1])), degrees(np.arcsin(r[0, 1])), degrees(atan2(r[0, 2], r[0, 0]))
 
 
 def mirrored(matrix: Array) -> Array:
-    """A rotation (3, 3) seen in the mirror that swaps left and right."""
+    """Return a rotation (3, 3) seen in the mirror that swaps left and right."""
     return MIRROR @ matrix @ MIRROR

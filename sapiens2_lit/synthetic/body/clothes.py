@@ -1,4 +1,4 @@
-"""What a person wears: which parts of the body it covers, and its paints in the rest pose."""
+"""Clothes: the parts of the body that they cover, and their paints in the rest pose."""
 
 from dataclasses import dataclass, replace
 
@@ -35,15 +35,15 @@ class Outfit:
         skin: paints of bare skin: "trunk", "neck" and, with the side, "left_UPPER_ARM" and so on.
         trunk: paint of everything between neck and hips, clothes included.
         upper, lower: paints of sleeves and of trouser legs.
-        sleeve: how far sleeves go: 0 none, 1 to the elbow, 2 to the wrist.
-        leg: how far trouser legs go: 0 briefs, 1 to the knee, 2 to the ankle.
-        upper_ease, lower_ease: thickness of the cloth with the air below it, in metres.
-        skirt: length of a skirt over the thigh's, 0 for none.
+        sleeve: length of sleeves: 0 none, 1 to the elbow, 2 to the wrist.
+        leg: length of trouser legs: 0 briefs, 1 to the knee, 2 to the ankle.
+        upper_ease, lower_ease: thickness of the cloth with the air below it, in meters.
+        skirt: length of a skirt relative to the thigh, 0 for none.
         skirt_paint: of the skirt.
-        flare: of the skirt's hem, in metres.
+        flare: of the skirt's hem, in meters.
         footwear: "shoe", "sock" or "bare".
-        shoe, sole, sock: colors of the feet's clothes.
-        sock_height: above the ankle, in metres.
+        shoe, sole, sock: colors of footwear.
+        sock_height: above the ankle, in meters.
         collar, scarf, backpack: paints, or None for those not worn.
         watch: the side of a wrist watch, if any.
         crotch: height down to which the trunk's clothes cover the thighs; infinite if they do not.
@@ -72,7 +72,7 @@ class Outfit:
     crotch: float
 
     def on_thigh(self, paint: Paint) -> Paint:
-        """A paint of the thigh, under the clothes of the trunk where those reach down to it."""
+        """Return a paint of the thigh, covered by the clothes of the trunk down to their end."""
         if self.skirt:
             return layered(paint, (above(-0.08), self.skirt_paint))
         return layered(paint, (above(self.crotch), self.trunk))
@@ -80,7 +80,7 @@ class Outfit:
 
 @dataclass(frozen=True)
 class _Top:
-    """Of the upper garment: kind, sleeve, ease, lowest and highest height on the trunk, depth of the neckline."""
+    """The upper garment: kind, sleeve, ease, lowest and highest height on the trunk, depth of the neckline."""
 
     kind: str
     sleeve: float
@@ -117,7 +117,14 @@ def _sample_top(rng: np.random.Generator, body: Physique) -> _Top:
 
 
 def sample_outfit(rng: np.random.Generator, body: Physique, tone: Array, bent: bool = False) -> Outfit:
-    """An outfit for that body and skin tone (sRGB (3,)); with hips `bent`, upper garments end above the thighs."""
+    """Return a random outfit.
+
+    Args:
+        rng: source of the choices.
+        body: the body that wears it.
+        tone: sRGB skin tone (3,).
+        bent: whether the hips are bent: then upper garments end above the thighs.
+    """
     skin_texture = sample_skin_texture(rng, tone)
     skin = {f"{side}_{name}": painted(skin_texture, sided(side, name)) for side in SIDES for name in _SKIN_OF}
     skin |= {
@@ -167,7 +174,7 @@ def sample_outfit(rng: np.random.Generator, body: Physique, tone: Array, bent: b
 
 
 def _apparel(rng: np.random.Generator, chance: float) -> Paint | None:
-    """The paint of something that is worn with that chance."""
+    """Return the paint of an item that is worn with probability `chance`; None if it is not worn."""
     if rng.random() >= chance:
         return None
     return painted(sample_cloth(rng, sample_color(rng), 0.2), BodyClass.APPAREL)
@@ -180,7 +187,7 @@ def _lower_weights(body: Physique, top: _Top) -> Array:
 
 
 def _sample_legs(rng: np.random.Generator, body: Physique, style: int, tights: bool) -> tuple[float, float]:
-    """How far the legs' cloth goes and how thick it is."""
+    """Return the length and the thickness of the legs' cloth."""
     if style:
         return (1.98, 0.001) if tights else (0.0, 0.0)
     kind = rng.random()
@@ -216,7 +223,7 @@ def _trunk_paint(
     top: _Top,
     backpack: Paint | None,
 ) -> Paint:
-    """Skin, then the lower garment up to the waist, the upper one down to its hem, a belt, straps."""
+    """Return skin, then the lower garment up to the waist, the upper one down to its hem, a belt, straps."""
     waist = (0.17 if rng.random() < 0.6 else 0.26) * body.trunk
     layers: list[tuple[Where, Paint]] = [(lambda p: p[:, 1] < waist, lower)]
     if top.kind != "bare" and top.hem > waist - 0.02 and rng.random() < 0.35:
@@ -232,7 +239,7 @@ def _trunk_paint(
 
 
 def _garment(body: Physique, top: _Top) -> Where:
-    """Where an upper garment covers the trunk: from hem to neckline, and for tank tops not the shoulders."""
+    """Return where an upper garment covers the trunk: from hem to neckline, and for tank tops not the shoulders."""
     neck = 0.80 * body.trunk
     width = (0.045 + 0.15 * top.neckline) * body.height
 
@@ -253,7 +260,7 @@ def _garment(body: Physique, top: _Top) -> Where:
 
 
 def _fronted(rng: np.random.Generator, cloth: Texture, kind: str, waist: float) -> Texture:
-    """The front of an upper garment: an open jacket, a row of buttons, a print, or nothing."""
+    """Return the front of an upper garment: an open jacket, a row of buttons, a print, or nothing."""
     if kind == "jacket" and rng.random() < 0.6:
         inner, gap = sample_cloth(rng, sample_color(rng), 0.2), float(rng.uniform(0.02, 0.07))
         return pattern(cloth, inner, lambda p: (np.abs(p[:, 0]) < gap) & (p[:, 2] > 0))

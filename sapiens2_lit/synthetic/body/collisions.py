@@ -1,4 +1,4 @@
-"""Whether a posed body passes through itself, by the centres of its limbs."""
+"""Test whether a posed body passes through itself, by the center lines of its limbs."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from sapiens2_lit.synthetic.body.physique import Physique
 
 
 def torso_ellipsoids(body: Physique) -> tuple[tuple[str, Array, Array], ...]:
-    """Pelvis, belly and chest: the joint that carries it, its centre (3,) and its semi-axes (3,) in metres."""
+    """Return for pelvis, belly and chest its carrying joint, its center (3,) and its semi-axes (3,) in meters."""
     h, t, girth = body.height, body.trunk, body.girth
     return (
         ("pelvis", np.array((0.0, 0.02 * t, -0.006 * h)), np.array((girth(0.092), 0.085 * h, girth(0.064)))),
@@ -20,7 +20,7 @@ def torso_ellipsoids(body: Physique) -> tuple[tuple[str, Array, Array], ...]:
 
 
 def limb_points(frames: Mapping[str, Array], body: Physique) -> tuple[Array, Array]:
-    """Centres (N, 3) of elbows, forearms, wrists, hands and fingertips, knees, and their radii (N,), in metres."""
+    """Return centers (N, 3) and radii (N,) of elbows, forearms, wrists, hands, fingertips and knees, in meters."""
     points, radii = [], []
     for side in SIDES:
         elbow, wrist, knee = (frames[f"{side}_{joint}"] for joint in ("elbow", "wrist", "knee"))
@@ -33,7 +33,14 @@ def limb_points(frames: Mapping[str, Array], body: Physique) -> tuple[Array, Arr
 
 
 def in_torso(frames: Mapping[str, Array], body: Physique, points: Array, radii: Array) -> bool:
-    """Whether a ball around one of `points` (N, 3) sinks by more than 40 % of its radius into the torso."""
+    """Whether a ball around one of the points is in the torso by more than 40 % of its radius.
+
+    Args:
+        frames: (4, 4) of each joint.
+        body: gives the size of the torso.
+        points: (N, 3) centers of the balls.
+        radii: (N,) in meters.
+    """
     for bone, center, axes in torso_ellipsoids(body):
         frame = frames[bone]
         own = (points - frame[:3, 3]) @ frame[:3, :3] - center
@@ -61,7 +68,7 @@ def collides(frames: Mapping[str, Array], body: Physique) -> bool:
 
 
 def _capsules(frames: Mapping[str, Array], body: Physique) -> tuple[Array, Array, Array]:
-    """Head, thighs, shanks, and the left then the right forearm with its hand: ends (N, 3) and radii (N,)."""
+    """Return head, thighs, shanks, and the left then the right forearm with its hand: ends (N, 3) and radii (N,)."""
     skull = frames["skull"]
     h = body.height * (1 + 0.25 * body.child)
     segments = [(skull[:3, 3], skull[:3, 3] + skull[:3, :3] @ (0.0, 0.03 * h, 0.008 * h), 0.052 * h)]
@@ -78,7 +85,7 @@ def _capsules(frames: Mapping[str, Array], body: Physique) -> tuple[Array, Array
 
 
 def _distances(points: Array, starts: Array, ends: Array) -> Array:
-    """(N, M) from points (N, 3) to segments (M, 3)."""
+    """Return the distances (N, M) from points (N, 3) to segments (M, 3)."""
     along = ends - starts
     offset = points[:, None] - starts
     share = np.clip((offset * along).sum(-1) / (along * along).sum(-1), 0, 1)

@@ -9,7 +9,13 @@ from sapiens2_lit.synthetic.body.textures import above, layered, painted
 
 
 def add_feet(sculptor: Sculptor, body: Physique, outfit: Outfit) -> None:
-    """Both feet or shoes."""
+    """Add both feet or shoes.
+
+    Args:
+        sculptor: collects the parts.
+        body: gives the size.
+        outfit: gives the footwear.
+    """
     for side in SIDES:
         _add_foot(sculptor, body, outfit, side)
 
@@ -26,7 +32,7 @@ def _add_foot(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> 
 
 
 def _add_bare(sculptor: Sculptor, body: Physique, side: str, paint: Paint, toes: bool) -> None:
-    """Heel, instep, the outer edge and the ball, and five toes or the end of a sock."""
+    """Add heel, instep, the outer edge and the ball, and five toes or the end of a sock."""
     f, a = body.foot, body.ankle
     ankle, front = f"{side}_ankle", f"{side}_toes"
     heel, ball = 0.125 * f, 0.085 * f
@@ -38,14 +44,14 @@ def _add_bare(sculptor: Sculptor, body: Physique, side: str, paint: Paint, toes:
         ((-0.085 * f, low, 0.47 * f), (0.10 * f, low - 0.008 * f, 0.42 * f), (ball, 0.075 * f)),
     ):
         sculptor.cone(ankle, start, end, radii, paint)
-    down = low + 0.68 * a  # of the ball's height, in the frame of the toes
+    down = low + 0.68 * a  # share of the ball's height, in the frame of the toes
     for (x, z), (end_x, end_z), (radius, end_radius) in _TOES if toes else _SOCK_ENDS:
         start = (x * f, down - (0.02 * f if toes else 0.0), z * f)
         end = (end_x * f, down - ball + end_radius * f, end_z * f)
         sculptor.cone(front, start, end, (radius * f, end_radius * f), paint)
 
 
-# Of the foot's length: (x, z) of a toe's root and of its tip, and its radii there.
+# As fractions of the foot's length: (x, z) of a toe's root and of its tip, and its radii there.
 _TOES = (
     ((-0.095, 0.0), (-0.105, 0.225), (0.060, 0.052)),
     ((-0.022, 0.0), (-0.025, 0.225), (0.045, 0.034)),
@@ -57,7 +63,7 @@ _SOCK_ENDS = (((-0.07, 0.0), (-0.03, 0.17), (0.087, 0.07)), ((0.07, -0.06), (0.0
 
 
 def _add_shoe(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> None:
-    """A sole, heel and instep with the shaft around the ankle, and the toe box that bends."""
+    """Add a sole, heel and instep with the shaft around the ankle, and the toe box that bends."""
     f, a = body.foot * 1.04, body.ankle
     ankle, front = f"{side}_ankle", f"{side}_toes"
     height = sculptor.rest_height(ankle)
@@ -80,7 +86,7 @@ def _add_shoe(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> 
 
 
 def _mark(sculptor: Sculptor, body: Physique, side: str, footwear: str) -> None:
-    """The tips of big and small toe, and the heel's rear; inside what covers them."""
+    """Mark the tips of big and small toe, and the heel's rear, inside the shoe, sock or skin."""
     f, a = body.foot, body.ankle
     labels = {sided(side, name) for name in ("FOOT", "SOCK", "SHOE")}
     down = -a + 0.06 * f + 0.68 * a

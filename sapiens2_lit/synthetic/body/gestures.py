@@ -1,4 +1,4 @@
-"""What arms and hands do, to go with each stance."""
+"""Gestures of arms and hands that suit each stance."""
 
 from collections.abc import Callable
 
@@ -14,13 +14,14 @@ Gesture = Callable[[Poser, str], None]
 def reach(
     p: Poser, side: str, bone: str, place: tuple[float, float, float], pole: tuple[float, float, float]
 ) -> None:
-    """Brings a wrist to a place.
+    """Bring a wrist to a place.
 
     Args:
+        p: the poser.
         side: which arm.
-        bone: the joint in whose frame `place` is said, for the left side, as fractions of the height.
+        bone: the joint in whose frame `place` is given, for the left side, as fractions of the height.
         place: of the wrist.
-        pole: where the elbow goes, in the chest's frame, said for the left side.
+        pole: direction of the elbow, in the chest's frame, given for the left side.
     """
     sign = 1.0 if side == "left" else -1.0
     offset = np.array(place) * p.body.height * (sign, 1.0, 1.0)
@@ -34,7 +35,14 @@ def reach(
 
 
 def pronate(p: Poser, side: str, low: float, high: float) -> None:
-    """Turns the forearm: 0 thumb up, positive palm down for a forearm that points forwards."""
+    """Turn the forearm: 0 is thumb up, positive palm down if the forearm points forward.
+
+    Args:
+        p: the poser.
+        side: which arm.
+        low: least angle, in degrees.
+        high: greatest angle, in degrees.
+    """
     bend = p.angles.get(f"{side}_elbow", (0.0, 0.0))[0]
     p.angles[f"{side}_elbow"] = (bend, float(np.clip(p.between(low, high), *BODY[f"{side}_elbow"].limits[1])))
 
@@ -42,15 +50,24 @@ def pronate(p: Poser, side: str, low: float, high: float) -> None:
 def wrist(
     p: Poser, side: str, flexion: tuple[float, float], deviation: tuple[float, float] = (-8, 8)
 ) -> None:
+    """Bend a wrist by random angles.
+
+    Args:
+        p: the poser.
+        side: which wrist.
+        flexion: range in degrees.
+        deviation: range in degrees.
+    """
     p.set(f"{side}_wrist", flexion, deviation)
 
 
 def hold(p: Poser, side: str, *grips: str) -> None:
+    """Give a hand one of some grips at random."""
     p.grips[side] = str(p.rng.choice(grips))
 
 
 def down(p: Poser, side: str) -> None:
-    """Hanging at the side."""
+    """Hang the arm at the side."""
     wide = 4 * max(0.0, p.body.fat) + 3 * p.body.muscle
     p.set(f"{side}_shoulder", (30, 110), (2 + wide, 10 + wide), (-5, 30))
     p.set(f"{side}_elbow", (6, 28), (0, 45))
@@ -59,7 +76,7 @@ def down(p: Poser, side: str) -> None:
 
 
 def swinging(p: Poser, side: str) -> None:
-    """As in walking: against the leg of the same side."""
+    """Swing the arm against the leg of the same side, as in walking."""
     forth = p.angles[f"{side}_hip"]
     leg = forth[1] * np.cos(np.radians(forth[0]))
     angle = -0.9 * leg + p.between(-6, 10)
@@ -71,7 +88,7 @@ def swinging(p: Poser, side: str) -> None:
 
 
 def pumping(p: Poser, side: str) -> None:
-    """As in running: elbows bent, against the legs."""
+    """Pump the bent arm against the leg of the same side, as in running."""
     plane, elevation, _ = p.angles[f"{side}_hip"]
     forward_leg = abs(plane) < 90 and elevation > 30
     _aim(
@@ -83,13 +100,14 @@ def pumping(p: Poser, side: str) -> None:
 
 
 def _aim(p: Poser, side: str, forth: float, out: float, twist: float) -> None:
-    """A hanging upper arm, `forth` degrees to the front and `out` to the side."""
+    """Aim a hanging upper arm `forth` degrees to the front and `out` to the side."""
     x, z = np.sin(np.radians(out)), np.sin(np.radians(forth))
     elevation = np.degrees(np.arcsin(min(0.99, np.hypot(x, z))))
     p.angles[f"{side}_shoulder"] = (float(np.degrees(np.arctan2(x, z))), float(elevation), twist)
 
 
 def on_hip(p: Poser, side: str) -> None:
+    """Put a hand on the hip."""
     wide = 0.145 + 0.012 * p.body.fat
     place = (p.between(wide, wide + 0.015), p.between(0.06, 0.10), p.between(-0.01, 0.03))
     reach(p, side, "pelvis", place, (1.0, -0.1, -p.between(0.3, 0.9)))
@@ -99,7 +117,7 @@ def on_hip(p: Poser, side: str) -> None:
 
 
 def crossed(p: Poser, side: str) -> None:
-    """Before the chest, one forearm over the other; the left one is the outer one."""
+    """Cross the forearms before the chest; the left one is the outer one."""
     outer = side == "left"
     deep = 0.100 + 0.012 * p.body.fat + 0.012 * p.body.feminine + (0.032 if outer else 0.0)
     place = (p.between(-0.045, -0.02), 0.070 + (0.022 if outer else 0.0), deep)
@@ -110,7 +128,7 @@ def crossed(p: Poser, side: str) -> None:
 
 
 def clasped(p: Poser, side: str) -> None:
-    """Hands together before the hips."""
+    """Hold the hands together before the hips."""
     deep = 0.105 + 0.020 * max(0.0, p.body.fat) + (0.022 if side == "left" else 0.0)
     reach(p, side, "pelvis", (0.030, 0.045 + (0.015 if side == "left" else 0.0), deep), (1.0, -0.3, -0.4))
     pronate(p, side, 10, 40)
@@ -119,7 +137,7 @@ def clasped(p: Poser, side: str) -> None:
 
 
 def stretched(p: Poser, side: str) -> None:
-    """Reaching for something in front, above or to the side."""
+    """Reach for something in front, above or to the side."""
     place = (p.between(0.0, 0.35), p.between(0.0, 0.38), p.between(0.12, 0.36))
     reach(p, side, "thorax", place, (0.8, -1.0, -0.3))
     pronate(p, side, -20, 70)
@@ -128,6 +146,7 @@ def stretched(p: Poser, side: str) -> None:
 
 
 def pointing(p: Poser, side: str) -> None:
+    """Point to the front or the side."""
     p.set(f"{side}_shoulder", (-10, 90), (60, 115), (0, 40))
     p.set(f"{side}_elbow", (0, 25), (20, 75))
     wrist(p, side, (-10, 5))
@@ -135,6 +154,7 @@ def pointing(p: Poser, side: str) -> None:
 
 
 def waving(p: Poser, side: str) -> None:
+    """Wave with the hand beside the head."""
     p.set(f"{side}_shoulder", (70, 100), (55, 110), (-98, -70))
     p.set(f"{side}_elbow", (55, 115), (30, 80))
     wrist(p, side, (-30, 10), (-20, 15))
@@ -142,6 +162,7 @@ def waving(p: Poser, side: str) -> None:
 
 
 def raised(p: Poser, side: str) -> None:
+    """Raise the arm above the shoulder."""
     p.set(f"{side}_shoulder", (30, 95), (115, 168), (-50, 10))
     p.set(f"{side}_elbow", (5, 70), (0, 60))
     wrist(p, side, (-20, 10))
@@ -149,7 +170,7 @@ def raised(p: Poser, side: str) -> None:
 
 
 def sideways(p: Poser, side: str) -> None:
-    """Stretched out to the side."""
+    """Stretch the arm out to the side."""
     p.set(f"{side}_shoulder", (75, 100), (60, 100), (-30, 20))
     p.set(f"{side}_elbow", (3, 35), (10, 70))
     wrist(p, side, (-15, 10))
@@ -157,7 +178,7 @@ def sideways(p: Poser, side: str) -> None:
 
 
 def at_head(p: Poser, side: str) -> None:
-    """A hand at the ear or the back of the head."""
+    """Put a hand on the ear or the back of the head."""
     place = (p.between(0.075, 0.095), p.between(-0.02, 0.02), p.between(-0.03, 0.04))
     reach(p, side, "skull", place, (1.0, -p.between(0.0, 0.6), p.between(-0.3, 0.3)))
     pronate(p, side, 0, 50)
@@ -166,7 +187,7 @@ def at_head(p: Poser, side: str) -> None:
 
 
 def before_chest(p: Poser, side: str) -> None:
-    """A forearm bent up, as with a phone or in talking."""
+    """Bend the forearm up before the chest, as with a phone or in conversation."""
     place = (p.between(0.02, 0.14), p.between(0.05, 0.16), p.between(0.14, 0.24))
     reach(p, side, "thorax", place, (0.7, -1.0, -0.2))
     pronate(p, side, -40, 40)
@@ -175,7 +196,7 @@ def before_chest(p: Poser, side: str) -> None:
 
 
 def on_thigh(p: Poser, side: str) -> None:
-    """A hand lying on the thigh of the same side, for sitting and crouching."""
+    """Lay a hand on the thigh of the same side, for sitting and crouching."""
     along, above = p.between(0.55, 0.85) * p.body.thigh / p.body.height, p.between(0.062, 0.070)
     reach(
         p,
@@ -189,7 +210,7 @@ def on_thigh(p: Poser, side: str) -> None:
     hold(p, side, "flat", "relaxed", "fist")
 
 
-# For each stance: gestures of both arms alike, then those of a single arm, with their weights.
+# For each stance: gestures of both arms together, then those of a single arm, with their weights.
 BOTH: dict[str, dict[Gesture, float]] = {
     "standing": {
         down: 4,
@@ -226,7 +247,13 @@ REACHING: dict[Gesture, float] = {stretched: 3, pointing: 1.5, waving: 1.5, rais
 
 
 def gesture(p: Poser, stance: str, reaching: bool) -> None:
-    """Both arms; at least one reaches, points or waves if `reaching`."""
+    """Pose both arms.
+
+    Args:
+        p: the poser.
+        stance: the stance that they suit.
+        reaching: at least one arm reaches, points or waves.
+    """
     for side in SIDES:
         p.set(f"{side}_clavicle", (-2, 5), (-4, 6))
     both = _draw(p, BOTH[stance])

@@ -1,4 +1,4 @@
-"""Hands: a palm, three bones for each finger, and how they bend."""
+"""Hands: a palm, three bones for each finger, and their flexion."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from sapiens2_lit.synthetic.body.parts import Paint
 from sapiens2_lit.synthetic.body.physique import Physique, phalanges
 from sapiens2_lit.synthetic.body.sculpt import Sculptor, sided
 
-# Of the hand's length: a finger's radii at its knuckle and just before its tip.
+# As fractions of the hand's length: a finger's radii at its knuckle and just before its tip.
 _RADII = {
     "thumb": (0.066, 0.046),
     "forefinger": (0.047, 0.038),
@@ -15,7 +15,7 @@ _RADII = {
     "ring_finger": (0.045, 0.036),
     "pinky_finger": (0.039, 0.032),
 }
-# Mean flexion in degrees of the four fingers' joints, of the thumb's, and the spread between neighbours.
+# Mean flexion in degrees of the joints of the four fingers and of the thumb, and the spread between neighbors.
 _GRIPS: dict[str, tuple[Angles, Angles, float]] = {
     "relaxed": ((22.0, 32.0, 18.0), (5.0, 12.0, 15.0), 2.0),
     "flat": ((6.0, 6.0, 4.0), (0.0, 5.0, 5.0), 3.0),
@@ -30,7 +30,13 @@ _STRETCHED = {"point": ("forefinger",), "victory": ("forefinger", "middle_finger
 
 
 def finger_angles(rng: np.random.Generator, side: str, grip: str) -> dict[str, Angles]:
-    """Angles of one hand's fifteen joints for a grip of `GRIPS`; every finger bends a little differently."""
+    """Return the angles of one hand's fifteen joints; every finger bends slightly differently.
+
+    Args:
+        rng: source of the variation.
+        side: which hand.
+        grip: one of `GRIPS`.
+    """
     mean, thumb, spread = _GRIPS[grip]
     angles: dict[str, Angles] = {}
     whole = rng.normal(0, 4 + 0.08 * mean[0])
@@ -54,7 +60,14 @@ def finger_angles(rng: np.random.Generator, side: str, grip: str) -> dict[str, A
 
 
 def add_hand(sculptor: Sculptor, body: Physique, side: str, skin: Paint) -> None:
-    """Palm and fingers with their landmarks, by the names of both vocabularies."""
+    """Add palm and fingers with their landmarks, by the names of both vocabularies.
+
+    Args:
+        sculptor: collects the parts.
+        body: gives the size.
+        side: which hand.
+        skin: its paint.
+    """
     size, wrist = body.hand, f"{side}_wrist"
     stout = 1 + 0.10 * body.fat + 0.15 * body.child
     for knuckle, root, radii in (
@@ -84,7 +97,7 @@ def _add_finger(sculptor: Sculptor, size: float, stout: float, side: str, finger
         end = thick + (thin - thick) * gone / total
         bone = f"{side}_{finger}{number}"
         tip = length * size - (end if number == 3 else 0.0)
-        # a hair thicker than the one before, so that the joint's two balls do not coincide
+        # slightly thicker than the bone before, so that the joint's two balls do not coincide
         sculptor.cone(bone, (0.0, 0.0, 0.0), (0.0, -tip, 0.0), (start * (1 + 0.01 * number), end), skin)
         palm = 0.045 * size if number == 1 else 0.0
         sculptor.mark(f"{side}_{finger}{number}", bone, (0.0, 0.0, 0.0), start + palm + 0.006, label)

@@ -10,7 +10,7 @@ from sapiens2_lit.synthetic.body.sculpt import Sculptor, Triple, sided
 from sapiens2_lit.synthetic.body.textures import layered, painted
 from sapiens2_lit.synthetic.dataset.classes import BodyClass
 
-_TIGHT = 0.006  # metres; thinner cloth is painted on the limb
+_TIGHT = 0.006  # meters; thinner cloth is painted on the limb
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class _Segment:
     ease: float
 
     def add(self, sculptor: Sculptor) -> None:
-        """The bare limb, the cloth, or both where a hem shows skin below it."""
+        """Add the bare limb, the cloth, or both if skin shows below a hem."""
         start, end = (0.0, 0.0, 0.0), (0.0, -self.length, 0.0)
         if self.cover >= 1:
             sculptor.cone(
@@ -53,20 +53,27 @@ class _Segment:
             sculptor.cone(self.bone, start, hem, loose, self.cloth, flat=0.3)
 
     def bulge(self, sculptor: Sculptor, center: Triple, semi_axes: Triple) -> None:
-        """A muscle of the segment, as thick as the cloth where that covers all of it."""
+        """Add a muscle of the segment, with the thickness of the cloth if that covers all of it."""
         add = self.ease if self.cover >= 1 else 0.0
         x, y, z = semi_axes
         paint = self.cloth if self.cover >= 1 else self.banded(sculptor) if self.cover > 0 else self.skin
         sculptor.ellipsoid(self.bone, center, (x + add, y + add, z + add), paint)
 
     def banded(self, sculptor: Sculptor) -> Paint:
-        """Cloth above the hem, skin below it."""
+        """Return cloth above the hem and skin below it."""
         hem = sculptor.rest_height(self.bone) - self.cover * self.length
         return layered(self.skin, (lambda p: p[:, 1] > hem, self.cloth))
 
 
 def add_arm(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> None:
-    """Upper arm and forearm; landmarks of elbow and wrist."""
+    """Add upper arm and forearm with the landmarks of elbow and wrist.
+
+    Args:
+        sculptor: collects the parts.
+        body: gives the size.
+        outfit: gives sleeves and paints.
+        side: which arm.
+    """
     h, limb = body.height, body.limb
     elbow = limb(0.0218)
     upper = _Segment(
@@ -100,7 +107,7 @@ def add_arm(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> No
     thick = elbow * 1.06 + (outfit.upper_ease if outfit.sleeve > 0.9 else 0.0)
     labels = {sided(side, "UPPER_ARM"), sided(side, "LOWER_ARM"), BodyClass.UPPER_CLOTHING}
     sculptor.mark(f"{side}_elbow", f"{side}_elbow", (0.0, 0.0, 0.0), thick + 0.01, labels)
-    # the tip of the elbow is on the upper arm's rear; the crease of a bent elbow sinks in
+    # the tip of the elbow is at the rear of the upper arm; the crease of a bent elbow sinks in
     rear = sculptor.local(
         f"{side}_shoulder", sculptor.point(f"{side}_elbow", (0.0, 0.5 * elbow, -0.86 * elbow))
     )
@@ -121,7 +128,7 @@ def add_arm(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> No
 
 
 def _watched(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> Paint:
-    """The forearm's skin, with a wrist watch if that side wears one."""
+    """Return the forearm's skin, with a wrist watch if that side wears one."""
     skin = outfit.skin[f"{side}_LOWER_ARM"]
     if outfit.watch != side:
         return skin
@@ -130,7 +137,14 @@ def _watched(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> P
 
 
 def add_leg(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> None:
-    """Thigh and lower leg; landmarks of knee and ankle."""
+    """Add thigh and lower leg with the landmarks of knee and ankle.
+
+    Args:
+        sculptor: collects the parts.
+        body: gives the size.
+        outfit: gives trouser legs, socks and paints.
+        side: which leg.
+    """
     h, limb = body.height, body.limb
     knee = limb(0.0282)
     wide = 1 + 0.06 * body.feminine
@@ -174,7 +188,7 @@ def add_leg(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> No
 
 
 def _socked(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> Paint:
-    """The lower leg's skin with the sock that reaches up on it."""
+    """Return the lower leg's skin with the sock on it."""
     skin = outfit.skin[f"{side}_LOWER_LEG"]
     if outfit.footwear == "bare":
         return skin
@@ -184,7 +198,13 @@ def _socked(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> Pa
 
 
 def add_limbs(sculptor: Sculptor, body: Physique, outfit: Outfit) -> None:
-    """Both arms and both legs, without hands and feet."""
+    """Add both arms and both legs, without hands and feet.
+
+    Args:
+        sculptor: collects the parts.
+        body: gives the size.
+        outfit: gives clothes and paints.
+    """
     for side in SIDES:
         add_arm(sculptor, body, outfit, side)
         add_leg(sculptor, body, outfit, side)

@@ -1,8 +1,8 @@
-"""What a person is made of: rounded cones and ellipsoids, each with a class and a paint.
+"""The parts of a person: rounded cones and ellipsoids, each with a class and a paint.
 
-A part in its own frame is the convex hull of two spheres on the y axis, of radius `radii[0]` around the origin
-and `radii[1]` around (0, length, 0). Its `frame` turns, moves and stretches it. Frames of a person: x to the
-person's left, y up, z to the front, in metres.
+A part in its own frame is the convex hull of two spheres on the y axis, with radius `radii[0]` around the origin and
+`radii[1]` around (0, length, 0). Its `frame` turns, moves and stretches it. Frames of a person: x to the person's left,
+y up, z to the front, in meters.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 # Points (N, 3) on a part's surface, in the part's chart -> sRGB colors (N, 3) in 0..1 and classes (N,) uint8.
-# Named once, since closures evaluate their annotations each time they are made.
+# A named type, since closures evaluate their annotations each time they are made.
 Painted = tuple[Array, npt.NDArray[np.uint8]]
 Paint = Callable[[Array], Painted]
 
@@ -23,11 +23,11 @@ class Part:
     """One smooth convex primitive.
 
     Attributes:
-        frame: (4, 4), from the part's own frame to the person's (later the world's or the camera's).
-        length: distance of the two spheres' centres in the part's own frame; 0 for one sphere or ellipsoid.
-        radii: of the two spheres in the part's own frame.
-        paint: color and class of points on its surface. Parts that share a paint share its cost.
-        chart: (4, 4), from the part's own frame to the coordinates that the paint sees.
+        frame: (4, 4), from the part's frame to the person's (later the world's or the camera's).
+        length: distance of the two spheres' centers in the part's frame; 0 for one sphere or ellipsoid.
+        radii: of the two spheres in the part's frame.
+        paint: color and class of points on its surface. Parts with the same paint share its cost.
+        chart: (4, 4), from the part's frame to the coordinates that the paint uses.
     """
 
     frame: Array
@@ -37,18 +37,18 @@ class Part:
     chart: Array = field(default_factory=lambda: np.eye(4))
 
     def moved(self, transform: Array) -> "Part":
-        """The part after a further (4, 4) transform."""
+        """Return the part after another (4, 4) transform."""
         return replace(self, frame=transform @ self.frame)
 
 
 @dataclass(frozen=True)
 class Landmark:
-    """A point of the body with a name.
+    """A named point of the body.
 
     Attributes:
         position: (3,), in the person's frame (later the world's or the camera's).
-        depth: how far in metres it may lie behind the surface that shows it: a limb's radius and a little for a joint
-            inside the limb, a few millimetres for a point on the surface.
+        depth: largest distance in meters of the point behind the surface that shows it: slightly more than a limb's
+            radius for a joint inside the limb, a few millimeters for a point on the surface.
         labels: classes of the surfaces that may show it.
     """
 
@@ -57,6 +57,7 @@ class Landmark:
     labels: frozenset[int]
 
     def moved(self, transform: Array) -> "Landmark":
+        """Return the landmark after a (4, 4) transform."""
         return Landmark(transform[:3, :3] @ self.position + transform[:3, 3], self.depth, self.labels)
 
 
@@ -68,6 +69,7 @@ class Person:
     landmarks: dict[str, Landmark] = field(default_factory=dict)
 
     def moved(self, transform: Array) -> "Person":
+        """Return the person after a (4, 4) transform."""
         frames = transform @ np.stack([part.frame for part in self.parts])
         parts = [
             Part(frame, p.length, p.radii, p.paint, p.chart)
@@ -85,7 +87,7 @@ class Person:
 
 
 def plain(color: npt.ArrayLike, label: int) -> Paint:
-    """One sRGB color, 0..1, and one class all over."""
+    """Return a paint with one sRGB color (3,), 0..1, and one class."""
     rgb = np.asarray(color, dtype=np.float64)
 
     def paint(points: Array) -> Painted:
@@ -103,14 +105,15 @@ def rounded_cone(
     front: npt.ArrayLike = (0.0, 0.0, 1.0),
     stretch: tuple[float, float] = (1.0, 1.0),
 ) -> Part:
-    """The hull of spheres around `start` and `end`.
+    """Return the hull of spheres around `start` and `end`.
 
     Args:
-        start, end: centres (3,) of the two spheres.
-        radii: of the two spheres, in metres.
-        paint: of its surface; the own frame is in metres along y, and in metres / stretch along x and z.
-        front: the own z axis is as near to it as the y axis, from start to end, allows.
-        stretch: factors on the own x and z axes, for limbs and trunks that are not round.
+        start: center (3,) of the first sphere.
+        end: center (3,) of the second sphere.
+        radii: of the two spheres, in meters.
+        paint: of its surface; the part's frame is in meters along y, and in meters / stretch along x and z.
+        front: direction to which the part's z axis is as close as its y axis, from start to end, allows.
+        stretch: factors on the part's x and z axes, for limbs and trunks that are not round.
     """
     a, b = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
     length = float(np.linalg.norm(b - a))
@@ -127,16 +130,20 @@ def rounded_cone(
 
 
 def cross(a: Array, b: Array) -> Array:
-    """Cross product of two vectors (3,); NumPy's own takes ten times as long for them."""
+    """Return the cross product of two vectors (3,); NumPy's function takes ten times as long for them."""
     return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
 
 def ellipsoid(
     center: npt.ArrayLike, semi_axes: npt.ArrayLike, paint: Paint, *, rotation: npt.ArrayLike | None = None
 ) -> Part:
-    """An ellipsoid with `semi_axes` (3,) in metres along the columns of `rotation` (3, 3).
+    """Return an ellipsoid, which is the unit sphere in its own frame.
 
-    In its own frame it is the unit sphere.
+    Args:
+        center: (3,), in meters.
+        semi_axes: (3,) in meters, along the columns of `rotation`.
+        paint: of its surface.
+        rotation: (3, 3); None for the axes of the person.
     """
     frame = np.eye(4)
     axes = np.eye(3) if rotation is None else np.asarray(rotation, dtype=np.float64)
@@ -148,7 +155,13 @@ def ellipsoid(
 def paint_points(
     parts: list[Part], part: npt.NDArray[np.int64], points: Array
 ) -> tuple[Array, npt.NDArray[np.uint8]]:
-    """sRGB albedo (N, 3) and classes (N,) of surface points (N, 3) of parts `part` (N,); each paint is called once."""
+    """Return sRGB albedo (N, 3) and classes (N,) of surface points; each paint is called once.
+
+    Args:
+        parts: all parts.
+        part: (N,) index of each point's part.
+        points: (N, 3), in the frame of the parts.
+    """
     albedo, labels = np.empty_like(points), np.empty(len(points), dtype=np.uint8)
     order = np.argsort(part, kind="stable")
     found, starts = np.unique(part[order], return_index=True)

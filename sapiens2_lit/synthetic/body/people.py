@@ -1,4 +1,4 @@
-"""Whole people: a body, a pose, clothes, and a head on top."""
+"""Whole people: a body, a pose, clothes and a head."""
 
 from collections.abc import Mapping
 
@@ -33,10 +33,12 @@ _TRIES = 200
 
 
 def sample_person(rng: np.random.Generator, activity: str | None = None) -> Person:
-    """A person with a random body, pose, outfit and head, facing +z, the pelvis above the origin, a foot on y = 0.
+    """Return a person with a random body, pose, outfit and head.
+
+    The person faces +z, with the pelvis above the origin and a foot on y = 0.
 
     Args:
-        rng: what all of it is drawn from.
+        rng: source of all choices.
         activity: one of `ACTIVITIES`; None draws it.
     """
     assert activity is None or activity in ACTIVITIES, f"{activity} is none of {', '.join(ACTIVITIES)}"
@@ -51,7 +53,16 @@ def sample_person(rng: np.random.Generator, activity: str | None = None) -> Pers
 
 
 def sample_pose(rng: np.random.Generator, body: Physique, activity: str | None = None) -> dict[str, Angles]:
-    """Angles in degrees of all joints, within their limits, in which no limb passes through the body."""
+    """Return the angles of all joints in degrees, within their limits, without a limb that passes through the body.
+
+    Args:
+        rng: source of all choices.
+        body: its lengths decide about collisions.
+        activity: one of `ACTIVITIES`; None draws it.
+
+    Raises:
+        AssertionError: all tries collide.
+    """
     if activity is None:
         chances = np.array(list(ACTIVITIES.values()))
         activity = str(rng.choice(list(ACTIVITIES), p=chances / chances.sum()))
@@ -71,12 +82,12 @@ def sample_pose(rng: np.random.Generator, body: Physique, activity: str | None =
 
 
 def build_body(body: Physique, angles: Mapping[str, Angles], outfit: Outfit) -> tuple[Person, Array]:
-    """A posed and dressed body without its head, a foot on y = 0, and the (4, 4) frame of the skull's pivot.
+    """Return a posed and dressed body without its head, a foot on y = 0, and the (4, 4) frame of the skull's pivot.
 
     Args:
         body: its size and shape.
-        angles: of the joints, in degrees; those not named are zero, as in the rest pose.
-        outfit: what it wears.
+        angles: of the joints, in degrees; missing ones are zero, as in the rest pose.
+        outfit: its clothes.
     """
     rest = rest_pose(body)
     bones = forward(rest, angles)
@@ -94,12 +105,12 @@ def build_body(body: Physique, angles: Mapping[str, Angles], outfit: Outfit) -> 
 
 
 def lowest(part: Part) -> float:
-    """The least y of a part's surface."""
+    """Return the least y of a part's surface."""
     reach = float(np.linalg.norm(part.frame[1, :3]))
     ends = (0.0, part.radii[0]), (part.length, part.radii[1])
     return min(float(part.frame[1, 3] + along * part.frame[1, 1]) - reach * radius for along, radius in ends)
 
 
 def _sits(angles: Mapping[str, Angles]) -> bool:
-    """Whether a thigh is far to the front."""
+    """Whether a thigh points far to the front."""
     return any(angles[f"{side}_hip"][1] > 40 and abs(angles[f"{side}_hip"][0]) < 100 for side in SIDES)

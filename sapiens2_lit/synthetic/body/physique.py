@@ -1,6 +1,6 @@
-"""Bodies: height, build and proportions, and the skeleton's rest pose that follows from them.
+"""Bodies: height, build and proportions, and the skeleton's rest pose for them.
 
-Fractions of the height are those of anthropometric tables (Winter, Biomechanics and Motor Control of Human Movement).
+Fractions of the height are from anthropometric tables (Winter, Biomechanics and Motor Control of Human Movement).
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from sapiens2_lit.synthetic.body.parts import Array
 
 @dataclass(frozen=True)
 class Physique:
-    """One body; lengths in metres.
+    """One body; lengths in meters.
 
     Attributes:
         height: from sole to crown.
-        feminine: 0..1, moves shoulders, waist, hips and chest.
+        feminine: 0..1, changes shoulders, waist, hips and chest.
         fat: about -1 (thin) to 1.5 (heavy).
         muscle: 0..1.
         child: 0 for adults, up to 1 for the smallest children: shorter legs, larger head.
@@ -37,26 +37,32 @@ class Physique:
 
     @property
     def thigh(self) -> float:
+        """Length of the thigh, from hip to knee."""
         return 0.245 * self.height * self.limbs * (1 - 0.10 * self.child)
 
     @property
     def shank(self) -> float:
+        """Length of the shank, from knee to ankle."""
         return 0.246 * self.height * self.limbs * (1 - 0.10 * self.child)
 
     @property
     def upper_arm(self) -> float:
+        """Length of the upper arm, from shoulder to elbow."""
         return 0.180 * self.height * self.limbs * (1 - 0.05 * self.child)
 
     @property
     def forearm(self) -> float:
+        """Length of the forearm, from elbow to wrist."""
         return 0.146 * self.height * self.limbs * (1 - 0.04 * self.child)
 
     @property
     def hand(self) -> float:
+        """Length of the hand."""
         return 0.108 * self.height
 
     @property
     def foot(self) -> float:
+        """Length of the foot."""
         return 0.150 * self.height
 
     @property
@@ -66,21 +72,21 @@ class Physique:
 
     @property
     def trunk(self) -> float:
-        """From the hip joints to the skull's pivot; what legs and head leave of the height."""
+        """Length from the hip joints to the skull's pivot: the height without legs and head."""
         head = 0.0826 + (0.0286 * (1.65 - self.height) / 0.55 if self.child else 0.0)
         return self.height * (1 - head) - self.thigh - self.shank - self.ankle
 
     def limb(self, fraction: float) -> float:
-        """A limb's radius from its fraction of the height in an average body."""
+        """Return a limb's radius from its fraction of the height in an average body."""
         return fraction * self.height * (1 + 0.15 * self.fat + 0.07 * self.muscle + 0.08 * self.child)
 
     def girth(self, fraction: float) -> float:
-        """A trunk's half breadth or depth from its fraction of the height in an average body."""
+        """Return a trunk's half breadth or depth from its fraction of the height in an average body."""
         return fraction * self.height * (1 + 0.16 * self.fat + 0.03 * self.muscle + 0.08 * self.child)
 
 
 def sample_physique(rng: np.random.Generator) -> Physique:
-    """Adults of 1.45 to 2.0 m and, one in eight, children from 1.1 m."""
+    """Return a random body: adults of 1.45 to 2.0 m and, one in eight, children from 1.1 m."""
     feminine = float(np.clip(rng.beta(0.6, 0.6), 0.0, 1.0))
     if rng.random() < 0.125:
         height = float(rng.uniform(1.10, 1.45))
@@ -106,9 +112,9 @@ def sample_physique(rng: np.random.Generator) -> Physique:
 
 @lru_cache(maxsize=4)
 def rest_pose(body: Physique) -> dict[str, Array]:
-    """(4, 4) of each joint of the left side and the middle in its parent's frame; see `bones`.
+    """Return the frame (4, 4) of each joint of the left side and the middle in its parent's frame; see `bones`.
 
-    Kept for the next call: not to be changed.
+    The result is kept for the next call: do not change it.
     """
     h, trunk = body.height, body.trunk
     offsets = {
@@ -139,7 +145,7 @@ def rest_pose(body: Physique) -> dict[str, Array]:
     return rest
 
 
-# Of the hand's length: the knuckle's (y, z) from the wrist, then the three phalanges.
+# As fractions of the hand's length: the knuckle's (y, z) from the wrist, then the three phalanges.
 _FINGERS = {
     "thumb": ((-0.10, 0.10), (0.22, 0.19, 0.16)),
     "forefinger": ((-0.485, 0.135), (0.225, 0.135, 0.115)),
@@ -150,7 +156,7 @@ _FINGERS = {
 
 
 def phalanges(finger: str) -> tuple[float, float, float]:
-    """Lengths of a finger's three bones (the thumb's metacarpal is its first) as fractions of the hand's."""
+    """Return the lengths of a finger's three bones (the thumb's first is the metacarpal) relative to the hand's."""
     return _FINGERS[finger][1]
 
 

@@ -1,4 +1,4 @@
-"""Natural poses: what a person does with legs, trunk and head; the arms follow in `gestures`."""
+"""Natural poses of legs, trunk and head; `gestures` poses the arms."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from sapiens2_lit.synthetic.body.bones import (
 from sapiens2_lit.synthetic.body.parts import Array
 from sapiens2_lit.synthetic.body.physique import Physique
 
-_SOLE_HEIGHT = 0.06  # of the height: ankles above the floor, shoes included, as far as balance is concerned
+_SOLE_HEIGHT = 0.06  # of the height: ankles above the floor, with shoes, as used for balance
 
 
 @dataclass
@@ -27,10 +27,10 @@ class Poser:
     """Poses one body, joint by joint.
 
     Attributes:
-        rng: what it draws from.
-        body: whose lengths count.
-        rest: (4, 4) of each joint in its parent's frame, said for the left side.
-        angles: what has been posed so far, in degrees.
+        rng: source of all choices.
+        body: gives the lengths.
+        rest: (4, 4) of each joint in its parent's frame, given for the left side.
+        angles: the angles posed so far, in degrees.
         grips: of the hands, by side.
     """
 
@@ -41,31 +41,33 @@ class Poser:
     grips: dict[str, str] = field(default_factory=lambda: dict.fromkeys(SIDES, "relaxed"))
 
     def between(self, low: float, high: float) -> float:
+        """Draw a number uniformly between two bounds."""
         return float(self.rng.uniform(low, high))
 
     def set(self, joint: str, *ranges: tuple[float, float]) -> None:
-        """Each angle of a joint from its own range, kept within the joint's limits."""
+        """Draw each angle of a joint from its range, and clip it to the joint's limits."""
         limits = BODY[joint].limits
         self.angles[joint] = tuple(
             min(max(self.between(*r), low), high) for r, (low, high) in zip(ranges, limits, strict=True)
         )
 
     def coin(self) -> tuple[str, str]:
-        """The two sides in any order."""
+        """Return the two sides in random order."""
         return ("left", "right") if self.rng.random() < 0.5 else ("right", "left")
 
     def frames(self) -> dict[str, Array]:
+        """Return the frame (4, 4) of each joint in the present pose."""
         return forward(self.rest, self.angles)
 
     def plant(self, side: str, ankle: Array, *, out: float, lift: float = 0.0, knee: float = 0.15) -> None:
-        """A leg by its ankle's place.
+        """Pose a leg by the place of its ankle.
 
         Args:
             side: which leg.
-            ankle: (3,) from the pelvis along the person's axes, in metres.
-            out: degrees by which the foot turns outwards.
+            ankle: (3,) from the pelvis along the person's axes, in meters.
+            out: degrees by which the foot turns outward.
             lift: degrees by which the heel is lifted; negative for lifted toes.
-            knee: how far outwards the knee points, for one forwards.
+            knee: outward part of the knee's direction, relative to a forward part of 1.
         """
         pelvis = rotation(BODY["pelvis"], self.angles.get("pelvis", (0.0, 0.0, 0.0)))
         if side == "right":
@@ -84,7 +86,10 @@ class Poser:
         self.angles[f"{side}_toes"] = (float(np.clip(lift, 0.0, 55.0)),)
 
     def reachable(self, ankles: dict[str, Array]) -> float:
-        """How high the pelvis can be above ankles (3,) on the floor, x and z from the pelvis; y is ignored."""
+        """Return the greatest height of the pelvis above ankles (3,) on the floor.
+
+        The ankles are x and z from the pelvis; y is ignored.
+        """
         pelvis = rotation(BODY["pelvis"], self.angles.get("pelvis", (0.0, 0.0, 0.0)))
         leg = 0.997 * (self.body.thigh + self.body.shank)
         heights = []
@@ -96,9 +101,9 @@ class Poser:
         return float(min(heights))
 
     def stand_on(self, ankles: dict[str, Array], drop: float = 0.0, **settings: tuple[float, float]) -> None:
-        """Both legs on ankles whose y is above the floor, the pelvis as high as they allow, less `drop` metres.
+        """Put both legs on ankles whose y is above the floor, with the pelvis as high as possible, less `drop` meters.
 
-        `settings` are those of `plant`, as ranges.
+        `settings` are ranges of the arguments of `plant`.
         """
         height = self.reachable(ankles) - drop
         for side, ankle in ankles.items():
@@ -106,18 +111,18 @@ class Poser:
             self.plant(side, ankle - (0.0, height, 0.0), **{"out": self.between(2, 18), **drawn})
 
     def spine(self, bend: tuple[float, float], lean: float, twist: float) -> None:
-        """Bends the trunk by `bend` degrees in all, shared by its two joints, and turns the head freely."""
+        """Bend the trunk by `bend` degrees in all, shared by its two joints, and turn the head freely."""
         whole, sideways, turned = self.between(*bend), self.between(-lean, lean), self.between(-twist, twist)
         for joint, share in (("lumbar", 0.5), ("thorax", 0.5)):
             self.set(joint, *((v * share - 1, v * share + 1) for v in (whole, sideways, turned)))
-        up = -0.45 * whole + self.between(-6, 10)  # the eyes stay ahead
+        up = -0.45 * whole + self.between(-6, 10)  # the eyes still look ahead
         self.set("neck", (0.5 * up, 0.5 * up + 4), (-5, 5), (-12, 12))
         nod = self.rng.normal(0.5 * up + 3, 6)
         self.set("skull", (nod, nod), (-8, 8), (-30, 30) if self.rng.random() < 0.4 else (-10, 10))
 
 
 def standing(p: Poser) -> None:
-    """On both legs, or with the weight on one, its hip higher and the other leg relaxed."""
+    """Stand on both legs, or with the weight on one, its hip higher and the other leg relaxed."""
     h = p.body.height
     bearing, free = p.coin()
     sign = 1.0 if bearing == "left" else -1.0
@@ -137,14 +142,14 @@ def standing(p: Poser) -> None:
 
 
 def _counter_lean(p: Poser, roll: float) -> None:
-    """The spine takes back what the pelvis rolls."""
+    """Let the spine compensate for the roll of the pelvis."""
     for joint, share in (("lumbar", 0.6), ("thorax", 0.5)):
         bend, side, twist = p.angles[joint]
         p.angles[joint] = (bend, float(np.clip(side - share * roll, -20, 20)), twist)
 
 
 def walking(p: Poser) -> None:
-    """A step: heel down in front and toes leaving behind, or one leg swinging past the other."""
+    """Take a step: heel down in front and toes leaving behind, or one leg swinging past the other."""
     h = p.body.height
     ahead, behind = p.coin()
     sign = 1.0 if ahead == "left" else -1.0
@@ -171,7 +176,7 @@ def walking(p: Poser) -> None:
 
 
 def running(p: Poser) -> None:
-    """One knee up in front, the other leg pushing off behind."""
+    """Run: one knee up in front, the other leg pushing off behind."""
     ahead, behind = p.coin()
     sign = 1.0 if ahead == "left" else -1.0
     p.angles["pelvis"] = (-sign * p.between(2, 10), p.between(6, 14), 0.0)
@@ -186,7 +191,7 @@ def running(p: Poser) -> None:
 
 
 def sitting(p: Poser) -> None:
-    """On something that is not drawn, thighs about level, shanks down or stretched."""
+    """Sit on something that is not drawn, with level thighs and shanks down or stretched."""
     h, thigh = p.body.height, p.body.thigh
     p.angles["pelvis"] = (p.between(-8, 8), p.between(-12, 14), p.between(-2, 2))
     spread = p.between(0.03, 0.12) * h
@@ -202,7 +207,7 @@ def sitting(p: Poser) -> None:
 
 
 def crouching(p: Poser) -> None:
-    """Deep on both legs, the trunk leaning forward for balance."""
+    """Crouch on both legs, with the trunk leaning forward for balance."""
     h = p.body.height
     depth = p.between(0.10, 0.36) * h
     lean = 10 + 45 * depth / (0.36 * h)
@@ -217,7 +222,7 @@ def crouching(p: Poser) -> None:
 
 
 def bending(p: Poser) -> None:
-    """On nearly straight legs, the trunk bent forwards."""
+    """Bend the trunk forward on nearly straight legs."""
     h = p.body.height
     p.angles["pelvis"] = (p.between(-8, 8), p.between(15, 45), 0.0)
     ankles = {

@@ -1,7 +1,7 @@
-"""Puts parts and landmarks onto posed bones, and paints them as the body looked in the rest pose.
+"""Put parts and landmarks on posed bones, with paints in the coordinates of the rest pose.
 
-Paints of body and clothes see points in metres in the rest pose, the origin between the hips: stripes go on from the
-trunk to the sleeves, and a hem is a height. Positions are said for the left side and mirrored on the right.
+Paints of body and clothes get points in meters in the rest pose, with the origin between the hips: so stripes continue
+from the trunk to the sleeves, and a hem is a height. Positions are given for the left side and mirrored on the right.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ class Sculptor:
 
     Args:
         bones: (4, 4) of each joint in the person's frame.
-        rest: (4, 4) of each joint in its parent's frame, said for the left side.
+        rest: (4, 4) of each joint in its parent's frame, given for the left side.
     """
 
     def __init__(self, bones: Mapping[str, Array], rest: Mapping[str, Array]) -> None:
@@ -42,16 +42,17 @@ class Sculptor:
         stretch: tuple[float, float] = (1.0, 1.0),
         flat: float = 1.0,
     ) -> None:
-        """A rounded cone in a bone's frame.
+        """Add a rounded cone in a bone's frame.
 
         Args:
             bone: the joint that carries it.
-            start, end: of its axis, in metres from the joint.
+            start: one end of its axis, in meters from the joint.
+            end: the other end of its axis.
             radii: at its ends, across `front`.
             paint: of points in the rest pose.
-            front: the own z axis is as near to it as the axis allows.
+            front: direction to which the cone's z axis is as close as its axis allows.
             stretch: factors on the radii to the side and to the `front`.
-            flat: height of the round ends over their radius; below 1 for hems and cuffs.
+            flat: height of the round ends relative to their radius; below 1 for hems and cuffs.
         """
         side = -1.0 if bone.startswith("right_") else 1.0
         (ax, ay, az), (bx, by, bz), (fx, fy, fz) = start, end, front
@@ -78,44 +79,45 @@ class Sculptor:
     def ellipsoid(
         self, bone: str, center: Triple, semi_axes: Triple, paint: Paint, *, rotation: Array | None = None
     ) -> None:
-        """An ellipsoid in a bone's frame, with `semi_axes` along the columns of `rotation` (3, 3)."""
+        """Add an ellipsoid in a bone's frame, with `semi_axes` along the columns of `rotation` (3, 3)."""
         (x, y, z), (a, b, c) = center, semi_axes
         local = np.array(((a, 0.0, 0.0, x), (0.0, b, 0.0, y), (0.0, 0.0, c, z), (0.0, 0.0, 0.0, 1.0)))
         if rotation is not None:
             local[:3, :3] = rotation * np.asarray(semi_axes)
         if bone.startswith("right_"):
             local[0] *= -1.0
-            local[:, 0] *= -1.0  # a mirrored ellipsoid without mirroring its frame
+            local[:, 0] *= -1.0  # mirrors the ellipsoid without mirroring its frame
         self._add(bone, local, 0.0, (1.0, 1.0), paint)
 
     def mark(self, name: str, bone: str, position: Triple, depth: float, labels: Iterable[int]) -> None:
-        """A landmark in a bone's frame; `depth` and `labels` as in `Landmark`."""
+        """Add a landmark in a bone's frame; `depth` and `labels` as in `Landmark`."""
         self.landmarks[name] = Landmark(self.point(bone, position), depth, frozenset(map(int, labels)))
 
     def point(self, bone: str, position: Triple) -> Array:
-        """(3,) in the person's frame of a position in a bone's frame."""
+        """Return the place (3,) in the person's frame of a position in a bone's frame."""
         frame = self.bones[bone]
         x, y, z = position
         return frame[:3, :3] @ (-x if bone.startswith("right_") else x, y, z) + frame[:3, 3]
 
     def local(self, bone: str, point: Array) -> Triple:
-        """The position in a bone's frame of a point (3,) of the person; the inverse of `point`."""
+        """Return the position in a bone's frame of a point (3,) of the person; the inverse of `point`."""
         frame = self.bones[bone]
         x, y, z = frame[:3, :3].T @ (point - frame[:3, 3])
         return float(-x if bone.startswith("right_") else x), float(y), float(z)
 
     def rest_height(self, bone: str) -> float:
-        """How high above the hips a joint is in the rest pose, in metres."""
+        """Return the height of a joint above the hips in the rest pose, in meters."""
         return float(self._origins[bone][1])
 
     def lower(self, by: float) -> None:
-        """Moves everything down, bones included, in metres."""
+        """Move everything down by some meters, with the bones."""
         for frame in (*self.bones.values(), *(part.frame for part in self.parts)):
             frame[1, 3] -= by
         for landmark in self.landmarks.values():
             landmark.position[1] -= by
 
     def person(self) -> Person:
+        """Return the person with all parts and landmarks added so far."""
         return Person(self.parts, self.landmarks)
 
     def _add(self, bone: str, local: Array, length: float, radii: tuple[float, float], paint: Paint) -> None:
@@ -125,12 +127,12 @@ class Sculptor:
 
 
 def sided(side: str, name: str) -> BodyClass:
-    """The class of a limb of one side, such as sided("left", "FOOT")."""
+    """Return the class of a limb of one side, such as the left foot for "left" and "FOOT"."""
     return BodyClass[f"{side.upper()}_{name}"]
 
 
 def _rest_origins(rest: Mapping[str, Array]) -> dict[str, Array]:
-    """Where each joint is in the rest pose, from between the hips; (3,) in metres."""
+    """Return the place (3,) of each joint in the rest pose, from between the hips, in meters."""
     origins: dict[str, Array] = {}
     for name, joint in JOINTS.items():
         offset = rest[name][:3, 3]

@@ -1,4 +1,4 @@
-"""Colors and simple textures of cloth and skin, as functions of points in metres."""
+"""Colors and simple textures of cloth and skin, as functions of points in meters."""
 
 from collections.abc import Callable
 from colorsys import hsv_to_rgb
@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from sapiens2_lit.synthetic.body.parts import Array, Paint, Painted
 
-# Points (N, 3) in metres -> sRGB colors (N, 3) in 0..1.
+# Points (N, 3) in meters -> sRGB colors (N, 3) in 0..1.
 Texture = Callable[[Array], Array]
-# Points (N, 3) in metres -> which of them (N,).
+# Points (N, 3) in meters -> which of them (N,).
 Where = Callable[[Array], npt.NDArray[np.bool_]]
 
 # From very light to very dark, as sRGB in 0..1.
@@ -31,7 +31,7 @@ _SKIN_TONES = np.array(
 
 
 def sample_skin(rng: np.random.Generator) -> Array:
-    """An sRGB skin tone (3,), evenly from very light to very dark."""
+    """Return an sRGB skin tone (3,), uniformly from very light to very dark."""
     place = rng.uniform(0, len(_SKIN_TONES) - 1)
     below = int(place)
     tone = _SKIN_TONES[below] + (place - below) * (_SKIN_TONES[below + 1] - _SKIN_TONES[below])
@@ -39,7 +39,7 @@ def sample_skin(rng: np.random.Generator) -> Array:
 
 
 def sample_color(rng: np.random.Generator) -> Array:
-    """An sRGB color (3,) as clothes have: dark, light, muted or, less often, saturated."""
+    """Return an sRGB color (3,) for clothes: dark, light, muted or, less often, saturated."""
     kind, hue = rng.random(), rng.random()
     if kind < 0.28:
         return _from_hsv(hue, rng.uniform(0.0, 0.45), rng.uniform(0.08, 0.28))
@@ -51,7 +51,7 @@ def sample_color(rng: np.random.Generator) -> Array:
 
 
 def sample_denim(rng: np.random.Generator) -> Array:
-    """An sRGB color (3,) of jeans and plain trousers: blues, black, grey, beige."""
+    """Return an sRGB color (3,) for jeans and plain trousers: blues, black, gray, beige."""
     if rng.random() < 0.5:
         return _from_hsv(rng.uniform(0.58, 0.64), rng.uniform(0.35, 0.65), rng.uniform(0.22, 0.62))
     if rng.random() < 0.6:
@@ -64,13 +64,13 @@ def _from_hsv(hue: float, saturation: float, value: float) -> Array:
 
 
 def mottled(color: Array, amount: float, size: float, phase: Array) -> Texture:
-    """Gentle lighter and darker patches: a sum of three waves.
+    """Return soft lighter and darker patches: a sum of three waves.
 
     Args:
         color: sRGB (3,).
         amount: of the lightness, about 0.02 to 0.1.
-        size: of a patch in metres.
-        phase: (3, 3), direction and offset of the waves, of order 1.
+        size: of a patch in meters.
+        phase: (3, 3), direction and offset of the waves, about 1.
     """
     waves = phase[:, :3] * (2 * np.pi / size)
     offsets = phase.sum(axis=1) * 7
@@ -83,7 +83,13 @@ def mottled(color: Array, amount: float, size: float, phase: Array) -> Texture:
 
 
 def pattern(base: Texture, other: Texture, where: Where) -> Texture:
-    """`other` where it applies, else `base`."""
+    """Return `other` at some points and `base` at the rest.
+
+    Args:
+        base: texture outside.
+        other: texture inside.
+        where: tells the points of `other`.
+    """
 
     def texture(points: Array) -> Array:
         return np.where(where(points)[:, None], other(points), base(points))
@@ -92,12 +98,12 @@ def pattern(base: Texture, other: Texture, where: Where) -> Texture:
 
 
 def unrolled(texture: Texture, axis: float, radius: float) -> Texture:
-    """A texture wound around trunk or limbs, with a seam at the back.
+    """Return a texture wound around trunk or limbs, with a seam at the back.
 
     Args:
         texture: of the flat cloth, x sideways and y up.
-        axis: how far to the side the limb's axis is in the rest pose, in metres; 0 for the trunk.
-        radius: of the limb in metres, more or less.
+        axis: distance of the limb's axis from the middle in the rest pose, in meters; 0 for the trunk.
+        radius: of the limb in meters, approximately.
     """
 
     def wound(points: Array) -> Array:
@@ -110,18 +116,24 @@ def unrolled(texture: Texture, axis: float, radius: float) -> Texture:
 
 
 def stripes(period: float, width: float, upright: bool) -> Where:
-    """Level or upright stripes; `width` is their share of the `period` in metres."""
+    """Return level or upright stripes.
+
+    Args:
+        period: in meters.
+        width: of a stripe, as a share of the period.
+        upright: whether the stripes run up and down.
+    """
     return lambda p: np.mod((p[:, 0] if upright else p[:, 1]) / period, 1.0) < width
 
 
 def checks(period: float, width: float) -> Where:
-    """A grid of lines."""
+    """Return a grid of lines."""
     level, upright = stripes(period, width, False), stripes(period, width, True)
     return lambda p: level(p) | upright(p)
 
 
 def dots(period: float, width: float) -> Where:
-    """Dots in rows that are shifted against each other; `width` is their diameter over the `period`."""
+    """Return dots in shifted rows; `width` is their diameter relative to the `period`."""
 
     def where(p: Array) -> npt.NDArray[np.bool_]:
         v = p[:, 1] / period
@@ -132,7 +144,13 @@ def dots(period: float, width: float) -> Where:
 
 
 def sample_cloth(rng: np.random.Generator, color: Array, patterned: float = 0.45) -> Texture:
-    """A cloth of that color: plain and mottled or, with the probability `patterned`, with a pattern."""
+    """Return a cloth of a color: plain and mottled, or with a pattern.
+
+    Args:
+        rng: source of the choices.
+        color: sRGB (3,).
+        patterned: probability of a pattern.
+    """
     phase = rng.normal(0, 1, (3, 3))
     base = mottled(color, rng.uniform(0.02, 0.10), rng.uniform(0.10, 0.4), phase)
     if rng.random() >= patterned:
@@ -154,12 +172,12 @@ def sample_cloth(rng: np.random.Generator, color: Array, patterned: float = 0.45
 
 
 def sample_skin_texture(rng: np.random.Generator, tone: Array) -> Texture:
-    """Skin of one tone (3,), slightly uneven."""
+    """Return slightly uneven skin of one tone (3,)."""
     return mottled(tone, 0.035, float(rng.uniform(0.08, 0.15)), rng.normal(0, 1, (3, 3)))
 
 
 def painted(texture: Texture, label: int) -> Paint:
-    """A texture of one class."""
+    """Return a texture of one class."""
 
     def paint(points: Array) -> Painted:
         return texture(points), np.full(len(points), label, dtype=np.uint8)
@@ -168,7 +186,7 @@ def painted(texture: Texture, label: int) -> Paint:
 
 
 def layered(base: Paint, *layers: tuple[Where, Paint]) -> Paint:
-    """Paints over each other; later ones lie on top of earlier ones."""
+    """Return paints on top of each other; later ones cover earlier ones."""
 
     def paint(points: Array) -> Painted:
         color, label = base(points)
@@ -182,10 +200,10 @@ def layered(base: Paint, *layers: tuple[Where, Paint]) -> Paint:
 
 
 def above(height: float) -> Where:
-    """Points higher than `height` metres above the hips."""
+    """Return the points higher than `height` meters above the hips."""
     return lambda p: p[:, 1] > height
 
 
 def between(low: float, high: float) -> Where:
-    """Points between two heights in metres above the hips."""
+    """Return the points between two heights in meters above the hips."""
     return lambda p: (p[:, 1] > low) & (p[:, 1] < high)

@@ -1,4 +1,4 @@
-"""Pelvis, belly, chest, shoulders and neck, with what is worn on them."""
+"""Pelvis, belly, chest, shoulders and neck, with the clothes on them."""
 
 from sapiens2_lit.synthetic.body.bones import SIDES
 from sapiens2_lit.synthetic.body.clothes import Outfit
@@ -11,7 +11,13 @@ _HIPS = {BodyClass.TORSO, BodyClass.UPPER_CLOTHING, BodyClass.LOWER_CLOTHING, Bo
 
 
 def add_trunk(sculptor: Sculptor, body: Physique, outfit: Outfit) -> None:
-    """Everything between hips and neck."""
+    """Add everything between hips and neck.
+
+    Args:
+        sculptor: collects the parts.
+        body: gives the size.
+        outfit: gives clothes and paints.
+    """
     h, t, paint = body.height, body.trunk, outfit.trunk
     girth, ease = body.girth, outfit.upper_ease
     hips = ease + max(0.0, outfit.lower_ease - 0.008)
@@ -47,7 +53,7 @@ def add_trunk(sculptor: Sculptor, body: Physique, outfit: Outfit) -> None:
 
 
 def _add_half(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> None:
-    """One side's shoulder, breast, trapezius and buttock, and the landmarks of shoulder and hip."""
+    """Add one side's shoulder, breast, trapezius and buttock, and the landmarks of shoulder and hip."""
     h, t, paint = body.height, body.trunk, outfit.trunk
     girth, ease = body.girth, outfit.upper_ease
     shoulder = body.limb(0.0305) + ease
@@ -106,7 +112,7 @@ def _add_half(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str) -> 
 
 
 def _add_buttock(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str, loose: float) -> None:
-    """A buttock, carried by the pelvis as its half of it."""
+    """Add a buttock to one half of the pelvis."""
     h, girth = body.height, body.girth
     sign = 1.0 if side == "left" else -1.0
     round_ = 0.038 + 0.006 * body.feminine
@@ -119,7 +125,13 @@ def _add_buttock(sculptor: Sculptor, body: Physique, outfit: Outfit, side: str, 
 
 
 def add_neck(sculptor: Sculptor, body: Physique, outfit: Outfit) -> None:
-    """The neck up to the skull's pivot, a collar or a scarf, and the neck's landmark."""
+    """Add the neck up to the skull's pivot, a collar or a scarf, a backpack, and the neck's landmark.
+
+    Args:
+        sculptor: collects the parts.
+        body: gives the size.
+        outfit: gives clothes and paints.
+    """
     h, t = body.height, body.trunk
     radius = body.limb(0.0335) * (1 - 0.12 * body.feminine + 0.10 * body.muscle)
     top = sculptor.local("neck", sculptor.point("skull", (0.0, -0.004 * h, -0.004 * h)))
@@ -155,12 +167,18 @@ def add_neck(sculptor: Sculptor, body: Physique, outfit: Outfit) -> None:
 
 
 def add_skirt(sculptor: Sculptor, body: Physique, outfit: Outfit) -> None:
-    """A skirt over both thighs: a cone along each and one between them."""
+    """Add a skirt over both thighs: a cone along each and one between them.
+
+    Args:
+        sculptor: collects the parts.
+        body: gives the size.
+        outfit: gives the skirt's length and paint; without a skirt nothing is added.
+    """
     if not outfit.skirt:
         return
     h = body.height
     hems = []
-    bent = any(_knee_bend(sculptor, side) > 0.5 for side in SIDES)  # a long one slides up
+    bent = any(_knee_bend(sculptor, side) > 0.5 for side in SIDES)  # a long skirt slides up
     for side in SIDES:
         sign = 1.0 if side == "left" else -1.0
         length = min(outfit.skirt, 0.9) if bent else outfit.skirt
@@ -189,5 +207,5 @@ def add_skirt(sculptor: Sculptor, body: Physique, outfit: Outfit) -> None:
 
 
 def _knee_bend(sculptor: Sculptor, side: str) -> float:
-    """1 minus the cosine of a knee's flexion."""
+    """Return 1 minus the cosine of a knee's flexion."""
     return 1.0 - float(sculptor.bones[f"{side}_hip"][:3, 1] @ sculptor.bones[f"{side}_knee"][:3, 1])

@@ -1,1 +1,1 @@
-"""Datasets of synthetic people: generated, written, previewed."""
+"""Datasets of synthetic people: generate, write and preview them."""

@@ -1,4 +1,4 @@
-"""The 29 classes of Sapiens2's body-part segmentation, by the names that this package uses."""
+"""The 29 classes of Sapiens2's body-part segmentation, by their names in this package."""
 
 from enum import IntEnum
 

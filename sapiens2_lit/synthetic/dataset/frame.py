@@ -1,13 +1,13 @@
-"""What the generator makes of one scene: an image and every label of it."""
+"""The result of generating one scene: an image and all its labels."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-FIELDS_OF_VIEW = (18.0, 75.0)  # degrees: the least and the greatest vertical one, unless told otherwise
+FIELDS_OF_VIEW = (18.0, 75.0)  # degrees: the default least and greatest vertical field of view
 ANGLES = (1, 150)  # degrees that a field of view may have
-MOST_PEOPLE = 20  # in a picture; `Frame.instance` has room for 255, time and memory for fewer
+MOST_PEOPLE = 20  # in a picture; `Frame.instance` has room for 255, but time and memory for fewer
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,21 @@ class PersonLabels:
 
 @dataclass(frozen=True)
 class Frame:
-    """An image (H, W) of people with exact labels; the camera frame is x right, y down, z forward, in metres.
+    """An image (H, W) of people with exact labels; the camera frame is x right, y down, z forward, in meters.
 
     Attributes:
         image: (H, W, 3) uint8 sRGB.
         segmentation: (H, W) uint8, one of the 29 classes, 0 background.
         instance: (H, W) uint8, 0 background, then the people by number.
-        normal: (H, W, 3) float32 unit vectors towards the camera; 0 where not `valid`.
-        pointmap: (H, W, 3) float32 metres; 0 where not `valid`.
-        depth: (H, W) float32 metres, the point map's z.
+        normal: (H, W, 3) float32 unit vectors toward the camera; 0 where not `valid`.
+        pointmap: (H, W, 3) float32 meters; 0 where not `valid`.
+        depth: (H, W) float32 meters, the point map's z.
         albedo: (H, W, 3) float32 sRGB in 0..1; 0 where not `valid`.
         alpha: (H, W) float32, the people's share of each pixel; at least 0.5 exactly where `valid`.
         foreground: (H, W, 3) float32 sRGB in 0..1, premultiplied: image = foreground + (1 - alpha) background.
-        valid: (H, W) bool: a person is seen at the pixel's centre.
-        intrinsics: (3, 3) float64; pixel centres are integers.
-        people: those of whom at least one pixel is seen.
+        valid: (H, W) bool: a person is visible at the pixel's center.
+        intrinsics: (3, 3) float64; pixel centers are integers.
+        people: the people with at least one visible pixel.
     """
 
     image: npt.NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""Images of synthetic people by seed and index."""
+"""Generate images of synthetic people by seed and index."""
 
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.synthetic.dataset.frame import ANGLES, FIELDS_OF_VIEW, MOST_PEOPLE, Frame
@@ -13,17 +13,17 @@ def generate(
     people: tuple[int, int] = (1, 1),
     field_of_view: tuple[float, float] = FIELDS_OF_VIEW,
 ) -> Frame:
-    """One image with all its labels, the same for the same arguments.
+    """Generate one image with all its labels; the same arguments give the same image.
 
     Args:
         seed: of the dataset, 0 or more.
         index: of the image, 0 or more.
         size: (height, width) in pixels.
-        people: least and greatest number of people, 20 at most; the first one is framed.
-        field_of_view: least and greatest vertical one of the camera, in degrees.
+        people: least and greatest number of people, 20 at most; the camera frames the first one.
+        field_of_view: least and greatest vertical field of view of the camera, in degrees.
 
     Raises:
-        SettingError: an argument out of its range.
+        SettingError: an argument is out of its range.
     """
     if seed < 0 or index < 0:
         raise SettingError(f"seed {seed}, index {index}: expected 0 or more")

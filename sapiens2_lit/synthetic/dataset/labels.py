@@ -14,19 +14,19 @@ from sapiens2_lit.vocabularies import load_skeleton
 from sapiens2_lit.vocabularies.skeleton_loader import SHIPPED
 
 VISIBLE, OCCLUDED = 2.0, 1.0
-NEAREST = 0.05  # metres in front of the camera; what is nearer, or behind, is not in the image
+NEAREST = 0.05  # meters in front of the camera; nearer points, and points behind it, are not in the image
 
 
 @dataclass(frozen=True)
 class Sights:
-    """What the camera sees on its way to all landmarks of all people, in order; N of them, M of which may be seen.
+    """What the camera sees on the rays to all landmarks of all people, in order; N rays, M of which may show theirs.
 
     Attributes:
         pixels: (N, 2) x and y.
-        inside: (N,) in the image.
-        hit: (M,) those whose ray meets a surface that is not too far in front of them.
-        part: (M,) the parts that they meet.
-        points: (M, 3) where, in the camera's frame.
+        inside: (N,) whether the landmark is in the image.
+        hit: (M,) landmarks whose ray meets a surface that is not too far in front of them.
+        part: (M,) the parts that the rays meet.
+        points: (M, 3) the places where they meet, in the camera's frame.
     """
 
     pixels: Array
@@ -37,7 +37,13 @@ class Sights:
 
 
 def sight(people: list[Person], quadrics: Quadrics, camera: Camera) -> Sights:
-    """Cast a ray to every landmark of people in the camera's frame."""
+    """Cast a ray to every landmark of all people.
+
+    Args:
+        people: in the camera's frame.
+        quadrics: of all their parts.
+        camera: the camera.
+    """
     landmarks = [landmark for person in people for landmark in person.landmarks.values()]
     positions = np.stack([landmark.position for landmark in landmarks])
     before = positions[:, 2] > NEAREST
@@ -47,12 +53,12 @@ def sight(people: list[Person], quadrics: Quadrics, camera: Camera) -> Sights:
     inside = before & (pixels >= -0.5).all(1) & (pixels < limit).all(1)
     depth, quadric = cast_points(quadrics, placed)
     allowed = np.array([landmark.depth for landmark in landmarks])
-    length = np.linalg.norm(placed, axis=1) / placed[:, 2]  # of a ray for each metre of depth
+    length = np.linalg.norm(placed, axis=1) / placed[:, 2]  # ray length for each meter of depth
     before_it = np.where(np.isfinite(depth), placed[:, 2] - depth, np.inf) * length
     part = quadrics.part[quadric]
     own = np.repeat(np.arange(len(people)), [len(person.landmarks) for person in people])
     owner = np.repeat(np.arange(len(people)), [len(person.parts) for person in people])
-    # A point beside its own limb's outline may have anything behind it, even another person of the right class.
+    # Beside its limb's outline, a point may have anything behind it, even another person of the right class.
     hit = np.flatnonzero(inside & (np.abs(before_it) <= allowed) & (owner[part] == own))
     points = placed[hit] * (depth[hit] / placed[hit, 2])[:, None]
     return Sights(pixels, inside, hit, part[hit], points)
@@ -64,10 +70,16 @@ def label_people(
     classes: npt.NDArray[np.uint8],
     instance: npt.NDArray[np.uint8],
 ) -> list[PersonLabels]:
-    """Labels of those of `people`, in the camera's frame, that have a pixel in `instance` (H, W).
+    """Return the labels of the people that have a pixel in the image.
 
-    A landmark is visible if the nearest surface on the way to it is of one of its classes, and not further in
-    front of it than its depth; `classes` (M,) are those of the surfaces in `sights`.
+    A landmark is visible if the nearest surface on its ray has one of its classes, and is not farther in front of it
+    than its depth.
+
+    Args:
+        people: in the camera's frame.
+        sights: from `sight`.
+        classes: (M,) of the surfaces in `sights`.
+        instance: (H, W) number of each pixel's person, from 1.
     """
     landmarks = [landmark for person in people for landmark in person.landmarks.values()]
     shown = [

@@ -1,4 +1,4 @@
-"""`dataset.json`: by which settings a folder was generated. A folder holds one dataset, never a mixture."""
+"""`dataset.json`: the settings of a generated folder. A folder holds one dataset, never a mixture."""
 
 import json
 import shlex
@@ -7,12 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sapiens2_lit.errors import DataError, SettingError
-from sapiens2_lit.synthetic.dataset.files import write_file
+from sapiens2_lit.synthetic.dataset.files import write_same
 from sapiens2_lit.synthetic.dataset.frame import ANGLES, FIELDS_OF_VIEW, MOST_PEOPLE, Frame
 from sapiens2_lit.synthetic.dataset.generate import generate
 from sapiens2_lit.synthetic.dataset.layout import TASKS, meanings
 
-GENERATOR = 1  # raised whenever a seed comes to mean other pictures
+GENERATOR = 1  # increased whenever a seed gives other pictures
 NAME = "dataset.json"
 COMMAND = "sapiens2-lit synth"
 LARGEST_SIDE = 8192
@@ -21,17 +21,17 @@ MOST_IMAGES = 1_000_000  # stems have six digits
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides every picture and label of a dataset, but how many there are.
+    """The settings that determine every picture and label of a dataset, without their number.
 
     Attributes:
         size: (height, width) in pixels.
         people: least and greatest number of people in a picture.
-        field_of_view: least and greatest vertical one of the cameras, in degrees.
+        field_of_view: least and greatest vertical field of view of the cameras, in degrees.
         seed: 0 or more.
-        tasks: for which labels are written, in the order of `TASKS`.
+        tasks: tasks whose labels are written, in the order of `TASKS`.
 
     Raises:
-        SettingError: naming the option, what was found and what was expected.
+        SettingError: an option is wrong; the message names it, what was found and what was expected.
     """
 
     size: tuple[int, int] = (512, 384)
@@ -63,11 +63,11 @@ class Settings:
         object.__setattr__(self, "tasks", tuple(task for task in TASKS if task in self.tasks))
 
     def frame(self, index: int) -> Frame:
-        """The image of that index with all its labels."""
+        """Return the image at an index with all its labels."""
         return generate(self.seed, index, self.size, self.people, self.field_of_view)
 
     def options(self) -> dict[str, str]:
-        """The settings as the options of the command that stand for them."""
+        """Return the settings as options of the command."""
         return {
             "size": f"--size {self.size[0]} {self.size[1]}",
             "people": f"--people {_one_or_both(self.people)}",
@@ -78,12 +78,18 @@ class Settings:
 
 
 def _one_or_both(bounds: tuple[float, float]) -> str:
-    """The numbers of a range as they are typed: one where they are the same."""
+    """Return the numbers of a range as they are typed: one number if they are the same."""
     return " ".join(f"{bound:g}" for bound in dict.fromkeys(bounds))
 
 
 def write_manifest(root: Path, settings: Settings, num: int) -> None:
-    """Write `dataset.json`, which says that annotations and splits list the first `num` samples."""
+    """Write `dataset.json`.
+
+    Args:
+        root: folder of the dataset.
+        settings: of the dataset.
+        num: number of samples in annotations and splits.
+    """
     content = {
         "generator": COMMAND,
         "generator_version": GENERATOR,
@@ -94,14 +100,14 @@ def write_manifest(root: Path, settings: Settings, num: int) -> None:
         "frame_meaning": "camera frame of normals and points: x right, y down, z forward",
         "folders": meanings(settings.tasks),
     }
-    write_file(root, NAME, json.dumps(content, indent=2).encode())
+    write_same(root, NAME, json.dumps(content, indent=2).encode())
 
 
 def read_manifest(root: Path) -> tuple[Settings, int] | None:
-    """Settings and number of samples of the dataset in `root`; None if `root` is not there or empty.
+    """Return settings and number of samples of the dataset in `root`; None if `root` is missing or empty.
 
     Raises:
-        SettingError: `root` holds something else, or the dataset of another generator.
+        SettingError: `root` holds something else, or a dataset of another generator.
     """
     path = root / NAME
     elsewhere = "choose a new or an empty folder"
@@ -116,13 +122,13 @@ def read_manifest(root: Path) -> tuple[Settings, int] | None:
         made_by = data["generator_version"]
         if made_by != GENERATOR:
             raise SettingError(
-                f"{path}: `generator_version` is {made_by}, this one's is {GENERATOR} and draws other people: "
+                f"{path}: `generator_version` is {made_by}, but this version has {GENERATOR} and draws other people: "
                 f"{elsewhere}"
             )
         settings = Settings(
             tuple(data["size"]),
             tuple(data["people"]),
-            tuple(data.get("field_of_view", FIELDS_OF_VIEW)),  # older ones had no choice
+            tuple(data.get("field_of_view", FIELDS_OF_VIEW)),  # older datasets had no choice
             data["seed"],
             tuple(data["tasks"]),
         )
@@ -136,9 +142,12 @@ def read_manifest(root: Path) -> tuple[Settings, int] | None:
 
 
 def check_finished(root: Path) -> None:
-    """Raise DataError where `root` is a generated dataset whose splits and annotations are still to be written.
+    """Check that a generated dataset is finished, with splits and annotations; other folders are accepted.
 
-    Training would take the images that happen to be there. A folder that holds anything else is none of our business.
+    Otherwise training would use only the images written so far.
+
+    Raises:
+        DataError: it is not finished.
     """
     path = root / NAME
     try:
@@ -151,22 +160,30 @@ def check_finished(root: Path) -> None:
     assert found is not None
     options = " ".join(found[0].options().values())
     raise DataError(
-        f"{root}: `{COMMAND}` was stopped here, or is still at work, and has written no splits. Finish it: it goes "
-        f"on where it stopped: {COMMAND} {shlex.quote(str(root))} --num NUMBER {options}"
+        f"{root}: `{COMMAND}` was stopped, or is still running, and has written no splits. To continue "
+        f"where it stopped: {COMMAND} {shlex.quote(str(root))} --num NUMBER {options}"
     )
 
 
 def check_same(root: Path, found: Settings, asked: Settings, existing: int, num: int) -> None:
-    """Refuse to go on with other settings than those of the `existing` samples, or to have fewer of them.
+    """Check that the settings are those of existing samples, and that their number does not decrease.
+
+    Args:
+        root: folder of the dataset.
+        found: settings of the existing samples.
+        asked: settings that the user asks for.
+        existing: number of existing samples.
+        num: number that the user asks for.
 
     Raises:
-        SettingError: naming `dataset.json`, the field, what was found, what was asked for, and what to do.
+        SettingError: they differ; it names `dataset.json`, the field, what was found, what was asked for, and what to
+            do.
     """
     path = root / NAME
     for field, option in found.options().items():
         if getattr(found, field) != getattr(asked, field):
             raise SettingError(
-                f"{path}: `{field}` was {option}, now {asked.options()[field]} is asked for: go on with {option}, "
+                f"{path}: `{field}` was {option}, now {asked.options()[field]} is given: continue with {option}, "
                 "or choose another folder"
             )
     if num < existing:

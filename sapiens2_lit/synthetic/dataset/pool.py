@@ -1,4 +1,4 @@
-"""Processes that do jobs, and can be ended at any moment: they share no locks, and each has a pipe of its own."""
+"""Processes that do jobs and can be ended at any moment: they share no locks, and each has its own pipe."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -15,21 +15,22 @@ from sapiens2_lit import interrupts
 from sapiens2_lit.errors import SettingError
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-ASKED_EVERY = 0.1  # s between looks at whether a signal came
-GRACE = 1.0  # s that workers have to finish a job when the others are not wanted any more
+ASKED_EVERY = 0.1  # seconds between checks whether a signal came
+GRACE = 1.0  # seconds for workers to finish a job when the others are no longer needed
 
 
 def in_processes(job: Callable[[int], None], indices: Sequence[int], workers: int) -> Iterator[int]:
-    """Do `job(index)` for all indices and give each when it is done, in any order.
+    """Do `job(index)` for all indices, and yield each index when it is done, in any order.
 
     Args:
-        job: can be pickled.
-        workers: processes of one thread each. They end with this one, however that ends.
+        job: a function that can be pickled.
+        indices: the jobs.
+        workers: number of processes with one thread each. They end with this process, however it ends.
 
     Raises:
-        Interrupted: a signal came; jobs that were begun are finished or killed.
+        Interrupted: a signal came; jobs in progress are finished or killed.
         SettingError: a worker was killed.
-        Exception: what a job raised.
+        Exception: an error of a job.
     """
     todo = iter(indices)
     with _started(job, min(workers, len(indices))) as pool:
@@ -42,7 +43,7 @@ def in_processes(job: Callable[[int], None], indices: Sequence[int], workers: in
                     done = pipe.recv()
                 except (EOFError, ConnectionError) as error:
                     raise SettingError(
-                        f"a worker was killed, perhaps for want of memory: go on with fewer than --workers {workers}"
+                        f"a worker was killed, perhaps by lack of memory: continue with fewer than --workers {workers}"
                     ) from error
                 if isinstance(done, BaseException):
                     raise done
@@ -52,9 +53,9 @@ def in_processes(job: Callable[[int], None], indices: Sequence[int], workers: in
 
 
 def _give(pipe: Connection, todo: Iterator[int]) -> bool:
-    """Send a worker its next job; whether there was one."""
+    """Send a worker its next job; return whether there was one."""
     for index in todo:
-        with suppress(OSError):  # killed: receiving says so
+        with suppress(OSError):  # killed: receiving reports it
             pipe.send(index)
         return True
     return False
@@ -62,10 +63,10 @@ def _give(pipe: Connection, todo: Iterator[int]) -> bool:
 
 @contextmanager
 def _started(job: Callable[[int], None], count: int) -> Iterator[dict[Connection, SpawnProcess]]:
-    """The workers by the pipes to them."""
+    """Yield the workers by the pipes to them."""
     pool: dict[Connection, SpawnProcess] = {}
     before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # read by numpy when a worker imports it
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # numpy reads it when a worker imports it
     try:
         for _ in range(count):
             pipe, process = _start(job)
@@ -90,7 +91,7 @@ def _start(job: Callable[[int], None]) -> tuple[Connection, SpawnProcess]:
 
 
 def _end(pool: dict[Connection, SpawnProcess]) -> None:
-    """Workers end when their pipe does: after the job that they do, or by force."""
+    """End the workers by closing their pipes: after their present job, or by force."""
     for pipe in pool:
         pipe.close()
     end = monotonic() + GRACE
@@ -107,7 +108,7 @@ def _work(job: Callable[[int], None], pipe: Connection) -> None:
         while True:
             try:
                 index = pipe.recv()
-            except (EOFError, ConnectionError):  # the parent has no more, or was killed
+            except (EOFError, ConnectionError):  # the parent has no more jobs, or was killed
                 return
             answer: Any = index
             try:

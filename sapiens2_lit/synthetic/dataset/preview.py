@@ -1,4 +1,4 @@
-"""Labels as pictures: one row a sample, the image beside everything that is known of it."""
+"""Labels as pictures: one row per sample, the image beside all its labels."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,18 @@ from sapiens2_lit.vocabularies import load_classes, load_skeleton
 
 Picture = npt.NDArray[np.uint8]
 TALLEST, WIDEST, NARROWEST = 320, 320, 96  # pixels of a view
-EMPTY = 40  # grey of what has no label
+EMPTY = 40  # gray level of pixels without label
 SQUARE = 12  # pixels of a checkerboard's side
 
 
 def preview(frames: Sequence[Frame], tasks: Sequence[str] = TASKS) -> Picture:
-    """A sheet of all `frames`, RGB uint8: each a row of its image and its labels."""
+    """Return a sheet of all `frames`, RGB uint8 (H, W, 3): one row per frame with its image and its labels."""
     rows = [views(frame, tasks) for frame in frames]
     return contact_sheet([side_by_side(list(row.values()), titles=list(row)) for row in rows], columns=1)
 
 
 def views(frame: Frame, tasks: Sequence[str] = TASKS) -> dict[str, Picture]:
-    """The image and each label of the tasks as a picture, RGB uint8 of at most 320 rows, by title."""
+    """Return the image and each label of the tasks as a picture by title, RGB uint8 with at most 320 rows."""
     found = {"image": frame.image}
     if "pose" in tasks:
         found["308 keypoints"] = keypoints_view(frame)
@@ -45,7 +45,7 @@ def views(frame: Frame, tasks: Sequence[str] = TASKS) -> dict[str, Picture]:
 
 
 def keypoints_view(frame: Frame) -> Picture:
-    """The 308 keypoints: visible ones in full, occluded ones faint."""
+    """Return the 308 keypoints: visible ones in full, occluded ones faint."""
     skeleton = load_skeleton("sociopticon308")
     every, seen = frame.image, frame.image
     for person in frame.people:
@@ -56,30 +56,30 @@ def keypoints_view(frame: Frame) -> Picture:
 
 
 def segmentation_view(frame: Frame) -> Picture:
-    """A color a class."""
+    """Return the segmentation with one color per class."""
     return on_grey(load_classes("body29").palette()[frame.segmentation], frame.valid)
 
 
 def normal_view(frame: Frame) -> Picture:
-    """The usual colors, which are those of OpenGL's axes: x right red, y up green, z to the viewer blue."""
+    """Return normals in the usual colors of OpenGL's axes: x right red, y up green, z to the viewer blue."""
     normal = frame.normal * np.array([1, -1, -1], dtype=np.float32)
     return on_grey(to_bytes((normal + 1) / 2), frame.valid)
 
 
 def depth_view(frame: Frame) -> Picture:
-    """Near is bright, by the range of depths in the picture."""
+    """Return depth in colors, bright for near, scaled to the range in the picture."""
     share = 1 - stretched(frame.depth[..., None], frame.valid)[..., 0]
     colors = cv2.applyColorMap(to_bytes(share), cv2.COLORMAP_INFERNO)
     return on_grey(np.asarray(colors[..., ::-1], dtype=np.uint8), frame.valid)
 
 
 def pointmap_view(frame: Frame) -> Picture:
-    """x, y, z as red, green, blue, each by its range in the picture."""
+    """Return x, y, z as red, green, blue, each scaled to its range in the picture."""
     return on_grey(to_bytes(stretched(frame.pointmap, frame.valid)), frame.valid)
 
 
 def foreground_view(frame: Frame) -> Picture:
-    """The people on a checkerboard."""
+    """Return the people on a checkerboard."""
     row, column = np.indices(frame.alpha.shape) // SQUARE
     board = np.where((row + column) % 2, 0.75, 0.5)[..., None]
     blended = frame.foreground + (1 - frame.alpha[..., None]) * board
@@ -87,7 +87,7 @@ def foreground_view(frame: Frame) -> Picture:
 
 
 def stretched(values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Channels (H, W, C) so that each runs from 0 to 1 where `valid`, and is 0 elsewhere."""
+    """Scale channels (H, W, C) to 0..1 over `valid` pixels; others are 0."""
     result = np.zeros_like(values)
     if valid.any():
         seen = values[valid]
@@ -97,15 +97,17 @@ def stretched(values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> 
 
 
 def to_bytes(shares: npt.NDArray[np.floating]) -> Picture:
+    """Convert numbers of any shape in 0..1 to uint8; others are clipped."""
     return np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
 
 
 def on_grey(colors: Picture, valid: npt.NDArray[np.bool_]) -> Picture:
+    """Return RGB (H, W, 3) with gray outside `valid` (H, W)."""
     return np.where(valid[..., None], colors, EMPTY).astype(np.uint8)
 
 
 def fit(view: Picture) -> Picture:
-    """The view no larger than fits a sheet, and wide enough for its title."""
+    """Return the view resized to fit a sheet, and wide enough for its title."""
     height, width = view.shape[:2]
     scale = max(min(TALLEST / height, WIDEST / width, 1.0), NARROWEST / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

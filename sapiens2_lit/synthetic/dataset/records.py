@@ -1,4 +1,4 @@
-"""From one record a sample to annotation files and splits, which never need a picture rendered again."""
+"""Build annotation files and splits from one record per sample, without rendering a picture again."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens2_lit.errors import SettingError
-from sapiens2_lit.synthetic.dataset.files import write_file
+from sapiens2_lit.synthetic.dataset.files import write_same
 from sapiens2_lit.synthetic.dataset.frame import MOST_PEOPLE, Frame
 from sapiens2_lit.synthetic.dataset.layout import SPLITS, VOCABULARIES, folders_of, split_of, stem
 from sapiens2_lit.synthetic.dataset.manifest import Settings, write_manifest
@@ -17,7 +17,7 @@ FOLDER = "records"
 
 
 def record(frame: Frame) -> bytes:
-    """What annotations say of a frame, as JSON."""
+    """Return the content of annotations for a frame, as JSON."""
     people = [
         {
             "number": person.number,
@@ -33,11 +33,12 @@ def record(frame: Frame) -> bytes:
 
 
 def record_path(index: int) -> str:
+    """Return the path of a sample's record, relative to the dataset's folder."""
     return f"{FOLDER}/{stem(index)}.json"
 
 
 def recorded(root: Path, tasks: tuple[str, ...]) -> set[int]:
-    """Indices of the samples that are whole: a record is written last, and no file of it was deleted since."""
+    """Return indices of the complete samples: they have a record, which is written last, and all their files."""
     found = _indices(root / FOLDER, ".json")
     for name, folder in folders_of(tasks).items():
         found &= _indices(root / name, folder.suffix)
@@ -45,7 +46,7 @@ def recorded(root: Path, tasks: tuple[str, ...]) -> set[int]:
 
 
 def _indices(folder: Path, suffix: str) -> set[int]:
-    """Indices of the samples that have a file in a folder; files of other names are not ours."""
+    """Return indices of the samples that have a file in a folder; files with other names are skipped."""
     if not folder.is_dir():
         return set()
     ours = re.compile(f"([0-9]{{6}}){re.escape(suffix)}")
@@ -54,7 +55,7 @@ def _indices(folder: Path, suffix: str) -> set[int]:
 
 
 def assembled(root: Path, tasks: tuple[str, ...]) -> bool:
-    """Whether annotations and splits are there, of however many samples."""
+    """Whether annotations and splits exist, for any number of samples."""
     names = [f"splits/{split}.txt" for split in SPLITS]
     if "pose" in tasks:
         names += [f"annotations/{split}{ending}.json" for split in SPLITS for ending in VOCABULARIES]
@@ -62,22 +63,34 @@ def assembled(root: Path, tasks: tuple[str, ...]) -> bool:
 
 
 def assemble(root: Path, settings: Settings, num: int) -> None:
-    """Write annotations, splits and `dataset.json` of the first `num` samples, each replaced as a whole."""
+    """Write annotations, splits and `dataset.json` of the first `num` samples, each replaced as a whole.
+
+    Args:
+        root: folder of the dataset.
+        settings: of the dataset.
+        num: number of samples.
+    """
     for split in SPLITS:
         indices = [index for index in range(num) if split_of(index) == split]
-        write_file(root, f"splits/{split}.txt", "".join(f"{stem(index)}\n" for index in indices).encode())
+        write_same(root, f"splits/{split}.txt", "".join(f"{stem(index)}\n" for index in indices).encode())
         if "pose" in settings.tasks:
             records = {index: read_record(root, index) for index in indices}
             for ending, vocabulary in VOCABULARIES.items():
                 data = json.dumps(coco_dict(records, vocabulary, settings.size))
-                write_file(root, f"annotations/{split}{ending}.json", data.encode())
+                write_same(root, f"annotations/{split}{ending}.json", data.encode())
     write_manifest(root, settings, num)
 
 
 def coco_dict(
     records: dict[int, dict[str, Any]], vocabulary: str, size: tuple[int, int]
 ) -> dict[str, list[dict[str, Any]]]:
-    """A COCO keypoint dict of some samples; an image's id is its index."""
+    """Return a COCO keypoint dict of some samples; an image's id is its index.
+
+    Args:
+        records: by index.
+        vocabulary: name of the keypoints' vocabulary.
+        size: (height, width) of the images.
+    """
     skeleton = load_skeleton(vocabulary)
     category = {
         "id": 1,
@@ -108,10 +121,10 @@ def coco_dict(
 
 
 def read_record(root: Path, index: int) -> dict[str, Any]:
-    """The record of one sample.
+    """Return the record of one sample.
 
     Raises:
-        SettingError: it is not there, or cannot be read.
+        SettingError: it does not exist, or cannot be read.
     """
     path = root / record_path(index)
     try:
@@ -123,6 +136,6 @@ def read_record(root: Path, index: int) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise SettingError(
             f"{path} cannot be read ({type(error).__name__}: {error}): delete it and run the command again, which "
-            "makes the sample anew"
+            "makes the sample again"
         ) from error
     return data

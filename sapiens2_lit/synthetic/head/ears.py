@@ -1,6 +1,6 @@
 """Ears: their shape, paint and named points.
 
-The chart of an ear is its outline as the unit disc seen from the side: u to the front, v along the ear towards its top.
+The chart of an ear is its outline as the unit disc seen from the side: u to the front, v along the ear toward its top.
 Lengths are in head heights.
 """
 
@@ -13,19 +13,19 @@ from sapiens2_lit.synthetic.body.parts import Array, Part, ellipsoid, plain
 from sapiens2_lit.synthetic.dataset.classes import BodyClass
 
 Labels = npt.NDArray[np.uint8]
-FORK = (-0.30, 0.22)  # where the antihelix parts into its two crura
+FORK = (-0.30, 0.22)  # where the antihelix divides into its two crura
 ANTITRAGUS, LOBE = (0.22, -0.42), (0.12, -0.93)
 
 
 @dataclass(frozen=True)
 class Ear:
-    """The left ear; the right one is its mirror image.
+    """The left ear; the right ear is its mirror image.
 
     Attributes:
         center: (3,) in the head frame.
         size: half its height.
-        tilt: radians that its top leans back.
-        flare: radians that its rear edge stands off the head.
+        tilt: radians by which its top leans back.
+        flare: radians by which its rear edge stands off the head.
     """
 
     center: tuple[float, float, float]
@@ -34,13 +34,13 @@ class Ear:
     flare: float
 
     def chart(self, head: Array) -> tuple[Array, Array]:
-        """u and v of points (N, 3) in the head frame."""
+        """Return u and v (N,) of points (N, 3) in the head frame."""
         z, y = head[:, 2] - self.center[2], head[:, 1] - self.center[1]
         cos, sin = np.cos(self.tilt), np.sin(self.tilt)
         return (z * cos + y * sin) / self._half_width, (y * cos - z * sin) / self.size
 
     def side_view(self, uv: Array) -> Array:
-        """(N, 2) y and z in the head frame of points (N, 2) of the chart."""
+        """Return y and z (N, 2) in the head frame of points (N, 2) of the chart."""
         u, v = uv[:, 0] * self._half_width, uv[:, 1] * self.size
         cos, sin = np.cos(self.tilt), np.sin(self.tilt)
         return np.stack([self.center[1] + v * cos + u * sin, self.center[2] + u * cos - v * sin], axis=1)
@@ -50,7 +50,7 @@ class Ear:
         return 0.54 * self.size
 
     def part(self, side: int, color: Array) -> Part:
-        """The ear of the left (side 1) or the right (-1)."""
+        """Return the left (side 1) or the right (-1) ear."""
         up = np.array([0.12 * side, np.cos(self.tilt), -np.sin(self.tilt)])
         up /= np.linalg.norm(up)
         out = np.array([side * np.cos(self.flare), 0.0, np.sin(self.flare)])
@@ -85,11 +85,11 @@ class EarPaint:
 
 
 def ear_points() -> dict[str, tuple[float, float]]:
-    """(u, v) of the ear's points by their names in sociopticon308 without `l_`, as the left ear names them.
+    """Return (u, v) of the left ear's points by their names in sociopticon308 without `l_`.
 
-    Which of the midpoints is which is documented nowhere; they are numbered as those of the face: 1 in the middle, then
-    the halves in turn from the start. The antihelix starts at the fork. The points of the inner helix are counted from
-    where the helix rises from the head, over the top, to the lobe.
+    The order of the midpoints is not documented; here they are numbered like those of the face: 1 in the middle, then
+    the halves in turn from the start. The antihelix starts at the fork. The points of the inner helix begin where the
+    helix rises from the head, and go over the top to the lobe.
     """
     antihelix = _arc([FORK, (-0.42, -0.12), ANTITRAGUS], (0.0, 0.25, 0.5, 0.75, 1.0))
     helix = np.radians(np.linspace(62, 232, 8))
@@ -116,7 +116,7 @@ def ear_points() -> dict[str, tuple[float, float]]:
         "start_point_of_crus_of_helix": (0.30, 0.06),
         "deepest_point_of_concha": (0.12, -0.10),
         "tip_of_ear_lobe": LOBE,
-        # 22 and 15 count this list from 1: the tip of the lobe and point 7 of the inner helix
+        # 22 and 15 are counted from 1 in this list: the tip of the lobe and point 7 of the inner helix
         "midpoint_between_22_15": ((LOBE[0] + last[0]) / 2, (LOBE[1] + last[1]) / 2),
         "bottom_connecting_point_of_ear_lobe": (0.50, -0.76),
         "top_connecting_point_of_helix": (0.60, 0.62),
@@ -124,7 +124,7 @@ def ear_points() -> dict[str, tuple[float, float]]:
 
 
 def _arc(ends: list[tuple[float, float]], at: tuple[float, ...]) -> list[tuple[float, float]]:
-    """Points of the parabola through three points at t = 0, 0.5 and 1."""
+    """Return points of the parabola through three points at t = 0, 0.5 and 1."""
     first, middle, last = (np.array(end) for end in ends)
     points = [first * (1 - t) * (1 - 2 * t) + middle * 4 * t * (1 - t) + last * t * (2 * t - 1) for t in at]
     return [(float(point[0]), float(point[1])) for point in points]

@@ -7,7 +7,7 @@ from sapiens2_lit.synthetic.dataset.classes import BodyClass
 from sapiens2_lit.synthetic.head.ears import Ear
 from sapiens2_lit.synthetic.head.face import Face
 
-RODS = 10  # a rim
+RODS = 10  # rods per rim
 _COLORS = np.array(
     [
         (0.08, 0.08, 0.09),
@@ -21,11 +21,17 @@ _COLORS = np.array(
 
 
 def sample_glasses(rng: np.random.Generator, face: Face, ear: Ear) -> list[Part]:
-    """Glasses before `face`, hung on both ears: round, or nearer to rectangles."""
+    """Return glasses before a face, hung on both ears: round, or more rectangular.
+
+    Args:
+        rng: source of the choices.
+        face: gives the place of the eyes.
+        ear: the left ear.
+    """
     paint = plain(_COLORS[rng.integers(len(_COLORS))], BodyClass.EYEGLASS)
     rod = rng.uniform(0.007, 0.014)
     wide, high = rng.uniform(0.100, 0.115), rng.uniform(0.070, 0.098)
-    power = rng.uniform(0.55, 1.0)  # of the superellipse: 1 is an ellipse
+    power = rng.uniform(0.55, 1.0)  # exponent of the superellipse: 1 is an ellipse
     eye = 0.5 * (face.eyes[0].x + face.eyes[1].x)
     level = 0.5 * (face.eyes[0].y + face.eyes[1].y) - 0.012
     angle = 2 * np.pi * (np.arange(RODS) + 0.5) / RODS
@@ -48,5 +54,5 @@ def sample_glasses(rng: np.random.Generator, face: Face, ear: Ear) -> list[Part]
 
 
 def _distance(x: Array) -> Array:
-    """z of the frame's plane, bent around the face."""
+    """Return z of the frame's plane, which bends around the face."""
     return np.asarray(0.485 - 0.9 * np.maximum(x - 0.05, 0) ** 2)

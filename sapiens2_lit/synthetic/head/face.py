@@ -1,9 +1,9 @@
-"""The features of a face as curves in its frontal chart, shared by what is painted and by what is labelled.
+"""The features of a face as curves in its frontal chart, used by paint and labels.
 
-Lengths are in head heights (chin to crown). The chart is the head frame seen from the front: x to the person's left,
-y up, 0 at the head's pivot. A paired feature is written once, in X = x for the left and X = -x for the right, so
-that X grows away from the nose. The curves of a feature are functions of s, which runs over -1..1 from its inner (or,
-for the mouth, its right) to its outer end.
+Lengths are in head heights (chin to crown). The chart is the head frame seen from the front: x to the person's left, y
+up, 0 at the head's pivot. A paired feature is given once, in X = x for the left and X = -x for the right, so that X
+increases away from the nose. The curves of a feature are functions of s in -1..1 from its inner (or, for the mouth, its
+right) to its outer end.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sapiens2_lit.synthetic.body.parts import Array
 
-LASH_WIDTH = 1.1  # the lash lines are wider than the opening, and outside of it
+LASH_WIDTH = 1.1  # the lash lines are wider than the opening, and outside it
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Eye:
     Attributes:
         x, y: middle of the opening when open.
         half_width: of the opening.
-        upper, lower: how far the lids are from the line between the corners at s = 0, when open.
-        cant: how much higher the outer corner is than the middle.
+        upper, lower: distance of the lids from the line between the corners at s = 0, when open.
+        cant: height of the outer corner above the middle.
         openness: 0 closed to 1 open.
         lash: width of the upper lid's margin, which carries the lashes.
         crease: distance of the upper lid's crease from the lid's edge, when open.
-        gaze: (2,) the iris's centre from the middle.
+        gaze: (2,) offset of the iris's center from the middle.
         iris, pupil: radii.
     """
 
@@ -46,7 +46,7 @@ class Eye:
     pupil: float
 
     def across(self, s: Array) -> Array:
-        """X at s."""
+        """Return X at s."""
         return self.x + self.half_width * s
 
     def _corners(self, s: Array) -> Array:
@@ -58,27 +58,27 @@ class Eye:
         return self._corners(s) + round_ * (closed + self.openness * (height - closed))
 
     def upper_lid(self, s: Array) -> Array:
-        """y of the upper lid's edge, where the eyeball begins."""
+        """Return y of the upper lid's edge, where the eyeball begins."""
         return self._lid(s, self.upper)
 
     def lower_lid(self, s: Array) -> Array:
-        """y of the lower lid's edge."""
+        """Return y of the lower lid's edge."""
         return self._lid(s, -self.lower)
 
     def lash_across(self, s: Array) -> Array:
-        """X of the lash lines at their own s."""
+        """Return X of the lash lines at their s."""
         return self.x + LASH_WIDTH * self.half_width * s
 
     def upper_lash(self, s: Array) -> Array:
-        """y of the upper lash line: the outer side of the lid's margin."""
+        """Return y of the upper lash line: the outer side of the lid's margin."""
         return self._lid(s, self.upper) + self.lash * (1 - 0.7 * s**2)
 
     def lower_lash(self, s: Array) -> Array:
-        """y of the lower lash line."""
+        """Return y of the lower lash line."""
         return self._lid(s, -self.lower) - 0.6 * self.lash * (1 - 0.7 * s**2)
 
     def upper_crease(self, s: Array) -> Array:
-        """y of the upper lid's crease, which stays where it is when the eye closes."""
+        """Return y of the upper lid's crease, which does not move when the eye closes."""
         return self._corners(s) + (self.upper + self.crease) * (1 - s**2) + 0.7 * self.crease * s**2
 
     @property
@@ -87,14 +87,14 @@ class Eye:
         return self.x + self.gaze[0], self.y + 0.25 * (self.upper - self.lower) + self.gaze[1]
 
     def shows(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
-        """Whether (X, y) lies between the lids."""
+        """Whether (X, y), arrays of the same shape, lies between the lids."""
         s = (x - self.x) / self.half_width
         return (np.abs(s) < 1) & (y < self.upper_lid(s)) & (y > self.lower_lid(s))
 
 
 @dataclass(frozen=True)
 class Brow:
-    """An eyebrow from `inner` to `outer`, (X, y) each, `arch` above the line between, `thickness` when full."""
+    """An eyebrow from `inner` to `outer`, (X, y) each, `arch` above the line between them, `thickness` at full."""
 
     inner: tuple[float, float]
     outer: tuple[float, float]
@@ -102,7 +102,7 @@ class Brow:
     thickness: float
 
     def across(self, s: Array) -> Array:
-        """X at s."""
+        """Return X at s."""
         return self.inner[0] + 0.5 * (s + 1) * (self.outer[0] - self.inner[0])
 
     def _middle(self, s: Array) -> Array:
@@ -114,26 +114,26 @@ class Brow:
         return 0.5 * self.thickness * (1 - t**2.5) * np.minimum(0.7 + 1.5 * t, 1)
 
     def upper(self, s: Array) -> Array:
-        """y of the upper border."""
+        """Return y of the upper border."""
         return self._middle(s) + self._half(s)
 
     def lower(self, s: Array) -> Array:
-        """y of the lower border; it meets the upper one at s = 1."""
+        """Return y of the lower border; it meets the upper one at s = 1."""
         return self._middle(s) - self._half(s)
 
 
 @dataclass(frozen=True)
 class Mouth:
-    """Lips and what shows between them.
+    """Lips, and what is visible between them.
 
     Attributes:
         y: of the middle of the line between the lips.
         half_width: from corner to corner, outside.
-        smile: how much higher the corners are than the middle.
+        smile: height of the corners above the middle.
         upper, lower: thickness of the lips.
         bow: depth of the cupid's bow, as a share of the upper lip.
-        raised, dropped: how far the lips' inner borders are from the line; 0 for a closed mouth.
-        teeth: heights of what shows of the upper and the lower teeth.
+        raised, dropped: distance of the lips' inner borders from the line; 0 for a closed mouth.
+        teeth: visible heights of the upper and the lower teeth.
         tongue: height of the tongue above the lower lip.
     """
 
@@ -150,31 +150,36 @@ class Mouth:
 
     @property
     def inner_half_width(self) -> float:
+        """Half the width between the inner corners."""
         return 0.9 * self.half_width
 
     def across(self, s: Array) -> Array:
-        """x of the outer borders at s; -1 is the person's right corner."""
+        """Return X of the outer borders at s; -1 is the person's right corner."""
         return self.half_width * s
 
     def inner_across(self, s: Array) -> Array:
-        """x of the inner borders at their own s."""
+        """Return X of the inner borders at their s."""
         return self.inner_half_width * s
 
     def line(self, x: Array) -> Array:
-        """y of the line between the lips at x."""
+        """Return y of the line between the lips at x."""
         return self.y + self.smile * (x / self.half_width) ** 2
 
     def upper_outer(self, s: Array) -> Array:
+        """Return y of the upper lip's outer border at s."""
         bow = 1 - self.bow * np.exp(-((s / 0.16) ** 2))
         return self.line(self.across(s)) + (self.upper + self.raised) * np.maximum(1 - s**2, 0) ** 0.8 * bow
 
     def lower_outer(self, s: Array) -> Array:
+        """Return y of the lower lip's outer border at s."""
         return self.line(self.across(s)) - (self.lower + self.dropped) * np.maximum(1 - s**2, 0) ** 0.8
 
     def upper_inner(self, s: Array) -> Array:
+        """Return y of the upper lip's inner border at its s."""
         return self.line(self.inner_across(s)) + self.raised * np.maximum(1 - s**2, 0)
 
     def lower_inner(self, s: Array) -> Array:
+        """Return y of the lower lip's inner border at its s."""
         return self.line(self.inner_across(s)) - self.dropped * np.maximum(1 - s**2, 0)
 
 

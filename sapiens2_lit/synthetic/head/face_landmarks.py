@@ -1,11 +1,11 @@
-"""Named points of the face and the ears, from the curves that the paint follows, lifted onto the surface.
+"""Named points of the face and the ears, on the same curves as the paint, lifted to the surface.
 
-Of the points between the ends of a curve the vocabulary gives number and mirror partner alone. The partners fit one
-reading, taken everywhere: the curve is halved again and again, from the image's left to its right. From left to right
-stand 3, 1, 4, the centre, 5, 2, 6 where the centre has a name of its own, and 2, 1, 3 where it has not (1 is then the
-centre). In an image of a person facing it, left is the person's right: the right eye's outer corner, the left eye's
-inner one. The borders of iris and pupil are read as a clock's face in that image: midpoint 1 is between 3 and 12, 2
-between 6 and 3, 3 between 9 and 6, 4 between 12 and 9.
+For points between the ends of a curve the vocabulary gives only number and mirror partner. The partners fit one
+reading, used everywhere: the curve is halved again and again, from the image's left to its right. The order from left
+to right is 3, 1, 4, the center, 5, 2, 6 if the center has a name of its own, and 2, 1, 3 otherwise (1 is then the
+center). In an image of a person facing it, left is the person's right: the right eye's outer corner, the left eye's
+inner one. The borders of iris and pupil are read like a clock in that image: midpoint 1 is between 3 and 12, 2 between
+6 and 3, 3 between 9 and 6, 4 between 12 and 9.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ from sapiens2_lit.synthetic.head.face import Brow, Eye, Face
 from sapiens2_lit.synthetic.render.shapes import Quadrics
 from sapiens2_lit.vocabularies import load_skeleton
 
-DEPTH = 0.007  # metres
+DEPTH = 0.007  # meters
 SKIN = frozenset({BodyClass.FACE_NECK})
 UPPER = SKIN | {BodyClass.UPPER_LIP}
 LOWER = SKIN | {BodyClass.LOWER_LIP}
 CORNER = UPPER | LOWER
 BETWEEN = CORNER | {BodyClass.UPPER_TEETH, BodyClass.LOWER_TEETH, BodyClass.TONGUE}
-HIDDEN: frozenset[BodyClass] = frozenset()  # behind an eyelid: nothing shows it
+HIDDEN: frozenset[BodyClass] = frozenset()  # behind an eyelid: no surface shows it
 
 Labels = frozenset[BodyClass]
 # Numbers of midpoints from the image's left to its right, and their s
@@ -38,7 +38,7 @@ CLOCK = ("3", "midpoint_1", "12", "midpoint_4", "9", "midpoint_3", "6", "midpoin
 
 @dataclass(frozen=True)
 class ChartPoint:
-    """A point where a ray from `origin` (3,) along `direction` (3,), in the head frame, meets the skin first."""
+    """A point where a ray from `origin` (3,) along `direction` (3,), in the head frame, first meets the skin."""
 
     origin: tuple[float, float, float]
     direction: tuple[float, float, float]
@@ -46,7 +46,7 @@ class ChartPoint:
 
 
 def chart_points(face: Face, ear: Ear) -> dict[str, ChartPoint]:
-    """All points of the head of the three vocabularies, by name; lengths in head heights."""
+    """Return all head points of the three vocabularies, by name; lengths in head heights."""
     points = {**_middle(face), **_mouth(face), **_jaw(), **_ears(ear), **_contours(face)}
     for side, letter, sign in ((0, "r", -1), (1, "l", 1)):
         points |= _brow(face.brows[side], letter, sign)
@@ -60,7 +60,13 @@ def chart_points(face: Face, ear: Ear) -> dict[str, ChartPoint]:
 
 
 def lift(points: dict[str, ChartPoint], skin: list[Part], size: Array) -> dict[str, Landmark]:
-    """Landmarks on the surface of `skin`, parts in head heights, of which one is `size` (3,) metres along x, y, z."""
+    """Return landmarks on the surface of the skin, in meters.
+
+    Args:
+        points: by name, in head heights.
+        skin: parts in head heights.
+        size: (3,) meters of one head height along x, y, z.
+    """
     origins = np.array([point.origin for point in points.values()])
     directions = np.array([point.direction for point in points.values()])
     distance = first_hits(skin, origins, directions)
@@ -73,7 +79,13 @@ def lift(points: dict[str, ChartPoint], skin: list[Part], size: Array) -> dict[s
 
 
 def first_hits(parts: list[Part], origins: Array, directions: Array) -> Array:
-    """How far along `directions` (N, 3) rays from `origins` (N, 3) enter the nearest of the parts; inf for a miss."""
+    """Return how far rays go until they enter the nearest part; inf for a miss.
+
+    Args:
+        parts: of the head.
+        origins: (N, 3) of the rays.
+        directions: (N, 3) of the rays; the result (N,) is in their lengths.
+    """
     all_ = Quadrics.of(parts)
     turned, placed = directions @ all_.matrix, origins @ all_.matrix
     a = (turned * directions).sum(-1)
@@ -202,7 +214,7 @@ def _mouth(face: Face) -> dict[str, ChartPoint]:
 
 @lru_cache
 def _jaw() -> dict[str, ChartPoint]:
-    """The outline from the right ear over the chin to the left: rays from a fan around the face's axis."""
+    """Return the outline from the right ear over the chin to the left: rays that fan out from the face's axis."""
     points = {}
     for number, angle in enumerate(_even(0.0, np.pi, 17)):
         low = np.sin(angle)
@@ -213,7 +225,7 @@ def _jaw() -> dict[str, ChartPoint]:
 
 
 def _contours(face: Face) -> dict[str, ChartPoint]:
-    """Points 17 to 67 of the 68 (300 W): brows, nose, eyes, lips, from the image's left to its right."""
+    """Return points 17 to 67 of the 68 (300 W): brows, nose, eyes, lips, from the image's left to its right."""
     nose, mouth = face.nose, face.mouth
     x: list[float] = []
     y: list[float] = []
@@ -246,7 +258,7 @@ def _contours(face: Face) -> dict[str, ChartPoint]:
 
 
 def _ears(ear: Ear) -> dict[str, ChartPoint]:
-    """Of both ears; the right ear's names follow from the left's by the vocabulary's mirror partners."""
+    """Return the points of both ears; the right ear's names are the mirror partners of the left's."""
     named = ear_points()
     places = ear.side_view(np.array([*named.values(), (0.3, -0.1)]))
     names = [f"l_{name}" for name in named]
@@ -258,7 +270,7 @@ def _ears(ear: Ear) -> dict[str, ChartPoint]:
 
 
 def mirrored(name: str) -> str:
-    """The mirror partner of a point of sociopticon308."""
+    """Return the mirror partner of a point of sociopticon308."""
     return _partners()[name]
 
 

@@ -1,4 +1,4 @@
-"""Skin of a head with the features of its face: colors and classes of surface points, by the curves of face.py."""
+"""The skin of a head with the features of its face: colors and classes of surface points, by the curves of face.py."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from sapiens2_lit.synthetic.head.hair import Scalp, hair_tone
 Indices = npt.NDArray[np.intp]
 Labels = npt.NDArray[np.uint8]
 
-FRONT = 0.2  # z from which on the surface carries the face's features
+FRONT = 0.2  # the surface has the face's features from this z on
 _SCLERA = np.array([0.93, 0.91, 0.88])
 _PUPIL = np.array([0.03, 0.03, 0.035])
 _LASHES = np.array([0.09, 0.06, 0.05])
@@ -24,7 +24,7 @@ _MOUTH = np.array([0.22, 0.07, 0.07])
 
 @dataclass(frozen=True)
 class Complexion:
-    """Colors of a face, sRGB (3,) in 0..1, and how strong its tints are, 0..1.
+    """Colors of a face, sRGB (3,) in 0..1, and the strength of its tints, 0..1.
 
     Attributes:
         skin, lips, brows, iris, hair, beard_color: colors.
@@ -33,7 +33,7 @@ class Complexion:
         stubble: of an unshaven chin.
         beard: whether there is a full beard, of class Hair.
         freckles: of the nose and the cheeks.
-        phase: (3,) radians, of the skin's mottling; none without it.
+        phase: (3,) radians, of the skin's mottling; None for none.
     """
 
     skin: Array
@@ -57,7 +57,7 @@ class SkinPaint:
     Attributes:
         face: features, in the frontal chart.
         complexion: colors.
-        scalp: where hair grows, if any does.
+        scalp: where hair grows; None without hair.
     """
 
     face: Face
@@ -87,7 +87,7 @@ class SkinPaint:
         return rgb, labels
 
     def _skin(self, x: Array, y: Array, z: Array) -> Array:
-        """Plain skin: mottled, redder on cheeks and nose, darker around the eyes and where a beard is shaven."""
+        """Return plain skin: mottled, redder on cheeks and nose, darker around the eyes and on a shaven beard."""
         look, face = self.complexion, self.face
         rgb = np.tile(look.skin, (len(x), 1))
         if look.phase is not None:
@@ -174,7 +174,7 @@ class SkinPaint:
         labels[here[opened]], rgb[here[opened]] = BodyClass.FACE_NECK, _MOUTH
         tongue = opened & (y < bottom + mouth.tongue * (1 - (inner / 0.75) ** 2))
         labels[here[tongue]], rgb[here[tongue]] = BodyClass.TONGUE, _TONGUE
-        # A gap between neighbouring teeth, six to each side
+        # A gap between neighboring teeth, six on each side
         gap = 1 - 0.12 * (np.abs((np.abs(inner) * 7) % 1 - 0.5) > 0.44)
         tooth = _TEETH * gap[:, None]
         below = opened & (y < bottom + mouth.teeth[1]) & (np.abs(inner) < 0.8)
@@ -184,7 +184,16 @@ class SkinPaint:
 
 
 def beard_edge(face: Face, x: Array, y: Array, z: Array) -> Array:
-    """About how far inside a full beard, on cheeks, upper lip and chin, points of the skin lie; negative outside."""
+    """Return the approximate distance of skin points inside a full beard; negative outside.
+
+    The beard covers cheeks, upper lip and chin.
+
+    Args:
+        face: gives mouth and nose.
+        x: (N,) of the points.
+        y: (N,) of the points.
+        z: (N,) of the points.
+    """
     mouth, across = face.mouth, np.abs(x)
     chin, lip = mouth.y - mouth.lower - mouth.dropped, mouth.y + mouth.upper
     bounds = [0.0, 0.06, mouth.half_width + 0.015, 0.16, 0.20, 0.235, 0.262, 0.285]
@@ -195,7 +204,7 @@ def beard_edge(face: Face, x: Array, y: Array, z: Array) -> Array:
 
 
 def _dots(x: Array, y: Array) -> npt.NDArray[np.bool_]:
-    """Whether (x, y) lies in one of many small dots, one somewhere in each cell of a grid."""
+    """Whether (x, y) lies in one of many small dots, one in each cell of a grid."""
     column, row = np.floor(x / 0.019), np.floor(y / 0.019)
     chance = np.modf(np.abs(np.sin(column * 12.9898 + row * 78.233)) * 4375.85)[0]
     x0, y0 = (column + 0.25 + 0.5 * chance) * 0.019, (row + 0.25 + 0.5 * np.modf(7 * chance)[0]) * 0.019

@@ -1,4 +1,4 @@
-"""Hair: where it grows on the skull, its color, and styles made of a few smooth locks; lengths in head heights."""
+"""Hair: the scalp, its color, and styles made of a few smooth locks; lengths in head heights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ Labels = npt.NDArray[np.uint8]
 _AZIMUTH = np.array([0.0, 0.45, 0.85, 1.12, 1.27, 1.42, 1.75, 2.3, np.pi])
 _HEIGHT = np.array([0.0, 0.01, -0.05, -0.16, -0.33, -0.40, -0.42, -0.54, -0.59])
 
-# sRGB of natural hair, from black to grey
+# sRGB of natural hair, from black to gray
 NATURAL = np.array(
     [
         (0.07, 0.06, 0.06),
@@ -34,12 +34,12 @@ DYED = np.array([(0.55, 0.15, 0.30), (0.20, 0.30, 0.60), (0.85, 0.50, 0.62), (0.
 
 @dataclass(frozen=True)
 class Scalp:
-    """Where hair grows on the skull, and its color there.
+    """The area of the skull with hair, and its color.
 
     Attributes:
         front: y of the hairline in the middle of the forehead.
-        recess: how much higher it is at the temples.
-        bald: radians from the front up to which nothing grows on the crown; 0 for none.
+        recess: additional height of the hairline at the temples.
+        bald: radians from the front up to which the crown is bald; 0 for none.
         color: sRGB (3,).
     """
 
@@ -61,8 +61,8 @@ class Scalp:
 
 
 def hair_tone(color: Array, head: Array) -> Array:
-    """Strands of a color that run down from the crown, at points (N, 3) in the head frame."""
-    # Without the 0.25 strands would crowd around the vertical axis where hair hangs below the head.
+    """Return a color with strands that run down from the crown, at points (N, 3) in the head frame."""
+    # Without the 0.25, strands would crowd around the vertical axis where hair hangs below the head.
     around = np.arctan2(head[:, 0], 0.25 + np.abs(head[:, 2] + 0.1))
     bend = 1.5 * np.sin(5 * head[:, 1] + 3 * around)
     strands = 0.07 * np.sin(43 * around + bend) * np.sin(9 * around + 1) + 0.05 * np.sin(
@@ -82,7 +82,13 @@ class HairPaint:
 
 
 def sample_hair_color(rng: np.random.Generator, *, darkness: float, child: bool) -> Array:
-    """sRGB (3,); `darkness` of the skin, 0..1, makes fair hair rarer."""
+    """Return a random hair color, sRGB (3,).
+
+    Args:
+        rng: source of the choice.
+        darkness: of the skin, 0..1; it makes fair hair rarer.
+        child: no gray or dyed hair.
+    """
     if not child and rng.uniform() < 0.04:
         return np.asarray(DYED[rng.integers(len(DYED))])
     fair = (1 - 0.95 * darkness) ** 2
@@ -112,12 +118,12 @@ def _lock(
     radii: tuple[float, float],
     flat: float = 1.0,
 ) -> Part:
-    """A lock from start to end, flattened along z."""
+    """Return a lock from start to end, flattened along z."""
     return rounded_cone(start, end, radii, _bare, stretch=(1.0, flat))
 
 
 def _cap(volume: float) -> Part:
-    """Hair over the skull that leaves the face and the ears free; `volume` is how far it stands off."""
+    """Return hair over the skull that leaves face and ears free; `volume` is its distance from the skull."""
     return _ball(0, 0.235, -0.008, 0.335 + volume, 0.385 + volume, 0.405 + volume)
 
 
@@ -208,11 +214,11 @@ def _pigtails(rng: np.random.Generator) -> list[Part]:
 
 
 def hanging_beard(length: float, color: Array) -> list[Part]:
-    """A beard that hangs about `length` below the chin."""
+    """Return a beard that hangs about `length` below the chin."""
     return _paint([_ball(0, -0.335 - 0.3 * length, 0.245, 0.15, 0.07 + length, 0.155)], color)
 
 
-# Styles, and how often men and women wear them
+# Styles, and how often men and women have them
 Style = Callable[[np.random.Generator], list[Part]]
 STYLES: dict[Style, tuple[float, float]] = {
     _cropped: (2.0, 0.15),
@@ -231,7 +237,14 @@ UNDER_A_HAT: dict[Style, tuple[float, float]] = {_cropped: (3.0, 0.6), _bob: (0.
 
 
 def sample_locks(rng: np.random.Generator, color: Array, *, feminine: float, hat: bool) -> list[Part]:
-    """Parts of a hairstyle, beyond what is painted on the skull; `hat` leaves what hangs out from under one."""
+    """Return the parts of a hairstyle that stand off the painted skull.
+
+    Args:
+        rng: source of the style.
+        color: sRGB (3,).
+        feminine: 0..1, changes the probability of styles.
+        hat: whether only hair that hangs out below a hat is wanted.
+    """
     choices = UNDER_A_HAT if hat else STYLES
     chances = np.array([(1 - feminine) * men + feminine * women for men, women in choices.values()])
     style = list(choices)[rng.choice(len(choices), p=chances / chances.sum())]

@@ -1,4 +1,4 @@
-"""Heads: skin, ears, hair, what is worn on them, and their named points."""
+"""Heads: skin, ears, hair, things worn on the head, and named points."""
 
 from dataclasses import dataclass, replace
 
@@ -27,25 +27,25 @@ _IRISES = np.array(
 
 
 def head_height(height: float, *, child: bool = False) -> float:
-    """Chin to crown in metres for a person of `height` metres: 0.13 of it, more the smaller a child is."""
+    """Return chin to crown in meters for a person of `height` meters: 0.13 of it, and more for smaller children."""
     return height * (0.13 + (0.045 * float(np.clip((1.65 - height) / 0.55, 0, 1)) if child else 0.0))
 
 
 def sample_head(
     rng: np.random.Generator, *, height: float, skin: Array, feminine: float, child: bool = False
 ) -> Person:
-    """A head with every point of the face and the ears of coco17, coco_wholebody133 and sociopticon308.
+    """Return a head with all face and ear points of coco17, coco_wholebody133 and sociopticon308.
 
     Args:
-        rng: draws everything that the arguments leave open.
-        height: of the person, in metres.
+        rng: source of all choices that the arguments leave open.
+        height: of the person, in meters.
         skin: sRGB (3,) in 0..1.
-        feminine: 0..1, steers hair, brows, lips and beard.
+        feminine: 0..1, influences hair, brows, lips and beard.
         child: larger eyes, a smaller nose and jaw.
 
     Returns:
-        Parts and landmarks in metres in the head frame: x to the person's left, y up, z to the front, the origin where
-        the head turns on the neck, 0.4 of its height above the chin's lower end.
+        Parts and landmarks in meters in the head frame: x to the person's left, y up, z to the front. The origin is
+            where the head turns on the neck, 0.4 of its height above the chin's lower end.
     """
     skin = np.asarray(skin, dtype=np.float64)
     shape = sample_shape(rng, skin=skin, feminine=feminine, child=child)
@@ -65,13 +65,19 @@ class HeadShape:
     scalp: Scalp | None
 
     def skin(self) -> list[Part]:
-        """Parts on whose surface the landmarks lie."""
+        """Return the parts on whose surface the landmarks lie."""
         ears = [self.ear.part(side, self.complexion.skin) for side in (-1, 1)]
         return [*skin_parts(self.face, self.build, self.complexion, self.scalp), *ears]
 
 
 def assemble(shape: HeadShape, others: list[Part], size: Array) -> Person:
-    """The head of `shape` with `others`, hair and what is worn, in head heights, stretched by `size` (3,) metres."""
+    """Return the head with all parts and landmarks in meters.
+
+    Args:
+        shape: the bare head.
+        others: hair and worn things, in head heights.
+        size: (3,) meters of one head height along x, y, z.
+    """
     skin = shape.skin()
     stretch = np.diag([*size, 1.0])
     landmarks = lift(chart_points(shape.face, shape.ear), skin, size)
@@ -81,7 +87,15 @@ def assemble(shape: HeadShape, others: list[Part], size: Array) -> Person:
 def sample_shape(
     rng: np.random.Generator, *, skin: Array, feminine: float, child: bool = False, asymmetry: float = 1.0
 ) -> HeadShape:
-    """A bare head; with `asymmetry` 0 its left mirrors its right."""
+    """Return a random bare head.
+
+    Args:
+        rng: source of the choices.
+        skin: sRGB (3,).
+        feminine: 0..1.
+        child: whether it is a child.
+        asymmetry: 1 for natural; with 0 the left side mirrors the right.
+    """
     face = _sample_face(rng, feminine, child, asymmetry)
     grown = not child and feminine < 0.5
     complexion = _sample_complexion(rng, skin, feminine, child, mottled=asymmetry > 0)
@@ -136,7 +150,14 @@ def _sample_complexion(
 
 
 def worn(rng: np.random.Generator, shape: HeadShape, feminine: float, child: bool) -> list[Part]:
-    """Hair that stands off the head, a long beard, a hat, glasses: parts in head heights."""
+    """Return the parts of hair that stands off the head, a long beard, a hat, glasses, in head heights.
+
+    Args:
+        rng: source of the choices.
+        shape: the bare head.
+        feminine: 0..1.
+        child: whether it is a child.
+    """
     look, scalp = shape.complexion, shape.scalp
     parts: list[Part] = []
     hat, hidden = rng.uniform() < 0.12, False
@@ -199,7 +220,7 @@ def _sample_face(rng: np.random.Generator, feminine: float, child: bool, asymmet
 
 
 def _sample_mouth(rng: np.random.Generator, nose: Nose, feminine: float, child: bool) -> Mouth:
-    """Neutral, smiling with closed lips or with teeth, or open."""
+    """Return a mouth: neutral, smiling with closed lips or with teeth, or open."""
     mood = rng.choice(4, p=[0.4, 0.25, 0.23, 0.12])
     smile = (
         rng.normal(0.003, 0.004),

@@ -1,4 +1,4 @@
-"""Caps, beanies, hats and headscarves of class Apparel; lengths in head heights."""
+"""Caps, beanies, hats and headscarves with class Apparel; lengths in head heights."""
 
 from collections.abc import Callable
 
@@ -85,7 +85,7 @@ _KINDS: dict[Headwear, tuple[float, float]] = {
 
 
 def sample_headwear(rng: np.random.Generator, *, feminine: float) -> tuple[list[Part], bool]:
-    """Parts of something worn on the head, and whether it hides all hair."""
+    """Return the parts of something worn on the head, and whether it hides all hair."""
     chances = np.array([(1 - feminine) * men + feminine * women for men, women in _KINDS.values()])
     kind = list(_KINDS)[rng.choice(len(_KINDS), p=chances / chances.sum())]
     color, other = _COLORS[rng.choice(len(_COLORS), 2, replace=False)] * rng.uniform(0.85, 1.1, (2, 1))

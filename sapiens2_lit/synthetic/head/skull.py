@@ -1,4 +1,4 @@
-"""The bare head as a handful of smooth parts, in head heights; the features are painted on them."""
+"""The bare head as a few smooth parts, in head heights; the features are painted on them."""
 
 from dataclasses import dataclass, replace
 
@@ -13,12 +13,12 @@ from sapiens2_lit.synthetic.head.hair import Scalp
 
 @dataclass(frozen=True)
 class Build:
-    """What differs from head to head, as factors around 1.
+    """Individual proportions of a head, as factors around 1.
 
     Attributes:
         jaw, cheeks: widths.
         chin, nose: sizes.
-        bridge: how far the nose's bridge stands out.
+        bridge: height of the nose's bridge.
     """
 
     jaw: float
@@ -29,13 +29,20 @@ class Build:
 
 
 def lowered(angle: float) -> Array:
-    """Axes (3, 3) turned about x so that the front sinks by `angle` radians."""
+    """Return axes (3, 3) turned about x so that the front sinks by `angle` radians."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]])
 
 
 def skin_parts(face: Face, build: Build, complexion: Complexion, scalp: Scalp | None) -> list[Part]:
-    """Skull, face, jaw, cheeks, nose, lips, chin and lids; hair grows on the skull alone."""
+    """Return skull, face, jaw, cheeks, nose, lips, chin and lids; only the skull has hair.
+
+    Args:
+        face: the features.
+        build: the proportions.
+        complexion: the colors.
+        scalp: the area with hair; None without hair.
+    """
     bare = plain(complexion.skin, BodyClass.FACE_NECK)  # replaced below, where each part's frame is known
     skull = ellipsoid((0, 0.21, 0.03), (0.325, 0.39, 0.415), bare)
     eye, nose, mouth = face.eyes[0], face.nose, face.mouth

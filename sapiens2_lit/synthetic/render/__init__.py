@@ -1,1 +1,1 @@
-"""Scenes to pictures and labels."""
+"""Render scenes to pictures and labels."""

@@ -1,4 +1,4 @@
-"""Backgrounds: rooms, the open air, studios and clutter, from a few numbers."""
+"""Backgrounds: rooms, outdoor scenes, studios and clutter, from a few numbers."""
 
 import cv2
 import numpy as np
@@ -7,19 +7,19 @@ from sapiens2_lit.synthetic.body.parts import Array
 from sapiens2_lit.synthetic.render.camera import Camera
 from sapiens2_lit.synthetic.render.light import Light, to_linear, to_srgb
 
-SHADOW = 0.35  # metres over which the shadow of a foot fades
+SHADOW = 0.35  # meters over which the shadow of a foot fades
 UPWARDS, FORWARDS = np.array([[0.0, 1.0, 0.0]]), np.array([[0.0, 0.0, 1.0]])
 
 
 def sample_background(
     rng: np.random.Generator, camera: Camera, light: Light, feet: Array | None = None
 ) -> Array:
-    """sRGB (H, W, 3) in 0..1 of what stands behind people.
+    """Return an sRGB (H, W, 3) background in 0..1 behind people.
 
     Args:
-        rng: decides about everything.
-        camera: what sees it.
-        light: what falls on it.
+        rng: source of all choices.
+        camera: the camera that sees it.
+        light: the light on it.
         feet: (N, 3) points in the world above which people stand; they darken the floor there.
     """
     kind = rng.choice(["room", "outdoors", "studio", "clutter"], p=[0.4, 0.25, 0.15, 0.2])
@@ -34,12 +34,18 @@ def sample_background(
 
 
 def color(rng: np.random.Generator, vivid: float = 0.2) -> Array:
-    """A random sRGB color (3,), most often greyish."""
+    """Return a random sRGB color (3,), most often grayish."""
     return np.clip(rng.uniform(0.15, 0.9) + rng.normal(0, vivid, 3) * rng.uniform(0, 1) ** 2, 0.03, 0.97)
 
 
 def blend(rng: np.random.Generator, size: tuple[int, int], cells: int) -> Array:
-    """Colors that run into each other: a picture (H, W, 3) of `cells` x `cells` colors, enlarged."""
+    """Return a picture (H, W, 3) of `cells` x `cells` colors that blend into each other.
+
+    Args:
+        rng: source of the colors.
+        size: (height, width).
+        cells: number of colors along each side.
+    """
     base = color(rng)
     light = rng.normal(0, rng.uniform(0.03, 0.2), (cells, cells, 1))
     grid = np.clip(base + light + rng.normal(0, 0.04, (cells, cells, 3)), 0, 1)
@@ -47,7 +53,13 @@ def blend(rng: np.random.Generator, size: tuple[int, int], cells: int) -> Array:
 
 
 def noise(rng: np.random.Generator, size: tuple[int, int], octaves: int = 4) -> Array:
-    """Noise (H, W) of about unit strength, with detail at `octaves` scales."""
+    """Return noise (H, W) of about unit strength, with detail at several scales.
+
+    Args:
+        rng: source of the noise.
+        size: (height, width).
+        octaves: number of scales.
+    """
     total = np.zeros(size)
     for octave in range(octaves):
         cells = 3 * 2**octave
@@ -57,7 +69,13 @@ def noise(rng: np.random.Generator, size: tuple[int, int], octaves: int = 4) -> 
 
 
 def add_shapes(rng: np.random.Generator, picture: Array, count: int) -> Array:
-    """Rectangles, discs and bars of random colors over a picture (H, W, 3)."""
+    """Draw rectangles, discs and bars of random colors over a picture.
+
+    Args:
+        rng: source of the shapes.
+        picture: (H, W, 3).
+        count: number of shapes.
+    """
     height, width = picture.shape[:2]
     picture = np.ascontiguousarray(picture, dtype=np.float32)
     for _ in range(count):
@@ -85,7 +103,15 @@ def add_shapes(rng: np.random.Generator, picture: Array, count: int) -> Array:
 def place(
     rng: np.random.Generator, camera: Camera, light: Light, feet: Array | None, *, outdoors: bool
 ) -> Array:
-    """A floor at y = 0 with a pattern and shadows, and behind it a wall or the sky."""
+    """Return a floor at y = 0 with a pattern and shadows, and behind it a wall or the sky.
+
+    Args:
+        rng: source of the choices.
+        camera: the camera.
+        light: the light.
+        feet: (N, 3) points above which people stand, or None.
+        outdoors: whether there is a sky instead of a wall.
+    """
     turn = camera.pose[:3, :3].astype(np.float32)
     columns, rows = camera.columns.astype(np.float32), camera.rows.astype(np.float32)[:, None]
     x, y, z = (
@@ -98,7 +124,7 @@ def place(
         back = np.where(z < 0, np.float32(wall - eye[2]) / z, np.inf)
     floor, far = down <= back, np.minimum(down, back)
     far = np.where(np.isfinite(far), far, 0)
-    # How far apart neighbouring pixels meet a surface, in metres: patterns finer than that fade.
+    # Distance in meters between the surface points of neighboring pixels: patterns finer than that fade.
     slant = np.abs(np.where(floor, y, z)) / np.sqrt(x * x + y * y + z * z)
     apart = far / np.float32(camera.intrinsics[0, 0]) / np.maximum(slant, 1e-6)
     across, along = eye[0] + far * x, np.where(floor, eye[2] + far * z, eye[1] + far * y)
@@ -118,7 +144,7 @@ def place(
 
 
 def sky(rng: np.random.Generator, size: tuple[int, int]) -> Array:
-    """Linear RGB (H, W, 3): a bright gradient with clouds, and now and then trees or houses."""
+    """Return linear RGB (H, W, 3): a bright gradient with clouds, and sometimes trees or houses."""
     top, bottom = color(rng, 0.1) * (0.7, 0.85, 1.0), color(rng, 0.1) * 0.4 + 0.55
     share = np.linspace(0, 1, size[0])[:, None, None]
     picture = np.broadcast_to(top * (1 - share) + bottom * share, (*size, 3)).copy()
@@ -129,7 +155,14 @@ def sky(rng: np.random.Generator, size: tuple[int, int]) -> Array:
 
 
 def pattern(rng: np.random.Generator, across: Array, along: Array, apart: Array) -> Array:
-    """sRGB (N, 3) of a surface at places (N,), (N,) in metres that are `apart` (N,) from their neighbours."""
+    """Return sRGB (N, 3) of a surface with a random pattern.
+
+    Args:
+        rng: source of the pattern.
+        across: (N,) first coordinate, in meters.
+        along: (N,) second coordinate, in meters.
+        apart: (N,) distance to the neighboring points, in meters.
+    """
     first, second = color(rng), color(rng)
     second = first + (second - first) * rng.uniform(0.1, 0.8)
     scale = rng.uniform(0.15, 1.0)

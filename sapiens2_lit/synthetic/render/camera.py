@@ -1,4 +1,4 @@
-"""A perspective camera, and how it is placed before people."""
+"""A perspective camera, and its placement before people."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,12 +10,12 @@ from sapiens2_lit.synthetic.body.parts import Array
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera; pixel centres are integers.
+    """A pinhole camera; pixel centers are integers.
 
     Attributes:
         size: (height, width) in pixels.
         intrinsics: (3, 3).
-        pose: (4, 4), from the world (x right, y up, z towards the viewer) to the camera (x right, y down, z forward).
+        pose: (4, 4), from the world (x right, y up, z toward the viewer) to the camera (x right, y down, z forward).
     """
 
     size: tuple[int, int]
@@ -24,21 +24,27 @@ class Camera:
 
     @cached_property
     def columns(self) -> Array:
-        """(W,) x / z of the pixel columns' centres."""
+        """X / z of the pixel columns' centers, (W,)."""
         return (np.arange(self.size[1]) - self.intrinsics[0, 2]) / self.intrinsics[0, 0]
 
     @cached_property
     def rows(self) -> Array:
-        """(H,) y / z of the pixel rows' centres."""
+        """Y / z of the pixel rows' centers, (H,)."""
         return (np.arange(self.size[0]) - self.intrinsics[1, 2]) / self.intrinsics[1, 1]
 
     def pixels(self, points: Array) -> Array:
-        """(N, 2) x and y in pixels of points (N, 3) in the camera's frame."""
+        """Return x and y (N, 2) in pixels of points (N, 3) in the camera's frame."""
         return (points @ self.intrinsics.T)[:, :2] / points[:, 2:]
 
 
 def look_at(eye: Array, target: Array, roll: float) -> Array:
-    """Pose (4, 4) of a camera at `eye` that looks at `target`, turned by `roll` radians about its line of sight."""
+    """Return the pose (4, 4) of a camera that looks at a point.
+
+    Args:
+        eye: (3,) place of the camera.
+        target: (3,) point that it looks at.
+        roll: radians of its rotation about the line of sight.
+    """
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross(forward, (0.0, 1.0, 0.0))
     right /= np.linalg.norm(right)
@@ -60,15 +66,15 @@ def frame_points(
     elevation: float,
     roll: float,
 ) -> Camera:
-    """A camera straight in front (towards -z) at the distance from which `points` fill a share of the image.
+    """Return a camera straight in front (toward -z) at the distance from which `points` fill a share of the image.
 
     Args:
         points: (N, 3) in the world, to be in the picture.
         size: (height, width) of the image.
-        rng: moves the picture's centre a little where there is room.
+        rng: moves the picture's center slightly if there is room.
         field_of_view: vertical, in radians.
-        fill: share of the image's height or width that the points take.
-        elevation: radians that the camera looks down by.
+        fill: share of the image's height or width that the points fill.
+        elevation: radians by which the camera looks down.
         roll: radians.
     """
     height, width = size
@@ -78,7 +84,7 @@ def frame_points(
     distance = 3.0
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     intrinsics = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]])
-    for _ in range(6):  # the extent is nearly in proportion to 1 / distance
+    for _ in range(6):  # the extent is nearly proportional to 1 / distance
         pose = look_at(target + distance * towards, target, roll)
         seen = points @ pose[:3, :3].T + pose[:3, 3]
         seen = seen[:, :2] / np.maximum(seen[:, 2:], 0.1) * focal

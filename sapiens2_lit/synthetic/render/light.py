@@ -6,12 +6,12 @@ import numpy as np
 
 from sapiens2_lit.synthetic.body.parts import Array
 
-DARKEST = 0.02  # what the ambient light sends back at least
+DARKEST = 0.02  # least reflection of ambient light
 
 
 @dataclass(frozen=True)
 class Light:
-    """What a white matt surface sends back by its normal, in the world's frame.
+    """The light that a white matte surface reflects by its normal, in the world's frame.
 
     Attributes:
         ambient: (9, 3) linear RGB of the functions 1, x, y, z, xy, yz, 3z² - 1, xz, x² - y² of the normal.
@@ -24,7 +24,7 @@ class Light:
     colors: Array
 
     def shading(self, normals: Array) -> Array:
-        """(N, 3) linear RGB at unit normals (N, 3) in the world's frame."""
+        """Return linear RGB (N, 3) at unit normals (N, 3) in the world's frame."""
         x, y, z = normals.T
         basis = np.stack(
             [np.ones(len(x)), x, y, z, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y], axis=1
@@ -34,7 +34,7 @@ class Light:
 
 
 def sample_light(rng: np.random.Generator) -> Light:
-    """Daylight, rooms and studios: mostly from above and the front, in warm and cold tints."""
+    """Return a random light of daylight, rooms or studios: mostly from above and the front, in warm and cold tints."""
     count = int(rng.choice([1, 2], p=[0.6, 0.4]))
     azimuth, height = rng.uniform(-np.pi * 0.8, np.pi * 0.8, count), rng.uniform(0.1, 1.3, count)
     directions = np.stack(
@@ -52,11 +52,11 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 
 def to_linear(srgb: Array) -> Array:
-    """Linear light of sRGB values, both 0..1 (IEC 61966-2-1)."""
+    """Convert sRGB values of any shape to linear light, both 0..1 (IEC 61966-2-1)."""
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def to_srgb(linear: Array) -> Array:
-    """sRGB values in 0..1 of linear light, clipped to 0..1 (IEC 61966-2-1)."""
+    """Convert linear light of any shape to sRGB values in 0..1, clipped (IEC 61966-2-1)."""
     light = np.clip(linear, 0, 1)
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)

@@ -1,4 +1,4 @@
-"""What each pixel sees: rays through the pixels' centres, finer rays at edges, and single rays to points."""
+"""What each pixel sees: rays through the pixels' centers, finer rays at edges, and single rays to points."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from sapiens2_lit.synthetic.body.parts import Array
 from sapiens2_lit.synthetic.render.camera import Camera
 from sapiens2_lit.synthetic.render.shapes import NO_HIT, Indices, Quadrics
 
-PAIRS_AT_ONCE = 100_000  # rays times quadrics, which bounds the memory
-SIDE = 3  # rays a pixel at edges are SIDE x SIDE, odd so that the centre is one of them
+PAIRS_AT_ONCE = 100_000  # rays times quadrics, a limit for memory
+SIDE = 3  # rays per pixel at edges are SIDE x SIDE, odd so that the center is one of them
 
 
 def cast_image(quadrics: Quadrics, camera: Camera) -> tuple[Array, Indices]:
-    """Nearest surface at every pixel's centre: depth (H, W), infinite for none, and quadric (H, W), or -1."""
+    """Return the nearest surface at each pixel's center: depth (H, W), infinite for none, and quadric (H, W), or -1."""
     height, width = camera.size
     depth = np.full(height * width, NO_HIT)
     nearest = np.full(height * width, -1, dtype=np.int64)
@@ -33,7 +33,7 @@ def cast_image(quadrics: Quadrics, camera: Camera) -> tuple[Array, Indices]:
 
 
 def _covered_pixels(quadrics: Quadrics, camera: Camera) -> Iterator[tuple[Indices, Indices, Indices]]:
-    """Some quadrics at a time: their indices, how many pixels each may cover, and these pixels, one after another."""
+    """Yield groups of quadrics: their indices, how many pixels each may cover, and these pixels, one after another."""
     height, width = camera.size
     scale, centre = camera.intrinsics[(0, 1), (0, 1)], camera.intrinsics[:2, 2]
     sides = quadrics.box.reshape(-1, 2, 2) * scale[:, None] + centre[:, None]
@@ -60,7 +60,7 @@ class EdgeRays:
 
     Attributes:
         pixel: (E,) flat index of the pixels.
-        x, y: (E, SIDE²) rays (x, y, 1); the middle one goes through the pixel's centre.
+        x, y: (E, SIDE²) rays (x, y, 1); the middle one goes through the pixel's center.
         depth: (E, SIDE²), infinite where a ray meets nothing.
         quadric: (E, SIDE²), -1 there.
     """
@@ -75,7 +75,14 @@ class EdgeRays:
 def cast_edges(
     quadrics: Quadrics, camera: Camera, nearest: Indices, edges: npt.NDArray[np.bool_]
 ) -> EdgeRays:
-    """Finer rays in the pixels `edges` (H, W), against the parts that the centres of their 3 x 3 pixels see."""
+    """Cast finer rays in pixels at edges, against the parts that the centers of their 3 x 3 pixels see.
+
+    Args:
+        quadrics: of all parts.
+        camera: the camera.
+        nearest: (H, W) quadric at each pixel's center, or -1.
+        edges: (H, W) the pixels.
+    """
     width = camera.size[1]
     pixel = np.flatnonzero(edges)
     row, column = np.divmod(pixel, width)
@@ -108,7 +115,7 @@ def cast_edges(
 
 
 def cast_points(quadrics: Quadrics, points: Array) -> tuple[Array, Indices]:
-    """Nearest surface on the way to points (N, 3): depth (N,), infinite for none, and quadric (N,), or -1."""
+    """Return the nearest surface on rays to points (N, 3): depth (N,), infinite for none, and quadric (N,), or -1."""
     x, y = points[:, 0] / points[:, 2], points[:, 1] / points[:, 2]
     box = quadrics.box
     inside = (box[:, 0] <= x[:, None]) & (x[:, None] <= box[:, 1])

@@ -1,4 +1,4 @@
-"""From a scene to an image and its labels."""
+"""Render a scene to an image and its labels."""
 
 from dataclasses import dataclass
 
@@ -13,18 +13,18 @@ from sapiens2_lit.synthetic.render.light import Light, to_linear, to_srgb
 from sapiens2_lit.synthetic.render.raycast import SIDE, EdgeRays, cast_edges, cast_image
 from sapiens2_lit.synthetic.render.shapes import Indices, Quadrics
 
-CREASE = 0.03  # neighbours whose depths differ by more than this share are at an edge
+CREASE = 0.03  # neighbors whose depths differ by more than this share are at an edge
 
 
 @dataclass(frozen=True)
 class Scene:
-    """People before a camera.
+    """People in front of a camera.
 
     Attributes:
-        people: in the world's frame: x right, y up, z towards the viewer, metres.
-        camera: where from and how large.
+        people: in the world's frame: x right, y up, z toward the viewer, in meters.
+        camera: the camera, with the size of the image.
         light: in the world's frame.
-        background: (H, W, 3) float64 sRGB in 0..1, what is seen where nobody stands.
+        background: (H, W, 3) float64 sRGB in 0..1, visible where nobody stands.
     """
 
     people: list[Person]
@@ -34,7 +34,7 @@ class Scene:
 
 
 def render(scene: Scene) -> Frame:
-    """The image and all labels."""
+    """Return the image and all labels."""
     camera, size = scene.camera, scene.camera.size
     people = [person.moved(camera.pose) for person in scene.people]
     parts = [part for person in people for part in person.parts]
@@ -44,10 +44,10 @@ def render(scene: Scene) -> Frame:
     valid = nearest >= 0
     edges = cast_edges(quadrics, camera, nearest, find_edges(depth, nearest, quadrics.part))
 
-    # All surface points seen: pixel centres, then the finer rays that meet something.
+    # All visible surface points: pixel centers, then the finer rays that meet something.
     row, column = np.nonzero(valid)
     fine = edges.quadric >= 0
-    fine[:, SIDE * SIDE // 2] = False  # the centre is there already
+    fine[:, SIDE * SIDE // 2] = False  # the center is there already
     which = np.concatenate([nearest[valid], edges.quadric[fine]])
     z = np.concatenate([depth[valid], edges.depth[fine]])
     x = np.concatenate([camera.columns[column], edges.x[fine]])
@@ -85,7 +85,13 @@ def render(scene: Scene) -> Frame:
 
 
 def find_edges(depth: Array, nearest: Indices, part: Indices) -> npt.NDArray[np.bool_]:
-    """Pixels (H, W) next to, or at, a silhouette or a step in depth from one part to another."""
+    """Find pixels (H, W) at or next to a silhouette or a step in depth from one part to another.
+
+    Args:
+        depth: (H, W), infinite for none.
+        nearest: (H, W) quadric, or -1.
+        part: (Q,) part of each quadric.
+    """
     parts = np.where(nearest >= 0, part[nearest], -1)
     edges = np.zeros(depth.shape, dtype=bool)
     for axis in (0, 1):
@@ -106,10 +112,17 @@ def blend_edges(
     fine: npt.NDArray[np.bool_],
     colors: Array,
 ) -> tuple[Array, Array]:
-    """Share of each pixel that people cover (H, W), and their premultiplied color (H, W, 3).
+    """Return the share of each pixel that people cover (H, W), and their premultiplied color (H, W, 3).
 
-    At edges both are means over the finer rays. The share is held at 5/9 and more where the centre is covered, at
-    4/9 and less where it is not, so that one silhouette, alpha >= 0.5, holds for all labels.
+    At edges both are means over the finer rays. The share is limited to 5/9 or more if the center is covered, and to
+    4/9 or less if it is not, so that all labels have one silhouette, alpha >= 0.5.
+
+    Args:
+        valid: (H, W) whether a person is visible at the pixel's center.
+        seen: (H, W, 3) color at the center.
+        edges: the finer rays.
+        fine: (E, SIDE²) rays that meet a surface, without the middle ones.
+        colors: (N, 3) of these rays.
     """
     alpha, foreground = valid.astype(np.float64), seen.copy()
     row, column = np.divmod(edges.pixel, valid.shape[1])
@@ -126,7 +139,13 @@ def blend_edges(
 
 
 def fill(valid: npt.NDArray[np.bool_], values: npt.NDArray, dtype: npt.DTypeLike) -> npt.NDArray:
-    """An image (H, W, ...) of `values` (N, ...) where `valid` (H, W), 0 elsewhere."""
+    """Return an image (H, W, ...) of values at valid pixels, 0 elsewhere.
+
+    Args:
+        valid: (H, W) with N true pixels.
+        values: (N, ...).
+        dtype: of the image.
+    """
     image = np.zeros((*valid.shape, *values.shape[1:]), dtype=dtype)
     image[valid] = values
     return image

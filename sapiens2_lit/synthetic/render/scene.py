@@ -1,4 +1,4 @@
-"""Scenes: who stands where, seen by which camera, in which light, before what."""
+"""Scenes: the places of people, the camera, the light and the background."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from sapiens2_lit.synthetic.render.camera import Camera, frame_points
 from sapiens2_lit.synthetic.render.light import sample_light
 from sapiens2_lit.synthetic.render.render import Scene
 
-# How much of the main person is framed, by the landmarks that it reaches down to, and how often.
+# Framing of the main person, by its lowest visible landmarks, and its probability.
 SHOTS: dict[str, tuple[tuple[str, ...], float]] = {
     "whole": ((), 0.7),
     "knees": (("left_knee", "right_knee"), 0.12),
@@ -20,7 +20,7 @@ SHOTS: dict[str, tuple[tuple[str, ...], float]] = {
 
 
 FEET = ("left_ankle", "right_ankle", "left_big_toe", "right_big_toe")
-APART = 0.8  # metres between two people's middles
+APART = 0.8  # meters between two people's middles
 
 
 def sample_scene(
@@ -30,13 +30,14 @@ def sample_scene(
     people: tuple[int, int] = (1, 1),
     field_of_view: tuple[float, float] = FIELDS_OF_VIEW,
 ) -> Scene:
-    """A scene that depends on its arguments alone.
+    """Return a scene that depends only on its arguments.
 
     Args:
-        seed, index: which of the endlessly many.
+        seed: of the dataset.
+        index: of the scene.
         size: (height, width) of the image in pixels.
-        people: least and greatest number of people; the first is framed, the others stand around.
-        field_of_view: least and greatest vertical one, in degrees.
+        people: least and greatest number of people; the camera frames the first, the others stand around.
+        field_of_view: least and greatest vertical field of view, in degrees.
     """
     rng = np.random.default_rng((seed, index))
     count = int(rng.integers(people[0], people[1] + 1))
@@ -50,7 +51,7 @@ def sample_scene(
 
 
 def sample_places(rng: np.random.Generator, count: int) -> list[Array]:
-    """Where `count` people stand on the floor: the first at the origin, the others beside and mostly behind."""
+    """Return places (3,) for people on the floor: the first at the origin, the others beside and mostly behind."""
     places, reach = [np.zeros(3)], 1.0
     while len(places) < count:
         place = np.array([rng.uniform(-1.3, 1.3), 0.0, rng.uniform(-1.8, 0.7)]) * reach
@@ -64,7 +65,14 @@ def sample_places(rng: np.random.Generator, count: int) -> list[Array]:
 def sample_camera(
     rng: np.random.Generator, person: Person, size: tuple[int, int], field_of_view: tuple[float, float]
 ) -> Camera:
-    """A camera that frames all of a person or the upper part of one."""
+    """Return a camera that frames a whole person or the upper part.
+
+    Args:
+        rng: source of the choices.
+        person: in the world's frame.
+        size: (height, width) of the image in pixels.
+        field_of_view: least and greatest vertical field of view, in degrees.
+    """
     names, chances = zip(*((name, chance) for name, (_, chance) in SHOTS.items()), strict=True)
     lowest, _ = SHOTS[str(rng.choice(names, p=chances))]
     points = outline(person)
@@ -83,7 +91,7 @@ def sample_camera(
 
 
 def outline(person: Person) -> Array:
-    """(N, 3) the most distant points of the spheres at every part's ends, along the world's axes."""
+    """Return the most distant points (N, 3) of the spheres at every part's ends, along the world's axes."""
     frames = np.stack([part.frame for part in person.parts])
     reach = np.sqrt((frames[:, :3, :3] ** 2).sum(2))
     ends = []
@@ -96,12 +104,18 @@ def outline(person: Person) -> Array:
 
 
 def facing(rng: np.random.Generator) -> float:
-    """Radians by which a person is turned from the camera: mostly little, at times any."""
+    """Return radians by which a person is turned from the camera: mostly few, sometimes any."""
     return float(rng.normal(0, 0.6) if rng.uniform() < 0.7 else rng.uniform(-np.pi, np.pi))
 
 
 def placed(person: Person, angle: float, place: Array) -> Person:
-    """The person turned by `angle` radians from the viewer and moved to `place` (3,)."""
+    """Return a person turned and moved.
+
+    Args:
+        person: facing the viewer at the origin.
+        angle: radians by which the person turns away from the viewer.
+        place: (3,).
+    """
     cos, sin = np.cos(angle), np.sin(angle)
     transform = np.eye(4)
     transform[:3, :3] = [[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]

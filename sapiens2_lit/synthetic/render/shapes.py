@@ -1,9 +1,9 @@
-"""Rays against rounded cones and ellipsoids, exactly.
+"""Exact intersection of rays with rounded cones and ellipsoids.
 
-A sphere, an ellipsoid and the cone between two spheres are quadrics: points p with p'Gp + 2g'p + c = 0, where the
-left side grows outwards. A rounded cone is three of them, the cone between the circles in which it touches its
-spheres. A ray from the origin meets a quadric at t with t²(d'Gd) + 2t(g'd) + c = 0, and enters it at the root with
-the minus sign in front of the square root.
+A sphere, an ellipsoid and the cone between two spheres are quadrics: points p with p'Gp + 2g'p + c = 0, where the left
+side increases outward. A rounded cone is three of them, the cone between the circles in which it touches its spheres. A
+ray from the origin meets a quadric at t with t²(d'Gd) + 2t(g'd) + c = 0, and enters it at the root with the minus sign
+before the square root.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ NO_HIT = np.inf
 
 @dataclass(frozen=True)
 class Quadrics:
-    """All quadrics of a list of parts, in the parts' common frame; Q of them for P parts.
+    """All quadrics of a list of parts, in the parts' common frame; Q quadrics for P parts.
 
     Attributes:
-        part: (Q,) index of the part it belongs to.
+        part: (Q,) index of each quadric's part.
         matrix: (Q, 3, 3) G, symmetric.
         vector: (Q, 3) g.
         constant: (Q,) c.
-        axis: (Q, 4): `axis . (p, 1)` is a point's y in the part's own frame.
-        low, high: (Q,) between which y the quadric bounds the part.
-        box: (Q, 4) least and greatest x / z, least and greatest y / z of what it covers, seen from the origin.
+        axis: (Q, 4): `axis . (p, 1)` is a point's y in the part's frame.
+        low, high: (Q,) limits of y between which the quadric bounds the part.
+        box: (Q, 4) least and greatest x / z, least and greatest y / z of the covered area, seen from the origin.
     """
 
     part: Indices
@@ -43,6 +43,7 @@ class Quadrics:
 
     @classmethod
     def of(cls, parts: list[Part]) -> "Quadrics":
+        """Return the quadrics of parts, which all have one common frame."""
         inverse = np.linalg.inv(np.stack([part.frame for part in parts]))
         length = np.array([part.length for part in parts])
         radii = np.array([part.radii for part in parts])
@@ -80,24 +81,25 @@ class Quadrics:
 
     @cached_property
     def along(self) -> tuple[Array, Array]:
-        """What rays d = (x, y, 1) meet, by quadric: (6, Q) d'Gd as factors of x², y², 1, xy, x, y; (3, Q) g'd."""
+        """Return for rays d = (x, y, 1) d'Gd as factors (6, Q) of x², y², 1, xy, x, y, and g'd as factors (3, Q)."""
         return binary_form(self.matrix), np.ascontiguousarray(self.vector.T)
 
     @cached_property
     def discriminant(self) -> Array:
-        """(6, Q): (g'd)² - c d'Gd in the same factors."""
+        """Return (g'd)² - c d'Gd as factors (6, Q) of the same terms."""
         outer = self.vector[:, :, None] * self.vector[:, None]
         return binary_form(outer - self.constant[:, None, None] * self.matrix)
 
     def depths(self, which: Indices, x: Array, y: Array) -> Array:
-        """Depth z at which rays (x, y, 1) from the origin enter quadrics, pair by pair.
+        """Return the depths z at which rays (x, y, 1) from the origin enter quadrics, pair by pair.
 
         Args:
             which: (N,) of the quadrics.
-            x, y: (N, ...) rays of each.
+            x: (N, ...) x of the rays for each.
+            y: (N, ...) y of the rays for each.
 
         Returns:
-            (N, ...) depths; infinite where the ray misses the part's share of the quadric.
+            (N, ...) depths; infinite if the ray misses the part's share of the quadric.
         """
         factors = self.discriminant[:, which].reshape(6, -1, *(1,) * (x.ndim - 1))
         inside = (factors[0] * x + factors[3] * y + factors[4]) * x
@@ -117,18 +119,24 @@ class Quadrics:
         return depth
 
     def normals(self, which: Indices, points: Array) -> Array:
-        """Outward unit normals (N, 3) of quadrics `which` (N,) at points (N, 3) on them."""
+        """Return outward unit normals (N, 3) of quadrics `which` (N,) at points (N, 3) on them."""
         gradient = np.einsum("nij,nj->ni", self.matrix[which], points) + self.vector[which]
         return gradient / np.linalg.norm(gradient, axis=1, keepdims=True)
 
 
 def binary_form(matrix: Array) -> Array:
-    """(6, Q): d'Md of rays d = (x, y, 1) as factors of x², y², 1, xy, x, y, for symmetric M (Q, 3, 3)."""
+    """Return d'Md for rays d = (x, y, 1) as factors (6, Q) of x², y², 1, xy, x, y, for symmetric M (Q, 3, 3)."""
     return matrix[:, (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)].T * np.array([1.0, 1, 1, 2, 2, 2])[:, None]
 
 
 def intersect(part: Part, origins: Array, directions: Array) -> Array:
-    """How far along `directions` (N, 3), in their lengths, rays from `origins` (N, 3) enter a part; inf for a miss."""
+    """Return how far rays go until they enter a part; inf for a miss.
+
+    Args:
+        part: the part.
+        origins: (N, 3) of the rays.
+        directions: (N, 3) of the rays; the result (N,) is in their lengths.
+    """
     quadrics = Quadrics.of([part])
     nearest = np.full(len(directions), NO_HIT)
     for index in range(len(quadrics.part)):
@@ -149,10 +157,10 @@ def intersect(part: Part, origins: Array, directions: Array) -> Array:
 
 
 def view_boxes(parts: list[Part]) -> Array:
-    """What the spheres at a part's two ends cover: (P, 2, 4) least and greatest x / z, least and greatest y / z.
+    """Return the area that the spheres at a part's two ends cover: (P, 2, 4) least and greatest x / z, then y / z.
 
-    The outline of an ellipsoid with dual quadric AA' - cc' touches the line x = s z where (1, 0, -s) is on it. One
-    that reaches behind the camera covers everything, a part that is all behind it nothing.
+    The outline of an ellipsoid with dual quadric AA' - cc' touches the line x = s z where (1, 0, -s) is on it. A sphere
+    that reaches behind the camera covers everything, one that is entirely behind it covers nothing.
     """
     frames = np.stack([part.frame for part in parts])
     length = np.array([part.length for part in parts])
@@ -171,11 +179,16 @@ def view_boxes(parts: list[Part]) -> Array:
         ends.append(np.stack(sides, axis=1))
         behind.append((dual[:, 2, 2] < 0) & (centre[:, 2] < 0))
     boxes = np.stack(ends, axis=1)
-    boxes[np.all(behind, axis=0)] = (np.inf, -np.inf, np.inf, -np.inf)  # would cost a test at every pixel
+    boxes[np.all(behind, axis=0)] = (
+        np.inf,
+        -np.inf,
+        np.inf,
+        -np.inf,
+    )  # otherwise every pixel would be tested
     return boxes
 
 
 def hull(boxes: Array) -> Array:
-    """The boxes (P, 4) around pairs of boxes (P, 2, 4)."""
+    """Return the boxes (P, 4) around pairs of boxes (P, 2, 4)."""
     least, most = boxes.min(1), boxes.max(1)
     return np.stack([least[:, 0], most[:, 1], least[:, 2], most[:, 3]], axis=1)

@@ -1,1 +1,1 @@
-"""A teacher in the loop: what a trained model answers is what another one learns."""
+"""Distillation during training: a model learns the answers of a trained one, its teacher."""

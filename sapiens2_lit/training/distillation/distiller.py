@@ -1,4 +1,4 @@
-"""What a teacher adds to a training step: its answers, and the losses that they make."""
+"""What a teacher adds to a training step: its answers, and losses with them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -17,28 +17,30 @@ from sapiens2_lit.training.distillation.soft_terms import Lesson, soft_terms
 from sapiens2_lit.training.distillation.teacher import Answer, TeacherNetwork
 from sapiens2_lit.training.distillation.tokens import feature_terms, make_projection, relation_terms
 
-Watch = Callable[[str, list[Tensor]], list[Tensor]]  # of gradients that come back to feature maps
-_FOREGROUND = 0.5  # alpha of a pixel that is somebody
+Watch = Callable[[str, list[Tensor]], list[Tensor]]  # measures gradients that arrive at feature maps
+_FOREGROUND = 0.5  # alpha above which a pixel shows a person
 
 
 class StoredAnswers(Protocol):
     """Answers that need not be computed; see `callbacks.TeacherCache`."""
 
-    def answer(self, images: Tensor) -> Answer: ...
+    def answer(self, images: Tensor) -> Answer:
+        """Return the answer to images (B, 3, H, W), stored if possible."""
 
 
 class Distiller(nn.Module):
-    """The teachers of one student, and the projection that its features learn through.
+    """The teachers of one student, and the projection through which its features learn.
 
-    Only the projection is a parameter of it: teachers are in no checkpoint, no optimizer and no mode of the student.
+    Its only parameters are those of the projection: teachers are in no checkpoint and no optimizer, and do not change
+    their mode with the student.
 
     Args:
-        settings: what is taught.
-        student: whose heads learn.
-        teachers: in the order of the settings.
+        settings: What is taught.
+        student: The network whose heads learn.
+        teachers: The teachers, in the order of the settings.
 
     Raises:
-        SettingError: teachers and heads do not go together (`pair_heads`).
+        SettingError: Teachers and heads do not fit together (`pair_heads`).
     """
 
     projection: nn.Linear | None
@@ -57,16 +59,16 @@ class Distiller(nn.Module):
 
     @property
     def teachers(self) -> tuple[TeacherNetwork, ...]:
-        """The networks."""
+        """The teachers' networks."""
         return self._teachers
 
     def to_device(self, device: torch.device) -> None:
-        """Bring the teachers to where the student computes."""
+        """Move the teachers to the student's device."""
         for teacher in self._teachers:
             teacher.to(device)
 
     def ask(self, images: Tensor) -> Answer:
-        """What the teachers say of images (B, 3, H, W), computed."""
+        """Compute the teachers' answer to images (B, 3, H, W)."""
         found = Answer()
         for index, teacher in enumerate(self._teachers):
             one = teacher.answer(images, tokens=index == 0 and bool(self.settings.token_losses))
@@ -76,14 +78,22 @@ class Distiller(nn.Module):
         return found
 
     def answers(self, parts: Sequence[Batch]) -> list[Answer]:
-        """What the teachers say of each batch of a step, computed or stored."""
+        """Return the teachers' answers to each batch of a step, computed or stored."""
         ask = self.ask if self.cache is None else self.cache.answer
         return [ask(part["image"]) for part in parts]
 
     def head_terms(
         self, name: str, head: Head, outputs: Outputs, answer: Answer, batch: Batch
     ) -> dict[str, Tensor]:
-        """Weighted soft loss terms of one head, called `teacher_TERM`; none where it is not taught."""
+        """Return weighted soft loss terms of one head, called `teacher_TERM`, each a scalar; none if it is not taught.
+
+        Args:
+            name: Name of the head.
+            head: The head.
+            outputs: Its raw outputs.
+            answer: The teachers' answer.
+            batch: The batch.
+        """
         if (taught := self.taught.get(name)) is None:
             return {}
         lesson = Lesson(
@@ -97,12 +107,12 @@ class Distiller(nn.Module):
     def token_terms(
         self, features: list[Tensor], answer: Answer, watch: Watch
     ) -> dict[str, dict[str, Tensor]]:
-        """Weighted terms of the losses that are of no head, by their names.
+        """Return weighted terms, scalars, of the losses that belong to no head, by name.
 
         Args:
-            features: of the student.
-            answer: of the teachers.
-            watch: lets gradients that come back to the features be measured for a loss, by its name.
+            features: Feature maps of the student, [(B, C, h, w)].
+            answer: The teachers' answer.
+            watch: Measures gradients that arrive at the features from a loss, given its name.
         """
         found = {}
         for name, weight in self.settings.token_losses.items():
@@ -118,10 +128,10 @@ class Distiller(nn.Module):
         return found
 
     def taught_pixels(self, answer: Answer, batch: Batch) -> Tensor:
-        """(B, 1, H, W) bool: where fields are compared.
+        """Return where dense outputs are compared, (B, 1, H, W) bool.
 
-        Where labels of fields are valid; of images without such labels where a taught segmentation or matte finds
-        somebody; without one, everywhere.
+        That is where dense labels are valid; in images without such labels, where a taught segmentation or matte finds
+        a person; without such a head, everywhere.
         """
         if "valid" in batch:
             valid: Tensor = batch["valid"]
@@ -136,7 +146,11 @@ class Distiller(nn.Module):
         return torch.ones_like(batch["image"][:, :1], dtype=torch.bool)
 
     def played(self, copied: Callable[..., Any]) -> "Distiller":
-        """The same of copies, by which a step is planned: `copied(part, dtype of its parameters or None)`."""
+        """Return a distiller of copies, to simulate a step.
+
+        Args:
+            copied: Called as `copied(part, dtype of its parameters or None)`.
+        """
         other = Distiller.__new__(Distiller)
         nn.Module.__init__(other)
         other.settings, other.cache = self.settings, None

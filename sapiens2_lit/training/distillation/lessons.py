@@ -1,4 +1,4 @@
-"""Which teacher's head teaches which of the student's, checked before anything is trained."""
+"""Decide which teacher's head teaches which head of the student, and check that they fit, before training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Taught:
     """How one head of the student is taught.
 
     Attributes:
-        weight: of its soft loss.
-        teacher: the teacher's head.
-        rows: the teacher's channels by name, of tasks with a vocabulary.
+        weight: Weight of its soft loss.
+        teacher: The teacher's head.
+        rows: The teacher's channels by name, for tasks with a vocabulary.
     """
 
     weight: float
@@ -31,8 +31,13 @@ class Taught:
 def pair_heads(settings: Teacher, student: Network, teachers: Sequence[TeacherNetwork]) -> dict[str, Taught]:
     """Find the teacher of every head that is to be taught, and note it in `teachers`.
 
+    Args:
+        settings: What is taught.
+        student: The student.
+        teachers: The teachers, changed in place.
+
     Raises:
-        SettingError: a head is unknown, has no teacher or several, or they differ in vocabulary or unit; a teacher
+        SettingError: A head is unknown, has no teacher or several, or they differ in vocabulary or unit; or a teacher
             teaches nothing.
     """
     own = dict(student.named_heads())
@@ -58,7 +63,7 @@ def pair_heads(settings: Teacher, student: Network, teachers: Sequence[TeacherNe
     if not taught and not tokens:
         raise SettingError(
             f"model.teacher.weights: {'; '.join(map(described, teachers))}, and the heads of the model are "
-            f"{kinds(own)}: none of one task. Take a teacher of these tasks, or teach features: "
+            f"{kinds(own)}: no task in common. Use a teacher of these tasks, or teach features: "
             "--model.teacher.features 1.0"
         )
     for index, teacher in enumerate(teachers):
@@ -70,10 +75,15 @@ def pair_heads(settings: Teacher, student: Network, teachers: Sequence[TeacherNe
 
 
 def find_head(name: str, head: Head, teachers: Sequence[TeacherNetwork]) -> tuple[int, str, Head] | None:
-    """The teacher, by its place, and its head of a task: that of the same name, or the only one.
+    """Return teacher index, name and head of the same task: the head of the same name, or the only one.
+
+    Args:
+        name: Name of the student's head.
+        head: The student's head.
+        teachers: The teachers.
 
     Raises:
-        SettingError: there are several of other names.
+        SettingError: There are several, with other names.
     """
     found = [
         (index, other, candidate)
@@ -87,13 +97,19 @@ def find_head(name: str, head: Head, teachers: Sequence[TeacherNetwork]) -> tupl
         raise SettingError(
             f"model.teacher.weights: several heads could teach {name}: "
             f"{', '.join(f'{other} of {teachers[index].origin.weights}' for index, other, _ in chosen)}; "
-            "call the model's head as the teacher's, or give one teacher of that task"
+            "give the model's head the name of the teacher's head, or use one teacher of that task"
         )
     return chosen[0] if chosen else None
 
 
 def nobody_teaches(name: str, head: Head, teachers: Sequence[TeacherNetwork]) -> str:
-    """Why a head that is to be taught is not."""
+    """Return a message that says why a head cannot be taught.
+
+    Args:
+        name: Name of the head.
+        head: The head.
+        teachers: The teachers.
+    """
     if not has_soft_form(head):
         return (
             f"model.teacher.heads: {name} is a {type(head).__name__}, which has no soft form; register one "
@@ -101,29 +117,38 @@ def nobody_teaches(name: str, head: Head, teachers: Sequence[TeacherNetwork]) ->
         )
     return (
         f"model.teacher.heads: found {name}, a {type(head).__name__}, but {'; '.join(map(described, teachers))}: "
-        f"leave {name} out, or take a teacher that has such a head"
+        f"leave {name} out, or use a teacher that has such a head"
     )
 
 
 def described(teacher: TeacherNetwork) -> str:
-    """A teacher and its heads, for messages."""
+    """Return a teacher and its heads as text, for messages."""
     return f"{teacher.origin.weights} has {kinds(dict(teacher.network.named_heads()))}"
 
 
 def kinds(heads: dict[str, Head]) -> str:
-    """Heads by name, with their classes."""
+    """Return heads by name with their classes as text."""
     return ", ".join(f"{name} ({type(head).__name__})" for name, head in heads.items())
 
 
 def check_unit(name: str, head: Head, teacher: Head, origin: str) -> None:
-    """Raise SettingError where one predicts metres and the other relative depth.
+    """Check that both heads predict meters, or both relative depth.
 
-    Frames and the units of points are the same for all heads here (docs/conventions.md).
+    Frames and the units of points are the same for all heads (docs/conventions.md).
+
+    Args:
+        name: Name of the student's head.
+        head: The student's head.
+        teacher: The teacher's head.
+        origin: The teacher, for the error.
+
+    Raises:
+        SettingError: They differ.
     """
     if isinstance(head, DepthHead) and head.relative != teacher.relative:
-        units = {True: "relative depth, 0 to 1", False: "metres"}
+        units = {True: "relative depth, 0 to 1", False: "meters"}
         raise SettingError(
-            f"model.teacher: {origin} predicts {units[teacher.relative]}, but model.heads.{name} "
+            f"model.teacher: {origin} predicts {units[teacher.relative]}, but model.heads.{name} predicts "
             f"{units[head.relative]}: set model.heads.{name}.init_args.relative to {str(teacher.relative).lower()}, "
             f"or leave {name} out of model.teacher.heads"
         )

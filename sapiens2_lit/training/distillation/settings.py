@@ -1,4 +1,4 @@
-"""Settings of a teacher in the loop."""
+"""Settings of a teacher during training."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sapiens2_lit.errors import SettingError
 FEATURES, RELATIONS = (
     "teacher_features",
     "teacher_relations",
-)  # names of these losses beside those of the heads
+)  # names of these losses, beside the names of heads
 Precision = Literal["auto", "float32", "bf16"]
 
 
@@ -19,23 +19,24 @@ class Teacher:
     """A trained model whose answers the heads learn (knowledge distillation, arXiv:1503.02531).
 
     Args:
-        weights: of the teacher, as `--model` of predict takes them: a run, a checkpoint, a task model as a file, a
-            folder or a hub id. Several where each teaches tasks of its own; features are those of the first.
-        heads: which heads it teaches, with the weight of each one's soft loss beside its loss of labels; a list for
+        weights: The teacher, as `--model` of predict takes it: a run, a checkpoint, or a task model as a file, a folder
+            or a hub id. Several teachers may each teach other tasks; features are taught by the first.
+        heads: The heads that it teaches, each with the weight of its soft loss beside the loss of labels; a list for
             weights of 1; null for every head whose task the teacher has.
-        features: weight of the loss of feature maps, through a linear projection; 0 leaves it out.
-        relations: weight of the loss of similarities between tokens; 0 leaves it out.
-        temperature: of classes, in the teacher's and the student's softmax.
-        relation_temperature: of the softmax over similarities, which are cosines.
-        image_size: (height, width) at which the teacher sees the images; null for its own.
-        precision: in which it computes: `float32`, `bf16`, or `auto` for bf16 on CUDA.
-        cache: folder for its answers, in half precision, where images are not varied at random; null computes them
+        features: Weight of the loss of feature maps, through a linear projection; 0 leaves it out.
+        relations: Weight of the loss of similarities between tokens; 0 leaves it out.
+        temperature: Temperature of classes, in the teacher's and the student's softmax.
+        relation_temperature: Temperature of the softmax over similarities, which are cosines.
+        image_size: (height, width) at which the teacher sees the images; null for the size that it was trained at.
+        precision: Precision of the teacher: `float32`, `bf16`, or `auto` for bf16 on CUDA.
+        cache: Folder for its answers in half precision, for images without random augmentation; null computes them
             every time.
-        cache_limit_gb: greatest size of the cache in GB; it is announced before it is made.
-        backbone: where the pretrained backbone of a checkpoint is that holds only what was trained, if it has moved.
+        cache_limit_gb: Greatest size of the cache in GB; the size is announced before the cache is created.
+        backbone: Where the pretrained backbone is, if the teacher's checkpoint holds only what was trained and the
+            backbone has moved.
 
     Raises:
-        SettingError: a setting is out of range, or nothing is taught.
+        SettingError: A setting is out of range, or nothing is taught.
     """
 
     weights: str | list[str]
@@ -81,23 +82,27 @@ class Teacher:
 
     @property
     def head_weights(self) -> dict[str, float] | None:
-        """Weights by head; None for every head that it can teach."""
+        """Weights by head; None for every head that can be taught."""
         if self.heads is None or isinstance(self.heads, dict):
             return self.heads
         return dict.fromkeys(self.heads, 1.0)
 
     @property
     def token_losses(self) -> dict[str, float]:
-        """Weights of the losses that are of no head, those above 0, by name."""
+        """Weights above 0 of the losses that belong to no head, by name."""
         found = {FEATURES: self.features, RELATIONS: self.relations}
         return {name: weight for name, weight in found.items() if weight > 0}
 
     def loss_names(self, heads: Iterable[str]) -> list[str]:
-        """Names of all losses that are weighed against each other: those of the heads, and of tokens."""
+        """Return the names of all losses that are weighted against each other: of heads and of tokens."""
         return [*heads, *self.token_losses]
 
 
 def expect_weight(setting: str, value: float) -> None:
-    """Raise SettingError where a weight is negative or not finite."""
+    """Check that a weight is finite and not negative.
+
+    Raises:
+        SettingError: It is not.
+    """
     if not (value >= 0 and isfinite(value)):
         raise SettingError(f"model.teacher.{setting}: found {value}, expected a weight of 0 or more")

@@ -1,7 +1,7 @@
-"""The soft form of each task: how a head learns from what another model's head of that task says.
+"""The soft form of each task: how a head learns from the outputs of another model's head of that task.
 
-A head of another kind gets one by `@soft_terms.register`: a function of a `Lesson` that returns weighted terms.
-Every term is 0, with a gradient of 0, where the student says what the teacher says.
+Register a soft form for another kind of head with `@soft_terms.register`: a function of a `Lesson` that returns
+weighted terms. Every term is 0, with a gradient of 0, where student and teacher agree.
 """
 
 from dataclasses import dataclass
@@ -25,22 +25,22 @@ from sapiens2_lit.losses.masked import masked_mean
 from sapiens2_lit.losses.pointmap import mean_depth
 from sapiens2_lit.training.distillation.vocabulary import Rows
 
-HEATMAPS = 10.0  # as of KeypointMSE, so that labels and teacher weigh alike
+HEATMAPS = 10.0  # as in KeypointMSE, so that labels and teacher have the same weight
 _LEAST_DEPTH = 1e-3
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What one head of the student is told about one batch.
+    """What one head of the student learns from in one batch.
 
     Attributes:
-        outputs: raw outputs of the student's head.
-        answer: of the teacher's.
-        teacher: the teacher's head.
-        batch: the student's, with its images.
-        valid: (B, 1, H, W) bool, where fields are compared.
-        rows: the teacher's channels by name, of tasks with a vocabulary.
-        temperature: of classes.
+        outputs: Raw outputs of the student's head.
+        answer: Raw outputs of the teacher's head.
+        teacher: The teacher's head.
+        batch: The student's batch, with its images.
+        valid: Where dense outputs are compared, (B, 1, H, W) bool.
+        rows: The teacher's channels by name, for tasks with a vocabulary.
+        temperature: Temperature of classes.
         teacher_size: (height, width) of the images that the teacher saw.
     """
 
@@ -56,23 +56,27 @@ class Lesson:
 
 @singledispatch
 def soft_terms(head: Head, lesson: Lesson) -> dict[str, Tensor]:
-    """Loss terms of a head, each a scalar, mean over the batch's images."""
+    """Return the soft loss terms of a head, each a scalar, the mean over the batch's images.
+
+    Raises:
+        TypeError: This kind of head has no soft form.
+    """
     raise TypeError(f"{type(head).__name__} has no soft form")
 
 
 def has_soft_form(head: Head) -> bool:
-    """Whether a head can be taught."""
+    """Return whether a head can be taught."""
     return soft_terms.dispatch(type(head)) is not soft_terms.dispatch(object)
 
 
 def same_task(head: Head, other: Head) -> bool:
-    """Whether two heads have the same soft form."""
+    """Return whether two heads have the same soft form."""
     return has_soft_form(head) and soft_terms.dispatch(type(head)) is soft_terms.dispatch(type(other))
 
 
 @soft_terms.register
 def _(head: PoseHead, lesson: Lesson) -> dict[str, Tensor]:
-    """Squared error of heatmaps, weighted by the teacher's peak: a keypoint that it does not see teaches little."""
+    """Return the squared error of heatmaps, weighted by the teacher's peak: unseen keypoints teach little."""
     own, maps = lesson.outputs, lesson.answer
     assert isinstance(own, Tensor) and isinstance(maps, Tensor) and lesson.rows is not None
     size = (lesson.batch["image"].shape[-2], lesson.batch["image"].shape[-1])
@@ -86,9 +90,9 @@ def _(head: PoseHead, lesson: Lesson) -> dict[str, Tensor]:
 
 @soft_terms.register
 def _(head: SegmentationHeadBase, lesson: Lesson) -> dict[str, Tensor]:
-    """KL divergence of classes at a temperature, times its square (arXiv:1503.02531).
+    """Return the KL divergence of classes at a temperature, times its square (arXiv:1503.02531).
 
-    Where the teacher has more classes, a pixel weighs as much as it thinks that one of the student's is there.
+    If the teacher has more classes, the weight of a pixel is the teacher's probability of the student's classes.
     """
     assert lesson.rows is not None
     own, theirs = (at_input_size(one, lesson.batch).float() for one in (lesson.outputs, lesson.answer))
@@ -103,14 +107,14 @@ def _(head: SegmentationHeadBase, lesson: Lesson) -> dict[str, Tensor]:
 
 @soft_terms.register
 def _(head: NormalHead, lesson: Lesson) -> dict[str, Tensor]:
-    """1 - cosine."""
+    """Return 1 - cosine."""
     own, target = fields(head, lesson)
     return {"cosine": masked_mean(1 - F.cosine_similarity(own, target, dim=1)[:, None], lesson.valid)}
 
 
 @soft_terms.register
 def _(head: DepthHead, lesson: Lesson) -> dict[str, Tensor]:
-    """Absolute error, of metric depth as a share of the teacher's mean depth of the image."""
+    """Return the absolute error; of metric depth, divided by the teacher's mean depth of the image."""
     own, target = fields(head, lesson)
     scale = 1.0 if head.relative else depth_of(target.expand(-1, 3, -1, -1), lesson.valid)
     return {"l1": masked_mean((own - target).abs() / scale, lesson.valid)}
@@ -118,7 +122,7 @@ def _(head: DepthHead, lesson: Lesson) -> dict[str, Tensor]:
 
 @soft_terms.register
 def _(head: PointmapHead, lesson: Lesson) -> dict[str, Tensor]:
-    """Absolute error of canonical points as a share of their mean depth, and of the scale that makes metres of them."""
+    """Return the absolute error of canonical points, divided by their mean depth, and of the scale to meters."""
     own, answer, teacher = lesson.outputs, lesson.answer, lesson.teacher
     assert isinstance(own, dict) and isinstance(answer, dict) and isinstance(teacher, PointmapHead)
     points, target = head.canonical(own, lesson.batch), teacher.canonical(answer, lesson.batch)
@@ -131,42 +135,45 @@ def _(head: PointmapHead, lesson: Lesson) -> dict[str, Tensor]:
 
 @soft_terms.register
 def _(head: AlbedoHead, lesson: Lesson) -> dict[str, Tensor]:
-    """Absolute error."""
+    """Return the absolute error."""
     own, target = fields(head, lesson)
     return {"l1": masked_mean((own - target).abs(), lesson.valid)}
 
 
 @soft_terms.register
 def _(head: MattingHead, lesson: Lesson) -> dict[str, Tensor]:
-    """Absolute error of alpha and premultiplied foreground, everywhere: a matte is also about where nobody is."""
+    """Return the absolute error of alpha and premultiplied foreground, at all pixels, people or not."""
     own, target = fields(head, lesson)
     return {"l1": (own - target).abs().mean()}
 
 
 def fields(head: Head, lesson: Lesson) -> tuple[Tensor, Tensor]:
-    """The student's and the teacher's field (B, C, H, W) at the size of the student's input."""
+    """Return the student's and the teacher's dense output (B, C, H, W) at the size of the student's input."""
     own = head.field(lesson.outputs, lesson.batch)  # type: ignore[operator]  # of a DenseHead
     return own, lesson.teacher.field(lesson.answer, lesson.batch)  # type: ignore[operator]
 
 
 def depth_of(points: Tensor, valid: Tensor) -> Tensor:
-    """(B, 1, 1, 1) mean z of points (B, 3, H, W) where `valid`, above 0."""
+    """Return the mean z of valid points (B, 3, H, W), above 0, (B, 1, 1, 1)."""
     return mean_depth(points, valid).clamp(min=_LEAST_DEPTH)
 
 
 def resample_heatmaps(
     maps: Tensor, size: tuple[int, int], teacher_image: tuple[int, int], image: tuple[int, int]
 ) -> Tensor:
-    """Heatmaps (B, K, h, w) of a resized image as those of the image itself, (B, K, *size).
+    """Resample heatmaps of a resized image to heatmaps of the image itself.
 
-    Corner pixels of a heatmap lie on corner pixels of its image (`UDPHeatmapCodec`), while images are resized with
-    pixel centers at integers: so that peaks stay on their points, each pixel is looked up where it came from.
+    Corner pixels of a heatmap lie on corner pixels of its image (`UDPHeatmapCodec`), but images are resized by their
+    areas. So each pixel is looked up at the position that it came from, which keeps peaks on their points.
 
     Args:
-        maps: of images of size `teacher_image`.
-        size: (height, width) of the heatmaps wanted.
+        maps: (B, K, h, w), of images of size `teacher_image`.
+        size: (height, width) of the wanted heatmaps.
         teacher_image: (height, width) of the resized images.
         image: (height, width) of the images.
+
+    Returns:
+        (B, K, *size).
     """
     if tuple(maps.shape[-2:]) == tuple(size) and tuple(teacher_image) == tuple(image):
         return maps

@@ -1,4 +1,4 @@
-"""Which networks a teacher's weights are of, before any of them is made."""
+"""Find the networks that a teacher's weights belong to, before building them."""
 
 import json
 import re
@@ -28,19 +28,19 @@ from sapiens2_lit.inference.trained_view import data_setting
 from sapiens2_lit.models.build import NetworkFactory
 from sapiens2_lit.vocabularies.tasks import TASKS
 
-_SHOWN = 5  # names in a message
-MANIFEST = "sapiens2_lit.json"  # beside every export: what it was derived from
+_SHOWN = 5  # largest number of names in a message
+MANIFEST = "sapiens2_lit.json"  # beside every export; says what it was derived from
 _RELEASED = re.compile(rf"facebook/sapiens2-({'|'.join(TASKS)})-({'|'.join(map(re.escape, SIZES))})(-4k)?")
 
 
 @dataclass(frozen=True)
 class TeacherSource:
-    """A teacher that is not made yet.
+    """A teacher that is not built yet.
 
     Attributes:
-        factory: makes its network, with its weights.
+        factory: Makes its network with its weights.
         image_size: (height, width) that it was trained at.
-        origin: of its weights.
+        origin: Origin of its weights.
     """
 
     factory: NetworkFactory
@@ -49,16 +49,16 @@ class TeacherSource:
 
 
 def find_teacher(weights: str, backbone: str | None = None, *, planned: bool = False) -> TeacherSource:
-    """Read what a teacher is from its file, without its tensors.
+    """Read from its file what a teacher is, without its tensors.
 
     Args:
-        weights: a run, a checkpoint, or a task model as a file, a folder or a hub id.
-        backbone: where the pretrained backbone of a checkpoint is, if it has moved.
-        planned: released models that are not here are known by their names; nothing is downloaded.
+        weights: A run, a checkpoint, or a task model as a file, a folder or a hub id.
+        backbone: Where the pretrained backbone of a checkpoint is, if it has moved.
+        planned: Recognize released models that are not here by their names, without downloading them.
 
     Raises:
-        SettingError: nothing is there.
-        WeightsError: it has no head, or cannot be read.
+        SettingError: There is nothing.
+        WeightsError: It has no head, or cannot be read.
     """
     path = Path(weights).expanduser()
     place = checkpoint_of_run(path) or path
@@ -81,15 +81,15 @@ def find_teacher(weights: str, backbone: str | None = None, *, planned: bool = F
     if config is not None:
         return _made(weights, str(place), config, data_setting(config, "image_size"), backbone)
     folder = find_folder(str(place) if place.exists() else weights)
-    config = config_of(folder) or {"model": infer_settings(open_weights(folder).tensors, folder, weights)}  # type: ignore[arg-type]  # of tensors it asks the shapes alone
+    config = config_of(folder) or {"model": infer_settings(open_weights(folder).tensors, folder, weights)}  # type: ignore[arg-type]  # needs only shapes
     return _made(weights, str(folder), config, None, backbone)
 
 
 def saved_config(place: Path) -> dict[str, Any] | None:
-    """The configuration that a checkpoint of ours holds; None for other files.
+    """Return the configuration in a checkpoint of this package; None for other files.
 
     Raises:
-        WeightsError: it is a checkpoint of `pretrain`, which has no heads.
+        WeightsError: It is a checkpoint of `pretrain`, which has no heads.
     """
     whole = place.is_file() and place.suffix in (*PICKLES, ".safetensors")
     meta = read_meta(place) if whole or (place / "meta.pt").is_file() else {}
@@ -102,7 +102,7 @@ def saved_config(place: Path) -> dict[str, Any] | None:
 
 
 def settings_by_name(weights: str) -> dict[str, Any] | None:
-    """What a released task model is made of, told from its name, as `infer_settings` tells it from its tensors."""
+    """Return the settings of a released task model by its name, as `infer_settings` finds them from its tensors."""
     if (found := _RELEASED.fullmatch(weights)) is None:
         return None
     task, size, large = found.groups()
@@ -123,12 +123,12 @@ def _made(
     make_backbone, make_heads = read_factories(config, place)
     factory = NetworkFactory(make_backbone, make_heads, place, reuse_rows=False)
     backbone = factory.build_empty().backbone
-    if moved is not None:  # where `load_task_file` looks for what the checkpoint lacks
+    if moved is not None:  # `load_task_file` looks there for what the checkpoint lacks
         factory = replace(factory, backbone=_at(make_backbone, moved))
     size = backbone.image_size or image_size
     if size is None:
         raise WeightsError(
-            f"{place}: does not say at which size of images it was trained; expected data.image_size"
+            f"{place}: does not say the image size that it was trained at; expected data.image_size"
         )
     return TeacherSource(factory, (size[0], size[1]), origin_of(weights, place, config, backbone))
 
@@ -143,7 +143,14 @@ def _at(make: Any, weights: str) -> Any:
 
 
 def origin_of(weights: str, place: str, config: Mapping[str, Any], backbone: Backbone) -> Origin:
-    """What a teacher was derived from: as an export or a checkpoint says, else itself."""
+    """Return what a teacher was derived from: what an export or a checkpoint says, else the teacher itself.
+
+    Args:
+        weights: The teacher, as the user named it.
+        place: Its file or folder.
+        config: Its configuration.
+        backbone: Its backbone.
+    """
     path = Path(place)
     manifest = (path if path.is_dir() else path.parent) / MANIFEST
     if manifest.is_file():
@@ -165,10 +172,10 @@ def origin_of(weights: str, place: str, config: Mapping[str, Any], backbone: Bac
 
 
 def licence_of(backbone: Backbone) -> str | None:
-    """The licence of a backbone's weights, wherever they lie: of Sapiens they are Meta's or derived from Meta's."""
+    """Return the license of a backbone's weights; all weights of Sapiens are Meta's or derived from Meta's."""
     return backbone.released_licence or backbone.licence
 
 
 def licence_of_name(weights: str) -> str | None:
-    """The licence that a name tells."""
+    """Return the license of weights by their name, None if the name does not tell."""
     return SAPIENS2 if is_released(weights) else None

@@ -1,4 +1,4 @@
-"""How fast a network is, to compare student and teacher."""
+"""Measure how fast a network is, to compare student and teacher."""
 
 import time
 from collections.abc import Callable
@@ -10,19 +10,19 @@ import torch
 
 from sapiens2_lit.models.network import Network
 
-SECONDS = 1.0  # that are measured at least, after one pass that warms up
-FEWEST = 3  # passes that are measured at least
+SECONDS = 1.0  # shortest time that is measured, after one pass for warm-up
+FEWEST = 3  # smallest number of measured passes
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one network, image by image, through all of its heads.
+    """Speed of one network with all its heads, image by image.
 
     Attributes:
-        name: of it, for people.
-        parameters: how many.
+        name: Its name, for people.
+        parameters: Number of its parameters.
         image_size: (height, width).
-        images: a second.
+        images: Images per second.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Speed:
     images: float
 
     def line(self) -> str:
-        """The same in words."""
+        """Return the speed in words."""
         height, width = self.image_size
         millions = self.parameters / 1e6
         return f"{self.name}: {millions:,.1f} M parameters, {self.images:.3g} images/s at {height} x {width}"
@@ -44,13 +44,13 @@ def measure_speed(
     image_size: tuple[int, int],
     context: Callable[[], AbstractContextManager[Any]],
 ) -> Speed:
-    """Run a network on one image again and again, for a second at least.
+    """Run a network on one image again and again, for a second or longer.
 
     Args:
-        name: of it.
-        network: in any mode, in which it is afterwards; in evaluation it is measured.
+        name: Its name.
+        network: Measured in eval mode; its mode is restored afterward.
         image_size: (height, width).
-        context: of each pass, such as autocast.
+        context: Makes the context of each pass, such as autocast.
     """
     modes = {module: module.training for module in network.modules()}
     network.eval()
@@ -71,7 +71,7 @@ def measure_speed(
 
 
 def speed_lines(speeds: list[Speed]) -> list[str]:
-    """What `fit` says of them at its end: each, and how many times as fast the first is."""
+    """Return the lines that `fit` prints at its end: each speed, and how many times as fast the first network is."""
     if len(speeds) < 2:
         return []
     student, *teachers = speeds

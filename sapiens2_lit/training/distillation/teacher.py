@@ -1,4 +1,4 @@
-"""A teacher's network: in eval mode, without gradients, and no part of the module that it teaches."""
+"""A teacher's network: in eval mode, without gradients, and not part of the module that it teaches."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -18,17 +18,17 @@ from sapiens2_lit.training.distillation.source import TeacherSource
 from sapiens2_lit.training.half_precision_weights import hold_in_bfloat16
 
 _SAME_ASPECT = 0.02  # share by which two aspects may differ
-_ASPECT_COUNTS = 4.0  # how much more a wrong aspect matters than a wrong number of pixels
+_ASPECT_COUNTS = 4.0  # weight of a wrong aspect against a wrong number of pixels
 
 
 @dataclass
 class Answer:
-    """What teachers say of one batch.
+    """The teachers' answer to one batch.
 
     Attributes:
-        outputs: raw outputs by the student's head.
-        tokens: the feature map of the first teacher, (B, C, h, w); None where it is not asked for.
-        sizes: (height, width) of the images that the teacher saw, by the student's head.
+        outputs: Raw outputs by name of the student's head.
+        tokens: Feature map of the first teacher, (B, C, h, w); None if it was not asked for.
+        sizes: (height, width) of the images that the teacher saw, by name of the student's head.
     """
 
     outputs: dict[str, Outputs] = field(default_factory=dict)
@@ -37,18 +37,18 @@ class Answer:
 
 
 class TeacherNetwork:
-    """One teacher; no `nn.Module`, so that the student's parameters, modes and checkpoints are its own.
+    """One teacher; not an `nn.Module`, so that it is not part of the student's parameters, modes and checkpoints.
 
     Args:
-        network: with its weights; it comes into eval mode and wants no gradients.
+        network: The network with its weights; it is set to eval mode without gradients.
         image_size: (height, width) that it was trained at.
-        origin: of its weights.
-        wanted_size: (height, width) at which it is to see images; None for its own.
-        half: it computes in bfloat16.
-        sharded: its parameters are spread over ranks.
+        origin: Origin of its weights.
+        wanted_size: (height, width) at which it sees images; None for the size that it was trained at.
+        half: Whether it computes in bfloat16.
+        sharded: Whether its parameters are spread over ranks.
 
     Attributes:
-        heads: its own heads by the student's that they teach.
+        heads: Names of its heads, by name of the student's head that they teach.
     """
 
     def __init__(
@@ -69,22 +69,22 @@ class TeacherNetwork:
         self.heads: dict[str, str] = {}
 
     def to(self, device: torch.device) -> None:
-        """Move it there, unless it is sharded and there already."""
+        """Move the network to a device, unless it is sharded and there already."""
         if not self.sharded:
             self.network.to(device)
 
     def autocast(self) -> torch.autocast:
-        """The precision in which it computes, whatever that of the student is."""
+        """Return the autocast context in which it computes, independent of the student's."""
         kind = next(self.network.parameters()).device.type
         return torch.autocast("cpu" if kind == "meta" else kind, torch.bfloat16, enabled=self.half)
 
     def size_for(self, image: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) at which it sees images of that size.
+        """Return (height, width) at which it sees images of a size.
 
-        Its own, or, where that has another aspect, one of as many pixels that has theirs.
+        That is its own size; if the aspects differ, it is the images' aspect with as many pixels as its own size.
 
         Raises:
-            SettingError: its point map head is bound to its own size, which has another aspect.
+            SettingError: Its point map head needs its own size, which has another aspect.
         """
         if self.wanted_size is not None:
             return self.wanted_size
@@ -93,24 +93,24 @@ class TeacherNetwork:
             return self.image_size
         if self.is_bound:
             raise SettingError(
-                f"model.teacher: {self.origin.weights} sees images of {height} x {width} and no other aspect; found "
+                f"model.teacher: {self.origin.weights} takes images of {height} x {width} and no other aspect; found "
                 f"data.image_size {list(image)}, expected one of that aspect"
             )
         return size_of_aspect(image, height * width, self.network.backbone.patch_size)
 
     @property
     def is_bound(self) -> bool:
-        """Whether it takes images of its own size alone."""
+        """Whether it only takes images of its own size."""
         of_points = any(isinstance(head, PointmapHead) for _, head in self.network.named_heads())
         return of_points or not isinstance(self.network.backbone, Sapiens2)
 
     @torch.no_grad()
     def answer(self, images: Tensor, tokens: bool) -> Answer:
-        """What it says of RGB 0..255 images (B, 3, H, W), as the student sees them, at a size of its own.
+        """Return its answer to the student's images, resized to the size that it needs.
 
         Args:
-            images: of any dtype.
-            tokens: whether its feature map is wanted, too.
+            images: RGB in 0..255, (B, 3, H, W), of any dtype.
+            tokens: Whether to return its feature map, too.
         """
         own = (images.shape[-2], images.shape[-1])
         size = self.size_for(own)
@@ -125,7 +125,13 @@ class TeacherNetwork:
 
 
 def size_of_aspect(image: tuple[int, int], area: int, patch: int) -> tuple[int, int]:
-    """(height, width) in whole patches, of about the aspect of `image` and about as many pixels as `area`."""
+    """Return (height, width) in whole patches, with about the aspect of an image and about the given area.
+
+    Args:
+        image: (height, width) of the image.
+        area: Wanted number of pixels.
+        patch: Side of a patch in pixels.
+    """
     cells, aspect = area / patch**2, image[0] / image[1]
     tried = [
         (rows, max(1, round(rows / aspect))) for rows in range(1, 2 + round(2 * math.sqrt(cells * aspect)))
@@ -143,16 +149,16 @@ def size_of_aspect(image: tuple[int, int], area: int, patch: int) -> tuple[int, 
 def build_teacher(
     source: TeacherSource, sharding: Sharding | None, half: bool, wanted_size: tuple[int, int] | None
 ) -> TeacherNetwork:
-    """Make a teacher with its weights, sharded where the student is.
+    """Build a teacher with its weights, sharded if the student is.
 
     Args:
-        source: of it.
-        sharding: of the student; None for the whole on every device.
-        half: it computes in bfloat16; where it is whole, what then computes in it is held in it.
-        wanted_size: see `TeacherNetwork`.
+        source: Where it comes from.
+        sharding: Sharding of the student; None for a whole teacher on every device.
+        half: It computes in bfloat16; a whole teacher's backbone is then held in bfloat16.
+        wanted_size: See `TeacherNetwork`.
 
     Raises:
-        WeightsError: its weights cannot be read.
+        WeightsError: Its weights cannot be read.
     """
     own = None if sharding is None else replace(sharding, compute=torch.bfloat16 if half else None)
     network = source.factory.build(True, own)
@@ -168,7 +174,7 @@ def build_teacher(
 
 
 def move_buffers(network: nn.Module, device: torch.device) -> None:
-    """Bring buffers beside the sharded parameters, in place."""
+    """Move buffers to the device of the sharded parameters, in place."""
     for module in network.modules():
         for name, buffer in module._buffers.items():
             if buffer is not None and not hasattr(buffer, "device_mesh"):
@@ -178,7 +184,14 @@ def move_buffers(network: nn.Module, device: torch.device) -> None:
 def empty_teacher(
     source: TeacherSource, half: bool, sharded: bool, wanted_size: tuple[int, int] | None
 ) -> TeacherNetwork:
-    """The same without values, on the meta device, as a plan needs it."""
+    """Build a teacher without values on the meta device, for planning.
+
+    Args:
+        source: Where it comes from.
+        half: See `build_teacher`.
+        sharded: Whether the student is sharded.
+        wanted_size: See `TeacherNetwork`.
+    """
     network = source.factory.build_empty()
     if half and not sharded:
         with torch.device("meta"):

@@ -22,19 +22,19 @@ from sapiens2_lit.training.distillation.speed import Speed, measure_speed
 from sapiens2_lit.training.distillation.teacher import Answer, build_teacher, empty_teacher
 from sapiens2_lit.training.partial_labels import parts_of
 
-PROJECTION = "distillation."  # what of a checkpoint is of no use without a teacher
+PROJECTION = "distillation."  # names in a checkpoint that are useless without a teacher
 _log = logging.getLogger(__name__)
 
 
 class Teaching:
-    """Makes the teachers where there is something to train, and is silent without any.
+    """Builds the teachers for a training, and does nothing without any.
 
     Args:
-        settings: of the teacher, None for a training by labels alone.
+        settings: Settings of the teacher, None to train with labels only.
 
     Attributes:
-        distiller: once the networks are made; None without a teacher, or where nothing is trained.
-        speeds: of the student and of each teacher, once training has ended.
+        distiller: Set once the networks are built; None without a teacher, or if nothing is trained.
+        speeds: Speed of the student and of each teacher, once training has ended.
     """
 
     def __init__(self, settings: Teacher | None) -> None:
@@ -44,10 +44,10 @@ class Teaching:
         self.image_size = (0, 0)  # of the last step
 
     def make(self, student: Network, trainer: L.Trainer | None) -> Distiller | None:
-        """The teachers beside a student, sharded as it is; what they need to learn is to be registered.
+        """Build the teachers of a student, sharded as it is; the caller must register the result, which has parameters.
 
         Raises:
-            SettingError, WeightsError: naming the setting or the file.
+            SettingError, WeightsError: The message names the setting or the file.
         """
         if self.settings is None or trainer is None or trainer.state.fn != "fit":
             return None
@@ -63,14 +63,14 @@ class Teaching:
         return self.distiller
 
     def begin(self, learns: bool, device: torch.device) -> None:
-        """Before the first step: bring the teachers to the device, and say who they are.
+        """Move the teachers to the device before the first step, and log what they teach.
 
         Args:
-            learns: whether anything of the student's backbone is ever trained.
-            device: of the student.
+            learns: Whether anything of the student's backbone is ever trained.
+            device: Device of the student.
 
         Raises:
-            SettingError: features are taught to a frozen backbone, or a cache is wanted and nobody opens it.
+            SettingError: Features are taught to a frozen backbone, or a cache is wanted but no callback opens it.
         """
         if self.distiller is None:
             return
@@ -90,10 +90,10 @@ class Teaching:
             taught = ", ".join([*teacher.heads, *self.distiller.settings.token_losses])
             _log.info("teacher: %s, %s parameters, teaches %s", origin.weights, f"{count:,}", taught)
             if origin.base is not None:
-                _log.info("licence of the teacher: %s", derived(origin.base, origin.licence))
+                _log.info("license of the teacher: %s", derived(origin.base, origin.licence))
 
     def answers(self, batch: Batch) -> list[Answer | None]:
-        """What the teachers say of each batch of a step; None of each without a teacher."""
+        """Return the teachers' answer to each batch of a step; None for each without a teacher."""
         parts = parts_of(batch)
         if self.distiller is None:
             return [None for _ in parts]
@@ -113,7 +113,7 @@ class Teaching:
     def head_terms(
         self, name: str, head: Head, outputs: Outputs, answer: Answer | None, batch: Batch
     ) -> dict[str, Tensor]:
-        """Soft loss terms of a head; none without a teacher of it."""
+        """Return the soft loss terms of a head, each a scalar; none if no teacher teaches it."""
         if self.distiller is None or answer is None:
             return {}
         return self.distiller.head_terms(name, head, outputs, answer, batch)
@@ -121,13 +121,13 @@ class Teaching:
     def token_terms(
         self, features: list[Tensor], answer: Answer | None, watch: Watch
     ) -> dict[str, dict[str, Tensor]]:
-        """Terms of the losses that are of no head."""
+        """Return the terms, scalars, of the losses that belong to no head, by name; none without a teacher."""
         if self.distiller is None or answer is None:
             return {}
         return self.distiller.token_terms(features, answer, watch)
 
     def end(self, student: Network, trainer: L.Trainer) -> None:
-        """After the last step: measure how fast student and teachers are, where a process has all of them."""
+        """Measure the speed of student and teachers after the last step, if one process has all of them."""
         if self.distiller is None or not trainer.is_global_zero or strategy_sharding(trainer) is not None:
             return
         size = self.image_size
@@ -137,15 +137,15 @@ class Teaching:
             self.speeds.append(measure_speed(name, teacher.network, teacher.size_for(size), teacher.autocast))
 
     def write(self, meta: dict[str, Any]) -> None:
-        """Let a checkpoint say whose licence it follows."""
+        """Add the teachers to a checkpoint, since its license follows from them."""
         if self.distiller is not None:
             meta[TEACHERS] = [asdict(one.origin) for one in self.distiller.teachers]
 
     def match(self, state: dict[str, Any]) -> None:
-        """Drop what a checkpoint holds of a teacher that is not here, in place.
+        """Drop what a checkpoint holds for a teacher that this run does not have, in place.
 
         Raises:
-            WeightsError: it lacks what a teacher that is here needs.
+            WeightsError: The checkpoint lacks what this run's teacher needs.
         """
         if self.distiller is not None and self.distiller.projection is not None:
             if state and not any(name.startswith(PROJECTION) for name in state):
@@ -162,18 +162,18 @@ class Teaching:
 
 
 def is_half(precision: Precision, gpu: bool) -> bool:
-    """Whether a teacher computes in bfloat16."""
+    """Return whether a teacher computes in bfloat16."""
     return precision == "bf16" or (precision == "auto" and gpu)
 
 
 def empty_distiller(settings: Teacher, student: Network, gpu: bool, sharded: bool) -> Distiller:
-    """The teachers on the meta device, as a plan needs them; released models are known by their names.
+    """Build the teachers on the meta device, for planning; released models are recognized by their names.
 
     Args:
-        settings: of the teacher.
-        student: on the meta device.
-        gpu: whether the device is one.
-        sharded: whether the student is.
+        settings: Settings of the teacher.
+        student: The student, on the meta device.
+        gpu: Whether the device is a GPU.
+        sharded: Whether the student is sharded.
     """
     half = is_half(settings.precision, gpu)
     sources = [find_teacher(one, settings.backbone, planned=True) for one in settings.sources]

@@ -1,19 +1,19 @@
-"""Losses of feature maps between networks of any width: of tokens, and of how tokens are alike.
+"""Losses between feature maps of networks of any width: of tokens, and of similarities between tokens.
 
-Each is the mean over images of what an image has of it. Legend: B images, C channels, h and w cells, N = h w tokens.
+Each is the mean over images of the image's value. Legend: B images, C channels, h and w cells, N = h w tokens.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MOST_TOKENS = 1024  # that are compared with each other; larger grids are halved
-_ITSELF = -1e4  # in place of a token's similarity with itself, which tells nothing
-_LEAST = 1e-6  # of a teacher's features
+MOST_TOKENS = 1024  # largest number of tokens compared with each other; larger grids are halved
+_ITSELF = -1e4  # replaces a token's similarity with itself, which has no information
+_LEAST = 1e-6  # smallest root mean square of a teacher's features
 
 
 def make_projection(student: int, teacher: int) -> nn.Linear:
-    """The layer from the student's channels to the teacher's; of the same number it starts as the identity."""
+    """Return the layer from the student's to the teacher's channels; it starts as the identity if they are equal."""
     layer = nn.Linear(student, teacher)
     with torch.no_grad():
         nn.init.zeros_(layer.bias)
@@ -25,14 +25,14 @@ def make_projection(student: int, teacher: int) -> nn.Linear:
 
 
 def feature_terms(features: Tensor, teacher: Tensor, projection: nn.Module) -> dict[str, Tensor]:
-    """Mean (1 - cosine) between projected tokens and the teacher's, and smooth L1 of their values.
+    """Return the mean of 1 - cosine between projected tokens and the teacher's, and the smooth L1 of their values.
 
-    Values are in units of the root mean square of the teacher's map of each image, so that the loss has no unit.
+    Values are divided by the root mean square of the teacher's map of each image, so that the loss has no unit.
 
     Args:
-        features: of the student, (B, C, h, w).
-        teacher: of the teacher, (B, C', h', w'); brought to the student's grid.
-        projection: from C to C' channels, on the last dimension.
+        features: Features of the student, (B, C, H, W).
+        teacher: Features of the teacher, (B, D, H', W'); resized to the student's grid.
+        projection: Maps C to D channels, on the last dimension.
     """
     target = to_grid(teacher.float(), features.shape[-2:]).flatten(2).transpose(1, 2)
     own = projection(features.flatten(2).transpose(1, 2)).float()
@@ -45,12 +45,12 @@ def feature_terms(features: Tensor, teacher: Tensor, projection: nn.Module) -> d
 
 
 def relation_terms(features: Tensor, teacher: Tensor, temperature: float) -> dict[str, Tensor]:
-    """KL divergence of each token's softmax over its similarities with the image's other tokens.
+    """Return the KL divergence of each token's softmax over its similarities with the image's other tokens.
 
     Args:
-        features: of the student, (B, C, h, w).
-        teacher: of the teacher, (B, C', h', w'), of any width: no projection is needed.
-        temperature: of the softmax over cosines.
+        features: Features of the student, (B, C, H, W).
+        teacher: Features of the teacher, of any width, (B, D, H', W'); no projection is needed.
+        temperature: Temperature of the softmax over cosines.
     """
     grid = smaller_grid(features.shape[-2:], teacher.shape[-2:])
     with torch.autocast(features.device.type, enabled=False):
@@ -59,7 +59,7 @@ def relation_terms(features: Tensor, teacher: Tensor, temperature: float) -> dic
 
 
 def similarities(maps: Tensor, temperature: float) -> Tensor:
-    """Log-softmax of each token's cosines with all others, (B, N, N), from maps (B, C, h, w)."""
+    """Return the log-softmax of each token's cosines with all others, (B, N, N), from maps (B, C, h, w)."""
     tokens = F.normalize(maps.flatten(2).transpose(1, 2), dim=-1)
     cosines = tokens @ tokens.transpose(1, 2) / temperature
     itself = torch.eye(cosines.shape[-1], dtype=torch.bool, device=maps.device)
@@ -67,14 +67,14 @@ def similarities(maps: Tensor, temperature: float) -> Tensor:
 
 
 def to_grid(maps: Tensor, grid: torch.Size | tuple[int, int]) -> Tensor:
-    """Maps (B, C, h, w) on a grid of another size, averaged where it is coarser."""
+    """Resize maps (B, C, H, W) to a grid, averaged where the grid is coarser."""
     if tuple(maps.shape[-2:]) == tuple(grid):
         return maps
     return F.interpolate(maps, tuple(grid), mode="bilinear", align_corners=False, antialias=True)
 
 
 def smaller_grid(one: torch.Size, other: torch.Size) -> tuple[int, int]:
-    """The coarser of two grids, halved until it has `MOST_TOKENS` cells at most."""
+    """Return the coarser of two grids, halved until it has `MOST_TOKENS` cells or fewer."""
     height, width = min((tuple(one), tuple(other)), key=lambda grid: grid[0] * grid[1])
     while height * width > MOST_TOKENS:
         height, width = max(1, height // 2), max(1, width // 2)

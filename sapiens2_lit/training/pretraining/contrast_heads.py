@@ -7,7 +7,7 @@ from sapiens2_lit.backbones.base import Backbone
 from sapiens2_lit.backbones.layers import init_layer
 from sapiens2_lit.training.pretraining.settings import Distillation, InfoNCE
 
-FULL = 768  # channels of a backbone from which on the relatives' sizes are taken
+FULL = 768  # backbones with this many channels or more get the published sizes
 PROTOTYPES, HIDDEN, BOTTLENECK = 65_536, 2_048, 256
 SMALL_PROTOTYPES, SMALL_HIDDEN, SMALL_BOTTLENECK = 4_096, 4, 64
 
@@ -16,8 +16,8 @@ class PrototypeHead(nn.Module):
     """Three layers with GELU, a unit vector, and its products with prototypes (DINO, arXiv:2104.14294, appendix C).
 
     Args:
-        backbone: whose width it takes.
-        settings: its sizes.
+        backbone: The backbone, which sets the width.
+        settings: Sizes of the head.
     """
 
     def __init__(self, backbone: Backbone, settings: Distillation) -> None:
@@ -34,7 +34,7 @@ class PrototypeHead(nn.Module):
             self.apply(init_layer)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Class tokens (..., C) to logits (..., K), before any temperature."""
+        """Map class tokens (..., C) to logits (..., K), before any temperature."""
         first, second, third = self.layers
         x = third(F.gelu(second(F.gelu(first(tokens)))))
         return self.last(F.normalize(x.float(), dim=-1).to(x.dtype))
@@ -44,8 +44,8 @@ class ProjectionHead(nn.Module):
     """Two layers with ReLU to a unit vector (SimCLR, arXiv:2002.05709).
 
     Args:
-        backbone: whose width it takes.
-        settings: its sizes.
+        backbone: The backbone, which sets the width.
+        settings: Sizes of the head.
     """
 
     def __init__(self, backbone: Backbone, settings: InfoNCE) -> None:
@@ -56,5 +56,5 @@ class ProjectionHead(nn.Module):
             self.apply(init_layer)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Class tokens (..., C) to unit vectors (..., D), float32."""
+        """Map class tokens (..., C) to unit vectors (..., D), float32."""
         return F.normalize(self.last(F.relu(self.first(tokens))).float(), dim=-1)

@@ -16,7 +16,7 @@ from sapiens2_lit.errors import SettingError
 from sapiens2_lit.training.pretraining.settings import Reconstruction
 
 EPS = 1e-6
-FULL = 768  # channels of a backbone from which on the published decoder is taken
+FULL = 768  # backbones with this many channels or more get the published decoder
 PUBLISHED_DEPTH, PUBLISHED_WIDTH = 8, 512
 SMALL_DEPTH = 2
 PER_HEAD = 32
@@ -41,14 +41,14 @@ class DecoderBlock(nn.Module):
 
 
 class MAEDecoder(nn.Module):
-    """Turns the class token and visible tokens into predictions for every patch; registers are left out.
+    """Predicts every patch from the class token and the visible tokens; registers are left out.
 
     Args:
-        backbone: that encodes; its width, patch size and tokens in front decide the shapes.
-        settings: depth, width and heads.
+        backbone: The encoder; its width, patch size and prefix tokens decide the shapes.
+        settings: Depth, width and heads.
 
     Raises:
-        SettingError: the width does not fit the heads.
+        SettingError: The width does not fit the heads.
     """
 
     def __init__(self, backbone: Backbone, settings: Reconstruction) -> None:
@@ -76,9 +76,9 @@ class MAEDecoder(nn.Module):
         """Predict every patch, (B, N, 3 * p * p).
 
         Args:
-            tokens_bvc: of the encoder, with the tokens in front, (B, prefix + V, C).
-            visible_bv: which patch each of the others is, (B, V).
-            grid: rows and columns of patches.
+            tokens_bvc: Tokens of the encoder with the prefix tokens, (B, prefix + V, C).
+            visible_bv: The patch of each visible token, (B, V).
+            grid: Rows and columns of patches.
         """
         x_bvc = self.embed(tokens_bvc)
         seen_bvc = x_bvc[:, self.prefix :]
@@ -93,8 +93,17 @@ class MAEDecoder(nn.Module):
 
 
 def positions(grid: tuple[int, int], width: int, device: torch.device) -> Tensor:
-    """Fixed sines and cosines of rows and columns, (1, 1 + N, width), of the class token zeros."""
-    # Tensors without contents, as a plan makes them, must not stay.
+    """Return fixed sines and cosines of rows and columns; zeros for the class token.
+
+    Args:
+        grid: Rows and columns of patches.
+        width: Number of channels.
+        device: Device of the result.
+
+    Returns:
+        (1, 1 + N, C).
+    """
+    # Tensors without contents, which planning makes, must not be cached.
     build = _build if torch.compiler.is_compiling() or device.type == "meta" else _build_once
     return build(grid, width, device)
 
@@ -113,5 +122,5 @@ def _build(grid: tuple[int, int], width: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _build_once(grid: tuple[int, int], width: int, device: torch.device) -> Tensor:
-    with torch.inference_mode(False), torch.no_grad():  # made in a validation, it may serve a training step
+    with torch.inference_mode(False), torch.no_grad():  # made in a validation, it may be used in training
         return _build(grid, width, device)

@@ -1,4 +1,4 @@
-"""Losses on class tokens and on features, in float32 whatever the precision of the run.
+"""Losses on class tokens and on features, in float32 for every precision of the run.
 
 Legend: B images of this rank, R ranks, V views, K prototypes, C channels, N patches.
 """
@@ -14,12 +14,13 @@ EPS = 1e-8
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, global_views: int, temperature: float) -> Tensor:
-    """Mean cross entropy of the student's views under the teacher's global ones, never of a view with itself.
+    """Return the mean cross entropy of the student's views under the teacher's global views, without equal views.
 
     Args:
-        student: logits (B, V, K), the global views first.
-        teacher: probabilities (B, global_views, K).
-        temperature: of the student.
+        student: Logits (B, V, K), the global views first.
+        teacher: Probabilities (B, G, K) of the G global views.
+        global_views: G.
+        temperature: Temperature of the student.
     """
     logs = F.log_softmax(student.float() / temperature, dim=-1)
     pairs = -torch.einsum("btk,bsk->bts", teacher.float(), logs).mean(dim=0)  # (global_views, V)
@@ -28,15 +29,15 @@ def distillation_loss(student: Tensor, teacher: Tensor, global_views: int, tempe
 
 
 def koleo_loss(tokens: Tensor) -> Tensor:
-    """The negative mean logarithm of the distance to the nearest other image (KoLeo, arXiv:1806.03198).
+    """Return the negative mean logarithm of the distance to the nearest other image (KoLeo, arXiv:1806.03198).
 
-    Neighbors are sought among the images of all ranks, so that the loss does not depend on how many there are.
+    Neighbors are searched among the images of all ranks, so that the loss does not depend on the number of ranks.
 
     Args:
-        tokens: of this rank, (B, C).
+        tokens: Class tokens of this rank, (B, C).
 
     Raises:
-        SettingError: there is one image in all, which has no neighbor.
+        SettingError: There is only one image, which has no neighbor.
     """
     own = F.normalize(tokens.float(), dim=-1, eps=EPS)
     every, start = gather_with_gradient(own)
@@ -55,11 +56,11 @@ def koleo_loss(tokens: Tensor) -> Tensor:
 
 
 def contrast_loss(vectors: Tensor, temperature: float) -> Tensor:
-    """InfoNCE (NT-Xent) between two views: each view's own other view among all other views of all images.
+    """Return InfoNCE (NT-Xent): each view must find the image's other view among all other views of all images.
 
     Args:
-        vectors: unit vectors of this rank, (B, 2, D).
-        temperature: of the softmax.
+        vectors: Unit vectors of this rank, (B, 2, D).
+        temperature: Temperature of the softmax.
     """
     every, start = gather_with_gradient(vectors.float())
     count, own = len(every), torch.arange(len(vectors), device=vectors.device)
@@ -76,11 +77,11 @@ def contrast_loss(vectors: Tensor, temperature: float) -> Tensor:
 
 
 def anchor_losses(features: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cosine distance of patch tokens to those of the start, and mean squared difference of Gram matrices.
+    """Return the mean cosine distance of patch tokens to the start, and the mean squared difference of Gram matrices.
 
     Args:
-        features: of the network that learns, (B, N, C).
-        start: of the frozen one.
+        features: Patch tokens of the network that learns, (B, N, C).
+        start: Patch tokens of the frozen network, (B, N, C).
     """
     x, y = (F.normalize(one.float(), dim=-1, eps=EPS) for one in (features, start))
     distance = 1 - (x * y).sum(dim=-1)

@@ -1,4 +1,4 @@
-"""Which patches of an image are masked: exactly as many as asked for, in blocks or one by one.
+"""Choose the patches of an image to mask: exactly the wanted number, in blocks or one by one.
 
 Legend: grid is rows and columns of patches, N their product.
 """
@@ -15,17 +15,17 @@ from sapiens2_lit.errors import SettingError
 
 Mask = npt.NDArray[np.bool_]
 
-# Blocks as in BEiT (arXiv:2106.08254), section 2.2: at least 4 patches each, height to width from 0.3 to 1 / 0.3.
+# Blocks as in BEiT (arXiv:2106.08254), section 2.2: 4 patches or more, height / width from 0.3 to 1 / 0.3.
 LEAST_BLOCK = 4
 LEAST_ASPECT = 0.3
-TRIES = 10  # in a row without a new patch before single patches fill up
+TRIES = 10  # blocks in a row without a new patch before single patches are masked instead
 
 
 def masked_count(grid: tuple[int, int], ratio: float) -> int:
-    """floor(ratio * N), the number of masked patches.
+    """Return floor(ratio * N), the number of masked patches.
 
     Raises:
-        SettingError: none or all of the patches would be masked.
+        SettingError: None or all of the patches would be masked.
     """
     patches = grid[0] * grid[1]
     count = math.floor(ratio * patches)
@@ -33,7 +33,7 @@ def masked_count(grid: tuple[int, int], ratio: float) -> int:
         left = "no patch for the encoder" if count else "nothing to reconstruct"
         raise SettingError(
             f"model.mae.mask_ratio: found {ratio} with {grid[0]} x {grid[1]} patches, which leaves {left}; expected "
-            f"1 to {patches - 1} masked patches: take another ratio or a larger data.image_size"
+            f"1 to {patches - 1} masked patches: use another ratio or a larger data.image_size"
         )
     return count
 
@@ -41,10 +41,13 @@ def masked_count(grid: tuple[int, int], ratio: float) -> int:
 def draw_mask(
     grid: tuple[int, int], ratio: float, block_probability: float, rng: np.random.Generator
 ) -> Mask:
-    """Draw the mask of one image, (rows, columns), true where a patch is masked: exactly floor(ratio * N) are.
+    """Draw the mask of one image, (rows, columns), true for exactly floor(ratio * N) masked patches.
 
     Args:
-        block_probability: of a mask of blocks.
+        grid: Rows and columns of patches.
+        ratio: Share of masked patches.
+        block_probability: Probability of a mask of blocks.
+        rng: Source of random numbers.
     """
     count = masked_count(grid, ratio)
     if rng.random() < block_probability:
@@ -55,7 +58,13 @@ def draw_mask(
 
 
 def block_mask(grid: tuple[int, int], count: int, rng: np.random.Generator) -> Mask:
-    """Mask rectangles until `count` patches are; of the last one a part, at random, so that it is exact."""
+    """Mask rectangles until exactly `count` patches are masked; of the last one, a random part is masked.
+
+    Args:
+        grid: Rows and columns of patches.
+        count: Number of masked patches.
+        rng: Source of random numbers.
+    """
     rows, columns = grid
     mask = np.zeros(grid, dtype=np.bool_)
     tries = 0
@@ -78,15 +87,18 @@ def block_mask(grid: tuple[int, int], count: int, rng: np.random.Generator) -> M
 def draw_masks(
     seeds: Sequence[int], views: int, grid: tuple[int, int], ratio: float, block_probability: float
 ) -> tuple[Tensor, Tensor]:
-    """Draw the masks of the views of a batch, each from the seed of its sample alone.
+    """Draw the masks of the views of a batch, each only from the seed of its sample.
 
     Args:
-        seeds: of each sample.
-        views: of each sample.
+        seeds: Seed of each sample.
+        views: Number of views of each sample.
+        grid: Rows and columns of patches.
+        ratio: Share of masked patches.
+        block_probability: Probability of a mask of blocks.
 
     Returns:
-        visible (B * views, V) and masked (B * views, M) patches, int64 on the CPU, increasing; the views of a sample
-        follow each other.
+        Visible (B * views, V) and masked (B * views, M) patches, int64 on the CPU, increasing; the views of a sample
+            follow each other.
     """
     masks = np.stack(
         [

@@ -27,7 +27,7 @@ from sapiens2_lit.training.pretraining.targets import reconstructed, reconstruct
 from sapiens2_lit.training.pretraining.teacher import Center, copy_values, follow
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05)
-OBJECTIVE = "objective"  # key in what a checkpoint says of itself
+OBJECTIVE = "objective"  # key in a checkpoint's own entries
 RANKED = 512  # validation images whose class tokens are compared
 Saved = Literal["auto", "student", "teacher"]
 
@@ -35,31 +35,31 @@ Saved = Literal["auto", "student", "teacher"]
 class PretrainModule(BackboneModule):
     """Trains a backbone by L = mae.weight * L_MAE + dino.weight * L_CLS + dino.koleo * L_KoLeo (arXiv:2604.21681).
 
-    Defaults are masked reconstruction alone with the numbers that the paper publishes.
+    The default is masked reconstruction only, with the numbers that the paper publishes.
 
     Args:
-        backbone: makes the backbone; in YAML a class path with its settings.
-        mae: masked reconstruction; null leaves it out.
-        contrast: of class tokens: `dino` (self-distillation), `simclr` (InfoNCE), or null for none.
-        dino: settings of `contrast: dino`.
-        simclr: settings of `contrast: simclr`.
-        anchor: keeps features near those of `backbone.weights`; null lets them go.
-        decoder_first_steps: optimizer steps in which what is on the backbone learns alone: no decoder is released.
-        adapt: how much of the backbone is trained; `auto` trains all.
-        optimizer: makes the optimizer from parameter groups.
-        layer_decay: factor on the learning rate for each block further from the last.
-        backbone_lr: factor on the learning rate of all of the backbone.
-        head_lr: factor on the learning rate of decoder and head.
-        warmup_steps: optimizer steps of linear warm-up, at most a tenth of the run; then a cosine.
-        final_lr: learning rate at the end of the cosine.
-        compile: compile the backbone's blocks in place.
-        saved: whose backbone is written at the end: `auto` for the teacher where there is one.
+        backbone: Makes the backbone; in YAML a class path with its settings.
+        mae: Masked reconstruction; null leaves it out.
+        contrast: Contrast of class tokens: `dino` (self-distillation), `simclr` (InfoNCE), or null for none.
+        dino: Settings of `contrast: dino`.
+        simclr: Settings of `contrast: simclr`.
+        anchor: Keeps features near the features of `backbone.weights`; null leaves it out.
+        decoder_first_steps: Optimizer steps in which only the decoder and heads learn, since no decoder is released.
+        adapt: How much of the backbone is trained; `auto` trains all.
+        optimizer: Makes the optimizer from parameter groups.
+        layer_decay: Factor on the learning rate for each block further from the last.
+        backbone_lr: Factor on the learning rate of the whole backbone.
+        head_lr: Factor on the learning rate of decoder and head.
+        warmup_steps: Optimizer steps of linear warm-up, at most a tenth of the run; then a cosine.
+        final_lr: Learning rate at the end of the cosine.
+        compile: Compile the backbone's blocks in place.
+        saved: Whose backbone is written at the end: `student`, `teacher`, or `auto` for the teacher if there is one.
 
     Raises:
-        SettingError: a setting is out of range, or has no effect.
+        SettingError: A setting is out of range, or has no effect.
     """
 
-    takes_views = True  # of each image several, where a datamodule has them
+    takes_views = True  # several of each image, if the datamodule has them
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class PretrainModule(BackboneModule):
         saved: Saved = "auto",
     ) -> None:
         objective = Objective(mae, contrast, dino, simclr, anchor)
-        heads: Any = objective.heads()  # their own kind, made from the whole backbone
+        heads: Any = objective.heads()  # made from the whole backbone, unlike heads of tasks
         super().__init__(
             NetworkFactory(backbone, heads, compile=compile, made_from=lambda whole: whole),
             PretrainOptimization(
@@ -105,7 +105,7 @@ class PretrainModule(BackboneModule):
         self.objective, self.saved = objective, saved
         self.teacher: Network | None = None
         self.center: Center | None = None
-        self._anchor: tuple[Backbone, ...] = ()  # not registered: a checkpoint need not hold it
+        self._anchor: tuple[Backbone, ...] = ()  # not registered, since checkpoints need not hold it
         self.guard = CollapseGuard()
         self._validated: list[Tensor] = []  # class tokens of this validation
 
@@ -113,6 +113,7 @@ class PretrainModule(BackboneModule):
 
     @property
     def nets(self) -> Nets:
+        """The networks of a step."""
         anchor = self._anchor[0] if self._anchor else None
         return Nets(self.network, self.teacher, anchor, self.center)
 
@@ -132,7 +133,7 @@ class PretrainModule(BackboneModule):
             self._anchor = (self.make_anchor(network.backbone, sharding),)
 
     def make_teacher(self, sharding: Sharding | None) -> Network:
-        """A copy of the student's backbone and head, without gradients, sharded alike."""
+        """Return a copy of the student's backbone and head without gradients, sharded in the same way."""
         with torch.device("meta"):
             backbone = self.factory.backbone()
             Adaptation(self.network_adapt, backbone, training=False)
@@ -153,14 +154,14 @@ class PretrainModule(BackboneModule):
 
     @property
     def network_adapt(self) -> Adapt:
+        """How the student's backbone is trained."""
         assert self.adaptation is not None
         return self.adaptation.adapt
 
     def make_anchor(self, backbone: Backbone, sharding: Sharding | None) -> Backbone:
-        """The backbone as it was before this run, or the one that it goes on from, began.
+        """Return the backbone with the weights that this run, or the first run before it, started from.
 
-        Raises:
-            SettingError: it has no pretrained weights to stay near to.
+        It raises SettingError if there are no pretrained weights.
         """
         if backbone.weights is None:
             raise SettingError(
@@ -177,6 +178,7 @@ class PretrainModule(BackboneModule):
         return start.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
+        """Set the mode of all parts; the teacher stays in eval mode."""
         super().train(mode)
         if self.teacher is not None:
             self.teacher.eval()
@@ -201,7 +203,7 @@ class PretrainModule(BackboneModule):
         return self.step_images.weigh(loss, count)
 
     def log_state(self, found: StepResult, count: int) -> None:
-        """Log what tells a collapse, and end the run where there is one."""
+        """Log what shows a collapse, and end the run if there is one."""
         if found.cls is not None:
             self.log("train/effective_rank", effective_rank(found.cls[:, 0]), batch_size=count)
         if found.answers is not None:
@@ -211,7 +213,7 @@ class PretrainModule(BackboneModule):
             self.guard.check(state, self.trainer.global_step)
 
     def after_clipping(self) -> None:
-        """The prototypes wait for the features, and stay as they are at first."""
+        """Freeze the prototypes during the first steps, while features start to learn."""
         if not self.objective.has_teacher:
             return
         waits = self.objective.dino.freeze_last_layer_steps
@@ -220,8 +222,9 @@ class PretrainModule(BackboneModule):
             self.network.heads["cls"].last.weight.grad = None  # type: ignore[union-attr]
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Do an optimizer step, then update the teacher and its center."""
         super().optimizer_step(*args, **kwargs)
-        if self.teacher is not None and self.center is not None:  # before any callback may save
+        if self.teacher is not None and self.center is not None:  # before a callback can save
             student = dict(self.network.named_parameters())
             follow(self.teacher, student, self.objective.dino.momentum)
             self.center.step()
@@ -232,7 +235,7 @@ class PretrainModule(BackboneModule):
         self._validated = []
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
-        """Log the loss of reconstruction, keep class tokens; returns what a picture of it shows."""
+        """Log the loss of reconstruction and keep class tokens; return what a picture of the reconstruction shows."""
         network, backbone, mae = self.network, self.network.backbone, self.objective.mae
         shown = batch["image"][:, 0]
         images = network.normalize(shown)
@@ -278,30 +281,36 @@ class PretrainModule(BackboneModule):
         super().on_load_checkpoint(checkpoint)
 
     def check_objective(self, before: Any) -> None:
-        """Raise WeightsError where a checkpoint was trained by another objective."""
+        """Raise WeightsError if a checkpoint was trained by another objective, or by `fit`."""
         own = dict(describe(self.objective))
         compared = ("mae", "contrast")
         if not isinstance(before, dict):
             raise WeightsError(
-                "--ckpt_path: the checkpoint is of `fit`, not of a pretraining; start from its backbone: "
+                "--ckpt_path: the checkpoint is from `fit`, not from a pretraining; start from its backbone: "
                 "--model.backbone.weights CKPT"
             )
         if any(before.get(name) != own[name] for name in compared):
             raise WeightsError(
                 f"--ckpt_path: the checkpoint was trained by another objective: found {before.get('name')}, here is "
-                f"{own['name']}. Go on as it was, or start from its backbone: --model.backbone.weights "
+                f"{own['name']}. Continue with the old objective, or start from its backbone: --model.backbone.weights "
                 "RUN/version_N/backbone.safetensors"
             )
 
     def final_backbone(self) -> Backbone:
-        """The backbone that a run is for: the teacher's or the student's, as `saved` says."""
+        """Return the backbone that a run produces: the teacher's or the student's, as `saved` says."""
         if self.teacher is not None and self.saved != "student":
             return self.teacher.backbone
         return self.network.backbone
 
 
 def in_pixels(predicted: Tensor, mae: Reconstruction, backbone: Backbone) -> Tensor:
-    """Predictions in values of 0 to 255, where they are not normalized patch by patch."""
+    """Convert predictions to pixel values in 0..255, unless targets are normalized by patch.
+
+    Args:
+        predicted: Predictions (B, N, 3 * p * p).
+        mae: Settings of the reconstruction.
+        backbone: The backbone, which sets mean and deviation.
+    """
     if mae.normalize_targets:
         return predicted
     std, mean = (predicted.new_tensor(one) for one in (backbone.std, backbone.mean))
@@ -309,7 +318,7 @@ def in_pixels(predicted: Tensor, mae: Reconstruction, backbone: Backbone) -> Ten
 
 
 def effective_rank_of(features: Tensor) -> float:
-    """`effective_rank` of features that every rank has in full."""
+    """Return `effective_rank` of features (N, C) that every rank has in full."""
     values = torch.linalg.svdvals(features)
     shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
     return float(torch.special.entr(shares).sum().exp())

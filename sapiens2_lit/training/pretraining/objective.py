@@ -1,4 +1,4 @@
-"""The objective: which networks a step runs on which views, and the loss terms that come out.
+"""The objective: which networks a step runs on which views, and the loss terms that result.
 
 Shape suffixes: b images, g global views, l local ones, v visible patches, n all patches, c channels.
 """
@@ -36,10 +36,13 @@ During = Callable[[str], AbstractContextManager[Any]]
 
 
 class TokenBackbone(Protocol):
-    """What the objective asks of a backbone besides the contract of all."""
+    """What the objective needs from a backbone besides the common contract."""
 
-    def forward_tokens(self, images: Tensor) -> Tensor: ...
-    def forward_visible(self, images: Tensor, visible_bv: Tensor) -> Tensor: ...
+    def forward_tokens(self, images: Tensor) -> Tensor:
+        """Encode images (B, 3, H, W) to class token, registers and patches (B, N, C)."""
+
+    def forward_visible(self, images: Tensor, visible_bv: Tensor) -> Tensor:
+        """Encode only the patches `visible_bv` (B, V) of images (B, 3, H, W)."""
 
 
 @dataclass
@@ -47,10 +50,10 @@ class Nets:
     """The networks of a step.
 
     Attributes:
-        student: the backbone that learns, with the heads `mae` and `cls`.
-        teacher: a backbone with the head `cls`, or None.
-        anchor: the frozen start, or None.
-        center: of the teacher's outputs, or None.
+        student: The backbone that learns, with the heads `mae` and `cls`.
+        teacher: A backbone with the head `cls`, or None.
+        anchor: The frozen start, or None.
+        center: Center of the teacher's outputs, or None.
     """
 
     student: Network
@@ -61,13 +64,13 @@ class Nets:
 
 @dataclass
 class StepResult:
-    """What a step has found.
+    """The results of a step.
 
     Attributes:
-        terms: each term of the loss, without its weight.
-        weights: of the terms; terms without one are not in the loss.
-        cls: the student's class tokens of the global views, (B, G, C), without gradient; None without contrast.
-        answers: the teacher's probabilities, (B, G, K); None without one.
+        terms: Each term of the loss, without its weight.
+        weights: Weights of the terms; terms without one are not in the loss.
+        cls: The student's class tokens of the global views, (B, G, C), without gradient; None without contrast.
+        answers: The teacher's probabilities, (B, G, K); None without a teacher.
     """
 
     terms: dict[str, Tensor]
@@ -76,7 +79,7 @@ class StepResult:
     answers: Tensor | None = None
 
     def loss(self) -> Tensor:
-        """The weighted sum, a scalar."""
+        """Return the weighted sum, a scalar."""
         weighed = [self.weights[name] * term for name, term in self.terms.items() if name in self.weights]
         return torch.stack(weighed).sum()
 
@@ -86,14 +89,14 @@ class Objective:
     """Terms of the loss and their settings.
 
     Args:
-        mae: of masked reconstruction, None without.
-        contrast: which kind of contrast of class tokens, None without.
-        dino: settings of `contrast: dino`.
-        simclr: settings of `contrast: simclr`.
-        anchor: to the frozen start, None without.
+        mae: Masked reconstruction, None without.
+        contrast: Kind of contrast of class tokens, None without.
+        dino: Settings of `contrast: dino`.
+        simclr: Settings of `contrast: simclr`.
+        anchor: Distance to the frozen start, None without.
 
     Raises:
-        SettingError: no term is left, or settings of a term that is not there were given.
+        SettingError: No term is left, or settings were given for a term that is not used.
     """
 
     mae: Reconstruction | None
@@ -104,7 +107,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         if self.mae is None and self.contrast is None:
-            raise SettingError("model: found neither mae nor contrast, expected one of them at least")
+            raise SettingError("model: found neither mae nor contrast, expected at least one of them")
         if self.contrast not in (None, "dino", "simclr"):
             raise SettingError(f"model.contrast: found {self.contrast!r}, expected dino, simclr or null")
         for name, given, default in (
@@ -118,21 +121,22 @@ class Objective:
 
     @property
     def name(self) -> str:
-        """In words, such as `mae + dino`."""
+        """The objective in words, such as `mae + dino`."""
         parts = ["mae" if self.mae else "", self.contrast or "", "anchor" if self.anchor else ""]
         return " + ".join(part for part in parts if part)
 
     @property
     def global_views(self) -> int:
-        """How many of an image are needed."""
+        """The number of global views needed of each image."""
         return 2 if self.contrast else 1
 
     @property
     def has_teacher(self) -> bool:
+        """Whether there is a teacher."""
         return self.contrast == "dino"
 
     def heads(self) -> dict[str, Callable[[Backbone], nn.Module]]:
-        """What makes each head from the backbone."""
+        """Return functions that make each head from the backbone."""
         found: dict[str, Callable[[Backbone], nn.Module]] = {}
         mae = self.mae
         if mae is not None:
@@ -144,15 +148,15 @@ class Objective:
         return found
 
     def check_backbone(self, backbone: Backbone) -> None:
-        """Raise SettingError where a backbone cannot be pretrained here."""
+        """Raise SettingError if a backbone cannot be pretrained here."""
         if missing := [name for name in NEEDED if name not in backbone.forward_methods]:
             raise SettingError(
                 f"model.backbone: {type(backbone).__name__} has no {missing[0]}: it cannot leave out tokens; expected "
-                "sapiens2_lit.backbones.Sapiens2, or a backbone of your own with both methods"
+                "sapiens2_lit.backbones.Sapiens2, or your backbone with both methods"
             )
 
     def check_batch(self, batch: Batch) -> None:
-        """Raise SettingError where a batch lacks what the objective needs."""
+        """Raise SettingError if a batch lacks views or seeds."""
         image = batch["image"]
         if image.ndim != 5 or image.shape[1] < self.global_views or SEED not in batch:
             raise SettingError(
@@ -163,13 +167,13 @@ class Objective:
     def run(
         self, nets: Nets, batch: Batch, step: int, during: During = lambda name: nullcontext()
     ) -> StepResult:
-        """Forward passes and loss terms of one training batch.
+        """Run the forward passes of one training batch, and return its loss terms.
 
         Args:
-            nets: the networks.
-            batch: `image` (B, G, 3, H, W), `local` (B, L, 3, h, w) where there are local views, `seed` (B,).
-            step: optimizer steps so far.
-            during: entered by name around each part, for a plan of the memory.
+            nets: The networks.
+            batch: `image` (B, G, 3, H, W), `local` (B, L, 3, h, w) if there are local views, `seed` (B,).
+            step: Optimizer steps so far.
+            during: Entered by name around each part, to estimate memory.
         """
         self.check_batch(batch)
         backbone: Any = nets.student.backbone
@@ -213,7 +217,7 @@ class Objective:
         found: StepResult,
         during: During,
     ) -> None:
-        """Add the terms of the class tokens of the global views, and with `dino` of the local ones."""
+        """Add the terms of class tokens of the global views, and with `dino` of the local views."""
         head, found.cls = nets.student.heads["cls"], cls_bgc.detach()
         if self.contrast == "simclr":
             with during("head cls"):
@@ -271,11 +275,19 @@ class Objective:
         found.weights |= {"anchor_distance": anchor.weight, "anchor_gram": anchor.weight}
 
     def without_anchor(self) -> "Objective":
+        """Return the objective without its anchor."""
         return replace(self, anchor=None)
 
 
 def cut_parts(images: Tensor, side: float, patch: int, seeds: list[int]) -> Tensor:
-    """A rectangle of each image (B, 3, H, W), whole patches in size, at a place by the sample's seed."""
+    """Cut a rectangle of whole patches from each image (B, 3, H, W), at a position drawn from the sample's seed.
+
+    Args:
+        images: (B, 3, H, W).
+        side: Sides of the rectangle, as a share of the image's sides.
+        patch: Side of a patch in pixels.
+        seeds: Seed of each sample.
+    """
     height, width = (
         max(min(2, whole // patch), round(side * whole / patch)) * patch for whole in images.shape[-2:]
     )
@@ -289,5 +301,5 @@ def cut_parts(images: Tensor, side: float, patch: int, seeds: list[int]) -> Tens
 
 
 def describe(objective: Objective) -> Mapping[str, Any]:
-    """What checkpoints say of the objective, to tell those of another one."""
+    """Return what checkpoints save about the objective, to recognize another one."""
     return {"name": objective.name, "mae": objective.mae is not None, "contrast": objective.contrast}

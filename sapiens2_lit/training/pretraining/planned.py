@@ -1,4 +1,4 @@
-"""A pretraining without its weights: what a plan of memory and time plays through."""
+"""A pretraining without its weights, for estimates of memory and time."""
 
 import copy
 from collections.abc import Callable
@@ -13,27 +13,27 @@ from sapiens2_lit.models.network import Network
 from sapiens2_lit.training.pretraining.objective import LOCAL, SEED, During, Nets, Objective
 from sapiens2_lit.training.pretraining.teacher import Center
 
-LOCAL_VIEWS, LOCAL_SHARE = 4, 0.5  # as UnlabeledDataModule makes them where nobody says otherwise
+LOCAL_VIEWS, LOCAL_SHARE = 4, 0.5  # the defaults of UnlabeledDataModule
 
 
 class Seeds(list[int]):
-    """The seeds of a batch, which stay numbers where tensors have no contents."""
+    """The seeds of a batch, which stay numbers when tensors have no contents."""
 
     def tolist(self) -> list[int]:
-        """Themselves, as of a tensor."""
+        """Return the seeds, as a tensor's method does."""
         return list(self)
 
     def clone(self) -> "Seeds":
-        """Themselves."""
+        """Return the seeds themselves."""
         return self
 
 
 class PlannedPretraining(Network):
-    """The student with teacher and anchor, which take memory and time, but no gradients.
+    """The student together with teacher and anchor, which take memory and time, but have no gradients.
 
     Args:
-        nets: the networks, on any device.
-        objective: what is played.
+        nets: The networks, on any device.
+        objective: The objective that is simulated.
     """
 
     def __init__(self, nets: Nets, objective: Objective) -> None:
@@ -43,13 +43,14 @@ class PlannedPretraining(Network):
 
     @property
     def nets(self) -> Nets:
+        """The networks."""
         return Nets(self, self.teacher, self.anchor, self.center)
 
     def example(self, batch_size: int, image_size: tuple[int, int]) -> Batch:
-        """A batch of the shapes that training has."""
+        """Return a batch of the shapes used in training."""
         views = self.objective.global_views
         if self.objective.contrast:
-            batch_size = max(2, batch_size)  # one alone has no other to differ from
+            batch_size = max(2, batch_size)  # contrast needs another image
         batch: Batch = {
             "image": torch.zeros(batch_size, views, 3, *image_size, dtype=torch.uint8),
             SEED: Seeds(range(batch_size)),
@@ -61,11 +62,15 @@ class PlannedPretraining(Network):
         return batch
 
     def step(self, batch: Batch, during: During) -> Tensor:
-        """The loss of a batch."""
+        """Return the loss of a batch, a scalar."""
         return self.objective.run(self.nets, batch, 0, during).loss()
 
     def played(self, copied: Callable[[Any, bool], Any]) -> "PlannedPretraining":
-        """The same of copies: `copied(part, whether it is a backbone)`."""
+        """Return a pretraining of copies.
+
+        Args:
+            copied: Called as `copied(part, whether it is a backbone)`.
+        """
         heads = {name: copied(head, False) for name, head in self.named_heads()}
         student = Network(copied(self.backbone, True), heads)
         teacher = None
@@ -80,7 +85,13 @@ class PlannedPretraining(Network):
 def planned(
     network: Network, objective: Objective, make_backbone: Callable[[], Backbone]
 ) -> PlannedPretraining:
-    """The networks of a pretraining beside its student, all on the meta device."""
+    """Return the networks of a pretraining, all on the meta device.
+
+    Args:
+        network: The student.
+        objective: The objective.
+        make_backbone: Makes the anchor's backbone.
+    """
     teacher = center = anchor = None
     with torch.device("meta"):
         if objective.has_teacher:

@@ -1,4 +1,4 @@
-"""The learning rates of pretraining: warm-up, then a cosine; the backbone may begin later than what is on it."""
+"""The learning rates of pretraining: warm-up, then a cosine; the backbone may start later than the heads."""
 
 import math
 from collections.abc import Callable
@@ -9,19 +9,23 @@ from lightning.pytorch.cli import OptimizerCallable
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.training.optimizer import Optimization
 
-NOT_BACKBONE = ("heads", "balance")  # names of groups, before any dot
+NOT_BACKBONE = ("heads", "balance")  # names of groups, up to the first dot
 
 
 class PretrainOptimization(Optimization):
     """The optimizer of a pretraining.
 
     Args:
-        optimizer, layer_decay, backbone_lr, head_lr, warmup_steps: as of `Optimization`.
-        final_lr: where the cosine ends, as a rate.
-        decoder_first_steps: in which the backbone does not move; then it warms up by itself.
+        optimizer: See `Optimization`.
+        layer_decay: See `Optimization`.
+        backbone_lr: See `Optimization`.
+        head_lr: See `Optimization`.
+        warmup_steps: See `Optimization`.
+        final_lr: Learning rate at the end of the cosine.
+        decoder_first_steps: Optimizer steps in which the backbone does not learn; it has its own warm-up after them.
 
     Raises:
-        SettingError: a setting is out of range.
+        SettingError: A setting is out of range.
     """
 
     def __init__(
@@ -50,9 +54,15 @@ class PretrainOptimization(Optimization):
 def warmup_then_cosine(
     warmup_steps: int, total_steps: float, last: float, waits: int = 0
 ) -> Callable[[int], float]:
-    """Learning-rate factor by optimizer step: 0 while it waits, from 1e-3 up to 1, then a cosine down to `last`.
+    """Return the learning-rate factor by optimizer step: 0 at first, from 1e-3 up to 1, then a cosine to `last`.
 
     The warm-up takes at most a tenth of the run. An endless run stays at 1 after the warm-up.
+
+    Args:
+        warmup_steps: Steps of the warm-up.
+        total_steps: Steps of the run.
+        last: The factor at the end.
+        waits: Steps at the beginning with a factor of 0.
     """
     warmup = warmup_steps if math.isinf(total_steps) else min(warmup_steps, total_steps // 10)
 

@@ -1,6 +1,6 @@
-"""Settings of the objective, by default those of the Sapiens2 paper (arXiv:2604.21681, appendix A.1) where it has them.
+"""Settings of the objective; defaults are from the Sapiens2 paper (arXiv:2604.21681, appendix A.1) if it has them.
 
-What the paper does not publish is marked so, and has the value of the method's relatives (MAE, DINO, DINOv2, SimCLR).
+Settings marked as unpublished have the values of related methods (MAE, DINO, DINOv2, SimCLR).
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,14 @@ Contrast = Literal["dino", "simclr"]
 
 
 def expect(holds: bool, setting: str, found: object, expected: str) -> None:
-    """Raise SettingError where a setting does not hold."""
+    """Raise SettingError unless a condition holds.
+
+    Args:
+        holds: The condition.
+        setting: Name of the setting below `model`.
+        found: Its value.
+        expected: What was expected, in words.
+    """
     if not holds:
         raise SettingError(f"model.{setting}: found {found}, expected {expected}")
 
@@ -22,14 +29,14 @@ class Reconstruction:
     """Masked autoencoding (MAE, arXiv:2111.06377).
 
     Args:
-        weight: of its loss.
-        mask_ratio: share of patches that the encoder does not see: floor(ratio * N) of N in every image.
-        block_probability: share of images that are masked in rectangular blocks (BEiT, arXiv:2106.08254); the others
-            patch by patch.
-        depth: blocks of the decoder; null for 8, or 2 on backbones narrower than 768.
-        width: channels of the decoder; null for 512, or half of a backbone narrower than 768.
-        heads: attention heads of the decoder (unpublished); null for one every 32 channels, as in MAE.
-        normalize_targets: reconstruct each patch less its mean, divided by its deviation.
+        weight: Weight of its loss.
+        mask_ratio: Share of patches that the encoder does not see: floor(ratio * N) of N in every image.
+        block_probability: Share of images that are masked in rectangular blocks (BEiT, arXiv:2106.08254); others are
+            masked patch by patch.
+        depth: Blocks of the decoder; null for 8, or 2 for backbones narrower than 768.
+        width: Channels of the decoder; null for 512, or half the channels of a backbone narrower than 768.
+        heads: Attention heads of the decoder (unpublished); null for one for every 32 channels, as in MAE.
+        normalize_targets: Reconstruct each patch minus its mean, divided by its deviation.
     """
 
     weight: float = 1.0
@@ -57,17 +64,19 @@ class Distillation:
     """Self-distillation of the class token without labels (DINO, arXiv:2104.14294), `model.contrast: dino`.
 
     Args:
-        weight: of its loss.
-        koleo: weight of KoLeo (arXiv:1806.03198) on the student's class tokens of the global views; 0 leaves it out.
-        student_temperature: of the student's softmax.
-        teacher_temperature: of the teacher's, at first and from step `teacher_temperature_steps` on.
-        teacher_temperature_steps: optimizer steps in between.
-        momentum: of the teacher, the average of encoder and head.
-        center_momentum: of the mean of the teacher's outputs, which is taken off them.
-        prototypes: outputs of the head (unpublished); null for 65,536, or 4,096 on backbones narrower than 768.
-        hidden: channels in the head (unpublished); null for 2,048, or 4 times those of a backbone narrower than 768.
-        bottleneck: channels before its last layer (unpublished); null for 256, or 64.
-        freeze_last_layer_steps: optimizer steps in which the last layer does not learn (unpublished; DINO: an epoch),
+        weight: Weight of its loss.
+        koleo: Weight of KoLeo (arXiv:1806.03198) on the student's class tokens of the global views; 0 leaves it out.
+        student_temperature: Temperature of the student's softmax.
+        teacher_temperature: Temperature of the teacher's softmax, at first and from step `teacher_temperature_steps`
+            on.
+        teacher_temperature_steps: Optimizer steps in between.
+        momentum: Momentum of the teacher, which is the average of encoder and head.
+        center_momentum: Momentum of the mean of the teacher's outputs, which is subtracted from them.
+        prototypes: Outputs of the head (unpublished); null for 65,536, or 4,096 for backbones narrower than 768.
+        hidden: Channels in the head (unpublished); null for 2,048, or 4 times the channels of a backbone narrower than
+            768.
+        bottleneck: Channels before the last layer (unpublished); null for 256, or 64 for backbones narrower than 768.
+        freeze_last_layer_steps: Optimizer steps in which the last layer does not learn (unpublished; DINO: an epoch),
             at most a tenth of the run.
     """
 
@@ -98,7 +107,7 @@ class Distillation:
             expect(getattr(self, name) >= 0, f"dino.{name}", getattr(self, name), "0 or more")
 
     def teacher_temperature_at(self, step: int) -> float:
-        """The teacher's temperature at an optimizer step, counted from 0."""
+        """Return the teacher's temperature at an optimizer step, counted from 0."""
         first, last = self.teacher_temperature
         done = min(1.0, step / max(1, self.teacher_temperature_steps))
         return first + (last - first) * done
@@ -108,13 +117,13 @@ class Distillation:
 class InfoNCE:
     """Contrast of the class tokens of two views with those of all other images (SimCLR, arXiv:2002.05709).
 
-    `model.contrast: simclr`, as the relatives that the paper compares itself with.
+    It is `model.contrast: simclr`, for comparison with methods that the paper compares itself with.
 
     Args:
-        weight: of its loss.
-        temperature: of the softmax over similarities.
-        hidden: channels in the head; null for those of the backbone.
-        bottleneck: channels that are compared.
+        weight: Weight of its loss.
+        temperature: Temperature of the softmax over similarities.
+        hidden: Channels in the head; null for the backbone's channels.
+        bottleneck: Channels of the compared vectors.
     """
 
     weight: float = 0.4
@@ -129,14 +138,14 @@ class InfoNCE:
 
 @dataclass(frozen=True)
 class Anchor:
-    """Keeps features near those of the frozen start: on a part of each image of which nothing is masked.
+    """Keeps features near those of the frozen start, on an unmasked part of each image.
 
     The loss is weight * (mean (1 - cos) of patch tokens + mean squared difference of their Gram matrices X X^T of unit
     vectors; Gram anchoring of DINOv3, arXiv:2508.10104).
 
     Args:
-        weight: of the loss.
-        side: of that part, as a share of each side of the image.
+        weight: Weight of the loss.
+        side: Sides of that part, as a share of the image's sides.
     """
 
     weight: float = 10.0

@@ -1,4 +1,4 @@
-"""What masked patches are compared with, and pictures of what was predicted.
+"""Targets of masked patches, and pictures of predictions.
 
 Legend: p side of a patch in pixels, n patches row by row; a patch is its rows of pixels, three channels each.
 """
@@ -10,20 +10,26 @@ EPS = 1e-6
 
 
 def patchify(images: Tensor, patch: int) -> Tensor:
-    """Images (B, 3, H, W) as patches (B, N, p * p * 3)."""
+    """Cut images (B, 3, H, W) into patches (B, N, p * p * 3)."""
     batch, channels, height, width = images.shape
     x = images.reshape(batch, channels, height // patch, patch, width // patch, patch)
     return x.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, patch * patch * channels)
 
 
 def unpatchify(patches: Tensor, grid: tuple[int, int], patch: int) -> Tensor:
-    """The inverse of `patchify`: (B, N, p * p * 3) to (B, 3, H, W)."""
+    """Return the inverse of `patchify`, (B, 3, H, W).
+
+    Args:
+        patches: (B, N, p * p * 3).
+        grid: Rows and columns of patches.
+        patch: Side of a patch in pixels, p.
+    """
     x = patches.reshape(len(patches), *grid, patch, patch, 3)
     return x.permute(0, 5, 1, 3, 2, 4).reshape(len(patches), 3, grid[0] * patch, grid[1] * patch)
 
 
 def normalize_patches(patches: Tensor) -> Tensor:
-    """Each patch (..., D) less its mean, divided by its deviation: (x - mean) / sqrt(var + 1e-6), var unbiased."""
+    """Normalize each patch (..., D): (x - mean) / sqrt(var + 1e-6), with the unbiased variance."""
     variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
     return (patches - mean) / (variance + EPS).sqrt()
 
@@ -31,14 +37,14 @@ def normalize_patches(patches: Tensor) -> Tensor:
 def reconstruction_loss(
     predicted: Tensor, images: Tensor, masked: Tensor, patch: int, normalize: bool
 ) -> Tensor:
-    """Mean squared error over the masked patches alone, a scalar in float32.
+    """Return the mean squared error over the masked patches only, a scalar in float32.
 
     Args:
-        predicted: of every patch, (B, N, p * p * 3).
-        images: as the backbone got them, (B, 3, H, W).
-        masked: which patches were masked, (B, M).
-        patch: side in pixels.
-        normalize: compare with normalized patches.
+        predicted: Every patch, (B, N, p * p * 3).
+        images: Images as the backbone got them, (B, 3, H, W).
+        masked: Numbers of the masked patches, (B, M).
+        patch: Side of a patch in pixels.
+        normalize: Compare with normalized patches.
     """
     index = masked[..., None].expand(-1, -1, predicted.shape[-1])
     target = patchify(images.float(), patch).gather(1, index)
@@ -48,10 +54,16 @@ def reconstruction_loss(
 
 
 def reconstructed(predicted: Tensor, images: Tensor, masked: Tensor, patch: int, normalize: bool) -> Tensor:
-    """Images (B, 3, H, W) whose masked patches are the predicted ones; of normalized ones mean and deviation are true.
+    """Return images (B, 3, H, W) with the masked patches replaced by the predicted ones.
+
+    Normalized predictions get the true mean and deviation of their patch.
 
     Args:
-        predicted, images, masked, patch, normalize: as of `reconstruction_loss`.
+        predicted: See `reconstruction_loss`.
+        images: See `reconstruction_loss`.
+        masked: See `reconstruction_loss`.
+        patch: See `reconstruction_loss`.
+        normalize: Whether predictions are normalized.
     """
     grid = (images.shape[-2] // patch, images.shape[-1] // patch)
     true = patchify(images.float(), patch)

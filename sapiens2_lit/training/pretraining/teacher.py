@@ -10,13 +10,13 @@ from sapiens2_lit.parallel.sharding import reshard
 
 
 class Center(nn.Module):
-    """The moving mean of the teacher's logits, which is taken off them so that no prototype takes all images.
+    """The moving mean of the teacher's logits, which is subtracted from them so that no prototype takes all images.
 
-    It is moved once an optimizer step, by the mean over the images of all accumulated batches on all ranks.
+    It moves once in each optimizer step, by the mean over the images of all accumulated batches on all ranks.
 
     Args:
         prototypes: K.
-        momentum: how much of it stays at each step.
+        momentum: Share of the center that is kept at each step.
     """
 
     value: Tensor
@@ -25,12 +25,12 @@ class Center(nn.Module):
         super().__init__()
         self.momentum = momentum
         self.register_buffer("value", torch.zeros(prototypes))
-        self._sum: Tensor | None = None  # of the batches since the last step
+        self._sum: Tensor | None = None  # over the batches since the last step
         self._count = 0
 
     @torch.no_grad()
     def add(self, logits: Tensor) -> None:
-        """Take in the logits (..., K) of one batch of this rank."""
+        """Add the logits (..., K) of one batch of this rank."""
         flat = logits.detach().float().flatten(0, -2)
         total = flat.sum(dim=0)
         self._sum = total if self._sum is None else self._sum + total
@@ -38,24 +38,25 @@ class Center(nn.Module):
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move the center, at the end of an optimizer step; every rank must call it."""
+        """Move the center at the end of an optimizer step; every rank must call it."""
         own = torch.zeros_like(self.value) if self._sum is None else self._sum
         both = sum_over_ranks(torch.cat([own, own.new_tensor([float(self._count)])]))
         self._sum, self._count = None, 0
         self.value.lerp_(both[:-1] / both[-1].clamp(min=1), 1 - self.momentum)
 
     def probabilities(self, logits: Tensor, temperature: float) -> Tensor:
-        """The teacher's answer, (..., K) float32."""
+        """Return the teacher's answer, (..., K) float32."""
         return ((logits.float() - self.value) / temperature).softmax(dim=-1)
 
 
 @torch.no_grad()
 def follow(teacher: nn.Module, student: Mapping[str, nn.Parameter], momentum: float) -> None:
-    """Move the teacher: teacher = momentum * teacher + (1 - momentum) * student, in place.
+    """Move the teacher in place: teacher = momentum * teacher + (1 - momentum) * student.
 
     Args:
-        teacher: whose parameters have the student's names; sharded alike, where these are sharded.
-        student: parameters by name.
+        teacher: Its parameters have the student's names, and are sharded in the same way.
+        student: The student's parameters by name.
+        momentum: Share of the teacher that is kept.
     """
     reshard(teacher)
     averages, weights = [], []
@@ -67,7 +68,7 @@ def follow(teacher: nn.Module, student: Mapping[str, nn.Parameter], momentum: fl
 
 @torch.no_grad()
 def copy_values(target: nn.Module, source: nn.Module) -> None:
-    """Give `target` the values of `source`, which has the same parts, in place; both may be sharded alike."""
+    """Copy the values of `source` to `target`, which has the same parts and the same sharding, in place."""
     own = nn.Module.state_dict(target)
     for name, tensor in nn.Module.state_dict(source).items():
         local_values(own[name]).copy_(local_values(tensor))

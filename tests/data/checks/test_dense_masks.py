@@ -55,14 +55,14 @@ def test_people_of_an_ignored_value_are_an_error_with_the_remap(folder, eight, l
 def test_many_classes_do_not_hide_ignored_people(folder, eight):
     root = folder(eight)
     rewrite(root, lambda mask: np.where(mask > 0, 255, 0).astype(np.uint8))
-    with pytest.raises(LabelError, match=r"only 'Background' is taught"):
+    with pytest.raises(LabelError, match=r"only 'Background' is learned"):
         data_of(root, "body29").setup("fit")
 
 
 def test_another_ignored_value_that_is_people(folder, eight):
     root = folder(eight)
     rewrite(root, lambda mask: np.where(mask > 0, 9, 0).astype(np.uint8))
-    with pytest.raises(LabelError, match=r"9 does not count: only 'background' is taught"):
+    with pytest.raises(LabelError, match=r"9 is ignored: only 'background' is learned"):
         data_of(root, two_classes(root, "ignore_index: 9")).setup("fit")
 
 
@@ -123,7 +123,7 @@ def test_colored_masks_saved_with_a_palette_of_their_own_are_an_error(folder, pe
     with pytest.raises(LabelError, match=r"palette_masks.*4 has the color of 'background'"):
         data_of(root).setup("fit")
     palettes(root, lambda index: COLORS[index % 5 :] + COLORS[: index % 5])
-    with pytest.raises(LabelError, match=r"palette_masks.*5 indices have other colors in other files"):
+    with pytest.raises(LabelError, match=r"palette_masks.*5 indices have several colors in these files"):
         data_of(root).setup("fit")
 
 
@@ -192,7 +192,7 @@ def test_masks_with_a_suffix_are_found_by_their_names(folder, eight, pattern):
     ("line", "message"),
     [
         ("images/0000.png masks/0000.png", r"'0000' is there: leave out folders and suffixes, column 1 of 2"),
-        ("a,0001", r"'0001' is there: leave out folders and suffixes, column 2 of 2 alone"),
+        ("a,0001", r"'0001' is there: leave out folders and suffixes, column 2 of 2 only"),
         ("images\\0002.png", r"'0002' is there: leave out folders"),
         ("0003.png", r"leave out the suffix"),
         ("/data/images/0003.png", r"'0003' is there"),

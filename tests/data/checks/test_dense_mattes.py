@@ -63,7 +63,7 @@ def test_trimaps_stop(folder, eight, make, suffix):
 @pytest.mark.parametrize(
     ("full", "kind", "what"),
     [
-        (100, np.uint8, "per cent"),
+        (100, np.uint8, "percent"),
         (255, np.uint16, "8 bits"),
         (4095, np.uint16, "12 bits"),
         (1 / 255, np.float32, "mattes"),

@@ -70,7 +70,7 @@ def test_most_labels_dropped_warns(pose):
         for one in data["annotations"][:3]:
             one["iscrowd"] = 1
 
-    assert "3 of 4 labelled people" in found(pose(change), "most_labels_dropped", "warning").message
+    assert "3 of 4 labeled people" in found(pose(change), "most_labels_dropped", "warning").message
 
 
 def test_what_is_taught_is_said_in_one_block(pose, caplog):

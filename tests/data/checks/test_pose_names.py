@@ -94,7 +94,7 @@ def test_a_few_points_of_a_large_vocabulary_warn(pose):
     finding = found(pose(names=["neck", "nose"]), "few_known_points", "warning", "sociopticon308")
     assert finding.count == 0
     assert "the other 306 have no labels here" in finding.message
-    assert "to predict these points alone: " in finding.remedy and "train.json" in finding.remedy
+    assert "to predict only these points: " in finding.remedy and "train.json" in finding.remedy
 
 
 def test_labels_of_another_category_are_told(pose):

@@ -20,7 +20,7 @@ def test_shares_of_the_image_stop(pose, points, boxes, size):
 @pytest.mark.parametrize("size", [(640, 480), (1920, 1080)])
 def test_per_cent_of_the_image_stops(pose, size):
     root = pose(scaled(100 / size[0], 100 / size[1]), size=size)
-    assert "per cent" in found(root, "per_cent_coordinates", "error").message
+    assert "percent" in found(root, "per_cent_coordinates", "error").message
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_crowds_and_the_unlabelled_are_counted_and_stay_in_the_ground_truth(data
 
     file = read(dataset(people=6, change=change))
     assert len(file.people) == 3
-    assert file.skipped == {"of another category": 1, "crowds": 1, "without labelled keypoints": 1}
+    assert file.skipped == {"of another category": 1, "crowds": 1, "without labeled keypoints": 1}
     told = describe_pose([file.labels])
     assert "3 people" in told
     assert "1 crowds" in told
@@ -120,7 +120,7 @@ def test_files_of_coco_in_every_vocabulary(file, skeleton, shared, coco_people):
     skeleton = load_skeleton(skeleton)
     read_file = read_coco(coco_people / file, skeleton, coco_people / "images")
     assert len(read_file.people) == 12
-    assert read_file.skipped == {"without labelled keypoints": 2}
+    assert read_file.skipped == {"without labeled keypoints": 2}
     truth = build_ground_truth([read_file])
     raw = {a["id"]: a for a in json.loads((coco_people / file).read_text())["annotations"]}
     assert {a["id"] for a in truth["annotations"]} == raw.keys()
@@ -237,8 +237,8 @@ def spoil_point(place, value):
             r"annotation 100: `bbox` is \[1.0, 2.0, -1.0, 30.0\], expected a width",
         ),
         (spoil("bbox", [1, 2, 5, -3]), r"expected a width and a height above 0"),
-        (spoil("bbox", [130, 2, 20, 30]), r"wholly outside its image of 120 x 100"),
-        (spoil("bbox", [-50, 2, 20, 30]), r"wholly outside its image of 120 x 100"),
+        (spoil("bbox", [130, 2, 20, 30]), r"entirely outside its image of 120 x 100"),
+        (spoil("bbox", [-50, 2, 20, 30]), r"entirely outside its image of 120 x 100"),
         (spoil("bbox", [1, math.nan, 20, 30]), r"annotation 100: `bbox\[1\]` is nan"),
         (spoil("area", "big"), r"annotation 100: `area\[0\]` is 'big', expected a finite number"),
     ],

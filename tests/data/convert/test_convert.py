@@ -101,8 +101,11 @@ def test_what_cannot_be_converted_is_said(
     tools.yolo_pose(source, tmp_path)
     full, new = tmp_path, tmp_path / "new"
     for args, told in (
-        ([str(full), str(new), "--from", "labelme"], "nothing of LabelMe in it, expected a JSON file"),
-        ([str(full), str(full), "--from", "yolo"], "is there already and not empty"),
+        (
+            [str(full), str(new), "--from", "labelme"],
+            "there is no dataset of LabelMe in it, expected a JSON file",
+        ),
+        ([str(full), str(full), "--from", "yolo"], "exists and is not empty"),
         ([str(tmp_path / "gone"), str(new), "--from", "yolo"], "does not exist"),
     ):
         assert main(["convert", *args]) == 1

@@ -81,7 +81,7 @@ def test_other_codings_are_remapped(tmp_path):
         (np.full((20, 30), 300, np.uint16), r"has values up to 300, expected classes of 0..255"),
         (palette(np.full((20, 30), 77, np.uint8)), r"has the values 77"),
         (np.zeros((30, 20), np.uint8), r"is 20 x 30 \(turned: .*\), its image a.jpg is 30 x 20"),
-        (np.zeros((10, 15), np.uint8), r"is 15 x 10, its image a.jpg is 30 x 20 .* by nearest neighbour"),
+        (np.zeros((10, 15), np.uint8), r"is 15 x 10, its image a.jpg is 30 x 20 .* by nearest neighbor"),
     ],
 )
 def test_what_is_no_mask_is_said(tmp_path, values, message):

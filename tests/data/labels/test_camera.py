@@ -32,9 +32,9 @@ IMAGE = Path("a.jpg")
         ),
         (
             "[[80, 0, 33.5], [0, 80, 15.5], [0, 0, 1]]",
-            r"the principal point \(33.5, 15.5\) lies outside the image, a.jpg is 30 x 20: .* as of a crop, say so",
+            r"the principal point \(33.5, 15.5\) lies outside the image, a.jpg is 30 x 20: .* for a crop, confirm it",
         ),
-        (json.dumps({"intrinsics": CAMERA, "width": 30}), r"only one of `width` and `height` is there"),
+        (json.dumps({"intrinsics": CAMERA, "width": 30}), r"only one of `width` and `height` is given"),
         (
             json.dumps({"intrinsics": CAMERA, "width": 60, "height": 40}),
             r"the intrinsics are of an image of 60 x 40 \(width x height\), a.jpg is 30 x 20",

@@ -88,7 +88,7 @@ def test_normals_that_are_not_there_do_not_count(tmp_path):
         (
             np.full(SIZE, 2000, np.uint16),
             {},
-            r"depth in uint16 and data.unit is null: .* 0.001 for millimetres",
+            r"depth in uint16 and data.unit is null: .* 0.001 for millimeters",
         ),
         (np.full(SIZE, 2000.0), {}, r"the median depth is 2000 m, expected less than 100 m: set data.unit"),
         (np.full(SIZE, 2000.0), {"unit": 0.1}, r"the median depth is 200 m"),
@@ -180,7 +180,9 @@ def test_point_maps_must_fit_their_camera(tmp_path):
     with pytest.raises(DataError, match=r"100% of the points lie behind the camera: .* set it to 'opengl'"):
         read(pointmaps(tmp_path), flipped)
     double = {"intrinsics": (np.array(CAMERA) * [[2], [2], [1]]).tolist(), "width": 30, "height": 20}
-    with pytest.raises(DataError, match=r"the points lie .* pixels off .* not those of the 30 x 20 pixels"):
+    with pytest.raises(
+        DataError, match=r"the points lie .* pixels off .* do not belong to the 30 x 20 pixels"
+    ):
         read(pointmaps(tmp_path, double), plane())
     with pytest.raises(DataError, match=r"the median depth is 2000 m"):
         read(pointmaps(tmp_path), plane(2000))

@@ -104,7 +104,7 @@ def test_no_other_frame_fits_in_silence(frame, tmp_path):
     for other in FRAMES:
         if is_world(other) or other == frame:
             continue
-        with pytest.raises(DataError, match=r"behind the camera|pixels off|metres of one unit"):
+        with pytest.raises(DataError, match=r"behind the camera|pixels off|meters of one unit"):
             PointmapFolder(tmp_path / "pointmaps", cameras(tmp_path, frame), other).read(IMAGE, "0001", SIZE)
 
 
@@ -206,7 +206,7 @@ def test_ways_to_write_intrinsics_are_one_camera(entry, tmp_path):
 @pytest.mark.parametrize(
     "entry, message",
     [
-        ({"intrinsics": K.tolist(), "normalized": True}, "these are pixels; leave `normalized` out"),
+        ({"intrinsics": K.tolist(), "normalized": True}, "they are pixels; leave `normalized` out"),
         ({"intrinsics": K.tolist(), "normalized": "yes"}, "`normalized` is 'yes', expected true or false"),
         ({"field_of_view": 200}, "`field_of_view` .* below 180"),
         ({"fl_x": "60"}, "`fl_x` is '60', expected a finite number"),

@@ -33,7 +33,7 @@ def masks(root: Path, classes: str | Path, **settings: Any) -> SegmentationDataM
 def test_two_datasets_are_both_named_with_what_to_type(source: Source, tmp_path: Path) -> None:
     tools.yolo_pose(source, tmp_path)
     tools.coco2017(source, tmp_path)
-    with pytest.raises(DataError, match="2 datasets may be meant") as caught:
+    with pytest.raises(DataError, match="2 datasets are possible") as caught:
         pose(tmp_path)
     text = str(caught.value)
     assert "--data.train data.yaml" in text
@@ -78,7 +78,7 @@ def test_a_mistyped_file_names_the_nearest(tmp_path: Path) -> None:
         ),
         ("a.json", '{"nothing": 1}', r"the key 'images' is missing; found \['nothing'\]"),
         ("a.yaml", "train: x", r"expected a data.yaml of YOLO with `names`"),
-        ("a.yaml", "train: x\nnames: [a]", r"`kpt_shape` is missing, so that it has no keypoints"),
+        ("a.yaml", "train: x\nnames: [a]", r"`kpt_shape` is missing, so it has no keypoints"),
         ("a.yaml", "train: x\nnames: [a]\nkpt_shape: [17]", r"`kpt_shape` is \[17\], expected \[number"),
         ("a.yaml", "train: x\nnames: [a]\nkpt_shape: [17, 3]", r"`train` is 'x', and there is no such place"),
         ("a.xml", "<annotation/>", r"found <annotation>, expected <annotations> of CVAT"),
@@ -210,7 +210,7 @@ def test_what_is_no_labelmap(tmp_path: Path, text: str, message: str) -> None:
 def test_pictures_that_were_not_exported(source: Source, tmp_path: Path) -> None:
     tools.cvat_masks(source, tmp_path)
     (tmp_path / "JPEGImages").rename(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match=r"no JPEGImages: export with `Save images`"):
+    with pytest.raises(DataError, match=r"not JPEGImages: export with `Save images`"):
         masks(tmp_path, tmp_path / "labelmap.txt", val=0.25)
 
 
@@ -222,7 +222,7 @@ def test_points_of_labelme_need_groups_where_there_are_several_people(source: So
         shape["group_id"] = None
     data["shapes"] += data["shapes"]
     path.write_text(json.dumps(data))
-    with pytest.raises(DataError, match=r"000000.json, nose: comes twice in one person: give .* `group_id`"):
+    with pytest.raises(DataError, match=r"000000.json, nose: occurs twice in one person: give .* `group_id`"):
         pose(tmp_path, val=0.25)
 
 

@@ -82,7 +82,7 @@ def test_what_is_refused(people: Path, packed: Path, tmp_path: Path) -> None:
     (full / "notes.txt").write_text("mine")
     with pytest.raises(SettingError, match="other files"):
         run(people, full)
-    with pytest.raises(SettingError, match="a folder of its own"):
+    with pytest.raises(SettingError, match="a separate folder"):
         run(people, people / "packed")
     with pytest.raises(SettingError, match="packed already"):
         run(packed, tmp_path / "again")

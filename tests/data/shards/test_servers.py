@@ -114,7 +114,7 @@ def test_a_lost_connection_is_no_missing_file(server, caplog, monkeypatch: pytes
     monkeypatch.setattr(HTTPFileSystem, "_cat_file", once_lost)
     assert (open_root(server.http) / "images").is_dir()
     assert "try 1 of 5" in caplog.text
-    with pytest.raises(DataError, match=r"nobody: neither index\.json there nor above it"):
+    with pytest.raises(DataError, match=r"nobody: no index\.json there or above it"):
         open_root(f"{server.http.rpartition('/')[0]}/nobody")
 
 

@@ -158,13 +158,13 @@ def test_resuming_a_video(
     [
         ("pose", ["--track"], "--track: there is no video in"),
         ("seg", ["--smooth"], "--smooth: no head of .* predicts keypoints"),
-        ("pose", ["--threshold", "0.3"], "means nothing without --detector"),
-        ("pose", ["--detector_weights", "a.pth"], "mean nothing without --detector torchvision/NAME"),
+        ("pose", ["--threshold", "0.3"], "has no effect without --detector"),
+        ("pose", ["--detector_weights", "a.pth"], "has no effect without --detector torchvision/NAME"),
         ("pose", ["--detector", "self"], "tells people from background"),
-        ("pose", ["--detector", "none", "--tiles", "2"], "here nobody looks for them"),
+        ("pose", ["--detector", "none", "--tiles", "2"], "here no detector is used"),
         ("pose", ["--detector", "self", "--tiles", "none"], "tells people from background"),
         ("pose", ["--mask_with", "seg", "--tiles", "0"], "tiles: found '0', expected auto, or 1 to 32"),
-        ("pose", ["--tiles", "2"], "tiles: people are found by no mask here"),
+        ("pose", ["--tiles", "2"], "but no mask finds people here"),
         ("pose", ["--person_score", "2"], "person_score: found 2.0, expected 0 to 1"),
         ("pose", ["--detector", "torchvision/none"], "torchvision has fasterrcnn"),
     ],
@@ -198,7 +198,7 @@ def test_a_full_disk_ends_the_command_with_a_message(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     error = capsys.readouterr().err
     assert "b.npy cannot be written: " in error
-    assert "Make room or choose another folder; what is there is whole." in error
+    assert "Make room or choose another folder; existing files are complete." in error
     left = set(files(tmp_path / "out"))
     assert left - {"seg/segmentation/c.npy"} == {"seg/about.json", "seg/segmentation/a.npy"}, (
         "c was under way"

@@ -90,7 +90,7 @@ def test_results_are_not_taken_for_images(folder: Path) -> None:
     assert len(open_source(folder / "a.jpg", without=folder).photos) == 1
     assert len(open_source(str(folder / "*.png"), without=folder).photos) == 1
     for place in (folder, str(folder / "**" / "*.png")):
-        with pytest.raises(SettingError, match="is where the images are looked for"):
+        with pytest.raises(SettingError, match="is also the folder of the images"):
             open_source(place, without=folder)
 
 

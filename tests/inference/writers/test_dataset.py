@@ -226,7 +226,7 @@ def test_what_does_not_belong_together_is_refused(
     refused("settings.flip", options=("--no_flip",))
     (out / "images" / "1.png").unlink()
     Image.new("RGB", (60, 71), (9, 8, 7)).save(out / "images" / "1.png")
-    refused("images/1.png", "another picture", options=("--resume",))
+    refused("images/1.png", "a picture other than", options=("--resume",))
 
 
 def test_two_pictures_of_one_name_are_named(

@@ -178,7 +178,9 @@ def test_a_full_disk_leaves_whole_files_and_says_so(
     chosen = {"normal": heads["normal"]}
     out = tmp_path / "out"
     with (
-        pytest.raises(SettingError, match=rf"b\.{name} cannot be written: .*large.*what is there is whole"),
+        pytest.raises(
+            SettingError, match=rf"b\.{name} cannot be written: .*large.*existing files are complete"
+        ),
         open_output([name], out, chosen, source) as output,
     ):
         for frame, prediction in zip(source, (only, grown, only), strict=True):

@@ -49,7 +49,7 @@ def test_heads_without_a_teacher_are_named(tmp_path: Path) -> None:
     )
     assert "found hands" in refused(Teacher(weights, heads=["hands"]), tmp_path)
     pose = write_teacher(tmp_path / "pose.ckpt", "pose")
-    assert "none of one task" in refused(Teacher(pose), tmp_path)
+    assert "no task in common" in refused(Teacher(pose), tmp_path)
     assert "teaches nothing here" in refused(Teacher([weights, pose]), tmp_path)
     assert "several heads could teach seg" in refused(Teacher([weights, weights], heads=["seg"]), tmp_path)
 
@@ -78,7 +78,7 @@ def test_keypoints_are_mapped_by_name_and_classes_all_or_none() -> None:
 
     own = SegmentationHead(32, make_classes(names["names"], "own"))
     with pytest.raises(
-        SettingError, match=r"file knows other classes .*it lacks wheel.*Give the head the teacher's"
+        SettingError, match=r"file has other classes .*it lacks wheel.*Give the head the teacher's"
     ):
         find_rows("seg", own, SegmentationHead(32), "file")
     two = SegmentationHead(32, make_classes(["hair", "background"], "own"))
@@ -90,7 +90,9 @@ def test_keypoints_are_mapped_by_name_and_classes_all_or_none() -> None:
 
 def test_metres_do_not_teach_relative_depth() -> None:
     check_unit("depth", DepthHead(32), DepthHead(32), "file")
-    with pytest.raises(SettingError, match=r"file predicts metres, but model.heads.depth relative depth"):
+    with pytest.raises(
+        SettingError, match=r"file predicts meters, but model.heads.depth predicts relative depth"
+    ):
         check_unit("depth", DepthHead(32, relative=True), DepthHead(32), "file")
 
 

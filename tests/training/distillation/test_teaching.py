@@ -120,7 +120,7 @@ def test_cached_answers_are_live_ones_to_storage_precision(
         fit(student(changed), tmp_path / "c", third, labelled=False, epochs=1)
     assert third.cache is not None and third.cache.computed == 4
     assert third.cache.store.folder != first.cache.store.folder
-    assert "of another teacher" in caplog.text
+    assert "belongs to another teacher" in caplog.text
 
 
 def test_images_that_never_come_again_are_said(
@@ -131,4 +131,4 @@ def test_images_that_never_come_again_are_said(
     assert isinstance(cache.cache, AnswerCache)
     cache.cache.answer(torch.randint(0, 256, (2, 3, 64, 48), dtype=torch.uint8))
     cache.cache.say()
-    assert "2 answers found no room among the 4 of" in caplog.text
+    assert "there was no room for 2 answers among the 4 of" in caplog.text

@@ -166,7 +166,7 @@ def test_collapse_is_told_and_ends_the_run() -> None:
     guard.check(healthy, 11)
     guard.check(same, 12)
     guard.check(same, 13)
-    with pytest.raises(TrainingError, match=r"has collapsed(.|\n)*same of every image"):
+    with pytest.raises(TrainingError, match=r"has collapsed(.|\n)*same answer"):
         guard.check(same, 14)
 
 

@@ -1,1 +1,1 @@
-"""What `predict --as_dataset` writes: a dataset that training reads."""
+"""The writers of `predict --as_dataset`: a dataset for training."""

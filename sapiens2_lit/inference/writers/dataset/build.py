@@ -1,4 +1,4 @@
-"""The writers of a dataset of pseudo-labels, and its origin, from the model that labels it."""
+"""Build the writers of a dataset of pseudo-labels, and its origin, from the model that labels it."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ from sapiens2_lit.inference.writers.dataset.pictures import Pictures
 from sapiens2_lit.inference.writers.dataset.sample_list import SampleList, write_vocabularies
 from sapiens2_lit.vocabularies import Classes, Skeleton, load_classes, load_skeleton
 
-_LEAST_SCORE = 0.3  # of a labelled point, for heads that do not say from where on they draw one
+_LEAST_SCORE = 0.3  # of a labeled point, for heads without a `draw_threshold`
 _SHIPPED_SKELETONS = ("coco17", "coco_wholebody133", "sociopticon308")
 _SHIPPED_CLASSES = ("body29", "body28", "body3")
 
@@ -30,10 +30,10 @@ _log = logging.getLogger(__name__)
 
 
 def labelled_heads(heads: Mapping[str, Head]) -> dict[str, str]:
-    """The label of each head of which a dataset can be made, by the head's name.
+    """Return the label of each head whose predictions training can read, by the head's name.
 
     Raises:
-        SettingError: two heads have the same label, or none has one.
+        SettingError: Two heads have the same label, or none has one.
     """
     found: dict[str, str] = {}
     for name, head in heads.items():
@@ -54,12 +54,12 @@ def labelled_heads(heads: Mapping[str, Head]) -> dict[str, str]:
 
 
 def build_origin(predictor: Predictor, model: str, settings: Mapping[str, Any]) -> Origin:
-    """What is said of a dataset that a model labels.
+    """Return the origin of a dataset that a model labels.
 
     Args:
-        predictor: the model, and how it is used.
-        model: its name, as it was given.
-        settings: of the prediction, by option.
+        predictor: The model and its settings.
+        model: Its name, as typed.
+        settings: Of the prediction, by option.
     """
     heads = dict(predictor.model.named_heads())
     flip = predictor.flip and predictor.model.image_size in predictor.sizes
@@ -86,14 +86,20 @@ def build_origin(predictor: Predictor, model: str, settings: Mapping[str, Any]) 
 
 
 def begin_dataset(folder: Path, origin: Origin, predictor: Predictor, resume: bool) -> Origin:
-    """Make a folder ready for labels; returns the origin, with the day on which the folder was begun.
+    """Prepare a folder for labels; return the origin, with the date on which the folder was begun.
+
+    Args:
+        folder: Of the dataset.
+        origin: Of the labels.
+        predictor: That makes them.
+        resume: Whether to keep existing labels.
 
     Raises:
-        SettingError: the folder holds something else.
-        DataError: it holds labels of another model, or by other settings.
+        SettingError: The folder holds something else.
+        DataError: It holds labels of another model, or with other settings.
     """
     filled = folder.is_dir() and any(one.name != SHARDS for one in folder.iterdir())
-    there = read_origin(folder)  # after that: another shard may have begun it in between
+    there = read_origin(folder)  # read after `filled`: another shard may have begun the folder in between
     if there is None:
         if filled:
             raise SettingError(
@@ -111,7 +117,16 @@ def begin_dataset(folder: Path, origin: Origin, predictor: Predictor, resume: bo
 
 
 def check_same(path: Path, there: Origin, origin: Origin) -> None:
-    """Raise DataError where labels in a folder are of another teacher, or were predicted otherwise."""
+    """Check that a folder's labels are of the same teacher and settings.
+
+    Args:
+        path: File of the folder's origin, for messages.
+        there: The folder's origin.
+        origin: Of the new labels.
+
+    Raises:
+        DataError: They are not.
+    """
     if there.fingerprint != origin.fingerprint:
         raise DataError(
             f"{path}: `teacher.fingerprint` is {there.fingerprint[:12]}, of {there.teacher['model']}, expected "
@@ -122,18 +137,19 @@ def check_same(path: Path, there: Origin, origin: Origin) -> None:
         if there.settings.get(name) != origin.settings.get(name):
             raise DataError(
                 f"{path}: `settings.{name}` is {there.settings.get(name)}, here it is {origin.settings.get(name)}: "
-                "labels of a folder are predicted alike. Give the same option, or choose another folder."
+                "all labels of a folder are predicted with the same options. Give the same option, or choose another "
+                "folder."
             )
 
 
 def build_dataset_writers(predictor: Predictor, source: Source, origin: Origin, copy: bool) -> list[Writer]:
-    """The writers of a dataset.
+    """Return the writers of a dataset.
 
     Args:
-        predictor: the model that labels it.
-        source: all pictures of the run, those of other shards, too.
-        origin: of the labels.
-        copy: copy the pictures, else link them.
+        predictor: The model that labels it.
+        source: All pictures of the run, including those of other shards.
+        origin: Of the labels.
+        copy: Whether to copy the pictures instead of linking them.
     """
     writers: list[Writer] = []
     heads = dict(predictor.model.named_heads())
@@ -151,14 +167,14 @@ def build_dataset_writers(predictor: Predictor, source: Source, origin: Origin, 
 
 
 def today() -> str:
-    """The day, UTC; that of SOURCE_DATE_EPOCH where it is set (https://reproducible-builds.org)."""
+    """Return the date, UTC; that of SOURCE_DATE_EPOCH if it is set (https://reproducible-builds.org)."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     now = datetime.fromtimestamp(int(given), UTC) if given else datetime.now(UTC)
     return now.date().isoformat()
 
 
 def is_shipped(vocabulary: Skeleton | Classes) -> bool:
-    """Whether a vocabulary is known by its name."""
+    """Return whether a vocabulary is known by its name."""
     if isinstance(vocabulary, Skeleton):
         return (
             vocabulary.name in _SHIPPED_SKELETONS
@@ -176,7 +192,7 @@ def _vocabulary(head: Head) -> dict[str, Any]:
 
 
 def own_vocabularies(heads: list[Head]) -> dict[str, dict[str, Any]]:
-    """Files of the vocabularies that no name stands for."""
+    """Return the contents of files for vocabularies that are not shipped."""
     found: dict[str, dict[str, Any]] = {}
     for head in heads:
         if head.skeleton is not None and not is_shipped(head.skeleton):

@@ -1,4 +1,4 @@
-"""Dense labels of one picture each, as training reads them: DIR/FOLDER/NAME.SUFFIX."""
+"""Write dense labels, one file for each picture, as training reads them: DIR/FOLDER/NAME.SUFFIX."""
 
 import io
 import json
@@ -16,20 +16,21 @@ from sapiens2_lit.inference.writers.color import ColorPng
 from sapiens2_lit.inference.writers.normals import NormalPng
 from sapiens2_lit.inference.writers.points import intrinsics
 
-_FARTHEST = 60_000.0  # what half floats hold, and less than the numbers that stand for no depth
+_FARTHEST = 60_000.0  # half floats can hold it, and it is less than the numbers that stand for no depth
 
 
 class LabelFile(BytesWriter):
     """A label of one picture, in a folder of its kind.
 
     Attributes:
-        folder: under the dataset's.
+        folder: Name below the dataset's folder.
     """
 
     frames = False
     folder: ClassVar[str]
 
     def path(self, name: str, folder: Path) -> Path:
+        """Return the path of a picture's label."""
         return folder / self.folder / f"{name}.{self.name}"
 
     def about(self, prediction: Prediction) -> dict[str, Any]:
@@ -37,7 +38,7 @@ class LabelFile(BytesWriter):
 
 
 class Masks(LabelFile):
-    """Png of 8 bits, the class of each pixel, 255 where nothing is known."""
+    """PNG of 8 bits with the class of each pixel, 255 where unknown."""
 
     name = "png"
     folder = "masks"
@@ -47,19 +48,19 @@ class Masks(LabelFile):
 
 
 class Normals(LabelFile, NormalPng):
-    """Png of 16 bits, (n + 1) / 2, in OpenCV's frame; black where nothing is known."""
+    """PNG of 16 bits, (n + 1) / 2, in OpenCV's frame; black where unknown."""
 
     folder = "normals"
 
 
 class Albedos(LabelFile, ColorPng):
-    """Png of 8 bits, sRGB; black where nothing is known."""
+    """PNG of 8 bits, sRGB; black where unknown."""
 
     folder = "albedos"
 
 
 class Alphas(LabelFile):
-    """Png of 8 bits; 0 where nothing is known."""
+    """PNG of 8 bits; 0 where unknown."""
 
     name = "png"
     folder = "alphas"
@@ -69,7 +70,7 @@ class Alphas(LabelFile):
 
 
 class Foregrounds(LabelFile):
-    """Png of 8 bits, premultiplied sRGB, nowhere brighter than alpha lets it be."""
+    """PNG of 8 bits, premultiplied sRGB, nowhere brighter than alpha."""
 
     name = "png"
     folder = "foregrounds"
@@ -80,7 +81,7 @@ class Foregrounds(LabelFile):
 
 
 class Depths(LabelFile):
-    """Npy of half floats, metres, or the head's relative unit; 0 where nothing is known."""
+    """Npy of half floats in meters, or in the head's relative unit; 0 where unknown."""
 
     name = "npy"
     folder = "depths"
@@ -90,9 +91,10 @@ class Depths(LabelFile):
 
 
 class Pointmaps(LabelFile):
-    """Npy of half floats, metres: the predicted z on the rays of the predicted camera; 0 where nothing is known.
+    """Npy of half floats in meters: the predicted z on the rays of the predicted camera; 0 where unknown.
 
-    Training keeps z and the camera of a point map alone, and wants points on their rays, where predictions lie nearly.
+    Training uses only z and the camera of a point map, and requires points on the camera's rays, where predictions lie
+    only nearly.
     """
 
     name = "npy"
@@ -110,9 +112,9 @@ class Pointmaps(LabelFile):
 
 
 class Cameras(LabelFile):
-    """Json: `intrinsics` by the predicted scale, `width` and `height` of the picture.
+    """JSON: `intrinsics` with the predicted focal length, `width` and `height` of the picture.
 
-    Where the points do not tell them they are of a camera as long as the picture, and no point is known.
+    If the points do not tell the focal length, it is the picture's longer side, and no point is known.
     """
 
     name = "json"
@@ -126,11 +128,12 @@ class Cameras(LabelFile):
 
 
 class ConfidenceMaps(LabelFile):
-    """Png of 8 bits, 255 is 1: how sure the head is of each pixel; 0 where nothing is known."""
+    """PNG of 8 bits: how sure the head is of each pixel, 255 means 1; 0 where unknown."""
 
     name = "png"
 
     def path(self, name: str, folder: Path) -> Path:
+        """Return the path of a picture's confidence map."""
         return folder / CONFIDENCES / self.key / f"{name}.png"
 
     def encode(self, prediction: Prediction, frame: Frame) -> bytes:
@@ -138,7 +141,13 @@ class ConfidenceMaps(LabelFile):
 
 
 def confidence_map(prediction: Prediction, head: str, key: str) -> npt.NDArray[np.float32]:
-    """(H, W) 0..1, 0 where the label is unknown."""
+    """Return the confidence of a label (H, W), 0..1; 0 where the label is unknown.
+
+    Args:
+        prediction: Of one picture.
+        head: Name of the head.
+        key: Of the label.
+    """
     values = prediction.maps[head][key]
     there = known(values)
     if key == "pointmap":
@@ -150,7 +159,7 @@ def confidence_map(prediction: Prediction, head: str, key: str) -> npt.NDArray[n
 
 
 def camera_of(prediction: Prediction) -> npt.NDArray[np.float64] | None:
-    """(3, 3) of the camera by which points were predicted, None where they do not tell."""
+    """Return the intrinsics (3, 3) of the camera of predicted points; None if they do not tell."""
     focal = prediction.focal
     if focal is None or not np.isfinite(focal) or focal <= 0:
         return None
@@ -159,20 +168,20 @@ def camera_of(prediction: Prediction) -> npt.NDArray[np.float64] | None:
 
 
 def depth_of(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Depth (H, W) that can be a label: 0 where it is unknown, behind the camera, or too far."""
+    """Return depth (H, W) that can be a label: 0 where it is unknown, behind the camera, or too far."""
     with np.errstate(invalid="ignore"):
         return np.where((values > 0) & (values < _FARTHEST), values, 0).astype(np.float32)
 
 
 def to_npy(values: npt.NDArray[np.floating]) -> bytes:
-    """The contents of an npy of half floats."""
+    """Return the contents of an npy of half floats, of the same shape."""
     file = io.BytesIO()
     with np.errstate(over="ignore"):
         np.save(file, values.astype(np.float16), allow_pickle=False)
     return file.getvalue()
 
 
-# By the label that a head learns from, all of its files.
+# The files of each label.
 MAP_WRITERS: dict[str, tuple[tuple[str, type[LabelFile]], ...]] = {
     "segmentation": (("segmentation", Masks),),
     "normal": (("normal", Normals),),

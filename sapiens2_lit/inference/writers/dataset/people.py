@@ -1,4 +1,4 @@
-"""People as COCO keypoints, with the score of every point beside."""
+"""Write people as COCO keypoints with the score of every point."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,16 +21,17 @@ PERSON = 1
 
 
 class People(RunWriter):
-    """DIR/annotations/train.json: COCO keypoints, `keypoint_scores` (K,) beside, `score` of each person.
+    """DIR/annotations/train.json: COCO keypoints, with `keypoint_scores` (K,) and `score` of each person.
 
-    A point is labelled, v = 2, where its score reaches the head's `draw_threshold` and it lies in the picture; other
-    points are 0, 0, 0 with their score. People who are doubtful, or of whom no point is labelled, are left out.
+    A point is labeled, v = 2, if its score reaches the head's `draw_threshold` and it lies in the picture; other points
+    are
+    0, 0, 0 with their score. People who are doubtful, or without a labeled point, are left out.
 
     Args:
-        head: name of the head.
-        skeleton: its vocabulary.
-        threshold: least score of a labelled point.
-        files: the pictures by the name of their results.
+        head: Name of the head.
+        skeleton: Its vocabulary.
+        threshold: Least score of a labeled point.
+        files: The pictures by the name of their results.
     """
 
     name = "coco"
@@ -93,7 +94,7 @@ class People(RunWriter):
 
 
 def annotations_of(lines: Path) -> Iterator[dict[str, Any]]:
-    """The people of a journal, numbered from 1."""
+    """Yield the people of a journal, numbered from 1."""
     number = 0
     for entry in read_lines(lines):
         for person in entry["people"]:
@@ -102,7 +103,14 @@ def annotations_of(lines: Path) -> Iterator[dict[str, Any]]:
 
 
 def annotation_of(person: Instance, threshold: float, height: int, width: int) -> dict[str, Any] | None:
-    """A person as COCO has them; None where nothing is labelled."""
+    """Return a person as a COCO annotation; None if no point is labeled.
+
+    Args:
+        person: With keypoints (K, 3).
+        threshold: Least score of a labeled point.
+        height: Of the picture.
+        width: Of the picture.
+    """
     points, scores = person.keypoints[:, :2].astype(np.float64), point_scores(person)
     x, y = points.T
     with np.errstate(invalid="ignore"):
@@ -125,6 +133,6 @@ def annotation_of(person: Instance, threshold: float, height: int, width: int) -
 
 
 def point_scores(person: Instance) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """(K,) peaks of the heatmaps, 0..1; 0 where a point is not finite."""
+    """Return the heatmaps' peaks (K,), 0..1; 0 where a point is not finite."""
     finite = np.isfinite(person.keypoints).all(axis=1)
     return np.where(finite, np.clip(person.keypoints[:, 2].astype(np.float64), 0, 1), 0)

@@ -1,4 +1,4 @@
-"""The pictures of a dataset: links to the pool's, or copies."""
+"""Write the pictures of a dataset: links to the originals, or copies."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +15,11 @@ FOLDER = "images"
 
 
 class Pictures(Writer):
-    """DIR/images/NAME.SUFFIX, a link to the picture, or a copy of it.
+    """DIR/images/NAME.SUFFIX: a link to the picture, or a copy of it.
 
     Args:
-        files: the pictures by the name of their results.
-        copy: copy them.
+        files: The pictures by the name of their results.
+        copy: Whether to copy them.
     """
 
     name = "picture"
@@ -31,6 +31,7 @@ class Pictures(Writer):
         self.copy = copy
 
     def path(self, name: str, folder: Path) -> Path:
+        """Return the path of a picture in the dataset."""
         return folder / FOLDER / picture_name(name, self.files[name])
 
     def is_finished(self, name: str, folder: Path) -> bool:
@@ -39,8 +40,8 @@ class Pictures(Writer):
     def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
         path, source = self.path(frame.name, folder), self.files[frame.name].resolve()
         with unwritable_is_error(path), whole_file(path) as temporary:
-            temporary.unlink(missing_ok=True)  # what a kill has left may be a link
-            if self.copy or isinstance(source, ShardPath):  # to which no link leads
+            temporary.unlink(missing_ok=True)  # a killed run may have left a link
+            if self.copy or isinstance(source, ShardPath):  # which cannot be linked to
                 temporary.write_bytes(source.read_bytes())
                 return
             try:
@@ -51,18 +52,22 @@ class Pictures(Writer):
                 ) from error
 
     def check(self, folder: Path) -> None:
-        """Raise DataError where a picture of another run has the name of one that is to come."""
+        """Check that no picture of another run has the name of a coming one.
+
+        Raises:
+            DataError: One does.
+        """
         for name, source in self.files.items():
             path = self.path(name, folder)
             if not path.exists() or path.samefile(source):
                 continue
             if path.stat().st_size != source.stat().st_size or hash_of(path) != hash_of(source):
                 raise DataError(
-                    f"{path}: another picture than {source} has this name, and its labels would be mixed up: rename "
+                    f"{path}: a picture other than {source} has this name, and its labels would be mixed up: rename "
                     "one, or choose another folder for --as_dataset."
                 )
 
 
 def picture_name(name: str, file: Path) -> str:
-    """What a picture is called under images/."""
+    """Return a picture's name below images/."""
     return f"{name}{file.suffix}"

@@ -1,4 +1,4 @@
-"""The list of all labelled pictures, the split, and the origin: what makes a folder a dataset."""
+"""Write the list of all labeled pictures, the split and the origin, which make a folder a dataset."""
 
 import json
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ class SampleList(RunWriter):
     """DIR/samples.jsonl, DIR/splits/train.txt and DIR/pseudo_labels.json; the last of a run's writers.
 
     Args:
-        origin: what the last of them says.
-        files: the pictures by the name of their results.
+        origin: Content of pseudo_labels.json.
+        files: The pictures by the name of their results.
     """
 
     name = "samples"
@@ -60,14 +60,14 @@ class SampleList(RunWriter):
             return
         if not self._begun:
             self._begun = True
-            self.origin.write(folder)  # which says that it is not finished
+            self.origin.write(folder)  # marked as not finished
         self.journal.add(prepared)
 
     def write(self, prediction: Prediction, frame: Frame, folder: Path) -> None:
         self.write_prepared(self.prepare(prediction, frame), prediction, frame, folder)
 
     def make_whole(self, folder: Path) -> None:
-        """Write all three."""
+        """Write all three files."""
         lines, count = self.journal_of(folder), 0
         path, split = folder / SAMPLES, folder / SPLIT
         with (
@@ -85,7 +85,13 @@ class SampleList(RunWriter):
 
 
 def mean_confidence(prediction: Prediction, head: str, label: str) -> float | None:
-    """Mean over the pixels that are labelled, or over the points of all people; None where there are none."""
+    """Return the mean over labeled pixels, or over the points of all people; None if there are none.
+
+    Args:
+        prediction: Of one picture.
+        head: Name of the head.
+        label: Of the head.
+    """
     if label == "keypoints":
         people = [one for one in prediction.instances if one.head == head and one.doubt is None]
         return round(float(np.mean([point_scores(one) for one in people])), _DIGITS) if people else None
@@ -95,6 +101,6 @@ def mean_confidence(prediction: Prediction, head: str, label: str) -> float | No
 
 
 def write_vocabularies(folder: Path, vocabularies: Mapping[str, dict[str, Any]]) -> None:
-    """DIR/skeleton.json and DIR/classes.json, which the command that trains on the folder names."""
+    """Write DIR/skeleton.json and DIR/classes.json, which the training command names."""
     for name, content in vocabularies.items():
         write_own(folder / f"{name}.json", (json.dumps(content, indent=1) + "\n").encode())

@@ -1,0 +1,1 @@
+"""What runs the units of a command elsewhere than in its own process: Ray."""
