@@ -6,7 +6,7 @@ Trains a `pico` backbone on the points and the classes of 4,000 people as `synth
 fresh head, on 50, 200 and 800 pictures of people of another look (wide cameras from above, dim warm light, other
 clothes): every mode of `model.adapt`; then, on 200 pictures, what lies around the mode that did best: rates, layer
 decay, average of the weights, steps, width of heatmaps. Scores are of 200 other people of the other look. Runs of one
-seed have the same pictures and the same fresh head. A result is a file of OUTPUT/runs; what is there is not measured
+seed have the same pictures and the same fresh head. A result is a file of FOLDER/runs; what is there is not measured
 again, and no run begins after `--minutes`. `--quick` is a rehearsal, whose numbers mean nothing.
 """
 
@@ -41,15 +41,14 @@ class Measurements:
         self.pictures = Pictures(other, sizes)
         self.results: dict[tuple[str, int, str, int], dict] = {}
 
-    def take(self, one: Run, seed: int) -> bool:
-        """Read or make a result; False where it is not there and the time is over."""
+    def take(self, one: Run, seed: int) -> None:
+        """Read a result, or make it unless the time is over."""
         if read(one.file(self.folder, seed)) is None and time.monotonic() > self.until:
-            return False
+            return
         found = measure(one, seed, self.folder, self.pictures, self.backbone)
         self.results[one.task, one.count, one.name, seed] = found
         score = found["scores"][SCORES[one.task]]
         print(f"{one.task}, {one.count} pictures, {one.name}, seed {seed}: {score:.4f}", flush=True)
-        return True
 
 
 def rounds(measured: Measurements, tasks: list[str], seeds: list[int]) -> Iterator[tuple[Run, int]]:

@@ -77,7 +77,8 @@ def choose(root: Path, name: str, stems: list[str]) -> None:
         json.loads((root / "annotations" / f"{part}_17.json").read_text())
         for part in ("train", "val", "test")
     ]
-    images = [one for part in parts for one in part["images"] if Path(one["file_name"]).stem in set(stems)]
+    chosen = set(stems)
+    images = [one for part in parts for one in part["images"] if Path(one["file_name"]).stem in chosen]
     kept = {one["id"] for one in images}
     people_of = [one for part in parts for one in part["annotations"] if one["image_id"] in kept]
     whole = {"images": images, "annotations": people_of, "categories": parts[0]["categories"]}
