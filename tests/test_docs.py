@@ -121,6 +121,7 @@ def f(path, sizes, near):
     ]
 
 
+@pytest.mark.slow
 def test_the_examples_of_extensions_run(tmp_path: Path) -> None:
     """As the page shows them, in one file."""
     import torch
@@ -141,10 +142,10 @@ def test_the_examples_of_extensions_run(tmp_path: Path) -> None:
     backbone = names["Patches"](embed_dim=32)
     assert {backbone.layer_depth(name) for name, _ in backbone.named_parameters()} == {0, 1, 2}
     head = NormalHead(32, decoder="linear", loss={"huber": names["Huber"](delta=0.05)})
-    images = torch.zeros(1, 3, 32, 48, dtype=torch.uint8)
-    outputs = Network(backbone, {"normal": head})(images)["normal"]
+    image = torch.zeros(1, 3, 32, 48, dtype=torch.uint8)
+    outputs = Network(backbone, {"normal": head})(image)["normal"]
     batch = {
-        "image": images,
+        "image": image,
         "normal": torch.zeros(1, 3, 32, 48),
         "valid": torch.ones(1, 1, 32, 48, dtype=torch.bool),
     }

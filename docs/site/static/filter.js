@@ -1,4 +1,5 @@
-/* A box above the messages of the troubleshooting page: what is typed or pasted leaves those with the same words. */
+/* A box above the messages of the troubleshooting page: a few words leave the messages that have all of them, a pasted message
+   those that have most in common with it, since its paths and numbers are the reader's own. */
 document.addEventListener("DOMContentLoaded", () => {
   const first = document.querySelector("section#troubleshooting section h2");
   const rows = [...document.querySelectorAll("section#troubleshooting section table tbody tr")];
@@ -10,19 +11,26 @@ document.addEventListener("DOMContentLoaded", () => {
   box.setAttribute("aria-label", box.placeholder);
   const count = document.createElement("p");
   count.className = "message-count";
-  const words = rows.map((row) => row.textContent.toLowerCase());
+  const texts = rows.map((row) => row.textContent.toLowerCase());
   const sections = [...document.querySelectorAll("section#troubleshooting section")].filter((one) => one.querySelector("table"));
+  const wordsOf = (text) => new Set(text.toLowerCase().replace(/‹[^›]*›/g, " ").match(/[a-z_]{2,}/g) || []);
+  const words = rows.map((row) => wordsOf(row.cells[0].textContent));
+  /* How much a message has in common with a pasted one: its words there, and the share of its words that they are. */
+  function common(pasted, own) {
+    const hits = [...own].filter((word) => pasted.has(word)).length;
+    return own.size ? (hits * hits) / own.size : 0;
+  }
   function filter() {
-    // of a pasted message only words that stand in some message: paths and numbers in it are the reader's own
-    const typed = (box.value.toLowerCase().match(/[a-z_]{2,}/g) || []).filter((word) => words.some((text) => text.includes(word)));
-    const least = typed.length > 6 ? Math.ceil(typed.length * 0.7) : typed.length;
-    let shown = 0;
-    rows.forEach((row, i) => {
-      row.hidden = typed.filter((word) => words[i].includes(word)).length < least;
-      shown += row.hidden ? 0 : 1;
-    });
+    const typed = wordsOf(box.value);
+    let fits = texts.map((text) => [...typed].every((word) => text.includes(word)));
+    if (typed.size > 4) {
+      const scores = words.map((own) => common(typed, own));
+      const least = 0.7 * Math.max(...scores);
+      fits = scores.map((score) => score > 0 && score >= least);
+    }
+    rows.forEach((row, i) => { row.hidden = !fits[i]; });
     sections.forEach((one) => { one.hidden = ![...one.querySelectorAll("tbody tr")].some((row) => !row.hidden); });
-    count.textContent = box.value.trim() ? `${shown} of ${rows.length} messages` : "";
+    count.textContent = box.value.trim() ? `${fits.filter((one) => one).length} of ${rows.length} messages` : "";
   }
   box.addEventListener("input", filter);
   const messages = sections.find((one) => one.querySelectorAll("tbody tr").length > 20);
