@@ -59,7 +59,7 @@ def check_pixels(data: bytes, name: str) -> None:
                 width, height = image.size
     except Image.DecompressionBombError as error:
         # Pillow reports images from 179 million pixels on, with their product only
-        pixels = int(re.search(r"\((\d+) pixels\)", str(error))[1])  # the message has it
+        pixels = int(re.search(r"\((\d+) pixels\)", str(error))[1])  # type: ignore[index]  # it has it
         size = f"{pixels:,} pixels"
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error):
         return

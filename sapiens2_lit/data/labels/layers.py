@@ -34,4 +34,4 @@ def choose_layers(labels: Sequence["LabelSource"], layer: str | dict[str, str] |
             raise SettingError(
                 f"data.layer is {layer!r}, but {folder} holds no exr file: it would have no effect."
             )
-        field.layer = name  # labels that may be exr files have this attribute
+        field.layer = name  # type: ignore[attr-defined]  # labels that may be exr files have it
