@@ -208,7 +208,7 @@ def connect(ray: Any, address: str, **more: Any) -> None:
             except Exception as error:
                 ray.shutdown()
                 if tries and _SLOW in str(error):
-                    end_started()
+                    end_started(Path(ray.__file__).parent)
                     continue
                 reason = str(error).strip().partition("\n")[0]
                 where = "on this machine" if address == "local" else f"at RAY_ADDRESS={address}"
@@ -217,12 +217,16 @@ def connect(ray: Any, address: str, **more: Any) -> None:
         interrupts.take_back()
 
 
-def end_started() -> None:
-    """End what a start that was too slow has left: it would slow down the next one (Linux)."""
+def end_started(package: Path) -> None:
+    """End the children of this process that Ray has started too slowly: they would slow down the next ones (Linux).
+
+    Args:
+        package: folder of Ray, whose programs they run.
+    """
     for listed in Path("/proc/self/task").glob("*/children"):
         for child in listed.read_text().split():
             with suppress(OSError):
-                if b"/ray/" in Path("/proc", child, "cmdline").read_bytes():
+                if f"{package}/".encode() in Path("/proc", child, "cmdline").read_bytes():
                     os.kill(int(child), signal.SIGKILL)
 
 
