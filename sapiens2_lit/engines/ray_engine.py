@@ -9,9 +9,9 @@ import os
 import pickle
 import queue
 import shutil
+import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -29,7 +29,8 @@ from sapiens2_lit.errors import SettingError
 OBJECT_STORE = 128 * 2**20  # bytes on this machine: units and answers are small
 _LOOK = 0.1  # s between looks at whether a signal came
 _GRACE = 20.0  # s that workers have to write what is under way
-_START = 300.0  # s that Ray has to start
+_TRIES = 5  # to start Ray, which waits 30 s for its own processes: too short on a machine that is busy
+_SLOW = "timed out during startup"
 _SHORT = 2**20  # bytes of a block of Ray Data, which else reserves memory for large ones
 
 log = logging.getLogger(__name__)
@@ -198,42 +199,35 @@ def connect(ray: Any, address: str, **more: Any) -> None:
     if address == "local":
         more |= {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
     try:
-        with silent(), patient(ray):
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
-    except Exception as error:
-        ray.shutdown()
-        interrupts.check()
-        reason = str(error).strip().partition("\n")[0]
-        where = "on this machine" if address == "local" else f"at RAY_ADDRESS={address}"
-        raise SettingError(f"--engine ray: no Ray {where}: {reason}") from error
+        for tries in reversed(range(_TRIES)):
+            interrupts.check()
+            try:
+                with silent():
+                    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
+                return
+            except Exception as error:
+                ray.shutdown()
+                if tries and _SLOW in str(error):
+                    end_started(Path(ray.__file__).parent)
+                    continue
+                reason = str(error).strip().partition("\n")[0]
+                where = "on this machine" if address == "local" else f"at RAY_ADDRESS={address}"
+                raise SettingError(f"--engine ray: no Ray {where}: {reason}") from error
     finally:
         interrupts.take_back()
 
 
-@contextmanager
-def patient(ray: Any) -> Iterator[None]:
-    """Let Ray wait longer than 30 s for its own processes, which a busy machine may need to start them."""
-    services = getattr(getattr(ray, "_private", None), "services", None)
-    ask = getattr(services, "get_node", None)
-    if services is None or ask is None:  # another release of Ray waits as long as it does
-        yield
-        return
+def end_started(package: Path) -> None:
+    """End the children of this process that Ray has started too slowly: they would slow down the next ones (Linux).
 
-    def get_node(*given: Any, **named: Any) -> Any:
-        until = time.monotonic() + _START
-        while True:
-            try:
-                return ask(*given, **named)
-            except RuntimeError:  # it is not there yet
-                if time.monotonic() > until or interrupts.received():
-                    raise
-                time.sleep(_LOOK)
-
-    services.get_node = get_node
-    try:
-        yield
-    finally:
-        services.get_node = ask
+    Args:
+        package: folder of Ray, whose programs they run.
+    """
+    for listed in Path("/proc/self/task").glob("*/children"):
+        for child in listed.read_text().split():
+            with suppress(OSError):
+                if f"{package}/".encode() in Path("/proc", child, "cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGKILL)
 
 
 @contextmanager
@@ -257,7 +251,7 @@ def import_ray() -> Any:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_worker_register_timeout_seconds", str(round(_START)))
+    os.environ.setdefault("RAY_worker_register_timeout_seconds", "300")
     try:
         import ray
         import ray.data

@@ -116,6 +116,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_predict(connected: None, model: str, photos: Path, tmp_path: Path, capsys: Captured) -> None:
     given = ["predict", "--model", model, "--images", str(photos), *FORMATS, "--output"]
     assert main([*given, str(tmp_path / "one")]) == 1, "one picture is broken"
