@@ -221,4 +221,4 @@ def test_pictures_in_two_splits_warn_by_name_and_by_content(pose):
     (root / "annotations/val.json").write_text(json.dumps(data))
     finding = found(root, "same_picture_in_splits", "warning", val="val.json")
     assert finding.count == 4
-    assert "trained on" in finding.message
+    assert "are on training pictures" in finding.message

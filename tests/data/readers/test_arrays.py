@@ -49,7 +49,7 @@ def test_broken_files_are_named(tmp_path):
         for broken in (b"", b"nothing", whole[:40], whole[: len(whole) // 2], whole[:-20]):
             path.write_bytes(broken)
             with pytest.raises(
-                DataError, match=rf"{name}: .*(cannot be read, truncated|no whole png)"
+                DataError, match=rf"{name}: .*(cannot be read, truncated|no complete png)"
             ) as caught:
                 read_array(path, "normal")
             assert "pickle" not in str(caught.value), "nobody is told to load it unsafely"
