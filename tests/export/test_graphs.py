@@ -154,7 +154,7 @@ def test_wrong_numbers_are_an_error() -> None:
         ({**good, "mine.left": good["mine.left"] + 2e-4}, "mine.left differs by 0.0002"),
         ({**good, "mine.left": good["mine.left"] * float("nan")}, "mine.left differs by nan"),
         ({**good, "mine.left": torch.zeros(2, 4)}, r"mine.left is \(2, 4\)"),
-        ({"mine.mean": good["mine.mean"]}, r"answers \['mine.mean'\]"),
+        ({"mine.mean": good["mine.mean"]}, r"returns \['mine.mean'\]"),
     ):
         with pytest.raises(ExportError, match=said):
             compare("onnx", good, wrong, 1e-4)
