@@ -90,8 +90,8 @@ def pointmap(frame: Frame) -> dict[str, Picture]:
 def depth(frame: Frame) -> dict[str, Picture]:
     return {
         "image": frame.image,
-        "the file, in grey": channel(frame.depth, frame.valid),
-        "pictures: metres along z": draw_depth(frame.image, frame.depth, bar=True),
+        "the file, in gray": channel(frame.depth, frame.valid),
+        "pictures: meters along z": draw_depth(frame.image, frame.depth, bar=True),
     }
 
 
