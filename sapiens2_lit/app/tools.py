@@ -96,9 +96,8 @@ def surface_canvas(image: RGB, points: npt.NDArray[np.floating]) -> str:
     if len(there):
         low, high = np.percentile(there, [1, 99], axis=0).astype(np.float32)
         center, radius = (low + high) / 2, max(0.6 * float((high - low).max()), 1e-6)
-        grid[np.abs(grid - center).max(axis=2) > radius] = (
-            np.nan
-        )  # single points far away would shrink the rest
+        far = np.abs(grid - center).max(axis=2) > radius  # single points, which would shrink the rest
+        grid[far] = np.nan
     else:
         center, radius = np.zeros(3, np.float32), 1.0
     triangles, used = triangulate(grid, step * JUMP)
