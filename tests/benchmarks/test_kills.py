@@ -8,6 +8,7 @@ from processes import start_script
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kills.py"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_run_with_drop_path_ends_as_if_never_killed(tmp_path: Path) -> None:
     options = ["--kills", "1", "--kinds", "drop", "--folder", str(tmp_path / "runs")]

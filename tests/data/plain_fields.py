@@ -4,7 +4,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.transforms.geometric import Affine, block_of, compose, resizing, rotation, scaling, translation
+from sapiens2_lit.transforms.geometric import (
+    Affine,
+    block_of,
+    compose,
+    resizing,
+    rotation,
+    scaling,
+    translation,
+)
 
 SOURCE, SIZE = (150, 110), (96, 72)
 KEEP = compose(translation(2.3, -1.7), scaling(0.64, 0.64))

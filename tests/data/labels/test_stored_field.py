@@ -57,7 +57,7 @@ def test_a_part_that_is_cut_out_is_that_of_the_whole() -> None:
 @pytest.mark.parametrize("shrink", [(2.2, 2.2), (3.7, 3.7), (5.0, 2.4)])
 @pytest.mark.parametrize("stored", ["floats", "integers"])
 def test_averages_of_a_part_are_those_of_the_whole(shrink: tuple[float, float], stored: str) -> None:
-    """Only where labels are valid is it averaged, in the same blocks; OpenCV rounds coordinates that begin elsewhere."""
+    """Only where labels are valid is it averaged, in the same blocks; OpenCV rounds other coordinates."""
     random = np.random.default_rng(0)
     values, valid = random.random((*SOURCE, 3), dtype=np.float32), np.zeros(SOURCE, bool)
     valid[71:149, 13:60] = blobs(4)[71:149, 13:60]
