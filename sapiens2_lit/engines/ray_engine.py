@@ -97,10 +97,10 @@ class RayEngine:
         said: set[str] = set()
         try:
             while True:
+                interrupts.check()
                 try:
                     found = answers.get(timeout=_LOOK)
                 except queue.Empty:
-                    interrupts.check()
                     continue
                 if found is None:
                     break

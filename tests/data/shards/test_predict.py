@@ -1,43 +1,28 @@
 """Packed pictures are predicted on as those of the folder, however they are named."""
 
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from helpers import write_pose_model
 from PIL import Image
 
-from sapiens2_lit.backbones import Sapiens2
-from sapiens2_lit.checkpoints import released_state, write_weights
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.data.readers.images import find_images
 from sapiens2_lit.data.shards.files import matching
 from sapiens2_lit.data.shards.pack import pack
 from sapiens2_lit.data.shards.paths import ShardPath
 from sapiens2_lit.data.shards.roots import open_root
-from sapiens2_lit.heads import PoseHead
-from sapiens2_lit.inference.from_released import METADATA
-from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.inference.sources import open_source
 
-SIZE = (64, 48)
 QUICK = ["--device", "cpu", "--detector", "none", "--batch_size", "4"]
 Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    torch.manual_seed(0)
-    network = InferenceModel(Sapiens2("test", SIZE), {"pose": PoseHead(32, "coco17")})
-    backbone = {"class_path": "sapiens2_lit.backbones.Sapiens2"}
-    backbone["init_args"] = {"size": "test", "image_size": list(SIZE)}  # type: ignore[assignment]
-    head = {"class_path": "sapiens2_lit.heads.PoseHead", "init_args": {"skeleton": "coco17"}}
-    config = {"model": {"backbone": backbone, "heads": {"pose": head}}}
-    path = tmp_path_factory.mktemp("model") / "pose.safetensors"
-    write_weights(released_state(network.state_dict(), "pose"), path, metadata={METADATA: json.dumps(config)})
-    return str(path)
+    return write_pose_model(tmp_path_factory.mktemp("model") / "pose.safetensors")
 
 
 @pytest.fixture(scope="module")
