@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,13 +66,12 @@ def works(pool: Path, model: str) -> dict[str, Work]:
 
 
 @pytest.fixture
-def processes_left() -> Iterator[Callable[[], dict[int, str]]]:
-    """Processes that were started since, with their command lines, also those whose parents have ended."""
+def adopting() -> Iterator[None]:
+    """This process gets the children of processes below it that end."""
     pytest.importorskip("ray")
     library = ctypes.CDLL(None)
     library.prctl(_SUBREAPER, 1, 0, 0, 0)
-    before = set(descendants())
-    yield lambda: {pid: command for pid, command in descendants().items() if pid not in before}
+    yield
     library.prctl(_SUBREAPER, 0, 0, 0, 0)
 
 
@@ -127,20 +126,19 @@ def tree(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def wait_for_no_process(left: Callable[[], dict[int, str]]) -> None:
+def wait_for_no_process(before: set[int]) -> None:
+    """Wait until no process is left that was started since; those of Ray end shortly after the command."""
     until = time.monotonic() + 60
-    while (found := left()) and time.monotonic() < until:
+    while (found := {pid: one for pid, one in descendants().items() if pid not in before}) and (
+        time.monotonic() < until
+    ):
         time.sleep(0.1)
     assert not found
 
 
 @pytest.mark.parametrize(("name", "target"), [("synth", "group"), ("predict", "process"), ("score", "group")])
 def test_ctrl_c_leaves_whole_files_and_no_process(
-    works: dict[str, Work],
-    name: str,
-    target: str,
-    processes_left: Callable[[], dict[int, str]],
-    tmp_path: Path,
+    works: dict[str, Work], name: str, target: str, adopting: None, tmp_path: Path
 ) -> None:
     """To the command's process alone, or to its group, as a terminal does."""
     work, out, log = works[name], tmp_path / "ray" / "out", tmp_path / "log"
@@ -148,6 +146,7 @@ def test_ctrl_c_leaves_whole_files_and_no_process(
     for place in (out.parent, whole.parent):
         place.mkdir()
     assert main([str(whole) if arg == "OUT" else arg for arg in work.args]) == work.status
+    before = set(descendants())
     process = start(work.args, out, log)
     wait_for_files(process, out, work.enough, log)
     (os.killpg if target == "group" else os.kill)(process.pid, signal.SIGINT)
@@ -156,7 +155,7 @@ def test_ctrl_c_leaves_whole_files_and_no_process(
     assert "stopped by Ctrl-C; the same command" in said
     assert "goes on from here" in said
     assert "Traceback" not in said
-    wait_for_no_process(processes_left)
+    wait_for_no_process(before)
     there, expected = shown(out), shown(whole)
     own = {"dataset.json"}  # says that the folder is not finished
     assert work.enough <= len(there) < len(expected)
@@ -165,13 +164,12 @@ def test_ctrl_c_leaves_whole_files_and_no_process(
     }
     assert start([*work.args, *work.resume], out, log).wait(PATIENCE) == work.status, log.read_text()
     assert tree(out) == tree(whole)
-    wait_for_no_process(processes_left)
+    wait_for_no_process(before)
 
 
-def test_a_second_ctrl_c_ends_it_at_once(
-    works: dict[str, Work], processes_left: Callable[[], dict[int, str]], tmp_path: Path
-) -> None:
+def test_a_second_ctrl_c_ends_it_at_once(works: dict[str, Work], adopting: None, tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
+    before = set(descendants())
     process = start(works["synth"].args, out, log)
     wait_for_files(process, out, works["synth"].enough, log)
     os.killpg(process.pid, signal.SIGINT)
@@ -180,7 +178,7 @@ def test_a_second_ctrl_c_ends_it_at_once(
         os.killpg(process.pid, signal.SIGINT)
     assert process.wait(PATIENCE) == 130
     assert "stopped by Ctrl-C" in log.read_text()
-    wait_for_no_process(processes_left)
+    wait_for_no_process(before)
     for path in out.rglob("*.*"):
         if path.suffix in (".png", ".jpg"):
             with Image.open(path) as image:
