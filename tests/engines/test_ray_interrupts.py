@@ -179,6 +179,7 @@ def test_a_second_ctrl_c_ends_it_at_once(works: dict[str, Work], adopting: None,
     assert process.wait(PATIENCE) == 130
     assert "stopped by Ctrl-C" in log.read_text()
     wait_for_no_process(before)
+    assert not list(out.glob(".shards/*")), "notes of workers"
     for path in out.rglob("*.*"):
         if path.suffix in (".png", ".jpg"):
             with Image.open(path) as image:
