@@ -10,7 +10,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kills.py"
 
 @pytest.mark.exhaustive
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["drop", pytest.param("packed", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("kind", ["drop", "packed"])
 def test_a_run_ends_as_if_never_killed(kind: str, tmp_path: Path) -> None:
     options = ["--kills", "1", "--kinds", kind, "--folder", str(tmp_path / "runs")]
     script = start_script(SCRIPT, options, tmp_path / "log")
