@@ -7,7 +7,7 @@ from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.transforms.whole_image import ImageView
 
-IMAGE_SIZE = (1024, 768)  # the default of every datamodule
+IMAGE_SIZE = (1024, 768)  # of datamodules that do not set it
 
 
 def share_image(name: str, data: ImageDataModule, image_size: tuple[int, int], view: ImageView) -> None:

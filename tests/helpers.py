@@ -99,3 +99,10 @@ def write_pose_model(path: Path) -> str:
     config = {"model": {"backbone": made["backbone"], "heads": {"pose": made["pose"]}}}
     write_weights(released_state(network.state_dict(), "pose"), path, metadata={METADATA: json.dumps(config)})
     return str(path)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """The contents of all files below a folder, hidden ones, too; of links what they lead to."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }

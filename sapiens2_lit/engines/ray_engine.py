@@ -228,10 +228,15 @@ def end_started(package: Path) -> None:
     for child in children_of("self"):
         with suppress(OSError):
             if f"{package}/".encode() in Path("/proc", child, "cmdline").read_bytes():
-                workers = [below for one in children_of(child) for below in (one, *children_of(one))]
-                for number in (child, *workers):
+                for number in (child, *all_below(child)):
                     with suppress(OSError):
                         os.kill(int(number), signal.SIGKILL)
+
+
+def all_below(process: str) -> list[str]:
+    """Return the numbers of the processes that a process has started, and of those that they have, as text (Linux)."""
+    children = children_of(process)
+    return [number for child in children for number in (child, *all_below(child))]
 
 
 def children_of(process: str) -> list[str]:

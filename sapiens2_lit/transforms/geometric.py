@@ -163,11 +163,6 @@ def warp_labels(
     return np.asarray(cv2.LUT(warped, swap) if is_mirrored(affine) else warped, dtype=np.uint8)
 
 
-def shrinks(affine: Affine) -> bool:
-    """Whether `reduce_first` reduces an image for this affine, because it shrinks by more than 2."""
-    return max(_shrink(affine)) > _LARGEST_ALIAS_FREE_SHRINK
-
-
 def least_shrink(affine: Affine) -> float:
     """Return the smaller of the two shrink factors (source pixels per output pixel along x and along y).
 
@@ -212,7 +207,7 @@ def reduce_first(
 def block_of(affine: Affine) -> tuple[int, int]:
     """Return the rows and columns of the blocks of whole source pixels that are averaged before an affine that shrinks.
 
-    Both are 1 if it shrinks by 2 or less. Otherwise less than a factor of 2 remains for the affine itself.
+    Both are 1 if it shrinks by 2 or less. Otherwise the affine itself shrinks the averages by 2 or less.
     """
     shrink = _shrink(affine)
     if max(shrink) <= _LARGEST_ALIAS_FREE_SHRINK:
@@ -226,7 +221,8 @@ def average_blocks(
     """Average blocks of whole pixels, and return the affine from the averages to the output.
 
     A part of the values whose first row and column begin a block has the same averages as the whole. OpenCV averages
-    blocks of whole pixels up to three times as fast as other areas. Incomplete blocks at the end repeat the last pixel.
+    blocks of whole pixels up to three times as fast as other areas. Incomplete blocks at the end are filled with 0, so
+    that weights among the values hold the share of a block that the image covers.
 
     Args:
         values: 2-D (h, w) or 3-D (h, w, C), uint8, uint16 or float32; integers are rounded.
@@ -236,7 +232,7 @@ def average_blocks(
     (rows, columns), (height, width) = block, values.shape[:2]
     below, beside = -height % rows, -width % columns
     if below or beside:
-        values = cv2.copyMakeBorder(values, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+        values = cv2.copyMakeBorder(values, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=0)
     small = ((width + beside) // columns, (height + below) // rows)
     averages = cv2.resize(values, small, interpolation=cv2.INTER_AREA)
     return np.asarray(averages), compose(affine, resizing(columns, rows))

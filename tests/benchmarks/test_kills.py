@@ -1,4 +1,7 @@
-"""Some of the kills of benchmarks/kills.py: what is random, and the order of shards, must go on as they were."""
+"""Some of the kills of benchmarks/kills.py: what is random, and the order of shards, must go on as they were.
+
+Others, in each run of the tests: tests/cli/test_resume_random.py, tests/data/shards/test_kill.py.
+"""
 
 from pathlib import Path
 

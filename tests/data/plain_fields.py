@@ -32,7 +32,7 @@ def reference(
     wide[valid, : values.shape[2]] = values[valid]
     wide[..., 3] = valid
     rows, columns = block_of(affine)
-    wide = np.pad(wide, [(0, -wide.shape[0] % rows), (0, -wide.shape[1] % columns), (0, 0)], "edge")
+    wide = np.pad(wide, [(0, -wide.shape[0] % rows), (0, -wide.shape[1] % columns), (0, 0)])
     blocks = wide.reshape(wide.shape[0] // rows, rows, wide.shape[1] // columns, columns, 4)
     wide, affine = blocks.mean(axis=(1, 3)), compose(affine, resizing(columns, rows))
     warped = cv2.warpAffine(wide, affine, size[::-1], flags=cv2.INTER_LINEAR)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import tree
 
 from sapiens2_lit import interrupts
 from sapiens2_lit.cli import predict_on_ray
@@ -72,13 +73,6 @@ class Here:
 def here(tmp_path: Path) -> Here:
     (tmp_path / "notes").mkdir()
     return Here(tmp_path / "notes")
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """All files, hidden ones, too."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import tree
 from PIL import Image
 from processes import start_command
 
@@ -58,13 +59,6 @@ def whole(model: str, photos: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def predict(model: str, photos: Path, out: Path, *options: str) -> int:
     given = ["--images", str(photos), "--output", str(out), "--device", "cpu", *FORMATS, *options]
     return main(["predict", "--model", model, *given])
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """All files, hidden ones, too."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
 
 
 @pytest.mark.parametrize("order", [(2, 1, 3), (3, 2, 1)])

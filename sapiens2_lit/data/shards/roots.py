@@ -65,9 +65,16 @@ def _inside_pack(folder: Path, reading: ShardReading | None) -> Path:
 
     A folder that exists on disk is in it as well if it has files in shards: the others of its files lie beside them.
     """
-    for above in folder.parents:
-        if (above / manifest.NAME).is_file() and isinstance(base := open_root(above, reading), ShardPath):
-            path = base / folder.relative_to(above)
+    here = folder.absolute()
+    for place, above in [(folder, one) for one in folder.parents] + [(here, one) for one in here.parents]:
+        if not (above / manifest.NAME).is_file():
+            continue
+        try:
+            base = open_root(above, reading)
+        except DataError as error:
+            raise DataError(f"{folder} lies in a packed folder: {error}") from error
+        if isinstance(base, ShardPath):
+            path = base / place.relative_to(above)
             if folder.exists() and (found := pack_of(path)) and found[1] not in found[0].index.folders:
                 return folder
             return path

@@ -6,7 +6,8 @@ import pytest
 from plain_fields import AFFINES, SIZE, SOURCE, blobs, reference
 
 from sapiens2_lit.data.labels.stored_field import Encoding, Field
-from sapiens2_lit.transforms.geometric import compose, scaling, translation
+from sapiens2_lit.transforms.fields import warp_planes
+from sapiens2_lit.transforms.geometric import apply_affine, compose, invert, rotation, scaling, translation
 
 
 @pytest.mark.parametrize("name", AFFINES)
@@ -71,3 +72,33 @@ def test_averages_of_a_part_are_those_of_the_whole(shrink: tuple[float, float], 
     found = Field(values, valid, 0, encoding).warp(affine, SIZE)
     assert 20 < np.isfinite(found[0]).sum() < found[0].size / 4
     np.testing.assert_allclose(found, whole.warp(affine, SIZE), atol=1e-5)
+
+
+@pytest.mark.parametrize("turn", [0.0, 17.0])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("stored", ["floats", "integers"])
+def test_valid_pixels_show_at_least_about_half_of_themselves(turn: float, channels: int, stored: str) -> None:
+    """At the picture's edges, of sides that averaged blocks do not divide; the share is counted in points."""
+    random = np.random.default_rng(0)
+    inner = (np.arange(8) + 0.5) / 8 - 0.5
+    down, across = np.mgrid[: SIZE[0], : SIZE[1]]
+    right, below = np.meshgrid(inner, inner)
+    points = np.stack([across[..., None, None] + right, down[..., None, None] + below], axis=-1)
+    for _ in range(12):
+        height, width = random.integers(250, 360, 2).tolist()
+        shrink = random.uniform(2.1, 3.9)
+        middle = translation(-random.uniform(0, width), -random.uniform(0, height))
+        affine = compose(
+            translation(SIZE[1] / 2, SIZE[0] / 2), rotation(turn), scaling(1 / shrink, 1 / shrink), middle
+        )
+        x, y = np.moveaxis(apply_affine(invert(affine), points), -1, 0)
+        share = ((x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)).mean(axis=(2, 3))
+        values, encoding = np.ones((height, width, channels), np.float32), None
+        if stored == "integers":
+            values, encoding = (values * 65535).astype(np.uint16), Encoding(65535)
+        valid = np.isfinite(Field(values, np.ones((height, width), bool), 0, encoding).warp(affine, SIZE)[0])
+        assert share[valid].min() > 0.4
+        assert share[~valid].max() < 0.65
+        planes = warp_planes(values if encoding is None else encoding.decode(values), None, affine, SIZE)
+        np.testing.assert_array_equal(np.isfinite(planes[0]), valid)
+        np.testing.assert_allclose(planes[:, valid], 1, atol=1e-4)

@@ -52,8 +52,15 @@ def read_and_die(root: str, workers: int, file: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.exhaustive), 2])
-@pytest.mark.parametrize("place", ["folder", "s3"])
+@pytest.mark.parametrize(
+    ("place", "workers"),
+    [
+        ("folder", 0),
+        ("s3", 2),
+        pytest.param("folder", 2, marks=pytest.mark.exhaustive),
+        pytest.param("s3", 0, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_what_remains_is_read_once_over_three_epochs(
     request: pytest.FixtureRequest, packed: Path, place: str, workers: int, tmp_path: Path
 ) -> None:

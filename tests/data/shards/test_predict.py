@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import write_pose_model
+from helpers import tree, write_pose_model
 from PIL import Image
 
 from sapiens2_lit.cli.main import main
@@ -40,12 +40,6 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder, packed
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "count"), [("images", 10), ("images/*[13].jpg", 2), ("images/000004.jpg", 1)]
@@ -59,6 +53,22 @@ def test_files_are_those_of_the_folder(
     found = tree(tmp_path / "shards")
     assert found == tree(tmp_path / "folder")
     assert len([name for name in found if "overlay" in name]) == count
+
+
+@pytest.mark.parametrize("below", ["", "images", "images/sub"])
+def test_a_folder_of_a_pack_is_found_from_within_it(
+    mixed: tuple[Path, Path], below: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the folder exists on disk, as for a video that lies beside the shards."""
+    folder, packed = mixed
+    (packed / "images" / "sub").mkdir(parents=True, exist_ok=True)
+    found = []
+    for root in (folder, packed):
+        (root / below).mkdir(parents=True, exist_ok=True)
+        monkeypatch.chdir(root / below)
+        given = "sub" if below == "images" else "."
+        found.append({path.name for path in find_images(open_root(given))})
+    assert found[0] == found[1] and "20.png" in found[0]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from helpers import QUIET
+from helpers import QUIET, tree
 from PIL import Image
 
 from sapiens2_lit import interrupts
@@ -92,13 +92,6 @@ def whole(teacher: Any, pool: Path, tmp_path_factory: pytest.TempPathFactory) ->
     with pytest.MonkeyPatch.context() as patch:
         assert predicting(teacher, pool, place, patch)(place / "data") == 0
     return place / "data"
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """All files, hidden ones, too; of links what they lead to."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
 
 
 def test_every_picture_has_every_label_a_confidence_and_its_origin(whole: Path, pool: Path) -> None:
