@@ -123,7 +123,8 @@ def test_a_head_taken_out_carries_its_names(own, tmp_path):
     file = take_head(checkpoint(source, tmp_path), "pose", tmp_path / "pose.safetensors")
     own.write_text("keypoints: [l_wrist, Neck]")
     rows = [[*OWN_POINTS].index(name) for name in ("l_wrist", "Neck")]
-    assert torch.equal(outputs(make(pose(own), file)), outputs(source)[:, rows])
+    # fewer channels may be summed in another order
+    torch.testing.assert_close(outputs(make(pose(own), file)), outputs(source)[:, rows])
 
 
 def test_classes_by_name_beside_points_that_stay(tmp_path):
