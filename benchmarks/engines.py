@@ -30,7 +30,7 @@ def steps_of(folder: Path, model: Path, num: int) -> Steps:
     formats = [
         "--formats",
         "json",
-        "png",
+        "overlay",
         "coco",
         "--detector",
         "none",

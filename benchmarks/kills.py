@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py [--kills 10] [--kinds LoRA ...] [--folder DIR]
 
-Every run is a `fit` of six kinds, in a process forked after the imports, ended by SIGKILL at a random moment after it
+Every run is a `fit` of seven kinds, in a process forked after the imports, ended by SIGKILL at a random moment after it
 saved something new, and gone on with by `--ckpt_path auto`. Compared are all tensors of the last checkpoint: weights,
 averages, optimizer states and random generators; and which checkpoints there are.
 """
@@ -51,6 +51,10 @@ KINDS = {
     "two heads, weighted by uncertainty": ("--config", "TWO_HEADS", *IN_PROCESS),
     "frozen, feature cache": (
         "--config", "depth.yaml", "--model.adapt.mode", "frozen", "--feature_cache.folder", "CACHE", *IN_PROCESS,
+    ),
+    "packed shards, frozen, feature cache, two workers": (
+        "--config", "normal.yaml", "--model.adapt.mode", "frozen", "--feature_cache.folder", "CACHE",
+        "--data.shards.window", "1", "--data.num_workers", "2",
     ),
     "accumulated gradients, a worker": (
         "--config", "pose_17.yaml", "--trainer.accumulate_grad_batches", "2", "--data.num_workers", "1",
@@ -101,8 +105,9 @@ def options(kind: str, data: Path, output: Path) -> list[str]:
     config, cache = output.parent / "two_heads.yaml", output.parent / f"{output.name}_cache"
     config.write_text(json.dumps(TWO_HEADS))
     own = [part.replace("CACHE", str(cache)).replace("TWO_HEADS", str(config)) for part in KINDS[kind]]
+    root = data.with_name(f"{data.name}_packed") if kind.startswith("packed") else data
     split = max(at for at, part in enumerate(own) if part == "--config") + 2  # configurations come first
-    return ["fit", *own[:split], *TINY, *own[split:], "--data.root", str(data), "--output", str(output)]
+    return ["fit", *own[:split], *TINY, *own[split:], "--data.root", str(root), "--output", str(output)]
 
 
 def start(args: list[str], log: Path) -> int:
@@ -224,11 +229,14 @@ def compare(found: Path, expected: Path, answer: Path) -> list[str]:
 
 
 def make_data(folder: Path) -> Path:
-    """A dataset of 24 small generated people, with all labels."""
-    if finish(
-        start(["synth", str(folder), "--num", "24", "--size", "128", "96"], folder.with_suffix(".log"))
+    """A dataset of 24 small generated people, with all labels; and the same in shards beside it."""
+    packed = str(folder.with_name(f"{folder.name}_packed"))
+    for args in (
+        ["synth", str(folder), "--num", "24", "--size", "128", "96"],
+        ["pack", str(folder), packed, "--shard_size", "500kB"],
     ):
-        raise RuntimeError(f"synth failed: {folder.with_suffix('.log')}")
+        if finish(start(args, folder.with_suffix(".log"))):
+            raise RuntimeError(f"{args[0]} failed: {folder.with_suffix('.log')}")
     return folder
 
 

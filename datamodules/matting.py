@@ -6,6 +6,7 @@ from typing import Any
 from sapiens2_lit.data.datasets.backgrounds import Backgrounds, MatteCutout
 from sapiens2_lit.data.labels.base import LabelSource
 from sapiens2_lit.data.labels.color import AlphaFolder, ForegroundFolder
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.transforms.dense import COLORLESS, ViewAugmentation
 
@@ -72,4 +73,5 @@ class MattingDataModule(DenseDataModule):
     def find_backgrounds(self) -> Backgrounds | None:
         if self.backgrounds is None:
             return None
-        return Backgrounds(self.root / self.backgrounds, MatteCutout(), self.background_probability)
+        folder = open_root(str(self.root / self.backgrounds), self.shards)
+        return Backgrounds(folder, MatteCutout(), self.background_probability)

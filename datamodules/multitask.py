@@ -22,20 +22,18 @@ from sapiens2_lit.data.checks import (
     report_of,
     run_checks,
 )
-from sapiens2_lit.data.held_out import Share, read_share
+from sapiens2_lit.data.held_out import read_share
 from sapiens2_lit.data.loading import default_workers
 from sapiens2_lit.data.mixture import MixedEvaluation, MixedLoader, Schedule, check_weights
 from sapiens2_lit.data.shards.roots import root_below
-from sapiens2_lit.data.splits import Fold, read_fold
+from sapiens2_lit.data.splits import read_fold
 from sapiens2_lit.datamodules.base import STAGES, ImageDataModule, OnBad
 from sapiens2_lit.datamodules.dataset_labels import DatasetLabels
-from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.datamodules.merging import leave_out_labelled, pools, true_labels_first
+from sapiens2_lit.datamodules.shared_settings import IMAGE_SIZE, share_image, share_part
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.transforms.whole_image import ImageView, check_view
 from sapiens2_lit.vocabularies import Classes, Skeleton
-
-IMAGE_SIZE = (1024, 768)
 
 _log = logging.getLogger(__name__)
 
@@ -125,8 +123,13 @@ class MultitaskDataModule(lightning.LightningDataModule):
         self._training: MixedLoader | None = None
         self._resume: dict[str, Any] | None = None
         for name, data in datasets.items():
-            self._hand_down(name, data, batch_size, root)
-            self._hand_part_down(name, data, read_fold(fold), read_share(val))
+            share_image(name, data, self.image_size, view)
+            share_part(name, data, read_fold(fold), read_share(val))
+            data.allow = (*data.allow, *self.allow)
+            data.on_bad = on_bad or data.on_bad
+            data.batch_size = batch_size or data.batch_size
+            if root is not None and hasattr(data, "root"):
+                data.root = root_below(root, data.root, data.shards)
 
     @property
     def seed(self) -> int:
@@ -262,45 +265,6 @@ class MultitaskDataModule(lightning.LightningDataModule):
         return self.datasets[name].transfer_batch_to_device(batch, device, 0)
 
     # ----------------------------------------------------------------------- details
-
-    def _hand_down(self, name: str, data: ImageDataModule, batch_size: int | None, root: str | None) -> None:
-        """Pass shared settings on to a dataset."""
-        if data.image_size not in (IMAGE_SIZE, self.image_size):
-            raise SettingError(
-                f"data.datasets.{name}.image_size is {data.image_size}, but data.image_size is {self.image_size}, and "
-                "all datasets of a run have one size: set only data.image_size."
-            )
-        data.image_size = self.image_size
-        data.allow = (*data.allow, *self.allow)
-        data.on_bad = self.on_bad or data.on_bad
-        self._hand_view_down(name, data)
-        if batch_size is not None:
-            data.batch_size = batch_size
-        if root is not None and hasattr(data, "root"):
-            data.root = root_below(root, data.root, data.shards)
-
-    def _hand_part_down(
-        self, name: str, data: ImageDataModule, fold: Fold | None, share: Share | None
-    ) -> None:
-        if fold is None and share is None:
-            return
-        if not data.takes_parts:
-            what = f"fold is {fold}" if fold else f"val is {share}"
-            kind = type(data).__name__
-            raise SettingError(f"data.{what}, but data.datasets.{name}, a {kind}, has no folds nor shares.")
-        data.fold, data.share = fold or data.fold, share or data.share
-
-    def _hand_view_down(self, name: str, data: ImageDataModule) -> None:
-        if not isinstance(data, DenseDataModule):  # crops of people and generated pictures have no view
-            return
-        own = data.view
-        if own not in ("letterbox", self.view):
-            raise SettingError(
-                f"data.datasets.{name}.view is {own}, but data.view is {self.view}, and a model has one view for all "
-                "heads: set only data.view."
-            )
-        data.view = self.view
-        data.check_view()
 
     def _workers(self) -> int:
         if self.num_workers is not None:

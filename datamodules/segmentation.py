@@ -11,6 +11,7 @@ from sapiens2_lit.data.labels.base import LabelSource, MaskFolder, stem_of
 from sapiens2_lit.data.layouts.find import SplitFinder
 from sapiens2_lit.data.layouts.pictures import Pictures, read_pictures
 from sapiens2_lit.data.pseudo.mask_classes import mask_classes
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.data.splits import SPLIT_FILES
 from sapiens2_lit.datamodules.dense import DenseDataModule
 from sapiens2_lit.errors import SettingError
@@ -103,4 +104,5 @@ class SegmentationDataModule(DenseDataModule):
                 "class by `background` in its file."
             )
         cutout = MaskCutout(self.classes.background)
-        return Backgrounds(self.root / self.backgrounds, cutout, self.background_probability)
+        folder = open_root(str(self.root / self.backgrounds), self.shards)
+        return Backgrounds(folder, cutout, self.background_probability)

@@ -30,7 +30,7 @@ LONGEST = (  # files of over ten CPU seconds: first, lest one of them is left fo
     "parallel/test_training.py", "cli/test_fit.py", "parallel/test_interruptions.py", "cli/test_interrupted_runs.py",
     "verify/test_command.py", "memory/test_command.py", "parallel/test_distillation.py",
     "parallel/test_pretraining.py", "benchmarks/test_suite.py", "training/test_big_batch.py", "test_notebooks.py",
-    "models/test_compile.py", "parallel/test_distributed.py", "cli/test_fit_dense.py", "benchmarks/test_kills.py",
+    "models/test_compile.py", "parallel/test_distributed.py", "cli/test_fit_dense.py",
     "cli/test_fit_multitask.py", "parallel/test_timm_parallel.py", "memory/test_shipped_costs.py",
 )  # fmt: skip
 

@@ -76,3 +76,26 @@ def scalars(run: Path) -> dict[str, dict[int, float]]:
     return {
         name: {event.step: event.value for event in found.Scalars(name)} for name in found.Tags()["scalars"]
     }
+
+
+def write_pose_model(path: Path) -> str:
+    """Write a task model of 64 x 48 pixels with fresh weights, as `export` does; returns its path."""
+    from sapiens2_lit.backbones import Sapiens2
+    from sapiens2_lit.checkpoints import released_state, write_weights
+    from sapiens2_lit.heads import PoseHead
+    from sapiens2_lit.inference.from_released import METADATA
+    from sapiens2_lit.inference.model import InferenceModel
+
+    torch.manual_seed(0)
+    network = InferenceModel(Sapiens2("test", (64, 48)), {"pose": PoseHead(32, "coco17")})
+    parts = {
+        "backbone": ("backbones.Sapiens2", {"size": "test", "image_size": [64, 48]}),
+        "pose": ("heads.PoseHead", {"skeleton": "coco17"}),
+    }
+    made = {
+        name: {"class_path": f"sapiens2_lit.{kind}", "init_args": settings}
+        for name, (kind, settings) in parts.items()
+    }
+    config = {"model": {"backbone": made["backbone"], "heads": {"pose": made["pose"]}}}
+    write_weights(released_state(network.state_dict(), "pose"), path, metadata={METADATA: json.dumps(config)})
+    return str(path)

@@ -51,6 +51,9 @@ def around(task: str, best: str) -> Iterator[Run]:
     ):  # of the released map; the default is less than a pixel of this one, and so taken for 1
         yield changed(best, "heatmap sigma x 1.5", head={"sigma": HEATMAP_SIGMA})
     yield replace(changed(best, "steps x 2", steps=2.0), count=min(COUNTS))
+    for mode in dict.fromkeys((best, automatic(AROUND))):  # is a higher rate only a faster start?
+        yield changed(mode, "steps x 3", steps=3.0)
+        yield changed(mode, "steps x 3, rate x 3", steps=3.0, rate=3.0)
 
 
 def compared_with(one: Run) -> str:

@@ -74,7 +74,8 @@ class Run:
     head: Mapping[str, Any] = field(default_factory=dict)
 
     def file(self, folder: Path, seed: int) -> Path:
-        return folder / "runs" / f"{self.task}_{self.count}_{self.name}_{seed}.json".replace(" ", "-")
+        name = f"{self.task}_{self.count}_{self.name}_{seed}.json"
+        return folder / "runs" / name.replace(" ", "-").replace("/", "of")
 
 
 class Drawn(L.LightningDataModule):

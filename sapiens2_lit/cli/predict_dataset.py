@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sapiens2_lit.data.readers.images import find_images
+from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.sources import Source
 
@@ -105,7 +106,7 @@ def check_pool(options: Namespace, source: Source) -> None:
 
 
 def _pictures_in(place: str) -> list[Path]:
-    found = find_images(Path(place).expanduser())
+    found = find_images(open_root(place))
     if not found or not all(path.is_file() for path in found):
         raise DataError(f"--held_out {place}: found no image there, expected a folder or a pattern")
     return found

@@ -74,7 +74,7 @@ def predict_on_ray(options: Namespace) -> int:
                     bar.update(done.pictures)
             whole.complete(pickle.loads(writers))
     except Interrupted as error:
-        report(options.output, tally, source)
+        report(options.output, tally, source, "in finished parts, ")
         raise error.with_advice("the same command with --resume goes on from here") from None
     source.problems.sort()  # units end in any order
     tally.problems.sort()

@@ -80,16 +80,17 @@ def count(number: int, one: str, several: str | None = None) -> str:
     return f"{number} {one if number == 1 else several or one + 's'}"
 
 
-def report(out: Path, tally: Tally, source: Source) -> None:
+def report(out: Path, tally: Tally, source: Source, where: str = "") -> None:
     """Print what was done and what failed.
 
     Args:
         out: Folder of the results.
         tally: Of the run.
         source: Of the pictures.
+        where: What the numbers are of, if not of the whole run; the start of the sentence.
     """
     left_out = 0 if source.stream is None else source.stream.num_left_out
-    sys.stdout.write(f"{out}: {tally.summary(left_out)}\n")
+    sys.stdout.write(f"{out}: {where}{tally.summary(left_out)}\n")
     if problems := [*source.problems, *tally.problems]:
         lines = "".join(f"  {problem}\n" for problem in problems)
         sys.stderr.write(

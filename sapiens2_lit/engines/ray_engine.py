@@ -13,8 +13,9 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -97,10 +98,10 @@ class RayEngine:
         said: set[str] = set()
         try:
             while True:
+                interrupts.check()
                 try:
                     found = answers.get(timeout=_LOOK)
                 except queue.Empty:
-                    interrupts.check()
                     continue
                 if found is None:
                     break
@@ -169,8 +170,9 @@ def ray_engine(options: RayOptions, output: Path, places: Sequence[Path] = ()) -
     ray = import_ray()
     mine = not ray.is_initialized()
     address = os.environ.get("RAY_ADDRESS") or "local"
+    end = interrupts.undone(partial(end_started, Path(ray.__file__).parent)) if mine else nullcontext()
     # Ray tells of workers that died on standard output, where results are said
-    with redirect_stdout(sys.stderr), notes_in(output) as notes:
+    with redirect_stdout(sys.stderr), notes_in(output) as notes, end:
         try:
             if mine:
                 connect(ray, address)
@@ -218,16 +220,27 @@ def connect(ray: Any, address: str, **more: Any) -> None:
 
 
 def end_started(package: Path) -> None:
-    """End the children of this process that Ray has started too slowly: they would slow down the next ones (Linux).
+    """End at once what Ray has started from this process, and all below (Linux).
 
     Args:
         package: folder of Ray, whose programs they run.
     """
-    for listed in Path("/proc/self/task").glob("*/children"):
-        for child in listed.read_text().split():
-            with suppress(OSError):
-                if f"{package}/".encode() in Path("/proc", child, "cmdline").read_bytes():
-                    os.kill(int(child), signal.SIGKILL)
+    for child in children_of("self"):
+        with suppress(OSError):
+            if f"{package}/".encode() in Path("/proc", child, "cmdline").read_bytes():
+                workers = [below for one in children_of(child) for below in (one, *children_of(one))]
+                for number in (child, *workers):
+                    with suppress(OSError):
+                        os.kill(int(number), signal.SIGKILL)
+
+
+def children_of(process: str) -> list[str]:
+    """Return the numbers of a process's children, as text (Linux)."""
+    found: list[str] = []
+    for listed in Path("/proc", process, "task").glob("*/children"):
+        with suppress(OSError):
+            found += listed.read_text().split()
+    return found
 
 
 @contextmanager
@@ -266,9 +279,14 @@ def notes_in(output: Path) -> Iterator[Path]:
     notes = above / f"ray-{uuid4().hex}"
     with unwritable_is_error(notes):
         notes.mkdir(parents=True)
-    try:
-        yield notes
-    finally:
+
+    def remove() -> None:
         shutil.rmtree(notes, ignore_errors=True)
         with suppress(OSError):  # not empty: a run of `predict` is not finished
             above.rmdir()
+
+    try:
+        with interrupts.undone(remove):
+            yield notes
+    finally:
+        remove()

@@ -4,8 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from glob import glob, has_magic
-from itertools import takewhile
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from sapiens2_lit.data.image_list import choose_listed
 from sapiens2_lit.data.readers.images import IMAGE_SUFFIXES, read_image
+from sapiens2_lit.data.shards.files import folder_of, matching
 from sapiens2_lit.data.shards.roots import open_root
 from sapiens2_lit.errors import DataError, SettingError
 from sapiens2_lit.inference.streams import READ, Stream, is_stream, open_stream
@@ -184,8 +184,7 @@ def find_files(place: Path) -> tuple[list[Path], Path]:
     if place.is_dir():
         found, root = list(place.rglob("*")), place
     elif has_magic(str(place)):
-        found = [Path(name) for name in glob(str(place), recursive=True)]  # noqa: PTH207 - absolute patterns
-        root = Path(*takewhile(lambda part: not has_magic(part), place.parts))
+        found, root = list(matching(place)), folder_of(place)
     else:
         raise DataError(f"{place}: no such file, folder or pattern; other sources are {READ}.")
     wanted = (path for path in found if path.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.transforms.geometric import Affine, apply_affine, invert, reduce_first, shrinks
+from sapiens2_lit.transforms.geometric import Affine, apply_affine, average_blocks, block_of, invert
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -136,8 +136,8 @@ def sample_planes(values: npt.NDArray[Any], affine: Affine, size: tuple[int, int
         affine: source pixel -> output pixel.
         size: (height, width) of the output.
     """
-    if shrinks(affine):
-        values, affine = reduce_first(values, affine, size)
+    if (block := block_of(affine)) != (1, 1):
+        values, affine = average_blocks(values, block, affine)
     values = values.astype(np.float32, copy=False)
     channels = 1 if values.ndim == 2 else values.shape[2]
     planes = np.empty((channels, *size), np.float32)

@@ -12,11 +12,14 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.callbacks import FeatureCache
 from sapiens2_lit.data.feature_store import FeatureStore, check_sizes, mark_of, reserve
+from sapiens2_lit.data.shards.pack import pack
+from sapiens2_lit.data.shards.settings import ShardReading
 from sapiens2_lit.datamodules import MultitaskDataModule, PoseDataModule
 from sapiens2_lit.errors import SettingError
 from sapiens2_lit.heads import PoseHead
@@ -146,6 +149,56 @@ def test_other_pixels_are_computed_anew_and_counted(
     )
     assert 0 < changed.passes - PROBE <= 12
     assert f"{changed.passes - PROBE} rows did not match the pixels" in caplog.text
+
+
+def pack_figures(figures: Path, out: Path) -> Path:
+    """Write `figures` in shards."""
+    pack(figures, out, 10_000, "fast", 1, lambda _: None)
+    assert len(list(out.glob("*.tar"))) > 2
+    return out
+
+
+@pytest.mark.slow
+def test_packed_data_and_their_folder_share_a_cache(figures: Path, weights: str, tmp_path: Path) -> None:
+    """A cache filled from either serves the other; the order of shards and worker processes change no row."""
+    packed = pack_figures(figures, tmp_path / "packed")
+    as_folder, few_shards = ({"shards": ShardReading(window=window)} for window in (None, 1))
+    from_folder, from_pack = tmp_path / "from_folder", tmp_path / "from_pack"
+    loose = Run(figures, tmp_path, weights, FeatureCache(str(from_folder)))
+    shards = Run(packed, tmp_path, weights, FeatureCache(str(from_pack)), **as_folder)
+    assert (loose.passes, shards.passes) == (12 + PROBE, 12 + PROBE)
+    assert shards.losses == loose.losses
+    for root, folder, settings in ((packed, from_folder, as_folder), (figures, from_pack, {})):
+        again = Run(root, tmp_path, weights, FeatureCache(str(folder)), **settings)
+        assert again.passes == PROBE
+        assert again.losses == loose.losses
+    ordered = Run(packed, tmp_path, weights, FeatureCache(str(tmp_path / "own")), **few_shards)
+    assert ordered.losses != loose.losses
+    plain = Run(packed, tmp_path, weights, None, epochs=1, **few_shards)
+    assert ordered.losses[:3] == pytest.approx(plain.losses, rel=2e-2)
+    workers = Run(packed, tmp_path, weights, FeatureCache(str(from_folder)), num_workers=2, **few_shards)
+    assert workers.passes == PROBE
+    assert workers.losses == ordered.losses
+
+
+@pytest.mark.slow
+def test_features_of_a_pack_that_changed_are_computed_anew(
+    figures: Path, weights: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Three pictures are turned upside down, and the folder is packed again into the same place."""
+    copy, packed, folder = tmp_path / "figures", tmp_path / "packed", str(tmp_path / "cache")
+    shutil.copytree(figures, copy)
+    before = Run(pack_figures(copy, packed), tmp_path, weights, FeatureCache(folder))
+    for path in sorted((copy / "images").iterdir())[:3]:  # of those for training
+        with Image.open(path) as image:
+            turned = image.transpose(Image.Transpose.ROTATE_180)
+        turned.save(path)
+    shutil.rmtree(packed)
+    changed = Run(pack_figures(copy, packed), tmp_path, weights, FeatureCache(folder))
+    assert changed.passes == 3 + PROBE
+    assert "3 rows did not match the pixels" in caplog.text
+    fresh = Run(packed, tmp_path, weights, FeatureCache(str(tmp_path / "new")))
+    assert changed.losses == fresh.losses != before.losses
 
 
 def test_another_backbone_takes_another_cache(

@@ -4,7 +4,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sapiens2_lit.transforms.geometric import Affine, compose, reduce_first, rotation, scaling, translation
+from sapiens2_lit.transforms.geometric import (
+    Affine,
+    block_of,
+    compose,
+    resizing,
+    rotation,
+    scaling,
+    translation,
+)
 
 SOURCE, SIZE = (150, 110), (96, 72)
 KEEP = compose(translation(2.3, -1.7), scaling(0.64, 0.64))
@@ -23,7 +31,10 @@ def reference(
     wide = np.zeros((*valid.shape, 4), np.float32)
     wide[valid, : values.shape[2]] = values[valid]
     wide[..., 3] = valid
-    wide, affine = reduce_first(wide, affine, size)
+    rows, columns = block_of(affine)
+    wide = np.pad(wide, [(0, -wide.shape[0] % rows), (0, -wide.shape[1] % columns), (0, 0)], "edge")
+    blocks = wide.reshape(wide.shape[0] // rows, rows, wide.shape[1] // columns, columns, 4)
+    wide, affine = blocks.mean(axis=(1, 3)), compose(affine, resizing(columns, rows))
     warped = cv2.warpAffine(wide, affine, size[::-1], flags=cv2.INTER_LINEAR)
     share = warped[..., 3:]
     made = np.where(share >= 0.5, warped[..., : values.shape[2]] / np.where(share > 0, share, 1), np.nan)

@@ -1,6 +1,5 @@
 """On Ray the stages of commands leave, byte for byte, what one process leaves, also where a worker is killed."""
 
-import json
 import os
 import pickle
 import signal
@@ -12,14 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 from sapiens2_lit import interrupts
-from sapiens2_lit.backbones import Sapiens2
-from sapiens2_lit.checkpoints import released_state, write_weights
 from sapiens2_lit.cli import predict_on_ray
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.curation.score import score
@@ -28,9 +22,6 @@ from sapiens2_lit.engines.ray_engine import RayEngine, RayOptions, connect, impo
 from sapiens2_lit.engines.units import BuildJob, Job, Unit
 from sapiens2_lit.engines.worker import MOST_STARTS, STOP, Worker, raise_error
 from sapiens2_lit.errors import DataError, SapiensError, UntrustedError
-from sapiens2_lit.heads import PoseHead
-from sapiens2_lit.inference.from_released import METADATA
-from sapiens2_lit.inference.model import InferenceModel
 from sapiens2_lit.synthetic.dataset.dataset import make_dataset
 from sapiens2_lit.synthetic.dataset.manifest import Settings
 
@@ -59,31 +50,6 @@ def connected() -> Iterator[None]:
     connect(ray, "local", num_cpus=2)
     yield
     ray.shutdown()
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven pictures, of which one is broken."""
-    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for index in range(6):
-        Image.fromarray(rng.integers(0, 255, (50 + index, 40, 3), dtype=np.uint8)).save(
-            folder / f"{index}.png"
-        )
-    (folder / "broken.png").write_bytes(b"no picture")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    torch.manual_seed(0)
-    network = InferenceModel(Sapiens2("test", (64, 48)), {"pose": PoseHead(32, "coco17")})
-    backbone = {"class_path": "sapiens2_lit.backbones.Sapiens2"}
-    backbone["init_args"] = {"size": "test", "image_size": [64, 48]}  # type: ignore[assignment]
-    head = {"class_path": "sapiens2_lit.heads.PoseHead", "init_args": {"skeleton": "coco17"}}
-    config = {"model": {"backbone": backbone, "heads": {"pose": head}}}
-    path = tmp_path_factory.mktemp("model") / "pose.safetensors"
-    write_weights(released_state(network.state_dict(), "pose"), path, metadata={METADATA: json.dumps(config)})
-    return str(path)
 
 
 class Here:
@@ -126,6 +92,24 @@ def test_predict(connected: None, model: str, photos: Path, tmp_path: Path, caps
     again = capsys.readouterr()
     assert again.out == said.out.replace("one", "ray")
     assert "broken.png" in again.err
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_curate_score(connected: None, photos: Path, tmp_path: Path, capsys: Captured) -> None:
+    given = ["curate", "score", str(photos), "--shard_size", "2"]
+    given += ["--columns", "sapiens2_lit.curation.Colorfulness", "--output"]
+    assert main([*given, str(tmp_path / "one")]) == 0
+    said = capsys.readouterr()
+    assert main([*given, str(tmp_path / "ray"), "--engine", "ray", "--concurrency", "2"]) == 0
+    assert len(tree(tmp_path / "one")) == 4
+    assert tree(tmp_path / "ray") == tree(tmp_path / "one")
+    assert capsys.readouterr().out == said.out.replace(str(tmp_path / "one"), str(tmp_path / "ray"))
+    lost = sorted((tmp_path / "ray").glob("part-*.parquet"))[1]
+    lost.unlink()
+    assert main([*given, str(tmp_path / "ray"), "--engine", "ray"]) == 0
+    assert "3 were there, 1 are new" in capsys.readouterr().out
+    assert tree(tmp_path / "ray") == tree(tmp_path / "one")
 
 
 @pytest.mark.slow

@@ -123,10 +123,10 @@ def test_a_head_taken_out_carries_its_names(own, tmp_path):
     file = take_head(checkpoint(source, tmp_path), "pose", tmp_path / "pose.safetensors")
     own.write_text("keypoints: [l_wrist, Neck]")
     rows = [[*OWN_POINTS].index(name) for name in ("l_wrist", "Neck")]
-    loaded = make(pose(own), file)
-    last, theirs = loaded.heads["pose"].conv_pose, source.heads["pose"].conv_pose
-    assert torch.equal(last.weight, theirs.weight[rows]) and torch.equal(last.bias, theirs.bias[rows])
-    torch.testing.assert_close(outputs(loaded), outputs(source)[:, rows])  # sums may differ in the last bit
+    found = make(pose(own), file)
+    weights, expected = (one.heads["pose"].conv_pose.weight for one in (found, source))
+    assert torch.equal(weights, expected[rows])
+    torch.testing.assert_close(outputs(found), outputs(source)[:, rows])  # fewer rows may be summed otherwise
 
 
 def test_classes_by_name_beside_points_that_stay(tmp_path):

@@ -22,6 +22,7 @@ from sapiens2_lit.data.labels.stored_field import Field, Sampled
 from sapiens2_lit.data.labels.world import check_frame, pose_of
 from sapiens2_lit.data.readers.arrays import Array
 from sapiens2_lit.errors import DataError
+from sapiens2_lit.transforms.fields import box_of
 
 OPENGL_SIGNS = (1, -1, -1)  # for x, y and z, seen from OpenCV's frame
 OTHER_FRAME: dict[str, Frame] = {"opencv": "opengl", "opengl": "opencv"}
@@ -78,7 +79,7 @@ class NormalFolder(FieldFolder):
         else:
             signs = OPENGL_SIGNS if self.frame == "opengl" else ()
             encoding = replace(encoding, signed=True, signs=signs)
-            field = Field(values, valid & any_nonzero(values), 0, encoding)
+            field = Field(values, valid & _hold_vectors(values), 0, encoding)
         unit, off, labelled, away = _find_units(field)
         if off > _MOST_OFF * labelled:
             self._fail_on_length(path, field, off / labelled)
@@ -123,6 +124,19 @@ def turn_planes(vectors: npt.NDArray[np.float32], turn: npt.NDArray[np.float32])
         turned = xx * x + xy * y
         np.add(yx * x, yy * y, out=y)
         x[...] = turned
+
+
+def _hold_vectors(values: Array) -> npt.NDArray[np.bool_]:
+    """Return where integers (h, w, 3) are neither black nor the zero vector, which lies between the middle two."""
+    middle = int(np.iinfo(values.dtype).max) // 2
+    kinds = [((0,) * 3, (0,) * 3), ((middle,) * 3, (middle + 1,) * 3)]
+    if values.size and values[0, 0].any():  # the background's kind first: what is left is a small part
+        kinds.reverse()
+    held = np.asarray(cv2.inRange(values, *kinds[0]) == 0)
+    part = box_of(held)
+    if held.any():
+        held[part] &= cv2.inRange(values[part], *kinds[1]) == 0
+    return held
 
 
 def _find_units(field: Field) -> tuple[npt.NDArray[np.bool_], int, int, int]:

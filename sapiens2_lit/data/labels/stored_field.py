@@ -21,10 +21,10 @@ from sapiens2_lit.transforms.fields import (
 )
 from sapiens2_lit.transforms.geometric import (
     Affine,
+    block_of,
     compose,
     reached_region,
     shown_region,
-    shrinks,
     translation,
 )
 
@@ -144,15 +144,16 @@ class Field:
 
         Integers that shrink by more than 2 are averaged before they are decoded, which adds one rounding.
         """
-        channels, late = self.stored.shape[2], self.encoding is not None and shrinks(affine)
-        rows, columns = self._needed(affine, size)
+        block = block_of(affine)
+        channels, late = self.stored.shape[2], self.encoding is not None and block != (1, 1)
+        rows, columns = self._needed(affine, size, block)
         if rows.start >= rows.stop or columns.start >= columns.stop:
             nothing = np.zeros((channels + 1, 1, 1), np.float32)  # one pixel: OpenCV takes no empty arrays
             return Sampled(nothing[:-1], nothing[-1], size, (slice(0, 1), slice(0, 1)))
         source = (rows.stop - rows.start, columns.stop - columns.start)
         from_part = compose(affine, translation(columns.start, rows.start))
         down, across = slice(0, size[0]), slice(0, size[1])
-        if source != self.valid.shape and not shrinks(affine):
+        if source != self.valid.shape:
             down, across = reached_region(from_part, source, size)
         shown = (down.stop - down.start, across.stop - across.start)
         to_part = compose(translation(-across.start, -down.start), from_part)
@@ -174,22 +175,25 @@ class Field:
             sums = self.encoding.decode_weighted(sums)
         return Sampled(sums[:-1], sums[-1], size, (down, across))
 
-    def _needed(self, affine: Affine, size: tuple[int, int]) -> tuple[slice, slice]:
-        """Return the rows and columns of the image that are shown and contain valid pixels, or all if that is most."""
+    def _needed(self, affine: Affine, size: tuple[int, int], block: tuple[int, int]) -> tuple[slice, slice]:
+        """Return the rows and columns of the image that are shown and contain valid pixels, or all if that is most.
+
+        Blocks that are averaged are the same in every part: they are counted from the image's first pixel.
+        """
         source = (self.valid.shape[0], self.valid.shape[1])
-        shown = shown_region(affine, size, source)
-        if shrinks(affine):  # the averages depend on where the part begins
-            return shown
         rows, columns = (
-            slice(max(one.start, other.start), min(one.stop, other.stop))
-            for one, other in zip(shown, self.box, strict=True)
+            slice(start - start % step, min(stop + -stop % step, most))
+            for start, stop, step, most in (
+                (max(one.start, other.start), min(one.stop, other.stop), step, most)
+                for one, other, step, most in zip(
+                    shown_region(affine, size, source), self.box, block, source, strict=True
+                )
+            )
         )
         number = max(0, rows.stop - rows.start) * max(0, columns.stop - columns.start)
-        return (
-            (rows, columns)
-            if number < _WORTH_CUTTING * self.valid.size
-            else (slice(0, source[0]), slice(0, source[1]))
-        )
+        if number < _WORTH_CUTTING * self.valid.size:
+            return rows, columns
+        return slice(0, source[0]), slice(0, source[1])
 
 
 class Sampled:

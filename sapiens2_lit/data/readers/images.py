@@ -1,7 +1,7 @@
 """Read photographs of any kind from disk as RGB."""
 
 import io
-from glob import glob, has_magic
+from glob import has_magic
 from pathlib import Path
 
 import cv2
@@ -11,6 +11,7 @@ import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from sapiens2_lit.data.pixel_limit import check_pixels
+from sapiens2_lit.data.shards.files import matching
 from sapiens2_lit.errors import DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -176,8 +177,7 @@ def find_images(place: Path) -> list[Path]:
     if place.is_dir():
         found = [path for path in place.rglob("*") if not is_hidden(path.relative_to(place))]
     elif has_magic(str(place)):
-        found = [Path(name) for name in glob(str(place), recursive=True)]  # noqa: PTH207 - absolute patterns
-        found = [path for path in found if not path.name.startswith(".")]
+        found = [path for path in matching(place) if not path.name.startswith(".")]
     else:
         found = [place]
     return sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())

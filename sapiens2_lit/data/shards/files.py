@@ -2,8 +2,11 @@
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from glob import glob, has_magic
+from itertools import takewhile
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,3 +56,33 @@ def walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     yield folder, folders, sorted({*packed, *others})
     for name in folders:
         yield from walk(folder / name)
+
+
+def folder_of(pattern: Path) -> Path:
+    """Return the folder before the first part of a path that has `*`, `?` or `[`."""
+    return type(pattern)(*takewhile(lambda part: not has_magic(part), pattern.parts))
+
+
+def matching(pattern: Path) -> Iterator[Path]:
+    """Yield the files and folders that match a pattern, as `glob.glob` with `recursive`; in a packed folder, files."""
+    if not isinstance(pattern, ShardPath):
+        yield from map(Path, glob(str(pattern), recursive=True))  # noqa: PTH207 - absolute patterns
+        return
+    folder = folder_of(pattern)
+    if not folder.is_dir():
+        return
+    parts = pattern.relative_to(folder).parts
+    for parent, _, names in walk(folder):
+        inner = parent.relative_to(folder).parts
+        yield from (parent / name for name in names if _fits((*inner, name), parts))
+
+
+def _fits(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Whether the names of a path match a pattern's parts; only patterns with a dot match hidden names."""
+    if not patterns or not names:
+        return not names and all(part == "**" for part in patterns)
+    shown = not names[0].startswith(".")
+    if patterns[0] == "**":
+        return _fits(names, patterns[1:]) or (shown and _fits(names[1:], patterns))
+    named = shown or patterns[0].startswith(".")
+    return named and fnmatchcase(names[0], patterns[0]) and _fits(names[1:], patterns[1:])

@@ -35,7 +35,7 @@ def open_root(root: str | Path, reading: ShardReading | None = None) -> Path:
     try:
         data = (folder / manifest.NAME).read_bytes()
     except OSError:
-        return folder if folder.exists() else _inside_pack(folder, reading)
+        return _inside_pack(folder, reading)
     if parse_manifest(data, str(folder / manifest.NAME)) is None:
         return folder
     pack = Pack(str(folder), reading or ShardReading())
@@ -61,10 +61,16 @@ def _at_address(url: str, reading: ShardReading) -> Path:
 
 
 def _inside_pack(folder: Path, reading: ShardReading | None) -> Path:
-    """Return a path that does not exist on disk: in the packed folder that contains it, if there is one."""
-    above = next((parent for parent in folder.parents if parent.exists()), folder)
-    if (above / manifest.NAME).is_file() and isinstance(base := open_root(above, reading), ShardPath):
-        return base / folder.relative_to(above)
+    """Return a path in the packed folder that contains it, if there is one.
+
+    A folder that exists on disk is in it as well if it has files in shards: the others of its files lie beside them.
+    """
+    for above in folder.parents:
+        if (above / manifest.NAME).is_file() and isinstance(base := open_root(above, reading), ShardPath):
+            path = base / folder.relative_to(above)
+            if folder.exists() and (found := pack_of(path)) and found[1] not in found[0].index.folders:
+                return folder
+            return path
     return folder
 
 

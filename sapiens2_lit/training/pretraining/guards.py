@@ -54,12 +54,14 @@ def entropy(probabilities: Tensor) -> Tensor:
 
 @torch.no_grad()
 def effective_rank(features: Tensor) -> float:
-    """Return how many directions the features (N, C) of all ranks use.
-
-    It is exp of the entropy of the singular values (arXiv:2210.02885).
-    """
+    """Return `effective_rank_of` the features (N, C) of all ranks."""
     every, _ = gather_with_gradient(features.detach().float())
-    values = torch.linalg.svdvals(every.cpu())
+    return effective_rank_of(every.cpu())
+
+
+def effective_rank_of(features: Tensor) -> float:
+    """Return how many directions features (N, C) use: exp of the entropy of singular values (arXiv:2210.02885)."""
+    values = torch.linalg.svdvals(features)
     shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
     return float(entropy(shares).exp())
 

@@ -1,4 +1,4 @@
-"""Choose the patches of an image to mask: exactly the wanted number, in blocks or one by one.
+"""Choose the patches of an image to mask, exactly the wanted number, in blocks or one by one; or those to keep.
 
 Legend: grid is rows and columns of patches, N their product.
 """
@@ -110,3 +110,24 @@ def draw_masks(
     order = torch.from_numpy(np.argsort(masks, axis=1, kind="stable"))
     count = int(masks[0].sum())
     return order[:, : order.shape[1] - count], order[:, order.shape[1] - count :]
+
+
+def cut_parts(images: Tensor, side: float, patch: int, seeds: list[int]) -> Tensor:
+    """Cut a rectangle of whole patches from each image (B, 3, H, W), at a position drawn from the sample's seed.
+
+    Args:
+        images: (B, 3, H, W).
+        side: Sides of the rectangle, as a share of the image's sides.
+        patch: Side of a patch in pixels.
+        seeds: Seed of each sample.
+    """
+    height, width = (
+        max(min(2, whole // patch), round(side * whole / patch)) * patch for whole in images.shape[-2:]
+    )
+    parts = []
+    for image, seed in zip(images, seeds, strict=True):
+        rng = np.random.default_rng((seed, 1 << 20))
+        top = int(rng.integers(images.shape[-2] - height + 1))
+        left = int(rng.integers(images.shape[-1] - width + 1))
+        parts.append(image[:, top : top + height, left : left + width])
+    return torch.stack(parts)

@@ -18,12 +18,17 @@ from sapiens2_lit.parallel.sharding import Sharding
 from sapiens2_lit.parallel.strategy import strategy_sharding
 from sapiens2_lit.training.adaptation import Adapt, Adaptation
 from sapiens2_lit.training.backbone_module import BackboneModule
-from sapiens2_lit.training.pretraining.guards import CollapseGuard, effective_rank, teacher_state
+from sapiens2_lit.training.pretraining.guards import (
+    CollapseGuard,
+    effective_rank,
+    effective_rank_of,
+    teacher_state,
+)
 from sapiens2_lit.training.pretraining.masks import draw_masks
 from sapiens2_lit.training.pretraining.objective import SEED, Nets, Objective, StepResult, describe
 from sapiens2_lit.training.pretraining.schedule import PretrainOptimization
 from sapiens2_lit.training.pretraining.settings import Anchor, Contrast, Distillation, InfoNCE, Reconstruction
-from sapiens2_lit.training.pretraining.targets import reconstructed, reconstruction_loss
+from sapiens2_lit.training.pretraining.targets import in_pixels, reconstructed, reconstruction_loss
 from sapiens2_lit.training.pretraining.teacher import Center, copy_values, follow
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05)
@@ -301,24 +306,3 @@ class PretrainModule(BackboneModule):
         if self.teacher is not None and self.saved != "student":
             return self.teacher.backbone
         return self.network.backbone
-
-
-def in_pixels(predicted: Tensor, mae: Reconstruction, backbone: Backbone) -> Tensor:
-    """Convert predictions to pixel values in 0..255, unless targets are normalized by patch.
-
-    Args:
-        predicted: Predictions (B, N, 3 * p * p).
-        mae: Settings of the reconstruction.
-        backbone: The backbone, which sets mean and deviation.
-    """
-    if mae.normalize_targets:
-        return predicted
-    std, mean = (predicted.new_tensor(one) for one in (backbone.std, backbone.mean))
-    return (predicted.unflatten(-1, (-1, 3)) * std + mean).flatten(-2)
-
-
-def effective_rank_of(features: Tensor) -> float:
-    """Return `effective_rank` of features (N, C) that every rank has in full."""
-    values = torch.linalg.svdvals(features)
-    shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
-    return float(torch.special.entr(shares).sum().exp())

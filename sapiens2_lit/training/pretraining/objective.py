@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,7 +23,7 @@ from sapiens2_lit.training.pretraining.losses import (
     distillation_loss,
     koleo_loss,
 )
-from sapiens2_lit.training.pretraining.masks import draw_masks
+from sapiens2_lit.training.pretraining.masks import cut_parts, draw_masks
 from sapiens2_lit.training.pretraining.settings import Anchor, Contrast, Distillation, InfoNCE, Reconstruction
 from sapiens2_lit.training.pretraining.targets import reconstruction_loss
 from sapiens2_lit.training.pretraining.teacher import Center
@@ -277,27 +276,6 @@ class Objective:
     def without_anchor(self) -> "Objective":
         """Return the objective without its anchor."""
         return replace(self, anchor=None)
-
-
-def cut_parts(images: Tensor, side: float, patch: int, seeds: list[int]) -> Tensor:
-    """Cut a rectangle of whole patches from each image (B, 3, H, W), at a position drawn from the sample's seed.
-
-    Args:
-        images: (B, 3, H, W).
-        side: Sides of the rectangle, as a share of the image's sides.
-        patch: Side of a patch in pixels.
-        seeds: Seed of each sample.
-    """
-    height, width = (
-        max(min(2, whole // patch), round(side * whole / patch)) * patch for whole in images.shape[-2:]
-    )
-    parts = []
-    for image, seed in zip(images, seeds, strict=True):
-        rng = np.random.default_rng((seed, 1 << 20))
-        top = int(rng.integers(images.shape[-2] - height + 1))
-        left = int(rng.integers(images.shape[-1] - width + 1))
-        parts.append(image[:, top : top + height, left : left + width])
-    return torch.stack(parts)
 
 
 def describe(objective: Objective) -> Mapping[str, Any]:

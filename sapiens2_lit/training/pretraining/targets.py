@@ -6,6 +6,9 @@ Legend: p side of a patch in pixels, n patches row by row; a patch is its rows o
 import torch
 from torch import Tensor
 
+from sapiens2_lit.backbones.base import Backbone
+from sapiens2_lit.training.pretraining.settings import Reconstruction
+
 EPS = 1e-6
 
 
@@ -73,3 +76,17 @@ def reconstructed(predicted: Tensor, images: Tensor, masked: Tensor, patch: int,
         predicted = predicted * (variance + EPS).sqrt() + mean
     index = masked[..., None].expand(-1, -1, true.shape[-1])
     return unpatchify(true.scatter(1, index, predicted.gather(1, index)), grid, patch)
+
+
+def in_pixels(predicted: Tensor, mae: Reconstruction, backbone: Backbone) -> Tensor:
+    """Convert predictions to pixel values in 0..255, unless targets are normalized by patch.
+
+    Args:
+        predicted: Predictions (B, N, 3 * p * p).
+        mae: Settings of the reconstruction.
+        backbone: The backbone, which sets mean and deviation.
+    """
+    if mae.normalize_targets:
+        return predicted
+    std, mean = (predicted.new_tensor(one) for one in (backbone.std, backbone.mean))
+    return (predicted.unflatten(-1, (-1, 3)) * std + mean).flatten(-2)

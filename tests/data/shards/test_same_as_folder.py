@@ -110,6 +110,35 @@ def test_several_datasets_below_one_packed_root(people: Path, packed: Path) -> N
     assert_same(*found)
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    "parts", [{"val": 0.3}, {"fold": "1/3"}, {"fold": "0/2", "group_by": "picture"}], ids=str
+)
+def test_parts_held_out_are_those_of_the_folder(
+    people: Path, packed: Path, task: str, parts: dict[str, Any]
+) -> None:
+    kind, _ = TASKS[task]
+    names = []
+    for root in (people, packed):
+        data = make(kind, root, **parts, shards=ShardReading(window=None))
+        names.append(
+            [[path.name for path in data.datasets[split].image_paths()] for split in ("train", "val")]
+        )
+    assert names[0] == names[1]
+    train, val = map(set, names[0])
+    assert train and val and not train & val
+
+
+def test_backgrounds_may_be_packed(people: Path, packed: Path) -> None:
+    settings = {"background_probability": 1.0, "shards": ShardReading(window=None)}
+    first, second = (
+        make(SegmentationDataModule, people, backgrounds=str(root / "images"), **settings)
+        for root in (people, packed)
+    )
+    assert isinstance(second.datasets["train"].backgrounds.folder, ShardPath)
+    assert_same(list(first.train_dataloader()), list(second.train_dataloader()))
+
+
 def test_unlabeled_pictures_and_prediction_find_the_same_files(
     people: Path, packed: Path, tmp_path: Path
 ) -> None:
