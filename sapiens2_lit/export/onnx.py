@@ -102,10 +102,6 @@ def save_half(program: Any, path: Path, external: bool) -> None:
     with_epsilon = [
         node.name for node in program.graph.node if node.op_type == "Add" and means & set(node.input)
     ]
-    for node in program.graph.node:  # onnxruntime below 1.31 takes zeros that are not written out for float16
-        if node.op_type == "ConstantOfShape" and not node.attribute:
-            zero = onnx.helper.make_tensor("value", onnx.TensorProto.FLOAT, [1], [0.0])
-            node.attribute.append(onnx.helper.make_attribute("value", zero))
     with warnings.catch_warnings(action="ignore"):  # about weights too small for float16, which become 0
         half = convert_float_to_float16(
             program,
