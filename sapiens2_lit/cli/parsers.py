@@ -186,7 +186,7 @@ keypoints; masks, splits and a classes file for outlines.
 
 NAME is coco, yolo, cvat-xml, cvat-masks or labelme, which training also reads directly; deeplabcut or sleap; or any
 format of datumaro, such as voc_segmentation or coco_person_keypoints. The last two kinds need
-pip install 'sapiens2-lit[convert]'.
+pip install 'sapiens2-lit[convert]' in an environment of its own.
 """
 
 

@@ -11,7 +11,7 @@ from sapiens2_lit.errors import DataError, SettingError
 
 MISSING = (
     "--from {name} needs {library}: pip install 'sapiens2-lit[convert]', in a separate environment, since datumaro "
-    "needs OpenCV below 5"
+    "needs pyarrow below 26 and may need OpenCV below 5"
 )
 
 

@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -71,20 +72,24 @@ def test_aborting_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 20 kB, as on a disk that is full then."""
+    """No file may grow beyond 20 kB, as on a disk that is full then; pytest's own output, neither: no fixture."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_full_disk_is_said_and_leaves_nothing_half(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     encoder = VideoEncoder(tmp_path / "out.mp4", None)
-    with pytest.raises(SettingError, match=r"out\.mp4 cannot be written: File too large"):
+    with (
+        small_files(),
+        pytest.raises(SettingError, match=r"out\.mp4 cannot be written: File too large"),
+    ):
         for index in range(200):
             encoder.add(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), index / 25)
         encoder.close()

@@ -3,6 +3,7 @@
 import json
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,17 +158,18 @@ def test_resuming_makes_what_is_missing_and_nothing_else(
     assert run(open_output(formats, out, heads, source), source, only) == ["a", "b", "c"]
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 30 kB, as on a disk that is full then."""
+    """No file may grow beyond 30 kB, as on a disk that is full then; pytest's own output, neither: no fixture."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("name", ["npy", "exr"])
-@pytest.mark.usefixtures("small_files")
 def test_a_full_disk_leaves_whole_files_and_says_so(
     tmp_path: Path, source: Source, heads: dict[str, Head], only: Prediction, name: str
 ) -> None:
@@ -178,6 +180,7 @@ def test_a_full_disk_leaves_whole_files_and_says_so(
     chosen = {"normal": heads["normal"]}
     out = tmp_path / "out"
     with (
+        small_files(),
         pytest.raises(
             SettingError, match=rf"b\.{name} cannot be written: .*large.*existing files are complete"
         ),
