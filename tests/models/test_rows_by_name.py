@@ -124,8 +124,9 @@ def test_a_head_taken_out_carries_its_names(own, tmp_path):
     own.write_text("keypoints: [l_wrist, Neck]")
     rows = [[*OWN_POINTS].index(name) for name in ("l_wrist", "Neck")]
     found = make(pose(own), file)
-    weights, expected = (one.heads["pose"].conv_pose.weight for one in (found, source))
-    assert torch.equal(weights, expected[rows])
+    loaded, expected = (one.heads["pose"].conv_pose for one in (found, source))
+    assert torch.equal(loaded.weight, expected.weight[rows])
+    assert torch.equal(loaded.bias, expected.bias[rows])
     torch.testing.assert_close(outputs(found), outputs(source)[:, rows])  # fewer rows may be summed otherwise
 
 

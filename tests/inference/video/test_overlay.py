@@ -74,7 +74,7 @@ def test_aborting_leaves_what_was_there(tmp_path: Path) -> None:
 
 @contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 20 kB, as on a disk that is full then; pytest's own output, neither: no fixture."""
+    """No file may grow beyond 20 kB, as on a full disk. As a fixture it would limit pytest's own output, too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:

@@ -160,7 +160,7 @@ def test_resuming_makes_what_is_missing_and_nothing_else(
 
 @contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 30 kB, as on a disk that is full then; pytest's own output, neither: no fixture."""
+    """No file may grow beyond 30 kB, as on a full disk. As a fixture it would limit pytest's own output, too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
     try:
