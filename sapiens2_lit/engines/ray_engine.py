@@ -21,7 +21,7 @@ from typing import Any
 from uuid import uuid4
 
 from sapiens2_lit import interrupts
-from sapiens2_lit.atomic_write import unwritable_is_error
+from sapiens2_lit.atomic_write import held, remove_leftovers, unwritable_is_error
 from sapiens2_lit.engines.nodes import check_nodes
 from sapiens2_lit.engines.units import BuildJob, Unit
 from sapiens2_lit.engines.worker import STOP, Worker, raise_error
@@ -279,9 +279,10 @@ def import_ray() -> Any:
 
 @contextmanager
 def notes_in(output: Path) -> Iterator[Path]:
-    """Make a new folder below OUTPUT/.shards for notes of workers, and remove it at the end of the block."""
+    """Make a folder below OUTPUT/.shards for notes of workers; remove it at the end, and those of killed commands."""
     above = output.absolute() / ".shards"
-    notes = above / f"ray-{uuid4().hex}"
+    remove_leftovers(above / "ray")
+    notes = above / f".ray.{uuid4().hex}"
     with unwritable_is_error(notes):
         notes.mkdir(parents=True)
 
@@ -291,7 +292,7 @@ def notes_in(output: Path) -> Iterator[Path]:
             above.rmdir()
 
     try:
-        with interrupts.undone(remove):
+        with held(notes), interrupts.undone(remove):
             yield notes
     finally:
         remove()

@@ -19,7 +19,7 @@ from sapiens2_lit.cli import predict_on_ray
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.curation.score import score
 from sapiens2_lit.engines.nodes import what_is_missing
-from sapiens2_lit.engines.ray_engine import RayEngine, RayOptions, connect, import_ray, ray_engine
+from sapiens2_lit.engines.ray_engine import RayEngine, RayOptions, connect, import_ray, notes_in, ray_engine
 from sapiens2_lit.engines.units import BuildJob, Job, Unit
 from sapiens2_lit.engines.worker import MOST_STARTS, STOP, Worker, raise_error
 from sapiens2_lit.errors import DataError, SapiensError, UntrustedError
@@ -238,3 +238,12 @@ def test_what_does_not_fit_is_said(
     assert main([*given, *options.split()]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_notes_of_killed_commands_are_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".shards" / f".ray.{'0' * 32}"
+    left.mkdir(parents=True)
+    with notes_in(tmp_path) as first, notes_in(tmp_path) as second:
+        assert not left.exists()
+        assert first.is_dir() and second.is_dir(), "a command that works keeps its own"
+    assert not list(tmp_path.iterdir())
