@@ -68,7 +68,7 @@ def tables(results: Results, tasks: list[str], seeds: list[int]) -> Iterator[str
         for count in COUNTS:
             base = automatic(count)
             yield from (row(results, task, count, mode, base) for mode in MODES)
-    yield "\n" + header("the default of that mode")
+    yield "\n" + header("the same without its last change")
     for task in tasks:
         for one in around(task, best_mode(task, results, seeds[:2])):
             yield row(results, task, one.count, one.name, compared_with(one))

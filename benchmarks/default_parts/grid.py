@@ -57,8 +57,8 @@ def around(task: str, best: str) -> Iterator[Run]:
 
 
 def compared_with(one: Run) -> str:
-    """The name of the run that a run around the best mode differs from in one setting."""
-    return one.name.partition(",")[0]
+    """The name of the run that a run around the best mode differs from in one setting, which its name says last."""
+    return one.name.rpartition(", ")[0]
 
 
 def best_mode(task: str, results: Results, seeds: Sequence[int]) -> str:
