@@ -66,6 +66,7 @@ def results_of(
     """
     if options.as_dataset is not None:
         return begin_dataset(options, predictor, source)
+    from sapiens2_lit.checkpoints.fingerprint import fingerprint
     from sapiens2_lit.inference.output import open_output
     from sapiens2_lit.inference.writers.formats import FormatOptions
 
@@ -73,6 +74,8 @@ def results_of(
     formats = FormatOptions(
         frame=options.frame, depth_unit=options.depth_unit, overlay=options.overlay_format, image_ids=ids
     )
+
+    model = fingerprint(predictor.model.state_dict())[:16]
 
     def opened(own: Source, part: "ShardedRun | None") -> "Output":
         return open_output(
@@ -84,6 +87,7 @@ def results_of(
             resume=options.resume,
             sequential=options.track or options.smooth,
             part=part,
+            model=model,
         )
 
     return opened

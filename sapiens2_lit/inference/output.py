@@ -13,6 +13,7 @@ import numpy as np
 from sapiens2_lit.atomic_write import check_writable, write_whole
 from sapiens2_lit.errors import DataError
 from sapiens2_lit.heads.base import Head
+from sapiens2_lit.inference.about import refuse_other_model, write_about
 from sapiens2_lit.inference.prediction import Array, Prediction
 from sapiens2_lit.inference.sharded_run import ShardedRun
 from sapiens2_lit.inference.sources import Frame, Source
@@ -43,6 +44,7 @@ def open_output(
     resume: bool = False,
     sequential: bool = False,
     part: ShardedRun | None = None,
+    model: str | None = None,
 ) -> "Output":
     """Return the output of a run.
 
@@ -57,9 +59,11 @@ def open_output(
         resume: Whether to continue an earlier run with the same settings.
         sequential: Whether frames of a video depend on earlier ones, as in tracking; then a video is done as a whole.
         part: The sharded run that this one is a part of; None if it is none.
+        model: Fingerprint of the weights, which about.json names; None to name none.
 
     Raises:
-        SettingError: A format is unknown, fits no head, or lacks a package; or the folder cannot be written to.
+        SettingError: A format is unknown, fits no head, or lacks a package; or the folder cannot be written to, or
+            holds results of other weights that this run would add to.
     """
     options = options or FormatOptions()
     if formats is None:
@@ -75,7 +79,9 @@ def open_output(
         names = tuple(formats)
         writers = build_writers(names, heads, options, videos=bool(source.videos))
     check_writable(out, "--output")
-    return Output(writers, out, names, source, options, resume=resume, sequential=sequential, part=part)
+    return Output(
+        writers, out, names, source, options, resume=resume, sequential=sequential, part=part, model=model
+    )
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,10 @@ class Output:
         resume: Whether earlier results are kept.
         sequential: Whether a video is done as a whole.
         part: The sharded run that this one is a part of; None if it is none.
+        model: Fingerprint of the weights; None if it is unknown.
+
+    Raises:
+        SettingError: The folder holds results of other weights that this run would add to.
     """
 
     def __init__(
@@ -119,6 +129,7 @@ class Output:
         resume: bool = False,
         sequential: bool = False,
         part: ShardedRun | None = None,
+        model: str | None = None,
     ) -> None:
         self.writers = list(writers)
         self.out = out
@@ -133,7 +144,10 @@ class Output:
         self._num_frames = 0
         self._lock = threading.Lock()
         self.part = part
+        self.model = model
         self._unchanged = True
+        if resume:
+            refuse_other_model(out, self.writers, model)
         if part is not None:
             part.start(self.writers, resume)
         else:
@@ -236,18 +250,11 @@ class Output:
                 self.writers.insert(0, build_writer(head, key, name, self.options))
 
     def _describe(self, prediction: Prediction) -> None:
-        """Write OUT/HEAD/about.json once: the meaning of the numbers in the files, by kind and suffix."""
+        """Write OUT/HEAD/about.json once."""
         if self.described:
             return
         self.described = True
-        heads: dict[str, dict[str, Any]] = {}
-        for writer in self.writers:
-            if about := writer.about(prediction):
-                heads.setdefault(writer.head, {}).setdefault(writer.kind or writer.key, {})[writer.name] = (
-                    about
-                )
-        for head, kinds in heads.items():
-            write_whole(self.out / head / "about.json", json.dumps(kinds, indent=1).encode())
+        write_about(self.out, self.writers, prediction, self.model)
 
     def _end_video(self) -> None:
         if self._video is None:
