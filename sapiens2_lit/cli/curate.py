@@ -79,9 +79,10 @@ def as_path(name: str | None) -> Path | None:
 
 def score_report(options: Namespace, done: Scored) -> str:
     """Return what was scored, and the next command."""
+    shards = "1 shard" if done.shards == 1 else f"{done.shards} shards"
     lines = [
-        f"{options.output}: {done.pictures:,} pictures in {done.shards} shards; of {done.own} here {done.kept} were "
-        f"there, {done.own - done.kept} are new, with {done.damaged} damaged pictures"
+        f"{options.output}: {done.pictures:,} pictures in {shards}; of {done.own} here {done.kept} were there, "
+        f"{done.own - done.kept} are new, with {done.damaged} damaged pictures"
     ]
     if done.open:
         lines.append(f"{done.open} shards are still open")

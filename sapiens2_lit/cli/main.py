@@ -158,6 +158,8 @@ def wrong_usage(command: str, rest: list[str], message: str) -> str:
         from sapiens2_lit.cli.did_you_mean import suggestions
 
         message = "\n".join(suggestions(rest)) or message
+    if "No module named 'torchao'" in message:
+        message += "\nOptimizers of torchao need the extra low-memory: pip install 'sapiens2-lit[low-memory]'"
     fit = command if command in RUN_COMMANDS else "fit"
     configs = "".join(f" --config {shown(file)}" for file in config_files(rest))
     own = "" if command == fit else f"`sapiens2-lit {command} --help` lists the options of {command}, "

@@ -44,9 +44,9 @@ def pack_command(args: list[str]) -> int:
 def report(out: Path, done: Packed) -> str:
     """Return what was packed, the sizes before and after, and the option that reads it."""
     if not done.samples:
-        return f"{out}: {done.shards} shards, all there already\n"
+        return f"{out}: {shards(done.shards)}, all there already\n"
     kept = f", {done.kept} of them there already" if done.kept else ""
-    lines = [f"{out}: {done.shards} shards{kept}, {done.samples:,} samples"]
+    lines = [f"{out}: {shards(done.shards)}{kept}, {done.samples:,} samples"]
     width = max(map(len, done.sizes))
     for kind, sizes in sorted(done.sizes.items()):
         change = "as they were" if sizes.before == sizes.after else f"-> {megabytes(sizes.after)}"
@@ -61,6 +61,11 @@ def report(out: Path, done: Packed) -> str:
         f"  or, on object storage: aws s3 sync {place} s3://BUCKET/PREFIX, then --data.root s3://BUCKET/PREFIX",
     ]
     return "\n".join(lines) + "\n"
+
+
+def shards(count: int) -> str:
+    """Return a number of shards as text."""
+    return "1 shard" if count == 1 else f"{count} shards"
 
 
 def megabytes(count: int) -> str:

@@ -8,11 +8,13 @@ from sapiens2_lit.inference.people.doubts import describe_doubts, doubtful
 from sapiens2_lit.inference.prediction import Prediction
 from sapiens2_lit.inference.sources import Frame, Source
 
+_SHOWN = 10  # photographs with doubtful skeletons that warnings name
+
 log = logging.getLogger(__name__)
 
 
 class Tally:
-    """Counts of pictures and their people, with a warning for each photograph with doubtful skeletons.
+    """Counts of pictures and their people, and warnings of the first ten photographs with doubtful skeletons.
 
     Attributes:
         problems: A line for each picture that could not be predicted on.
@@ -38,8 +40,10 @@ class Tally:
         self.num_empty += len(people) == doubts
         self.num_doubtful += doubts
         self.num_doubted_images += doubts > 0
-        if doubts and frame.video is None:  # a line for every frame of a video would be too many
-            log.warning("%s: %s", frame.file, describe_doubts(people))
+        named = frame.video is None and self.num_doubted_images <= _SHOWN  # not every frame of a video
+        if doubts and named:
+            more = "; the next ones are only counted" if self.num_doubted_images == _SHOWN else ""
+            log.warning("%s: %s%s", frame.file, describe_doubts(people), more)
 
     def merge(self, other: "Tally") -> None:
         """Add what another part of the run has counted."""

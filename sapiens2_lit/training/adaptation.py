@@ -58,9 +58,12 @@ class Adapt:
 
     def __post_init__(self) -> None:
         if (self.mode == "last_blocks") != (self.last is not None):
-            found = "not given" if self.last is None else f"{self.last} with mode {self.mode}"
+            if self.last is None:
+                raise SettingError(
+                    "model.adapt.mode last_blocks needs the number of blocks: set model.adapt.last, such as to 4"
+                )
             raise SettingError(
-                f"model.adapt.last: found {found}, expected a number of blocks with mode last_blocks only"
+                f"model.adapt.last: found {self.last} with mode {self.mode}, expected it with last_blocks only"
             )
         if self.last is not None and self.last < 1:
             raise SettingError(

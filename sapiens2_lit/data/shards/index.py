@@ -126,7 +126,8 @@ class Index:
             return self._connection().execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise DataError(
-                f"{self.path}: the index cannot be read ({error}): download or copy it again, or pack again."
+                f"{self.path}: the index cannot be read ({error}): "
+                "download or copy it again, or pack into a new folder."
             ) from error
 
     def _connection(self) -> sqlite3.Connection:

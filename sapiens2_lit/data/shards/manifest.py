@@ -95,7 +95,8 @@ def parse_manifest(data: bytes, place: str) -> Manifest | None:
             raise TypeError("a field of another type")
     except (LookupError, TypeError) as error:
         raise DataError(
-            f"{place}: not as `sapiens2-lit pack` wrote it ({error!r}): download or copy it again, or pack again."
+            f"{place}: not as `sapiens2-lit pack` wrote it ({error!r}): "
+            "download or copy it again, or pack into a new folder."
         ) from error
     return Manifest(shards, size, digest, plan)
 

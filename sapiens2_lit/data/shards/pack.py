@@ -114,7 +114,9 @@ def expect_folders(source: Path, out: Path) -> None:
     if (source / manifest_file.NAME).is_file() and (source / index_file.NAME).is_file():
         raise SettingError(f"{source}: is packed already: give the folder that it was packed from.")
     here, there = source.resolve(), out.resolve()
-    if here == there or here in there.parents or there in here.parents:
+    if here == there:
+        raise SettingError(f"OUT and DIR are the same folder, {source}: give another one for the shards.")
+    if here in there.parents or there in here.parents:
         raise SettingError(f"{out}: is inside {source}, or contains it: give a separate folder.")
     if out.exists() and not out.is_dir():
         raise SettingError(f"{out} is a file, expected a folder.")

@@ -64,7 +64,7 @@ class Pack:
         for shard in found.shards if sizes or not self.is_remote else ():
             if shard.name not in sizes:
                 raise DataError(
-                    f"{self.root}/{shard.name} does not exist: download or copy it again, or pack again."
+                    f"{self.root}/{shard.name} does not exist: download or copy it again, or pack into a new folder."
                 )
             if sizes[shard.name] != shard.size:
                 raise DataError(truncated(f"{self.root}/{shard.name}", sizes[shard.name], shard.size, 0))
@@ -106,7 +106,7 @@ class Pack:
         if sha256 != self.manifest.index_sha256:
             raise DataError(
                 f"{self.root}/{index_file.NAME}: {size:,} bytes that do not fit {manifest_file.NAME}: of another "
-                "pack, or damaged. Download or upload the whole folder again, or pack again."
+                "pack, or damaged. Download or upload the whole folder again, or pack into a new folder."
             )
 
     @cached_property
@@ -158,7 +158,7 @@ class Pack:
             self.source.forget(name, start, end)
         raise DataError(
             f"{self.root}/{path}: its {entry.size:,} bytes in {name} at offset {start:,} have another checksum than in "
-            "the index: the shard is damaged, or of another pack. Download or copy it again, or pack again."
+            "the index: the shard is damaged, or of another pack. Download or copy it again, or pack into a new folder."
         )
 
     def places(self, folder: str) -> Iterator[tuple[str, int, int]]:

@@ -251,5 +251,5 @@ def truncated(place: str, size: int, total: int, start: int) -> str:
     """
     return (
         f"{place}: {size:,} bytes, the index says {total:,}: truncated, or of another pack (at offset {start:,}). "
-        "Download or copy it again, or pack again."
+        "Download or copy it again, or pack into a new folder."
     )
