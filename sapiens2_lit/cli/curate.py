@@ -15,6 +15,7 @@ from sapiens2_lit import interrupts
 from sapiens2_lit.atomic_write import check_writable, write_whole
 from sapiens2_lit.cli.curate_options import curate_parser
 from sapiens2_lit.cli.curate_stages import build_stages, check_stage_options
+from sapiens2_lit.cli.empty_folders import empty_folders_removed
 from sapiens2_lit.cli.engine_options import check_engine_options, engine_of
 from sapiens2_lit.curation.score import Scored, score
 from sapiens2_lit.curation.scores import read_scores
@@ -40,7 +41,10 @@ def curate(args: Sequence[str]) -> int:
         SettingError, DataError, WeightsError: Naming the option or the file; no file is half written.
     """
     options = curate_parser().parse_args(list(args))
-    return curate_score(options) if options.step == "score" else curate_select(options)
+    if options.step == "select":
+        return curate_select(options)
+    with empty_folders_removed(options.output):
+        return curate_score(options)
 
 
 def curate_score(options: Namespace) -> int:

@@ -2,11 +2,9 @@
 
 import signal
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from sapiens2_lit import interrupts
+from sapiens2_lit.cli.empty_folders import empty_folders_removed
 from sapiens2_lit.cli.engine_options import check_engine_options
 from sapiens2_lit.cli.find_run import with_model
 from sapiens2_lit.cli.messages import set_up_messages
@@ -79,21 +77,3 @@ def predict_to(options: Namespace) -> int:
         if options.as_dataset is not None and output.whole:
             say_how_to_train(options.as_dataset)
     return 1 if own.problems or tally.problems else 0
-
-
-@contextmanager
-def empty_folders_removed(folder: Path) -> Iterator[None]:
-    """Remove the folder and its parents that this block creates if they are empty at its end, also after a signal."""
-    folder = folder.absolute()
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-
-    def remove() -> None:
-        with suppress(OSError):  # not empty, or never made
-            for path in new:
-                path.rmdir()
-
-    with interrupts.undone(remove):
-        try:
-            yield
-        finally:
-            remove()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sapiens2_lit import interrupts
 from sapiens2_lit.atomic_write import check_writable
+from sapiens2_lit.cli.empty_folders import empty_folders_removed
 from sapiens2_lit.cli.engine_options import check_engine_options, engine_of
 from sapiens2_lit.cli.parsers import synth_parser
 from sapiens2_lit.errors import Interrupted, SettingError
@@ -50,13 +51,14 @@ def synth(args: list[str]) -> int:
     check_engine_options(options, "workers", "shard", "num_gpus")
     part = (1, 1) if options.shard is None else parse_part(options.shard)
     root = (options.out or options.output).expanduser()
-    if options.engine == "ray":
-        check_writable(root, "--output")
     try:
-        with interrupts.asked(), engine_of(options, root, networks=False) as engine:
-            made = make_dataset(
-                root, options.num, settings, workers=options.workers, part=part, engine=engine
-            )
+        with interrupts.asked(), empty_folders_removed(root):
+            if options.engine == "ray":
+                check_writable(root, "--output")
+            with engine_of(options, root, networks=False) as engine:
+                made = make_dataset(
+                    root, options.num, settings, workers=options.workers, part=part, engine=engine
+                )
             found = read_manifest(root)
             whole = found is not None and found[1] >= options.num
             if whole and (made or not (root / "preview.png").is_file()):

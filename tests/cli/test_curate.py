@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import cv2
@@ -156,3 +157,12 @@ def test_each_step_has_its_help(step: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit):
         main(["curate", step, "--help"])
     assert f"usage: sapiens2-lit curate {step}" in capsys.readouterr().out
+
+
+def test_without_pyarrow_no_folder_is_left(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert main(["curate", "score", str(work / "pool"), "--output", str(tmp_path / "new" / "scores")]) == 1
+    assert "pip install 'sapiens2-lit[parquet]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -119,3 +119,12 @@ def test_a_signal_ends_it_cleanly(tmp_path: Path, workers: str, after: str, numb
             os.killpg(process.pid, 0)
             time.sleep(0.05)
     assert not list(tmp_path.rglob("*.unfinished"))
+
+
+def test_without_ray_no_folder_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["synth", str(tmp_path / "new" / "people"), "--num", "2", "--engine", "ray"]) == 1
+    assert "pip install 'sapiens2-lit[ray]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
