@@ -8,12 +8,12 @@ from argparse import ArgumentError
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
-from textwrap import dedent
 
 from sapiens2_lit import interrupts
 from sapiens2_lit.atomic_write import ADVICE, DISK_ERRORS, room
 from sapiens2_lit.cli.config_files import config_files, shown
 from sapiens2_lit.cli.configs import find_config, shipped_configs, summary
+from sapiens2_lit.cli.error_messages import parser_message, plain_message
 from sapiens2_lit.cli.start import HELP, answered
 from sapiens2_lit.errors import Interrupted, SapiensError, StorageError, UntrustedError
 
@@ -141,7 +141,7 @@ def answer(command: str, rest: list[str]) -> int:
     except (ArgumentError, ValueError) as error:
         if not isinstance(error, ArgumentError) and not str(error).startswith("Does not validate"):
             raise
-        return fail(wrong_usage(command, rest, without_unions(str(error))), status=2, cause=error)
+        return fail(wrong_usage(command, rest, parser_message(error)), status=2, cause=error)
 
 
 def wrong_usage(command: str, rest: list[str], message: str) -> str:
@@ -158,8 +158,6 @@ def wrong_usage(command: str, rest: list[str], message: str) -> str:
         from sapiens2_lit.cli.did_you_mean import suggestions
 
         message = "\n".join(suggestions(rest)) or message
-    if "No module named 'torchao'" in message:
-        message += "\nOptimizers of torchao need the extra low-memory: pip install 'sapiens2-lit[low-memory]'"
     fit = command if command in RUN_COMMANDS else "fit"
     configs = "".join(f" --config {shown(file)}" for file in config_files(rest))
     own = "" if command == fit else f"`sapiens2-lit {command} --help` lists the options of {command}, "
@@ -280,19 +278,6 @@ def how_to_trust(command: str, rest: list[str], class_paths: list[str]) -> str:
     options = [part for path in class_paths for part in ("--trust", path)]
     complete = shlex.join(["sapiens2-lit", command, *rest, *options])
     return f"If you trust both the file and this code:\n  {complete}"
-
-
-def plain_message(error: Exception) -> str:
-    """Return the message without the traceback that a data loader's worker puts around it."""
-    found = re.findall(r"^sapiens2_lit\.errors\.\w+: (.*)\Z", str(error), flags=re.MULTILINE | re.DOTALL)
-    return found[-1].rstrip() if found else str(error)
-
-
-def without_unions(message: str) -> str:
-    """Return jsonargparse's message without its lines on each alternative type of the setting."""
-    noise = r"(- )?(Does not validate|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>)"
-    lines = [line for line in message.splitlines() if not re.match(rf"\s*{noise}", line)]
-    return dedent("\n".join(re.sub(r"^(\s*)- ", r"\1", line) for line in lines)) or message
 
 
 def print_line(text: str) -> None:

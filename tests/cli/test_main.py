@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sapiens2_lit.cli.main import main, plain_message
+from sapiens2_lit.cli.error_messages import parser_message, plain_message
+from sapiens2_lit.cli.main import main
 from sapiens2_lit.cli.messages import set_up_messages
 from sapiens2_lit.errors import DataError
 
@@ -75,6 +76,12 @@ def test_messages_from_loader_workers_lose_their_traceback() -> None:
     wrapped = "Caught DataError.\nOriginal Traceback:\n  File ...\nsapiens2_lit.errors.DataError: a.jpg: cut\nhere\n"
     assert plain_message(DataError(wrapped)) == "a.jpg: cut\nhere"
     assert plain_message(DataError("a.jpg: cut")) == "a.jpg: cut"
+
+
+def test_a_missing_optimizer_names_its_extra():
+    error = ValueError("Does not validate: \n  - model.optimizer: No module named 'torchao'")
+    assert parser_message(error).endswith("pip install 'sapiens2-lit[low-memory]'")
+    assert "low-memory" not in parser_message(ValueError("Does not validate: model.optimizer"))
 
 
 @pytest.mark.slow

@@ -17,7 +17,9 @@ pytest.importorskip("transformers")
 @pytest.mark.slow
 def test_adapters_are_merged_and_averages_taken_as_asked(figures: Path, tmp_path: Path) -> None:
     base = tmp_path / "base"
-    torch.manual_seed(0)  # of a model that has hardly learned anything, some weights make heatmaps nearly flat
+    torch.manual_seed(
+        0
+    )  # of a model that has hardly learned anything, some weights make heatmaps nearly flat
     write_weights(Sapiens2("test", (64, 48)).state_dict(), base / "model.safetensors")
     (base / "LICENSE").write_text("the text of the licence\n")
     fit = ["fit", "--config", "pose_17.yaml", "--config", "size/smoke.yaml", "--data.root", str(figures)]

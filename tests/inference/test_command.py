@@ -10,7 +10,6 @@ import pytest
 import torch
 from helpers import QUIET
 from PIL import Image
-from safetensors import safe_open
 
 from sapiens2_lit.backbones import Sapiens2
 from sapiens2_lit.checkpoints import released_state, write_weights
@@ -129,25 +128,6 @@ def test_resume_does_what_is_missing(
     assert seen == [1]
     assert sorted(out.rglob("*.png")) == files
     assert [path for path in files if path.stat().st_mtime_ns != times[path]] == [files[1]]
-
-
-def test_resume_refuses_results_of_other_weights(
-    models: dict[str, str], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, other = tmp_path / "out", tmp_path / "other.safetensors"
-    with safe_open(models["seg"], "pt") as file:
-        state = {name: file.get_tensor(name) + 1e-3 for name in file.keys()}  # noqa: SIM118 - no mapping
-        write_weights(state, other, metadata={METADATA: file.metadata()[METADATA]})
-    assert predict(models["seg"], photos, out, "--formats", "png") == 0
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    assert predict(str(other), photos, out, "--formats", "png", "--resume") == 1
-    error = capsys.readouterr().err
-    assert (
-        f"--resume: the results in {out / 'seg'} are of other weights" in error and "Traceback" not in error
-    )
-    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
-    assert predict(models["seg"], photos, out, "--formats", "png", "--resume") == 0
-    assert predict(str(other), photos, out, "--formats", "png") == 0, "without --resume all is made anew"
 
 
 def test_unreadable_files_are_listed_and_the_others_done(

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import tree
+from helpers import tree, write_pose_model
 from PIL import Image
 from processes import start_command
+from safetensors import safe_open
 
-from sapiens2_lit.checkpoints import released_state, write_weights
+from sapiens2_lit.checkpoints import write_weights
 from sapiens2_lit.cli.main import main
 from sapiens2_lit.cli.predict_devices import devices_of
 from sapiens2_lit.errors import SettingError
@@ -27,15 +28,8 @@ NUM_PHOTOS = 7
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory, make_model: Any) -> str:
-    backbone = {"class_path": "sapiens2_lit.backbones.Sapiens2"}
-    backbone["init_args"] = {"size": "test", "image_size": [64, 48]}  # type: ignore[assignment]
-    head = {"class_path": "sapiens2_lit.heads.PoseHead", "init_args": {"skeleton": "coco17"}}
-    config = {"model": {"backbone": backbone, "heads": {"pose": head}}}
-    path = tmp_path_factory.mktemp("model") / "pose.safetensors"
-    state = released_state(make_model("pose").state_dict(), "pose")
-    write_weights(state, path, metadata={METADATA: json.dumps(config)})
-    return str(path)
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_pose_model(tmp_path_factory.mktemp("model") / "pose.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +208,24 @@ def test_parquet_reads_back(model: str, photos: Path, tmp_path: Path) -> None:
     assert (row["score"], row["box"], row["doubt"]) == (person["score"], person["box"], person["doubt"])
     about = json.loads((tmp_path / "pose" / "about.json").read_text())["keypoints"]["parquet"]
     assert about["keypoints"] == list(person["keypoints"])
+
+
+def test_resume_refuses_results_of_other_weights(
+    model: str, photos: Path, whole: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, other = tmp_path / "out", tmp_path / "other.safetensors"
+    with safe_open(model, "pt") as file:
+        state = {name: file.get_tensor(name) + 1e-3 for name in file.keys()}  # noqa: SIM118 - no mapping
+        write_weights(state, other, metadata={METADATA: file.metadata()[METADATA]})
+    assert predict(model, photos, out) == 1, "one picture is broken"
+    capsys.readouterr()
+    assert predict(str(other), photos, out, "--resume") == 1
+    error = capsys.readouterr().err
+    assert (
+        f"--resume: the results in {out / 'pose'} are of other weights" in error and "Traceback" not in error
+    )
+    assert tree(out) == whole
+    predict(model, photos, out, "--resume")
+    assert "other weights" not in capsys.readouterr().err and tree(out) == whole
+    predict(str(other), photos, out)
+    assert tree(out) != whole, "without --resume all is made anew"
