@@ -65,16 +65,22 @@ def time_samples(make: Callable[[int, int], Any], number: int) -> list[float]:
     return taken
 
 
-def time_datamodule(root: Path, task: str) -> list[float]:
+def open_dataset(root: Path | str, task: str, **settings: Any) -> Any:
+    """The training samples of a task; they are not checked first."""
     import sapiens2_lit.datamodules as modules
 
     kinds = {"matting": modules.MattingDataModule, "pointmap": modules.PointmapDataModule}
     kind = kinds.get(task) or getattr(modules, f"{task.capitalize()}DataModule")
-    settings = {"pointmap": {"cameras": "cameras"}}.get(task, {})
+    if task == "pointmap":
+        settings["cameras"] = "cameras"
     data = kind(str(root), val=None, num_workers=0, seed=0, **settings)
     data.checks_on_setup = False
     data.setup("fit")
-    dataset = data.datasets["train"]
+    return data.datasets["train"]
+
+
+def time_datamodule(root: Path, task: str) -> list[float]:
+    dataset = open_dataset(root, task)
     return time_samples(lambda epoch, index: dataset[(epoch, index)], len(dataset))
 
 

@@ -26,8 +26,8 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from loading import open_dataset
 
-import sapiens2_lit.datamodules as modules
 from sapiens2_lit.cli.main import main as sapiens2_lit
 from sapiens2_lit.data.loading import keep_freed_memory
 from sapiens2_lit.data.shards.pack import Packed, pack
@@ -101,17 +101,6 @@ def write_as_common_tools(root: Path) -> None:
             np.savez(path, **values)
 
 
-def open_dataset(root: Path | str, task: str, cache: Path) -> Any:
-    kinds = {"matting": modules.MattingDataModule, "pointmap": modules.PointmapDataModule}
-    kind = kinds.get(task) or getattr(modules, f"{task.capitalize()}DataModule")
-    settings = {"cameras": "cameras"} if task == "pointmap" else {}
-    reading = ShardReading(cache=str(cache))
-    data = kind(str(root), val=None, num_workers=0, seed=0, shards=reading, **settings)
-    data.checks_on_setup = False
-    data.setup("fit")
-    return data.datasets["train"]
-
-
 def time_sample(dataset: Any, epoch: int, index: int) -> float:
     """CPU milliseconds."""
     start = time.process_time()
@@ -124,7 +113,8 @@ def compare_ways(
 ) -> tuple[dict[str, float], float | None]:
     """CPU milliseconds of a sample for each way, and of the first time from the server, if that is a way."""
     shutil.rmtree(cache, ignore_errors=True)  # what the task before has fetched
-    ways = {way: open_dataset(root, task, cache) for way, root in roots.items()}
+    reading = ShardReading(cache=str(cache))
+    ways = {way: open_dataset(root, task, shards=reading) for way, root in roots.items()}
     keys = [(epoch, index) for epoch in range(EPOCHS) for index in range(len(ways["folder"]))]
     ways["folder"][keys[0]]  # what is done once
     taken: dict[str, list[list[float]]] = {way: [] for way in ways}

@@ -52,7 +52,9 @@ def warp_planes(
         (C, H, W), NaN where less than half of the interpolated area is valid.
     """
     channels = values.shape[2]
-    whole_blocks = all(side % step == 0 for side, step in zip(values.shape, block_of(affine), strict=False))
+    whole_blocks = all(
+        side % step == 0 for side, step in zip(values.shape[:2], block_of(affine), strict=True)
+    )
     if valid is None and whole_blocks and lies_inside(affine, (values.shape[0], values.shape[1]), size):
         return sample_planes(with_weights(values) if channels == 3 else values, affine, size)[:channels]
     return warp_weighted(with_weights(values), valid, affine, size)

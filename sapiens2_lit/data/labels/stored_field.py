@@ -181,19 +181,18 @@ class Field:
         Blocks that are averaged are the same in every part: they are counted from the image's first pixel.
         """
         source = (self.valid.shape[0], self.valid.shape[1])
-        rows, columns = (
-            slice(start - start % step, min(stop + -stop % step, most))
-            for start, stop, step, most in (
-                (max(one.start, other.start), min(one.stop, other.stop), step, most)
-                for one, other, step, most in zip(
-                    shown_region(affine, size, source), self.box, block, source, strict=True
-                )
-            )
-        )
+        sides = zip(shown_region(affine, size, source), self.box, block, source, strict=True)
+        rows, columns = (_whole_blocks(*side) for side in sides)
         number = max(0, rows.stop - rows.start) * max(0, columns.stop - columns.start)
         if number < _WORTH_CUTTING * self.valid.size:
             return rows, columns
         return slice(0, source[0]), slice(0, source[1])
+
+
+def _whole_blocks(one: slice, other: slice, step: int, most: int) -> slice:
+    """Return what two parts of a side have in common, widened to blocks of `step` pixels within its `most` pixels."""
+    start, stop = max(one.start, other.start), min(one.stop, other.stop)
+    return slice(start - start % step, min(stop + -stop % step, most))
 
 
 class Sampled:

@@ -65,8 +65,8 @@ def _inside_pack(folder: Path, reading: ShardReading | None) -> Path:
 
     A folder that exists on disk is in it as well if it has files in shards: the others of its files lie beside them.
     """
-    here = folder.absolute()
-    for place, above in [(folder, one) for one in folder.parents] + [(here, one) for one in here.parents]:
+    ways = [(path, above) for path in (folder, folder.absolute()) for above in path.parents]
+    for place, above in dict.fromkeys(ways):
         if not (above / manifest.NAME).is_file():
             continue
         try:

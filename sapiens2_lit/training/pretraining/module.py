@@ -28,7 +28,7 @@ from sapiens2_lit.training.pretraining.masks import draw_masks
 from sapiens2_lit.training.pretraining.objective import SEED, Nets, Objective, StepResult, describe
 from sapiens2_lit.training.pretraining.schedule import PretrainOptimization
 from sapiens2_lit.training.pretraining.settings import Anchor, Contrast, Distillation, InfoNCE, Reconstruction
-from sapiens2_lit.training.pretraining.targets import in_pixels, reconstructed, reconstruction_loss
+from sapiens2_lit.training.pretraining.targets import reconstruction_loss, reconstruction_pictures
 from sapiens2_lit.training.pretraining.teacher import Center, copy_values, follow
 
 ADAMW = partial(torch.optim.AdamW, lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05)
@@ -257,16 +257,7 @@ class PretrainModule(BackboneModule):
         predicted = network.heads["mae"](backbone.forward_visible(images, visible), visible, grid)  # type: ignore[operator]
         loss = reconstruction_loss(predicted, images, masked, patch, mae.normalize_targets)
         self.log("val/reconstruction_loss", loss, batch_size=len(images), sync_dist=True)
-        pixels = shown.float()
-        filled = reconstructed(
-            in_pixels(predicted, mae, backbone), pixels, masked, patch, mae.normalize_targets
-        )
-        hidden = torch.full_like(predicted[..., :1], 128.0).expand_as(predicted)
-        return {
-            "input": shown,
-            "masked": reconstructed(hidden, pixels, masked, patch, normalize=False),
-            "reconstruction": filled,
-        }
+        return {"input": shown, **reconstruction_pictures(predicted, shown.float(), masked, mae, backbone)}
 
     def on_validation_epoch_end(self) -> None:
         every = [tokens for own in gather_over_ranks(self._validated) for tokens in own]

@@ -90,3 +90,24 @@ def in_pixels(predicted: Tensor, mae: Reconstruction, backbone: Backbone) -> Ten
         return predicted
     std, mean = (predicted.new_tensor(one) for one in (backbone.std, backbone.mean))
     return (predicted.unflatten(-1, (-1, 3)) * std + mean).flatten(-2)
+
+
+def reconstruction_pictures(
+    predicted: Tensor, pixels: Tensor, masked: Tensor, mae: Reconstruction, backbone: Backbone
+) -> dict[str, Tensor]:
+    """Return what the backbone sees as `masked`, gray where patches are masked, and the `reconstruction` (B, 3, H, W).
+
+    Args:
+        predicted: Predictions (B, N, 3 * p * p).
+        pixels: Images (B, 3, H, W), 0..255.
+        masked: As `reconstructed` takes it.
+        mae: Settings of the reconstruction.
+        backbone: The backbone, which sets mean, deviation and the side of a patch.
+    """
+    patch = backbone.patch_size
+    hidden = torch.full_like(predicted[..., :1], 128.0).expand_as(predicted)
+    filled = in_pixels(predicted, mae, backbone)
+    return {
+        "masked": reconstructed(hidden, pixels, masked, patch, normalize=False),
+        "reconstruction": reconstructed(filled, pixels, masked, patch, mae.normalize_targets),
+    }

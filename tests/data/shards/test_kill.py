@@ -25,7 +25,7 @@ def loader(root: str, workers: int, ranks: int, rank: int) -> TrainingLoader:
     data = NormalDataModule(
         root, (64, 48), num_workers=workers, batch_size=1, seed=5, shards=ShardReading(window=1)
     )
-    data._ranks = lambda: {"num_replicas": ranks, "rank": rank}  # type: ignore[method-assign]
+    data._ranks = lambda: {"num_replicas": ranks, "rank": rank}  # type: ignore[method-assign]  # without a group
     data.setup("fit")
     return data.train_dataloader()
 
